@@ -1,1 +1,14 @@
-//! fwdeploy.
+//! fwdeploy closes blockchain nodes to everyone but their named peers, in both directions, and says `ok` only when
+//! the kernel of the node does what the role says.
+//!
+//! Nothing decides while acting, and nothing acts while deciding:
+//!
+//! ```text
+//!  files ─▶ Inventory ─▶ Policy ──compile──▶ Desired ──┐
+//!                                                      ├─plan─▶ Plan ─inspect─▶ Findings ─┬─ --check ──────────────▶ report
+//!  ssh ──▶ Answers ─────────observe────────▶ NodeState ┘                                  └─ apply ▶ look again ───▶ report
+//! ```
+//!
+//! The rooms, and which may use which, are in `docs/architecture.md`; a test holds the table.
+
+pub mod model;

@@ -1,0 +1,98 @@
+//! What a node is asked to be: compiled from its roles before any connection.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use crate::model::net::Cidr;
+use crate::model::net::Family;
+use crate::model::rich::RichRule;
+use crate::model::rule::DirectRule;
+
+/// All that a node's roles ask of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Desired {
+    /// The firewalld zone that holds the rich rules; `None` is the node's default zone.
+    pub zone: Option<String>,
+    /// The networks, by name.
+    pub networks: Vec<DesiredNetwork>,
+    /// Which container stands at which address.
+    pub attachments: Vec<Attachment>,
+    /// The rules of DOCKER-USER in both families, in the order in which the kernel must hold them.
+    pub rules: Vec<DirectRule>,
+    /// The rich rules of the zone, sorted.
+    pub rich: Vec<RichRule>,
+}
+
+/// A Docker bridge network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DesiredNetwork {
+    /// The network's name.
+    pub name: String,
+    /// Its IPv4 subnet.
+    pub subnet: Cidr,
+    /// Its gateway; `None` lets Docker take the first address.
+    pub gateway: Option<IpAddr>,
+    /// Its IPv6 subnet, if it has one.
+    pub subnet6: Option<Cidr>,
+    /// The name of the bridge device, at most 15 characters (IFNAMSIZ), used when the network is made.
+    pub bridge: String,
+}
+
+impl DesiredNetwork {
+    /// The subnets, IPv4 first.
+    pub fn subnets(&self) -> impl Iterator<Item = Cidr> {
+        std::iter::once(self.subnet).chain(self.subnet6)
+    }
+}
+
+/// A container at its fixed address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Attachment {
+    /// The role that asks for it.
+    pub role: String,
+    /// The container's name.
+    pub container: String,
+    /// The network's name.
+    pub network: String,
+    /// The IPv4 address.
+    pub address: IpAddr,
+    /// The IPv6 address, if the network has IPv6.
+    pub address6: Option<IpAddr>,
+}
+
+impl Desired {
+    /// Every address and subnet that the roles manage: a rule that names one of them is ours.
+    pub fn managed(&self) -> BTreeSet<Cidr> {
+        let subnets = self.networks.iter().flat_map(DesiredNetwork::subnets);
+        let addresses = self
+            .attachments
+            .iter()
+            .flat_map(|a| std::iter::once(a.address).chain(a.address6))
+            .map(Cidr::host);
+        subnets.chain(addresses).collect()
+    }
+
+    /// The rules of one family, in order.
+    pub fn rules_of(&self, family: Family) -> impl Iterator<Item = &DirectRule> {
+        self.rules.iter().filter(move |r| r.family == Some(family))
+    }
+
+    /// The families that have rules, and so need the chain.
+    pub fn families(&self) -> Vec<Family> {
+        Family::ALL
+            .into_iter()
+            .filter(|family| self.rules_of(*family).next().is_some())
+            .collect()
+    }
+
+    /// The subnets of one family.
+    pub fn subnets(&self, family: Family) -> Vec<Cidr> {
+        self.networks
+            .iter()
+            .flat_map(DesiredNetwork::subnets)
+            .filter(|net| net.family() == family)
+            .collect()
+    }
+}

@@ -1,0 +1,31 @@
+//! Values: what a node is asked to be, and what it is seen to be.
+//!
+//! Nothing here reads a file, a clock or a socket; every type prints, parses and compares the same way each time.
+
+pub mod desired;
+pub mod net;
+pub mod rich;
+pub mod rule;
+pub mod state;
+
+pub use desired::Attachment;
+pub use desired::Desired;
+pub use desired::DesiredNetwork;
+pub use net::Cidr;
+pub use net::Family;
+pub use net::Peer;
+pub use net::Port;
+pub use net::Protocol;
+pub use net::Service;
+pub use rich::RichRule;
+pub use rule::CtState;
+pub use rule::DirectRule;
+pub use rule::Match;
+pub use rule::Rule;
+pub use rule::Sense;
+pub use rule::Target;
+pub use state::NodeState;
+pub use state::Observed;
+
+/// The chain that Docker leaves to its users (Docker 17.06 and later), and that fwdeploy lets firewalld own.
+pub const CHAIN: &str = "DOCKER-USER";

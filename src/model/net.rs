@@ -1,0 +1,481 @@
+//! Addresses, networks, ports and peers, each a type that cannot hold a wrong value.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::num::NonZeroU16;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use serde::Deserializer;
+use serde::Serialize;
+use serde::Serializer;
+use serde::de::Error as _;
+use thiserror::Error;
+
+/// Why a text is not an address, network, port or peer.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NetError {
+    /// Not an IP address or a CIDR network.
+    #[error("`{text}` is not an IP address or a network such as `203.0.113.0/24`")]
+    Address {
+        /// What was given.
+        text: String,
+    },
+    /// The prefix is longer than the family allows.
+    #[error("`{text}` has a prefix length beyond {most}")]
+    Prefix {
+        /// What was given.
+        text: String,
+        /// 32 for IPv4, 128 for IPv6.
+        most: u8,
+    },
+    /// Bits are set to the right of the prefix, so that it is unclear which network is meant.
+    #[error("`{text}` has host bits set; the network is `{network}`")]
+    HostBits {
+        /// What was given.
+        text: String,
+        /// The network that contains it.
+        network: String,
+    },
+    /// Not a port between 1 and 65535.
+    #[error("`{text}` is not a port between 1 and 65535")]
+    Port {
+        /// What was given.
+        text: String,
+    },
+    /// Not `PORT/tcp` or `PORT/udp`.
+    #[error("`{text}` is not a port and protocol such as `5000/tcp`")]
+    Service {
+        /// What was given.
+        text: String,
+    },
+}
+
+macro_rules! text_serde {
+    ($type:ty) => {
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                text.parse().map_err(D::Error::custom)
+            }
+        }
+    };
+}
+
+/// A TCP or UDP port, 1 to 65535.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Port(NonZeroU16);
+
+impl Port {
+    /// Makes a port, or `None` for 0.
+    pub fn new(number: u16) -> Option<Self> {
+        NonZeroU16::new(number).map(Self)
+    }
+
+    /// The number.
+    pub fn get(self) -> u16 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Port {
+    type Err = NetError;
+
+    fn from_str(text: &str) -> Result<Self, NetError> {
+        let wrong = || NetError::Port {
+            text: text.to_string(),
+        };
+        // `u16::from_str` takes a leading `+`, which no tool on the node does.
+        if !text.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(wrong());
+        }
+        text.parse::<u16>()
+            .ok()
+            .and_then(Port::new)
+            .ok_or_else(wrong)
+    }
+}
+
+text_serde!(Port);
+
+/// A transport protocol that has ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl Protocol {
+    /// The name that iptables and firewalld use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Protocol {
+    type Err = NetError;
+
+    fn from_str(text: &str) -> Result<Self, NetError> {
+        match text {
+            "tcp" => Ok(Protocol::Tcp),
+            "udp" => Ok(Protocol::Udp),
+            _ => Err(NetError::Service {
+                text: text.to_string(),
+            }),
+        }
+    }
+}
+
+text_serde!(Protocol);
+
+/// A port with its protocol, written `5000/tcp` as Docker and firewalld write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Service {
+    /// The port.
+    pub port: Port,
+    /// The protocol.
+    pub protocol: Protocol,
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.port, self.protocol)
+    }
+}
+
+impl FromStr for Service {
+    type Err = NetError;
+
+    fn from_str(text: &str) -> Result<Self, NetError> {
+        let (port, protocol) = text.split_once('/').ok_or_else(|| NetError::Service {
+            text: text.to_string(),
+        })?;
+        Ok(Service {
+            port: port.parse()?,
+            protocol: protocol.parse().map_err(|_| NetError::Service {
+                text: text.to_string(),
+            })?,
+        })
+    }
+}
+
+text_serde!(Service);
+
+/// IPv4 or IPv6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Family {
+    /// IPv4; `ipv4` to firewalld, `iptables` on the node.
+    #[serde(rename = "ipv4")]
+    V4,
+    /// IPv6; `ipv6` to firewalld, `ip6tables` on the node.
+    #[serde(rename = "ipv6")]
+    V6,
+}
+
+impl Family {
+    /// Both families, IPv4 first.
+    pub const ALL: [Family; 2] = [Family::V4, Family::V6];
+
+    /// The family of an address.
+    pub fn of(address: &IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Family::V4,
+            IpAddr::V6(_) => Family::V6,
+        }
+    }
+
+    /// The name in firewalld's direct interface and rich rules: `ipv4` or `ipv6`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Family::V4 => "ipv4",
+            Family::V6 => "ipv6",
+        }
+    }
+
+    /// The name of the command: `iptables` or `ip6tables`.
+    pub fn iptables(self) -> &'static str {
+        match self {
+            Family::V4 => "iptables",
+            Family::V6 => "ip6tables",
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Family {
+    type Err = NetError;
+
+    fn from_str(text: &str) -> Result<Self, NetError> {
+        match text {
+            "ipv4" => Ok(Family::V4),
+            "ipv6" => Ok(Family::V6),
+            _ => Err(NetError::Address {
+                text: text.to_string(),
+            }),
+        }
+    }
+}
+
+/// A network, or one address (a network of one). No host bits are ever set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cidr(IpNet);
+
+impl Cidr {
+    /// The network that holds just `address`.
+    pub fn host(address: IpAddr) -> Self {
+        Cidr(IpNet::from(address))
+    }
+
+    /// The network of `prefix` bits around `address`, host bits cleared; `None` if the prefix is too long.
+    pub fn around(address: IpAddr, prefix: u8) -> Option<Self> {
+        IpNet::new(address, prefix)
+            .ok()
+            .map(|net| Cidr(net.trunc()))
+    }
+
+    /// The family.
+    pub fn family(self) -> Family {
+        Family::of(&self.0.addr())
+    }
+
+    /// The network's first address; for a network of one, the address.
+    pub fn address(self) -> IpAddr {
+        self.0.addr()
+    }
+
+    /// The length of the prefix, in bits.
+    pub fn prefix(self) -> u8 {
+        self.0.prefix_len()
+    }
+
+    /// Whether it is one address.
+    pub fn is_host(self) -> bool {
+        self.0.prefix_len() == self.0.max_prefix_len()
+    }
+
+    /// Whether every address matches.
+    pub fn is_everything(self) -> bool {
+        self.0.prefix_len() == 0
+    }
+
+    /// Whether `address` is inside.
+    pub fn contains(self, address: &IpAddr) -> bool {
+        self.0.contains(address)
+    }
+
+    /// Whether all of `other` is inside.
+    pub fn covers(self, other: Cidr) -> bool {
+        self.0.contains(&other.0)
+    }
+
+    /// Whether some address is in both.
+    pub fn overlaps(self, other: Cidr) -> bool {
+        self.covers(other) || other.covers(self)
+    }
+
+    /// The last address, for IPv4 the broadcast address.
+    pub fn last(self) -> IpAddr {
+        self.0.broadcast()
+    }
+
+    /// The first usable address, which Docker gives to the gateway by default.
+    pub fn first_usable(self) -> Option<IpAddr> {
+        self.0.hosts().next()
+    }
+
+    /// As firewalld writes it in rich rules: an address without its prefix, a network with it.
+    pub fn short(self) -> String {
+        if self.is_host() {
+            self.0.addr().to_string()
+        } else {
+            self.0.to_string()
+        }
+    }
+}
+
+impl fmt::Display for Cidr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Cidr {
+    type Err = NetError;
+
+    /// Reads an address, a CIDR network, or IPv4 with a dotted mask (as firewalld 0.6 stores some).
+    ///
+    /// # Errors
+    /// [`NetError`] if it is neither, or if host bits are set.
+    fn from_str(text: &str) -> Result<Self, NetError> {
+        let wrong = || NetError::Address {
+            text: text.to_string(),
+        };
+        let Some((address, prefix)) = text.split_once('/') else {
+            return text.parse().map(Cidr::host).map_err(|_| wrong());
+        };
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let prefix: u8 = match prefix.parse::<u32>() {
+            Ok(n) if prefix.bytes().all(|b| b.is_ascii_digit()) => u8::try_from(n)
+                .ok()
+                .filter(|n| *n <= most)
+                .ok_or_else(|| NetError::Prefix {
+                    text: text.to_string(),
+                    most,
+                })?,
+            _ => dotted_mask(prefix)
+                .filter(|_| address.is_ipv4())
+                .ok_or_else(wrong)?,
+        };
+        let net = IpNet::new(address, prefix).map_err(|_| wrong())?;
+        if net.trunc() != net {
+            return Err(NetError::HostBits {
+                text: text.to_string(),
+                network: net.trunc().to_string(),
+            });
+        }
+        Ok(Cidr(net))
+    }
+}
+
+/// The prefix length of a mask such as `255.255.0.0`.
+fn dotted_mask(text: &str) -> Option<u8> {
+    let bits = u32::from(text.parse::<Ipv4Addr>().ok()?);
+    (bits.leading_ones() + bits.trailing_zeros() == 32 || bits == 0)
+        .then(|| bits.leading_ones() as u8)
+}
+
+text_serde!(Cidr);
+
+/// Someone who may come in or be reached: an address or a network, and a port where peers differ in port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Peer {
+    /// The address or network.
+    pub net: Cidr,
+    /// The peer's own port, as in `203.0.113.7:9876`.
+    pub port: Option<Port>,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.port, self.net.family()) {
+            (None, _) => f.write_str(&self.net.short()),
+            (Some(port), Family::V4) => write!(f, "{}:{port}", self.net.short()),
+            (Some(port), Family::V6) => write!(f, "[{}]:{port}", self.net.short()),
+        }
+    }
+}
+
+impl FromStr for Peer {
+    type Err = NetError;
+
+    /// Reads `ADDRESS`, `NETWORK/PREFIX`, `ADDRESS:PORT` or `[ADDRESS6]:PORT`.
+    ///
+    /// # Errors
+    /// [`NetError`] if a part is wrong.
+    fn from_str(text: &str) -> Result<Self, NetError> {
+        if let Some(rest) = text.strip_prefix('[') {
+            let (net, port) = rest.split_once("]:").ok_or_else(|| NetError::Address {
+                text: text.to_string(),
+            })?;
+            return Ok(Peer {
+                net: net.parse()?,
+                port: Some(port.parse()?),
+            });
+        }
+        match text.split_once(':') {
+            Some((net, port)) if !port.contains(':') => Ok(Peer {
+                net: net.parse()?,
+                port: Some(port.parse()?),
+            }),
+            _ => Ok(Peer {
+                net: text.parse()?,
+                port: None,
+            }),
+        }
+    }
+}
+
+text_serde!(Peer);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_addresses_say_what_is_wrong() {
+        for (text, says) in [
+            ("10.0.0.0/33", "`10.0.0.0/33` has a prefix length beyond 32"),
+            (
+                "10.0.0.7/24",
+                "`10.0.0.7/24` has host bits set; the network is `10.0.0.0/24`",
+            ),
+            (
+                "node-1",
+                "`node-1` is not an IP address or a network such as `203.0.113.0/24`",
+            ),
+        ] {
+            assert_eq!(text.parse::<Cidr>().unwrap_err().to_string(), says);
+        }
+        assert_eq!(
+            "70000/tcp".parse::<Service>().unwrap_err().to_string(),
+            "`70000` is not a port between 1 and 65535"
+        );
+        assert!("+80".parse::<Port>().is_err());
+    }
+
+    #[test]
+    fn a_dotted_mask_is_a_prefix() {
+        assert_eq!(
+            "172.20.0.0/255.255.0.0"
+                .parse::<Cidr>()
+                .unwrap()
+                .to_string(),
+            "172.20.0.0/16"
+        );
+        assert!("172.20.0.0/255.0.255.0".parse::<Cidr>().is_err());
+    }
+
+    #[test]
+    fn peers_read_back_as_written() {
+        for text in [
+            "203.0.113.7",
+            "203.0.113.0/24",
+            "203.0.113.7:9876",
+            "2001:db8::7",
+            "[2001:db8::7]:9876",
+        ] {
+            assert_eq!(text.parse::<Peer>().unwrap().to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,436 @@
+//! What a node is seen to be, in four views: permanent, runtime, kernel, docker.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use crate::model::net::Cidr;
+use crate::model::net::Family;
+use crate::model::rich::RichRule;
+use crate::model::rule::DirectRule;
+use crate::model::rule::Rule;
+
+/// An answer of the node, or why there is none. What could not be read is never taken for empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Observed<T> {
+    /// The answer.
+    Known(T),
+    /// What the node said instead.
+    Unreadable(String),
+}
+
+impl<T> Observed<T> {
+    /// The answer, if there is one.
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Observed::Known(value) => Some(value),
+            Observed::Unreadable(_) => None,
+        }
+    }
+
+    /// The answer to be changed, if there is one.
+    pub fn known_mut(&mut self) -> Option<&mut T> {
+        match self {
+            Observed::Known(value) => Some(value),
+            Observed::Unreadable(_) => None,
+        }
+    }
+
+    /// The answer, or why there is none.
+    ///
+    /// # Errors
+    /// What the node said instead.
+    pub fn as_result(&self) -> Result<&T, &str> {
+        match self {
+            Observed::Known(value) => Ok(value),
+            Observed::Unreadable(why) => Err(why),
+        }
+    }
+
+    /// Applies a function to the answer.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Observed<U> {
+        match self {
+            Observed::Known(value) => Observed::Known(f(value)),
+            Observed::Unreadable(why) => Observed::Unreadable(why),
+        }
+    }
+}
+
+/// One of the four truths about a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum View {
+    /// firewalld's files.
+    Permanent,
+    /// firewalld's memory.
+    Runtime,
+    /// What iptables really holds.
+    Kernel,
+    /// Networks and containers.
+    Docker,
+}
+
+impl fmt::Display for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            View::Permanent => "permanent",
+            View::Runtime => "runtime",
+            View::Kernel => "kernel",
+            View::Docker => "docker",
+        })
+    }
+}
+
+/// Everything one look at a node tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NodeState {
+    /// The machine.
+    pub system: System,
+    /// firewalld itself.
+    pub firewalld: Observed<Firewalld>,
+    /// The zone whose rich rules were read: the role's, or firewalld's default zone.
+    pub zone: Observed<String>,
+    /// firewalld's files.
+    pub permanent: Firewall,
+    /// firewalld's memory.
+    pub runtime: Firewall,
+    /// What the kernel holds.
+    pub kernel: Kernel,
+    /// Docker.
+    pub docker: Observed<Docker>,
+}
+
+/// The machine and how we came to it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct System {
+    /// PRETTY_NAME of os-release.
+    pub os: String,
+    /// `uname -r`.
+    pub kernel: String,
+    /// The numeric user that the look ran as; 0 is needed to see the packet filter.
+    pub uid: u32,
+    /// `systemctl --version`'s number, 0 if there is none.
+    pub systemd: u32,
+    /// `iptables -V`, such as `iptables v1.8.9 (nf_tables)`; empty if there is none.
+    pub iptables: String,
+    /// Whether `nft` is there, which the latch needs.
+    pub nft: bool,
+    /// Whether `busctl` is there, through which firewalld is asked.
+    pub busctl: bool,
+    /// Whether `docker` is there.
+    pub docker: bool,
+    /// SSH_CONNECTION as the node sees it: our address and port, its address and port. Empty for a local connection.
+    pub ssh_connection: String,
+}
+
+/// firewalld itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Firewalld {
+    /// Its version, such as `1.3.3`.
+    pub version: String,
+    /// `RUNNING`, `FAILED`, `INIT`.
+    pub state: String,
+    /// `nftables` or `iptables`.
+    pub backend: String,
+    /// The default zone.
+    pub default_zone: String,
+    /// The active zones with their interfaces.
+    pub active_zones: BTreeMap<String, Vec<String>>,
+    /// Whether panic mode drops everything.
+    pub panic: bool,
+}
+
+impl Firewalld {
+    /// Major and minor version; `(0, 0)` if it cannot be read.
+    pub fn major_minor(&self) -> (u32, u32) {
+        major_minor(&self.version)
+    }
+}
+
+/// The first two numbers of a version.
+fn major_minor(version: &str) -> (u32, u32) {
+    let mut numbers = version
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|n| n.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+/// One of firewalld's two views: its files or its memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Firewall {
+    /// The direct interface.
+    pub direct: Observed<Direct>,
+    /// The rich rules of [`NodeState::zone`], each as firewalld spells it.
+    pub rich: Observed<Vec<RichText>>,
+}
+
+/// A rich rule with firewalld's own spelling, which it needs to be removed by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RichText {
+    /// As firewalld spells it.
+    pub text: String,
+    /// What it means.
+    pub rule: RichRule,
+}
+
+impl RichText {
+    /// Reads firewalld's spelling.
+    pub fn new(text: impl Into<String>) -> Self {
+        let text = text.into();
+        RichText {
+            rule: RichRule::parse(&text),
+            text,
+        }
+    }
+}
+
+impl From<&RichRule> for RichText {
+    fn from(rule: &RichRule) -> Self {
+        RichText {
+            text: rule.to_string(),
+            rule: rule.clone(),
+        }
+    }
+}
+
+impl Serialize for RichText {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+/// A chain of firewalld's direct interface.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct DirectChain {
+    /// `ipv4`, `ipv6` or `eb`.
+    pub ipv: String,
+    /// The table.
+    pub table: String,
+    /// The chain.
+    pub chain: String,
+}
+
+impl DirectChain {
+    /// DOCKER-USER of a family.
+    pub fn ours(family: Family) -> Self {
+        DirectChain {
+            ipv: family.name().to_string(),
+            table: "filter".to_string(),
+            chain: crate::model::CHAIN.to_string(),
+        }
+    }
+}
+
+/// firewalld's direct configuration, in one of its two views.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Direct {
+    /// The chains.
+    pub chains: Vec<DirectChain>,
+    /// The rules, in firewalld's order.
+    pub rules: Vec<DirectRule>,
+    /// The passthroughs: family and arguments.
+    pub passthroughs: Vec<(String, Vec<String>)>,
+}
+
+impl Direct {
+    /// Whether firewalld owns DOCKER-USER in that family.
+    pub fn owns(&self, family: Family) -> bool {
+        self.chains.contains(&DirectChain::ours(family))
+    }
+
+    /// The rules of DOCKER-USER in that family, in the order in which the kernel should hold them:
+    /// by priority, equal priorities in the order of addition (firewalld.direct(5)).
+    pub fn chain(&self, family: Family) -> Vec<&DirectRule> {
+        let mut rules: Vec<&DirectRule> = self
+            .rules
+            .iter()
+            .filter(|r| r.is_in_chain(family))
+            .collect();
+        rules.sort_by_key(|r| r.priority);
+        rules
+    }
+}
+
+/// What the kernel holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Kernel {
+    /// IPv4 tables (`iptables-save`).
+    pub v4: Observed<Tables>,
+    /// IPv6 tables (`ip6tables-save`).
+    pub v6: Observed<Tables>,
+    /// Whether the *other* iptables backend (legacy beside nft or the reverse) also holds DOCKER-USER.
+    pub split: Observed<bool>,
+    /// Whether a latch of ours is in place, which only an interrupted run leaves behind.
+    pub latch: Observed<bool>,
+    /// net.ipv4.ip_forward.
+    pub ip_forward: Observed<bool>,
+}
+
+impl Kernel {
+    /// The tables of a family.
+    pub fn tables(&self, family: Family) -> &Observed<Tables> {
+        match family {
+            Family::V4 => &self.v4,
+            Family::V6 => &self.v6,
+        }
+    }
+
+    /// The tables of a family, to be changed.
+    pub fn tables_mut(&mut self, family: Family) -> &mut Observed<Tables> {
+        match family {
+            Family::V4 => &mut self.v4,
+            Family::V6 => &mut self.v6,
+        }
+    }
+}
+
+/// Tables by name, chains by name.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(transparent)]
+pub struct Tables {
+    /// `filter`, `nat`, … each with its chains.
+    pub tables: BTreeMap<String, BTreeMap<String, Chain>>,
+}
+
+impl Tables {
+    /// A chain; `None` if there is none.
+    pub fn chain(&self, table: &str, chain: &str) -> Option<&Chain> {
+        self.tables.get(table)?.get(chain)
+    }
+}
+
+/// A chain of the kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Chain {
+    /// The policy of a built-in chain.
+    pub policy: Option<String>,
+    /// The rules, in order.
+    pub rules: Vec<KernelRule>,
+}
+
+/// A rule as the kernel printed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KernelRule {
+    /// The line of `iptables-save` after `-A CHAIN`.
+    pub text: String,
+    /// What it means; `None` if it cannot be read.
+    pub rule: Option<Rule>,
+}
+
+impl KernelRule {
+    /// Reads a line of `iptables-save` after its chain.
+    pub fn new(text: impl Into<String>) -> Self {
+        let text = text.into();
+        KernelRule {
+            rule: Rule::parse_text(&text).ok(),
+            text,
+        }
+    }
+}
+
+impl Serialize for KernelRule {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+/// Docker.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Docker {
+    /// The engine's version, such as `28.5.2`.
+    pub version: String,
+    /// `iptables`, `iptables+firewalld`, `nftables` as Docker 28.1 and later say; empty before.
+    pub firewall: String,
+    /// The networks, by name.
+    pub networks: Vec<Network>,
+    /// The containers, running or not, by name.
+    pub containers: Vec<Container>,
+}
+
+impl Docker {
+    /// A network by its name.
+    pub fn network(&self, name: &str) -> Option<&Network> {
+        self.networks.iter().find(|n| n.name == name)
+    }
+
+    /// A container by its name.
+    pub fn container(&self, name: &str) -> Option<&Container> {
+        self.containers.iter().find(|c| c.name == name)
+    }
+
+    /// Major and minor version; `(0, 0)` if it cannot be read.
+    pub fn major_minor(&self) -> (u32, u32) {
+        major_minor(&self.version)
+    }
+}
+
+/// A Docker network.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Network {
+    /// Its name.
+    pub name: String,
+    /// Its id, in full.
+    pub id: String,
+    /// `bridge`, `host`, `null`, `overlay` …
+    pub driver: String,
+    /// Its subnets.
+    pub subnets: Vec<Cidr>,
+    /// Its gateways.
+    pub gateways: Vec<IpAddr>,
+    /// The bridge device: the option `com.docker.network.bridge.name`, or `br-` and twelve digits of the id.
+    pub bridge: String,
+    /// Whether it has no way out (`--internal`).
+    pub internal: bool,
+    /// Whether IPv6 is on.
+    pub ipv6: bool,
+    /// Driver options.
+    pub options: BTreeMap<String, String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A container.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Container {
+    /// Its name, without the leading slash.
+    pub name: String,
+    /// Its id, in full.
+    pub id: String,
+    /// Whether it runs.
+    pub running: bool,
+    /// HostConfig.NetworkMode: `bridge`, `host`, `none`, a network's name, `container:ID`.
+    pub network_mode: String,
+    /// Where it is attached, by network.
+    pub endpoints: Vec<Endpoint>,
+    /// Published ports such as `0.0.0.0:8090->8090/tcp`.
+    pub published: Vec<String>,
+}
+
+impl Container {
+    /// Its place on a network.
+    pub fn endpoint(&self, network: &str) -> Option<&Endpoint> {
+        self.endpoints.iter().find(|e| e.network == network)
+    }
+}
+
+/// A container's place on a network.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Endpoint {
+    /// The network's name.
+    pub network: String,
+    /// The address it has now; `None` while it does not run.
+    pub address: Option<IpAddr>,
+    /// The address it was told to have (IPAMConfig), which outlives a restart.
+    pub fixed: Option<IpAddr>,
+    /// The IPv6 address it has now.
+    pub address6: Option<IpAddr>,
+    /// The IPv6 address it was told to have.
+    pub fixed6: Option<IpAddr>,
+    /// Extra names on that network, without the container's id.
+    pub aliases: Vec<String>,
+    /// Links of the old kind, `NAME:ALIAS`.
+    pub links: Vec<String>,
+}
