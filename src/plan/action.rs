@@ -1,0 +1,496 @@
+//! One step on a node: what it changes and how it is said. How it is done is `node`'s; what it leaves behind is
+//! [`crate::plan::after`]'s; how it is taken back is [`Action::undo`].
+
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use crate::model::net::Cidr;
+use crate::model::net::Family;
+use crate::model::rule::DirectRule;
+use crate::model::rule::quote_saved;
+use crate::model::state::Direct;
+use crate::model::state::DirectChain;
+use crate::model::state::Endpoint;
+use crate::model::state::RichText;
+use crate::model::state::View;
+
+/// A Docker network with all that it takes to make it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NetworkSpec {
+    /// Its name.
+    pub name: String,
+    /// Its subnets, IPv4 first.
+    pub subnets: Vec<Cidr>,
+    /// Its gateways; Docker takes each subnet's first address where none is named.
+    pub gateways: Vec<IpAddr>,
+    /// `--internal`.
+    pub internal: bool,
+    /// Driver options, with the name of the bridge device among them.
+    pub options: Vec<(String, String)>,
+    /// Labels.
+    pub labels: Vec<(String, String)>,
+}
+
+/// A step of a plan. Each carries all that is needed to do it, to say it and to take it back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Action {
+    /// Writes firewalld's permanent direct configuration as a whole (`config.direct.update`).
+    SetPermanentDirect {
+        /// What is there.
+        before: Direct,
+        /// What shall be there, foreign entries included.
+        after: Direct,
+    },
+    /// Writes the permanent rich rules of a zone as a whole (`setRichRules`).
+    SetPermanentRich {
+        /// The zone.
+        zone: String,
+        /// What is there.
+        before: Vec<RichText>,
+        /// What shall be there, foreign rules included.
+        after: Vec<RichText>,
+    },
+    /// Makes a Docker bridge network.
+    CreateNetwork(NetworkSpec),
+    /// Removes a Docker network that nothing is attached to.
+    RemoveNetwork(NetworkSpec),
+    /// Attaches a container to a network at a fixed address.
+    Connect {
+        /// The container's name.
+        container: String,
+        /// The network and address.
+        endpoint: Endpoint,
+    },
+    /// Detaches a container from a network.
+    Disconnect {
+        /// The container's name.
+        container: String,
+        /// Where it is.
+        endpoint: Endpoint,
+    },
+    /// Drops *new* flows from and to the managed subnets until [`Action::Unlatch`], beside both firewalld and Docker.
+    Latch {
+        /// The subnets.
+        subnets: Vec<Cidr>,
+    },
+    /// Takes the latch away.
+    Unlatch {
+        /// The subnets it was for; empty when it is somebody's leftover.
+        subnets: Vec<Cidr>,
+    },
+    /// Makes firewalld own DOCKER-USER at runtime, without a reload: the chain's content, the jump and every other
+    /// rule of the kernel stay as they are, line for line.
+    OwnChain {
+        /// Which of the two chains.
+        family: Family,
+    },
+    /// Takes [`Action::OwnChain`] back.
+    DisownChain {
+        /// Which of the two chains.
+        family: Family,
+    },
+    /// Writes DOCKER-USER in the kernel as a whole, in one transaction: what firewalld believes to be there.
+    SetKernelChain {
+        /// Which of the two chains.
+        family: Family,
+        /// The lines that are there (`iptables-save` without `-A CHAIN`); `None` if the chain is missing.
+        before: Option<Vec<String>>,
+        /// The lines that shall be there; `None` removes the chain.
+        after: Option<Vec<String>>,
+    },
+    /// Puts the jump from FORWARD to DOCKER-USER at these places, and nowhere else.
+    PlaceJump {
+        /// Which of the two families.
+        family: Family,
+        /// Where the jump stands, counted from 0 among all rules of FORWARD.
+        before: Vec<usize>,
+        /// Where it shall stand.
+        after: Vec<usize>,
+    },
+    /// Adds a direct rule at runtime.
+    AddRule(DirectRule),
+    /// Removes a direct rule at runtime.
+    RemoveRule(DirectRule),
+    /// Adds a rich rule at runtime.
+    AddRich {
+        /// The zone.
+        zone: String,
+        /// The rule.
+        rule: RichText,
+    },
+    /// Removes a rich rule at runtime.
+    RemoveRich {
+        /// The zone.
+        zone: String,
+        /// The rule.
+        rule: RichText,
+    },
+    /// Reloads firewalld while the latch is on, waits until Docker has put its rules back, and mends what the reload
+    /// lost. Runtime becomes what permanent is.
+    Reload {
+        /// The subnets whose NAT must be back before the reload counts as done.
+        subnets: Vec<Cidr>,
+    },
+}
+
+/// Whether a difference is something added, removed or replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Sign {
+    /// `+`
+    #[serde(rename = "+")]
+    Add,
+    /// `-`
+    #[serde(rename = "-")]
+    Remove,
+    /// `~`
+    #[serde(rename = "~")]
+    Replace,
+}
+
+impl fmt::Display for Sign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Sign::Add => "+",
+            Sign::Remove => "-",
+            Sign::Replace => "~",
+        })
+    }
+}
+
+/// One difference between what is and what shall be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// Added, removed or replaced.
+    pub sign: Sign,
+    /// In which of the four truths.
+    pub view: View,
+    /// What, in one line.
+    pub text: String,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {:<9} {}",
+            self.sign,
+            self.view.to_string(),
+            self.text
+        )
+    }
+}
+
+fn change(sign: Sign, view: View, text: impl Into<String>) -> Change {
+    Change {
+        sign,
+        view,
+        text: text.into(),
+    }
+}
+
+impl Action {
+    /// The differences that the step removes; none for a step that only prepares others (the latch).
+    pub fn changes(&self) -> Vec<Change> {
+        match self {
+            Action::SetPermanentDirect { before, after } => direct_changes(before, after),
+            Action::SetPermanentRich {
+                zone,
+                before,
+                after,
+            } => {
+                let line = |r: &RichText| format!("{zone}: {}", r.text);
+                let mut out = only_in(before, after, |r| {
+                    change(Sign::Remove, View::Permanent, line(r))
+                });
+                out.extend(only_in(after, before, |r| {
+                    change(Sign::Add, View::Permanent, line(r))
+                }));
+                out
+            }
+            Action::CreateNetwork(spec) => {
+                vec![change(Sign::Add, View::Docker, spec.to_string())]
+            }
+            Action::RemoveNetwork(spec) => {
+                vec![change(Sign::Remove, View::Docker, spec.to_string())]
+            }
+            Action::Connect {
+                container,
+                endpoint,
+            } => vec![change(
+                Sign::Add,
+                View::Docker,
+                format!("container {container} on {endpoint}"),
+            )],
+            Action::Disconnect {
+                container,
+                endpoint,
+            } => vec![change(
+                Sign::Remove,
+                View::Docker,
+                format!("container {container} on {endpoint}"),
+            )],
+            Action::Latch { .. } => Vec::new(),
+            Action::Unlatch { subnets } if !subnets.is_empty() => Vec::new(),
+            Action::Unlatch { .. } => vec![change(
+                Sign::Remove,
+                View::Kernel,
+                "a latch that an interrupted run left behind",
+            )],
+            Action::OwnChain { family } => vec![change(
+                Sign::Replace,
+                View::Runtime,
+                format!("{family} filter DOCKER-USER is owned by firewalld"),
+            )],
+            Action::DisownChain { family } => vec![change(
+                Sign::Replace,
+                View::Runtime,
+                format!("{family} filter DOCKER-USER is not owned by firewalld"),
+            )],
+            Action::SetKernelChain {
+                family,
+                before,
+                after,
+            } => kernel_changes(*family, before.as_deref(), after.as_deref()),
+            Action::PlaceJump {
+                family,
+                before,
+                after,
+            } => vec![jump_change(*family, before, after)],
+            Action::AddRule(rule) => vec![change(Sign::Add, View::Runtime, rule.to_string())],
+            Action::RemoveRule(rule) => {
+                vec![change(Sign::Remove, View::Runtime, rule.to_string())]
+            }
+            Action::AddRich { zone, rule } => vec![change(
+                Sign::Add,
+                View::Runtime,
+                format!("{zone}: {}", rule.text),
+            )],
+            Action::RemoveRich { zone, rule } => vec![change(
+                Sign::Remove,
+                View::Runtime,
+                format!("{zone}: {}", rule.text),
+            )],
+            Action::Reload { .. } => vec![change(
+                Sign::Replace,
+                View::Runtime,
+                "firewalld's runtime becomes its permanent configuration (reload)",
+            )],
+        }
+    }
+
+    /// What the step does, as a short phrase for progress: `adding a rule`.
+    pub fn doing(&self) -> &'static str {
+        match self {
+            Action::SetPermanentDirect { .. } => "writing permanent rules",
+            Action::SetPermanentRich { .. } => "writing permanent rich rules",
+            Action::CreateNetwork(_) => "making the network",
+            Action::RemoveNetwork(_) => "removing the network",
+            Action::Connect { .. } => "attaching the container",
+            Action::Disconnect { .. } => "detaching the container",
+            Action::Latch { .. } => "closing the latch",
+            Action::Unlatch { .. } => "opening the latch",
+            Action::OwnChain { .. } => "recreating the chain",
+            Action::DisownChain { .. } => "giving the chain back",
+            Action::SetKernelChain { .. } => "writing the kernel's chain",
+            Action::PlaceJump { .. } => "placing the jump",
+            Action::AddRule(_) => "adding rules",
+            Action::RemoveRule(_) => "removing rules",
+            Action::AddRich { .. } => "adding rich rules",
+            Action::RemoveRich { .. } => "removing rich rules",
+            Action::Reload { .. } => "reloading firewalld",
+        }
+    }
+
+    /// The steps that take this one back, in order.
+    pub fn undo(&self) -> Action {
+        match self.clone() {
+            Action::SetPermanentDirect { before, after } => Action::SetPermanentDirect {
+                before: after,
+                after: before,
+            },
+            Action::SetPermanentRich {
+                zone,
+                before,
+                after,
+            } => Action::SetPermanentRich {
+                zone,
+                before: after,
+                after: before,
+            },
+            Action::CreateNetwork(spec) => Action::RemoveNetwork(spec),
+            Action::RemoveNetwork(spec) => Action::CreateNetwork(spec),
+            Action::Connect {
+                container,
+                endpoint,
+            } => Action::Disconnect {
+                container,
+                endpoint,
+            },
+            Action::Disconnect {
+                container,
+                endpoint,
+            } => Action::Connect {
+                container,
+                endpoint,
+            },
+            Action::Latch { subnets } => Action::Unlatch { subnets },
+            Action::Unlatch { subnets } => Action::Latch { subnets },
+            Action::OwnChain { family } => Action::DisownChain { family },
+            Action::DisownChain { family } => Action::OwnChain { family },
+            Action::SetKernelChain {
+                family,
+                before,
+                after,
+            } => Action::SetKernelChain {
+                family,
+                before: after,
+                after: before,
+            },
+            Action::PlaceJump {
+                family,
+                before,
+                after,
+            } => Action::PlaceJump {
+                family,
+                before: after,
+                after: before,
+            },
+            Action::AddRule(rule) => Action::RemoveRule(rule),
+            Action::RemoveRule(rule) => Action::AddRule(rule),
+            Action::AddRich { zone, rule } => Action::RemoveRich { zone, rule },
+            Action::RemoveRich { zone, rule } => Action::AddRich { zone, rule },
+            Action::Reload { subnets } => Action::Reload { subnets },
+        }
+    }
+}
+
+impl fmt::Display for NetworkSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "network {}", self.name)?;
+        for subnet in &self.subnets {
+            write!(f, " {subnet}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.network)?;
+        match (self.fixed, self.address) {
+            (Some(fixed), Some(now)) if fixed != now => write!(f, " at {now} (fixed {fixed})"),
+            (Some(address), _) => write!(f, " at {address}"),
+            (None, Some(address)) => write!(f, " at {address} (not fixed)"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// The entries of `these` that are not among `those`, each said by `say`.
+fn only_in<T: PartialEq>(these: &[T], those: &[T], say: impl Fn(&T) -> Change) -> Vec<Change> {
+    these
+        .iter()
+        .filter(|x| !those.contains(x))
+        .map(say)
+        .collect()
+}
+
+fn direct_changes(before: &Direct, after: &Direct) -> Vec<Change> {
+    let chain = |c: &DirectChain| format!("chain {} {} {}", c.ipv, c.table, c.chain);
+    let side = |sign, these: &Direct, those: &Direct| {
+        let mut out = only_in(&these.chains, &those.chains, |c| {
+            change(sign, View::Permanent, chain(c))
+        });
+        out.extend(only_in(&these.rules, &those.rules, |r| {
+            change(sign, View::Permanent, r.to_string())
+        }));
+        out.extend(only_in(
+            &these.passthroughs,
+            &those.passthroughs,
+            |(ipv, args)| {
+                let args: Vec<String> = args.iter().map(|a| quote_saved(a)).collect();
+                change(
+                    sign,
+                    View::Permanent,
+                    format!("passthrough {ipv} {}", args.join(" ")),
+                )
+            },
+        ));
+        out
+    };
+    let mut out = side(Sign::Remove, before, after);
+    out.extend(side(Sign::Add, after, before));
+    if out.is_empty() && before != after {
+        out.push(change(
+            Sign::Replace,
+            View::Permanent,
+            "the order of the direct rules",
+        ));
+    }
+    out
+}
+
+fn kernel_changes(
+    family: Family,
+    before: Option<&[String]>,
+    after: Option<&[String]>,
+) -> Vec<Change> {
+    let line = |text: &String| format!("{family} filter DOCKER-USER {text}");
+    let mut out = Vec::new();
+    match (before, after) {
+        (None, Some(_)) => out.push(change(
+            Sign::Add,
+            View::Kernel,
+            format!("chain {family} filter DOCKER-USER"),
+        )),
+        (Some(_), None) => out.push(change(
+            Sign::Remove,
+            View::Kernel,
+            format!("chain {family} filter DOCKER-USER"),
+        )),
+        _ => {}
+    }
+    let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
+    out.extend(only_in(before, after, |t| {
+        change(Sign::Remove, View::Kernel, line(t))
+    }));
+    out.extend(only_in(after, before, |t| {
+        change(Sign::Add, View::Kernel, line(t))
+    }));
+    if out.is_empty() && before != after {
+        out.push(change(
+            Sign::Replace,
+            View::Kernel,
+            format!("{family} filter DOCKER-USER: the whitelist goes ahead of what admits others"),
+        ));
+    }
+    out
+}
+
+fn jump_change(family: Family, before: &[usize], after: &[usize]) -> Change {
+    let jump = format!("{family} filter FORWARD -j DOCKER-USER");
+    let places = |at: &[usize]| {
+        let numbers: Vec<String> = at.iter().map(|n| (n + 1).to_string()).collect();
+        numbers.join(", ")
+    };
+    match (before, after) {
+        ([], _) => change(
+            Sign::Add,
+            View::Kernel,
+            format!("{jump}: without it the whitelist filters nothing"),
+        ),
+        (_, []) => change(Sign::Remove, View::Kernel, jump),
+        _ => change(
+            Sign::Replace,
+            View::Kernel,
+            format!(
+                "{jump}: from place {} to place {}, ahead of what accepts",
+                places(before),
+                places(after)
+            ),
+        ),
+    }
+}

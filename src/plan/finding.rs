@@ -1,0 +1,72 @@
+//! What the operator must know about a node, beside what is to be done.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::model::state::View;
+
+/// How much a finding matters. Later is worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Good to know.
+    Note,
+    /// May hurt, but the whitelist holds.
+    Warning,
+    /// The whitelist does not hold, and fwdeploy may not repair it: the cause is not ours.
+    Defeat,
+    /// The node is in a state in which nothing may be touched, or cannot be judged.
+    Refuse,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+            Severity::Defeat => "not enforced",
+            Severity::Refuse => "refused",
+        })
+    }
+}
+
+/// One thing that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How much it matters.
+    pub severity: Severity,
+    /// A short fixed name, such as `firewalld-failed`, for scripts and the manual.
+    pub code: &'static str,
+    /// The view it was seen in.
+    pub view: View,
+    /// What was found, as a sentence without a full stop.
+    pub text: String,
+    /// What can be done about it.
+    pub hint: Option<String>,
+}
+
+impl Finding {
+    /// Makes a finding without a hint.
+    pub fn new(
+        severity: Severity,
+        code: &'static str,
+        view: View,
+        text: impl Into<String>,
+    ) -> Self {
+        Finding {
+            severity,
+            code,
+            view,
+            text: text.into(),
+            hint: None,
+        }
+    }
+
+    /// The same finding with a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
