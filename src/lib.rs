@@ -13,3 +13,6 @@
 
 pub mod model;
 pub mod plan;
+pub mod transport;
+//! fwdeploy.
+
