@@ -12,3 +12,5 @@
 //! The rooms, and which may use which, are in `docs/architecture.md`; a test holds the table.
 
 pub mod model;
+pub mod node;
+pub mod probe;
