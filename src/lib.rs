@@ -1,1 +1,3 @@
 //! fwdeploy.
+
+pub mod inventory;
