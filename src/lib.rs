@@ -11,4 +11,5 @@
 //!
 //! The rooms, and which may use which, are in `docs/architecture.md`; a test holds the table.
 
+pub mod inventory;
 pub mod model;

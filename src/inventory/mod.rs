@@ -1,0 +1,6 @@
+//! Texts → who there is, and with which variables.
+
+pub mod document;
+pub mod error;
+pub mod location;
+pub mod secret;
