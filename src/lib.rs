@@ -13,3 +13,5 @@
 
 pub mod inventory;
 pub mod model;
+pub mod policy;
+pub mod role;
