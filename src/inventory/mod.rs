@@ -4,3 +4,5 @@ pub mod document;
 pub mod error;
 pub mod location;
 pub mod secret;
+pub mod suggest;
+pub mod vars;

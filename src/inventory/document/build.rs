@@ -1,27 +1,25 @@
 //! Events → value and places, with everything refused that Ansible accepts in silence.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
-use std::collections::btree_map;
 use std::sync::Arc;
 
 use saphyr_parser::Event;
 use saphyr_parser::Parser;
 use saphyr_parser::ScalarStyle;
 use saphyr_parser::Tag;
-use serde_yaml::Mapping;
 use serde_yaml::Value;
-use serde_yaml::value::TaggedValue;
 
 use super::Entry;
 use super::Inside;
 use super::MAX_FILE_BYTES;
 use super::Mark;
+use super::frame::Content;
+use super::frame::Finished;
+use super::frame::Frame;
+use super::frame::Key;
 use super::scalar::resolve;
 use crate::inventory::error::InputError;
 use crate::inventory::error::InputErrors;
-use crate::inventory::error::shown;
-use crate::inventory::location::Location;
 use crate::inventory::location::Source;
 use crate::inventory::location::Span;
 
@@ -80,68 +78,16 @@ pub(in crate::inventory) fn too_long(bytes: u64) -> String {
     )
 }
 
-/// A value that is complete. `depth` and `count` are its levels and its values, itself included.
-#[derive(Clone)]
-struct Finished {
-    value: Value,
-    mark: Arc<Mark>,
-    depth: usize,
-    count: usize,
-}
-
-impl Finished {
-    fn new(value: Value, mark: Mark) -> Self {
-        Self {
-            value,
-            mark: Arc::new(mark),
-            depth: 1,
-            count: 1,
-        }
-    }
-}
-
-/// A list or mapping that is still open.
-struct Frame {
-    span: Span,
-    anchor: usize,
-    depth: usize,
-    count: usize,
-    content: Content,
-}
-
-enum Content {
-    List(Vec<Value>, Vec<Arc<Mark>>),
-    Mapping(Box<OpenMapping>),
-}
-
-#[derive(Default)]
-struct OpenMapping {
-    /// The key whose value comes next.
-    key: Option<(Key, Span)>,
-    values: Vec<(String, Value)>,
-    marks: BTreeMap<String, Entry>,
-    merge: Option<Span>,
-    merged: Vec<(String, Value, Entry)>,
-    merged_keys: BTreeSet<String>,
-}
-
-enum Key {
-    Text(String),
-    Merge,
-    /// Already there: its value is read and dropped.
-    Repeated,
-}
-
 pub(super) struct Builder<'s> {
     pub(super) source: &'s Arc<Source>,
     /// The byte of each character, or nothing where each is one byte.
     offsets: Vec<usize>,
-    frames: Vec<Frame>,
+    pub(super) frames: Vec<Frame>,
     anchors: BTreeMap<usize, Finished>,
     values: usize,
     documents: usize,
     root: Option<Finished>,
-    errors: InputErrors,
+    pub(super) errors: InputErrors,
 }
 
 impl<'s> Builder<'s> {
@@ -231,109 +177,6 @@ impl<'s> Builder<'s> {
             },
         );
         self.finish(finished, anchor, span)
-    }
-
-    /// What a tag makes of a scalar. A tag that is not known is an error, and the reading goes on.
-    fn tagged(&mut self, tag: &Tag, text: &str, plain: Value, span: Span) -> Value {
-        let fits =
-            match (
-                tag.is_yaml_core_schema(),
-                tag.handle.as_str(),
-                tag.suffix.as_str(),
-            ) {
-                (_, "!", "unsafe") => {
-                    let value = Value::from(text);
-                    return Value::Tagged(Box::new(TaggedValue {
-                        tag: serde_yaml::value::Tag::new("unsafe"),
-                        value,
-                    }));
-                }
-                (_, "!", "") | (_, "", "!") | (true, _, "str") => return Value::from(text),
-                (true, _, "null") => plain.is_null(),
-                (true, _, "bool") => plain.is_bool(),
-                (true, _, "int") => plain.is_u64() || plain.is_i64(),
-                (true, _, "float") => plain.is_number(),
-                (_, "!", "vault" | "vault-encrypted") => {
-                    let error = self
-                        .error(span, "vault values are not supported yet")
-                        .label("encrypted by ansible-vault");
-                    self.errors.push(error.hint(
-                        "keep the secret out of the inventory, or give it with `-e @file.yml`",
-                    ));
-                    return plain;
-                }
-                _ => {
-                    self.refuse_tag(tag, span);
-                    return plain;
-                }
-            };
-        if !fits {
-            let error = self.error(span, format!("`{}` is not what its tag says", shown(text)));
-            self.errors
-                .push(error.label(format!("not of type `!!{}`", tag.suffix)));
-        }
-        plain
-    }
-
-    fn refuse_tag(&mut self, tag: &Tag, span: Span) {
-        let error = self.error(span, format!("unknown tag `{}`", shown(&tag.to_string())));
-        self.errors
-            .push(error.hint("`!unsafe` before a string is the only tag that is known here"));
-    }
-
-    fn key(
-        &mut self,
-        text: &str,
-        style: ScalarStyle,
-        tag: Option<&Tag>,
-        span: Span,
-    ) -> Result<(), InputError> {
-        if let Some(tag) = tag {
-            self.refuse_tag(tag, span);
-        }
-        if span.is_empty() && style == ScalarStyle::Plain {
-            return Err(self.error(span, "a key is missing before this `:`"));
-        }
-        let span = self.trim(span);
-        let source = self.source;
-        let Some(Frame {
-            content: Content::Mapping(mapping),
-            ..
-        }) = self.frames.last_mut()
-        else {
-            return Ok(());
-        };
-        let location = |span| Location::new(Arc::clone(source), span);
-        let repeated = |first: Span| {
-            InputError::at(
-                location(span),
-                format!("the key `{}` is here twice", shown(text)),
-            )
-            .label("second time")
-            .context(location(first), "first time")
-            .hint("keep one of them; the first would be lost")
-        };
-        let key = if text == "<<" && style == ScalarStyle::Plain {
-            match mapping.merge.replace(span) {
-                Some(first) => {
-                    self.errors.push(
-                        repeated(first).hint("merge several with a list: `<<: [*one, *two]`"),
-                    );
-                    Key::Repeated
-                }
-                None => Key::Merge,
-            }
-        } else {
-            match mapping.marks.get(text) {
-                Some(first) => {
-                    self.errors.push(repeated(first.key));
-                    Key::Repeated
-                }
-                None => Key::Text(text.to_owned()),
-            }
-        };
-        mapping.key = Some((key, span));
-        Ok(())
     }
 
     fn alias(&mut self, anchor: usize, span: Span) -> Result<(), InputError> {
@@ -484,7 +327,7 @@ impl<'s> Builder<'s> {
         })
     }
 
-    fn trim(&self, span: Span) -> Span {
+    pub(super) fn trim(&self, span: Span) -> Span {
         let text = &self.source.text()[span.start..span.end];
         Span {
             start: span.start,
@@ -507,51 +350,5 @@ impl<'s> Builder<'s> {
         } else {
             self.offsets.get(character).copied().unwrap_or(length)
         }
-    }
-}
-
-impl OpenMapping {
-    /// Takes the entries of a mapping, or of a list of mappings of which the first one wins, as Ansible does. `None` if it is neither.
-    fn merge_in(&mut self, value: &Value, mark: &Mark) -> Option<()> {
-        match (value, &mark.inside) {
-            (Value::Mapping(values), Inside::Mapping(marks)) => {
-                for (key, value) in values {
-                    let key = key.as_str()?;
-                    let entry = marks.get(key)?;
-                    if self.merged_keys.insert(key.to_owned()) {
-                        self.merged
-                            .push((key.to_owned(), value.clone(), entry.clone()));
-                    }
-                }
-                Some(())
-            }
-            (Value::Sequence(values), Inside::List(marks)) => {
-                let mappings = values.iter().all(Value::is_mapping);
-                values
-                    .iter()
-                    .zip(marks)
-                    .filter(|_| mappings)
-                    .try_for_each(|(value, mark)| self.merge_in(value, mark))?;
-                mappings.then_some(())
-            }
-            _ => None,
-        }
-    }
-
-    /// What is merged comes first and gives way to what is written out.
-    fn finish(mut self) -> (Value, Inside) {
-        let mut values = Mapping::new();
-        for (key, value, entry) in self.merged {
-            if let btree_map::Entry::Vacant(vacant) = self.marks.entry(key.clone()) {
-                vacant.insert(entry);
-                values.insert(Value::from(key), value);
-            }
-        }
-        values.extend(
-            self.values
-                .into_iter()
-                .map(|(key, value)| (Value::from(key), value)),
-        );
-        (Value::Mapping(values), Inside::Mapping(self.marks))
     }
 }
