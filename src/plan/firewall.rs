@@ -115,32 +115,15 @@ pub fn chain(
         }
         out.rebinds.push(Action::OwnChain { family });
     }
-    let lines = chain_lines(&tracked, seen, ours, family, &managed, tables);
-    let now: Vec<String> = seen
-        .map(|c| c.rules.iter().map(|r| r.text.clone()).collect())
-        .unwrap_or_default();
-    match lines {
-        Some(lines) if seen.is_some() => {
-            out.rebinds.push(Action::SetKernelChain {
-                family,
-                before: Some(now),
-                after: Some(lines),
-            });
-        }
-        Some(lines) => {
-            let fresh = out.rebinds.is_empty();
-            if fresh {
-                out.rebinds.push(set_chain(family, None, lines));
-            } else if !lines.is_empty() {
-                out.rebinds.push(Action::SetKernelChain {
-                    family,
-                    before: Some(Vec::new()),
-                    after: Some(lines),
-                });
-            }
-        }
-        None => {}
-    }
+    let between = out
+        .rebinds
+        .iter()
+        .fold(tables.clone(), |tables, action| match action {
+            // Only the missing chain was made; everything else stands as it was.
+            Action::SetKernelChain { .. } => with_empty_chain(tables),
+            _ => tables,
+        });
+    out.rebinds.extend(settle(family, runtime, &between, ours));
     for rule in &wanted {
         if !tracked.iter().any(|r| r.means(rule)) {
             out.adds.push(Action::AddRule((*rule).clone()));
@@ -168,6 +151,28 @@ fn set_chain(family: Family, before: Option<Vec<String>>, after: Vec<String>) ->
         before,
         after: Some(after),
     }
+}
+
+/// The step that makes the kernel's chain what firewalld believes it to be, or `None` if it is so.
+pub fn settle(family: Family, runtime: &Direct, tables: &Tables, ours: &Ours) -> Option<Action> {
+    let seen = tables.chain("filter", CHAIN);
+    let tracked = runtime.chain(family);
+    if tracked.is_empty() && seen.is_none() && !runtime.owns(family) {
+        return None;
+    }
+    let managed = ours.managed(family);
+    let lines = chain_lines(&tracked, seen, ours, family, &managed, tables)?;
+    let before = seen.map(|c| c.rules.iter().map(|r| r.text.clone()).collect());
+    Some(set_chain(family, before, lines))
+}
+
+fn with_empty_chain(mut tables: Tables) -> Tables {
+    tables
+        .tables
+        .entry("filter".to_string())
+        .or_default()
+        .insert(CHAIN.to_string(), Chain::default());
+    tables
 }
 
 /// The kernel's chain as it must be for firewalld's view of it to be true, or `None` if it is so already.

@@ -145,37 +145,59 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     }
     let (add_rich, remove_rich) =
         firewall::runtime_rich(desired, views.zone, views.runtime.1, &ours);
+    let mut chain = runtime.rebinds;
+    chain.extend(runtime.adds);
+    let settled = settle(state, &chain, desired, &ours);
+    chain.extend(settled);
+    chain.extend(runtime.jump);
     // Additions to a chain that is in force need no latch; a chain that is being put in force does.
-    let latch = !runtime.rebinds.is_empty() || !runtime.jump.is_empty();
-    let subnets: Vec<Cidr> = Family::ALL
-        .into_iter()
-        .flat_map(|family| ours.managed(family))
-        .collect();
-    if latch {
-        actions.push(Action::Latch {
-            subnets: subnets.clone(),
-        });
-    }
-    actions.extend(runtime.rebinds);
-    actions.extend(runtime.adds);
-    actions.extend(runtime.jump);
-    actions.extend(add_rich);
-    if latch {
-        actions.push(Action::Unlatch { subnets });
-    } else if state.kernel.latch.known() == Some(&true) {
+    let latch = chain.iter().any(|a| !matches!(a, Action::AddRule(_)));
+    if state.kernel.latch.known() == Some(&true) {
         actions.push(Action::Unlatch {
             subnets: Vec::new(),
         });
+    }
+    if latch {
+        let subnets: Vec<Cidr> = Family::ALL
+            .into_iter()
+            .flat_map(|family| ours.managed(family))
+            .collect();
+        actions.push(Action::Latch {
+            subnets: subnets.clone(),
+        });
+        actions.extend(chain);
+        actions.extend(add_rich);
+        actions.push(Action::Unlatch { subnets });
+    } else {
+        actions.extend(chain);
+        actions.extend(add_rich);
     }
     actions.extend(docker.moves);
     actions.extend(runtime.removes);
     actions.extend(remove_rich);
 
-    findings.sort_by(|a, b| b.severity.cmp(&a.severity));
+    findings.sort_by_key(|f| std::cmp::Reverse(f.severity));
     if findings.iter().any(|f| f.severity == Severity::Refuse) {
         actions.clear();
     }
     Plan { actions, findings }
+}
+
+/// What the kernel's chain still needs when the additions are done: firewalld counts only its own rules when it inserts,
+/// so that rules which only the kernel holds shift what it adds.
+fn settle(state: &NodeState, chain: &[Action], desired: &Desired, ours: &Ours) -> Vec<Action> {
+    let then = chain.iter().fold(state.clone(), |s, a| after(&s, a));
+    let Some(runtime) = then.runtime.direct.known() else {
+        return Vec::new();
+    };
+    desired
+        .families()
+        .into_iter()
+        .filter_map(|family| {
+            let tables = then.kernel.tables(family).known()?;
+            firewall::settle(family, runtime, tables, ours)
+        })
+        .collect()
 }
 
 fn views(state: &NodeState) -> Option<Views<'_>> {
