@@ -19,5 +19,3 @@ pub mod policy;
 pub mod probe;
 pub mod role;
 pub mod transport;
-//! fwdeploy.
-
