@@ -445,7 +445,7 @@ fn facts(state: &NodeState) -> (NodeState, Vec<Option<Rule>>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn rest_a_plan_leaves_nothing_to_plan((state, wanted) in node()) {
