@@ -26,6 +26,7 @@ use fwdeploy::plan::Action;
 use fwdeploy::plan::Allowed;
 use fwdeploy::plan::Permission;
 use fwdeploy::plan::Plan;
+use fwdeploy::plan::Reload;
 use fwdeploy::plan::Severity;
 use fwdeploy::plan::after;
 use fwdeploy::plan::ownership::Ours;
@@ -402,7 +403,13 @@ fn node() -> impl Strategy<Value = (NodeState, Desired)> {
 
 const ALL: Allowed = Allowed {
     replace_network: Permission::Granted,
+    reload: Reload::Auto,
 };
+
+fn either() -> impl Strategy<Value = Allowed> {
+    prop_oneof![Just(Reload::Never), Just(Reload::Always)]
+        .prop_map(|reload| Allowed { reload, ..ALL })
+}
 
 fn fold(state: &NodeState, actions: &[Action]) -> NodeState {
     actions.iter().fold(state.clone(), |s, a| after(&s, a))
@@ -445,20 +452,20 @@ fn facts(state: &NodeState) -> (NodeState, Vec<Option<Rule>>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn rest_a_plan_leaves_nothing_to_plan((state, wanted) in node()) {
-        let first = plan(&state, &wanted, &ALL);
+    fn rest_a_plan_leaves_nothing_to_plan((state, wanted) in node(), allowed in either()) {
+        let first = plan(&state, &wanted, &allowed);
         prop_assume!(!refused(&first));
         let done = fold(&state, &first.actions);
-        let second = plan(&done, &wanted, &ALL);
+        let second = plan(&done, &wanted, &allowed);
         prop_assert!(second.is_empty(), "left over: {:#?}\nafter: {:#?}", second.changes(), first.changes());
     }
 
     #[test]
-    fn enforced_nothing_admits_a_stranger_once_a_plan_is_done((state, wanted) in node()) {
-        let plan = plan(&state, &wanted, &ALL);
+    fn enforced_nothing_admits_a_stranger_once_a_plan_is_done((state, wanted) in node(), allowed in either()) {
+        let plan = plan(&state, &wanted, &allowed);
         prop_assume!(!refused(&plan));
         let done = fold(&state, &plan.actions);
         let tables = done.kernel.v4.known().unwrap();
@@ -530,8 +537,8 @@ proptest! {
     }
 
     #[test]
-    fn ours_only_what_is_foreign_stays((state, wanted) in node()) {
-        let plan = plan(&state, &wanted, &ALL);
+    fn ours_only_what_is_foreign_stays((state, wanted) in node(), allowed in either()) {
+        let plan = plan(&state, &wanted, &allowed);
         let owner = Ours::new(&wanted, &state);
         for action in &plan.actions {
             match action {

@@ -184,6 +184,14 @@ pub fn is_jump(rule: &KernelRule) -> bool {
     })
 }
 
+/// Where the jump stands among the rules of FORWARD, counted from 0.
+fn jumps(state: &NodeState, family: Family) -> Vec<usize> {
+    let tables = state.kernel.tables(family).known();
+    let forward = tables.and_then(|t| t.chain("filter", "FORWARD"));
+    let rules = forward.map(|c| c.rules.as_slice()).unwrap_or_default();
+    (0..rules.len()).filter(|n| is_jump(&rules[*n])).collect()
+}
+
 fn place_jump(state: &mut NodeState, family: Family, before: &[usize], after: &[usize]) {
     let Some(tables) = state.kernel.tables_mut(family).known_mut() else {
         return;
@@ -281,6 +289,11 @@ fn reload(state: &mut NodeState) {
                     rules,
                 });
             });
+            // The step itself puts the jump first: Docker 20.10 to 27 leave it last.
+            let jumps = jumps(state, family);
+            if !jumps.is_empty() {
+                place_jump(state, family, &jumps, &[0]);
+            }
         }
     }
     state.runtime.direct = Observed::Known(permanent);

@@ -10,6 +10,7 @@ pub mod finding;
 mod firewall;
 mod inspect;
 pub mod ownership;
+mod reload;
 
 pub use action::Action;
 pub use action::Change;
@@ -72,6 +73,20 @@ impl Plan {
 pub struct Allowed {
     /// Whether a network with another subnet may be made anew.
     pub replace_network: Permission,
+    /// Whether firewalld may be reloaded.
+    pub reload: Reload,
+}
+
+/// When runtime may be brought about by one reload of firewalld, with the latch on, instead of rule by rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reload {
+    /// Never.
+    Never,
+    /// When it is cheaper: hundreds of rules, and nothing of anybody else's waiting in the permanent configuration.
+    #[default]
+    Auto,
+    /// Whenever something is to be done at runtime.
+    Always,
 }
 
 /// A yes or no of the operator's.
@@ -145,42 +160,66 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     }
     let (add_rich, remove_rich) =
         firewall::runtime_rich(desired, views.zone, views.runtime.1, &ours);
-    let mut chain = runtime.rebinds;
-    chain.extend(runtime.adds);
-    let settled = settle(state, &chain, desired, &ours);
-    chain.extend(settled);
-    chain.extend(runtime.jump);
-    // Additions to a chain that is in force need no latch; a chain that is being put in force does.
-    let latch = chain.iter().any(|a| !matches!(a, Action::AddRule(_)));
     if state.kernel.latch.known() == Some(&true) {
         actions.push(Action::Unlatch {
             subnets: Vec::new(),
         });
     }
-    if latch {
-        let subnets: Vec<Cidr> = Family::ALL
-            .into_iter()
-            .flat_map(|family| ours.managed(family))
-            .collect();
-        actions.push(Action::Latch {
-            subnets: subnets.clone(),
-        });
-        actions.extend(chain);
-        actions.extend(add_rich);
-        actions.push(Action::Unlatch { subnets });
+    let subnets: Vec<Cidr> = Family::ALL
+        .into_iter()
+        .flat_map(|family| ours.managed(family))
+        .collect();
+    let calls = [
+        runtime.adds.len(),
+        runtime.removes.len(),
+        add_rich.len(),
+        remove_rich.len(),
+    ];
+    let work = reload::Work {
+        calls: calls.iter().sum(),
+        rebinds: runtime.rebinds.len() + runtime.jump.len(),
+        moves: docker.moves.len(),
+    };
+    let pending = reload::pending(&views, &ours);
+    findings.extend(reload::refusal(allowed.reload, &work, &pending));
+    if reload::chosen(allowed.reload, &work, &pending) {
+        let reloaded = reload::steps(state, &actions, desired, &ours, subnets);
+        actions.extend(reloaded);
+        actions.extend(docker.moves);
     } else {
-        actions.extend(chain);
-        actions.extend(add_rich);
+        let mut chain = runtime.rebinds;
+        chain.extend(runtime.adds);
+        let settled = settle(state, &chain, desired, &ours);
+        chain.extend(settled);
+        chain.extend(runtime.jump);
+        chain.extend(add_rich);
+        actions.extend(latched(chain, subnets));
+        actions.extend(docker.moves);
+        actions.extend(runtime.removes);
+        actions.extend(remove_rich);
     }
-    actions.extend(docker.moves);
-    actions.extend(runtime.removes);
-    actions.extend(remove_rich);
 
     findings.sort_by_key(|f| std::cmp::Reverse(f.severity));
     if findings.iter().any(|f| f.severity == Severity::Refuse) {
         actions.clear();
     }
     Plan { actions, findings }
+}
+
+/// Additions to a chain that is in force need no latch; a chain that is being put in force does.
+fn latched(chain: Vec<Action>, subnets: Vec<Cidr>) -> Vec<Action> {
+    let in_force = chain
+        .iter()
+        .all(|a| matches!(a, Action::AddRule(_) | Action::AddRich { .. }));
+    if in_force {
+        return chain;
+    }
+    let mut out = vec![Action::Latch {
+        subnets: subnets.clone(),
+    }];
+    out.extend(chain);
+    out.push(Action::Unlatch { subnets });
+    out
 }
 
 /// What the kernel's chain still needs when the additions are done: firewalld counts only its own rules when it inserts,
