@@ -317,11 +317,17 @@ impl<'a> Dialogue<'a> {
         let words = String::from_utf8_lossy(&words).replace(&self.prompt, "");
         let said = tail(words.as_bytes());
         match (self.privilege, end) {
+            (Privilege::Sudo { user }, _) if self.is_refused() => {
+                let problem = SudoProblem::WrongPassword;
+                Some(RunError::Sudo {
+                    at,
+                    user: user.clone(),
+                    problem,
+                    said,
+                })
+            }
             (Privilege::Sudo { user }, End::Closed { status, .. }) => {
-                let problem = match self.is_refused() {
-                    true => SudoProblem::WrongPassword,
-                    false => SudoProblem::read(&words, *status),
-                };
+                let problem = SudoProblem::read(&words, *status);
                 Some(RunError::Sudo {
                     at,
                     user: user.clone(),

@@ -316,8 +316,8 @@ impl Login<'_> {
                 (ErrorCode::Session(PUBLICKEY_UNVERIFIED), said) if said.starts_with("Invalid") => {
                     Ok(Outcome::Refused)
                 }
-                // sshd counts each refused key and hangs up at MaxAuthTries.
-                _ if self.tried.len() > 1 && self.steps.is_closed() => {
+                // sshd counts each refused key and hangs up at MaxAuthTries. libssh2 drops the reason that it gives.
+                _ if !self.tried.is_empty() => {
                     self.tried.push(format!("{name}: not answered"));
                     let tried = std::mem::take(&mut self.tried);
                     Err(ConnectError::TooManyKeys {
