@@ -1,6 +1,7 @@
 //! This machine as a node.
 
 use std::fs;
+use std::path::Path;
 use std::thread;
 use std::thread::sleep;
 use std::time::Duration;
@@ -9,7 +10,9 @@ use std::time::Instant;
 use fwdeploy::transport::Cancel;
 use fwdeploy::transport::Connection;
 use fwdeploy::transport::Executed;
+use fwdeploy::transport::Privilege;
 use fwdeploy::transport::RunError;
+use fwdeploy::transport::Secrets;
 use fwdeploy::transport::Settings;
 use fwdeploy::transport::System;
 use fwdeploy::transport::Target;
@@ -18,6 +21,7 @@ use fwdeploy::transport::Via;
 
 use crate::sshd::LIMIT;
 use crate::sshd::Nobody;
+use crate::sshd::Says;
 use crate::sshd::run;
 use crate::sshd::target;
 
@@ -110,4 +114,32 @@ fn a_program_left_in_the_background_does_not_hold_the_answer_here() {
         "{:?}",
         start.elapsed()
     );
+}
+
+#[test]
+fn sudo_runs_a_script_here() {
+    if !rustix::process::getuid().is_root() || !Path::new("/usr/bin/sudo").exists() {
+        eprintln!("skipped: sudo and root are needed");
+        return;
+    }
+    let privilege = Privilege::Sudo {
+        user: "nobody".to_owned(),
+    };
+    for secrets in [
+        Box::new(Nobody) as Box<dyn Secrets>,
+        Box::new(Says::new("not asked for")),
+    ] {
+        let target = Target {
+            via: Via::Local,
+            privilege: privilege.clone(),
+            ..target(22)
+        };
+        let system = System::new(Settings::default(), secrets);
+        let mut connection = system.connect(&target, &Cancel::new()).unwrap();
+        let output = run(connection.as_mut(), "id -un; cat; exit 3").unwrap();
+        assert_eq!(
+            (output.stdout.as_slice(), output.status),
+            (b"nobody\n".as_slice(), 3)
+        );
+    }
 }

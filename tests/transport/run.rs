@@ -184,7 +184,7 @@ fn a_cut_connection_is_never_success() {
     assert_eq!(partial.stdout, b"step 1\n");
     assert_eq!(partial.executed, Executed::Perhaps);
     let error = run(connection.as_mut(), "echo again").unwrap_err();
-    assert!(matches!(error, RunError::Start { .. }), "{error}");
+    assert!(matches!(error, RunError::Closed { .. }), "{error}");
     assert_eq!(error.executed(), Executed::Never);
 }
 
@@ -353,16 +353,18 @@ fn a_node_that_refuses_channels_says_so() {
 
 #[test]
 fn a_forced_command_never_sees_the_script() {
-    let Some(sshd) = Sshd::with(
-        &["ed25519"],
-        "ForceCommand cat >/tmp/fwdeploy-forced; echo no",
-    ) else {
+    let folder = tempfile::tempdir().unwrap();
+    let seen = folder.path().join("seen");
+    let config = format!("ForceCommand cat >{}", seen.display());
+    let Some(sshd) = Sshd::with(&["ed25519"], &config) else {
         return;
     };
-    let error = run(sshd.connect().as_mut(), "echo secret plan").unwrap_err();
-    assert!(
-        matches!(error, RunError::Shell { .. } | RunError::TimedOut { .. }),
-        "{error}"
-    );
-    let _ = fs::remove_file("/tmp/fwdeploy-forced");
+    let mut connection = sshd.connect();
+    let limit = Duration::from_secs(2);
+    let error = connection
+        .run("reboot", limit, &mut |_| {}, &Cancel::new())
+        .unwrap_err();
+    assert!(matches!(error, RunError::TimedOut { .. }), "{error}");
+    assert_eq!(error.executed(), Executed::Never);
+    assert_eq!(fs::read(&seen).unwrap(), b"");
 }
