@@ -15,6 +15,8 @@ mod connect_error;
 mod dialogue;
 pub mod known_hosts;
 mod local;
+#[cfg(test)]
+mod messages;
 mod run_error;
 mod secret;
 mod settings;
@@ -73,7 +75,7 @@ pub trait Connection {
     /// `on_stdout` is called with each piece of standard output as it arrives; the pieces together are [`Output::stdout`].
     /// `limit` covers everything from opening the channel to the last byte.
     ///
-    /// After [`RunError::Lost`], [`RunError::TimedOut`] and [`RunError::Cancelled`] the connection is closed. What was running on the
+    /// After [`RunError::Lost`], [`RunError::TimedOut`], [`RunError::Cancelled`] and a wrong password the connection is closed. What was running on the
     /// node may run on: a node over SSH gets no signal when its connection ends, only an output that nobody reads any more. On
     /// this machine it is ended.
     ///

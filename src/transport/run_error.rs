@@ -12,7 +12,13 @@ use super::target::Place;
 /// A script that ran and failed is no error here but an [`Output`](super::Output) with its status.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RunError {
-    /// The node did not open a channel or take the command, or an earlier run closed the connection.
+    /// An earlier run closed the connection; connect again.
+    #[error("cannot run anything more on {at}: an earlier run closed the connection")]
+    Closed {
+        /// The node.
+        at: Place,
+    },
+    /// The node did not open a channel or take the command.
     #[error("cannot run anything on {at}: {said}")]
     Start {
         /// The node.
@@ -45,7 +51,7 @@ pub enum RunError {
         said: String,
     },
     /// The connection or the shell was gone before the script came to its end.
-    #[error("lost {at} while a script was running: {reason}")]
+    #[error("lost {at} in the middle of a run: {reason}")]
     Lost {
         /// The node.
         at: Place,
@@ -104,7 +110,9 @@ impl RunError {
     /// What had arrived, where something can have.
     pub fn partial(&self) -> Option<&Partial> {
         match self {
-            Self::Start { .. } | Self::Shell { .. } | Self::Sudo { .. } => None,
+            Self::Closed { .. } | Self::Start { .. } | Self::Shell { .. } | Self::Sudo { .. } => {
+                None
+            }
             Self::Lost { partial, .. }
             | Self::TimedOut { partial, .. }
             | Self::Cancelled { partial, .. } => Some(partial),
@@ -125,7 +133,7 @@ impl RunError {
                 Executed::Never => Some("nothing was run there; try again".to_owned()),
                 Executed::Perhaps => None,
             },
-            Self::Cancelled { .. } => None,
+            Self::Closed { .. } | Self::Cancelled { .. } => None,
         }
     }
 }

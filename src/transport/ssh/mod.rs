@@ -176,9 +176,9 @@ impl Connection for Ssh {
             said,
         };
         if self.state == State::Closed {
-            return Err(refuse(
-                "the connection was closed after an earlier run".to_owned(),
-            ));
+            return Err(RunError::Closed {
+                at: self.at.clone(),
+            });
         }
         let privilege = self.privilege.clone();
         let mut dialogue = Dialogue::new(script, &privilege, self.password.clone())
@@ -203,7 +203,8 @@ impl Connection for Ssh {
             Err(Halt::Ssh(error)) => End::Broken(error.message().to_owned()),
             Err(Halt::Stream(error)) => End::Broken(error.to_string()),
         };
-        if !matches!(end, End::Closed { .. }) {
+        // A sudo that still asks would keep the channel for as long as it likes.
+        if dialogue.is_refused() || !matches!(end, End::Closed { .. }) {
             self.hang_up();
         }
         dialogue.conclude(end, &self.at, limit)

@@ -61,7 +61,13 @@ pub(super) fn pump(
         patience,
     };
     let moved = flow.move_all(&mut channel, dialogue, on_stdout);
-    let closed = moved.and_then(|()| flow.close(&mut channel));
+    let closed = moved.and_then(|()| match dialogue.is_refused() {
+        true => Ok(End::Closed {
+            status: None,
+            signal: None,
+        }),
+        false => flow.close(&mut channel),
+    });
     match closed {
         Ok(end) => end,
         Err(Halt::Stopped(stopped)) => End::Stopped(stopped),

@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use rustix::event::PollFd;
 use rustix::event::PollFlags;
-use rustix::net::RecvFlags;
-use rustix::net::recv;
 use ssh2::BlockDirections;
 use ssh2::ErrorCode;
 use ssh2::Session;
@@ -53,15 +51,6 @@ impl Steps<'_> {
             &Patience::new(self.limit, self.cancel),
             step,
         )
-    }
-
-    /// Whether the other side has hung up.
-    pub(super) fn is_closed(&self) -> bool {
-        let mut byte = [0_u8; 1];
-        match recv(&self.socket, &mut byte, RecvFlags::PEEK) {
-            Ok((_, count)) => count == 0,
-            Err(errno) => errno != rustix::io::Errno::AGAIN,
-        }
     }
 }
 

@@ -12,19 +12,18 @@
 //! The script waits for the begin mark even where no password is needed. It costs a round trip, and for it a login shell that
 //! isn't one, or a `.bashrc` that reads standard input, never sees a line that it could run.
 
-use std::time::Duration;
+mod text;
+mod verdict;
 
 use openssl::error::ErrorStack;
 use openssl::rand::rand_bytes;
 use zeroize::Zeroizing;
 
-use super::Output;
+use self::text::count;
+use self::text::find;
+use self::text::overlap;
 use super::run_error::Executed;
-use super::run_error::Partial;
-use super::run_error::RunError;
 use super::secret::Secret;
-use super::sudo::SudoProblem;
-use super::target::Place;
 use super::target::Privilege;
 use super::wait::Stopped;
 
@@ -231,172 +230,7 @@ impl<'a> Dialogue<'a> {
             self.script, self.end
         )
     }
-
-    /// What the whole of it means.
-    pub(super) fn conclude(
-        mut self,
-        end: End,
-        at: &Place,
-        limit: Duration,
-    ) -> Result<Output, RunError> {
-        if let Stage::Ended(status) = self.stage {
-            let stderr = self
-                .stderr
-                .split_off(self.stderr_begins.unwrap_or_default());
-            return Ok(Output {
-                stdout: self.stdout,
-                stderr,
-                status,
-            });
-        }
-        let at = at.clone();
-        if self.stage == Stage::Greeting
-            && let Some(error) = self.never_began(&end, &at)
-        {
-            return Err(error);
-        }
-        let partial = Box::new(Partial {
-            executed: self.executed,
-            stderr: self
-                .stderr
-                .split_off(self.stderr_begins.unwrap_or_default()),
-            stdout: self.stdout,
-        });
-        Err(match end {
-            End::Stopped(Stopped::TimedOut) => RunError::TimedOut { at, limit, partial },
-            End::Stopped(Stopped::Cancelled) => RunError::Cancelled { at, partial },
-            End::Stopped(Stopped::Failed(errno)) => RunError::Lost {
-                at,
-                reason: errno.to_string(),
-                partial,
-            },
-            End::Broken(reason) => RunError::Lost {
-                at,
-                reason,
-                partial,
-            },
-            End::Closed {
-                signal: Some(signal),
-                ..
-            } => {
-                let reason = format!("signal {signal} ended the shell");
-                RunError::Lost {
-                    at,
-                    reason,
-                    partial,
-                }
-            }
-            End::Closed {
-                status: Some(status),
-                ..
-            } if status != 0 => {
-                let said = tail(&partial.stderr);
-                let reason = format!("the shell ended early with status {status}{said}");
-                RunError::Lost {
-                    at,
-                    reason,
-                    partial,
-                }
-            }
-            End::Closed { .. } => {
-                let reason = "its output ended early".to_owned();
-                RunError::Lost {
-                    at,
-                    reason,
-                    partial,
-                }
-            }
-        })
-    }
-
-    /// The error of a shell that never greeted, unless the connection is to blame.
-    fn never_began(&self, end: &End, at: &Place) -> Option<RunError> {
-        let at = at.clone();
-        let mut words = self.stderr.clone();
-        words.extend_from_slice(&self.pending);
-        let words = String::from_utf8_lossy(&words).replace(&self.prompt, "");
-        let said = tail(words.as_bytes());
-        match (self.privilege, end) {
-            (Privilege::Sudo { user }, End::Closed { status, .. }) => {
-                let problem = match self.is_refused() {
-                    true => SudoProblem::WrongPassword,
-                    false => SudoProblem::read(&words, *status),
-                };
-                Some(RunError::Sudo {
-                    at,
-                    user: user.clone(),
-                    problem,
-                    said,
-                })
-            }
-            // sudo, or a PAM module behind it, asked for something that isn't the password.
-            (Privilege::Sudo { user }, End::Stopped(Stopped::TimedOut)) if !said.is_empty() => {
-                let problem = SudoProblem::Unanswered;
-                Some(RunError::Sudo {
-                    at,
-                    user: user.clone(),
-                    problem,
-                    said,
-                })
-            }
-            (Privilege::AsIs, End::Closed { status, .. }) => Some(RunError::Shell {
-                at,
-                status: status.unwrap_or_default(),
-                said,
-            }),
-            _ => None,
-        }
-    }
-}
-
-/// The end of what somebody said, on one line and without control characters, as `: …`; or nothing.
-pub(super) fn tail(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let lines: Vec<&str> = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
-    let last = lines[lines.len().saturating_sub(4)..].join(" / ");
-    let visible: String = last.chars().filter(|c| !c.is_control()).collect();
-    match visible.char_indices().rev().nth(299) {
-        _ if visible.is_empty() => String::new(),
-        Some((at, _)) if at > 0 => format!(": …{}", &visible[at..]),
-        _ => format!(": {visible}"),
-    }
-}
-
-fn find(text: &[u8], mark: &[u8]) -> Option<usize> {
-    let first = *mark.first()?;
-    let mut from = 0;
-    while let Some(at) = text[from..].iter().position(|byte| *byte == first) {
-        if text[from + at..].starts_with(mark) {
-            return Some(from + at);
-        }
-        from += at + 1;
-    }
-    None
-}
-
-fn count(text: &[u8], mark: &[u8]) -> usize {
-    let mut rest = text;
-    let mut count = 0;
-    while let Some(at) = find(rest, mark) {
-        count += 1;
-        rest = &rest[at + mark.len()..];
-    }
-    count
-}
-
-/// The length of the longest end of `text` with which `mark` could begin.
-fn overlap(text: &[u8], mark: &[u8]) -> usize {
-    let most = text.len().min(mark.len() - 1);
-    (1..=most)
-        .rev()
-        .find(|length| text.ends_with(&mark[..*length]))
-        .unwrap_or_default()
 }
 
 #[cfg(test)]
-#[path = "dialogue_tests.rs"]
 mod tests;

@@ -3,15 +3,14 @@
 //! The order is that of a careful person: the key that the inventory names and no other; else the agent's keys one by one, then the
 //! default files. A passphrase is asked for only when the node has said that it would take the key.
 
+mod attempt;
+
 use std::path::Path;
 
 use ssh2::Agent;
-use ssh2::ErrorCode;
 use ssh2::PublicKey;
 
 use super::key::KeyFile;
-use super::key::PrivateKey;
-use super::key::Protection;
 use super::step::Halt;
 use super::step::Steps;
 use crate::transport::ConnectError;
@@ -26,13 +25,6 @@ use crate::transport::wait::Stopped;
 
 /// The default key files, strongest first, of the types that libssh2 reads.
 const DEFAULT_KEYS: [&str; 3] = ["id_ed25519", "id_ecdsa", "id_rsa"];
-
-/// `LIBSSH2_ERROR_AUTHENTICATION_FAILED`: the node refused a key on sight.
-const AUTHENTICATION_FAILED: i32 = -18;
-/// `LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED`: what libssh2 says of all else that can happen to a key; the text tells them apart.
-const PUBLICKEY_UNVERIFIED: i32 = -19;
-/// `LIBSSH2_ERROR_FILE`: the private key can't be read, or its passphrase is wrong.
-const FILE: i32 = -16;
 
 /// Logs in on one node.
 pub(super) struct Login<'a> {
@@ -231,105 +223,6 @@ impl Login<'_> {
             ));
         }
         Ok(Outcome::Refused)
-    }
-
-    /// Tries one private key, first under its certificate if it has one.
-    fn with_private_key(
-        &mut self,
-        key: &PrivateKey,
-    ) -> Result<Result<Outcome, KeyProblem>, ConnectError> {
-        let name = key.path.display().to_string();
-        let plain = key
-            .public
-            .as_ref()
-            .map(|key| format!("{} {}", key.algorithm(), key.to_base64()));
-        for (name, public) in [
-            (format!("{name}-cert.pub"), key.certificate.as_ref()),
-            (name, plain.as_ref()),
-        ] {
-            if name.ends_with("-cert.pub") && public.is_none() {
-                continue;
-            }
-            let public = public.map(String::as_str);
-            let user = self.user.clone();
-            let session = self.steps.session.clone();
-            let sign = |passphrase: Option<&str>| {
-                session.userauth_pubkey_memory(&user, public, &key.text, passphrase)
-            };
-            let outcome = match key.protection {
-                Protection::Clear => match self.attempt(&name, || sign(None))? {
-                    Outcome::Unsigned => return Ok(Err(KeyProblem::NotAKey)),
-                    outcome => outcome,
-                },
-                Protection::Encrypted => {
-                    // Without a passphrase the node is asked about the public half only, if that is known in clear.
-                    let wanted = match public {
-                        Some(_) => self.attempt(&name, || sign(None))?,
-                        None => Outcome::Unsigned,
-                    };
-                    match (wanted, self.vault_passphrase(wanted, key)) {
-                        (Outcome::Unsigned, None) => return Ok(Err(KeyProblem::PassphraseNeeded)),
-                        (Outcome::Unsigned, Some(passphrase)) => {
-                            match self.attempt(&name, || sign(Some(passphrase.expose())))? {
-                                Outcome::Unsigned => return Ok(Err(KeyProblem::PassphraseWrong)),
-                                outcome => outcome,
-                            }
-                        }
-                        (outcome, _) => outcome,
-                    }
-                }
-            };
-            match outcome {
-                Outcome::LoggedIn => return Ok(Ok(outcome)),
-                _ => self.tried.push(format!("{name}: refused")),
-            }
-        }
-        Ok(Ok(Outcome::Refused))
-    }
-
-    fn vault_passphrase(
-        &self,
-        wanted: Outcome,
-        key: &PrivateKey,
-    ) -> Option<crate::transport::Secret> {
-        (wanted == Outcome::Unsigned)
-            .then(|| self.vault.passphrase(&key.path))
-            .flatten()
-    }
-
-    /// One try, as far as the node's answer.
-    fn attempt(
-        &mut self,
-        name: &str,
-        step: impl FnMut() -> Result<(), ssh2::Error>,
-    ) -> Result<Outcome, ConnectError> {
-        match self.steps.again(step) {
-            Ok(()) => Ok(Outcome::LoggedIn),
-            Err(Halt::Ssh(error)) => match (error.code(), error.message()) {
-                (ErrorCode::Session(AUTHENTICATION_FAILED), _) => Ok(Outcome::Refused),
-                (ErrorCode::Session(FILE), _) => Ok(Outcome::Unsigned),
-                (ErrorCode::Session(PUBLICKEY_UNVERIFIED), said)
-                    if said.starts_with("Callback") =>
-                {
-                    Ok(Outcome::Unsigned)
-                }
-                (ErrorCode::Session(PUBLICKEY_UNVERIFIED), said) if said.starts_with("Invalid") => {
-                    Ok(Outcome::Refused)
-                }
-                // sshd counts each refused key and hangs up at MaxAuthTries.
-                _ if self.tried.len() > 1 && self.steps.is_closed() => {
-                    self.tried.push(format!("{name}: not answered"));
-                    let tried = std::mem::take(&mut self.tried);
-                    Err(ConnectError::TooManyKeys {
-                        at: self.place(),
-                        user: self.user.clone(),
-                        tried,
-                    })
-                }
-                _ => Err(self.halted(Halt::Ssh(error))),
-            },
-            Err(halt) => Err(self.halted(halt)),
-        }
     }
 
     fn refused(&mut self, accepts: String) -> ConnectError {

@@ -2,11 +2,16 @@ use std::fs;
 use std::io::Write;
 use std::process::Command;
 use std::process::Stdio;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use tempfile::tempdir;
 
 use super::*;
+use crate::transport::Output;
+use crate::transport::Place;
+use crate::transport::RunError;
+use crate::transport::SudoProblem;
 
 const AS_IS: Privilege = Privilege::AsIs;
 
