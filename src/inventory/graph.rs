@@ -53,7 +53,7 @@ impl<'t> Graph<'t> {
             .iter()
             .map(|(name, group)| (name.as_str(), group))
             .collect();
-        order.sort_by_key(|(name, group)| (depths.get(name).copied(), group.priority, *name));
+        order.sort_by_key(|(name, group)| (depths.get(name).copied(), group.priority(), *name));
         let ancestors = ancestors(&order);
         let groups_of = memberships(tree, &order, &ancestors);
         errors.or(Self { order, groups_of })

@@ -15,6 +15,7 @@ use super::error::InputErrors;
 use super::extra;
 use super::extra::ExtraVars;
 use super::files;
+use super::files::Listed;
 use super::owners::Owners;
 use super::owners::assign;
 use super::tree::Tree;
@@ -84,28 +85,40 @@ fn variables_beside(
     names: Names,
 ) -> Result<BTreeMap<String, Vars>, InputErrors> {
     let listed = files::list(&around.directory.join(owners.directory()))?;
-    let (assigned, strangers) = assign(listed, owners, known);
-    let mut errors = if names == Names::Known {
-        strangers
-    } else {
-        InputErrors::none()
-    };
+    let assigned = assign(listed, owners, known);
     let layer = match owners {
         Owners::Groups => Layer::GroupFile,
         Owners::Nodes => Layer::NodeFile,
     };
-    let mut by_owner = BTreeMap::new();
-    for (owner, listed) in assigned {
-        let mut vars = Vars::new();
-        for document in errors
-            .take(files::variable_files(&listed))
-            .unwrap_or_default()
-        {
-            vars.extend(errors.take(checked(&document, layer)).unwrap_or_default());
+    let mut errors = InputErrors::none();
+    match names {
+        Names::Known => errors.extend(assigned.errors),
+        // Their owners may be in the part that is not understood; their own mistakes are certain.
+        Names::Uncertain => {
+            for listed in assigned.strangers {
+                errors.take(read_vars(&listed, layer));
+            }
         }
-        by_owner.insert(owner, vars);
+    }
+    let mut by_owner = BTreeMap::new();
+    for (owner, listed) in assigned.by_owner {
+        by_owner.extend(
+            errors
+                .take(read_vars(&listed, layer))
+                .map(|vars| (owner, vars)),
+        );
     }
     errors.or(by_owner)
+}
+
+/// The variables of one file, or of one directory.
+fn read_vars(listed: &Listed, layer: Layer) -> Result<Vars, InputErrors> {
+    let mut errors = InputErrors::none();
+    let mut vars = Vars::new();
+    for document in files::variable_files(listed)? {
+        vars.extend(errors.take(checked(&document, layer)).unwrap_or_default());
+    }
+    errors.or(vars)
 }
 
 /// The variables of a document, each of which may stand there.

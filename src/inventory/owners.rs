@@ -38,16 +38,20 @@ impl Owners {
     }
 }
 
+/// The files of one directory.
+#[derive(Debug, Default)]
+pub(super) struct Assigned {
+    pub(super) by_owner: BTreeMap<String, Listed>,
+    /// Files that nobody is named after; each is among the mistakes too.
+    pub(super) strangers: Vec<Listed>,
+    pub(super) errors: InputErrors,
+}
+
 /// Finds the owner of each file: `NAME`, `NAME.yml`, `NAME.yaml`, `NAME.json`, or a directory `NAME`.
 ///
 /// Ansible passes over a file that no group or host is named after, and of several for one name reads only the first: here both are mistakes.
-pub(super) fn assign(
-    listed: Vec<Listed>,
-    owners: Owners,
-    known: &BTreeSet<&str>,
-) -> (BTreeMap<String, Listed>, InputErrors) {
-    let mut errors = InputErrors::none();
-    let mut assigned: BTreeMap<String, Listed> = BTreeMap::new();
+pub(super) fn assign(listed: Vec<Listed>, owners: Owners, known: &BTreeSet<&str>) -> Assigned {
+    let mut assigned = Assigned::default();
     for listed in listed {
         let name = listed.name.as_str();
         let stem = if listed.kind == ListedKind::File {
@@ -62,21 +66,24 @@ pub(super) fn assign(
             stem.unwrap_or(name)
         };
         if !known.contains(owner) {
-            errors.extend(stranger(&listed, stem, owners, known));
+            if let Some(error) = stranger(&listed, stem, owners, known) {
+                assigned.errors.push(error);
+                assigned.strangers.push(listed);
+            }
             continue;
         }
-        if let Some(first) = assigned.get(owner) {
+        if let Some(first) = assigned.by_owner.get(owner) {
             let message = format!("`{owner}` has variables in `{}` too", first.name);
             let error = InputError::in_file(shown(&listed.path), message);
-            errors.push(error.hint(format!(
+            assigned.errors.push(error.hint(format!(
                 "put both into the directory `{}/{owner}/`",
                 owners.directory()
             )));
             continue;
         }
-        assigned.insert(owner.to_owned(), listed);
+        assigned.by_owner.insert(owner.to_owned(), listed);
     }
-    (assigned, errors)
+    assigned
 }
 
 /// The mistake of a file that is named after nobody, unless it is plainly no file of variables.

@@ -85,7 +85,7 @@ impl Pattern {
         file: impl Fn(&Located<String>) -> Result<Source, InputErrors>,
     ) -> Result<Self, InputErrors> {
         let source = Arc::new(Source::command_line(
-            format!("--limit {}", shown(text)),
+            format!("--limit '{}'", shown(text)),
             text,
         ));
         let location = Location::new(

@@ -25,11 +25,10 @@ pub(super) fn text(name: &str, var: &Var) -> Result<Located<String>, InputError>
         }
         other => {
             let error =
-                error(format!("`{name}` is a string")).label(format!("this is {}", kind(other)));
-            return Err(if other.is_null() {
-                error
-            } else {
-                error.hint("put the value into quotes")
+                error(format!("`{name}` takes a string")).label(format!("this is {}", kind(other)));
+            return Err(match other {
+                Value::Bool(_) | Value::Number(_) => error.hint("put the value into quotes"),
+                _ => error,
             });
         }
     };
@@ -88,7 +87,7 @@ pub(super) fn boolean(name: &str, var: &Var) -> Result<Located<bool>, InputError
         },
     };
     let value = value.ok_or_else(|| {
-        InputError::at(var.location(), format!("`{name}` is `true` or `false`"))
+        InputError::at(var.location(), format!("`{name}` takes `true` or `false`"))
             .label("neither of them")
     })?;
     Ok(Located::new(value, var.location()))
@@ -96,16 +95,22 @@ pub(super) fn boolean(name: &str, var: &Var) -> Result<Located<bool>, InputError
 
 /// Returns a TCP port.
 pub(super) fn port(name: &str, var: &Var) -> Result<Located<u16>, InputError> {
-    let text = text(name, var)?;
-    let digits =
-        text.value.bytes().all(|byte| byte.is_ascii_digit()) && !text.value.starts_with('0');
-    match text.value.parse::<u16>() {
+    let written = match var.value() {
+        Value::Number(number) => number.to_string(),
+        Value::String(_) | Value::Tagged(_) => text(name, var)?.value,
+        other => {
+            let error = InputError::at(var.location(), format!("`{name}` takes a port"));
+            return Err(error.label(format!("this is {}", kind(other))));
+        }
+    };
+    let digits = written.bytes().all(|byte| byte.is_ascii_digit()) && !written.starts_with('0');
+    match written.parse::<u16>() {
         Ok(port) if digits => Ok(Located::new(port, var.location())),
-        _ => Err(InputError::at(
-            var.location(),
-            format!("`{}` is not a port", shown(&text.value)),
-        )
-        .label("a port is a number from 1 to 65535")),
+        _ => {
+            let message = format!("`{}` is not a port", shown(&written));
+            let error = InputError::at(var.location(), message);
+            Err(error.label("a port is a number from 1 to 65535"))
+        }
     }
 }
 

@@ -44,7 +44,14 @@ pub(super) struct DeclaredGroup {
     pub(super) nodes: BTreeSet<usize>,
     pub(super) children: Vec<Located<String>>,
     pub(super) vars: Vars,
-    pub(super) priority: i64,
+    pub(super) priority: Option<Located<i64>>,
+}
+
+impl DeclaredGroup {
+    /// Ansible's default is 1.
+    pub(super) fn priority(&self) -> i64 {
+        self.priority.as_ref().map_or(1, |priority| priority.value)
+    }
 }
 
 /// A node, with what all its declarations say.
@@ -102,16 +109,20 @@ impl Reader {
             };
             return self.errors.push(error.hint(hint));
         };
+        if let Some(plugin) = root
+            .get("plugin")
+            .filter(|plugin| plugin.as_str().is_some())
+        {
+            let error = InputError::at(plugin.location(), "inventory plugins are not supported");
+            let hint =
+                "`ansible-inventory -i FILE --list --yaml` writes down what the plugin finds";
+            return self.errors.push(error.hint(hint));
+        }
         for (name, group) in entries {
             let key = group.key_location().unwrap_or_else(|| group.location());
             if SECTIONS.contains(&name) {
                 let error = InputError::at(key, format!("`{name}` stands outside of a group"));
                 self.errors.push(error.hint("put it below `all:`"));
-            } else if name == "plugin" && group.as_str().is_some() {
-                let error = InputError::at(key, "inventory plugins are not supported");
-                self.errors.push(error.hint(
-                    "`ansible-inventory -i FILE --list --yaml` writes down what the plugin finds",
-                ));
             } else {
                 self.group(name, key, group);
             }
@@ -129,7 +140,7 @@ impl Reader {
             .location
             .get_or_insert(key);
         let Some(sections) = self.mapping(cursor, || {
-            format!("group `{name}` is a mapping of hosts, children and vars")
+            format!("group `{name}` takes a mapping of `hosts`, `children` and `vars`")
         }) else {
             return;
         };
@@ -178,7 +189,7 @@ impl Reader {
                 reader.host(group, name, location, None)
             }),
             _ => {
-                let expected = || "hosts are a mapping of names, or a list of names".to_owned();
+                let expected = || "`hosts` takes a mapping of names, or a list of names".to_owned();
                 for (name, cursor) in self.mapping(cursor, expected).unwrap_or_default() {
                     let key = cursor.key_location().unwrap_or_else(|| cursor.location());
                     self.host(group, name, key, Some(cursor));
@@ -210,7 +221,7 @@ impl Reader {
         };
         let entries = vars.and_then(|vars| {
             self.mapping(vars, || {
-                format!("what `{}` has is a mapping of variables", shown(pattern))
+                format!("`{}` takes a mapping of variables", shown(pattern))
             })
         });
         let vars = self.vars(entries.unwrap_or_default(), Layer::Node);
@@ -262,7 +273,7 @@ impl Reader {
                 });
             }
             _ => {
-                let expected = || "children are a mapping of groups".to_owned();
+                let expected = || "`children` takes a mapping of groups".to_owned();
                 for (name, cursor) in self.mapping(cursor, expected).unwrap_or_default() {
                     let key = cursor.key_location().unwrap_or_else(|| cursor.location());
                     self.group(name, key.clone(), cursor);
@@ -290,23 +301,13 @@ impl Reader {
 
     fn group_vars(&mut self, group: &str, cursor: Cursor<'_>) {
         let entries = self.mapping(cursor, || {
-            format!("the vars of group `{group}` are a mapping of names to values")
+            "`vars` takes a mapping of names to values".to_owned()
         });
         let mut vars = self.vars(entries.unwrap_or_default(), Layer::Group);
         let priority = vars.remove("ansible_group_priority");
         let known = self.tree.groups.entry(group.to_owned()).or_default();
         if let Some(priority) = priority {
-            match priority.value().as_i64() {
-                Some(priority) => known.priority = priority,
-                None => {
-                    let error = InputError::at(
-                        priority.location(),
-                        "`ansible_group_priority` is a whole number",
-                    );
-                    self.errors
-                        .push(error.label(format!("this is {}", kind(priority.value()))));
-                }
-            }
+            self.errors.extend(set_priority(known, &priority));
         }
         add_vars(&mut known.vars, &vars, &mut self.errors);
     }
@@ -320,6 +321,29 @@ impl Reader {
             }
         }
         vars
+    }
+}
+
+/// Sets a group's priority, which a group that is declared in several places has only once.
+fn set_priority(group: &mut DeclaredGroup, var: &Var) -> Option<InputError> {
+    let error = |message| InputError::at(var.location(), message);
+    let Some(priority) = var.value().as_i64() else {
+        let error = error("`ansible_group_priority` takes a whole number");
+        return Some(error.label(format!("this is {}", kind(var.value()))));
+    };
+    match &group.priority {
+        Some(first) if first.value != priority => {
+            let error = error("`ansible_group_priority` has two values for one group");
+            Some(
+                error
+                    .label("second value")
+                    .context(first.location.clone(), "first value"),
+            )
+        }
+        _ => {
+            group.priority = Some(Located::new(priority, var.location()));
+            None
+        }
     }
 }
 

@@ -160,6 +160,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn no_glob_makes_it_panic(glob in "[a-c*?!\\[\\]-]{0,12}", name in "[a-c]{0,12}") {
             if let Some(glob) = Glob::new(&glob) {
