@@ -12,4 +12,6 @@
 //! The rooms, and which may use which, are in `docs/architecture.md`; a test holds the table.
 
 pub mod model;
+pub mod node;
 pub mod plan;
+pub mod probe;

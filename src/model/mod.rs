@@ -24,6 +24,7 @@ pub use rule::Match;
 pub use rule::Rule;
 pub use rule::Sense;
 pub use rule::Target;
+pub use state::Daemon;
 pub use state::NodeState;
 pub use state::Observed;
 

@@ -122,8 +122,47 @@ pub struct System {
     pub busctl: bool,
     /// Whether `docker` is there.
     pub docker: bool,
+    /// How firewalld's daemon is.
+    pub firewalld_daemon: Daemon,
+    /// How Docker's daemon is.
+    pub docker_daemon: Daemon,
     /// SSH_CONNECTION as the node sees it: our address and port, its address and port. Empty for a local connection.
     pub ssh_connection: String,
+}
+
+/// How a daemon of the node is: what can be done about it differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Daemon {
+    /// It answers.
+    Running,
+    /// It runs, but does not answer; why.
+    Silent(String),
+    /// It does not run; systemd's words: `inactive`, `failed: exit-code`, `masked`, `activating` …
+    Stopped(String),
+    /// It is not installed.
+    Missing,
+    /// Not even that could be found out; why.
+    Unknown(String),
+}
+
+impl Default for Daemon {
+    fn default() -> Self {
+        Daemon::Unknown("not looked at".to_string())
+    }
+}
+
+impl Daemon {
+    /// What is wrong with the daemon of that name, as a sentence without its full stop; `None` if nothing is.
+    pub fn trouble(&self, name: &str) -> Option<String> {
+        match self {
+            Daemon::Running => None,
+            Daemon::Silent(why) => Some(format!("{name} does not answer: {why}")),
+            Daemon::Stopped(how) => Some(format!("{name} is not running ({how})")),
+            Daemon::Missing => Some(format!("{name} is not installed")),
+            Daemon::Unknown(why) => Some(format!("whether {name} runs is unknown: {why}")),
+        }
+    }
 }
 
 /// firewalld itself.

@@ -1,0 +1,285 @@
+# fwdeploy looks at a node: every question that it has, asked and answered in one go.
+#
+# Reads only: no file is written, not even a temporary one, nothing is started and nothing is set. Runs in any POSIX
+# shell (dash, bash, busybox ash), fed to `sh -s` as root. FWDEPLOY_ZONE is the firewalld zone to read, empty for the
+# node's default zone; SSH_CONNECTION may come as the first argument, for callers that sudo takes the variable from.
+#
+# The answer on stdout:
+#
+#   fwdeploy-probe 1 SECONDS      the format's version, and how long a question may take
+#   ! NAME LENGTH                 what a question said on stderr, if it said something: LENGTH bytes, a newline
+#   = NAME CODE LENGTH            its answer: LENGTH bytes, a newline. CODE is its exit code (124, 137, 143: it took
+#                                 too long; 127: no such command), or `-` if it was not asked, for the reason in `!`
+#   fwdeploy-probe end            without this line the answer was cut off
+#
+# What stands before the first line is somebody's login greeting. All is in functions that the last line starts, so
+# that half a script does nothing.
+
+LC_ALL=C # Lengths are bytes, and messages are the ones that are looked for.
+export LC_ALL
+PATH=${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin:/snap/bin
+export PATH
+# The node's own engine, wherever the user's context points to.
+DOCKER_HOST=unix:///var/run/docker.sock
+export DOCKER_HOST
+unset DOCKER_CONTEXT
+
+seconds=5
+firewalld=org.fedoraproject.FirewallD1
+object=/org/fedoraproject/FirewallD1
+newline='
+'
+
+# limited COMMAND…: the command, for so many seconds at most. A daemon that hangs must not hang the look.
+limited() {
+    if ! command -v "$1" >/dev/null; then
+        echo "$1 is not installed" >&2
+        return 127
+    fi
+    case $clock in
+    kill) timeout -k 1 "$seconds" "$@" ;;
+    plain) timeout "$seconds" "$@" ;;
+    *) "$@" ;;
+    esac
+}
+
+# ask NAME COMMAND…: asks, and prints what the answer was. Leaves it in $answer and $code.
+ask() {
+    name=$1
+    shift
+    answer=$(
+        exec 3>&1
+        said=$("$@" 2>&1 >&3 3>&- 4>&- </dev/null)
+        code=$?
+        [ -z "$said" ] || printf '! %s %s\n%s\n' "$name" "${#said}" "$said" >&4
+        # Without a last character the shell would take off the answer's last newlines.
+        printf .
+        exit "$code"
+    )
+    code=$?
+    answer=${answer%.}
+    printf '= %s %s %s\n%s\n' "$name" "$code" "${#answer}" "$answer" >&4
+}
+
+# skip WHY NAME…: says that questions were not asked, and why.
+skip() {
+    why=$1
+    shift
+    for name in "$@"; do
+        printf '! %s %s\n%s\n= %s - 0\n\n' "$name" "${#why}" "$why" "$name" >&4
+    done
+}
+
+# ask_daemon WHOM NAME COMMAND…: asks, until one question takes too long: the rest would as well, and the look would
+# take minutes.
+ask_daemon() {
+    whom=$1
+    shift
+    if [ -n "$silent" ]; then
+        skip "$whom did not answer within $seconds s" "$1"
+        code=-
+        return
+    fi
+    ask "$@"
+    case $code in
+    124 | 137 | 143) silent=yes ;;
+    esac
+}
+
+tools() {
+    for tool in systemctl busctl firewall-cmd iptables-save ip6tables-save nft docker sudo timeout; do
+        ! command -v "$tool" >/dev/null || echo "$tool"
+    done
+}
+
+# The connection that this runs in. sudo takes the variable away, but root may read it from the shells above.
+connection() {
+    if [ -n "$1" ]; then
+        echo "$1"
+        return
+    fi
+    process=$$
+    for generation in 1 2 3 4 5 6 7 8; do
+        [ "$process" -gt 1 ] && [ -r "/proc/$process/environ" ] || return 0
+        line=$(tr '\0' '\n' <"/proc/$process/environ" | sed -n 's/^SSH_CONNECTION=//p')
+        if [ -n "$line" ]; then
+            echo "$line"
+            return
+        fi
+        process=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$process/status")
+    done
+}
+
+units() {
+    limited systemctl show --property=Id,LoadState,ActiveState,SubState,Result "$@"
+}
+
+# call PATH INTERFACE METHOD [SIGNATURE ARGUMENT…]
+call() {
+    limited busctl call -- "$firewalld" "$@"
+}
+
+look_at_system() {
+    ask uid id -u
+    ask os cat /etc/os-release
+    ask kernel uname -r
+    ask connection connection "$1"
+    ask tools tools
+    ask systemd limited systemctl --version
+    ask iptables limited iptables -V
+    case $answer in
+    *nf_tables*) other=iptables-legacy-save ;;
+    *) other=iptables-nft-save ;;
+    esac
+    ask ip_forward cat /proc/sys/net/ipv4/ip_forward
+}
+
+look_at_kernel() {
+    ask iptables-save limited iptables-save
+    ask ip6tables-save limited ip6tables-save
+    # The other backend's tables. Asking the legacy one where it was never used could load its module.
+    if ! command -v "$other" >/dev/null; then
+        skip "no $other" other-save
+    elif [ "$other" = iptables-legacy-save ] && ! [ -s /proc/net/ip_tables_names ]; then
+        skip "no legacy tables" other-save
+    else
+        ask other-save limited "$other"
+    fi
+    ask nft-tables limited nft list tables
+}
+
+look_at_firewalld() {
+    silent=
+    ask firewalld-unit units firewalld.service
+    ask firewalld-owner limited busctl call -- \
+        org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus NameHasOwner s "$firewalld"
+    # A call to a name without owner could start the daemon.
+    if [ "$answer" != "b true$newline" ]; then
+        skip "firewalld is not on the bus" firewalld-properties firewalld-config default-zone active-zones panic \
+            zone permanent-direct permanent-zone permanent-rich runtime-chains runtime-rules runtime-passthroughs \
+            runtime-rich
+        return
+    fi
+    properties=org.freedesktop.DBus.Properties
+    ask_daemon firewalld firewalld-properties call "$object" "$properties" GetAll s "$firewalld"
+    ask_daemon firewalld firewalld-config call "$object/config" "$properties" GetAll s "$firewalld.config"
+    ask_daemon firewalld active-zones call "$object" "$firewalld.zone" getActiveZones
+    ask_daemon firewalld panic call "$object" "$firewalld" queryPanicMode
+    ask_daemon firewalld permanent-direct call "$object/config" "$firewalld.config.direct" getSettings
+    ask_daemon firewalld runtime-chains call "$object" "$firewalld.direct" getAllChains
+    ask_daemon firewalld runtime-rules call "$object" "$firewalld.direct" getAllRules
+    ask_daemon firewalld runtime-passthroughs call "$object" "$firewalld.direct" getAllPassthroughs
+    ask_daemon firewalld default-zone call "$object" "$firewalld" getDefaultZone
+    zone=$FWDEPLOY_ZONE
+    if [ -z "$zone" ] && [ "$code" = 0 ]; then
+        zone=${answer#s \"}
+        zone=${zone%%\"*}
+    fi
+    if [ -z "$zone" ]; then
+        skip "the default zone is unknown" zone permanent-zone permanent-rich runtime-rich
+        return
+    fi
+    ask zone printf %s "$zone"
+    ask_daemon firewalld runtime-rich call "$object" "$firewalld.zone" getRichRules s "$zone"
+    ask_daemon firewalld permanent-zone call "$object/config" "$firewalld.config" getZoneByName s "$zone"
+    if [ "$code" = 0 ]; then
+        path=${answer#o \"}
+        ask_daemon firewalld permanent-rich call "${path%%\"*}" "$firewalld.config.zone" getRichRules
+    else
+        skip "the permanent zone was not found" permanent-rich
+    fi
+}
+
+# How many there are, then one line of JSON for each network and container. Fields are picked, because a container's
+# environment holds secrets.
+networks() {
+    template='{"name":{{json .Name}},"id":{{json .Id}},"driver":{{json .Driver}},"ipam":{{json .IPAM.Config}}'
+    template=$template',"internal":{{json .Internal}},"ipv6":{{json .EnableIPv6}},"options":{{json .Options}}'
+    template=$template',"labels":{{json .Labels}}}'
+    each "network ls -q --no-trunc" "network inspect" "$template"
+}
+
+containers() {
+    template='{"name":{{json .Name}},"id":{{json .Id}},"running":{{json .State.Running}}'
+    template=$template',"mode":{{json .HostConfig.NetworkMode}},"bindings":{{json .HostConfig.PortBindings}}'
+    template=$template',"ports":{{json .NetworkSettings.Ports}},"networks":{{json .NetworkSettings.Networks}}}'
+    each "ps -aq --no-trunc" "container inspect" "$template"
+}
+
+# each LIST INSPECT TEMPLATE: inspects all that is listed; once more if something went away in between.
+each() {
+    for attempt in 1 2 3; do
+        # shellcheck disable=SC2086 # The words are meant to be split.
+        ids=$(limited docker $1) || return
+        if [ -z "$ids" ]; then
+            echo 0
+            return 0
+        fi
+        # shellcheck disable=SC2086
+        if found=$(limited docker $2 --format "$3" $ids); then
+            # shellcheck disable=SC2086
+            set -- $ids
+            printf '%s\n%s\n' "$#" "$found"
+            return 0
+        fi
+        code=$?
+        [ "$code" = 1 ] || return "$code"
+    done
+    return "$code"
+}
+
+look_at_docker() {
+    silent=
+    ask docker-unit units docker.service docker.socket
+    if ! command -v docker >/dev/null; then
+        skip "docker is not installed" docker-version docker-firewall docker-networks docker-containers
+        return
+    fi
+    # A question would start the engine where systemd listens on its socket.
+    service=${answer%%"$newline$newline"*}
+    socket=${answer#*"$newline$newline"}
+    case $service in
+    *ActiveState=active* | *ActiveState=activating* | *ActiveState=reloading*) ;;
+    *)
+        case $socket in
+        *ActiveState=active*)
+            skip "docker is not running" docker-version docker-firewall docker-networks docker-containers
+            return
+            ;;
+        esac
+        ;;
+    esac
+    ask_daemon docker docker-version limited docker version --format '{{.Server.Version}}'
+    case $code:$answer in
+    # Docker tells which firewall it uses since 28.1.
+    0:28.0.* | 0:1.* | 0:1[0-9].* | 0:2[0-7].*) ask docker-firewall echo ;;
+    0:*) ask_daemon docker docker-firewall limited docker info --format '{{json .FirewallBackend}}' ;;
+    *) skip "docker does not answer" docker-firewall docker-networks docker-containers && return ;;
+    esac
+    ask_daemon docker docker-networks networks
+    ask_daemon docker docker-containers containers
+}
+
+look() {
+    if timeout -k 1 1 true 2>/dev/null; then
+        clock=kill
+    elif timeout 1 true 2>/dev/null; then
+        clock=plain
+    else
+        clock=none
+    fi
+    exec 4>&1
+    printf 'fwdeploy-probe 1 %s\n' "$seconds"
+    # Docker is asked beside the rest; the pipe keeps its answers until the others are out.
+    {
+        look_at_docker 4>&1
+    } | {
+        look_at_system "$1"
+        look_at_kernel
+        look_at_firewalld
+        cat
+    }
+    printf 'fwdeploy-probe end\n'
+}
+
+look "${1:-${SSH_CONNECTION-}}"

@@ -1,0 +1,305 @@
+//! Docker's networks and containers: a count, then a line of JSON for each, in the fields that `node/probe.sh` picks.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::model::net::Cidr;
+use crate::model::state::Container;
+use crate::model::state::Daemon;
+use crate::model::state::Docker;
+use crate::model::state::Endpoint;
+use crate::model::state::Network;
+use crate::probe::sections::Answers;
+use crate::probe::system::Unit;
+use crate::probe::system::unit;
+
+/// How many characters of its id Docker takes for a short name.
+const SHORT: usize = 12;
+
+/// How the daemon is.
+pub fn daemon(answers: &Answers) -> Daemon {
+    let asked = answers.get("docker-version");
+    match (asked, unit(answers.get("docker-unit"), "docker.service")) {
+        (Ok(_), _) => Daemon::Running,
+        (Err(why), _) if why == "docker is not installed" => Daemon::Missing,
+        (Err(_), Ok(Unit::Inactive(how))) => Daemon::Stopped(how),
+        // A docker that systemd does not know, of snap for one, is there as well.
+        (Err(why), Ok(Unit::Active | Unit::NotFound)) => Daemon::Silent(why),
+        (Err(why), Err(_)) => Daemon::Unknown(why),
+    }
+}
+
+/// The engine, its networks and containers.
+///
+/// # Errors
+/// Why they cannot be read.
+pub fn docker(answers: &Answers) -> Result<Docker, String> {
+    let version = answers.get("docker-version")?.trim();
+    if !version.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err(format!("`{version}` is not a version of docker"));
+    }
+    let mut networks = lines(answers, "docker-networks", network)?;
+    networks.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+    let mut containers = lines(answers, "docker-containers", container)?;
+    containers.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+    Ok(Docker {
+        version: version.to_string(),
+        firewall: firewall(answers.get("docker-firewall")?)?,
+        networks,
+        containers,
+    })
+}
+
+/// Reads an answer line by line: the first tells how many follow, so that none at all is told from nothing said.
+fn lines<R: DeserializeOwned, T>(
+    answers: &Answers,
+    name: &str,
+    read: fn(R) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    let answer = answers.get(name)?;
+    let read = |line: &str| {
+        let raw =
+            serde_json::from_str(line).map_err(|why| format!("`{name}` cannot be read: {why}"))?;
+        read(raw).map_err(|why| format!("`{name}` cannot be read: {why}"))
+    };
+    let mut lines = answer.lines();
+    let count = lines.next().and_then(|n| n.parse::<usize>().ok());
+    let found: Vec<T> = lines.map(read).collect::<Result<_, _>>()?;
+    if count == Some(found.len()) {
+        Ok(found)
+    } else {
+        Err(format!("`{name}` is incomplete"))
+    }
+}
+
+#[derive(Deserialize)]
+struct RawFirewall {
+    #[serde(rename = "Driver")]
+    driver: String,
+}
+
+fn firewall(answer: &str) -> Result<String, String> {
+    if answer.trim().is_empty() {
+        return Ok(String::new());
+    }
+    let firewall: Option<RawFirewall> = serde_json::from_str(answer)
+        .map_err(|why| format!("its firewall backend cannot be read: {why}"))?;
+    Ok(firewall.map(|f| f.driver).unwrap_or_default())
+}
+
+#[derive(Deserialize)]
+struct RawNetwork {
+    name: String,
+    id: String,
+    driver: String,
+    ipam: Option<Vec<RawPool>>,
+    internal: bool,
+    ipv6: bool,
+    options: Option<BTreeMap<String, String>>,
+    labels: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawPool {
+    #[serde(default)]
+    subnet: String,
+    #[serde(default)]
+    gateway: String,
+}
+
+fn network(raw: RawNetwork) -> Result<Network, String> {
+    let options = raw.options.unwrap_or_default();
+    let pools = raw.ipam.unwrap_or_default();
+    let bridge = match options.get("com.docker.network.bridge.name") {
+        Some(name) => name.clone(),
+        None if raw.driver == "bridge" => format!("br-{}", short(&raw.id)),
+        None => String::new(),
+    };
+    Ok(Network {
+        subnets: pools
+            .iter()
+            .map(|pool| pool.subnet.as_str())
+            .filter(|subnet| !subnet.is_empty())
+            .map(subnet)
+            .collect::<Result<_, _>>()?,
+        gateways: pools
+            .iter()
+            .filter_map(|pool| address(&pool.gateway).transpose())
+            .collect::<Result<_, _>>()?,
+        name: raw.name,
+        id: raw.id,
+        driver: raw.driver,
+        bridge,
+        internal: raw.internal,
+        ipv6: raw.ipv6,
+        options,
+        labels: raw.labels.unwrap_or_default(),
+    })
+}
+
+/// A subnet; older engines keep the host bits that somebody typed.
+fn subnet(text: &str) -> Result<Cidr, String> {
+    text.parse().or_else(|why| {
+        text.split_once('/')
+            .and_then(|(address, prefix)| Cidr::around(address.parse().ok()?, prefix.parse().ok()?))
+            .ok_or_else(|| format!("{why}"))
+    })
+}
+
+/// An address; empty is none, and the prefix that older engines give to IPv6 gateways is dropped.
+fn address(text: &str) -> Result<Option<IpAddr>, String> {
+    let bare = text.split_once('/').map_or(text, |(bare, _)| bare);
+    if bare.is_empty() || bare == "invalid IP" {
+        return Ok(None);
+    }
+    match bare.parse() {
+        Ok(address) => Ok(Some(address)),
+        Err(_) => Err(format!("`{text}` is not an address")),
+    }
+}
+
+fn short(id: &str) -> &str {
+    id.get(..SHORT).unwrap_or(id)
+}
+
+/// Published ports: for each of the container's the places on the node.
+type RawPorts = BTreeMap<String, Option<Vec<RawBinding>>>;
+
+#[derive(Deserialize)]
+struct RawContainer {
+    name: String,
+    id: String,
+    running: bool,
+    mode: String,
+    bindings: Option<RawPorts>,
+    ports: Option<RawPorts>,
+    networks: Option<BTreeMap<String, RawEndpoint>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawBinding {
+    #[serde(default)]
+    host_ip: String,
+    #[serde(default)]
+    host_port: String,
+}
+
+#[derive(Deserialize)]
+struct RawEndpoint {
+    #[serde(rename = "IPAMConfig")]
+    ipam: Option<RawFixed>,
+    #[serde(rename = "IPAddress", default)]
+    address: String,
+    #[serde(rename = "GlobalIPv6Address", default)]
+    address6: String,
+    #[serde(rename = "Aliases")]
+    aliases: Option<Vec<String>>,
+    #[serde(rename = "Links")]
+    links: Option<Vec<String>>,
+}
+
+#[derive(Deserialize, Default)]
+struct RawFixed {
+    #[serde(rename = "IPv4Address", default)]
+    address: String,
+    #[serde(rename = "IPv6Address", default)]
+    address6: String,
+}
+
+fn container(raw: RawContainer) -> Result<Container, String> {
+    let id = raw.id;
+    let endpoints = raw.networks.unwrap_or_default();
+    // What is published now; for one that does not run, what will be.
+    let ports = if raw.running { raw.ports } else { raw.bindings };
+    Ok(Container {
+        name: raw.name.trim_start_matches('/').to_string(),
+        running: raw.running,
+        network_mode: raw.mode,
+        endpoints: endpoints
+            .into_iter()
+            .map(|(network, raw)| endpoint(network, raw, &id))
+            .collect::<Result<_, _>>()?,
+        published: published(ports.unwrap_or_default()),
+        id,
+    })
+}
+
+fn endpoint(network: String, raw: RawEndpoint, id: &str) -> Result<Endpoint, String> {
+    let fixed = raw.ipam.unwrap_or_default();
+    // Docker before 25 adds the short id by itself, and would again.
+    let aliases = raw.aliases.unwrap_or_default();
+    let aliases = aliases.into_iter().filter(|alias| alias != short(id));
+    Ok(Endpoint {
+        network,
+        address: address(&raw.address)?,
+        fixed: address(&fixed.address)?,
+        address6: address(&raw.address6)?,
+        fixed6: address(&fixed.address6)?,
+        aliases: aliases.collect(),
+        links: raw.links.unwrap_or_default(),
+    })
+}
+
+fn published(ports: RawPorts) -> Vec<String> {
+    let mut published = Vec::new();
+    for (port, bindings) in ports {
+        for binding in bindings.unwrap_or_default() {
+            let address = match binding.host_ip.as_str() {
+                "" => "0.0.0.0".to_string(),
+                v6 if v6.contains(':') => format!("[{v6}]"),
+                v4 => v4.to_string(),
+            };
+            // No port is a free one, which docker also writes as 0.
+            let host_port = match binding.host_port.as_str() {
+                "" => "0",
+                host_port => host_port,
+            };
+            published.push(format!("{address}:{host_port}->{port}"));
+        }
+    }
+    published
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_without_pools_or_gateway_is_one() {
+        let raw = r#"{"name":"none","id":"82ef0743df42b303","driver":"null","ipam":null,"internal":false,"ipv6":false,"options":null,"labels":null}"#;
+        let none = network(serde_json::from_str(raw).unwrap()).unwrap();
+        assert!(none.subnets.is_empty() && none.bridge.is_empty());
+        let raw = r#"{"name":"x","id":"82ef0743df42b303","driver":"bridge","ipam":[{"Subnet":"172.20.0.9/16"},{"Subnet":"fd00::/64","Gateway":"fd00::1/64"}],"internal":false,"ipv6":true,"options":{},"labels":{}}"#;
+        let x = network(serde_json::from_str(raw).unwrap()).unwrap();
+        assert_eq!(x.subnets[0].to_string(), "172.20.0.0/16");
+        assert_eq!(x.gateways, ["fd00::1".parse::<IpAddr>().unwrap()]);
+        assert_eq!(x.bridge, "br-82ef0743df42");
+    }
+
+    #[test]
+    fn a_stopped_container_keeps_its_fixed_address_and_its_ports() {
+        let raw = r#"{"name":"/c","id":"0123456789abcdef","running":false,"mode":"x","ports":{},
+            "bindings":{"80/tcp":[{"HostIp":"","HostPort":""}],"81/tcp":[{"HostIp":"::","HostPort":"8081"}]},
+            "networks":{"x":{"IPAMConfig":{"IPv4Address":"172.20.0.2"},"IPAddress":"","Aliases":["c","0123456789ab"],"Links":null}}}"#;
+        let c = container(serde_json::from_str(raw).unwrap()).unwrap();
+        assert_eq!(c.name, "c");
+        assert_eq!(c.published, ["0.0.0.0:0->80/tcp", "[::]:8081->81/tcp"]);
+        let endpoint = c.endpoint("x").unwrap();
+        assert_eq!(
+            (endpoint.address, endpoint.fixed),
+            (None, "172.20.0.2".parse().ok())
+        );
+        assert_eq!(endpoint.aliases, ["c"]);
+    }
+
+    #[test]
+    fn wrong_addresses_are_errors() {
+        assert!(address("here").is_err());
+        assert!(subnet("172.20.0.0/99").is_err());
+    }
+}

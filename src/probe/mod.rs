@@ -1,0 +1,15 @@
+//! What a node answered to the look, read into a [`NodeState`](crate::model::NodeState).
+//!
+//! Nothing here asks anything. A question that was not answered, or whose answer cannot be read, is *unreadable* and
+//! never *empty*: see [`Observed`](crate::model::Observed).
+
+mod busctl;
+mod docker;
+mod firewalld;
+mod iptables;
+mod observe;
+mod sections;
+mod system;
+
+pub use observe::ProbeError;
+pub use observe::observe;

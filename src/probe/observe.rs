@@ -1,0 +1,143 @@
+//! All answers together: the node as it is seen.
+
+use crate::model::state::Daemon;
+use crate::model::state::Firewall;
+use crate::model::state::Kernel;
+use crate::model::state::NodeState;
+use crate::model::state::Observed;
+use crate::model::state::System;
+use crate::model::state::Tables;
+use crate::probe::docker;
+use crate::probe::firewalld;
+use crate::probe::iptables;
+use crate::probe::sections::Answers;
+use crate::probe::sections::FrameError;
+use crate::probe::system;
+
+/// The table that a latch of ours is.
+const LATCH: &str = "table inet fwdeploy_latch";
+
+/// Why a look tells nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProbeError {
+    /// The answer is not whole.
+    #[error("the node's answer cannot be read: {frame}{}", said_at_the_end(.said))]
+    Frame {
+        /// What is wrong with it.
+        frame: String,
+        /// The last line on stderr, often the shell's own reason; empty if there is none.
+        said: String,
+    },
+    /// A question without which nothing else can be judged has no answer.
+    #[error("the node did not tell its `{question}`: {why}")]
+    System {
+        /// The question.
+        question: &'static str,
+        /// Why it has no answer.
+        why: String,
+    },
+}
+
+fn said_at_the_end(said: &str) -> String {
+    match said {
+        "" => String::new(),
+        said => format!(" (`{said}`)"),
+    }
+}
+
+/// Reads what a node answered to the look.
+///
+/// # Errors
+/// [`ProbeError`] if the answer is cut off or garbled, or tells not even who asked. Any single question without an answer
+/// is no error: what it would have told is [`Observed::Unreadable`].
+pub fn observe(stdout: &[u8], stderr: &[u8]) -> Result<NodeState, ProbeError> {
+    let answers = Answers::parse(stdout).map_err(|frame: FrameError| ProbeError::Frame {
+        frame: frame.to_string(),
+        said: last_line(stderr),
+    })?;
+    let mut system =
+        system::system(&answers).map_err(|(question, why)| ProbeError::System { question, why })?;
+    system.firewalld_daemon = firewalld::daemon(&answers);
+    system.docker_daemon = docker::daemon(&answers);
+    let of_firewalld = Of(&system.firewalld_daemon, "firewalld");
+    let of_docker = Of(&system.docker_daemon, "docker");
+    Ok(NodeState {
+        firewalld: of_firewalld.observed(|| firewalld::firewalld(&answers)),
+        zone: of_firewalld.observed(|| firewalld::zone(&answers)),
+        permanent: Firewall {
+            direct: of_firewalld.observed(|| firewalld::permanent_direct(&answers)),
+            rich: of_firewalld.observed(|| firewalld::permanent_rich(&answers)),
+        },
+        runtime: Firewall {
+            direct: of_firewalld.observed(|| firewalld::runtime_direct(&answers)),
+            rich: of_firewalld.observed(|| firewalld::runtime_rich(&answers)),
+        },
+        kernel: Kernel {
+            v4: observed(tables(&answers, "iptables-save")),
+            v6: observed(tables(&answers, "ip6tables-save")),
+            split: observed(split(&answers)),
+            latch: observed(latch(&answers, &system)),
+            ip_forward: observed(ip_forward(&answers)),
+        },
+        docker: of_docker.observed(|| docker::docker(&answers)),
+        system,
+    })
+}
+
+/// A daemon with its name: what it did not answer has the daemon's trouble for a reason.
+struct Of<'a>(&'a Daemon, &'static str);
+
+impl Of<'_> {
+    fn observed<T>(&self, read: impl FnOnce() -> Result<T, String>) -> Observed<T> {
+        match self.0.trouble(self.1) {
+            Some(trouble) => Observed::Unreadable(trouble),
+            None => observed(read()),
+        }
+    }
+}
+
+fn observed<T>(read: Result<T, String>) -> Observed<T> {
+    match read {
+        Ok(value) => Observed::Known(value),
+        Err(why) => Observed::Unreadable(why),
+    }
+}
+
+fn tables(answers: &Answers, name: &str) -> Result<Tables, String> {
+    iptables::parse(answers.get(name)?)
+}
+
+/// The other backend is not asked where it is not installed, or was never used.
+fn split(answers: &Answers) -> Result<bool, String> {
+    if answers.was_skipped("other-save") {
+        return Ok(false);
+    }
+    Ok(iptables::has_chain(&tables(answers, "other-save")?))
+}
+
+/// Without nft there can be no latch.
+fn latch(answers: &Answers, system: &System) -> Result<bool, String> {
+    if !system.nft {
+        return Ok(false);
+    }
+    let tables = answers.get("nft-tables")?;
+    if let Some(line) = tables.lines().find(|line| !line.starts_with("table ")) {
+        return Err(format!("`{line}` is not a table of nft"));
+    }
+    Ok(tables.lines().any(|line| line.trim() == LATCH))
+}
+
+fn ip_forward(answers: &Answers) -> Result<bool, String> {
+    match answers.get("ip_forward")?.trim() {
+        "0" => Ok(false),
+        // 2 and up are on as well: the kernel takes any number.
+        number if number.parse::<u32>().is_ok() => Ok(true),
+        other => Err(format!("`{other}` is not a value of net.ipv4.ip_forward")),
+    }
+}
+
+fn last_line(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let last = text.lines().map(str::trim).rfind(|line| !line.is_empty());
+    last.unwrap_or_default().to_string()
+}
