@@ -11,6 +11,7 @@
 //!
 //! The rooms, and which may use which, are in `docs/architecture.md`; a test holds the table.
 
+pub mod engine;
 pub mod inventory;
 pub mod model;
 pub mod node;
@@ -19,5 +20,3 @@ pub mod policy;
 pub mod probe;
 pub mod role;
 pub mod transport;
-//! fwdeploy.
-
