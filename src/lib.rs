@@ -18,5 +18,6 @@ pub mod node;
 pub mod plan;
 pub mod policy;
 pub mod probe;
+pub mod report;
 pub mod role;
 pub mod transport;

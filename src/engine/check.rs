@@ -22,9 +22,13 @@ pub(super) fn node(job: &Job, looker: &Looker<'_>) -> Outcome {
     } else {
         Verdict::Drift
     };
+    let holds = match verdict {
+        Verdict::Refused => 0,
+        _ => tally::holding(&job.desired, &plan.actions),
+    };
     Outcome {
         verdict,
-        holds: tally::holding(&job.desired, &plan.actions),
+        holds,
         changes: plan.changes(),
         findings: plan.findings,
         ..outcome

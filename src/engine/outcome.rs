@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::engine::failure::Failure;
+use crate::engine::standing::Standing;
 use crate::plan::Change;
 use crate::plan::Finding;
 
@@ -39,6 +40,18 @@ impl Outcome {
             findings: Vec::new(),
             failure: None,
             took: Duration::ZERO,
+        }
+    }
+
+    /// How many differences are gone, or would be: none of a node that was put back.
+    pub fn changed(&self) -> usize {
+        match (&self.verdict, &self.failure) {
+            (Verdict::Changed | Verdict::Drift, _) => self.changes.len(),
+            (Verdict::Failed, Some(failure)) => match &failure.standing {
+                Standing::Applied(rest) => self.changes.len().saturating_sub(rest.len()),
+                _ => 0,
+            },
+            _ => 0,
         }
     }
 

@@ -37,12 +37,12 @@ pub(super) fn node(job: &Job, maker: &Maker<'_>) -> Outcome {
         Err(failure) => return outcome.failed(*failure),
     };
     let plan = maker.plan(&before, job);
-    outcome.holds = tally::holding(&job.desired, &plan.actions);
     outcome.findings = plan.findings.clone();
     if plan.refusals().next().is_some() {
         outcome.verdict = Verdict::Refused;
         return outcome;
     }
+    outcome.holds = tally::holding(&job.desired, &plan.actions);
     if plan.is_empty() {
         return match not_enforced(&plan, Stage::Looking) {
             Some(failure) => outcome.failed(failure),

@@ -29,6 +29,27 @@ pub enum Standing {
     Unknown(String),
 }
 
+impl Standing {
+    /// A short fixed word for scripts.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Standing::Untouched => "untouched",
+            Standing::AsBefore => "as_before",
+            Standing::Different(_) => "different",
+            Standing::Applied(_) => "applied",
+            Standing::Unknown(_) => "unknown",
+        }
+    }
+
+    /// The differences that it names: from before to now, or from now to what is wanted.
+    pub fn changes(&self) -> &[Change] {
+        match self {
+            Standing::Different(changes) | Standing::Applied(changes) => changes,
+            Standing::Untouched | Standing::AsBefore | Standing::Unknown(_) => &[],
+        }
+    }
+}
+
 impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
