@@ -1,7 +1,7 @@
-//! The laws of planning (docs/architecture.md): Rest, Return, Silence, Ours only.
+//! The laws of planning (docs/architecture.md): Rest, Enforced, Return, Silence, Ours only.
 //!
-//! Each was seen to fail with the code it guards broken on purpose:
-//! Rest with `admitted` ignored in `firewall::chain_lines`; Return with `AddRule` as its own undo; Silence with the
+//! Each was seen to fail with the code it guards broken on purpose: Rest without `settle` after the additions; Enforced
+//! with `admitted` ignored in `firewall::chain_lines`, and with `admits` ignored in `firewall::jump`; Return with `AddRule` as its own undo; Silence with the
 //! runtime rich rules left out of `inspect::unreadable`; Ours only with `merged` dropping what it does not know.
 
 use std::collections::BTreeMap;
@@ -31,6 +31,12 @@ use fwdeploy::plan::after;
 use fwdeploy::plan::ownership::Ours;
 use fwdeploy::plan::plan;
 use fwdeploy::plan::roll_back;
+use fwdeploy::policy::evaluate::Evaluation;
+use fwdeploy::policy::evaluate::Flow;
+use fwdeploy::policy::evaluate::Packet;
+use fwdeploy::policy::evaluate::Rewritten;
+use fwdeploy::policy::evaluate::Verdict;
+use fwdeploy::policy::evaluate::evaluate;
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 
@@ -273,7 +279,7 @@ fn docker() -> impl Strategy<Value = Docker> {
         aliases: vec!["seed".into()],
         ..Endpoint::default()
     };
-    let places = vec![
+    let places = [
         endpoint("bridge", "172.17.0.2"),
         endpoint("cybex", "172.20.0.2"),
         endpoint("cybex", "172.20.0.7"),
@@ -420,17 +426,16 @@ fn facts(state: &NodeState) -> (NodeState, Vec<Option<Rule>>) {
     }
     s.kernel.latch = Observed::Known(false);
     let mut lines = Vec::new();
-    if let Some(tables) = s.kernel.v4.known_mut() {
-        if let Some(chain) = tables
+    if let Some(tables) = s.kernel.v4.known_mut()
+        && let Some(chain) = tables
             .tables
             .get_mut("filter")
             .and_then(|t| t.get_mut(CHAIN))
-        {
-            lines = chain.rules.drain(..).map(|r| r.rule).collect();
-            lines.sort();
-        }
-        // A network made again gets what Docker fills in by itself.
+    {
+        lines = chain.rules.drain(..).map(|r| r.rule).collect();
+        lines.sort();
     }
+    // A network made again gets what Docker fills in by itself.
     if let Some(docker) = s.docker.known_mut() {
         for network in &mut docker.networks {
             network.bridge.clear();
@@ -440,7 +445,7 @@ fn facts(state: &NodeState) -> (NodeState, Vec<Option<Rule>>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn rest_a_plan_leaves_nothing_to_plan((state, wanted) in node()) {
@@ -449,6 +454,44 @@ proptest! {
         let done = fold(&state, &first.actions);
         let second = plan(&done, &wanted, &ALL);
         prop_assert!(second.is_empty(), "left over: {:#?}\nafter: {:#?}", second.changes(), first.changes());
+    }
+
+    #[test]
+    fn enforced_nothing_admits_a_stranger_once_a_plan_is_done((state, wanted) in node()) {
+        let plan = plan(&state, &wanted, &ALL);
+        prop_assume!(!refused(&plan));
+        let done = fold(&state, &plan.actions);
+        let tables = done.kernel.v4.known().unwrap();
+        let rules = |chain: &str| -> Vec<Rule> {
+            tables.chain("filter", chain).unwrap().rules.iter().map(|r| r.rule.clone().unwrap()).collect()
+        };
+        let accepts = |r: &Rule| r.target == Target::Accept && !r.to_string().contains("ESTABLISHED");
+        let forward = rules("FORWARD");
+        let jump = forward.iter().position(|r| r.to_string() == "-j DOCKER-USER");
+        prop_assert!(jump.is_some());
+        prop_assert!(!forward[..jump.unwrap()].iter().any(accepts), "{forward:?}");
+        for (from, to, inn) in [
+            (CONTAINER, "203.0.113.200", "br-cybex"),
+            ("203.0.113.200", CONTAINER, "docker0"),
+            ("172.20.77.7", "203.0.113.200", "br-cybex"),
+        ] {
+            let packet = Packet {
+                source: from.parse().unwrap(),
+                destination: to.parse().unwrap(),
+                protocol: "tcp".into(),
+                source_port: Some(40000),
+                destination_port: Some(5000),
+                flow: Flow::New,
+                destination_rewritten: Rewritten::No,
+                interface_in: Some(inn.into()),
+                interface_out: Some("eth0".into()),
+            };
+            let verdict = evaluate(&rules(CHAIN), &packet);
+            prop_assert!(
+                matches!(verdict, Evaluation::Decided(Verdict::Reject, _)),
+                "{from} to {to}: {verdict:?} by {:#?}", rules(CHAIN).iter().map(Rule::to_string).collect::<Vec<_>>()
+            );
+        }
     }
 
     #[test]

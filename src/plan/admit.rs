@@ -3,31 +3,10 @@
 //! The question is answered on the safe side: a condition that is not understood counts as met.
 
 use crate::model::net::Cidr;
-use crate::model::rule::Match;
-use crate::model::rule::Rule;
-use crate::model::rule::Sense;
 use crate::model::rule::Target;
 use crate::model::state::KernelRule;
 use crate::model::state::Tables;
-use crate::plan::after::only_old_flows;
-
-/// Whether a packet of a new flow from or to one of `managed` could meet the rule's conditions.
-pub fn could_match(rule: &Rule, managed: &[Cidr]) -> bool {
-    if only_old_flows(rule) {
-        return false;
-    }
-    let named = |source: bool| {
-        rule.matches().find_map(move |m| match m {
-            Match::Source(Sense::Is, net) if source => Some(*net),
-            Match::Destination(Sense::Is, net) if !source => Some(*net),
-            _ => None,
-        })
-    };
-    let meets = |net: Option<Cidr>, subnet: Cidr| net.is_none_or(|net| net.overlaps(subnet));
-    managed
-        .iter()
-        .any(|subnet| meets(named(true), *subnet) || meets(named(false), *subnet))
-}
+use crate::policy::could_meet;
 
 /// Whether the rule by itself could end the whitelist's say over such a packet: an ACCEPT, a RETURN, or a way into a
 /// chain from which a packet could be accepted.
@@ -57,7 +36,7 @@ fn admits(
     let Some(parsed) = &rule.rule else {
         return true;
     };
-    if !could_match(parsed, managed) {
+    if !could_meet(parsed, managed) {
         return false;
     }
     match &parsed.target {

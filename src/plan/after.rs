@@ -4,7 +4,6 @@ use crate::model::CHAIN;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
 use crate::model::rule::DirectRule;
-use crate::model::rule::Match;
 use crate::model::rule::Rule;
 use crate::model::rule::Target;
 use crate::model::rule::quote_saved;
@@ -297,16 +296,4 @@ fn is_plain_return(rule: &KernelRule) -> bool {
     rule.rule
         .as_ref()
         .is_some_and(|r| r.target == Target::Return && r.matches().next().is_none())
-}
-
-/// Whether a rule says that a packet's state is none of a new flow's.
-pub(crate) fn only_old_flows(rule: &Rule) -> bool {
-    use crate::model::rule::CtState;
-    use crate::model::rule::Sense;
-    rule.matches().any(|m| match m {
-        Match::State(Sense::Is, states) => states
-            .iter()
-            .all(|s| matches!(s, CtState::Established | CtState::Related)),
-        _ => false,
-    })
 }

@@ -262,27 +262,22 @@ fn protocol(name: &str) -> &str {
     }
 }
 
-/// Whether a rule could let through a packet that crosses the edge of a managed subnet and belongs to no earlier flow.
+/// Whether a packet that crosses the edge of a managed subnet and belongs to no earlier flow could meet every condition
+/// of a rule.
 ///
 /// This is the question about somebody else's rule ahead of the whitelist. It is answered on the safe side: a condition
-/// that is not understood counts as met, and so does a jump to another chain. `managed` is of the rule's own family.
+/// that is not understood counts as met. `managed` is of the rule's own family.
 ///
 /// ```
 /// use fwdeploy::model::Rule;
-/// use fwdeploy::policy::could_admit;
+/// use fwdeploy::policy::could_meet;
 /// let managed = ["172.20.0.0/16".parse()?];
-/// assert!(could_admit(&Rule::parse_text("-i eth0 -j ACCEPT")?, &managed));
-/// assert!(!could_admit(&Rule::parse_text("-s 172.21.0.0/16 -d 192.0.2.1 -j ACCEPT")?, &managed));
+/// assert!(could_meet(&Rule::parse_text("-i eth0 -j ACCEPT")?, &managed));
+/// assert!(!could_meet(&Rule::parse_text("-s 172.21.0.0/16 -d 192.0.2.1 -j ACCEPT")?, &managed));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn could_admit(rule: &Rule, managed: &[Cidr]) -> bool {
-    let lets_through = match effect(&rule.target) {
-        Effect::Ends(verdict) => matches!(verdict, Verdict::Accept | Verdict::Return),
-        Effect::GoesOn => false,
-        Effect::Elsewhere => true,
-    };
-    lets_through
-        && rule.matches().all(could_be_new)
+pub fn could_meet(rule: &Rule, managed: &[Cidr]) -> bool {
+    rule.matches().all(could_be_new)
         && managed.iter().any(|net| {
             let inside = (Sense::Is, *net);
             let outside = (Sense::Not, *net);
@@ -421,21 +416,16 @@ mod tests {
     }
 
     #[test]
-    fn rules_that_could_open_a_managed_network_are_found() {
+    fn rules_that_a_new_flow_of_a_managed_network_could_meet_are_found() {
         let managed = ["172.20.0.0/16".parse().unwrap()];
-        for (text, admits) in [
+        for (text, meets) in [
             ("-j ACCEPT", true),
-            ("-j RETURN", true),
-            ("-j f2b-sshd", true),
-            ("-g other", true),
             ("-m mark --mark 1 -j ACCEPT", true),
             ("-s 172.20.0.9 -j ACCEPT", true),
             ("! -s 172.20.0.0/16 -j ACCEPT", true),
             ("-m conntrack --ctstate NEW,ESTABLISHED -j ACCEPT", true),
             ("-m conntrack ! --ctstate ESTABLISHED -j ACCEPT", true),
             ("-m conntrack --ctstate DNAT -j ACCEPT", true),
-            ("-j DROP", false),
-            ("-j LOG", false),
             (
                 "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
                 false,
@@ -451,8 +441,8 @@ mod tests {
             ("-s 172.21.0.0/16 -j ACCEPT", true),
         ] {
             let rule = Rule::parse_text(text).unwrap();
-            assert_eq!(could_admit(&rule, &managed), admits, "{text}");
+            assert_eq!(could_meet(&rule, &managed), meets, "{text}");
         }
-        assert!(!could_admit(&Rule::parse_text("-j ACCEPT").unwrap(), &[]));
+        assert!(!could_meet(&Rule::parse_text("-j ACCEPT").unwrap(), &[]));
     }
 }

@@ -13,7 +13,7 @@ pub use compile::compile;
 pub use evaluate::Evaluation;
 pub use evaluate::Packet;
 pub use evaluate::Verdict;
-pub use evaluate::could_admit;
+pub use evaluate::could_meet;
 pub use evaluate::evaluate;
 pub use lint::warnings;
 pub use names::default_bridge;
