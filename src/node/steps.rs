@@ -1,0 +1,227 @@
+//! What a node says while it takes the steps of a plan.
+
+use thiserror::Error;
+
+/// One thing that the script says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// The step has begun.
+    Begun(usize),
+    /// The step is done.
+    Done(usize),
+    /// The step has failed, and left the node as it was before that step.
+    Failed(Failure),
+    /// The script has come to its end.
+    Ended,
+}
+
+/// A step that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Its place in the plan, counted from 0.
+    pub step: usize,
+    /// The exit code of what failed; 124 means that it took too long, 143 that the script was told to stop.
+    pub code: i32,
+    /// What was tried, and what firewalld, Docker or iptables said about it. Of one or more lines.
+    pub answer: String,
+}
+
+/// How a plan ended that did not end well.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum StepsError {
+    /// A step failed; those before it are done, those after it were not begun.
+    #[error("{}", .0.answer)]
+    Failed(Failure),
+    /// The answer ended early: it is not known how far the step went that had begun last.
+    #[error("the node stopped answering after {done} of {total} steps")]
+    CutOff {
+        /// How many steps were done.
+        done: usize,
+        /// How many there were.
+        total: usize,
+    },
+}
+
+/// Reads the answer of [`apply`](crate::node::apply), piece by piece as it comes.
+///
+/// ```
+/// use fwdeploy::node::Said;
+/// use fwdeploy::node::Steps;
+/// let mut steps = Steps::new();
+/// assert_eq!(steps.feed(b"Welcome!\nstep 0 beg"), []);
+/// assert_eq!(steps.feed(b"in\nstep 0 done\nend\n"), [Said::Begun(0), Said::Done(0), Said::Ended]);
+/// assert!(steps.outcome(1).is_ok());
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Steps {
+    rest: Vec<u8>,
+    begun: Option<usize>,
+    done: usize,
+    failing: Option<Failure>,
+    failure: Option<Failure>,
+    ended: bool,
+}
+
+impl Steps {
+    /// Nothing has been said yet.
+    pub fn new() -> Self {
+        Steps::default()
+    }
+
+    /// Takes the next piece of the answer, and tells what it says.
+    pub fn feed(&mut self, bytes: &[u8]) -> Vec<Said> {
+        self.rest.extend_from_slice(bytes);
+        let mut said = Vec::new();
+        while let Some(end) = self.rest.iter().position(|b| *b == b'\n') {
+            let line: Vec<u8> = self.rest.drain(..=end).collect();
+            let line = String::from_utf8_lossy(&line);
+            self.line(line.trim_end_matches(['\n', '\r']), &mut said);
+        }
+        said
+    }
+
+    /// The step at work, or the last one that was.
+    pub fn begun(&self) -> Option<usize> {
+        self.begun
+    }
+
+    /// How many steps are done.
+    pub fn done(&self) -> usize {
+        self.done
+    }
+
+    /// Tells how a plan of so many steps ended, once the answer has.
+    ///
+    /// # Errors
+    /// [`StepsError`] if a step failed or the answer was cut off.
+    pub fn outcome(self, total: usize) -> Result<(), StepsError> {
+        match self.failing.or(self.failure) {
+            Some(failure) => Err(StepsError::Failed(failure)),
+            None if self.ended && self.done == total => Ok(()),
+            None => Err(StepsError::CutOff {
+                done: self.done,
+                total,
+            }),
+        }
+    }
+
+    fn line(&mut self, line: &str, said: &mut Vec<Said>) {
+        if let Some(failing) = &mut self.failing {
+            if let Some(text) = line.strip_prefix("| ").or((line == "|").then_some("")) {
+                if !failing.answer.is_empty() {
+                    failing.answer.push('\n');
+                }
+                failing.answer.push_str(text);
+                return;
+            }
+        }
+        if let Some(failing) = self.failing.take() {
+            self.failure = Some(failing.clone());
+            said.push(Said::Failed(failing));
+        }
+        // Nothing is said after the end, whatever a shell's logout prints.
+        if self.ended {
+            return;
+        }
+        let words: Vec<&str> = line.split(' ').collect();
+        match words[..] {
+            ["end"] => {
+                self.ended = true;
+                said.push(Said::Ended);
+            }
+            ["step", number, what] => match (number.parse(), what) {
+                (Ok(number), "begin") => {
+                    self.begun = Some(number);
+                    said.push(Said::Begun(number));
+                }
+                (Ok(number), "done") if self.begun == Some(number) => {
+                    self.done = number + 1;
+                    said.push(Said::Done(number));
+                }
+                _ => {}
+            },
+            ["step", number, "failed", code] => {
+                if let (Ok(step), Ok(code)) = (number.parse(), code.parse()) {
+                    self.failing = Some(Failure {
+                        step,
+                        code,
+                        answer: String::new(),
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Vec<Said>, Steps) {
+        let mut steps = Steps::new();
+        // Byte by byte, as a slow connection would.
+        let said = text.bytes().flat_map(|b| steps.feed(&[b])).collect();
+        (said, steps)
+    }
+
+    fn failure(step: usize, answer: &str) -> Failure {
+        Failure {
+            step,
+            code: 1,
+            answer: answer.to_string(),
+        }
+    }
+
+    #[test]
+    fn an_answer_of_many_lines_survives() {
+        let (said, steps) = read(
+            "step 0 begin\nstep 0 done\nstep 1 begin\nstep 1 failed 1\n| no:\n| \n| step 1 done\nend\n",
+        );
+        let failure = failure(1, "no:\n\nstep 1 done");
+        assert_eq!(
+            said,
+            [
+                Said::Begun(0),
+                Said::Done(0),
+                Said::Begun(1),
+                Said::Failed(failure.clone()),
+                Said::Ended,
+            ]
+        );
+        assert_eq!(steps.outcome(2), Err(StepsError::Failed(failure)));
+    }
+
+    #[test]
+    fn a_failure_counts_even_if_its_text_was_cut_off() {
+        let (said, steps) = read("step 0 begin\nstep 0 failed 1\n| because\n| of th");
+        assert_eq!(said, [Said::Begun(0)]);
+        assert_eq!(
+            steps.outcome(1),
+            Err(StepsError::Failed(failure(0, "because")))
+        );
+    }
+
+    #[test]
+    fn an_answer_without_its_end_is_cut_off_even_after_the_last_step() {
+        for text in ["", "step 0 begin\n", "step 0 begin\nstep 0 done\n", "end\n"] {
+            let (_, steps) = read(text);
+            let done = steps.done();
+            assert_eq!(
+                steps.outcome(1),
+                Err(StepsError::CutOff { done, total: 1 }),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_stop_between_two_steps_is_a_failure_of_the_one_not_begun() {
+        let (_, steps) = read(
+            "step 0 begin\nstep 0 done\nstep 1 failed 143\n| stopped by SIGTERM ahead of this step\nend\n",
+        );
+        assert_eq!((steps.begun(), steps.done()), (Some(0), 1));
+        let failed = steps.outcome(2).unwrap_err();
+        assert_eq!(failed.to_string(), "stopped by SIGTERM ahead of this step");
+    }
+}
