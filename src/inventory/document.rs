@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use serde_yaml::Value;
 
+pub(super) use self::build::too_long;
 pub use self::cursor::Anchor;
 pub use self::cursor::Cursor;
 pub use self::path::Path;

@@ -113,6 +113,19 @@ impl Builder<'_> {
                 "files encrypted by ansible-vault are not supported yet",
             );
         }
+        if error.info().contains("<document start>") {
+            let error = self.error(Span { start, end }, "text after the end of the document");
+            let first = text
+                .lines()
+                .map(str::trim)
+                .find(|line| !line.is_empty() && !line.starts_with(['#', ';']));
+            return match first {
+                Some(line) if line.starts_with('[') && line.ends_with(']') => {
+                    error.hint("is this INI? `ansible-inventory -i FILE --list --yaml` makes YAML of such an inventory")
+                }
+                _ => error,
+            };
+        }
         match error.info() {
             info if info.contains("recursion limit") => self.too_deep(Span { start, end }),
             info if info.contains("mapping values are not allowed") => {

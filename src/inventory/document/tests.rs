@@ -255,6 +255,8 @@ fn parses_or_explains(text: &str) -> Result<(), TestCaseError> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn no_text_makes_it_panic(text in any::<String>()) {
         parses_or_explains(&text)?;

@@ -1,0 +1,372 @@
+//! Inventory documents → groups and nodes as they were declared.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use serde_yaml::Value;
+
+use super::document::Cursor;
+use super::document::Document;
+use super::document::kind;
+use super::error::InputError;
+use super::error::InputErrors;
+use super::error::shown;
+use super::location::Located;
+use super::location::Location;
+use super::name::MAX_NODES;
+use super::name::Named;
+use super::name::check;
+use super::name::expand;
+use super::suggest::closest;
+use super::variable::check_variable;
+use super::vars::Layer;
+use super::vars::Var;
+use super::vars::Vars;
+
+/// What may stand in a group.
+const SECTIONS: [&str; 3] = ["hosts", "children", "vars"];
+
+/// What all the inventory's documents declare together.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    pub(super) groups: BTreeMap<String, DeclaredGroup>,
+    /// In the order in which they were first named.
+    pub(super) nodes: Vec<DeclaredNode>,
+    by_name: BTreeMap<String, usize>,
+}
+
+/// A group, with what all its declarations say.
+#[derive(Debug, Default)]
+pub(super) struct DeclaredGroup {
+    /// `None` for the groups that are always there.
+    pub(super) location: Option<Location>,
+    /// Positions in [`Tree::nodes`].
+    pub(super) nodes: BTreeSet<usize>,
+    pub(super) children: Vec<Located<String>>,
+    pub(super) vars: Vars,
+    pub(super) priority: Option<Located<i64>>,
+}
+
+impl DeclaredGroup {
+    /// Ansible's default is 1.
+    pub(super) fn priority(&self) -> i64 {
+        self.priority.as_ref().map_or(1, |priority| priority.value)
+    }
+}
+
+/// A node, with what all its declarations say.
+#[derive(Debug)]
+pub(super) struct DeclaredNode {
+    pub(super) name: String,
+    pub(super) location: Location,
+    pub(super) vars: Vars,
+}
+
+impl Tree {
+    /// Reads the documents; what can be understood is returned beside the mistakes.
+    pub(super) fn read(documents: &[Document]) -> (Self, InputErrors) {
+        let mut reader = Reader {
+            tree: Self::default(),
+            errors: InputErrors::none(),
+        };
+        for name in ["all", "ungrouped"] {
+            reader
+                .tree
+                .groups
+                .insert(name.to_owned(), DeclaredGroup::default());
+        }
+        for document in documents {
+            reader.document(document);
+        }
+        (reader.tree, reader.errors)
+    }
+}
+
+struct Reader {
+    tree: Tree,
+    errors: InputErrors,
+}
+
+impl Reader {
+    fn document(&mut self, document: &Document) {
+        let root = document.root();
+        let Some(entries) = root.entries() else {
+            let error = if root.value().is_null() {
+                InputError::in_file(document.file(), "the inventory is empty")
+            } else {
+                let error = InputError::at(root.location(), "an inventory is a mapping of groups");
+                error.label(format!("this is {}", kind(root.value())))
+            };
+            let hint = if document
+                .source()
+                .text()
+                .lines()
+                .any(|line| line.starts_with('['))
+            {
+                "is this an INI inventory? `ansible-inventory -i FILE --list --yaml` makes YAML of it"
+            } else {
+                "begin with `all:`, and below it `hosts:` and one name a line"
+            };
+            return self.errors.push(error.hint(hint));
+        };
+        if let Some(plugin) = root
+            .get("plugin")
+            .filter(|plugin| plugin.as_str().is_some())
+        {
+            let error = InputError::at(plugin.location(), "inventory plugins are not supported");
+            let hint =
+                "`ansible-inventory -i FILE --list --yaml` writes down what the plugin finds";
+            return self.errors.push(error.hint(hint));
+        }
+        for (name, group) in entries {
+            let key = group.key_location().unwrap_or_else(|| group.location());
+            if SECTIONS.contains(&name) {
+                let error = InputError::at(key, format!("`{name}` stands outside of a group"));
+                self.errors.push(error.hint("put it below `all:`"));
+            } else {
+                self.group(name, key, group);
+            }
+        }
+    }
+
+    fn group(&mut self, name: &str, key: Location, cursor: Cursor<'_>) {
+        if let Err(error) = check(name, Named::Group, &key) {
+            return self.errors.push(error);
+        }
+        self.tree
+            .groups
+            .entry(name.to_owned())
+            .or_default()
+            .location
+            .get_or_insert(key);
+        let Some(sections) = self.mapping(cursor, || {
+            format!("group `{name}` takes a mapping of `hosts`, `children` and `vars`")
+        }) else {
+            return;
+        };
+        for (section, cursor) in sections {
+            match section {
+                "hosts" => self.hosts(name, cursor),
+                "children" => self.children(name, cursor),
+                "vars" => self.group_vars(name, cursor),
+                _ => {
+                    let key = cursor.key_location().unwrap_or_else(|| cursor.location());
+                    let message = format!("`{}` is not known in a group", shown(section));
+                    let error = InputError::at(key, message)
+                        .label("expected `hosts`, `children` or `vars`");
+                    let error = match closest(section, SECTIONS) {
+                        Some(meant) => error.did_you_mean(Some(meant)),
+                        None => error.hint("nodes stand below `hosts:`, groups below `children:`, variables below `vars:`"),
+                    };
+                    self.errors.push(error);
+                }
+            }
+        }
+    }
+
+    /// The entries of a mapping that may be left out.
+    fn mapping<'d>(
+        &mut self,
+        cursor: Cursor<'d>,
+        expected: impl Fn() -> String,
+    ) -> Option<Vec<(&'d str, Cursor<'d>)>> {
+        if cursor.value().is_null() {
+            return None;
+        }
+        let entries = cursor.entries();
+        if entries.is_none() {
+            let error = InputError::at(cursor.location(), expected());
+            self.errors
+                .push(error.label(format!("this is {}", kind(cursor.value()))));
+        }
+        entries
+    }
+
+    fn hosts(&mut self, group: &str, cursor: Cursor<'_>) {
+        match cursor.value() {
+            Value::String(name) => self.host(group, name, cursor.location(), None),
+            Value::Sequence(_) => self.names(cursor, |reader, name, location| {
+                reader.host(group, name, location, None)
+            }),
+            _ => {
+                let expected = || "`hosts` takes a mapping of names, or a list of names".to_owned();
+                for (name, cursor) in self.mapping(cursor, expected).unwrap_or_default() {
+                    let key = cursor.key_location().unwrap_or_else(|| cursor.location());
+                    self.host(group, name, key, Some(cursor));
+                }
+            }
+        }
+    }
+
+    /// A list of names, which Ansible does not know but its users ask for (ansible#22567).
+    fn names(&mut self, cursor: Cursor<'_>, mut add: impl FnMut(&mut Self, &str, Location)) {
+        for element in cursor.elements().unwrap_or_default() {
+            match element.value() {
+                Value::String(name) => add(self, name, element.location()),
+                Value::Number(number) => add(self, &number.to_string(), element.location()),
+                other => {
+                    let error = InputError::at(element.location(), "a name is expected")
+                        .label(format!("this is {}", kind(other)));
+                    self.errors.push(error.hint(
+                        "a list holds names alone; for variables write a mapping: `name: {…}`",
+                    ));
+                }
+            }
+        }
+    }
+
+    fn host(&mut self, group: &str, pattern: &str, location: Location, vars: Option<Cursor<'_>>) {
+        let Some(names) = self.errors.take(expand(pattern, &location)) else {
+            return;
+        };
+        let entries = vars.and_then(|vars| {
+            self.mapping(vars, || {
+                format!("`{}` takes a mapping of variables", shown(pattern))
+            })
+        });
+        let vars = self.vars(entries.unwrap_or_default(), Layer::Node);
+        if self.tree.nodes.len() + names.len() > MAX_NODES {
+            return self.errors.push(InputError::at(
+                location,
+                format!("more than {MAX_NODES} nodes"),
+            ));
+        }
+        for name in names {
+            let position = self.position(name, &location);
+            let known = &mut self.tree.nodes[position].vars;
+            add_vars(known, &vars, &mut self.errors);
+            self.tree
+                .groups
+                .entry(group.to_owned())
+                .or_default()
+                .nodes
+                .insert(position);
+        }
+    }
+
+    fn position(&mut self, name: String, location: &Location) -> usize {
+        let nodes = &mut self.tree.nodes;
+        *self.tree.by_name.entry(name).or_insert_with_key(|name| {
+            nodes.push(DeclaredNode {
+                name: name.clone(),
+                location: location.clone(),
+                vars: Vars::new(),
+            });
+            nodes.len() - 1
+        })
+    }
+
+    fn children(&mut self, group: &str, cursor: Cursor<'_>) {
+        match cursor.value() {
+            Value::Sequence(_) => {
+                self.names(cursor, |reader, name, location| {
+                    if let Some(()) = reader.errors.take(check(name, Named::Group, &location)) {
+                        reader
+                            .tree
+                            .groups
+                            .entry(name.to_owned())
+                            .or_default()
+                            .location
+                            .get_or_insert(location.clone());
+                        reader.child(group, name, location);
+                    }
+                });
+            }
+            _ => {
+                let expected = || "`children` takes a mapping of groups".to_owned();
+                for (name, cursor) in self.mapping(cursor, expected).unwrap_or_default() {
+                    let key = cursor.key_location().unwrap_or_else(|| cursor.location());
+                    self.group(name, key.clone(), cursor);
+                    self.child(group, name, key);
+                }
+            }
+        }
+    }
+
+    fn child(&mut self, parent: &str, name: &str, location: Location) {
+        if name == "all" {
+            let error = InputError::at(location, "`all` holds every group and is a child of none");
+            return self.errors.push(error);
+        }
+        let children = &mut self
+            .tree
+            .groups
+            .entry(parent.to_owned())
+            .or_default()
+            .children;
+        if children.iter().all(|child| child.value != name) {
+            children.push(Located::new(name.to_owned(), location));
+        }
+    }
+
+    fn group_vars(&mut self, group: &str, cursor: Cursor<'_>) {
+        let entries = self.mapping(cursor, || {
+            "`vars` takes a mapping of names to values".to_owned()
+        });
+        let mut vars = self.vars(entries.unwrap_or_default(), Layer::Group);
+        let priority = vars.remove("ansible_group_priority");
+        let known = self.tree.groups.entry(group.to_owned()).or_default();
+        if let Some(priority) = priority {
+            self.errors.extend(set_priority(known, &priority));
+        }
+        add_vars(&mut known.vars, &vars, &mut self.errors);
+    }
+
+    fn vars(&mut self, entries: Vec<(&str, Cursor<'_>)>, layer: Layer) -> Vars {
+        let mut vars = Vars::new();
+        for (name, cursor) in entries {
+            let var = Var::new(&cursor, layer);
+            if let Some(()) = self.errors.take(check_variable(name, &var)) {
+                vars.insert(name.to_owned(), var);
+            }
+        }
+        vars
+    }
+}
+
+/// Sets a group's priority, which a group that is declared in several places has only once.
+fn set_priority(group: &mut DeclaredGroup, var: &Var) -> Option<InputError> {
+    let error = |message| InputError::at(var.location(), message);
+    let Some(priority) = var.value().as_i64() else {
+        let error = error("`ansible_group_priority` takes a whole number");
+        return Some(error.label(format!("this is {}", kind(var.value()))));
+    };
+    match &group.priority {
+        Some(first) if first.value != priority => {
+            let error = error("`ansible_group_priority` has two values for one group");
+            Some(
+                error
+                    .label("second value")
+                    .context(first.location.clone(), "first value"),
+            )
+        }
+        _ => {
+            group.priority = Some(Located::new(priority, var.location()));
+            None
+        }
+    }
+}
+
+/// Adds variables to a group or node that may be declared in several places. Ansible lets the last place win in silence.
+fn add_vars(known: &mut Vars, more: &Vars, errors: &mut InputErrors) {
+    for (name, var) in more {
+        match known.get(name) {
+            Some(first) if first.value() != var.value() => {
+                let error = InputError::at(
+                    var.location(),
+                    format!("`{}` has two values at one level", shown(name)),
+                );
+                let error = error
+                    .label("second value")
+                    .context(first.location(), "first value");
+                errors.push(
+                    error.hint("keep one of them; which one holds would depend on their order"),
+                );
+            }
+            Some(_) => {}
+            None => {
+                known.insert(name.clone(), var.clone());
+            }
+        }
+    }
+}
