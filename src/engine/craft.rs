@@ -20,27 +20,8 @@ pub(super) trait Sight: Sync {
 
 /// How a node is changed.
 pub(super) trait Craft: Sight {
-    /// The script that does these steps, and stops at the first that fails.
+    /// The script that does these steps, and stops at the first that fails. Its answer is for [`node::Steps`].
     fn apply(&self, actions: &[Action]) -> String;
-
-    /// What a line of that script's answer says; `None` for a line that says nothing about a step.
-    fn step(&self, line: &str) -> Option<Step>;
-}
-
-/// One line of progress. Steps are counted from 0.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
-    /// The step was begun.
-    Begun(usize),
-    /// The step was done.
-    Done(usize),
-    /// The step failed, and none after it was begun.
-    Failed {
-        /// The step.
-        step: usize,
-        /// What firewalld, Docker or iptables answered.
-        said: String,
-    },
 }
 
 /// The real thing.
@@ -57,11 +38,7 @@ impl Sight for Rooms {
 }
 
 impl Craft for Rooms {
-    fn apply(&self, _actions: &[Action]) -> String {
-        todo!()
-    }
-
-    fn step(&self, _line: &str) -> Option<Step> {
-        todo!()
+    fn apply(&self, actions: &[Action]) -> String {
+        node::apply(actions)
     }
 }

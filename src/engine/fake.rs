@@ -9,7 +9,6 @@ use std::time::Duration;
 use crate::engine::Job;
 use crate::engine::craft::Craft;
 use crate::engine::craft::Sight;
-use crate::engine::craft::Step;
 use crate::model::Attachment;
 use crate::model::Cidr;
 use crate::model::Desired;
@@ -190,11 +189,13 @@ impl Connection for Line {
                     stdout.push_str(&line);
                 }
             };
-            say(format!("begun {step}\n"));
+            say(format!("step {step} begin\n"));
             match node.trouble {
                 Trouble::Fails(n) if n == step => {
                     node.trouble = Trouble::None;
-                    say(format!("failed {step} COMMAND_FAILED: no such chain\n"));
+                    say(format!(
+                        "step {step} failed 1\n| COMMAND_FAILED: no such chain\nend\n"
+                    ));
                     return Ok(Output {
                         stdout: stdout.into_bytes(),
                         stderr: Vec::new(),
@@ -206,7 +207,7 @@ impl Connection for Line {
                     node.state.runtime.rich = Observed::Known(Vec::new());
                     let gone = &mut node.state.kernel.v4;
                     *gone = Observed::Known(Tables::default());
-                    say(format!("failed {step} INTERNAL_ERROR\n"));
+                    say(format!("step {step} failed 1\n| INTERNAL_ERROR\nend\n"));
                     return Ok(Output {
                         stdout: stdout.into_bytes(),
                         stderr: Vec::new(),
@@ -228,14 +229,14 @@ impl Connection for Line {
                     lost = true;
                 }
                 Trouble::Pretends(n) if n == step => {
-                    say(format!("done {step}\n"));
+                    say(format!("step {step} done\n"));
                     continue;
                 }
                 _ => {}
             }
             node.state = plan::after(&node.state, action);
             if !lost {
-                let line = format!("done {step}\n");
+                let line = format!("step {step} done\n");
                 on_stdout(line.as_bytes());
                 stdout.push_str(&line);
             }
@@ -249,6 +250,7 @@ impl Connection for Line {
                 partial,
             });
         }
+        on_stdout(b"end\n");
         Ok(Output {
             stdout: stdout.into_bytes(),
             stderr: Vec::new(),
@@ -274,21 +276,6 @@ impl Craft for Fake {
         let mut scripts = self.scripts.lock().unwrap();
         scripts.push(actions.to_vec());
         format!("apply {}", scripts.len() - 1)
-    }
-
-    fn step(&self, line: &str) -> Option<Step> {
-        let (word, rest) = line.split_once(' ')?;
-        let (number, said) = rest.split_once(' ').unwrap_or((rest, ""));
-        let step = number.parse().ok()?;
-        match word {
-            "begun" => Some(Step::Begun(step)),
-            "done" => Some(Step::Done(step)),
-            "failed" => Some(Step::Failed {
-                step,
-                said: said.to_string(),
-            }),
-            _ => None,
-        }
     }
 }
 

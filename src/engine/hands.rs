@@ -1,18 +1,25 @@
 //! Changing a node: the steps of a plan, and taking them back. Only [`crate::engine::run`] has these.
 
+use std::time::Duration;
+
 use crate::engine::Conditions;
 use crate::engine::Job;
 use crate::engine::craft::Craft;
-use crate::engine::craft::Step;
 use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
 use crate::engine::look;
 use crate::model::NodeState;
+use crate::node::Said;
+use crate::node::Steps;
+use crate::node::StepsError;
 use crate::plan;
 use crate::plan::Action;
 use crate::plan::Plan;
 use crate::transport::Connection;
 use crate::transport::RunError;
+
+/// What a step adds to the time that its script may take. Most take 10 ms; a container that moves takes a second or two.
+const PER_STEP: Duration = Duration::from_secs(2);
 
 /// Makes [`Hands`].
 pub(super) struct Maker<'a> {
@@ -127,30 +134,32 @@ impl Hands<'_> {
             }
         };
         tell(0);
-        let mut lines = Lines::default();
-        let mut done = 0;
-        let mut failed = None;
-        let script = craft.apply(actions);
+        let mut steps = Steps::new();
         let result = look::exchange(
             conditions,
             job,
             &mut *self.connection,
-            &script,
+            &craft.apply(actions),
+            conditions.limit + PER_STEP * actions.len() as u32,
             &mut |piece| {
-                lines.take(piece, &mut |line| match craft.step(line) {
-                    Some(Step::Begun(step)) if step > 0 => tell(step),
-                    Some(Step::Done(step)) => done = done.max(step + 1),
-                    Some(Step::Failed { said, .. }) => failed = Some(said),
-                    _ => {}
-                });
+                for said in steps.feed(piece) {
+                    match said {
+                        Said::Begun(step) if step > 0 => tell(step),
+                        _ => {}
+                    }
+                }
             },
         );
-        match (result, failed) {
-            (Err(error), None) => Applied::Lost { done, error },
+        let done = steps.done();
+        match (steps.outcome(actions.len()), result) {
+            (Ok(()), _) => Applied::All,
             // A step that said why it failed was the last one, whatever became of the connection.
-            (_, Some(said)) => Applied::Stopped { done, said },
-            (Ok(output), None) if output.status == 0 && done == actions.len() => Applied::All,
-            (Ok(output), None) => Applied::Stopped {
+            (Err(StepsError::Failed(failure)), _) => Applied::Stopped {
+                done,
+                said: failure.answer.replace('\n', "; "),
+            },
+            (Err(StepsError::CutOff { .. }), Err(error)) => Applied::Lost { done, error },
+            (Err(StepsError::CutOff { .. }), Ok(output)) => Applied::Stopped {
                 done,
                 said: format!(
                     "the script ended with status {}{}",
@@ -159,34 +168,5 @@ impl Hands<'_> {
                 ),
             },
         }
-    }
-}
-
-/// Pieces of output in, whole lines out.
-#[derive(Default)]
-struct Lines(Vec<u8>);
-
-impl Lines {
-    fn take(&mut self, piece: &[u8], each: &mut dyn FnMut(&str)) {
-        self.0.extend_from_slice(piece);
-        while let Some(end) = self.0.iter().position(|b| *b == b'\n') {
-            let line: Vec<u8> = self.0.drain(..=end).collect();
-            each(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Lines;
-
-    #[test]
-    fn lines_are_whole_however_they_arrive() {
-        let mut lines = Lines::default();
-        let mut seen = Vec::new();
-        for piece in ["do", "ne 0\ndone", " 1\r\nrest"] {
-            lines.take(piece.as_bytes(), &mut |line| seen.push(line.to_string()));
-        }
-        assert_eq!(seen, ["done 0", "done 1"]);
     }
 }

@@ -1,5 +1,7 @@
 //! Looking at a node: connect, read, judge. No value here can change one.
 
+use std::time::Duration;
+
 use crate::engine::Conditions;
 use crate::engine::Job;
 use crate::engine::craft::Sight;
@@ -84,8 +86,15 @@ pub(super) fn look(
     stage: &Stage,
 ) -> Result<NodeState, Box<Failure>> {
     let script = sight.look(&job.desired);
-    let output = exchange(conditions, job, connection, &script, &mut |_| {})
-        .map_err(|error| Box::new(look_failure(stage, &error)))?;
+    let output = exchange(
+        conditions,
+        job,
+        connection,
+        &script,
+        conditions.limit,
+        &mut |_| {},
+    )
+    .map_err(|error| Box::new(look_failure(stage, &error)))?;
     if output.status != 0 {
         let said = tail(&output);
         let message = format!(
@@ -120,6 +129,7 @@ pub(super) fn exchange(
     job: &Job,
     connection: &mut dyn Connection,
     script: &str,
+    limit: Duration,
     on_stdout: &mut dyn FnMut(&[u8]),
 ) -> Result<Output, RunError> {
     let told = conditions.talk == Talk::Told;
@@ -129,7 +139,7 @@ pub(super) fn exchange(
             script: script.to_string(),
         });
     }
-    let result = connection.run(script, conditions.limit, on_stdout, conditions.stop.leave());
+    let result = connection.run(script, limit, on_stdout, conditions.stop.leave());
     if told {
         let (status, stdout, stderr) = match &result {
             Ok(output) => (Ok(output.status), &*output.stdout, &*output.stderr),
