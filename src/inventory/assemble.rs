@@ -8,6 +8,8 @@ use serde_yaml::Value;
 use super::InventoryNode;
 use super::connection::ConnectionVars;
 use super::connection::Surroundings;
+use super::declared::DeclaredGroup;
+use super::declared::Tree;
 use super::document::Segment;
 use super::document::kind;
 use super::error::InputError;
@@ -16,8 +18,6 @@ use super::graph::Graph;
 use super::location::Located;
 use super::name::Named;
 use super::name::check;
-use super::tree::DeclaredGroup;
-use super::tree::Tree;
 use super::vars::Var;
 use super::vars::Vars;
 

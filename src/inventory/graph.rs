@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use super::declared::DeclaredGroup;
+use super::declared::Tree;
 use super::error::InputError;
 use super::error::InputErrors;
 use super::suggest::closest;
-use super::tree::DeclaredGroup;
-use super::tree::Tree;
 
 /// Groups below groups; deeper ones are a mistake, and would cost more than they mean.
 const MAX_LEVELS: usize = 64;

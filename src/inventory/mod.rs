@@ -5,6 +5,7 @@
 
 mod assemble;
 pub mod connection;
+mod declared;
 pub mod document;
 pub mod error;
 pub mod extra;
@@ -15,6 +16,7 @@ pub mod location;
 pub mod name;
 mod owners;
 pub mod pattern;
+pub mod range;
 mod read;
 pub mod secret;
 pub mod suggest;

@@ -1,10 +1,11 @@
 //! Inventory documents → groups and nodes as they were declared.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
-
 use serde_yaml::Value;
 
+use super::declared::DeclaredGroup;
+use super::declared::Tree;
+use super::declared::add_vars;
+use super::declared::set_priority;
 use super::document::Cursor;
 use super::document::Document;
 use super::document::kind;
@@ -13,10 +14,10 @@ use super::error::InputErrors;
 use super::error::shown;
 use super::location::Located;
 use super::location::Location;
-use super::name::MAX_NODES;
 use super::name::Named;
 use super::name::check;
-use super::name::expand;
+use super::range::MAX_NODES;
+use super::range::expand;
 use super::suggest::closest;
 use super::variable::check_variable;
 use super::vars::Layer;
@@ -26,60 +27,22 @@ use super::vars::Vars;
 /// What may stand in a group.
 const SECTIONS: [&str; 3] = ["hosts", "children", "vars"];
 
-/// What all the inventory's documents declare together.
-#[derive(Debug, Default)]
-pub(super) struct Tree {
-    pub(super) groups: BTreeMap<String, DeclaredGroup>,
-    /// In the order in which they were first named.
-    pub(super) nodes: Vec<DeclaredNode>,
-    by_name: BTreeMap<String, usize>,
-}
-
-/// A group, with what all its declarations say.
-#[derive(Debug, Default)]
-pub(super) struct DeclaredGroup {
-    /// `None` for the groups that are always there.
-    pub(super) location: Option<Location>,
-    /// Positions in [`Tree::nodes`].
-    pub(super) nodes: BTreeSet<usize>,
-    pub(super) children: Vec<Located<String>>,
-    pub(super) vars: Vars,
-    pub(super) priority: Option<Located<i64>>,
-}
-
-impl DeclaredGroup {
-    /// Ansible's default is 1.
-    pub(super) fn priority(&self) -> i64 {
-        self.priority.as_ref().map_or(1, |priority| priority.value)
+/// Reads the documents; what can be understood is returned beside the mistakes.
+pub(super) fn read(documents: &[Document]) -> (Tree, InputErrors) {
+    let mut reader = Reader {
+        tree: Tree::default(),
+        errors: InputErrors::none(),
+    };
+    for name in ["all", "ungrouped"] {
+        reader
+            .tree
+            .groups
+            .insert(name.to_owned(), DeclaredGroup::default());
     }
-}
-
-/// A node, with what all its declarations say.
-#[derive(Debug)]
-pub(super) struct DeclaredNode {
-    pub(super) name: String,
-    pub(super) location: Location,
-    pub(super) vars: Vars,
-}
-
-impl Tree {
-    /// Reads the documents; what can be understood is returned beside the mistakes.
-    pub(super) fn read(documents: &[Document]) -> (Self, InputErrors) {
-        let mut reader = Reader {
-            tree: Self::default(),
-            errors: InputErrors::none(),
-        };
-        for name in ["all", "ungrouped"] {
-            reader
-                .tree
-                .groups
-                .insert(name.to_owned(), DeclaredGroup::default());
-        }
-        for document in documents {
-            reader.document(document);
-        }
-        (reader.tree, reader.errors)
+    for document in documents {
+        reader.document(document);
     }
+    (reader.tree, reader.errors)
 }
 
 struct Reader {
@@ -232,7 +195,7 @@ impl Reader {
             ));
         }
         for name in names {
-            let position = self.position(name, &location);
+            let position = self.tree.position(name, &location);
             let known = &mut self.tree.nodes[position].vars;
             add_vars(known, &vars, &mut self.errors);
             self.tree
@@ -242,18 +205,6 @@ impl Reader {
                 .nodes
                 .insert(position);
         }
-    }
-
-    fn position(&mut self, name: String, location: &Location) -> usize {
-        let nodes = &mut self.tree.nodes;
-        *self.tree.by_name.entry(name).or_insert_with_key(|name| {
-            nodes.push(DeclaredNode {
-                name: name.clone(),
-                location: location.clone(),
-                vars: Vars::new(),
-            });
-            nodes.len() - 1
-        })
     }
 
     fn children(&mut self, group: &str, cursor: Cursor<'_>) {
@@ -321,52 +272,5 @@ impl Reader {
             }
         }
         vars
-    }
-}
-
-/// Sets a group's priority, which a group that is declared in several places has only once.
-fn set_priority(group: &mut DeclaredGroup, var: &Var) -> Option<InputError> {
-    let error = |message| InputError::at(var.location(), message);
-    let Some(priority) = var.value().as_i64() else {
-        let error = error("`ansible_group_priority` takes a whole number");
-        return Some(error.label(format!("this is {}", kind(var.value()))));
-    };
-    match &group.priority {
-        Some(first) if first.value != priority => {
-            let error = error("`ansible_group_priority` has two values for one group");
-            Some(
-                error
-                    .label("second value")
-                    .context(first.location.clone(), "first value"),
-            )
-        }
-        _ => {
-            group.priority = Some(Located::new(priority, var.location()));
-            None
-        }
-    }
-}
-
-/// Adds variables to a group or node that may be declared in several places. Ansible lets the last place win in silence.
-fn add_vars(known: &mut Vars, more: &Vars, errors: &mut InputErrors) {
-    for (name, var) in more {
-        match known.get(name) {
-            Some(first) if first.value() != var.value() => {
-                let error = InputError::at(
-                    var.location(),
-                    format!("`{}` has two values at one level", shown(name)),
-                );
-                let error = error
-                    .label("second value")
-                    .context(first.location(), "first value");
-                errors.push(
-                    error.hint("keep one of them; which one holds would depend on their order"),
-                );
-            }
-            Some(_) => {}
-            None => {
-                known.insert(name.clone(), var.clone());
-            }
-        }
     }
 }
