@@ -1,0 +1,275 @@
+//! One node, stage by stage: look, plan, apply, look again; and back where a step failed.
+
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::engine::Job;
+use crate::engine::event::Stage;
+use crate::engine::failure::Failure;
+use crate::engine::hands::Applied;
+use crate::engine::hands::Hands;
+use crate::engine::hands::Maker;
+use crate::engine::outcome::Outcome;
+use crate::engine::outcome::Verdict;
+use crate::engine::standing::Standing;
+use crate::engine::standing::compare;
+use crate::engine::tally;
+use crate::model::NodeState;
+use crate::plan::Action;
+use crate::plan::Plan;
+use crate::transport::Executed;
+
+/// How often a new connection is tried after something was changed. One refusal may be sshd's `MaxStartups`; three are an answer.
+const TRIES: usize = 3;
+
+/// How often a node is looked at until two looks agree, when a script may still be running there.
+const LOOKS: usize = 20;
+
+/// Makes a node as wanted.
+pub(super) fn node(job: &Job, maker: &Maker<'_>) -> Outcome {
+    let mut outcome = Outcome::new(job.node(), Verdict::Ok);
+    let looked = maker
+        .open(job, &Stage::Connecting)
+        .and_then(|mut hands| Ok((hands.look(&Stage::Looking)?, hands)));
+    let (before, hands) = match looked {
+        Ok(looked) => looked,
+        Err(failure) => return outcome.failed(*failure),
+    };
+    let plan = maker.plan(&before, job);
+    outcome.findings = plan.findings.clone();
+    if plan.refusals().next().is_some() {
+        outcome.verdict = Verdict::Refused;
+        return outcome;
+    }
+    outcome.holds = tally::holding(&job.desired, &plan.actions);
+    if plan.is_empty() {
+        return match not_enforced(&plan, Stage::Looking) {
+            Some(failure) => outcome.failed(failure),
+            None => outcome,
+        };
+    }
+    outcome.changes = plan.changes();
+    Work {
+        job,
+        maker,
+        before: &before,
+        actions: &plan.actions,
+    }
+    .finish(hands, outcome)
+}
+
+/// The failure of a node on which nothing is to be done and the whitelist does not hold all the same.
+fn not_enforced(plan: &Plan, stage: Stage) -> Option<Failure> {
+    let count = plan.defeats().count();
+    (count > 0).then(|| {
+        Failure::new(
+            stage,
+            "not-enforced",
+            "the whitelist does not hold, for a reason that is not fwdeploy's to repair",
+        )
+        .hint("see what was found above; what is not ours is shown and never changed")
+    })
+}
+
+/// A node with something to do.
+struct Work<'a> {
+    job: &'a Job,
+    maker: &'a Maker<'a>,
+    before: &'a NodeState,
+    actions: &'a [Action],
+}
+
+impl<'a> Work<'a> {
+    fn finish(&self, mut hands: Hands<'a>, outcome: Outcome) -> Outcome {
+        match hands.apply(self.actions) {
+            Applied::All => self.verify(hands, outcome),
+            Applied::Stopped { done, said } => {
+                let failure = self.step_failure(done, "step-failed", "failed", &said);
+                let standing = self.go_back(Some(hands), done, Running::No);
+                outcome.failed(failure.standing(standing))
+            }
+            Applied::Lost { done, error } => {
+                let mut failure =
+                    self.step_failure(done, "step-lost", "has no answer", &error.to_string());
+                failure.hint = error.hint();
+                drop(hands);
+                let running = match error.executed() {
+                    Executed::Never => Running::No,
+                    Executed::Perhaps => Running::Perhaps,
+                };
+                let standing = self.go_back(None, done, running);
+                outcome.failed(failure.standing(standing))
+            }
+        }
+    }
+
+    /// Which step, and what was answered.
+    fn step_failure(&self, done: usize, code: &'static str, verb: &str, said: &str) -> Failure {
+        let (step, of) = ((done + 1).min(self.actions.len()), self.actions.len());
+        let doing = self
+            .actions
+            .get(step - 1)
+            .map_or("", |action| action.doing());
+        Failure::new(
+            Stage::Applying { step, of, doing },
+            code,
+            format!("step {step} of {of} ({doing}) {verb}: {said}"),
+        )
+    }
+
+    /// A new connection, a second look, and a plan that must be empty.
+    fn verify(&self, hands: Hands<'a>, mut outcome: Outcome) -> Outcome {
+        let mut fresh = match self.reopen(&Stage::Verifying) {
+            Ok(fresh) => fresh,
+            Err(failure) => {
+                // The old connection may be the only one there will ever be: it is used while it lasts.
+                let standing = self.go_back(Some(hands), self.actions.len(), Running::No);
+                let message = format!(
+                    "every step was done, and then no new connection could be made: {}",
+                    failure.message
+                );
+                return outcome.failed(Failure {
+                    code: "no-way-back-in",
+                    message,
+                    standing,
+                    ..*failure
+                });
+            }
+        };
+        let now = match fresh.look(&Stage::Verifying) {
+            Ok(now) => now,
+            Err(failure) => {
+                let message = format!(
+                    "every step was done, and then the second look failed: {}",
+                    failure.message
+                );
+                let standing =
+                    Standing::Unknown("every step was done, and nobody saw the result".to_string());
+                return outcome.failed(Failure {
+                    message,
+                    standing,
+                    ..*failure
+                });
+            }
+        };
+        let plan = self.maker.plan(&now, self.job);
+        outcome.holds = tally::holding(&self.job.desired, &plan.actions);
+        outcome.findings = plan.findings.clone();
+        if plan.is_empty() && plan.refusals().next().is_none() {
+            if let Some(failure) = not_enforced(&plan, Stage::Verifying) {
+                return outcome.failed(failure.standing(Standing::Applied(Vec::new())));
+            }
+            outcome.verdict = Verdict::Changed;
+            return outcome;
+        }
+        // It stays as it is: every step said that it was done, so what took it back would rest on the same words, and the
+        // state before was the more open one.
+        outcome.failed(
+            Failure::new(
+                Stage::Verifying,
+                "not-as-wanted",
+                "every step was done, and a second look shows that the node is still not as wanted",
+            )
+            .hint("somebody else may be changing the node; run it again, and with `-v` if it stays so")
+            .standing(Standing::Applied(plan.changes())),
+        )
+    }
+
+    /// Takes back what was done, and says truthfully how the node stands then.
+    ///
+    /// `hands` is the connection that the steps went through, if it lives; `done` how many of them were certainly done.
+    fn go_back(&self, hands: Option<Hands<'a>>, done: usize, running: Running) -> Standing {
+        if let Some(mut hands) = hands
+            && done > 0
+        {
+            // Whether it worked is what the next look says.
+            hands.take_back(&self.actions[..done]);
+        }
+        let (mut hands, now) = match self.settle(running) {
+            Ok(settled) => settled,
+            Err(failure) => return Standing::Unknown(failure.message),
+        };
+        let changes = compare(self.before, &now);
+        if changes.is_empty() {
+            return if done == 0 && running == Running::No {
+                Standing::Untouched
+            } else {
+                Standing::AsBefore
+            };
+        }
+        let Some(done) = self.how_far(&now) else {
+            return Standing::Different(changes);
+        };
+        hands.take_back(&self.actions[..done]);
+        drop(hands);
+        match self.settle(Running::No) {
+            Ok((_, now)) => match compare(self.before, &now) {
+                changes if changes.is_empty() => Standing::AsBefore,
+                changes => Standing::Different(changes),
+            },
+            Err(failure) => Standing::Unknown(failure.message),
+        }
+    }
+
+    /// How many of the steps lead from the state before to what is seen now.
+    fn how_far(&self, now: &NodeState) -> Option<usize> {
+        self.maker
+            .states(self.before, self.actions)
+            .iter()
+            .position(|state| compare(state, now).is_empty())
+            .filter(|done| *done > 0)
+    }
+
+    /// A new connection and a look through it. Where a script may still be running, looks until two agree.
+    fn settle(&self, running: Running) -> Result<(Hands<'a>, NodeState), Box<Failure>> {
+        let mut hands = self.reopen(&Stage::Settling)?;
+        let mut now = hands.look(&Stage::Settling)?;
+        if running == Running::Perhaps {
+            for _ in 0..LOOKS {
+                self.wait(self.maker.conditions.pause);
+                let next = hands.look(&Stage::Settling)?;
+                let calm = compare(&now, &next).is_empty();
+                now = next;
+                if calm {
+                    break;
+                }
+            }
+        }
+        Ok((hands, now))
+    }
+
+    fn reopen(&self, stage: &Stage) -> Result<Hands<'a>, Box<Failure>> {
+        let mut tried = 1;
+        loop {
+            match self.maker.open(self.job, stage) {
+                Err(_) if tried < TRIES && !self.leaving() => {
+                    tried += 1;
+                    self.wait(self.maker.conditions.pause);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn leaving(&self) -> bool {
+        self.maker.conditions.stop.leave().is_cancelled()
+    }
+
+    /// Waits, but not when the operator leaves.
+    fn wait(&self, pause: Duration) {
+        let end = Instant::now() + pause;
+        while !self.leaving() && Instant::now() < end {
+            thread::sleep(Duration::from_millis(20).min(pause));
+        }
+    }
+}
+
+/// Whether a script may still be running on the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Running {
+    /// It ended.
+    No,
+    /// Its connection ended, which says nothing about the script.
+    Perhaps,
+}
