@@ -5,6 +5,7 @@
 
 mod adoption;
 mod drift;
+mod failures;
 mod fleet;
 mod lab;
 mod whitelist;
