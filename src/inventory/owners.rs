@@ -115,20 +115,17 @@ fn stranger(
             "name it `{before_dot}.yml` to set the variables of {word} `{before_dot}`"
         )));
     }
-    let meant = closest(name, known.iter().copied()).map(|meant| {
-        if stem.is_some() {
-            format!("{meant}.yml")
-        } else {
-            meant.to_owned()
-        }
-    });
-    Some(match meant {
-        Some(meant) => error.did_you_mean(Some(&meant)),
-        None => did_you_mean(
-            error,
-            name,
-            [],
-            "its variables would be read by nobody: rename or remove it",
-        ),
-    })
+    // Several inventories may stand beside one `group_vars/`, so a name of none of ours is no mistake by itself; `node-2`
+    // beside `node-1` is another node, not a slip of the finger.
+    let numbered = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");
+    let meant = closest(name, known.iter().copied())
+        .filter(|meant| numbered(meant) != numbered(name))
+        .map(|meant| {
+            if stem.is_some() {
+                format!("{meant}.yml")
+            } else {
+                meant.to_owned()
+            }
+        });
+    meant.map(|meant| error.did_you_mean(Some(&meant)))
 }
