@@ -1,19 +1,20 @@
 //! Policy → [`Desired`](crate::model::Desired): which rules say exactly what the roles say.
 //!
-//! [`compile()`] makes the rules, [`lint`] refuses what contradicts before any connection, and [`evaluate`] answers what a list
-//! of rules does with a packet, whoever wrote it.
+//! [`compile()`] makes the rules, [`lint`] refuses what contradicts before any connection, [`evaluate()`] answers what a list
+//! of rules does with a packet, and [`could_admit`] what a foreign rule might let through.
 
+pub mod admit;
 pub mod compile;
 pub mod evaluate;
 pub mod lint;
 mod names;
 
+pub use admit::could_admit;
 pub use compile::NodeContext;
 pub use compile::compile;
 pub use evaluate::Evaluation;
 pub use evaluate::Packet;
 pub use evaluate::Verdict;
-pub use evaluate::could_admit;
 pub use evaluate::evaluate;
 pub use lint::warnings;
 pub use names::default_bridge;
