@@ -18,7 +18,7 @@ use super::files;
 use super::files::Listed;
 use super::owners::Owners;
 use super::owners::assign;
-use super::tree::Tree;
+use super::tree;
 use super::variable::check_variable;
 use super::vars::Layer;
 use super::vars::Vars;
@@ -28,7 +28,7 @@ pub(super) fn load(path: &Path, extra: &[ExtraVars]) -> Result<Inventory, InputE
     let around = files::surroundings(path);
     let mut errors = InputErrors::none();
     let documents = errors.take(files::inventory(path));
-    let (tree, tree_errors) = Tree::read(documents.as_deref().unwrap_or_default());
+    let (tree, tree_errors) = tree::read(documents.as_deref().unwrap_or_default());
     errors.extend(tree_errors);
     let names = if errors.is_empty() {
         Names::Known

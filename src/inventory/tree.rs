@@ -1,10 +1,10 @@
 //! Inventory documents → groups and nodes as they were declared.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
-
 use serde_yaml::Value;
 
+use super::declared::Tree;
+use super::declared::add_vars;
+use super::declared::set_priority;
 use super::document::Cursor;
 use super::document::Document;
 use super::document::kind;
@@ -13,73 +13,35 @@ use super::error::InputErrors;
 use super::error::shown;
 use super::location::Located;
 use super::location::Location;
-use super::name::MAX_NODES;
 use super::name::Named;
 use super::name::check;
-use super::name::expand;
+use super::range::MAX_NODES;
+use super::range::expand;
 use super::suggest::closest;
 use super::variable::check_variable;
 use super::vars::Layer;
 use super::vars::Var;
 use super::vars::Vars;
 
+/// Groups in one inventory, far above any fleet: to find a circle among them costs their square.
+const MAX_GROUPS: usize = 10_000;
+
 /// What may stand in a group.
 const SECTIONS: [&str; 3] = ["hosts", "children", "vars"];
 
-/// What all the inventory's documents declare together.
-#[derive(Debug, Default)]
-pub(super) struct Tree {
-    pub(super) groups: BTreeMap<String, DeclaredGroup>,
-    /// In the order in which they were first named.
-    pub(super) nodes: Vec<DeclaredNode>,
-    by_name: BTreeMap<String, usize>,
-}
-
-/// A group, with what all its declarations say.
-#[derive(Debug, Default)]
-pub(super) struct DeclaredGroup {
-    /// `None` for the groups that are always there.
-    pub(super) location: Option<Location>,
-    /// Positions in [`Tree::nodes`].
-    pub(super) nodes: BTreeSet<usize>,
-    pub(super) children: Vec<Located<String>>,
-    pub(super) vars: Vars,
-    pub(super) priority: Option<Located<i64>>,
-}
-
-impl DeclaredGroup {
-    /// Ansible's default is 1.
-    pub(super) fn priority(&self) -> i64 {
-        self.priority.as_ref().map_or(1, |priority| priority.value)
+/// Reads the documents; what can be understood is returned beside the mistakes.
+pub(super) fn read(documents: &[Document]) -> (Tree, InputErrors) {
+    let mut reader = Reader {
+        tree: Tree::default(),
+        errors: InputErrors::none(),
+    };
+    for name in ["all", "ungrouped"] {
+        reader.tree.declare(name, None);
     }
-}
-
-/// A node, with what all its declarations say.
-#[derive(Debug)]
-pub(super) struct DeclaredNode {
-    pub(super) name: String,
-    pub(super) location: Location,
-    pub(super) vars: Vars,
-}
-
-impl Tree {
-    /// Reads the documents; what can be understood is returned beside the mistakes.
-    pub(super) fn read(documents: &[Document]) -> (Self, InputErrors) {
-        let mut reader = Reader {
-            tree: Self::default(),
-            errors: InputErrors::none(),
-        };
-        for name in ["all", "ungrouped"] {
-            reader
-                .tree
-                .groups
-                .insert(name.to_owned(), DeclaredGroup::default());
-        }
-        for document in documents {
-            reader.document(document);
-        }
-        (reader.tree, reader.errors)
+    for document in documents {
+        reader.document(document);
     }
+    (reader.tree, reader.errors)
 }
 
 struct Reader {
@@ -129,16 +91,22 @@ impl Reader {
         }
     }
 
-    fn group(&mut self, name: &str, key: Location, cursor: Cursor<'_>) {
-        if let Err(error) = check(name, Named::Group, &key) {
-            return self.errors.push(error);
+    /// Declares a group of this name; `None` if it cannot have it.
+    fn name(&mut self, name: &str, key: Location) -> Option<()> {
+        self.errors.take(check(name, Named::Group, &key))?;
+        self.tree.declare(name, Some(&key));
+        if self.tree.groups.len() > MAX_GROUPS {
+            let message = format!("more than {MAX_GROUPS} groups");
+            self.errors.push(InputError::at(key, message));
+            return None;
         }
-        self.tree
-            .groups
-            .entry(name.to_owned())
-            .or_default()
-            .location
-            .get_or_insert(key);
+        Some(())
+    }
+
+    fn group(&mut self, name: &str, key: Location, cursor: Cursor<'_>) {
+        if self.name(name, key).is_none() {
+            return;
+        }
         let Some(sections) = self.mapping(cursor, || {
             format!("group `{name}` takes a mapping of `hosts`, `children` and `vars`")
         }) else {
@@ -232,44 +200,19 @@ impl Reader {
             ));
         }
         for name in names {
-            let position = self.position(name, &location);
+            let position = self.tree.position(name, &location);
             let known = &mut self.tree.nodes[position].vars;
             add_vars(known, &vars, &mut self.errors);
-            self.tree
-                .groups
-                .entry(group.to_owned())
-                .or_default()
-                .nodes
-                .insert(position);
+            self.tree.declare(group, None).nodes.add(position, position);
         }
-    }
-
-    fn position(&mut self, name: String, location: &Location) -> usize {
-        let nodes = &mut self.tree.nodes;
-        *self.tree.by_name.entry(name).or_insert_with_key(|name| {
-            nodes.push(DeclaredNode {
-                name: name.clone(),
-                location: location.clone(),
-                vars: Vars::new(),
-            });
-            nodes.len() - 1
-        })
     }
 
     fn children(&mut self, group: &str, cursor: Cursor<'_>) {
         match cursor.value() {
             Value::Sequence(_) => {
                 self.names(cursor, |reader, name, location| {
-                    if let Some(()) = reader.errors.take(check(name, Named::Group, &location)) {
-                        reader
-                            .tree
-                            .groups
-                            .entry(name.to_owned())
-                            .or_default()
-                            .location
-                            .get_or_insert(location.clone());
-                        reader.child(group, name, location);
-                    }
+                    reader.name(name, location.clone());
+                    reader.child(group, name, location);
                 });
             }
             _ => {
@@ -284,19 +227,12 @@ impl Reader {
     }
 
     fn child(&mut self, parent: &str, name: &str, location: Location) {
-        if name == "all" {
-            let error = InputError::at(location, "`all` holds every group and is a child of none");
-            return self.errors.push(error);
+        if name == "all" || (name == "ungrouped" && parent != "all") {
+            let message = format!("`{name}` is a child of no other group");
+            return self.errors.push(InputError::at(location, message));
         }
-        let children = &mut self
-            .tree
-            .groups
-            .entry(parent.to_owned())
-            .or_default()
-            .children;
-        if children.iter().all(|child| child.value != name) {
-            children.push(Located::new(name.to_owned(), location));
-        }
+        let children = &mut self.tree.declare(parent, None).children;
+        children.add(name.to_owned(), Located::new(name.to_owned(), location));
     }
 
     fn group_vars(&mut self, group: &str, cursor: Cursor<'_>) {
@@ -305,7 +241,7 @@ impl Reader {
         });
         let mut vars = self.vars(entries.unwrap_or_default(), Layer::Group);
         let priority = vars.remove("ansible_group_priority");
-        let known = self.tree.groups.entry(group.to_owned()).or_default();
+        let known = self.tree.declare(group, None);
         if let Some(priority) = priority {
             self.errors.extend(set_priority(known, &priority));
         }
@@ -321,52 +257,5 @@ impl Reader {
             }
         }
         vars
-    }
-}
-
-/// Sets a group's priority, which a group that is declared in several places has only once.
-fn set_priority(group: &mut DeclaredGroup, var: &Var) -> Option<InputError> {
-    let error = |message| InputError::at(var.location(), message);
-    let Some(priority) = var.value().as_i64() else {
-        let error = error("`ansible_group_priority` takes a whole number");
-        return Some(error.label(format!("this is {}", kind(var.value()))));
-    };
-    match &group.priority {
-        Some(first) if first.value != priority => {
-            let error = error("`ansible_group_priority` has two values for one group");
-            Some(
-                error
-                    .label("second value")
-                    .context(first.location.clone(), "first value"),
-            )
-        }
-        _ => {
-            group.priority = Some(Located::new(priority, var.location()));
-            None
-        }
-    }
-}
-
-/// Adds variables to a group or node that may be declared in several places. Ansible lets the last place win in silence.
-fn add_vars(known: &mut Vars, more: &Vars, errors: &mut InputErrors) {
-    for (name, var) in more {
-        match known.get(name) {
-            Some(first) if first.value() != var.value() => {
-                let error = InputError::at(
-                    var.location(),
-                    format!("`{}` has two values at one level", shown(name)),
-                );
-                let error = error
-                    .label("second value")
-                    .context(first.location(), "first value");
-                errors.push(
-                    error.hint("keep one of them; which one holds would depend on their order"),
-                );
-            }
-            Some(_) => {}
-            None => {
-                known.insert(name.clone(), var.clone());
-            }
-        }
     }
 }

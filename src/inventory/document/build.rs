@@ -27,7 +27,7 @@ use crate::inventory::location::Span;
 pub(super) const MAX_DEPTH: usize = 64;
 
 /// Values in one text, aliases counted in full: bounds the memory that 8 MiB of text can ask for.
-const MAX_VALUES: usize = 1_000_000;
+const MAX_VALUES: usize = 500_000;
 
 /// Lists of mistakes that are longer help nobody.
 const MAX_ERRORS: usize = 100;

@@ -12,7 +12,7 @@ use crate::inventory::location::Location;
 use crate::inventory::location::Source;
 use crate::inventory::location::Span;
 
-/// A value inside of a [`Document`], with its places.
+/// A value inside of a [`Document`](super::Document), with its places.
 #[derive(Clone, Copy)]
 pub struct Cursor<'d> {
     source: &'d Arc<Source>,
