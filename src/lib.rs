@@ -11,6 +11,7 @@
 //!
 //! The rooms, and which may use which, are in `docs/architecture.md`; a test holds the table.
 
+pub mod cli;
 pub mod engine;
 pub mod inventory;
 pub mod model;

@@ -120,7 +120,7 @@ fn connect_code(error: &ConnectError) -> &'static str {
 
 fn run_code(error: &RunError) -> &'static str {
     match error {
-        RunError::Start { .. } => "no-channel",
+        RunError::Closed { .. } | RunError::Start { .. } => "no-channel",
         RunError::Shell { .. } => "login-shell",
         RunError::Sudo { .. } => "sudo",
         RunError::Lost { .. } => "connection-lost",

@@ -40,7 +40,7 @@ struct Shared {
     roles: Vec<Located<String>>,
 }
 
-/// Nodes in the order of the inventory, and groups with their nodes in the same order.
+/// Nodes in the order of the group `all`, and groups with their nodes in their own order.
 pub(super) type Assembled = (Vec<InventoryNode>, BTreeMap<String, Vec<String>>);
 
 /// Gives each node its variables, by Ansible's precedence.
@@ -48,20 +48,22 @@ pub(super) fn assemble(texts: &Texts) -> Result<Assembled, InputErrors> {
     let graph = Graph::new(&texts.tree)?;
     let mut errors = Once::default();
     let mut shared: BTreeMap<&BTreeSet<usize>, Shared> = BTreeMap::new();
-    let mut members: BTreeMap<String, Vec<String>> = graph
+    let names_of = |nodes: &[usize]| {
+        nodes
+            .iter()
+            .map(|node| texts.tree.nodes[*node].name.clone())
+            .collect()
+    };
+    let members: BTreeMap<String, Vec<String>> = graph
         .order
         .iter()
-        .map(|(name, _)| ((*name).to_owned(), Vec::new()))
+        .zip(&graph.members)
+        .map(|((name, _), nodes)| ((*name).to_owned(), names_of(nodes)))
         .collect();
     let mut nodes = Vec::new();
-    for (node, groups) in texts.tree.nodes.iter().zip(&graph.groups_of) {
+    for position in graph.members.first().into_iter().flatten() {
+        let (node, groups) = (&texts.tree.nodes[*position], &graph.groups_of[*position]);
         let names = || groups.iter().map(|position| graph.order[*position].0);
-        for name in names() {
-            members
-                .entry(name.to_owned())
-                .or_default()
-                .push(node.name.clone());
-        }
         let of_groups = shared.entry(groups).or_insert_with(|| {
             let groups: Vec<_> = groups
                 .iter()

@@ -26,9 +26,11 @@ pub(super) struct Tree {
 pub(super) struct DeclaredGroup {
     /// `None` for the groups that are always there.
     pub(super) location: Option<Location>,
+    /// How many groups were declared before it.
+    pub(super) number: usize,
     /// Positions in [`Tree::nodes`].
-    pub(super) nodes: BTreeSet<usize>,
-    pub(super) children: Vec<Located<String>>,
+    pub(super) nodes: Listing<usize>,
+    pub(super) children: Listing<String, Located<String>>,
     pub(super) vars: Vars,
     pub(super) priority: Option<Located<i64>>,
 }
@@ -37,6 +39,31 @@ impl DeclaredGroup {
     /// Ansible's default is 1.
     pub(super) fn priority(&self) -> i64 {
         self.priority.as_ref().map_or(1, |priority| priority.value)
+    }
+}
+
+/// Things in the order in which they were named, each once.
+#[derive(Debug)]
+pub(super) struct Listing<K, T = K> {
+    pub(super) listed: Vec<T>,
+    known: BTreeSet<K>,
+}
+
+impl<K, T> Default for Listing<K, T> {
+    fn default() -> Self {
+        Self {
+            listed: Vec::new(),
+            known: BTreeSet::new(),
+        }
+    }
+}
+
+impl<K: Ord, T> Listing<K, T> {
+    /// Adds what is not there yet.
+    pub(super) fn add(&mut self, key: K, value: T) {
+        if self.known.insert(key) {
+            self.listed.push(value);
+        }
     }
 }
 
@@ -49,6 +76,24 @@ pub(super) struct DeclaredNode {
 }
 
 impl Tree {
+    /// The group of this name, which is declared here if it was not before.
+    pub(super) fn declare(
+        &mut self,
+        name: &str,
+        location: Option<&Location>,
+    ) -> &mut DeclaredGroup {
+        let number = self.groups.len();
+        let new = || DeclaredGroup {
+            number,
+            ..DeclaredGroup::default()
+        };
+        let group = self.groups.entry(name.to_owned()).or_insert_with(new);
+        if group.location.is_none() {
+            group.location = location.cloned();
+        }
+        group
+    }
+
     /// The position of a node, which is declared here if it was not before.
     pub(super) fn position(&mut self, name: String, location: &Location) -> usize {
         let nodes = &mut self.nodes;

@@ -7,6 +7,7 @@ use super::declared::DeclaredGroup;
 use super::declared::Tree;
 use super::error::InputError;
 use super::error::InputErrors;
+use super::members::members;
 use super::suggest::closest;
 
 /// Groups below groups; deeper ones are a mistake, and would cost more than they mean.
@@ -19,6 +20,8 @@ pub(super) struct Graph<'t> {
     pub(super) order: Vec<(&'t str, &'t DeclaredGroup)>,
     /// By node: positions in `order` of the groups that it is in, `all` among them.
     pub(super) groups_of: Vec<BTreeSet<usize>>,
+    /// By position in `order`: the nodes of each group and of those below it, in Ansible's order.
+    pub(super) members: Vec<Vec<usize>>,
 }
 
 impl<'t> Graph<'t> {
@@ -56,7 +59,12 @@ impl<'t> Graph<'t> {
         order.sort_by_key(|(name, group)| (depths.get(name).copied(), group.priority(), *name));
         let ancestors = ancestors(&order);
         let groups_of = memberships(tree, &order, &ancestors);
-        errors.or(Self { order, groups_of })
+        let members = members(&order, &groups_of);
+        errors.or(Self {
+            order,
+            groups_of,
+            members,
+        })
     }
 }
 
@@ -64,7 +72,11 @@ impl<'t> Graph<'t> {
 fn depths(tree: &Tree) -> Result<BTreeMap<&str, usize>, InputError> {
     let mut parents_left: BTreeMap<&str, usize> =
         tree.groups.keys().map(|name| (name.as_str(), 0)).collect();
-    for child in tree.groups.values().flat_map(|group| &group.children) {
+    for child in tree
+        .groups
+        .values()
+        .flat_map(|group| &group.children.listed)
+    {
         *parents_left.entry(child.value.as_str()).or_default() += 1;
     }
     let mut ready: Vec<&str> = parents_left
@@ -81,7 +93,7 @@ fn depths(tree: &Tree) -> Result<BTreeMap<&str, usize>, InputError> {
         for child in tree
             .groups
             .get(name)
-            .map(|group| group.children.as_slice())
+            .map(|group| group.children.listed.as_slice())
             .unwrap_or_default()
         {
             let known = depths.entry(&child.value).or_default();
@@ -112,7 +124,11 @@ fn cycle(tree: &Tree, start: &str, parents_left: &BTreeMap<&str, usize>) -> Inpu
     loop {
         let name = way[way.len() - 1];
         let parent = tree.groups.iter().find_map(|(parent, group)| {
-            let is_child = group.children.iter().any(|child| child.value == name);
+            let is_child = group
+                .children
+                .listed
+                .iter()
+                .any(|child| child.value == name);
             Some(parent.as_str()).filter(|parent| is_child && undone(parent))
         });
         let Some(parent) = parent else {
@@ -127,7 +143,7 @@ fn cycle(tree: &Tree, start: &str, parents_left: &BTreeMap<&str, usize>) -> Inpu
                 .groups
                 .get(circle[0])
                 .into_iter()
-                .flat_map(|group| &group.children)
+                .flat_map(|group| &group.children.listed)
                 .find(|child| child.value == circle[1]);
             let message = format!(
                 "group `{}` is below itself: {}",
@@ -154,7 +170,7 @@ fn ancestors(order: &[(&str, &DeclaredGroup)]) -> Vec<BTreeSet<usize>> {
         .map(|position| BTreeSet::from([0, position]))
         .collect();
     for (position, (_, group)) in order.iter().enumerate() {
-        for child in &group.children {
+        for child in &group.children.listed {
             if let Some(child) = positions.get(child.value.as_str()) {
                 let above = ancestors[position].clone();
                 ancestors[*child].extend(above);
@@ -173,7 +189,7 @@ fn memberships(
     let mut groups_of = vec![BTreeSet::from([0]); tree.nodes.len()];
     let ungrouped = order.iter().position(|(name, _)| *name == "ungrouped");
     for (position, (_, group)) in order.iter().enumerate() {
-        for node in &group.nodes {
+        for node in &group.nodes.listed {
             groups_of[*node].extend(&ancestors[position]);
         }
     }

@@ -13,6 +13,7 @@ mod files;
 mod graph;
 mod load;
 pub mod location;
+mod members;
 pub mod name;
 mod owners;
 pub mod pattern;
@@ -82,7 +83,7 @@ impl Inventory {
         &self.directory
     }
 
-    /// The nodes in the order of the inventory. There is at least one.
+    /// The nodes in the order of the group `all`. There is at least one.
     pub fn nodes(&self) -> impl Iterator<Item = &InventoryNode> {
         self.nodes.iter()
     }
@@ -94,13 +95,13 @@ impl Inventory {
             .map(|position| &self.nodes[*position])
     }
 
-    /// The groups with the names of their nodes and those of the groups below, in the order of the inventory: Ansible's `groups`, with `all` and
-    /// `ungrouped`.
+    /// The groups with the names of their nodes and those of the groups below, in Ansible's order: first a group's own nodes as they
+    /// are written, then those of its children, level by level. With `all` and `ungrouped`: Ansible's `groups`.
     pub fn groups(&self) -> &BTreeMap<String, Vec<String>> {
         &self.groups
     }
 
-    /// The nodes that a pattern selects, in the order of the inventory.
+    /// The nodes that a pattern selects, in the order of the group `all`.
     ///
     /// # Errors
     ///

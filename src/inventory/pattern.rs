@@ -111,7 +111,7 @@ impl Pattern {
         Ok(Self { location, parts })
     }
 
-    /// Returns the nodes of `inventory` that the pattern selects, in the order of the inventory.
+    /// Returns the nodes of `inventory` that the pattern selects, in the order of the group `all`.
     ///
     /// # Errors
     ///

@@ -2,7 +2,6 @@
 
 use serde_yaml::Value;
 
-use super::declared::DeclaredGroup;
 use super::declared::Tree;
 use super::declared::add_vars;
 use super::declared::set_priority;
@@ -24,6 +23,9 @@ use super::vars::Layer;
 use super::vars::Var;
 use super::vars::Vars;
 
+/// Groups in one inventory, far above any fleet: to find a circle among them costs their square.
+const MAX_GROUPS: usize = 10_000;
+
 /// What may stand in a group.
 const SECTIONS: [&str; 3] = ["hosts", "children", "vars"];
 
@@ -34,10 +36,7 @@ pub(super) fn read(documents: &[Document]) -> (Tree, InputErrors) {
         errors: InputErrors::none(),
     };
     for name in ["all", "ungrouped"] {
-        reader
-            .tree
-            .groups
-            .insert(name.to_owned(), DeclaredGroup::default());
+        reader.tree.declare(name, None);
     }
     for document in documents {
         reader.document(document);
@@ -92,16 +91,22 @@ impl Reader {
         }
     }
 
-    fn group(&mut self, name: &str, key: Location, cursor: Cursor<'_>) {
-        if let Err(error) = check(name, Named::Group, &key) {
-            return self.errors.push(error);
+    /// Declares a group of this name; `None` if it cannot have it.
+    fn name(&mut self, name: &str, key: Location) -> Option<()> {
+        self.errors.take(check(name, Named::Group, &key))?;
+        self.tree.declare(name, Some(&key));
+        if self.tree.groups.len() > MAX_GROUPS {
+            let message = format!("more than {MAX_GROUPS} groups");
+            self.errors.push(InputError::at(key, message));
+            return None;
         }
-        self.tree
-            .groups
-            .entry(name.to_owned())
-            .or_default()
-            .location
-            .get_or_insert(key);
+        Some(())
+    }
+
+    fn group(&mut self, name: &str, key: Location, cursor: Cursor<'_>) {
+        if self.name(name, key).is_none() {
+            return;
+        }
         let Some(sections) = self.mapping(cursor, || {
             format!("group `{name}` takes a mapping of `hosts`, `children` and `vars`")
         }) else {
@@ -198,12 +203,7 @@ impl Reader {
             let position = self.tree.position(name, &location);
             let known = &mut self.tree.nodes[position].vars;
             add_vars(known, &vars, &mut self.errors);
-            self.tree
-                .groups
-                .entry(group.to_owned())
-                .or_default()
-                .nodes
-                .insert(position);
+            self.tree.declare(group, None).nodes.add(position, position);
         }
     }
 
@@ -211,16 +211,8 @@ impl Reader {
         match cursor.value() {
             Value::Sequence(_) => {
                 self.names(cursor, |reader, name, location| {
-                    if let Some(()) = reader.errors.take(check(name, Named::Group, &location)) {
-                        reader
-                            .tree
-                            .groups
-                            .entry(name.to_owned())
-                            .or_default()
-                            .location
-                            .get_or_insert(location.clone());
-                        reader.child(group, name, location);
-                    }
+                    reader.name(name, location.clone());
+                    reader.child(group, name, location);
                 });
             }
             _ => {
@@ -235,19 +227,12 @@ impl Reader {
     }
 
     fn child(&mut self, parent: &str, name: &str, location: Location) {
-        if name == "all" {
-            let error = InputError::at(location, "`all` holds every group and is a child of none");
-            return self.errors.push(error);
+        if name == "all" || (name == "ungrouped" && parent != "all") {
+            let message = format!("`{name}` is a child of no other group");
+            return self.errors.push(InputError::at(location, message));
         }
-        let children = &mut self
-            .tree
-            .groups
-            .entry(parent.to_owned())
-            .or_default()
-            .children;
-        if children.iter().all(|child| child.value != name) {
-            children.push(Located::new(name.to_owned(), location));
-        }
+        let children = &mut self.tree.declare(parent, None).children;
+        children.add(name.to_owned(), Located::new(name.to_owned(), location));
     }
 
     fn group_vars(&mut self, group: &str, cursor: Cursor<'_>) {
@@ -256,7 +241,7 @@ impl Reader {
         });
         let mut vars = self.vars(entries.unwrap_or_default(), Layer::Group);
         let priority = vars.remove("ansible_group_priority");
-        let known = self.tree.groups.entry(group.to_owned()).or_default();
+        let known = self.tree.declare(group, None);
         if let Some(priority) = priority {
             self.errors.extend(set_priority(known, &priority));
         }

@@ -5,6 +5,7 @@
 
 mod entries;
 mod layout;
+mod neighbours;
 
 use crate::policy::compile::NodeContext;
 use crate::policy::names::is_docker_name;
@@ -12,6 +13,8 @@ use crate::role::InputError;
 use crate::role::InputErrors;
 use crate::role::Located;
 use crate::role::Policy;
+use crate::role::said_once;
+use crate::role::shown;
 
 /// Looks for everything that contradicts.
 ///
@@ -25,14 +28,14 @@ pub fn check(policies: &[Policy], node: &NodeContext) -> Result<(), InputErrors>
         errors.push(bad_name("zone", zone));
     }
     for (number, policy) in policies.iter().enumerate() {
-        layout::check_one(policy, &mut errors);
+        layout::check(policy, &mut errors);
         entries::check_one(policy, node, &mut errors);
         for earlier in &policies[..number] {
-            layout::check_two(earlier, policy, &mut errors);
+            neighbours::check(earlier, policy, &mut errors);
             entries::check_two(earlier, policy, &mut errors);
         }
     }
-    errors.or(())
+    said_once(errors).or(())
 }
 
 /// What works and may not be meant: peers that are everyone, and the same thing said twice.
@@ -44,7 +47,7 @@ pub fn warnings(policies: &[Policy]) -> Vec<InputError> {
 fn bad_name(what: &str, name: &Located<String>) -> InputError {
     InputError::at(
         name.location.clone(),
-        format!("`{}` cannot be the name of a {what}", name.value),
+        format!("`{}` cannot be the name of a {what}", shown(&name.value)),
     )
     .hint("letters, digits, `_`, `.` and `-`, and a letter or digit first")
 }

@@ -1,13 +1,21 @@
-//! A bar for the fleet, and a line for each of the nodes that are longest at work.
+//! A bar for the fleet, and above it a line for each of the nodes that are longest at work.
+//!
+//! To indicatif all of it is one bar of several lines: then each tick is one drawing, whatever has changed. Bars of their own
+//! would each be drawn with all the others whenever one of them changes, nine times the bytes.
 
+use std::fmt::Write as _;
 use std::io;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::Duration;
 
-use indicatif::MultiProgress;
 use indicatif::ProgressBar;
 use indicatif::ProgressDrawTarget;
+use indicatif::ProgressState;
 use indicatif::ProgressStyle;
 
+use crate::report::progress::AtWork;
 use crate::report::progress::Fleet;
 use crate::report::progress::Show;
 use crate::report::summary::duration;
@@ -18,113 +26,147 @@ const LINES: usize = 8;
 /// A longer name is cut, so that its stage stays in sight.
 const NAME: usize = 32;
 
+/// The fleet's bar with its count and what separates them, at most.
+const BAR: usize = 44;
+
 pub(super) struct Bars {
-    all: MultiProgress,
-    nodes: Vec<ProgressBar>,
-    fleet: ProgressBar,
+    bar: ProgressBar,
+    texts: Arc<Mutex<Texts>>,
+    /// Who has which line. A node keeps its own until it is done: what moves cannot be read.
+    lines: Vec<Option<String>>,
     most: usize,
     width: usize,
+}
+
+#[derive(Default)]
+struct Texts {
+    nodes: String,
+    fleet: String,
 }
 
 impl Bars {
     /// Bars on stderr; `None` if it cannot show them.
     pub(super) fn new(show: &Show) -> Option<Self> {
-        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
-        if all.is_hidden() {
+        // Whoever calls `draw` keeps the rate; a drawing that is left out here would show an old state.
+        let target = ProgressDrawTarget::stderr_with_hz(60);
+        if target.is_hidden() {
             return None;
         }
-        let style = ProgressStyle::with_template("{bar:24} {pos}/{len} nodes{wide_msg}").ok()?;
-        let fleet = all.add(ProgressBar::new(show.nodes.len() as u64));
-        fleet.set_style(style.progress_chars("=> "));
+        let texts: Arc<Mutex<Texts>> = Arc::default();
+        let key = |part: fn(&Texts) -> &str| {
+            let texts = Arc::clone(&texts);
+            move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+                let texts = texts.lock().unwrap_or_else(PoisonError::into_inner);
+                let _ = out.write_str(part(&texts));
+            }
+        };
+        let style = ProgressStyle::with_template("{nodes}{bar:24} {pos}/{len} nodes{fleet}")
+            .ok()?
+            .with_key("nodes", key(|texts| &texts.nodes))
+            .with_key("fleet", key(|texts| &texts.fleet))
+            .progress_chars("=> ");
+        let bar = ProgressBar::with_draw_target(Some(show.nodes.len() as u64), target);
+        bar.set_style(style);
         let longest = show.nodes.iter().map(|n| n.chars().count()).max();
         Some(Bars {
-            all,
-            nodes: Vec::new(),
-            fleet,
+            bar,
+            texts,
+            lines: Vec::new(),
             // One line stays for the fleet, one for the cursor.
-            most: LINES.min(show.forks).min(height().saturating_sub(2)),
+            most: LINES.min(show.forks).min(size().0.saturating_sub(2)),
             width: longest.unwrap_or(0).min(NAME),
         })
     }
 
     pub(super) fn draw(&mut self, fleet: &Fleet) {
-        self.make_room(fleet);
-        for (at, bar) in self.nodes.iter().enumerate() {
-            let text = match fleet.at_work.get(at) {
-                Some(work) => {
-                    let name: String = work.node.chars().take(NAME).collect();
-                    let width = self.width;
-                    let seconds = work.since.elapsed().as_secs();
-                    format!(
-                        "{name:<width$}  {:>4}  {}",
-                        format!("{seconds} s"),
-                        work.stage
-                    )
-                }
-                None => String::new(),
-            };
-            // An unchanged message would be drawn all the same.
-            if bar.message() != text {
-                bar.set_message(text);
-            }
+        self.assign(fleet);
+        let (_, columns) = size();
+        let mut nodes = String::new();
+        for line in &self.lines {
+            let work = fleet
+                .at_work
+                .iter()
+                .find(|w| Some(&w.node) == line.as_ref());
+            let text = work.map_or_else(String::new, |work| self.line(work));
+            nodes.extend(text.chars().take(columns));
+            nodes.push('\n');
         }
-        self.fleet.set_position(fleet.done.nodes as u64);
+        let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        texts.nodes = nodes;
+        texts.fleet = self.counts(fleet);
+        texts.fleet = texts
+            .fleet
+            .chars()
+            .take(columns.saturating_sub(BAR))
+            .collect();
+        drop(texts);
+        let done = fleet.done.nodes as u64;
+        self.bar.update(|state| state.set_pos(done));
+    }
+
+    fn line(&self, work: &AtWork) -> String {
+        let name: String = work.node.chars().take(NAME).collect();
+        let width = self.width;
+        let seconds = format!("{} s", work.since.elapsed().as_secs());
+        format!("{name:<width$}  {seconds:>5}  {}", work.stage)
+    }
+
+    /// `: 3 changed, 1 failed, 12 more at work (41 s)`.
+    fn counts(&self, fleet: &Fleet) -> String {
         let mut text = String::new();
         let words = fleet.done.words();
         if !words.is_empty() {
-            text.push_str(&format!(": {words}"));
+            let _ = write!(text, ": {words}");
         }
-        let hidden = fleet.at_work.len().saturating_sub(self.nodes.len());
+        let hidden = fleet.at_work.len().saturating_sub(self.lines.len());
         if hidden > 0 {
-            text.push_str(&format!(", {hidden} more at work"));
+            let _ = write!(text, ", {hidden} more at work");
         }
         let whole = Duration::from_secs(fleet.begun.elapsed().as_secs());
         if whole.as_secs() >= 10 {
-            text.push_str(&format!(" ({})", duration(whole)));
+            let _ = write!(text, " ({})", duration(whole));
         }
-        if self.fleet.message() != text {
-            self.fleet.set_message(text);
-        }
+        text
     }
 
-    /// Lines only ever grow while nodes wait: a place that is free for a moment is not worth a jump of the whole screen.
-    fn make_room(&mut self, fleet: &Fleet) {
-        let needed = fleet.at_work.len().min(self.most);
-        while self.nodes.len() < needed {
-            let bar = self
-                .all
-                .insert_before(&self.fleet, ProgressBar::new_spinner());
-            if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
-                bar.set_style(style);
-            }
-            self.nodes.push(bar);
+    /// Frees the lines of nodes that are done, and gives them to the nodes that are longest at work without one.
+    fn assign(&mut self, fleet: &Fleet) {
+        for line in &mut self.lines {
+            let at_work = |node: &String| fleet.at_work.iter().any(|w| w.node == *node);
+            *line = line.take().filter(at_work);
         }
-        while self.nodes.len() > needed && fleet.waiting() == 0 {
-            if let Some(bar) = self.nodes.pop() {
-                self.all.remove(&bar);
+        // Lines go away only when no node waits: a place that is free for a moment is not worth a jump of the whole screen.
+        let needed = fleet.at_work.len().min(self.most);
+        if fleet.waiting() == 0 {
+            self.lines.retain(Option::is_some);
+        }
+        if self.lines.len() < needed {
+            self.lines.resize(needed, None);
+        }
+        for work in &fleet.at_work {
+            if !self.lines.iter().any(|l| l.as_ref() == Some(&work.node))
+                && let Some(free) = self.lines.iter_mut().find(|line| line.is_none())
+            {
+                *free = Some(work.node.clone());
             }
         }
     }
 
     /// Does something while no bar is on the screen.
     pub(super) fn suspend(&self, f: impl FnOnce()) {
-        self.all.suspend(f);
+        self.bar.suspend(f);
     }
 
-    pub(super) fn clear(&mut self) {
-        self.fleet.finish_and_clear();
-        for bar in &self.nodes {
-            bar.finish_and_clear();
-        }
-        let _ = self.all.clear();
+    pub(super) fn clear(&self) {
+        self.bar.finish_and_clear();
     }
 }
 
-/// The terminal's lines; a small one's where it doesn't say.
-fn height() -> usize {
+/// The terminal's lines and columns; a small one's where it doesn't say.
+fn size() -> (usize, usize) {
     rustix::termios::tcgetwinsize(io::stderr())
         .ok()
-        .map(|size| usize::from(size.ws_row))
-        .filter(|rows| *rows > 0)
-        .unwrap_or(24)
+        .map(|size| (usize::from(size.ws_row), usize::from(size.ws_col)))
+        .filter(|(rows, columns)| *rows > 0 && *columns > 0)
+        .unwrap_or((24, 80))
 }

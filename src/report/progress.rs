@@ -155,6 +155,24 @@ struct Ui {
     fleet: Fleet,
     bars: Option<Bars>,
     drawn: Instant,
+    /// What is to be printed above the bars at the next drawing: one redrawing for all of it.
+    pending: Vec<Text>,
+}
+
+enum Text {
+    Answer(String),
+    Journey(String),
+}
+
+impl Text {
+    fn print(&self) {
+        match self {
+            Text::Answer(text) => print(text),
+            Text::Journey(text) => {
+                let _ = writeln!(anstream::stderr().lock(), "{text}");
+            }
+        }
+    }
 }
 
 impl Ui {
@@ -172,29 +190,45 @@ impl Ui {
             },
             bars,
             drawn: Instant::now(),
+            pending: Vec::new(),
             show,
         }
     }
 
     fn run(mut self, receiver: &Receiver<Message>) {
         if self.bars.is_none() {
-            self.line(&self.opening());
+            self.say(Text::Journey(self.opening()));
         }
         loop {
-            match receiver.recv_timeout(TICK) {
+            let wait = TICK.saturating_sub(self.drawn.elapsed());
+            match receiver.recv_timeout(wait) {
                 Ok(Message::End) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(message) => self.take(message),
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            if self.drawn.elapsed() >= TICK {
-                self.drawn = Instant::now();
-                if let Some(bars) = &mut self.bars {
-                    bars.draw(&self.fleet);
-                }
+                Err(RecvTimeoutError::Timeout) => self.draw(),
             }
         }
+        self.draw();
         if let Some(bars) = &mut self.bars {
             bars.clear();
+        }
+    }
+
+    fn draw(&mut self) {
+        self.drawn = Instant::now();
+        let texts = std::mem::take(&mut self.pending);
+        if let Some(bars) = &mut self.bars {
+            bars.draw(&self.fleet);
+            if !texts.is_empty() {
+                bars.suspend(|| texts.iter().for_each(Text::print));
+            }
+        }
+    }
+
+    /// Prints at once, or above the bars when they are drawn next.
+    fn say(&mut self, text: Text) {
+        match self.bars {
+            Some(_) => self.pending.push(text),
+            None => text.print(),
         }
     }
 
@@ -213,7 +247,7 @@ impl Ui {
     fn take(&mut self, message: Message) {
         match message {
             Message::Event(event) => self.event(event),
-            Message::Note(text) => self.line(&text),
+            Message::Note(text) => self.say(Text::Journey(text)),
             Message::Ask(ask) => match &self.bars {
                 Some(bars) => bars.suspend(ask),
                 None => ask(),
@@ -228,7 +262,7 @@ impl Ui {
             None => Plain::Lines,
         };
         if let Some(text) = lines(&event, self.show.verbosity, plain) {
-            self.line(&text);
+            self.say(Text::Journey(text));
         }
         match event {
             Event::Stage { node, stage } => {
@@ -246,33 +280,19 @@ impl Ui {
                 self.fleet.at_work.retain(|w| w.node != outcome.node);
                 self.fleet.done.add(outcome.verdict);
                 if plain == Plain::Lines {
-                    self.line(&format!(
+                    self.say(Text::Journey(format!(
                         "{}: {} ({} of {})",
                         outcome.node, outcome.verdict, self.fleet.done.nodes, self.fleet.nodes
-                    ));
+                    )));
                 }
                 if let Some(diff) = self.show.outcomes {
                     let text = text::node(&outcome, diff);
                     if !text.is_empty() {
-                        self.above(|| print(&text));
+                        self.say(Text::Answer(text));
                     }
                 }
             }
             Event::Sent { .. } | Event::Answered { .. } => {}
-        }
-    }
-
-    /// A line on stderr.
-    fn line(&self, text: &str) {
-        self.above(|| {
-            let _ = writeln!(anstream::stderr().lock(), "{text}");
-        });
-    }
-
-    fn above(&self, write: impl FnOnce()) {
-        match &self.bars {
-            Some(bars) => bars.suspend(write),
-            None => write(),
         }
     }
 }

@@ -55,7 +55,7 @@ pub(super) enum Subscript {
     First(usize),
     /// `[-1]`
     Last(usize),
-    /// `[1:2]`, `[1-2]` and `[1:]`
+    /// `[1:2]` and `[1:]`; `[1-2]` is a glob.
     Between(usize, Option<usize>),
 }
 
@@ -87,7 +87,7 @@ pub(super) fn subscript(text: &str) -> Option<(&str, Subscript)> {
     };
     let subscript = if let Some(last) = inner.strip_prefix('-') {
         Subscript::Last(number(last).filter(|last| *last > 0)?)
-    } else if let Some((start, end)) = inner.split_once([':', '-']) {
+    } else if let Some((start, end)) = inner.split_once(':') {
         Subscript::Between(
             number(start)?,
             if end.is_empty() {
@@ -143,7 +143,6 @@ mod tests {
             ("g[-1]", &nodes[3..]),
             ("g[-4]", &nodes[..1]),
             ("g[0:2]", &nodes[..3]),
-            ("g[1-2]", &nodes[1..3]),
             ("g[2:]", &nodes[2..]),
             ("g[1:99]", &nodes[1..]),
             ("g[7]", &[]),
@@ -152,7 +151,9 @@ mod tests {
         ] {
             assert_eq!(subscript(text).unwrap().1.apply(&nodes), expected, "{text}");
         }
-        for text in ["g", "[0]", "g[]", "g[a]", "g[-0]", "g[1:a]", "g[0]x"] {
+        for text in [
+            "g", "[0]", "g[]", "g[a]", "g[-0]", "g[1:a]", "g[0]x", "g[1-2]",
+        ] {
             assert_eq!(subscript(text), None, "{text}");
         }
     }

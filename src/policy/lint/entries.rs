@@ -14,6 +14,7 @@ use crate::role::InputError;
 use crate::role::InputErrors;
 use crate::role::Located;
 use crate::role::Policy;
+use crate::role::shown;
 
 /// The longest comment of an iptables rule (XT_MAX_COMMENT_LEN of linux/netfilter/xt_comment.h, less its NUL).
 const COMMENT_MAX: usize = 255;
@@ -55,7 +56,7 @@ fn check_names(policy: &Policy, errors: &mut InputErrors) {
             errors.push(
                 InputError::at(
                     name.location.clone(),
-                    format!("`{}` cannot be the name of a {what}", name.value),
+                    format!("`{}` cannot be the name of a {what}", shown(&name.value)),
                 )
                 .hint("lower case letters, digits, `_` and `-`, and a letter or digit first"),
             );
