@@ -10,7 +10,6 @@ use super::files::ListedKind;
 use super::files::is_passed_over;
 use super::files::shown;
 use super::files::yaml_stem;
-use super::graph::did_you_mean;
 use super::suggest::closest;
 
 /// What the files of a directory are named after.
