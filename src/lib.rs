@@ -14,4 +14,5 @@
 pub mod inventory;
 pub mod model;
 pub mod policy;
+pub mod report;
 pub mod role;

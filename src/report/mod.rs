@@ -1,0 +1,3 @@
+//! Values and events → text, JSON, bars. stdout is the answer, stderr the journey.
+
+pub mod render;
