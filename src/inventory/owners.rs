@@ -41,7 +41,7 @@ impl Owners {
 #[derive(Debug, Default)]
 pub(super) struct Assigned {
     pub(super) by_owner: BTreeMap<String, Listed>,
-    /// Files that nobody is named after; each is among the mistakes too.
+    /// Files that nobody is named after.
     pub(super) strangers: Vec<Listed>,
     pub(super) errors: InputErrors,
 }
@@ -65,8 +65,11 @@ pub(super) fn assign(listed: Vec<Listed>, owners: Owners, known: &BTreeSet<&str>
             stem.unwrap_or(name)
         };
         if !known.contains(owner) {
-            if let Some(error) = stranger(&listed, stem, owners, known) {
-                assigned.errors.push(error);
+            let text = listed.kind == ListedKind::File && stem.is_none();
+            if !(text && is_passed_over(&listed.name)) {
+                if let Some(error) = stranger(&listed, stem, owners, known) {
+                    assigned.errors.push(error);
+                }
                 assigned.strangers.push(listed);
             }
             continue;
@@ -85,7 +88,7 @@ pub(super) fn assign(listed: Vec<Listed>, owners: Owners, known: &BTreeSet<&str>
     assigned
 }
 
-/// The mistake of a file that is named after nobody, unless it is plainly no file of variables.
+/// The mistake of a file of variables that is named after nobody, if somebody's name looks as if it was meant.
 fn stranger(
     listed: &Listed,
     stem: Option<&str>,
@@ -93,11 +96,6 @@ fn stranger(
     known: &BTreeSet<&str>,
 ) -> Option<InputError> {
     let name = stem.unwrap_or(&listed.name);
-    let looks_like_text =
-        listed.kind == ListedKind::File && stem.is_none() && is_passed_over(&listed.name);
-    if looks_like_text {
-        return None;
-    }
     let word = owners.word();
     let error = InputError::in_file(
         shown(&listed.path),
