@@ -300,3 +300,225 @@ fn connect_words(container: &str, endpoint: &Endpoint) -> Vec<String> {
     words.extend([endpoint.network.clone(), container.to_string()]);
     words
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    fn direct(chain: &str, args: &str) -> DirectRule {
+        DirectRule {
+            family: Some(Family::V4),
+            table: "filter".to_string(),
+            chain: chain.to_string(),
+            priority: 200,
+            args: args.split(' ').map(String::from).collect(),
+        }
+    }
+
+    fn endpoint() -> Endpoint {
+        Endpoint {
+            network: "chain".to_string(),
+            fixed: Some("172.20.0.2".parse().unwrap()),
+            fixed6: Some("fd00::2".parse().unwrap()),
+            aliases: vec!["node".to_string()],
+            links: vec!["db:database".to_string()],
+            ..Endpoint::default()
+        }
+    }
+
+    fn one_of_each() -> Vec<Action> {
+        let subnets = vec![
+            "172.20.0.0/16".parse().unwrap(),
+            "fd00::/64".parse().unwrap(),
+        ];
+        let mut tagged = direct("DOCKER-USER", "-m comment --comment");
+        tagged.args.push("it's $(reboot)\t\u{fc}".to_string());
+        let rich = |port: u16| {
+            RichText::new(format!(
+                "rule family=\"ipv4\" forward-port port=\"{port}\" protocol=\"tcp\" to-port=\"1\" to-addr=\"172.20.0.2\""
+            ))
+        };
+        let spec = NetworkSpec {
+            name: "chain".to_string(),
+            subnets: subnets.clone(),
+            gateways: vec!["172.20.0.1".parse().unwrap()],
+            internal: true,
+            options: vec![(
+                "com.docker.network.bridge.name".to_string(),
+                "br-chain".to_string(),
+            )],
+            labels: vec![("who".to_string(), "a b".to_string())],
+        };
+        let family = Family::V4;
+        vec![
+            Action::SetPermanentDirect {
+                before: Direct::default(),
+                after: Direct {
+                    chains: vec![DirectChain::ours(family)],
+                    rules: vec![
+                        tagged.clone(),
+                        direct("FORWARD", "-j ACCEPT"),
+                        direct("DOCKER-USER", "-j DROP"),
+                        tagged.clone(),
+                    ],
+                    passthroughs: vec![("ipv4".to_string(), vec!["-L".to_string()])],
+                },
+            },
+            Action::SetPermanentRich {
+                zone: "public".to_string(),
+                before: vec![rich(1)],
+                after: vec![],
+            },
+            Action::CreateNetwork(spec.clone()),
+            Action::Connect {
+                container: "node".to_string(),
+                endpoint: endpoint(),
+            },
+            Action::Latch {
+                subnets: subnets.clone(),
+            },
+            Action::OwnChain { family },
+            Action::SetKernelChain {
+                family,
+                before: None,
+                after: Some(vec![
+                    "-j RETURN".to_string(),
+                    "-m comment --comment \"a 'b\" -j DROP".to_string(),
+                ]),
+            },
+            Action::SetKernelChain {
+                family,
+                before: Some(vec![]),
+                after: None,
+            },
+            Action::PlaceJump {
+                family,
+                before: vec![4],
+                after: vec![2, 0],
+            },
+            Action::AddRule(tagged.clone()),
+            Action::AddRich {
+                zone: "public".to_string(),
+                rule: rich(2),
+            },
+            Action::RemoveRich {
+                zone: "public".to_string(),
+                rule: rich(2),
+            },
+            Action::RemoveRule(tagged),
+            Action::Reload {
+                subnets: subnets.clone(),
+            },
+            Action::DisownChain { family: Family::V6 },
+            Action::Unlatch { subnets },
+            Action::Disconnect {
+                container: "node".to_string(),
+                endpoint: Endpoint {
+                    network: "bridge".to_string(),
+                    ..endpoint()
+                },
+            },
+            Action::Connect {
+                container: "node".to_string(),
+                endpoint: Endpoint {
+                    network: "bridge".to_string(),
+                    aliases: vec!["node".to_string()],
+                    ..Endpoint::default()
+                },
+            },
+            Action::RemoveNetwork(spec),
+        ]
+    }
+
+    #[test]
+    fn each_step_is_one_command() {
+        let script = apply(&one_of_each());
+        insta::assert_snapshot!(script.strip_prefix(APPLY).unwrap());
+    }
+
+    #[test]
+    fn a_plan_without_steps_is_a_script_too() {
+        let script = apply(&[]);
+        insta::assert_snapshot!(script.strip_prefix(APPLY).unwrap(), @r"
+
+        plan() {
+            :
+        }
+
+        main
+        ");
+    }
+
+    #[test]
+    fn every_shell_at_hand_can_read_the_script() {
+        let script = apply(&one_of_each());
+        for shell in [&["dash"][..], &["bash", "--posix"], &["busybox", "ash"]] {
+            let mut command = Command::new(shell[0]);
+            command.args(&shell[1..]).args(["-n", "-c", &script]);
+            // Not every machine has every shell; the lab's nodes have all three.
+            if let Ok(output) = command.output() {
+                let said = String::from_utf8_lossy(&output.stderr);
+                assert!(
+                    output.status.success() && said.is_empty(),
+                    "{shell:?}: {said}"
+                );
+            }
+        }
+    }
+
+    /// The words that a shell hands to a step.
+    fn words_in_a_shell(action: Action) -> Vec<String> {
+        let script = apply(&[action]);
+        let plan = script.strip_prefix(APPLY).unwrap();
+        let script =
+            format!("step() {{ shift; printf '%s\\0' \"$@\"; }}\nmain() {{ plan; }}\n{plan}");
+        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert!(output.stderr.is_empty());
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.split_terminator('\0').map(String::from).collect()
+    }
+
+    #[test]
+    fn nasty_values_come_through_as_they_are() {
+        for nasty in [
+            "", " ", "it's", "\"", "$(id)", "`id`", "\\", "a\nb", "*", "-n", "#", "\t", "\u{fc}",
+            "!", "\r", "~", "a=b",
+        ] {
+            let mut rule = direct("DOCKER-USER", "-j ACCEPT");
+            rule.args.push(nasty.to_string());
+            let words = words_in_a_shell(Action::AddRule(rule));
+            assert_eq!(words.last().map(String::as_str), Some(nasty));
+            let words = words_in_a_shell(Action::SetKernelChain {
+                family: Family::V6,
+                before: None,
+                after: Some(vec![nasty.to_string(), "-j RETURN".to_string()]),
+            });
+            let rules = format!("-A DOCKER-USER {nasty}\n-A DOCKER-USER -j RETURN");
+            assert_eq!(words, ["set_chain", "ipv6", "2", &rules]);
+        }
+    }
+
+    #[test]
+    fn strings_are_told_as_busctl_tells_them() {
+        // As systemd 247 to 262 print them.
+        assert_eq!(
+            told_string("it's \"q\" \\ b\tt \u{fc} $x & <y>\u{7f}"),
+            r#" "it\'s \"q\" \\ b\tt \303\274 $x & <y>\177""#
+        );
+    }
+
+    #[test]
+    fn firewalld_groups_what_it_is_given() {
+        let rules = ["A", "B", "A", "A"].map(|chain| direct(chain, "-j DROP"));
+        let mut last = direct("A", "-j ACCEPT");
+        last.priority = 0;
+        let all = Direct {
+            rules: [&rules[..], std::slice::from_ref(&last)].concat(),
+            ..Direct::default()
+        };
+        let grouped = grouped(&all);
+        assert_eq!(grouped.rules, [rules[0].clone(), last, rules[1].clone()]);
+    }
+}

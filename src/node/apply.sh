@@ -285,10 +285,12 @@ remember() {
 }
 
 # lines TABLES: a line for each policy but ACCEPT, each chain of one's own and each rule, its table ahead of it, without
-# counters, in the order of tables and chains. The kernel is as it was when these are.
+# counters, in the order of tables and chains. The kernel is as it was when these are. A line `= PROGRAM` tells whose
+# tables follow.
 lines() {
     printf '%s\n' "$1" | awk '
-        /^\*/ { table = substr($0, 2); next }
+        /^= / { program = $2; next }
+        /^\*/ { table = program " " substr($0, 2); next }
         /^(#|COMMIT|$)/ { next }
         { sub(/^\[[0-9]+:[0-9]+\] /, "") }
         /^:/ { if ($2 == "ACCEPT") next; printf "%s %s %08d\t%s %s %s\n", table, substr($1, 2), 0, table, $1, $2; next }
@@ -431,6 +433,12 @@ put_back() {
         fi || put_back_trouble="$put_back_trouble${put_back_trouble:+$newline}$kind-restore: $answer"
     done
     look || return
+    if [ "$(lines "= iptables$newline$was_iptables$newline= ip6tables$newline$was_ip6tables$newline= ebtables$newline$was_ebtables")" = \
+        "$(lines "= iptables$newline$now_iptables$newline= ip6tables$newline$now_ip6tables$newline= ebtables$newline$now_ebtables")" ]; then
+        answer=$put_back_trouble
+        [ -z "$answer" ]
+        return
+    fi
     for kind in iptables ip6tables ebtables; do
         eval "was=\$was_$kind now=\$now_$kind"
         # An additional rule is Docker's latest; a missing one, or one in another place, is our failure.
@@ -661,7 +669,12 @@ mend() {
             {
                 key = table SUBSEP $2; rule = substr($0, length($2) + 5)
                 if (second) now[key, ++has[key]] = rule
-                else was[key, ++had[key]] = rule
+                else {
+                    was[key, ++had[key]] = rule
+                    # A Docker that does not answer still tells its devices in its own chains.
+                    if ($2 ~ /^DOCKER($|-)/ && $2 != "DOCKER-USER")
+                        for (i = 3; i < NF; i++) if ($i == "-i" || $i == "-o") device[$(i + 1)]
+                }
             }
             END {
                 for (c = 1; c <= t; c++) {
