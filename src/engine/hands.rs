@@ -156,7 +156,7 @@ impl Hands<'_> {
             // A step that said why it failed was the last one, whatever became of the connection.
             (Err(StepsError::Failed(failure)), _) => Applied::Stopped {
                 done,
-                said: failure.answer.replace('\n', "; "),
+                said: one_line(&failure.answer),
             },
             (Err(StepsError::CutOff { .. }), Err(error)) => Applied::Lost { done, error },
             (Err(StepsError::CutOff { .. }), Ok(output)) => Applied::Stopped {
@@ -168,5 +168,30 @@ impl Hands<'_> {
                 ),
             },
         }
+    }
+}
+
+/// An answer of several lines as one. A line that ends with a colon announces the next.
+fn one_line(answer: &str) -> String {
+    let mut text = String::new();
+    for line in answer.lines().map(str::trim).filter(|l| !l.is_empty()) {
+        if !text.is_empty() {
+            text.push_str(if text.ends_with(':') { " " } else { "; " });
+        }
+        text.push_str(line);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn an_answer_of_several_lines_reads_as_one() {
+        assert_eq!(
+            one_line("docker did not:\n\nno space left\ntry again\n"),
+            "docker did not: no space left; try again"
+        );
     }
 }
