@@ -1,6 +1,5 @@
 //! The example fleet of `inventory/` with the built-in roles, from its files to the rules.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use fwdeploy::inventory::Inventory;
@@ -9,6 +8,7 @@ use fwdeploy::model::Port;
 use fwdeploy::policy::NodeContext;
 use fwdeploy::policy::compile;
 use fwdeploy::policy::warnings;
+use fwdeploy::report::render;
 use fwdeploy::role::Roles;
 
 fn desired(name: &str) -> Desired {
@@ -29,24 +29,6 @@ fn desired(name: &str) -> Desired {
     compile(&policies, &context).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
-fn shown(name: &str) -> String {
-    let desired = desired(name);
-    let mut text = String::new();
-    for network in &desired.networks {
-        writeln!(text, "network {network:?}").unwrap();
-    }
-    for attachment in &desired.attachments {
-        writeln!(text, "attachment {attachment:?}").unwrap();
-    }
-    for rule in &desired.rules {
-        writeln!(text, "{rule}").unwrap();
-    }
-    for rule in &desired.rich {
-        writeln!(text, "{rule}").unwrap();
-    }
-    text
-}
-
 #[test]
 fn every_node_compiles() {
     let inventory = Inventory::load(Path::new("inventory/example.yml"), &[]).unwrap();
@@ -57,10 +39,32 @@ fn every_node_compiles() {
 
 #[test]
 fn the_node_of_the_story_has_both_chains() {
-    insta::assert_snapshot!(shown("tokyo-1"));
+    insta::assert_snapshot!(render::commands(&desired("tokyo-1")));
 }
 
 #[test]
 fn a_producer_is_dialled_by_nobody() {
-    insta::assert_snapshot!(shown("eos-bp-1"));
+    insta::assert_snapshot!(render::commands(&desired("eos-bp-1")));
+}
+
+#[test]
+fn a_witness_as_firewalld_keeps_it() {
+    insta::assert_snapshot!(render::direct_xml(&desired("cybex-fra-1")));
+}
+
+#[test]
+fn an_api_node_as_json() {
+    insta::assert_snapshot!(render::json(&desired("eos-api-02")));
+}
+
+#[test]
+fn every_command_reads_back_as_the_rule_that_it_adds() {
+    let desired = desired("tokyo-1");
+    let script = render::commands(&desired);
+    let adds = script.lines().filter(|line| line.contains("--add-rule"));
+    let words: Vec<Vec<String>> = adds.map(|line| shlex::split(line).unwrap()).collect();
+    assert_eq!(words.len(), desired.rules.len());
+    for (words, rule) in words.iter().zip(&desired.rules) {
+        assert_eq!(words[8..], rule.args);
+    }
 }

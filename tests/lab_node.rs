@@ -1021,7 +1021,10 @@ fn containers_are_attached_running_or_not_and_from_none() {
             node.refuses(&[network.undo()])
                 .contains("has active endpoints")
         );
-        assert!(node.refuses(&[network.clone()]).contains("already exists"));
+        assert!(
+            node.refuses(std::slice::from_ref(&network))
+                .contains("already exists")
+        );
         node.sh("docker stop -t 0 idle >/dev/null");
         node.take_back(&actions);
         assert_eq!(node.sh("docker inspect -f '{{range $k, $v := .NetworkSettings.Networks}}{{$k}}{{end}}' none"), "none\n");

@@ -339,3 +339,25 @@ fn ejected_roles_win_and_are_never_overwritten() {
         "there is no role `cybx` (did you mean `cybex`?)"
     );
 }
+
+#[test]
+fn a_role_may_share_the_network_of_another_in_both_families() {
+    let inventory = "
+all:
+  hosts:
+    a:
+      ansible_host: 192.0.2.1
+      fwdeploy_roles: [cybex, eos]
+      cybex_subnet6: fd00:20::/64
+      cybex_address6: fd00:20::2
+      cybex_peers: [198.51.100.7, '2001:db8::7']
+      eos_network: \"{{ cybex_network }}\"
+      eos_subnet: \"{{ cybex_subnet }}\"
+      eos_subnet6: \"{{ cybex_subnet6 }}\"
+      eos_address: 172.20.0.3
+      eos_address6: fd00:20::3
+      eos_accept_p2p: false
+      eos_peers: ['[2001:db8::8]:9877']
+";
+    insta::assert_snapshot!(say(&[("inventory.yml", inventory)]));
+}

@@ -10,7 +10,6 @@ use super::files::ListedKind;
 use super::files::is_passed_over;
 use super::files::shown;
 use super::files::yaml_stem;
-use super::graph::did_you_mean;
 use super::suggest::closest;
 
 /// What the files of a directory are named after.
@@ -42,7 +41,7 @@ impl Owners {
 #[derive(Debug, Default)]
 pub(super) struct Assigned {
     pub(super) by_owner: BTreeMap<String, Listed>,
-    /// Files that nobody is named after; each is among the mistakes too.
+    /// Files that nobody is named after.
     pub(super) strangers: Vec<Listed>,
     pub(super) errors: InputErrors,
 }
@@ -66,8 +65,11 @@ pub(super) fn assign(listed: Vec<Listed>, owners: Owners, known: &BTreeSet<&str>
             stem.unwrap_or(name)
         };
         if !known.contains(owner) {
-            if let Some(error) = stranger(&listed, stem, owners, known) {
-                assigned.errors.push(error);
+            let text = listed.kind == ListedKind::File && stem.is_none();
+            if !(text && is_passed_over(&listed.name)) {
+                if let Some(error) = stranger(&listed, stem, owners, known) {
+                    assigned.errors.push(error);
+                }
                 assigned.strangers.push(listed);
             }
             continue;
@@ -86,7 +88,7 @@ pub(super) fn assign(listed: Vec<Listed>, owners: Owners, known: &BTreeSet<&str>
     assigned
 }
 
-/// The mistake of a file that is named after nobody, unless it is plainly no file of variables.
+/// The mistake of a file of variables that is named after nobody, if somebody's name looks as if it was meant.
 fn stranger(
     listed: &Listed,
     stem: Option<&str>,
@@ -94,11 +96,6 @@ fn stranger(
     known: &BTreeSet<&str>,
 ) -> Option<InputError> {
     let name = stem.unwrap_or(&listed.name);
-    let looks_like_text =
-        listed.kind == ListedKind::File && stem.is_none() && is_passed_over(&listed.name);
-    if looks_like_text {
-        return None;
-    }
     let word = owners.word();
     let error = InputError::in_file(
         shown(&listed.path),
@@ -115,20 +112,17 @@ fn stranger(
             "name it `{before_dot}.yml` to set the variables of {word} `{before_dot}`"
         )));
     }
-    let meant = closest(name, known.iter().copied()).map(|meant| {
-        if stem.is_some() {
-            format!("{meant}.yml")
-        } else {
-            meant.to_owned()
-        }
-    });
-    Some(match meant {
-        Some(meant) => error.did_you_mean(Some(&meant)),
-        None => did_you_mean(
-            error,
-            name,
-            [],
-            "its variables would be read by nobody: rename or remove it",
-        ),
-    })
+    // Several inventories may stand beside one `group_vars/`, so a name of none of ours is no mistake by itself; `node-2`
+    // beside `node-1` is another node, not a slip of the finger.
+    let numbered = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");
+    let meant = closest(name, known.iter().copied())
+        .filter(|meant| numbered(meant) != numbered(name))
+        .map(|meant| {
+            if stem.is_some() {
+                format!("{meant}.yml")
+            } else {
+                meant.to_owned()
+            }
+        });
+    meant.map(|meant| error.did_you_mean(Some(&meant)))
 }

@@ -106,14 +106,14 @@ impl Steps {
     }
 
     fn line(&mut self, line: &str, said: &mut Vec<Said>) {
-        if let Some(failing) = &mut self.failing {
-            if let Some(text) = line.strip_prefix("| ").or((line == "|").then_some("")) {
-                if !failing.answer.is_empty() {
-                    failing.answer.push('\n');
-                }
-                failing.answer.push_str(text);
-                return;
+        if let Some(failing) = &mut self.failing
+            && let Some(text) = line.strip_prefix("| ").or((line == "|").then_some(""))
+        {
+            if !failing.answer.is_empty() {
+                failing.answer.push('\n');
             }
+            failing.answer.push_str(text);
+            return;
         }
         if let Some(failing) = self.failing.take() {
             self.failure = Some(failing.clone());

@@ -143,6 +143,16 @@ fn docker_refusals(desired: &Desired, docker: &Docker, state: &NodeState) -> Vec
             ),
         );
     }
+    if is_deaf(docker, state) {
+        out.push(
+            refuse(
+                "docker-deaf",
+                View::Docker,
+                "Docker does not listen to firewalld, because it started before firewalld was ready: its bridges are in no zone, so that firewalld rejects what containers send, and any reload takes Docker's rules away",
+            )
+            .hint("systemctl restart docker, which stops the containers unless live-restore is on; \"After=firewalld.service\" in a drop-in of docker.service helps at the next boot"),
+        );
+    }
     for family in Family::ALL {
         let Some(tables) = state.kernel.tables(family).known() else {
             continue;
@@ -164,6 +174,23 @@ fn docker_refusals(desired: &Desired, docker: &Docker, state: &NodeState) -> Vec
         }
     }
     out
+}
+
+/// Docker asks for firewalld once, when it starts (firewalld.go, 20.10 to 29). From 28.1 on it says how that went; before,
+/// its own bridge in firewalld's zone `docker` tells.
+fn is_deaf(docker: &Docker, state: &NodeState) -> bool {
+    let Some(firewalld) = state.firewalld.known() else {
+        return false;
+    };
+    if !docker.firewall.is_empty() {
+        return docker.firewall == "iptables";
+    }
+    let zoned = firewalld.active_zones.get("docker");
+    let version = docker.major_minor();
+    version >= (20, 10)
+        && docker
+            .network("bridge")
+            .is_some_and(|network| !zoned.is_some_and(|list| list.contains(&network.bridge)))
 }
 
 /// What must be known before anything is planned.

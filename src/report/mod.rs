@@ -8,6 +8,7 @@ pub mod json;
 mod lines;
 pub mod progress;
 pub mod recap;
+pub mod render;
 mod style;
 pub mod summary;
 pub mod text;

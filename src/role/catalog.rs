@@ -296,10 +296,9 @@ impl Resolver<'_> {
                 );
                 match closest(name, defaults.keys().map(String::as_str)) {
                     Some(meant) => error.did_you_mean(Some(meant)),
-                    None => error.hint(format!(
-                        "`fwdeploy roles show {}` lists its variables; names of your own take another prefix",
-                        role.name
-                    )),
+                    None => error.hint(
+                        "the role's `defaults.yml` lists them; give names of your own another prefix",
+                    ),
                 }
             })
             .collect()

@@ -98,6 +98,8 @@ const LISTING: &str = r"find /etc /var/lib /run -xdev -type f \
 fn a_check_is_one_connection_and_changes_no_file() {
     let one = One::up("check", "trixie", "nftables");
     let lab = &one.lab;
+    // The lab itself came in to see whether ssh answers.
+    let (first, first_execs) = (lab.connections("n1"), execs(lab));
     for expected in [2, 0] {
         let before = (lab.connections("n1"), lab.sh("n1", LISTING));
         let said = lab.fwdeploy("run", &["--check"]);
@@ -119,8 +121,13 @@ fn a_check_is_one_connection_and_changes_no_file() {
             one.run_changes();
         }
     }
-    let execs = lab.sh("n1", "journalctl -q -b -t sshd -t sshd-session --no-pager -o cat | grep -c 'Starting session: command' || true");
-    let connections = lab.connections("n1");
     // Two checks with one exec each, and a run with its look, its apply and its second look.
-    assert_eq!((connections, execs.trim()), (4, "5"));
+    let since = (lab.connections("n1") - first, execs(lab) - first_execs);
+    assert_eq!(since, (4, 5), "connections and execs");
+}
+
+/// How many commands sshd has run on the node.
+fn execs(lab: &Lab) -> usize {
+    let count = lab.sh("n1", "journalctl -q -b -t sshd -t sshd-session --no-pager -o cat | grep -c 'Starting session: command' || true");
+    count.trim().parse().expect("a count")
 }

@@ -9,7 +9,6 @@ on_every_node!(the_whitelist_holds_and_stays);
 
 fn the_whitelist_holds_and_stays(suite: &str, backend: &str) {
     let one = One::up(&name("w", suite, backend), suite, backend);
-    let node = one.lab.address("n1");
     assert!(
         one.lab
             .reaches("n1/cybex", &one.lab.peer("peer2"), crate::PORT),
@@ -31,20 +30,14 @@ fn the_whitelist_holds_and_stays(suite: &str, backend: &str) {
     assert!(one.holds(), "after Docker restarted");
 
     one.lab.lab("reboot", &["n1"]);
-    wait_until("the container runs again", || {
-        one.lab.reaches("peer1", &node, crate::PORT) || !one.holds()
+    // Services count as started before Docker has made its last rule.
+    wait_until("the node is as wanted after its reboot", || {
+        one.lab.fwdeploy("run", &["--check"]).code == 0
     });
-    if !one.holds() {
-        // A generation on which Docker itself comes up without its rules is named and mended like any other drift.
-        let said = one.lab.fwdeploy("run", &["--check"]);
-        panic!(
-            "after a reboot something no longer holds: {}{}",
-            said.out, said.err
-        );
-    }
     one.assert_enforced("after the node rebooted");
 
-    one.lab.sh("n1", "firewall-cmd --reload");
+    // Docker puts its rules back in the background; while it does, `--check` truly says drift.
+    one.lab.sh("n1", "firewall-cmd --reload && sleep 3");
     if !one.holds() {
         let said = one.lab.fwdeploy("run", &["--check"]);
         assert!(said.out.contains("DOCKER-USER"), "{}", said.out);
