@@ -338,6 +338,39 @@ fn a_limit_selects_and_the_rest_is_not_met() {
 }
 
 #[test]
+fn rules_are_rendered_without_a_connection() {
+    let (listener, port) = listener();
+    let place = Place::with(&fleet("    a:\n    b:\n", port));
+    let one = place.run(&["render", "inventory.yml", "-l", "a"]);
+    assert!(one.stdout.starts_with("#!/bin/sh\n"), "{}", one.stdout);
+    assert!(one.stdout.contains("192.0.2.7/32"), "{}", one.stdout);
+    let both = place.run(&["render", "inventory.yml"]);
+    assert!(both.stdout.contains("# ==== b ====\n"), "{}", both.stdout);
+    let json = place.run(&["render", "inventory.yml", "--format", "json"]);
+    let document: Value = serde_json::from_str(&json.stdout).expect("one JSON document");
+    assert_eq!(document["command"], "render");
+    assert_eq!(document["nodes"][1]["node"], "b");
+    assert!(document["nodes"][1]["rules"].is_array());
+    let xml = place.run(&[
+        "render",
+        "inventory.yml",
+        "--format",
+        "direct.xml",
+        "-l",
+        "b",
+    ]);
+    assert!(xml.stdout.contains("<direct>"), "{}", xml.stdout);
+    let many = place.run(&["render", "inventory.yml", "--format", "direct.xml"]);
+    assert_eq!(many.code, 1);
+    assert!(
+        many.stderr.contains("hint: select one with `--limit NAME`"),
+        "{}",
+        many.stderr
+    );
+    assert!(nobody_came(&listener));
+}
+
+#[test]
 fn roles_are_listed_shown_and_copied_once() {
     let place = Place::with("");
     let list = place.run(&["role", "list"]);

@@ -3,6 +3,7 @@
 mod args;
 mod error;
 mod fleet;
+mod render;
 mod roles;
 mod secrets;
 mod signals;
@@ -55,7 +56,7 @@ fn command(command: &Command) -> Result<u8, CliError> {
     match command {
         Command::Run(args) => work::run(args),
         Command::Facts(args) => work::facts(args),
-        Command::Render(_) => Ok(0),
+        Command::Render(args) => render::render(args),
         Command::Role(args) => roles::role(args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

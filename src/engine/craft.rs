@@ -22,6 +22,9 @@ pub(super) trait Sight: Sync {
 pub(super) trait Craft: Sight {
     /// The script that does these steps, and stops at the first that fails. Its answer is for [`node::Steps`].
     fn apply(&self, actions: &[Action]) -> String;
+
+    /// The script that ends when no such script runs on the node any more.
+    fn wait(&self) -> String;
 }
 
 /// The real thing.
@@ -40,5 +43,9 @@ impl Sight for Rooms {
 impl Craft for Rooms {
     fn apply(&self, actions: &[Action]) -> String {
         node::apply(actions)
+    }
+
+    fn wait(&self) -> String {
+        node::wait()
     }
 }

@@ -53,6 +53,10 @@ pub(super) enum Trouble {
     Hangs,
     /// A step fails, the first time it is tried.
     Fails(usize),
+    /// A step fails, and so does the second step of taking back, the first time it is tried.
+    FailsBack(usize),
+    /// Another run holds the node.
+    Busy,
     /// The connection ends after so many steps, and the script with it.
     LostAfter(usize),
     /// The connection ends after so many steps, and the script goes on to its end.
@@ -189,10 +193,26 @@ impl Connection for Line {
                     stdout.push_str(&line);
                 }
             };
-            say(format!("step {step} begin\n"));
+            if node.trouble != Trouble::Busy {
+                say(format!("step {step} begin\n"));
+            }
             match node.trouble {
-                Trouble::Fails(n) if n == step => {
-                    node.trouble = Trouble::None;
+                Trouble::Busy => {
+                    say(
+                        "step 0 failed 75\n| another run of fwdeploy is changing this node\nend\n"
+                            .to_string(),
+                    );
+                    return Ok(Output {
+                        stdout: stdout.into_bytes(),
+                        stderr: Vec::new(),
+                        status: 1,
+                    });
+                }
+                Trouble::Fails(n) | Trouble::FailsBack(n) if n == step => {
+                    node.trouble = match node.trouble {
+                        Trouble::FailsBack(_) => Trouble::Fails(1),
+                        _ => Trouble::None,
+                    };
                     say(format!(
                         "step {step} failed 1\n| COMMAND_FAILED: no such chain\nend\n"
                     ));
@@ -276,6 +296,10 @@ impl Craft for Fake {
         let mut scripts = self.scripts.lock().unwrap();
         scripts.push(actions.to_vec());
         format!("apply {}", scripts.len() - 1)
+    }
+
+    fn wait(&self) -> String {
+        "look".to_string()
     }
 }
 

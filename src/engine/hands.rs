@@ -9,6 +9,7 @@ use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
 use crate::engine::look;
 use crate::model::NodeState;
+use crate::node::BUSY;
 use crate::node::Said;
 use crate::node::Steps;
 use crate::node::StepsError;
@@ -20,6 +21,9 @@ use crate::transport::RunError;
 
 /// What a step adds to the time that its script may take. Most take 10 ms; a container that moves takes a second or two.
 const PER_STEP: Duration = Duration::from_secs(2);
+
+/// How long the script that waits does so at most.
+const WAIT: Duration = Duration::from_secs(100);
 
 /// Makes [`Hands`].
 pub(super) struct Maker<'a> {
@@ -39,6 +43,11 @@ pub(super) struct Hands<'a> {
 pub(super) enum Applied {
     /// Every step was done.
     All,
+    /// Nothing was begun: another run is changing the node.
+    Busy {
+        /// What was answered.
+        said: String,
+    },
     /// A step failed, and the script ended there.
     Stopped {
         /// How many steps were done before.
@@ -112,9 +121,26 @@ impl Hands<'_> {
         self.steps(actions, Way::There)
     }
 
-    /// Takes the steps back in one exec, the last first.
-    pub(super) fn take_back(&mut self, done: &[Action]) -> Applied {
-        self.steps(&plan::roll_back(done), Way::Back)
+    /// Does the steps of [`plan::roll_back`] in one exec.
+    pub(super) fn take_back(&mut self, undo: &[Action]) -> Applied {
+        self.steps(undo, Way::Back)
+    }
+
+    /// Waits until no script of steps runs on the node any more, as far as the node can tell.
+    pub(super) fn wait(&mut self) -> Result<(), Box<Failure>> {
+        let conditions = self.maker.conditions;
+        let script = self.maker.craft.wait();
+        let limit = conditions.limit + WAIT;
+        look::exchange(
+            conditions,
+            self.job,
+            &mut *self.connection,
+            &script,
+            limit,
+            &mut |_| {},
+        )
+        .map(drop)
+        .map_err(|error| Box::new(Failure::run(Stage::Settling, &error)))
     }
 
     fn steps(&mut self, actions: &[Action], way: Way) -> Applied {
@@ -154,9 +180,14 @@ impl Hands<'_> {
         match (steps.outcome(actions.len()), result) {
             (Ok(()), _) => Applied::All,
             // A step that said why it failed was the last one, whatever became of the connection.
+            (Err(StepsError::Failed(failure)), _) if failure.code == BUSY && done == 0 => {
+                Applied::Busy {
+                    said: one_line(&failure.answer),
+                }
+            }
             (Err(StepsError::Failed(failure)), _) => Applied::Stopped {
                 done,
-                said: failure.answer.replace('\n', "; "),
+                said: one_line(&failure.answer),
             },
             (Err(StepsError::CutOff { .. }), Err(error)) => Applied::Lost { done, error },
             (Err(StepsError::CutOff { .. }), Ok(output)) => Applied::Stopped {
@@ -168,5 +199,30 @@ impl Hands<'_> {
                 ),
             },
         }
+    }
+}
+
+/// An answer of several lines as one. A line that ends with a colon announces the next.
+fn one_line(answer: &str) -> String {
+    let mut text = String::new();
+    for line in answer.lines().map(str::trim).filter(|l| !l.is_empty()) {
+        if !text.is_empty() {
+            text.push_str(if text.ends_with(':') { " " } else { "; " });
+        }
+        text.push_str(line);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn an_answer_of_several_lines_reads_as_one() {
+        assert_eq!(
+            one_line("docker did not:\n\nno space left\ntry again\n"),
+            "docker did not: no space left; try again"
+        );
     }
 }

@@ -16,6 +16,7 @@ use crate::engine::standing::Standing;
 use crate::engine::standing::compare;
 use crate::engine::tally;
 use crate::model::NodeState;
+use crate::plan;
 use crate::plan::Action;
 use crate::plan::Plan;
 use crate::transport::Executed;
@@ -84,6 +85,10 @@ impl<'a> Work<'a> {
     fn finish(&self, mut hands: Hands<'a>, outcome: Outcome) -> Outcome {
         match hands.apply(self.actions) {
             Applied::All => self.verify(hands, outcome),
+            Applied::Busy { said } => outcome.failed(
+                Failure::new(Stage::Looking, "busy", said)
+                    .hint("wait for the other run to end, and run it again"),
+            ),
             Applied::Stopped { done, said } => {
                 let failure = self.step_failure(done, "step-failed", "failed", &said);
                 let standing = self.go_back(Some(hands), done, Running::No);
@@ -179,13 +184,21 @@ impl<'a> Work<'a> {
     /// Takes back what was done, and says truthfully how the node stands then.
     ///
     /// `hands` is the connection that the steps went through, if it lives; `done` how many of them were certainly done.
-    fn go_back(&self, hands: Option<Hands<'a>>, done: usize, running: Running) -> Standing {
-        if let Some(mut hands) = hands
-            && done > 0
-        {
-            // Whether it worked is what the next look says.
-            hands.take_back(&self.actions[..done]);
-        }
+    fn go_back(&self, hands: Option<Hands<'a>>, done: usize, mut running: Running) -> Standing {
+        let undo = plan::roll_back(&self.actions[..done]);
+        let rest = match hands {
+            Some(_) if undo.is_empty() => Rest::Known(Vec::new()),
+            Some(mut hands) => match hands.take_back(&undo) {
+                Applied::All => Rest::Known(Vec::new()),
+                Applied::Busy { .. } => Rest::Known(undo),
+                Applied::Stopped { done, .. } => Rest::Known(undo[done..].to_vec()),
+                Applied::Lost { done, .. } => {
+                    running = Running::Perhaps;
+                    Rest::Known(undo[done..].to_vec())
+                }
+            },
+            None => Rest::Unknown,
+        };
         let (mut hands, now) = match self.settle(running) {
             Ok(settled) => settled,
             Err(failure) => return Standing::Unknown(failure.message),
@@ -198,10 +211,15 @@ impl<'a> Work<'a> {
                 Standing::AsBefore
             };
         }
-        let Some(done) = self.how_far(&now) else {
-            return Standing::Different(changes);
+        let undo = match rest {
+            Rest::Known(rest) => rest,
+            Rest::Unknown => self.how_far(&now, done),
         };
-        hands.take_back(&self.actions[..done]);
+        // What is different and not of our doing is somebody else's, and stays.
+        if undo.is_empty() {
+            return Standing::Different(changes);
+        }
+        hands.take_back(&undo);
         drop(hands);
         match self.settle(Running::No) {
             Ok((_, now)) => match compare(self.before, &now) {
@@ -212,18 +230,20 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// How many of the steps lead from the state before to what is seen now.
-    fn how_far(&self, now: &NodeState) -> Option<usize> {
-        self.maker
-            .states(self.before, self.actions)
-            .iter()
-            .position(|state| compare(state, now).is_empty())
-            .filter(|done| *done > 0)
+    /// What takes back the steps that lead from the state before to what is seen now, of which so many were certainly
+    /// done; nothing if no number of them leads there.
+    fn how_far(&self, now: &NodeState, done: usize) -> Vec<Action> {
+        let states = self.maker.states(self.before, self.actions);
+        let far = (done..states.len()).find(|n| compare(&states[*n], now).is_empty());
+        far.map_or_else(Vec::new, |far| plan::roll_back(&self.actions[..far]))
     }
 
     /// A new connection and a look through it. Where a script may still be running, looks until two agree.
     fn settle(&self, running: Running) -> Result<(Hands<'a>, NodeState), Box<Failure>> {
         let mut hands = self.reopen(&Stage::Settling)?;
+        if running == Running::Perhaps {
+            hands.wait()?;
+        }
         let mut now = hands.look(&Stage::Settling)?;
         if running == Running::Perhaps {
             for _ in 0..LOOKS {
@@ -263,6 +283,14 @@ impl<'a> Work<'a> {
             thread::sleep(Duration::from_millis(20).min(pause));
         }
     }
+}
+
+/// What is still to be taken back.
+enum Rest {
+    /// These steps.
+    Known(Vec<Action>),
+    /// The connection was lost, so what is seen must tell.
+    Unknown,
 }
 
 /// Whether a script may still be running on the node.

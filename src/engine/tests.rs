@@ -109,6 +109,28 @@ fn a_step_that_fails_anywhere_leaves_the_node_as_it_was() {
 }
 
 #[test]
+fn taking_back_is_tried_again_from_where_it_stopped() {
+    for step in 2..steps() {
+        let (fake, outcome) = run_one(Trouble::FailsBack(step));
+        assert_eq!(
+            failure(&outcome).standing,
+            Standing::AsBefore,
+            "step {step}"
+        );
+        assert_eq!(compare(&open_node(), &fake.state("a")), [], "step {step}");
+    }
+}
+
+#[test]
+fn a_node_that_another_run_holds_is_left_to_it() {
+    let (fake, outcome) = run_one(Trouble::Busy);
+    assert_eq!(outcome.verdict, Verdict::Failed);
+    assert_eq!(failure(&outcome).code, "busy");
+    assert_eq!(failure(&outcome).standing, Standing::Untouched);
+    assert_eq!(fake.visits("a"), (1, 2));
+}
+
+#[test]
 fn a_connection_lost_anywhere_is_found_out_and_taken_back() {
     for step in 0..steps() {
         for trouble in [Trouble::LostAfter(step), Trouble::LostThere(step)] {

@@ -15,6 +15,9 @@ pub enum Said {
     Ended,
 }
 
+/// The exit code that says that nothing was begun because another run is changing the node (EX_TEMPFAIL of sysexits.h).
+pub const BUSY: i32 = 75;
+
 /// A step that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
