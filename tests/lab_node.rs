@@ -1369,7 +1369,7 @@ fn rules_that_firewalld_had_before_it_owned_the_chain_still_count() {
         let early = Action::AddRule(rule(v4, 10, "-s 192.0.2.1/32 -j ACCEPT"));
         let late = Action::AddRule(rule(v4, 20, "-s 192.0.2.2/32 -j ACCEPT"));
         let kernel = node.kernel();
-        node.take(&[foreign.clone()]);
+        node.take(std::slice::from_ref(&foreign));
         if node.kernel().lines().count() < kernel.lines().count() {
             // The flush. Docker has to write its rules again.
             node.sh("systemctl restart docker; docker start one two three >/dev/null");
