@@ -26,7 +26,7 @@ unit: setup
 # The tests on real nodes: `#[ignore]` keeps them from plain `cargo test`, here none is left out.
 lab: setup
 	tests/lab/lab build
-	$(CARGO) test --locked --test real_nodes -- --ignored --test-threads=$${LAB_TESTS:-3}
+	$(CARGO) test --locked --test real_nodes --test lab_node -- --ignored --test-threads=$${LAB_TESTS:-3}
 
 test: lint unit lab
 

@@ -140,6 +140,8 @@ fn adoption_leaks_no_packet_and_leaves_dockers_rules_alone(suite: &str, backend:
         &["n1", "shop", "--network", "other", "--", "-p", "8090:8090"],
     );
     let before = others(lab);
+    // firewalld 2.5 with its iptables backend keeps published ports shut by itself.
+    let shop = lab.reaches("peer2", &lab.address("n1"), 8090);
 
     let (got, sent) = blast(lab, "cybex", || one.run_changes());
     let (closed, late) = leaked(&got);
@@ -159,9 +161,10 @@ fn adoption_leaks_no_packet_and_leaves_dockers_rules_alone(suite: &str, backend:
 
     similar_lines(&before, &others(lab));
     one.assert_enforced("after adoption");
-    assert!(
+    assert_eq!(
         lab.reaches("peer2", &lab.address("n1"), 8090),
-        "another container's published port still answers"
+        shop,
+        "another container's published port is as open as before"
     );
 }
 
