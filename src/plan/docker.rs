@@ -139,10 +139,16 @@ fn differences(wanted: &DesiredNetwork, network: &Network) -> Vec<String> {
         };
         out.push(format!("it has {}, not {}", list(&have), list(&want)));
     }
-    if let Some(gateway) = wanted.gateway
-        && !network.gateways.contains(&gateway)
-    {
-        out.push(format!("its gateway is not {gateway}"));
+    if let Some(gateway) = wanted.gateway {
+        // Docker before 28 tells no gateway that it chose by itself: the first address.
+        let own: Vec<_> = wanted.subnets().filter_map(Cidr::first_usable).collect();
+        let seen = match network.gateways.as_slice() {
+            [] => &own,
+            told => told,
+        };
+        if !seen.contains(&gateway) {
+            out.push(format!("its gateway is not {gateway}"));
+        }
     }
     if network.internal {
         out.push("it is internal, so that nothing gets in or out".to_string());

@@ -4,6 +4,7 @@ use crate::model::CHAIN;
 use crate::model::desired::Desired;
 use crate::model::net::Family;
 use crate::model::rule::DirectRule;
+use crate::model::state::Daemon;
 use crate::model::state::Direct;
 use crate::model::state::Docker;
 use crate::model::state::Firewalld;
@@ -39,18 +40,28 @@ pub fn refusals(desired: &Desired, state: &NodeState) -> Vec<Finding> {
         );
         return out;
     }
+    if !state.system.busctl {
+        out.push(
+            refuse(
+                "no-busctl",
+                View::Runtime,
+                "busctl is not there, by which firewalld is asked (it is part of systemd)",
+            )
+            .hint("install systemd's tools on the node; CentOS 7 and everything since has them"),
+        );
+    }
     match state.firewalld.as_result() {
         Ok(firewalld) => out.extend(firewalld_refusals(firewalld)),
-        Err(why) => out.push(refuse("firewalld-unreadable", View::Runtime, why).hint(
-            "fwdeploy works through firewalld: systemctl enable --now firewalld, then run again",
+        Err(_) if !state.system.busctl => {}
+        Err(why) => out.push(not_answering(
+            &FIREWALLD,
+            &state.system.firewalld_daemon,
+            why,
         )),
     }
     match state.docker.as_result() {
         Ok(docker) => out.extend(docker_refusals(desired, docker, state)),
-        Err(why) => out.push(
-            refuse("docker-unreadable", View::Docker, why)
-                .hint("see systemctl status docker and journalctl -u docker on the node"),
-        ),
+        Err(why) => out.push(not_answering(&DOCKER, &state.system.docker_daemon, why)),
     }
     if out.is_empty() {
         out.extend(unreadable(desired, state));
@@ -66,6 +77,54 @@ pub fn refusals(desired: &Desired, state: &NodeState) -> Vec<Finding> {
         );
     }
     out
+}
+
+/// What a node needs running, and what to call its troubles.
+struct Needed {
+    name: &'static str,
+    view: View,
+    missing: &'static str,
+    stopped: &'static str,
+    silent: &'static str,
+}
+
+const FIREWALLD: Needed = Needed {
+    name: "firewalld",
+    view: View::Runtime,
+    missing: "firewalld-missing",
+    stopped: "firewalld-stopped",
+    silent: "firewalld-silent",
+};
+
+const DOCKER: Needed = Needed {
+    name: "docker",
+    view: View::Docker,
+    missing: "docker-missing",
+    stopped: "docker-stopped",
+    silent: "docker-silent",
+};
+
+/// A daemon that tells nothing, and what can be done about it.
+fn not_answering(needed: &Needed, daemon: &Daemon, why: &str) -> Finding {
+    let name = needed.name;
+    let (code, hint) = match daemon {
+        Daemon::Missing => (
+            needed.missing,
+            format!("fwdeploy works through {name}: install it on the node, then run again"),
+        ),
+        Daemon::Stopped(_) => (
+            needed.stopped,
+            format!(
+                "systemctl enable --now {name} on the node; journalctl -u {name} tells why it stopped"
+            ),
+        ),
+        Daemon::Running | Daemon::Silent(_) | Daemon::Unknown(_) => (
+            needed.silent,
+            format!("see systemctl status {name} and journalctl -u {name} on the node"),
+        ),
+    };
+    let text = daemon.trouble(name).unwrap_or_else(|| why.to_string());
+    refuse(code, needed.view, text).hint(hint)
 }
 
 fn firewalld_refusals(firewalld: &Firewalld) -> Vec<Finding> {
