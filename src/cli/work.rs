@@ -5,6 +5,9 @@ use std::io::IsTerminal;
 use std::time::Duration;
 use std::time::Instant;
 
+use rustix::process::Resource;
+use rustix::process::Rlimit;
+
 use crate::cli::args;
 use crate::cli::args::HostKeys;
 use crate::cli::error;
@@ -91,13 +94,14 @@ pub(super) fn run(args: &args::Run) -> Result<u8, CliError> {
         Purpose::Run => engine::run(jobs, conditions),
         Purpose::Check | Purpose::Facts => engine::check(jobs, conditions),
     })?;
+    let code = exit_code(&outcomes, purpose, &stop);
     let outcomes = with_skipped(&fleet, outcomes);
     if args.json {
         print(&json::outcomes(&outcomes, purpose, took));
     } else {
         print(&recap::recap(&outcomes, took));
     }
-    Ok(exit_code(&outcomes, purpose, &stop))
+    Ok(code)
 }
 
 /// `fwdeploy facts`.
@@ -220,6 +224,7 @@ impl Work<'_> {
             1 => Verbosity::Steps,
             _ => Verbosity::Everything,
         };
+        allow_open_files(self.connection.forks.get());
         let begun = Instant::now();
         let progress = Progress::start(Show {
             purpose: self.purpose,
@@ -270,5 +275,21 @@ impl Work<'_> {
             settings.known_hosts = vec![file.clone()];
         }
         settings
+    }
+}
+
+/// Raises the limit of open files as far as so many nodes at a time need, and as the system lets anybody. Who needs more is told
+/// by the node that finds no socket.
+fn allow_open_files(forks: usize) {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    // A socket each, the agent's beside it while logging in, and what every program has.
+    let needed = forks as u64 * 2 + 64;
+    if limit.current.is_some_and(|current| current < needed) {
+        let current = limit.maximum.map_or(needed, |most| most.min(needed));
+        let raised = Rlimit {
+            current: Some(current),
+            maximum: limit.maximum,
+        };
+        let _ = rustix::process::setrlimit(Resource::Nofile, raised);
     }
 }

@@ -7,6 +7,7 @@ mod adoption;
 mod drift;
 mod failures;
 mod fleet;
+mod interruptions;
 mod lab;
 mod whitelist;
 
