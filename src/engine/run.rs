@@ -90,7 +90,9 @@ impl<'a> Work<'a> {
                     .hint("wait for the other run to end, and run it again"),
             ),
             Applied::Stopped { done, said } => {
-                let failure = self.step_failure(done, "step-failed", "failed", &said);
+                let failure = self
+                    .step_failure(done, "step-failed", "failed", &said)
+                    .hint("mend on the node what the answer names, then run again; `-v` shows each step and its answer");
                 let standing = self.go_back(Some(hands), done, Running::No);
                 outcome.failed(failure.standing(standing))
             }
