@@ -40,6 +40,7 @@ pub use fleet::Stop;
 pub use outcome::Outcome;
 pub use outcome::Verdict;
 pub use standing::Standing;
+pub use standing::differences;
 
 /// One node and what is wanted of it. Everything in it was said before the first connection.
 #[derive(Debug, Clone)]

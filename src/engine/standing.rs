@@ -70,7 +70,7 @@ impl fmt::Display for Standing {
                 "every step was done and stays; {} to what is wanted",
                 match changes.len() {
                     1 => "1 difference remains".to_string(),
-                    n => format!("{n} differences remain"),
+                    n => format!("{} remain", differences(n)),
                 }
             ),
             Standing::Unknown(why) => write!(f, "it is not known how the node stands: {why}"),
@@ -79,7 +79,7 @@ impl fmt::Display for Standing {
 }
 
 /// `1 difference`, `2 differences`.
-fn differences(count: usize) -> String {
+pub fn differences(count: usize) -> String {
     match count {
         1 => "1 difference".to_string(),
         n => format!("{n} differences"),

@@ -6,6 +6,7 @@ use crate::engine::Failure;
 use crate::engine::Outcome;
 use crate::engine::Standing;
 use crate::engine::Verdict;
+use crate::engine::differences;
 use crate::plan::Change;
 use crate::plan::Finding;
 use crate::report::style;
@@ -56,14 +57,6 @@ fn headline(outcome: &Outcome) -> String {
         Verdict::Drift => format!("would change, {}", differences(outcome.changes.len())),
         Verdict::Changed => format!("changed, {}", differences(outcome.changes.len())),
         verdict => verdict.to_string(),
-    }
-}
-
-/// `1 difference`, `2 differences`.
-fn differences(count: usize) -> String {
-    match count {
-        1 => "1 difference".to_string(),
-        n => format!("{n} differences"),
     }
 }
 
