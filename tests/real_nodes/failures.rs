@@ -148,7 +148,7 @@ fn a_step_that_fails_puts_the_node_back() {
     lab.sh("n1", "umount /etc/firewalld/zones");
 
     // Everything is done and the container cannot be attached, so that all that was done before goes back.
-    lab.sh("n1", "mv /usr/bin/docker /usr/bin/docker.real && printf '#!/bin/sh\\ncase \"$1 $2\" in \"network connect\") echo no such luck >&2; exit 1 ;; esac\\nexec /usr/bin/docker.real \"$@\"\\n' > /usr/bin/docker && chmod +x /usr/bin/docker");
+    lab.sh("n1", "mv /usr/bin/docker /usr/bin/docker.real && printf '#!/bin/sh\\ncase \"$1 $2 $3\" in \"network connect --ip\") echo no such luck >&2; exit 1 ;; esac\\nexec /usr/bin/docker.real \"$@\"\\n' > /usr/bin/docker && chmod +x /usr/bin/docker");
     let said = lab.fwdeploy("run", &[]);
     assert_said(
         &said,
