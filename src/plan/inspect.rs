@@ -389,7 +389,7 @@ fn lost_isolation(docker: &Docker, tables: &Tables) -> Option<Finding> {
             "isolation-lost",
             View::Kernel,
             format!(
-                "Docker {}'s isolation between networks is gone since a firewalld reload; the whitelist holds, other networks reach each other",
+                "Docker {}'s isolation between networks is gone since a firewalld reload: networks without a whitelist reach each other",
                 docker.version
             ),
         )
