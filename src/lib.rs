@@ -11,7 +11,14 @@
 //!
 //! The rooms, and which may use which, are in `docs/architecture.md`; a test holds the table.
 
+pub mod cli;
+pub mod engine;
+pub mod inventory;
 pub mod model;
 pub mod node;
 pub mod plan;
+pub mod policy;
 pub mod probe;
+pub mod report;
+pub mod role;
+pub mod transport;

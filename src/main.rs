@@ -1,3 +1,7 @@
 //! The door: exits with what the command line's run returns.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fwdeploy::cli::run()
+}

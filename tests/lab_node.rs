@@ -1072,7 +1072,10 @@ fn containers_are_attached_running_or_not_and_from_none() {
             node.refuses(&[network.undo()])
                 .contains("has active endpoints")
         );
-        assert!(node.refuses(&[network.clone()]).contains("already exists"));
+        assert!(
+            node.refuses(std::slice::from_ref(&network))
+                .contains("already exists")
+        );
         node.sh("docker stop -t 0 idle >/dev/null");
         node.take_back(&actions);
         assert_eq!(node.sh("docker inspect -f '{{range $k, $v := .NetworkSettings.Networks}}{{$k}}{{end}}' none"), "none\n");
@@ -1412,7 +1415,7 @@ fn rules_that_firewalld_had_before_it_owned_the_chain_still_count() {
         let early = Action::AddRule(rule(v4, 10, "-s 192.0.2.1/32 -j ACCEPT"));
         let late = Action::AddRule(rule(v4, 20, "-s 192.0.2.2/32 -j ACCEPT"));
         let kernel = node.kernel();
-        node.take(&[foreign.clone()]);
+        node.take(std::slice::from_ref(&foreign));
         if node.kernel().lines().count() < kernel.lines().count() {
             // The flush. Docker has to write its rules again.
             node.sh("systemctl restart docker; docker start one two three >/dev/null");

@@ -89,6 +89,13 @@ pub enum Match {
     Other(Vec<String>),
 }
 
+impl Match {
+    /// Everybody is no condition, and the kernel does not print it back.
+    fn says_something(&self) -> bool {
+        !matches!(self, Match::Source(Sense::Is, net) | Match::Destination(Sense::Is, net) if net.is_everything())
+    }
+}
+
 /// What a rule does with a packet that meets its conditions.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
@@ -152,7 +159,7 @@ impl Rule {
     /// Makes a rule.
     pub fn new(matches: impl IntoIterator<Item = Match>, target: Target) -> Self {
         Rule {
-            matches: matches.into_iter().collect(),
+            matches: matches.into_iter().filter(Match::says_something).collect(),
             comment: None,
             target,
         }
@@ -441,6 +448,7 @@ impl<'a> Parser<'a> {
                 }
             }
         }
+        rule.matches.retain(Match::says_something);
         Ok(rule)
     }
 
@@ -645,6 +653,7 @@ mod tests {
                 "-j ACCEPT -m comment --comment 'a b'",
                 "-m comment --comment \"a b\" -j ACCEPT",
             ),
+            ("-s 0.0.0.0/0 -j ACCEPT", "-j ACCEPT"),
             (
                 "! -s 10.0.0.0/8 -d 10.0.0.0/8 -j DROP",
                 "-d 10.0.0.0/8 ! -s 10.0.0.0/255.0.0.0 -j DROP",

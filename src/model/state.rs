@@ -370,6 +370,16 @@ impl KernelRule {
     }
 }
 
+impl KernelRule {
+    /// Same meaning, whatever the spelling; where there is no meaning to be had, the same text.
+    pub fn same(&self, other: &KernelRule) -> bool {
+        match (&self.rule, &other.rule) {
+            (Some(a), Some(b)) => a == b,
+            _ => self.text == other.text,
+        }
+    }
+}
+
 impl Serialize for KernelRule {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.text)

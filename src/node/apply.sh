@@ -758,8 +758,20 @@ mend() {
 
 # ---------------------------------------------------------------------------------------------------- the whole
 
+# One run at a time on a node, and whoever lost the connection to one can wait for its end (wait.sh). The lock is on a
+# folder that is there anyway, and is also held by what a step has started, for as long as that takes.
+hold() {
+    command -v flock >/dev/null && [ -d /etc/firewalld ] || return 0
+    exec 9</etc/firewalld
+    flock -n 9 && return
+    number=0
+    answer="another run of fwdeploy is changing this node"
+    failed 75
+}
+
 main() {
     for signal in HUP INT PIPE TERM; do trap "stopped=$signal" "$signal"; done
+    hold
     find_lock
     plan
     say end

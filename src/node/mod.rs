@@ -4,11 +4,14 @@ mod apply;
 mod look;
 mod quote;
 mod steps;
+mod wait;
 
 pub use apply::apply;
 pub use look::look;
 pub use quote::quote;
+pub use steps::BUSY;
 pub use steps::Failure;
 pub use steps::Said;
 pub use steps::Steps;
 pub use steps::StepsError;
+pub use wait::wait;

@@ -17,6 +17,11 @@
 
 LC_ALL=C # Lengths are bytes, and messages are the ones that are looked for.
 export LC_ALL
+# systemd 247 colours its errors even in a pipe.
+TERM=dumb
+SYSTEMD_COLORS=0
+SYSTEMD_LOG_COLOR=0
+export TERM SYSTEMD_COLORS SYSTEMD_LOG_COLOR
 PATH=${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin:/snap/bin
 export PATH
 # The node's own engine, wherever the user's context points to.
@@ -111,7 +116,7 @@ connection() {
 }
 
 units() {
-    limited systemctl show --property=Id,LoadState,ActiveState,SubState,Result "$@"
+    limited systemctl show -p Id -p LoadState -p ActiveState -p SubState -p Result "$@"
 }
 
 # call PATH INTERFACE METHOD [SIGNATURE ARGUMENT…]

@@ -15,6 +15,9 @@ pub enum Said {
     Ended,
 }
 
+/// The exit code that says that nothing was begun because another run is changing the node (EX_TEMPFAIL of sysexits.h).
+pub const BUSY: i32 = 75;
+
 /// A step that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -106,14 +109,14 @@ impl Steps {
     }
 
     fn line(&mut self, line: &str, said: &mut Vec<Said>) {
-        if let Some(failing) = &mut self.failing {
-            if let Some(text) = line.strip_prefix("| ").or((line == "|").then_some("")) {
-                if !failing.answer.is_empty() {
-                    failing.answer.push('\n');
-                }
-                failing.answer.push_str(text);
-                return;
+        if let Some(failing) = &mut self.failing
+            && let Some(text) = line.strip_prefix("| ").or((line == "|").then_some(""))
+        {
+            if !failing.answer.is_empty() {
+                failing.answer.push('\n');
             }
+            failing.answer.push_str(text);
+            return;
         }
         if let Some(failing) = self.failing.take() {
             self.failure = Some(failing.clone());

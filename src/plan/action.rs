@@ -1,5 +1,5 @@
 //! One step on a node: what it changes and how it is said. How it is done is `node`'s; what it leaves behind is
-//! [`crate::plan::after`]'s; how it is taken back is [`Action::undo`].
+//! [`crate::plan::after()`]'s; how it is taken back is [`Action::undo`].
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,6 +13,7 @@ use crate::model::rule::quote_saved;
 use crate::model::state::Direct;
 use crate::model::state::DirectChain;
 use crate::model::state::Endpoint;
+use crate::model::state::KernelRule;
 use crate::model::state::RichText;
 use crate::model::state::View;
 
@@ -438,7 +439,6 @@ fn kernel_changes(
     before: Option<&[String]>,
     after: Option<&[String]>,
 ) -> Vec<Change> {
-    let line = |text: &String| format!("{family} filter DOCKER-USER {text}");
     let mut out = Vec::new();
     match (before, after) {
         (None, Some(_)) => out.push(change(
@@ -453,13 +453,32 @@ fn kernel_changes(
         )),
         _ => {}
     }
-    let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
-    out.extend(only_in(before, after, |t| {
-        change(Sign::Remove, View::Kernel, line(t))
-    }));
-    out.extend(only_in(after, before, |t| {
-        change(Sign::Add, View::Kernel, line(t))
-    }));
+    // The kernel spells a rule in its own way; that is no difference.
+    let read = |lines: Option<&[String]>| -> Vec<KernelRule> {
+        lines
+            .unwrap_or_default()
+            .iter()
+            .map(KernelRule::new)
+            .collect()
+    };
+    let (before, after) = (read(before), read(after));
+    let lacking = |these: &[KernelRule], those: &[KernelRule], sign| {
+        let mut left = those.to_vec();
+        let mut out = Vec::new();
+        for line in these {
+            match left.iter().position(|other| other.same(line)) {
+                Some(at) => drop(left.remove(at)),
+                None => out.push(change(
+                    sign,
+                    View::Kernel,
+                    format!("{family} filter DOCKER-USER {}", line.text),
+                )),
+            }
+        }
+        out
+    };
+    out.extend(lacking(&before, &after, Sign::Remove));
+    out.extend(lacking(&after, &before, Sign::Add));
     if out.is_empty() && before != after {
         out.push(change(
             Sign::Replace,

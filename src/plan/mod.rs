@@ -3,7 +3,14 @@
 //! Planning is a function of values: it reads no clock, no file and no socket, and the same input gives the same plan.
 
 pub mod action;
+mod admit;
+pub mod after;
+mod docker;
 pub mod finding;
+mod firewall;
+mod inspect;
+pub mod ownership;
+mod reload;
 
 pub use action::Action;
 pub use action::Change;
@@ -12,6 +19,19 @@ pub use finding::Finding;
 pub use finding::Severity;
 
 use serde::Serialize;
+
+use crate::model::desired::Desired;
+use crate::model::net::Cidr;
+use crate::model::net::Family;
+use crate::model::state::Direct;
+use crate::model::state::Docker;
+use crate::model::state::NodeState;
+use crate::model::state::RichText;
+use crate::model::state::View;
+use crate::plan::ownership::Ours;
+
+pub use after::after;
+pub use after::roll_back;
 
 /// What is to be done on a node, and what was found on the way.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -53,6 +73,20 @@ impl Plan {
 pub struct Allowed {
     /// Whether a network with another subnet may be made anew.
     pub replace_network: Permission,
+    /// Whether firewalld may be reloaded.
+    pub reload: Reload,
+}
+
+/// When runtime may be brought about by one reload of firewalld, with the latch on, instead of rule by rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reload {
+    /// Never.
+    Never,
+    /// When it is cheaper: hundreds of rules, and nothing of anybody else's waiting in the permanent configuration.
+    #[default]
+    Auto,
+    /// Whenever something is to be done at runtime.
+    Always,
 }
 
 /// A yes or no of the operator's.
@@ -63,4 +97,156 @@ pub enum Permission {
     Withheld,
     /// Given by a flag.
     Granted,
+}
+
+/// The views that a plan is made of, all of them read.
+struct Views<'a> {
+    zone: &'a str,
+    permanent: (&'a Direct, &'a [RichText]),
+    runtime: (&'a Direct, &'a [RichText]),
+    docker: &'a Docker,
+}
+
+/// Decides what to do on a node.
+///
+/// What opens goes first, then what rebinds, then what closes; containers move when their rules stand, and stale rules
+/// go last, so that nothing is open on the way that was closed before or shall be closed after.
+pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
+    let refusals = inspect::refusals(desired, state);
+    let Some(views) = views(state).filter(|_| refusals.is_empty()) else {
+        return Plan {
+            actions: Vec::new(),
+            findings: refusals,
+        };
+    };
+    let ours = Ours::new(desired, state);
+    let mut findings = inspect::hazards(state);
+    findings.extend(docker::published(desired, views.docker));
+    let docker = docker::docker(desired, views.docker, allowed);
+    findings.extend(docker.findings);
+
+    let mut actions = Vec::new();
+    actions.extend(firewall::permanent_direct(
+        desired,
+        views.permanent.0,
+        &ours,
+    ));
+    actions.extend(firewall::permanent_rich(
+        desired,
+        views.zone,
+        views.permanent.1,
+        &ours,
+    ));
+    actions.extend(docker.create);
+
+    let mut runtime = firewall::Runtime::default();
+    for family in Family::ALL {
+        let Some(tables) = state.kernel.tables(family).known() else {
+            continue;
+        };
+        let one = firewall::chain(desired, family, views.runtime.0, tables, &ours);
+        runtime.rebinds.extend(one.rebinds);
+        runtime.adds.extend(one.adds);
+        runtime.jump.extend(one.jump);
+        runtime.removes.extend(one.removes);
+        for (view, direct) in [
+            (View::Permanent, views.permanent.0),
+            (View::Runtime, views.runtime.0),
+        ] {
+            findings.extend(inspect::foreign_admits(
+                desired, view, direct, tables, family, &ours,
+            ));
+        }
+    }
+    let (add_rich, remove_rich) =
+        firewall::runtime_rich(desired, views.zone, views.runtime.1, &ours);
+    if state.kernel.latch.known() == Some(&true) {
+        actions.push(Action::Unlatch {
+            subnets: Vec::new(),
+        });
+    }
+    let subnets: Vec<Cidr> = Family::ALL
+        .into_iter()
+        .flat_map(|family| ours.managed(family))
+        .collect();
+    let calls = [
+        runtime.adds.len(),
+        runtime.removes.len(),
+        add_rich.len(),
+        remove_rich.len(),
+    ];
+    let work = reload::Work {
+        calls: calls.iter().sum(),
+        rebinds: runtime.rebinds.len() + runtime.jump.len(),
+        moves: docker.moves.len(),
+    };
+    let pending = reload::pending(&views, &ours);
+    findings.extend(reload::refusal(allowed.reload, &work, &pending));
+    if reload::chosen(allowed.reload, &work, &pending) {
+        let reloaded = reload::steps(state, &actions, desired, &ours, subnets);
+        actions.extend(reloaded);
+        actions.extend(docker.moves);
+    } else {
+        let mut chain = runtime.rebinds;
+        chain.extend(runtime.adds);
+        let settled = settle(state, &chain, desired, &ours);
+        chain.extend(settled);
+        chain.extend(runtime.jump);
+        chain.extend(add_rich);
+        actions.extend(latched(chain, subnets));
+        actions.extend(docker.moves);
+        actions.extend(runtime.removes);
+        actions.extend(remove_rich);
+    }
+
+    findings.sort_by_key(|f| std::cmp::Reverse(f.severity));
+    if findings.iter().any(|f| f.severity == Severity::Refuse) {
+        actions.clear();
+    }
+    Plan { actions, findings }
+}
+
+/// Additions to a chain that is in force need no latch; a chain that is being put in force does.
+fn latched(chain: Vec<Action>, subnets: Vec<Cidr>) -> Vec<Action> {
+    let in_force = chain
+        .iter()
+        .all(|a| matches!(a, Action::AddRule(_) | Action::AddRich { .. }));
+    if in_force {
+        return chain;
+    }
+    let mut out = vec![Action::Latch {
+        subnets: subnets.clone(),
+    }];
+    out.extend(chain);
+    out.push(Action::Unlatch { subnets });
+    out
+}
+
+/// What the kernel's chain still needs when the additions are done: firewalld counts only its own rules when it inserts,
+/// so that rules which only the kernel holds shift what it adds.
+fn settle(state: &NodeState, chain: &[Action], desired: &Desired, ours: &Ours) -> Vec<Action> {
+    let then = chain.iter().fold(state.clone(), |s, a| after(&s, a));
+    let Some(runtime) = then.runtime.direct.known() else {
+        return Vec::new();
+    };
+    desired
+        .families()
+        .into_iter()
+        .filter_map(|family| {
+            let tables = then.kernel.tables(family).known()?;
+            firewall::settle(family, runtime, tables, ours)
+        })
+        .collect()
+}
+
+fn views(state: &NodeState) -> Option<Views<'_>> {
+    Some(Views {
+        zone: state.zone.known()?,
+        permanent: (
+            state.permanent.direct.known()?,
+            state.permanent.rich.known()?,
+        ),
+        runtime: (state.runtime.direct.known()?, state.runtime.rich.known()?),
+        docker: state.docker.known()?,
+    })
 }

@@ -185,6 +185,8 @@ pub fn runtime_rich(answers: &Answers) -> Result<Vec<RichText>, String> {
 }
 
 fn rich(answers: &Answers, name: &'static str) -> Result<Vec<RichText>, String> {
+    // Rules of who knows which zone are no answer.
+    zone(answers)?;
     let rules = ask(answers, name, "as")?;
     let texts = rules.texts().ok_or("its rich rules cannot be read")?;
     Ok(texts.into_iter().map(RichText::new).collect())

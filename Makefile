@@ -1,0 +1,35 @@
+# Two commands: `make demo` and `make test`. Both set up what they need on a fresh Debian 12 machine with a Rust
+# toolchain, as root.
+
+SHELL := /bin/bash
+CARGO ?= cargo
+
+# CI builds with warnings as errors; so does everybody.
+export RUSTFLAGS ?= -D warnings
+
+.PHONY: setup lint unit lab test demo
+
+# System packages: what libssh2 is built with, and what the lab's nodes are made with.
+setup:
+	@tests/setup
+
+lint: setup
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --locked
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked --quiet
+	tests/deny
+
+# Everything that needs no real node.
+unit: setup
+	$(CARGO) test --locked
+
+# The tests on real nodes: `#[ignore]` keeps them from plain `cargo test`, here none is left out.
+lab: setup
+	tests/lab/lab build
+	$(CARGO) test --locked --test real_nodes --test lab_node -- --ignored --test-threads=$${LAB_TESTS:-3}
+
+test: lint unit lab
+
+demo: setup
+	$(CARGO) build --release --locked
+	tests/demo

@@ -1,0 +1,68 @@
+//! Arguments → settings; the wiring; errors → message, hint, exit code.
+
+mod args;
+mod error;
+mod fleet;
+mod render;
+mod roles;
+mod secrets;
+mod signals;
+mod work;
+
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use clap::Parser;
+
+use crate::cli::args::Cli;
+use crate::cli::args::Color;
+use crate::cli::args::Command;
+use crate::cli::error::CliError;
+
+/// Usage, inventory or role error: nothing was touched.
+const NOTHING_TOUCHED: u8 = 1;
+
+/// Does what the command line says, and returns the exit code.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody is left to tell when the stream is closed.
+            let _ = error.print();
+            // clap would exit with 2, which here means that a node failed.
+            let code = if error.use_stderr() {
+                NOTHING_TOUCHED
+            } else {
+                0
+            };
+            return ExitCode::from(code);
+        }
+    };
+    match cli.color {
+        Color::Auto => {}
+        Color::Always => anstream::ColorChoice::Always.write_global(),
+        Color::Never => anstream::ColorChoice::Never.write_global(),
+    }
+    match command(&cli.command) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            error.print();
+            ExitCode::from(NOTHING_TOUCHED)
+        }
+    }
+}
+
+fn command(command: &Command) -> Result<u8, CliError> {
+    match command {
+        Command::Run(args) => work::run(args),
+        Command::Facts(args) => work::facts(args),
+        Command::Render(args) => render::render(args),
+        Command::Role(args) => roles::role(args),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "fwdeploy", &mut script);
+            crate::report::progress::print(&String::from_utf8_lossy(&script));
+            Ok(0)
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! `render`: what the roles ask of the nodes, without connecting.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use crate::cli::args;
+use crate::cli::args::Format;
+use crate::cli::error;
+use crate::cli::error::CliError;
+use crate::cli::fleet;
+use crate::model::Desired;
+use crate::report::json;
+use crate::report::progress::print;
+use crate::report::render;
+
+/// `fwdeploy render`.
+pub(super) fn render(args: &args::Render) -> Result<u8, CliError> {
+    let fleet = fleet::read(&args.selection)?;
+    for warning in &fleet.warnings {
+        error::warn(warning);
+    }
+    let mut nodes = Vec::new();
+    for member in &fleet.members {
+        match &member.desired {
+            Some(desired) => nodes.push((member.name.as_str(), desired)),
+            None => error::note(&format!("node `{}` has no role", member.name)),
+        }
+    }
+    print(&match args.format {
+        Format::Commands => commands(&nodes),
+        Format::Json => document(&nodes),
+        Format::DirectXml => direct_xml(&nodes)?,
+    });
+    Ok(0)
+}
+
+/// One node's script as it is; those of several one after the other, each under its name.
+fn commands(nodes: &[(&str, &Desired)]) -> String {
+    if let [(_, desired)] = nodes {
+        return render::commands(desired);
+    }
+    let mut text = String::new();
+    for (name, desired) in nodes {
+        let gap = if text.is_empty() { "" } else { "\n" };
+        let _ = write!(
+            text,
+            "{gap}# ==== {name} ====\n{}",
+            render::commands(desired)
+        );
+    }
+    text
+}
+
+/// One document for all nodes, in the shape of the other documents.
+fn document(nodes: &[(&str, &Desired)]) -> String {
+    let nodes: Vec<Value> = nodes
+        .iter()
+        .map(|(name, desired)| {
+            let mut node = serde_json::Map::new();
+            node.insert("node".to_string(), Value::from(*name));
+            if let Ok(Value::Object(fields)) = serde_json::from_str(&render::json(desired)) {
+                node.extend(fields.into_iter().filter(|(key, _)| key != "version"));
+            }
+            Value::Object(node)
+        })
+        .collect();
+    let document = serde_json::json!({
+        "version": json::VERSION,
+        "command": "render",
+        "nodes": nodes,
+    });
+    format!("{document:#}\n")
+}
+
+fn direct_xml(nodes: &[(&str, &Desired)]) -> Result<String, CliError> {
+    match nodes {
+        [(_, desired)] => Ok(render::direct_xml(desired)),
+        _ => Err(CliError::new(format!(
+            "a direct.xml is one node's, and {} are selected",
+            nodes.len()
+        ))
+        .hint("select one with `--limit NAME`")),
+    }
+}

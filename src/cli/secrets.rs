@@ -1,0 +1,76 @@
+//! Passwords and passphrases: from the inventory, or from the person at the terminal.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::io::IsTerminal;
+use std::path::Path;
+
+use crate::cli::error::CliError;
+use crate::cli::fleet::Fleet;
+use crate::report::progress::Handle;
+use crate::transport::Secret;
+use crate::transport::Secrets;
+
+/// What transport asks when a key or sudo wants a secret.
+pub(super) struct Keeper {
+    of_nodes: BTreeMap<String, Secret>,
+    of_all: Option<Secret>,
+    screen: Handle,
+}
+
+/// Asks for sudo's password, for `-K`.
+pub(super) fn ask_become_password() -> Result<Secret, CliError> {
+    if !is_somebody_there() {
+        return Err(
+            CliError::new("`-K` asks for a password, and stdin is no terminal").hint(
+                "let the user run sudo without a password there, or set `ansible_become_password`",
+            ),
+        );
+    }
+    rpassword::prompt_password("sudo password: ")
+        .map(Secret::new)
+        .map_err(|error| CliError::new(format!("cannot ask for the password: {error}")))
+}
+
+impl Keeper {
+    /// One for a run.
+    pub(super) fn new(fleet: &Fleet, of_all: Option<Secret>, screen: Handle) -> Self {
+        let of_nodes = fleet
+            .members
+            .iter()
+            .filter_map(|member| {
+                let password = member.connection.escalate_password.as_ref()?;
+                let secret = Secret::new(password.value.reveal().to_string());
+                Some((member.name.clone(), secret))
+            })
+            .collect();
+        Keeper {
+            of_nodes,
+            of_all,
+            screen,
+        }
+    }
+}
+
+impl Secrets for Keeper {
+    fn passphrase(&self, key: &Path) -> Option<Secret> {
+        if !is_somebody_there() {
+            return None;
+        }
+        let prompt = format!("passphrase of {}: ", key.display());
+        self.screen
+            .ask(move || rpassword::prompt_password(prompt).ok())
+            .flatten()
+            .filter(|passphrase| !passphrase.is_empty())
+            .map(Secret::new)
+    }
+
+    fn become_password(&self, node: &str) -> Option<Secret> {
+        self.of_nodes.get(node).or(self.of_all.as_ref()).cloned()
+    }
+}
+
+/// Whether a person can be asked. Prompts go to the terminal itself, so a pipe on stdout is no reason not to ask.
+fn is_somebody_there() -> bool {
+    io::stdin().is_terminal()
+}

@@ -1,0 +1,295 @@
+//! `run` and `facts`: the wiring of files, transport, engine and report.
+
+use std::io;
+use std::io::IsTerminal;
+use std::time::Duration;
+use std::time::Instant;
+
+use rustix::process::Resource;
+use rustix::process::Rlimit;
+
+use crate::cli::args;
+use crate::cli::args::HostKeys;
+use crate::cli::error;
+use crate::cli::error::CliError;
+use crate::cli::fleet;
+use crate::cli::fleet::Defaults;
+use crate::cli::fleet::Fleet;
+use crate::cli::secrets;
+use crate::cli::secrets::Keeper;
+use crate::cli::signals;
+use crate::engine;
+use crate::engine::Conditions;
+use crate::engine::Job;
+use crate::engine::Outcome;
+use crate::engine::Stop;
+use crate::engine::Talk;
+use crate::engine::Verdict;
+use crate::model::Desired;
+use crate::plan::Allowed;
+use crate::plan::Permission;
+use crate::plan::Reload;
+use crate::report::Diff;
+use crate::report::Progress;
+use crate::report::Purpose;
+use crate::report::Summary;
+use crate::report::Verbosity;
+use crate::report::json;
+use crate::report::progress::Screen;
+use crate::report::progress::Show;
+use crate::report::progress::print;
+use crate::report::recap;
+use crate::transport::HostKeyChecking;
+use crate::transport::Privilege;
+use crate::transport::Settings;
+use crate::transport::System;
+
+/// Between two tries to connect to a node that was just changed, and between two looks at one that may still be changing.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// `fwdeploy run`.
+pub(super) fn run(args: &args::Run) -> Result<u8, CliError> {
+    let purpose = if args.check {
+        Purpose::Check
+    } else {
+        Purpose::Run
+    };
+    let fleet = read(&args.selection, &args.connection)?;
+    let without: Vec<&str> = names_without_role(&fleet);
+    if without.len() == fleet.members.len() {
+        return Err(CliError::new("no selected node has a role")
+            .hint("give a group or a node `fwdeploy_roles: [cybex]`; `fwdeploy role list` names the roles"));
+    }
+    if !without.is_empty() {
+        error::note(&format!(
+            "left alone without a role: {}",
+            without.join(", ")
+        ));
+    }
+    let diff = if args.diff || args.check {
+        Diff::Shown
+    } else {
+        Diff::Counted
+    };
+    let jobs = jobs(&fleet, &args.connection, |desired| desired.cloned());
+    let work = Work {
+        purpose,
+        connection: &args.connection,
+        fleet: &fleet,
+        outcomes: (!args.json).then_some(diff),
+        allowed: Allowed {
+            replace_network: if args.replace_network {
+                Permission::Granted
+            } else {
+                Permission::Withheld
+            },
+            reload: match args.reload {
+                args::Reload::Auto => Reload::Auto,
+                args::Reload::Always => Reload::Always,
+                args::Reload::Never => Reload::Never,
+            },
+        },
+    };
+    let (outcomes, stop, took) = work.done(&jobs, |jobs, conditions| match purpose {
+        Purpose::Run => engine::run(jobs, conditions),
+        Purpose::Check | Purpose::Facts => engine::check(jobs, conditions),
+    })?;
+    let code = exit_code(&outcomes, purpose, &stop);
+    let outcomes = with_skipped(&fleet, outcomes);
+    if args.json {
+        print(&json::outcomes(&outcomes, purpose, took));
+    } else {
+        print(&recap::recap(&outcomes, took));
+    }
+    Ok(code)
+}
+
+/// `fwdeploy facts`.
+pub(super) fn facts(args: &args::Facts) -> Result<u8, CliError> {
+    let fleet = read(&args.selection, &args.connection)?;
+    // A node without a role can be looked at all the same.
+    let jobs = jobs(&fleet, &args.connection, |desired| {
+        Some(desired.cloned().unwrap_or_default())
+    });
+    let work = Work {
+        purpose: Purpose::Facts,
+        connection: &args.connection,
+        fleet: &fleet,
+        outcomes: None,
+        allowed: Allowed::default(),
+    };
+    let (seen, stop, took) = work.done(&jobs, engine::facts)?;
+    print(&json::facts(&seen, took));
+    let outcomes: Vec<Outcome> = seen.into_iter().map(|(outcome, _)| outcome).collect();
+    for outcome in &outcomes {
+        if let Some(failure) = &outcome.failure {
+            let error = CliError::new(&failure.message);
+            match &failure.hint {
+                Some(hint) => error.hint(hint).print(),
+                None => error.print(),
+            }
+        }
+    }
+    Ok(exit_code(&outcomes, Purpose::Facts, &stop))
+}
+
+fn exit_code(outcomes: &[Outcome], purpose: Purpose, stop: &Stop) -> u8 {
+    let undone = |outcome: &Outcome| {
+        outcome.verdict == Verdict::Skipped
+            || outcome
+                .failure
+                .as_ref()
+                .is_some_and(|f| f.code == "stopped")
+    };
+    if stop.is_draining() && outcomes.iter().any(undone) {
+        signals::INTERRUPTED
+    } else {
+        Summary::of(outcomes).exit_code(purpose)
+    }
+}
+
+fn read(selection: &args::Selection, connection: &args::Connection) -> Result<Fleet, CliError> {
+    let fleet = fleet::read(selection)?;
+    fleet::check_keys(&fleet, connection.private_key.as_deref())?;
+    for warning in &fleet.warnings {
+        error::warn(warning);
+    }
+    Ok(fleet)
+}
+
+fn names_without_role(fleet: &Fleet) -> Vec<&str> {
+    let without = fleet.members.iter().filter(|m| m.desired.is_none());
+    without.map(|m| m.name.as_str()).collect()
+}
+
+/// A job for each node of which `desired` makes something.
+fn jobs(
+    fleet: &Fleet,
+    connection: &args::Connection,
+    desired: impl Fn(Option<&Desired>) -> Option<Desired>,
+) -> Vec<Job> {
+    let defaults = Defaults {
+        user: connection.user.clone(),
+        key_file: connection.private_key.clone(),
+        privilege: if connection.escalate {
+            Privilege::Sudo {
+                user: "root".to_string(),
+            }
+        } else {
+            Privilege::AsIs
+        },
+    };
+    let job = |member: &fleet::Member| {
+        Some(Job {
+            target: fleet::target(member, &defaults),
+            desired: desired(member.desired.as_ref())?,
+        })
+    };
+    fleet.members.iter().filter_map(job).collect()
+}
+
+/// The outcomes of all selected nodes in the order of the inventory: who has no role was skipped.
+fn with_skipped(fleet: &Fleet, outcomes: Vec<Outcome>) -> Vec<Outcome> {
+    let mut outcomes = outcomes.into_iter();
+    let outcome = |member: &fleet::Member| match member.desired {
+        Some(_) => outcomes.next(),
+        None => Some(Outcome::new(&*member.name, Verdict::Skipped)),
+    };
+    fleet.members.iter().filter_map(outcome).collect()
+}
+
+/// What `run` and `facts` have in common.
+struct Work<'a> {
+    purpose: Purpose,
+    connection: &'a args::Connection,
+    fleet: &'a Fleet,
+    outcomes: Option<Diff>,
+    allowed: Allowed,
+}
+
+impl Work<'_> {
+    /// Does it, with everything set up around it and taken down again.
+    fn done<T>(
+        &self,
+        jobs: &[Job],
+        work: impl FnOnce(&[Job], &Conditions<'_>) -> T,
+    ) -> Result<(T, Stop, Duration), CliError> {
+        // Before there are bars, and before Ctrl-C means anything but leaving.
+        let password = match self.connection.ask_become_pass {
+            true => Some(secrets::ask_become_password()?),
+            false => None,
+        };
+        let verbosity = match self.connection.verbose {
+            0 => Verbosity::Quiet,
+            1 => Verbosity::Steps,
+            _ => Verbosity::Everything,
+        };
+        allow_open_files(self.connection.forks.get());
+        let begun = Instant::now();
+        let progress = Progress::start(Show {
+            purpose: self.purpose,
+            nodes: jobs.iter().map(|job| job.node().to_string()).collect(),
+            forks: self.connection.forks.get(),
+            verbosity,
+            outcomes: self.outcomes,
+            screen: if io::stderr().is_terminal() {
+                Screen::Terminal
+            } else {
+                Screen::Lines
+            },
+        });
+        let keeper = Keeper::new(self.fleet, password, progress.handle().clone());
+        let transport = System::new(self.settings(), Box::new(keeper));
+        let stop = signals::watch(progress.handle().clone())
+            .map_err(|error| CliError::new(format!("cannot watch for Ctrl-C: {error}")))?;
+        let result = work(
+            jobs,
+            &Conditions {
+                transport: &transport,
+                forks: self.connection.forks,
+                limit: self.connection.command_timeout,
+                pause: PAUSE,
+                allowed: self.allowed,
+                talk: match verbosity {
+                    Verbosity::Quiet => Talk::Untold,
+                    Verbosity::Steps | Verbosity::Everything => Talk::Told,
+                },
+                sink: progress.handle(),
+                stop: &stop,
+            },
+        );
+        progress.finish();
+        Ok((result, stop, begun.elapsed()))
+    }
+
+    fn settings(&self) -> Settings {
+        let mut settings = Settings {
+            host_key_checking: match self.connection.host_key_checking {
+                HostKeys::Strict => HostKeyChecking::Strict,
+                HostKeys::AcceptNew => HostKeyChecking::AcceptNew,
+            },
+            connect_timeout: self.connection.timeout,
+            ..Settings::default()
+        };
+        if let Some(file) = &self.connection.known_hosts {
+            settings.known_hosts = vec![file.clone()];
+        }
+        settings
+    }
+}
+
+/// Raises the limit of open files as far as so many nodes at a time need, and as the system lets anybody. Who needs more is told
+/// by the node that finds no socket.
+fn allow_open_files(forks: usize) {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    // A socket each, the agent's beside it while logging in, and what every program has.
+    let needed = forks as u64 * 2 + 64;
+    if limit.current.is_some_and(|current| current < needed) {
+        let current = limit.maximum.map_or(needed, |most| most.min(needed));
+        let raised = Rlimit {
+            current: Some(current),
+            maximum: limit.maximum,
+        };
+        let _ = rustix::process::setrlimit(Resource::Nofile, raised);
+    }
+}

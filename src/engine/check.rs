@@ -1,0 +1,45 @@
+//! One node, stage by stage, without changing it.
+
+use crate::engine::Job;
+use crate::engine::look::Looker;
+use crate::engine::outcome::Outcome;
+use crate::engine::outcome::Verdict;
+use crate::engine::tally;
+use crate::model::NodeState;
+
+/// Says what differs on a node: one connection, one exec.
+pub(super) fn node(job: &Job, looker: &Looker<'_>) -> Outcome {
+    let outcome = Outcome::new(job.node(), Verdict::Ok);
+    let state = match looker.open(job).and_then(|mut eyes| eyes.look()) {
+        Ok(state) => state,
+        Err(failure) => return outcome.failed(*failure),
+    };
+    let plan = looker.plan(&state, job);
+    let verdict = if plan.refusals().next().is_some() {
+        Verdict::Refused
+    } else if plan.is_empty() && plan.defeats().next().is_none() {
+        Verdict::Ok
+    } else {
+        Verdict::Drift
+    };
+    let holds = match verdict {
+        Verdict::Refused => 0,
+        _ => tally::holding(&job.desired, &plan.actions),
+    };
+    Outcome {
+        verdict,
+        holds,
+        changes: plan.changes(),
+        findings: plan.findings,
+        ..outcome
+    }
+}
+
+/// Returns what is seen on a node.
+pub(super) fn facts(job: &Job, looker: &Looker<'_>) -> (Outcome, Option<NodeState>) {
+    let outcome = Outcome::new(job.node(), Verdict::Ok);
+    match looker.open(job).and_then(|mut eyes| eyes.look()) {
+        Ok(state) => (outcome, Some(state)),
+        Err(failure) => (outcome.failed(*failure), None),
+    }
+}

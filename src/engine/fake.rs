@@ -1,0 +1,437 @@
+//! A fleet that behaves: each node is a [`NodeState`] that steps change as [`plan::after`] says, and that fails on purpose.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use crate::engine::Job;
+use crate::engine::craft::Craft;
+use crate::engine::craft::Sight;
+use crate::model::Attachment;
+use crate::model::Cidr;
+use crate::model::Desired;
+use crate::model::DesiredNetwork;
+use crate::model::DirectRule;
+use crate::model::Family;
+use crate::model::NodeState;
+use crate::model::Observed;
+use crate::model::RichRule;
+use crate::model::Rule;
+use crate::model::state::Chain;
+use crate::model::state::Container;
+use crate::model::state::Direct;
+use crate::model::state::Docker;
+use crate::model::state::Firewall;
+use crate::model::state::Firewalld;
+use crate::model::state::Kernel;
+use crate::model::state::KernelRule;
+use crate::model::state::System;
+use crate::model::state::Tables;
+use crate::plan;
+use crate::plan::Action;
+use crate::transport::Cancel;
+use crate::transport::ConnectError;
+use crate::transport::Connection;
+use crate::transport::Executed;
+use crate::transport::Output;
+use crate::transport::Partial;
+use crate::transport::Privilege;
+use crate::transport::RunError;
+use crate::transport::Target;
+use crate::transport::Transport;
+use crate::transport::Via;
+
+/// What goes wrong on a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble {
+    None,
+    /// Nobody can connect.
+    Down,
+    /// The look is never done.
+    Hangs,
+    /// A step fails, the first time it is tried.
+    Fails(usize),
+    /// A step fails, and so does the second step of taking back, the first time it is tried.
+    FailsBack(usize),
+    /// Another run holds the node.
+    Busy,
+    /// The connection ends after so many steps, and the script with it.
+    LostAfter(usize),
+    /// The connection ends after so many steps, and the script goes on to its end.
+    LostThere(usize),
+    /// A step says that it was done and does nothing.
+    Pretends(usize),
+    /// After the steps nobody can connect any more, until they are taken back.
+    LocksOut,
+    /// A step fails, and leaves behind what no step explains.
+    Spoils(usize),
+    /// The program on this side breaks.
+    Panics,
+}
+
+struct Node {
+    state: NodeState,
+    trouble: Trouble,
+    connections: usize,
+    runs: usize,
+}
+
+/// The fleet, the scripts that were written, and the answers that were given.
+#[derive(Default)]
+pub(super) struct Fake {
+    nodes: BTreeMap<String, Mutex<Node>>,
+    scripts: Mutex<Vec<Vec<Action>>>,
+    answers: Mutex<Vec<NodeState>>,
+}
+
+impl Fake {
+    pub(super) fn new(nodes: &[(&str, Trouble)]) -> Arc<Self> {
+        Arc::new(Fake {
+            nodes: nodes
+                .iter()
+                .map(|(name, trouble)| {
+                    let node = Node {
+                        state: open_node(),
+                        trouble: *trouble,
+                        connections: 0,
+                        runs: 0,
+                    };
+                    (name.to_string(), Mutex::new(node))
+                })
+                .collect(),
+            ..Fake::default()
+        })
+    }
+
+    pub(super) fn jobs(&self) -> Vec<Job> {
+        self.nodes.keys().map(|name| job(name)).collect()
+    }
+
+    pub(super) fn state(&self, node: &str) -> NodeState {
+        self.nodes[node].lock().unwrap().state.clone()
+    }
+
+    pub(super) fn change(&self, node: &str, change: impl FnOnce(&mut NodeState)) {
+        change(&mut self.nodes[node].lock().unwrap().state);
+    }
+
+    /// How often somebody connected, and how many scripts were run.
+    pub(super) fn visits(&self, node: &str) -> (usize, usize) {
+        let node = self.nodes[node].lock().unwrap();
+        (node.connections, node.runs)
+    }
+}
+
+/// The way to the fleet.
+pub(super) struct Way(pub(super) Arc<Fake>);
+
+struct Line {
+    fake: Arc<Fake>,
+    node: String,
+}
+
+impl Transport for Way {
+    fn connect(&self, target: &Target, _: &Cancel) -> Result<Box<dyn Connection>, ConnectError> {
+        let mut node = self.0.nodes[&target.node].lock().unwrap();
+        node.connections += 1;
+        let changed = node.state.permanent != open_node().permanent;
+        match node.trouble {
+            Trouble::Down => Err(ConnectError::Refused { at: target.place() }),
+            Trouble::LocksOut if changed => Err(ConnectError::TimedOut {
+                at: target.place(),
+                after: Duration::from_secs(10),
+            }),
+            Trouble::Panics => panic!("a mistake of ours"),
+            _ => Ok(Box::new(Line {
+                fake: Arc::clone(&self.0),
+                node: target.node.clone(),
+            })),
+        }
+    }
+}
+
+impl Connection for Line {
+    fn run(
+        &mut self,
+        script: &str,
+        limit: Duration,
+        on_stdout: &mut dyn FnMut(&[u8]),
+        _: &Cancel,
+    ) -> Result<Output, RunError> {
+        let at = job(&self.node).target.place();
+        let mut node = self.fake.nodes[&self.node].lock().unwrap();
+        node.runs += 1;
+        let partial = |stdout: &str| {
+            Box::new(Partial {
+                stdout: stdout.as_bytes().to_vec(),
+                stderr: Vec::new(),
+                executed: Executed::Perhaps,
+            })
+        };
+        let Some(number) = script.strip_prefix("apply ") else {
+            if node.trouble == Trouble::Hangs {
+                let partial = partial("");
+                return Err(RunError::TimedOut { at, limit, partial });
+            }
+            let mut answers = self.fake.answers.lock().unwrap();
+            answers.push(node.state.clone());
+            return Ok(Output {
+                stdout: (answers.len() - 1).to_string().into_bytes(),
+                stderr: Vec::new(),
+                status: 0,
+            });
+        };
+        let actions = self.fake.scripts.lock().unwrap()[number.parse::<usize>().unwrap()].clone();
+        let mut stdout = String::new();
+        let mut lost = false;
+        for (step, action) in actions.iter().enumerate() {
+            let mut say = |line: String| {
+                if !lost {
+                    on_stdout(line.as_bytes());
+                    stdout.push_str(&line);
+                }
+            };
+            if node.trouble != Trouble::Busy {
+                say(format!("step {step} begin\n"));
+            }
+            match node.trouble {
+                Trouble::Busy => {
+                    say(
+                        "step 0 failed 75\n| another run of fwdeploy is changing this node\nend\n"
+                            .to_string(),
+                    );
+                    return Ok(Output {
+                        stdout: stdout.into_bytes(),
+                        stderr: Vec::new(),
+                        status: 1,
+                    });
+                }
+                Trouble::Fails(n) | Trouble::FailsBack(n) if n == step => {
+                    node.trouble = match node.trouble {
+                        Trouble::FailsBack(_) => Trouble::Fails(1),
+                        _ => Trouble::None,
+                    };
+                    say(format!(
+                        "step {step} failed 1\n| COMMAND_FAILED: no such chain\nend\n"
+                    ));
+                    return Ok(Output {
+                        stdout: stdout.into_bytes(),
+                        stderr: Vec::new(),
+                        status: 1,
+                    });
+                }
+                Trouble::Spoils(n) if n == step => {
+                    node.trouble = Trouble::None;
+                    node.state.runtime.rich = Observed::Known(Vec::new());
+                    let gone = &mut node.state.kernel.v4;
+                    *gone = Observed::Known(Tables::default());
+                    say(format!("step {step} failed 1\n| INTERNAL_ERROR\nend\n"));
+                    return Ok(Output {
+                        stdout: stdout.into_bytes(),
+                        stderr: Vec::new(),
+                        status: 1,
+                    });
+                }
+                Trouble::LostAfter(n) if n == step => {
+                    node.trouble = Trouble::None;
+                    let partial = partial(&stdout);
+                    let reason = "connection reset".to_string();
+                    return Err(RunError::Lost {
+                        at,
+                        reason,
+                        partial,
+                    });
+                }
+                Trouble::LostThere(n) if n == step => {
+                    node.trouble = Trouble::None;
+                    lost = true;
+                }
+                Trouble::Pretends(n) if n == step => {
+                    say(format!("step {step} done\n"));
+                    continue;
+                }
+                _ => {}
+            }
+            node.state = plan::after(&node.state, action);
+            if !lost {
+                let line = format!("step {step} done\n");
+                on_stdout(line.as_bytes());
+                stdout.push_str(&line);
+            }
+        }
+        if lost {
+            let partial = partial(&stdout);
+            let reason = "connection reset".to_string();
+            return Err(RunError::Lost {
+                at,
+                reason,
+                partial,
+            });
+        }
+        on_stdout(b"end\n");
+        Ok(Output {
+            stdout: stdout.into_bytes(),
+            stderr: Vec::new(),
+            status: 0,
+        })
+    }
+}
+
+impl Sight for Fake {
+    fn look(&self, _: &Desired) -> String {
+        "look".to_string()
+    }
+
+    fn observe(&self, answer: &Output) -> Result<NodeState, String> {
+        let number = String::from_utf8_lossy(&answer.stdout);
+        let number: usize = number.parse().map_err(|_| "no number".to_string())?;
+        Ok(self.answers.lock().unwrap()[number].clone())
+    }
+}
+
+impl Craft for Fake {
+    fn apply(&self, actions: &[Action]) -> String {
+        let mut scripts = self.scripts.lock().unwrap();
+        scripts.push(actions.to_vec());
+        format!("apply {}", scripts.len() - 1)
+    }
+
+    fn wait(&self) -> String {
+        "look".to_string()
+    }
+}
+
+pub(super) fn job(node: &str) -> Job {
+    Job {
+        target: Target {
+            node: node.to_string(),
+            via: Via::Ssh,
+            address: "192.0.2.1".to_string(),
+            port: 22,
+            user: None,
+            key_file: None,
+            privilege: Privilege::AsIs,
+        },
+        desired: desired(),
+    }
+}
+
+fn cidr(text: &str) -> Cidr {
+    text.parse().unwrap()
+}
+
+/// One container that one peer may reach, and that may reach one peer.
+pub(super) fn desired() -> Desired {
+    let container: IpAddr = "172.20.0.2".parse().unwrap();
+    let rules = [
+        (
+            0,
+            "-m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment fwdeploy:cybex/established -j ACCEPT",
+        ),
+        (
+            100,
+            "-s 192.0.2.7 -d 172.20.0.2 -p tcp --dport 5000 -m conntrack --ctstate DNAT -m comment --comment fwdeploy:cybex/p2p -j ACCEPT",
+        ),
+        (
+            200,
+            "-s 172.20.0.2 -d 192.0.2.7 -m comment --comment fwdeploy:cybex/p2p -j ACCEPT",
+        ),
+        (
+            900,
+            "! -s 172.20.0.0/16 -d 172.20.0.0/16 -m comment --comment fwdeploy:cybex/otherwise-in -j REJECT",
+        ),
+        (
+            1000,
+            "-s 172.20.0.0/16 ! -d 172.20.0.0/16 -m comment --comment fwdeploy:cybex/otherwise-out -j REJECT",
+        ),
+    ];
+    Desired {
+        zone: None,
+        networks: vec![DesiredNetwork {
+            name: "cybex".to_string(),
+            subnet: cidr("172.20.0.0/16"),
+            gateway: None,
+            subnet6: None,
+            bridge: "br-cybex".to_string(),
+        }],
+        attachments: vec![Attachment {
+            role: "cybex".to_string(),
+            container: "cybex".to_string(),
+            network: "cybex".to_string(),
+            address: container,
+            address6: None,
+        }],
+        rules: rules
+            .iter()
+            .map(|(priority, text)| {
+                DirectRule::ours(Family::V4, *priority, &Rule::parse_text(text).unwrap())
+            })
+            .collect(),
+        rich: vec![RichRule::Forward {
+            family: Family::V4,
+            source: Some(cidr("192.0.2.7")),
+            service: "5000/tcp".parse().unwrap(),
+            to_port: "5000".parse().unwrap(),
+            to: container,
+        }],
+    }
+}
+
+/// A node that nobody has closed yet.
+pub(super) fn open_node() -> NodeState {
+    let chain = |lines: &[&str]| Chain {
+        policy: None,
+        rules: lines.iter().map(|line| KernelRule::new(*line)).collect(),
+    };
+    let firewall = || Firewall {
+        direct: Observed::Known(Direct::default()),
+        rich: Observed::Known(Vec::new()),
+    };
+    let filter = BTreeMap::from([
+        ("DOCKER".to_string(), chain(&[])),
+        ("DOCKER-USER".to_string(), chain(&["-j RETURN"])),
+        (
+            "FORWARD".to_string(),
+            chain(&["-j DOCKER-USER", "-j DOCKER-FORWARD"]),
+        ),
+    ]);
+    NodeState {
+        system: System {
+            nft: true,
+            busctl: true,
+            docker: true,
+            ..System::default()
+        },
+        firewalld: Observed::Known(Firewalld {
+            version: "2.3.1".to_string(),
+            state: "RUNNING".to_string(),
+            backend: "nftables".to_string(),
+            default_zone: "public".to_string(),
+            active_zones: BTreeMap::new(),
+            panic: false,
+        }),
+        zone: Observed::Known("public".to_string()),
+        permanent: firewall(),
+        runtime: firewall(),
+        kernel: Kernel {
+            v4: Observed::Known(Tables {
+                tables: BTreeMap::from([("filter".to_string(), filter)]),
+            }),
+            v6: Observed::Known(Tables::default()),
+            split: Observed::Known(false),
+            latch: Observed::Known(false),
+            ip_forward: Observed::Known(true),
+        },
+        docker: Observed::Known(Docker {
+            version: "28.5.2".to_string(),
+            containers: vec![Container {
+                name: "cybex".to_string(),
+                running: true,
+                ..Container::default()
+            }],
+            ..Docker::default()
+        }),
+    }
+}

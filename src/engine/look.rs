@@ -1,0 +1,190 @@
+//! Looking at a node: connect, read, judge. No value here can change one.
+
+use std::time::Duration;
+
+use crate::engine::Conditions;
+use crate::engine::Job;
+use crate::engine::craft::Sight;
+use crate::engine::event::Event;
+use crate::engine::event::Stage;
+use crate::engine::event::Talk;
+use crate::engine::failure::Failure;
+use crate::model::NodeState;
+use crate::plan;
+use crate::plan::Plan;
+use crate::transport::Connection;
+use crate::transport::Output;
+use crate::transport::RunError;
+
+/// Makes [`Eyes`].
+pub(super) struct Looker<'a> {
+    conditions: &'a Conditions<'a>,
+    sight: &'a dyn Sight,
+}
+
+/// A connection that can be looked through and nothing else.
+pub(super) struct Eyes<'a> {
+    looker: &'a Looker<'a>,
+    job: &'a Job,
+    connection: Box<dyn Connection>,
+}
+
+impl<'a> Looker<'a> {
+    pub(super) fn new(conditions: &'a Conditions<'a>, sight: &'a dyn Sight) -> Self {
+        Looker { conditions, sight }
+    }
+
+    /// Connects to the job's node.
+    pub(super) fn open(&'a self, job: &'a Job) -> Result<Eyes<'a>, Box<Failure>> {
+        let connection = connect(self.conditions, job, &Stage::Connecting)?;
+        Ok(Eyes {
+            looker: self,
+            job,
+            connection,
+        })
+    }
+
+    /// Judges what was seen.
+    pub(super) fn plan(&self, state: &NodeState, job: &Job) -> Plan {
+        plan::plan(state, &job.desired, &self.conditions.allowed)
+    }
+}
+
+impl Eyes<'_> {
+    /// Reads everything in one exec.
+    pub(super) fn look(&mut self) -> Result<NodeState, Box<Failure>> {
+        tell(self.looker.conditions, self.job, Stage::Looking);
+        look(
+            self.looker.conditions,
+            self.looker.sight,
+            self.job,
+            &mut *self.connection,
+            &Stage::Looking,
+        )
+    }
+}
+
+/// Tells the stage and connects.
+pub(super) fn connect(
+    conditions: &Conditions<'_>,
+    job: &Job,
+    stage: &Stage,
+) -> Result<Box<dyn Connection>, Box<Failure>> {
+    tell(conditions, job, stage.clone());
+    conditions
+        .transport
+        .connect(&job.target, conditions.stop.leave())
+        .map_err(|error| Box::new(Failure::connect(stage.clone(), &error)))
+}
+
+/// Reads everything in one exec.
+pub(super) fn look(
+    conditions: &Conditions<'_>,
+    sight: &dyn Sight,
+    job: &Job,
+    connection: &mut dyn Connection,
+    stage: &Stage,
+) -> Result<NodeState, Box<Failure>> {
+    let script = sight.look(&job.desired);
+    let output = exchange(
+        conditions,
+        job,
+        connection,
+        &script,
+        conditions.limit,
+        &mut |_| {},
+    )
+    .map_err(|error| Box::new(look_failure(stage, &error)))?;
+    if output.status != 0 {
+        let said = tail(&output);
+        let message = format!(
+            "the node could not be read: the reading script ended with status {}{said}",
+            output.status
+        );
+        return Err(Box::new(Failure::new(
+            stage.clone(),
+            "look-failed",
+            message,
+        )));
+    }
+    sight.observe(&output).map_err(|why| {
+        let message = format!("the node could not be read: {why}");
+        Box::new(Failure::new(stage.clone(), "answer-unreadable", message))
+    })
+}
+
+fn look_failure(stage: &Stage, error: &RunError) -> Failure {
+    let failure = Failure::run(stage.clone(), error);
+    match error {
+        RunError::TimedOut { .. } => failure.hint(
+            "a daemon there may hang: try `busctl status org.fedoraproject.FirewallD1` and `docker info` on the node, or give it more time with `--command-timeout`",
+        ),
+        _ => failure,
+    }
+}
+
+/// Runs a script, and tells script and answer where somebody wants them.
+pub(super) fn exchange(
+    conditions: &Conditions<'_>,
+    job: &Job,
+    connection: &mut dyn Connection,
+    script: &str,
+    limit: Duration,
+    on_stdout: &mut dyn FnMut(&[u8]),
+) -> Result<Output, RunError> {
+    let told = conditions.talk == Talk::Told;
+    if told {
+        conditions.sink.tell(Event::Sent {
+            node: job.node().to_string(),
+            script: script.to_string(),
+        });
+    }
+    let result = connection.run(script, limit, on_stdout, conditions.stop.leave());
+    if told {
+        let (status, stdout, stderr) = match &result {
+            Ok(output) => (Ok(output.status), &*output.stdout, &*output.stderr),
+            Err(error) => {
+                let partial = error.partial();
+                (
+                    Err(error.to_string()),
+                    partial.map_or(&[][..], |p| &p.stdout),
+                    partial.map_or(&[][..], |p| &p.stderr),
+                )
+            }
+        };
+        conditions.sink.tell(Event::Answered {
+            node: job.node().to_string(),
+            status,
+            stdout: String::from_utf8_lossy(stdout).into_owned(),
+            stderr: String::from_utf8_lossy(stderr).into_owned(),
+        });
+    }
+    result
+}
+
+/// Tells that the node is at a stage.
+pub(super) fn tell(conditions: &Conditions<'_>, job: &Job, stage: Stage) {
+    conditions.sink.tell(Event::Stage {
+        node: job.node().to_string(),
+        stage,
+    });
+}
+
+/// The end of what a script complained about, as `: …`, or nothing.
+pub(super) fn tail(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr);
+    // Three lines say what broke; the rest is under `-v`.
+    let mut lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .rev()
+        .take(3)
+        .collect();
+    lines.reverse();
+    if lines.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", lines.join("; "))
+    }
+}

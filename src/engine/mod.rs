@@ -1,0 +1,113 @@
+//! Drives the fleet: connects, looks, plans, applies, looks again; many nodes at a time, each for itself.
+//!
+//! [`check`] and [`run`] are two paths, not one path with a switch. What `check` works with can look at a node and judge it; it
+//! holds nothing that can change one. What can, is in `hands`, and only `run` has it.
+//!
+//! One node's failure is its [`Outcome`], never an error of the fleet.
+
+mod check;
+mod craft;
+mod event;
+mod failure;
+mod fleet;
+mod hands;
+mod look;
+mod outcome;
+mod run;
+mod standing;
+mod tally;
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use crate::model::Desired;
+use crate::model::NodeState;
+use crate::plan::Allowed;
+use crate::transport::Target;
+use crate::transport::Transport;
+
+pub use event::Event;
+pub use event::Sink;
+pub use event::Stage;
+pub use event::Talk;
+pub use failure::Failure;
+pub use fleet::Stop;
+pub use outcome::Outcome;
+pub use outcome::Verdict;
+pub use standing::Standing;
+pub use standing::differences;
+
+/// One node and what is wanted of it. Everything in it was said before the first connection.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Where the node is, and its name.
+    pub target: Target,
+    /// What its roles ask of it.
+    pub desired: Desired,
+}
+
+impl Job {
+    /// The node's name in the inventory.
+    pub fn node(&self) -> &str {
+        &self.target.node
+    }
+}
+
+/// What holds for every node of a run.
+pub struct Conditions<'a> {
+    /// The way to the nodes.
+    pub transport: &'a dyn Transport,
+    /// How many nodes are worked on at a time.
+    pub forks: NonZeroUsize,
+    /// How long one script on one node may take.
+    pub limit: Duration,
+    /// How long to wait between two tries.
+    pub pause: Duration,
+    /// What the operator allows beyond the ordinary.
+    pub allowed: Allowed,
+    /// Whether scripts and answers are sent to the sink too.
+    pub talk: Talk,
+    /// Where everything that happens is told.
+    pub sink: &'a dyn Sink,
+    /// The operator's wish to stop.
+    pub stop: &'a Stop,
+}
+
+/// Looks at every node and says what differs. Nothing is changed: the values on this path cannot.
+pub fn check(jobs: &[Job], conditions: &Conditions<'_>) -> Vec<Outcome> {
+    check_with(jobs, conditions, &craft::Rooms)
+}
+
+/// Makes every node as wanted, and looks again.
+pub fn run(jobs: &[Job], conditions: &Conditions<'_>) -> Vec<Outcome> {
+    run_with(jobs, conditions, &craft::Rooms)
+}
+
+/// Looks at every node and returns what was seen, where it could be seen.
+pub fn facts(jobs: &[Job], conditions: &Conditions<'_>) -> Vec<(Outcome, Option<NodeState>)> {
+    let looker = look::Looker::new(conditions, &craft::Rooms);
+    fleet::each(jobs, conditions, |job| check::facts(job, &looker))
+}
+
+fn check_with(jobs: &[Job], conditions: &Conditions<'_>, sight: &dyn craft::Sight) -> Vec<Outcome> {
+    let looker = look::Looker::new(conditions, sight);
+    outcomes(fleet::each(jobs, conditions, |job| {
+        (check::node(job, &looker), None)
+    }))
+}
+
+fn run_with(jobs: &[Job], conditions: &Conditions<'_>, craft: &dyn craft::Craft) -> Vec<Outcome> {
+    let maker = hands::Maker::new(conditions, craft);
+    outcomes(fleet::each(jobs, conditions, |job| {
+        (run::node(job, &maker), None)
+    }))
+}
+
+fn outcomes(seen: Vec<fleet::Seen>) -> Vec<Outcome> {
+    seen.into_iter().map(|(outcome, _)| outcome).collect()
+}

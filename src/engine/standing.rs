@@ -1,0 +1,236 @@
+//! How a node stands after something went wrong, found by comparing two looks.
+
+use std::fmt;
+
+use crate::model::CHAIN;
+use crate::model::Family;
+use crate::model::NodeState;
+use crate::model::Observed;
+use crate::model::rule::quote_saved;
+use crate::model::state::Docker;
+use crate::model::state::Firewall;
+use crate::model::state::Tables;
+use crate::model::state::View;
+use crate::plan::Change;
+use crate::plan::Sign;
+
+/// How a node stands after something went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing on it was changed.
+    Untouched,
+    /// What was done was taken back, and a fresh look showed the node as it was before.
+    AsBefore,
+    /// It is not as it was before; these are the differences from then to now.
+    Different(Vec<Change>),
+    /// Every step was done and stays. These differences to what is wanted remain.
+    Applied(Vec<Change>),
+    /// It could not be looked at any more, and why.
+    Unknown(String),
+}
+
+impl Standing {
+    /// A short fixed word for scripts.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Standing::Untouched => "untouched",
+            Standing::AsBefore => "as_before",
+            Standing::Different(_) => "different",
+            Standing::Applied(_) => "applied",
+            Standing::Unknown(_) => "unknown",
+        }
+    }
+
+    /// The differences that it names: from before to now, or from now to what is wanted.
+    pub fn changes(&self) -> &[Change] {
+        match self {
+            Standing::Different(changes) | Standing::Applied(changes) => changes,
+            Standing::Untouched | Standing::AsBefore | Standing::Unknown(_) => &[],
+        }
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Standing::Untouched => f.write_str("nothing was changed"),
+            Standing::AsBefore => {
+                f.write_str("the node is as it was before: what was done was taken back, and a fresh look confirmed it")
+            }
+            Standing::Different(changes) => write!(
+                f,
+                "the node is not as it was before: {} from then to now",
+                differences(changes.len())
+            ),
+            Standing::Applied(changes) if changes.is_empty() => {
+                f.write_str("every step was done and stays")
+            }
+            Standing::Applied(changes) => write!(
+                f,
+                "every step was done and stays; {} to what is wanted",
+                match changes.len() {
+                    1 => "1 difference remains".to_string(),
+                    n => format!("{} remain", differences(n)),
+                }
+            ),
+            Standing::Unknown(why) => write!(f, "it is not known how the node stands: {why}"),
+        }
+    }
+}
+
+/// `1 difference`, `2 differences`.
+pub fn differences(count: usize) -> String {
+    match count {
+        1 => "1 difference".to_string(),
+        n => format!("{n} differences"),
+    }
+}
+
+/// What a plan reads of a node, line by line, from one look to a later one. Empty means: as it was.
+///
+/// Ids, versions and running states are left out: a network made anew has another id and is the same network.
+pub(super) fn compare(before: &NodeState, now: &NodeState) -> Vec<Change> {
+    let (before, now) = (lines(before), lines(now));
+    let mut changes = Vec::new();
+    for (sign, these, those) in [(Sign::Remove, &before, &now), (Sign::Add, &now, &before)] {
+        let mut rest = those.clone();
+        for line in these {
+            // Each line is counted: a rule that stood there twice and now once is a difference.
+            match rest.iter().position(|other| other == line) {
+                Some(at) => {
+                    rest.swap_remove(at);
+                }
+                None => changes.push(Change {
+                    sign,
+                    view: line.0,
+                    text: line.1.clone(),
+                }),
+            }
+        }
+    }
+    if changes.is_empty() && before != now {
+        changes.push(Change {
+            sign: Sign::Replace,
+            view: before
+                .iter()
+                .zip(&now)
+                .find(|(a, b)| a != b)
+                .map_or(View::Runtime, |(a, _)| a.0),
+            text: "the order of the rules".to_string(),
+        });
+    }
+    changes
+}
+
+fn lines(state: &NodeState) -> Vec<(View, String)> {
+    let mut out = Vec::new();
+    firewall(&mut out, View::Permanent, &state.permanent);
+    firewall(&mut out, View::Runtime, &state.runtime);
+    for family in Family::ALL {
+        kernel(&mut out, family, state.kernel.tables(family));
+    }
+    match &state.kernel.latch {
+        Observed::Known(false) => {}
+        Observed::Known(true) => out.push((View::Kernel, "the latch".to_string())),
+        Observed::Unreadable(_) => unreadable(&mut out, View::Kernel, "the latch"),
+    }
+    docker(&mut out, &state.docker);
+    out
+}
+
+/// Why it is unreadable is left out: the words of two failures need not be the same.
+fn unreadable(out: &mut Vec<(View, String)>, view: View, what: &str) {
+    out.push((view, format!("{what} (unreadable)")));
+}
+
+fn firewall(out: &mut Vec<(View, String)>, view: View, firewall: &Firewall) {
+    match &firewall.direct {
+        Observed::Known(direct) => {
+            // Sets to firewalld; their order says nothing and may change in a reload.
+            let mut chains: Vec<String> = direct
+                .chains
+                .iter()
+                .map(|c| format!("chain {} {} {}", c.ipv, c.table, c.chain))
+                .collect();
+            chains.sort();
+            out.extend(chains.into_iter().map(|text| (view, text)));
+            let mut rules: Vec<_> = direct.rules.iter().collect();
+            rules.sort_by_key(|r| r.priority);
+            out.extend(rules.iter().map(|r| (view, r.to_string())));
+            out.extend(direct.passthroughs.iter().map(|(ipv, args)| {
+                let args: Vec<String> = args.iter().map(|a| quote_saved(a)).collect();
+                (view, format!("passthrough {ipv} {}", args.join(" ")))
+            }));
+        }
+        Observed::Unreadable(_) => unreadable(out, view, "direct rules"),
+    }
+    match &firewall.rich {
+        Observed::Known(rich) => {
+            let mut texts: Vec<&String> = rich.iter().map(|r| &r.text).collect();
+            texts.sort();
+            out.extend(texts.into_iter().map(|text| (view, text.clone())));
+        }
+        Observed::Unreadable(_) => unreadable(out, view, "rich rules"),
+    }
+}
+
+fn kernel(out: &mut Vec<(View, String)>, family: Family, tables: &Observed<Tables>) {
+    let tables = match tables {
+        Observed::Known(tables) => tables,
+        Observed::Unreadable(_) => {
+            return unreadable(out, View::Kernel, &format!("{family} tables"));
+        }
+    };
+    if let Some(chain) = tables.chain("filter", CHAIN) {
+        out.push((View::Kernel, format!("chain {family} filter {CHAIN}")));
+        for rule in &chain.rules {
+            let text = rule
+                .rule
+                .as_ref()
+                .map_or_else(|| rule.text.clone(), ToString::to_string);
+            out.push((View::Kernel, format!("{family} filter {CHAIN} {text}")));
+        }
+    }
+    // Of FORWARD only the jump is ours; Docker rearranges the rest as it likes.
+    let jump = format!("-j {CHAIN}");
+    if let Some(forward) = tables.chain("filter", "FORWARD") {
+        let at = forward.rules.iter().position(|r| r.text == jump);
+        let accepts = forward
+            .rules
+            .iter()
+            .position(|r| r.text.ends_with("-j ACCEPT"));
+        if let Some(at) = at {
+            let place = match accepts {
+                Some(accept) if accept < at => "after an accept",
+                _ => "ahead of every accept",
+            };
+            out.push((
+                View::Kernel,
+                format!("{family} filter FORWARD {jump} {place}"),
+            ));
+        }
+    }
+}
+
+fn docker(out: &mut Vec<(View, String)>, docker: &Observed<Docker>) {
+    let docker = match docker {
+        Observed::Known(docker) => docker,
+        Observed::Unreadable(_) => return unreadable(out, View::Docker, "docker"),
+    };
+    for network in &docker.networks {
+        let mut text = format!("network {}", network.name);
+        for subnet in &network.subnets {
+            text.push_str(&format!(" {subnet}"));
+        }
+        out.push((View::Docker, text));
+    }
+    for container in &docker.containers {
+        for endpoint in &container.endpoints {
+            let mut text = format!("container {} on {}", container.name, endpoint.network);
+            if let Some(fixed) = endpoint.fixed {
+                text.push_str(&format!(" at {fixed}"));
+            }
+            out.push((View::Docker, text));
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The dangerous paths first: half applied, lost connection, locked out, a second look that disagrees.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::*;
+use crate::engine::fake::Fake;
+use crate::engine::fake::Trouble;
+use crate::engine::fake::Way;
+use crate::engine::fake::open_node;
+use crate::engine::standing::compare;
+use crate::plan;
+use crate::plan::Severity;
+
+/// Calls a function with everything that a run of this fake fleet needs, and returns what it told.
+fn with<T>(fake: &Arc<Fake>, stop: &Stop, f: impl FnOnce(&Conditions<'_>) -> T) -> (T, Vec<Event>) {
+    let (sender, receiver) = mpsc::channel();
+    let way = Way(Arc::clone(fake));
+    let result = f(&Conditions {
+        transport: &way,
+        forks: NonZeroUsize::new(3).unwrap(),
+        limit: Duration::from_secs(60),
+        pause: Duration::from_millis(1),
+        allowed: Allowed::default(),
+        talk: Talk::Untold,
+        sink: &sender,
+        stop,
+    });
+    drop(sender);
+    (result, receiver.iter().collect())
+}
+
+fn run_all(fake: &Arc<Fake>) -> Vec<Outcome> {
+    with(fake, &Stop::default(), |c| {
+        run_with(&fake.jobs(), c, &**fake)
+    })
+    .0
+}
+
+fn check_all(fake: &Arc<Fake>) -> Vec<Outcome> {
+    with(fake, &Stop::default(), |c| {
+        check_with(&fake.jobs(), c, &**fake)
+    })
+    .0
+}
+
+fn run_one(trouble: Trouble) -> (Arc<Fake>, Outcome) {
+    let fake = Fake::new(&[("a", trouble)]);
+    let outcome = run_all(&fake).remove(0);
+    (fake, outcome)
+}
+
+fn failure(outcome: &Outcome) -> &Failure {
+    outcome.failure.as_ref().expect("it failed")
+}
+
+/// How many steps the fake node needs.
+fn steps() -> usize {
+    plan::plan(&open_node(), &fake::desired(), &Allowed::default())
+        .actions
+        .len()
+}
+
+#[test]
+fn a_check_changes_nothing_and_opens_one_connection_with_one_exec() {
+    let fake = Fake::new(&[("a", Trouble::None)]);
+    let outcome = check_all(&fake).remove(0);
+    assert_eq!(outcome.verdict, Verdict::Drift, "{outcome:#?}");
+    assert!(!outcome.changes.is_empty());
+    assert_eq!(fake.state("a"), open_node());
+    assert_eq!(fake.visits("a"), (1, 1));
+}
+
+#[test]
+fn a_run_says_changed_only_after_a_look_on_a_new_connection() {
+    let (fake, outcome) = run_one(Trouble::None);
+    assert_eq!(outcome.verdict, Verdict::Changed, "{outcome:#?}");
+    assert_eq!(fake.visits("a"), (2, 3));
+    let again = run_all(&fake).remove(0);
+    assert_eq!(again.verdict, Verdict::Ok);
+    assert_eq!(again.changes, []);
+    assert_eq!(again.holds, tally::wanted(&fake::desired()));
+    assert_eq!(check_all(&fake).remove(0).verdict, Verdict::Ok);
+}
+
+#[test]
+fn a_step_that_fails_anywhere_leaves_the_node_as_it_was() {
+    for step in 0..steps() {
+        let (fake, outcome) = run_one(Trouble::Fails(step));
+        assert_eq!(outcome.verdict, Verdict::Failed);
+        let failure = failure(&outcome);
+        let wanted = if step == 0 {
+            Standing::Untouched
+        } else {
+            Standing::AsBefore
+        };
+        assert_eq!(failure.standing, wanted, "step {step}");
+        assert!(
+            failure
+                .message
+                .starts_with(&format!("step {} of", step + 1))
+        );
+        assert!(failure.message.ends_with("COMMAND_FAILED: no such chain"));
+        assert_eq!(compare(&open_node(), &fake.state("a")), [], "step {step}");
+    }
+}
+
+#[test]
+fn taking_back_is_tried_again_from_where_it_stopped() {
+    for step in 2..steps() {
+        let (fake, outcome) = run_one(Trouble::FailsBack(step));
+        assert_eq!(
+            failure(&outcome).standing,
+            Standing::AsBefore,
+            "step {step}"
+        );
+        assert_eq!(compare(&open_node(), &fake.state("a")), [], "step {step}");
+    }
+}
+
+#[test]
+fn a_node_that_another_run_holds_is_left_to_it() {
+    let (fake, outcome) = run_one(Trouble::Busy);
+    assert_eq!(outcome.verdict, Verdict::Failed);
+    assert_eq!(failure(&outcome).code, "busy");
+    assert_eq!(failure(&outcome).standing, Standing::Untouched);
+    assert_eq!(fake.visits("a"), (1, 2));
+}
+
+#[test]
+fn a_connection_lost_anywhere_is_found_out_and_taken_back() {
+    for step in 0..steps() {
+        for trouble in [Trouble::LostAfter(step), Trouble::LostThere(step)] {
+            let (fake, outcome) = run_one(trouble);
+            assert_eq!(outcome.verdict, Verdict::Failed);
+            assert_eq!(failure(&outcome).code, "step-lost");
+            assert_eq!(
+                failure(&outcome).standing,
+                Standing::AsBefore,
+                "{trouble:?}"
+            );
+            assert_eq!(compare(&open_node(), &fake.state("a")), [], "{trouble:?}");
+        }
+    }
+}
+
+#[test]
+fn who_cannot_come_in_again_takes_back_over_the_old_connection() {
+    let (fake, outcome) = run_one(Trouble::LocksOut);
+    assert_eq!(outcome.verdict, Verdict::Failed);
+    assert_eq!(failure(&outcome).code, "no-way-back-in");
+    assert_eq!(failure(&outcome).standing, Standing::AsBefore);
+    assert_eq!(compare(&open_node(), &fake.state("a")), []);
+}
+
+#[test]
+fn a_step_without_effect_is_found_by_the_second_look() {
+    let plan = plan::plan(&open_node(), &fake::desired(), &Allowed::default());
+    for (step, action) in plan.actions.iter().enumerate() {
+        // The latch is gone at the end, whether it was ever there or not.
+        if matches!(action, plan::Action::Latch { .. }) {
+            continue;
+        }
+        let (_, outcome) = run_one(Trouble::Pretends(step));
+        let Standing::Applied(rest) = &failure(&outcome).standing else {
+            panic!("step {step}: {outcome:#?}");
+        };
+        assert!(!rest.is_empty());
+        assert_eq!(outcome.verdict, Verdict::Failed);
+    }
+}
+
+#[test]
+fn what_no_step_explains_is_listed_and_not_called_as_before() {
+    let (_, outcome) = run_one(Trouble::Spoils(1));
+    let Standing::Different(changes) = &failure(&outcome).standing else {
+        panic!("{outcome:#?}");
+    };
+    assert!(!changes.is_empty());
+}
+
+#[test]
+fn one_bad_node_stops_no_other() {
+    let fake = Fake::new(&[
+        ("a", Trouble::Down),
+        ("b", Trouble::None),
+        ("c", Trouble::Hangs),
+        ("d", Trouble::Panics),
+        ("e", Trouble::None),
+    ]);
+    let outcomes = run_all(&fake);
+    let verdicts: Vec<_> = outcomes
+        .iter()
+        .map(|o| (o.node.as_str(), o.verdict))
+        .collect();
+    assert_eq!(
+        verdicts,
+        [
+            ("a", Verdict::Unreachable),
+            ("b", Verdict::Changed),
+            ("c", Verdict::Failed),
+            ("d", Verdict::Failed),
+            ("e", Verdict::Changed),
+        ]
+    );
+    assert_eq!(failure(&outcomes[0]).code, "connection-refused");
+    assert_eq!(failure(&outcomes[2]).code, "timed-out");
+    assert_eq!(failure(&outcomes[3]).code, "internal");
+}
+
+#[test]
+fn a_node_that_may_not_be_touched_is_refused_and_untouched() {
+    let fake = Fake::new(&[("a", Trouble::None)]);
+    fake.change("a", |state| {
+        state.firewalld.known_mut().unwrap().state = "FAILED".to_string();
+    });
+    let outcome = run_all(&fake).remove(0);
+    assert_eq!(outcome.verdict, Verdict::Refused);
+    assert_eq!(outcome.findings[0].severity, Severity::Refuse);
+    assert_eq!(fake.visits("a"), (1, 1));
+    assert_eq!(check_all(&fake).remove(0).verdict, Verdict::Refused);
+}
+
+#[test]
+fn after_the_wish_to_stop_no_node_is_begun() {
+    let fake = Fake::new(&[("a", Trouble::None), ("b", Trouble::None)]);
+    let stop = Stop::sharing(Arc::new(AtomicBool::new(true)), Arc::default());
+    let (outcomes, events) = with(&fake, &stop, |c| run_with(&fake.jobs(), c, &*fake));
+    assert!(outcomes.iter().all(|o| o.verdict == Verdict::Skipped));
+    assert_eq!(fake.visits("a"), (0, 0));
+    assert_eq!(events.len(), 2, "each node finishes, begun or not");
+}
+
+#[test]
+fn the_stages_are_told_in_order() {
+    let fake = Fake::new(&[("a", Trouble::None)]);
+    let (_, events) = with(&fake, &Stop::default(), |c| {
+        run_with(&fake.jobs(), c, &*fake)
+    });
+    let told: Vec<String> = events
+        .iter()
+        .map(|event| match event {
+            Event::Stage { stage, .. } => stage.to_string(),
+            Event::Finished(outcome) => format!("finished: {}", outcome.verdict),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    insta::assert_snapshot!(told.join("\n"));
+}

@@ -1,0 +1,228 @@
+//! One YAML text: its values, and where each of them is written.
+//!
+//! The values and their places come from one and the same pass over saphyr-parser's events, so that there is a place for every value. Plain scalars
+//! are read as Ansible reads them where that matters: `yes`, `no`, `on` and `off` are booleans; unlike Ansible, `0644`, `12:30` and dates stay text.
+
+mod build;
+mod cursor;
+mod frame;
+mod key;
+mod path;
+mod refuse;
+mod scalar;
+mod tag;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde_yaml::Value;
+
+pub(super) use self::build::too_long;
+pub use self::cursor::Anchor;
+pub use self::cursor::Cursor;
+pub use self::path::Path;
+pub use self::path::Segment;
+use super::error::InputError;
+use super::error::InputErrors;
+use super::location::Location;
+use super::location::Place;
+use super::location::Source;
+use super::location::Span;
+
+/// Files above this size are refused. Five thousand nodes with twenty variables each take less than 4 MiB.
+pub const MAX_FILE_BYTES: u64 = 8 * 1024 * 1024;
+
+/// One YAML document with the place of every key and value in it.
+///
+/// The value holds only what is said here: mappings have text for keys, merge keys (`<<`) and aliases are resolved, and the only tag that is left is
+/// `!unsafe` on a string, as [`Value::Tagged`]: such a string is never a template.
+///
+/// ```
+/// use fwdeploy::inventory::document::Document;
+/// use fwdeploy::inventory::document::Path;
+///
+/// let document = Document::parse("peers.yml", "cybex_peers:\n  - 192.0.2.1\n  - 192.0.2.2\n").unwrap();
+/// let second = Path::root().key("cybex_peers").index(1);
+/// assert_eq!(document.location(&second).unwrap().to_string(), "peers.yml:3:5");
+/// ```
+pub struct Document {
+    source: Arc<Source>,
+    value: Value,
+    mark: Arc<Mark>,
+}
+
+/// Where a value and everything in it is written.
+pub(super) struct Mark {
+    span: Span,
+    inside: Inside,
+}
+
+#[derive(Clone)]
+enum Inside {
+    Nothing,
+    List(Vec<Arc<Mark>>),
+    Mapping(BTreeMap<String, Entry>),
+}
+
+#[derive(Clone)]
+struct Entry {
+    key: Span,
+    value: Arc<Mark>,
+}
+
+impl Document {
+    /// Reads a file's text. `file` is its name as the user wrote it.
+    ///
+    /// An empty text is the document `null`. A byte order mark is skipped.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes that are found: what is no YAML, more than one document, keys that are there twice, keys that are not text, tags other than
+    /// `!unsafe` and YAML's own, control characters, and texts that are too long, too deep, or grow too much by their aliases.
+    pub fn parse(file: impl Into<String>, text: &str) -> Result<Self, InputErrors> {
+        Self::from_source(Source::file(file, without_byte_order_mark(text)))
+    }
+
+    /// Reads a file's bytes, which may not be text.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse), and for bytes that are not UTF-8.
+    pub fn from_bytes(file: impl Into<String>, bytes: &[u8]) -> Result<Self, InputErrors> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::parse(file, text),
+            Err(error) => Err(not_text(file.into(), bytes, error.valid_up_to()).into()),
+        }
+    }
+
+    /// Reads a text of any kind, an argument of the command line for one.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub fn from_source(source: Source) -> Result<Self, InputErrors> {
+        let source = Arc::new(source);
+        let (value, mark) = build::build(&source)?;
+        Ok(Self {
+            source,
+            value,
+            mark,
+        })
+    }
+
+    /// A mapping of one key to a text, both of which stand somewhere in `source`: `-e key=value`.
+    pub fn of_pair(source: Source, key: (&str, Span), text: (&str, Span)) -> Self {
+        let value = Arc::new(Mark {
+            span: text.1,
+            inside: Inside::Nothing,
+        });
+        let entries = BTreeMap::from([(key.0.to_owned(), Entry { key: key.1, value })]);
+        let span = Span {
+            start: key.1.start,
+            end: text.1.end,
+        };
+        let mapping = serde_yaml::Mapping::from_iter([(Value::from(key.0), Value::from(text.0))]);
+        Self {
+            source: Arc::new(source),
+            value: Value::Mapping(mapping),
+            mark: Arc::new(Mark {
+                span,
+                inside: Inside::Mapping(entries),
+            }),
+        }
+    }
+
+    /// The text that was read.
+    pub fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    /// The file's name as the user wrote it.
+    pub fn file(&self) -> &str {
+        self.source.name()
+    }
+
+    /// The whole value.
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// The whole value with its places, to walk through.
+    pub fn root(&self) -> Cursor<'_> {
+        Cursor::root(&self.source, &self.value, &self.mark)
+    }
+
+    /// The value at `path` with its places.
+    pub fn at(&self, path: &Path) -> Option<Cursor<'_>> {
+        path.segments()
+            .iter()
+            .try_fold(self.root(), |cursor, segment| cursor.step(segment))
+    }
+
+    /// Where the value at `path` is written; its key where the value was left out.
+    pub fn location(&self, path: &Path) -> Option<Location> {
+        self.at(path).map(|cursor| cursor.location())
+    }
+
+    /// Where the key that leads to the value at `path` is written, if it is a mapping's value.
+    pub fn key_location(&self, path: &Path) -> Option<Location> {
+        self.at(path).and_then(|cursor| cursor.key_location())
+    }
+
+    /// The line and column of the value at `path`.
+    pub fn span(&self, path: &Path) -> Option<Place> {
+        self.location(path).map(|location| location.place())
+    }
+}
+
+/// Never shows the value: it may hold a password.
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Document")
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Returns what a value is, for "expected a list, found a mapping".
+pub fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) | Value::Tagged(_) => "a string",
+        Value::Sequence(_) => "a list",
+        Value::Mapping(_) => "a mapping",
+    }
+}
+
+/// Editors of other systems put it there; YAML 1.2 §5.2 allows it.
+fn without_byte_order_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+/// The mistake of a file that is no text, with the line of its first odd byte.
+fn not_text(file: String, bytes: &[u8], position: usize) -> InputError {
+    let byte = bytes.get(position).copied().unwrap_or_default();
+    let line_start = bytes[..position]
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |newline| newline + 1);
+    let line = bytes[..position]
+        .iter()
+        .filter(|byte| **byte == b'\n')
+        .count()
+        + 1;
+    let column = String::from_utf8_lossy(&bytes[line_start..position])
+        .chars()
+        .count()
+        + 1;
+    InputError::in_file(
+        format!("{file}:{line}:{column}"),
+        format!("byte 0x{byte:02x} is not UTF-8"),
+    )
+    .hint("save the file as UTF-8; is it encrypted, compressed or binary?")
+}

@@ -1,0 +1,112 @@
+//! The long form of a mistake, with the text underlined.
+
+use annotate_snippets::AnnotationKind;
+use annotate_snippets::Group;
+use annotate_snippets::Level;
+use annotate_snippets::Origin;
+use annotate_snippets::Renderer;
+use annotate_snippets::Snippet;
+use annotate_snippets::normalize_untrusted_str;
+
+use super::InputError;
+use super::Style;
+use super::Subject;
+use crate::inventory::location::Location;
+use crate::inventory::location::Source;
+use crate::inventory::secret::mask_secrets;
+
+impl InputError {
+    /// Returns the mistake as rustc would show it: the text, underlined, with labels and hint. No newline at the end.
+    ///
+    /// Passwords in the shown lines are masked.
+    pub fn render(&self, style: Style) -> String {
+        let renderer = match style {
+            Style::Plain => Renderer::plain(),
+            Style::Colored => Renderer::styled(),
+        };
+        let mut group = Group::with_title(Level::ERROR.primary_title(&self.0.message));
+        match &self.0.subject {
+            Subject::File(file) => group = group.element(Origin::path(file)),
+            Subject::At(location) => {
+                for (source, notes) in self.notes_by_source(location) {
+                    group = group.element(snippet(source, &notes));
+                }
+            }
+            Subject::Nowhere => {}
+        }
+        if let Some(hint) = &self.0.hint {
+            group = group.element(
+                Level::HELP
+                    .with_name("hint")
+                    .message(normalize_untrusted_str(hint)),
+            );
+        }
+        renderer.render(&[group])
+    }
+
+    /// What to underline, one entry per text, the mistake's own text first.
+    fn notes_by_source<'a>(&'a self, location: &'a Location) -> Vec<(&'a Source, Vec<Note<'a>>)> {
+        let primary = Note {
+            kind: AnnotationKind::Primary,
+            location,
+            label: self.0.label.as_deref(),
+        };
+        let mut by_source: Vec<(&Source, Vec<Note<'_>>)> =
+            vec![(location.source().as_ref(), vec![primary])];
+        for context in &self.0.context {
+            let note = Note {
+                kind: AnnotationKind::Context,
+                location: &context.location,
+                label: Some(context.value.as_str()),
+            };
+            let source = context.location.source().as_ref();
+            match by_source
+                .iter_mut()
+                .find(|(known, _)| std::ptr::eq(*known, source))
+            {
+                Some((_, notes)) => notes.push(note),
+                None => by_source.push((source, vec![note])),
+            }
+        }
+        by_source
+    }
+}
+
+struct Note<'a> {
+    kind: AnnotationKind,
+    location: &'a Location,
+    label: Option<&'a str>,
+}
+
+/// Only the lines that matter are handed on: a file of megabytes would be walked for each of its errors.
+fn snippet<'a>(
+    source: &'a Source,
+    notes: &[Note<'a>],
+) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+    let text = source.text();
+    let first = notes
+        .iter()
+        .map(|note| note.location.span().start)
+        .min()
+        .unwrap_or(0);
+    let last = notes
+        .iter()
+        .map(|note| note.location.span().end)
+        .max()
+        .unwrap_or(0);
+    let start = text[..first].rfind('\n').map_or(0, |newline| newline + 1);
+    let end = text[last..]
+        .find('\n')
+        .map_or(text.len(), |newline| last + newline);
+    let line = text[..start].bytes().filter(|byte| *byte == b'\n').count() + 1;
+    let annotations = notes.iter().map(|note| {
+        let span = note.location.span();
+        note.kind
+            .span(span.start - start..span.end - start)
+            .label(note.label)
+    });
+    Snippet::source(mask_secrets(&text[start..end]))
+        .path(source.name())
+        .line_start(line)
+        .annotations(annotations.collect::<Vec<_>>())
+}

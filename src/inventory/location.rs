@@ -1,0 +1,251 @@
+//! Where in the user's texts something is written.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A text that the user wrote, and what to call it in a message.
+pub struct Source {
+    name: String,
+    text: String,
+    kind: SourceKind,
+}
+
+/// What kind of text a [`Source`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceKind {
+    /// A file: a place in it is a line and a column.
+    File,
+    /// One `-e` of the command line: a line and a column would say nothing.
+    CommandLine,
+}
+
+impl Source {
+    /// A file, by the name under which the user knows it.
+    pub fn file(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            text: text.into(),
+            kind: SourceKind::File,
+        }
+    }
+
+    /// An argument of the command line; the name is how it is shown, `-e key=…`.
+    pub fn command_line(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            text: text.into(),
+            kind: SourceKind::CommandLine,
+        }
+    }
+
+    /// What to call the text: a path as the user wrote it, or `-e key=…`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The text itself.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether this is a file or an argument.
+    pub fn kind(&self) -> SourceKind {
+        self.kind
+    }
+}
+
+/// Never shows the text: it may hold a password.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("name", &self.name)
+            .field("bytes", &self.text.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A range of bytes in a [`Source`], always on character boundaries of its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The first byte.
+    pub start: usize,
+    /// The byte after the last one.
+    pub end: usize,
+}
+
+impl Span {
+    /// Returns whether nothing is written there: a value that was left out.
+    pub fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+}
+
+/// A line and a column, both counted from 1; columns are counted in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+/// A piece of a text that the user wrote. Cheap to clone: the text is shared.
+///
+/// Displayed as `file:line:column`, or as `-e key=…` for the command line.
+#[derive(Clone)]
+pub struct Location {
+    source: Arc<Source>,
+    span: Span,
+}
+
+impl Location {
+    /// The bytes `span` of `source`; a span outside of the text is moved to its end.
+    pub fn new(source: Arc<Source>, span: Span) -> Self {
+        let text = source.text();
+        let start = floor(text, span.start);
+        let end = floor(text, span.end.max(span.start)).max(start);
+        Self {
+            source,
+            span: Span { start, end },
+        }
+    }
+
+    /// The text that this is a piece of.
+    pub fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    /// The bytes of that text.
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
+    /// The line and column of the first character.
+    pub fn place(&self) -> Place {
+        let before = &self.source.text()[..self.span.start];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Place {
+            line: before.bytes().filter(|byte| *byte == b'\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
+
+    /// What is written there, as the user wrote it.
+    pub fn text(&self) -> &str {
+        &self.source.text()[self.span.start..self.span.end]
+    }
+
+    /// The bytes from `start` to `end` counted from the beginning of this piece, for a mistake inside of a longer value.
+    pub fn part(&self, start: usize, end: usize) -> Self {
+        let clamp = |offset: usize| (self.span.start + offset).min(self.span.end);
+        Self::new(
+            Arc::clone(&self.source),
+            Span {
+                start: clamp(start),
+                end: clamp(end),
+            },
+        )
+    }
+}
+
+impl PartialEq for Location {
+    fn eq(&self, other: &Self) -> bool {
+        self.span == other.span
+            && (Arc::ptr_eq(&self.source, &other.source) || self.source.name == other.source.name)
+    }
+}
+
+impl Eq for Location {}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.source.kind {
+            SourceKind::File => write!(f, "{}:{}", self.source.name, self.place()),
+            SourceKind::CommandLine => f.write_str(&self.source.name),
+        }
+    }
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Location({self})")
+    }
+}
+
+/// A value, and where the user wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located<T> {
+    /// The value.
+    pub value: T,
+    /// Where it is written.
+    pub location: Location,
+}
+
+impl<T> Located<T> {
+    /// Puts a value and its location together.
+    pub fn new(value: T, location: Location) -> Self {
+        Self { value, location }
+    }
+
+    /// The same place, with the value made into something else.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Located<U> {
+        Located {
+            value: change(self.value),
+            location: self.location,
+        }
+    }
+}
+
+/// The last character boundary at or before `offset`.
+fn floor(text: &str, offset: usize) -> usize {
+    let mut offset = offset.min(text.len());
+    while !text.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    offset
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_counted_in_characters() {
+        let source = Arc::new(Source::file("x.yml", "a: 1\né日: x\n"));
+        let start = source.text().find('x').unwrap();
+        let location = Location::new(
+            source,
+            Span {
+                start,
+                end: start + 1,
+            },
+        );
+        assert_eq!(location.to_string(), "x.yml:2:5");
+        assert_eq!(location.text(), "x");
+    }
+
+    #[test]
+    fn a_span_outside_of_the_text_is_moved_into_it() {
+        let source = Arc::new(Source::file("x.yml", "é"));
+        assert_eq!(
+            Location::new(Arc::clone(&source), Span { start: 1, end: 90 }).span(),
+            Span { start: 0, end: 2 }
+        );
+        assert_eq!(
+            Location::new(source, Span { start: 7, end: 2 }).span(),
+            Span { start: 2, end: 2 }
+        );
+    }
+
+    #[test]
+    fn debug_never_shows_the_text() {
+        let source = Source::file("x.yml", "ansible_become_password: hunter2");
+        assert!(!format!("{source:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,128 @@
+//! Whose variables a file of `group_vars/` or `host_vars/` holds.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use super::error::InputError;
+use super::error::InputErrors;
+use super::files::Listed;
+use super::files::ListedKind;
+use super::files::is_passed_over;
+use super::files::shown;
+use super::files::yaml_stem;
+use super::suggest::closest;
+
+/// What the files of a directory are named after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owners {
+    /// `group_vars/`
+    Groups,
+    /// `host_vars/`
+    Nodes,
+}
+
+impl Owners {
+    pub(super) fn directory(self) -> &'static str {
+        match self {
+            Self::Groups => "group_vars",
+            Self::Nodes => "host_vars",
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Groups => "group",
+            Self::Nodes => "node",
+        }
+    }
+}
+
+/// The files of one directory.
+#[derive(Debug, Default)]
+pub(super) struct Assigned {
+    pub(super) by_owner: BTreeMap<String, Listed>,
+    /// Files that nobody is named after.
+    pub(super) strangers: Vec<Listed>,
+    pub(super) errors: InputErrors,
+}
+
+/// Finds the owner of each file: `NAME`, `NAME.yml`, `NAME.yaml`, `NAME.json`, or a directory `NAME`.
+///
+/// Ansible passes over a file that no group or host is named after, and of several for one name reads only the first: here both are mistakes.
+pub(super) fn assign(listed: Vec<Listed>, owners: Owners, known: &BTreeSet<&str>) -> Assigned {
+    let mut assigned = Assigned::default();
+    for listed in listed {
+        let name = listed.name.as_str();
+        let stem = if listed.kind == ListedKind::File {
+            yaml_stem(name)
+        } else {
+            None
+        };
+        // A node's name may look as if it had an ending: `web1.example.com`.
+        let owner = if known.contains(name) {
+            name
+        } else {
+            stem.unwrap_or(name)
+        };
+        if !known.contains(owner) {
+            let text = listed.kind == ListedKind::File && stem.is_none();
+            if !(text && is_passed_over(&listed.name)) {
+                if let Some(error) = stranger(&listed, stem, owners, known) {
+                    assigned.errors.push(error);
+                }
+                assigned.strangers.push(listed);
+            }
+            continue;
+        }
+        if let Some(first) = assigned.by_owner.get(owner) {
+            let message = format!("`{owner}` has variables in `{}` too", first.name);
+            let error = InputError::in_file(shown(&listed.path), message);
+            assigned.errors.push(error.hint(format!(
+                "put both into the directory `{}/{owner}/`",
+                owners.directory()
+            )));
+            continue;
+        }
+        assigned.by_owner.insert(owner.to_owned(), listed);
+    }
+    assigned
+}
+
+/// The mistake of a file of variables that is named after nobody, if somebody's name looks as if it was meant.
+fn stranger(
+    listed: &Listed,
+    stem: Option<&str>,
+    owners: Owners,
+    known: &BTreeSet<&str>,
+) -> Option<InputError> {
+    let name = stem.unwrap_or(&listed.name);
+    let word = owners.word();
+    let error = InputError::in_file(
+        shown(&listed.path),
+        format!("there is no {word} `{name}` in the inventory"),
+    );
+    // `eos.ymll` is a group with an odd ending.
+    let before_dot = name.split('.').next().unwrap_or(name);
+    if stem.is_none()
+        && listed.kind == ListedKind::File
+        && before_dot != name
+        && known.contains(before_dot)
+    {
+        return Some(error.hint(format!(
+            "name it `{before_dot}.yml` to set the variables of {word} `{before_dot}`"
+        )));
+    }
+    // Several inventories may stand beside one `group_vars/`, so a name of none of ours is no mistake by itself; `node-2`
+    // beside `node-1` is another node, not a slip of the finger.
+    let numbered = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");
+    let meant = closest(name, known.iter().copied())
+        .filter(|meant| numbered(meant) != numbered(name))
+        .map(|meant| {
+            if stem.is_some() {
+                format!("{meant}.yml")
+            } else {
+                meant.to_owned()
+            }
+        });
+    meant.map(|meant| error.did_you_mean(Some(&meant)))
+}

@@ -1,0 +1,312 @@
+//! What a step leaves behind: the model of a node that the laws are tested against.
+
+use crate::model::CHAIN;
+use crate::model::net::Cidr;
+use crate::model::net::Family;
+use crate::model::rule::DirectRule;
+use crate::model::rule::Rule;
+use crate::model::rule::Target;
+use crate::model::rule::quote_saved;
+use crate::model::state::Chain;
+use crate::model::state::Direct;
+use crate::model::state::DirectChain;
+use crate::model::state::Docker;
+use crate::model::state::Endpoint;
+use crate::model::state::KernelRule;
+use crate::model::state::Network;
+use crate::model::state::NodeState;
+use crate::model::state::Observed;
+use crate::plan::action::Action;
+use crate::plan::action::NetworkSpec;
+
+/// The node after a step that went well. Views that could not be read stay so.
+#[must_use]
+pub fn after(state: &NodeState, action: &Action) -> NodeState {
+    let mut next = state.clone();
+    apply(&mut next, action);
+    next
+}
+
+/// The steps that take back what was done, in the order in which they must run.
+///
+/// A reload makes runtime what permanent is, so the permanent configuration goes back before it.
+#[must_use]
+pub fn roll_back(done: &[Action]) -> Vec<Action> {
+    let (permanent, rest): (Vec<&Action>, Vec<&Action>) = done.iter().rev().partition(|a| {
+        matches!(
+            a,
+            Action::SetPermanentDirect { .. } | Action::SetPermanentRich { .. }
+        )
+    });
+    let reloaded = done.iter().any(|a| matches!(a, Action::Reload { .. }));
+    let (first, second) = if reloaded {
+        (permanent, rest)
+    } else {
+        (rest, permanent)
+    };
+    first.into_iter().chain(second).map(Action::undo).collect()
+}
+
+fn apply(state: &mut NodeState, action: &Action) {
+    match action {
+        Action::SetPermanentDirect { after, .. } => {
+            state.permanent.direct = Observed::Known(after.clone());
+        }
+        Action::SetPermanentRich { after, .. } => {
+            state.permanent.rich = Observed::Known(after.clone());
+        }
+        Action::CreateNetwork(spec) => docker(state, |d| {
+            d.networks.push(network(spec));
+            d.networks.sort_by(|a, b| a.name.cmp(&b.name));
+        }),
+        Action::RemoveNetwork(spec) => docker(state, |d| {
+            d.networks.retain(|n| n.name != spec.name);
+        }),
+        Action::Connect {
+            container,
+            endpoint,
+        } => docker(state, |d| connect(d, container, endpoint)),
+        Action::Disconnect {
+            container,
+            endpoint,
+        } => docker(state, |d| {
+            for c in d.containers.iter_mut().filter(|c| c.name == *container) {
+                c.endpoints.retain(|e| e.network != endpoint.network);
+            }
+        }),
+        Action::Latch { .. } => state.kernel.latch = Observed::Known(true),
+        Action::Unlatch { .. } => state.kernel.latch = Observed::Known(false),
+        Action::OwnChain { family } => {
+            if let Some(direct) = state.runtime.direct.known_mut() {
+                let chain = DirectChain::ours(*family);
+                if !direct.chains.contains(&chain) {
+                    direct.chains.push(chain);
+                }
+            }
+            kernel(state, *family, |chain| {
+                chain.get_or_insert_with(Chain::default);
+            });
+        }
+        Action::DisownChain { family } => {
+            if let Some(direct) = state.runtime.direct.known_mut() {
+                direct.chains.retain(|c| *c != DirectChain::ours(*family));
+            }
+        }
+        Action::SetKernelChain { family, after, .. } => kernel(state, *family, |chain| {
+            *chain = after.as_ref().map(|lines| Chain {
+                policy: None,
+                rules: lines.iter().map(KernelRule::new).collect(),
+            });
+        }),
+        Action::PlaceJump {
+            family,
+            before,
+            after,
+        } => place_jump(state, *family, before, after),
+        Action::AddRule(rule) => add_rule(state, rule),
+        Action::RemoveRule(rule) => remove_rule(state, rule),
+        Action::AddRich { rule, .. } => {
+            if let Some(rich) = state.runtime.rich.known_mut() {
+                rich.push(rule.clone());
+            }
+        }
+        Action::RemoveRich { rule, .. } => {
+            if let Some(rich) = state.runtime.rich.known_mut() {
+                rich.retain(|r| r != rule);
+            }
+        }
+        Action::Reload { .. } => reload(state),
+    }
+}
+
+fn docker(state: &mut NodeState, change: impl FnOnce(&mut Docker)) {
+    if let Some(docker) = state.docker.known_mut() {
+        change(docker);
+    }
+}
+
+/// Changes DOCKER-USER in the kernel.
+fn kernel(state: &mut NodeState, family: Family, change: impl FnOnce(&mut Option<Chain>)) {
+    if let Some(tables) = state.kernel.tables_mut(family).known_mut() {
+        let filter = tables.tables.entry("filter".to_string()).or_default();
+        let mut chain = filter.remove(CHAIN);
+        change(&mut chain);
+        if let Some(chain) = chain {
+            filter.insert(CHAIN.to_string(), chain);
+        }
+    }
+}
+
+fn network(spec: &NetworkSpec) -> Network {
+    let gateways = if spec.gateways.is_empty() {
+        spec.subnets
+            .iter()
+            .filter_map(|s| Cidr::first_usable(*s))
+            .collect()
+    } else {
+        spec.gateways.clone()
+    };
+    Network {
+        name: spec.name.clone(),
+        driver: "bridge".to_string(),
+        subnets: spec.subnets.clone(),
+        gateways,
+        bridge: spec
+            .options
+            .iter()
+            .find(|(k, _)| k == BRIDGE_NAME)
+            .map(|(_, v)| v.clone())
+            .unwrap_or_default(),
+        internal: spec.internal,
+        ipv6: spec.subnets.iter().any(|s| s.family() == Family::V6),
+        options: spec.options.iter().cloned().collect(),
+        labels: spec.labels.iter().cloned().collect(),
+        ..Network::default()
+    }
+}
+
+/// The driver option that names the bridge device (Docker's bridge driver documentation).
+pub const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
+
+fn connect(docker: &mut Docker, container: &str, endpoint: &Endpoint) {
+    for c in docker.containers.iter_mut().filter(|c| c.name == container) {
+        c.endpoints.retain(|e| e.network != endpoint.network);
+        c.endpoints.push(endpoint.clone());
+        c.endpoints.sort_by(|a, b| a.network.cmp(&b.network));
+    }
+}
+
+/// Whether a rule of FORWARD is the unconditional jump to DOCKER-USER.
+pub fn is_jump(rule: &KernelRule) -> bool {
+    rule.rule.as_ref().is_some_and(|r| {
+        r.matches().next().is_none()
+            && matches!(&r.target, Target::Jump(name, args) if name == CHAIN && args.is_empty())
+    })
+}
+
+/// Where the jump stands among the rules of FORWARD, counted from 0.
+fn jumps(state: &NodeState, family: Family) -> Vec<usize> {
+    let tables = state.kernel.tables(family).known();
+    let forward = tables.and_then(|t| t.chain("filter", "FORWARD"));
+    let rules = forward.map(|c| c.rules.as_slice()).unwrap_or_default();
+    (0..rules.len()).filter(|n| is_jump(&rules[*n])).collect()
+}
+
+fn place_jump(state: &mut NodeState, family: Family, before: &[usize], after: &[usize]) {
+    let Some(tables) = state.kernel.tables_mut(family).known_mut() else {
+        return;
+    };
+    let filter = tables.tables.entry("filter".to_string()).or_default();
+    let forward = filter.entry("FORWARD".to_string()).or_default();
+    let mut at = 0;
+    forward.rules.retain(|rule| {
+        let keep = !(before.contains(&at) && is_jump(rule));
+        at += 1;
+        keep
+    });
+    for place in after {
+        let place = (*place).min(forward.rules.len());
+        let jump = KernelRule::new(format!("-j {CHAIN}"));
+        forward.rules.insert(place, jump);
+    }
+}
+
+/// A direct rule's line in the kernel.
+pub fn kernel_line(rule: &DirectRule) -> String {
+    match rule.rule() {
+        Some(rule) => rule.to_string(),
+        None => {
+            let words: Vec<String> = rule.args.iter().map(|a| quote_saved(a)).collect();
+            words.join(" ")
+        }
+    }
+}
+
+/// firewalld inserts at 1 + the number of its own rules of the same or a lower priority, whatever else the kernel's
+/// chain holds (fw_direct.py, 0.6.3 to 2.5).
+fn add_rule(state: &mut NodeState, rule: &DirectRule) {
+    let Some(direct) = state.runtime.direct.known_mut() else {
+        return;
+    };
+    if direct.rules.contains(rule) {
+        return;
+    }
+    let Some(family) = rule.family.filter(|f| rule.is_in_chain(*f)) else {
+        direct.rules.push(rule.clone());
+        return;
+    };
+    let index = direct
+        .rules
+        .iter()
+        .filter(|r| r.is_in_chain(family) && r.priority <= rule.priority)
+        .count();
+    direct.rules.push(rule.clone());
+    let line = KernelRule::new(kernel_line(rule));
+    kernel(state, family, |chain| {
+        let chain = chain.get_or_insert_with(Chain::default);
+        chain.rules.insert(index.min(chain.rules.len()), line);
+    });
+}
+
+fn remove_rule(state: &mut NodeState, rule: &DirectRule) {
+    let Some(direct) = state.runtime.direct.known_mut() else {
+        return;
+    };
+    let Some(at) = direct.rules.iter().position(|r| r == rule) else {
+        return;
+    };
+    direct.rules.remove(at);
+    let meaning: Option<Rule> = rule.rule();
+    if let Some(family) = rule.family.filter(|f| rule.is_in_chain(*f)) {
+        kernel(state, family, |chain| {
+            if let Some(chain) = chain
+                && let Some(at) = chain.rules.iter().position(|k| k.rule == meaning)
+            {
+                chain.rules.remove(at);
+            }
+        });
+    }
+}
+
+fn reload(state: &mut NodeState) {
+    let Some(permanent) = state.permanent.direct.known().cloned() else {
+        return;
+    };
+    for family in Family::ALL {
+        if permanent.owns(family) {
+            let lines = chain_lines(&permanent, family);
+            kernel(state, family, |chain| {
+                // Docker up to 28.2.1 puts its RETURN back at the end.
+                let returns = chain
+                    .iter()
+                    .flat_map(|c| &c.rules)
+                    .filter(|k| is_plain_return(k))
+                    .take(1)
+                    .cloned();
+                let rules = lines.map(KernelRule::new).chain(returns).collect();
+                *chain = Some(Chain {
+                    policy: None,
+                    rules,
+                });
+            });
+            // The step itself puts the jump first: Docker 20.10 to 27 leave it last.
+            let jumps = jumps(state, family);
+            if !jumps.is_empty() {
+                place_jump(state, family, &jumps, &[0]);
+            }
+        }
+    }
+    state.runtime.direct = Observed::Known(permanent);
+    state.runtime.rich = state.permanent.rich.clone();
+}
+
+fn chain_lines(direct: &Direct, family: Family) -> impl Iterator<Item = String> + use<> {
+    let lines: Vec<String> = direct.chain(family).into_iter().map(kernel_line).collect();
+    lines.into_iter()
+}
+
+fn is_plain_return(rule: &KernelRule) -> bool {
+    rule.rule
+        .as_ref()
+        .is_some_and(|r| r.target == Target::Return && r.matches().next().is_none())
+}

@@ -1,0 +1,327 @@
+//! Policy → rules, one priority band per kind of rule, so that order never rests on order of addition.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use crate::model::Attachment;
+use crate::model::Cidr;
+use crate::model::CtState;
+use crate::model::Desired;
+use crate::model::DesiredNetwork;
+use crate::model::DirectRule;
+use crate::model::Family;
+use crate::model::Match;
+use crate::model::Peer;
+use crate::model::Port;
+use crate::model::Protocol;
+use crate::model::RichRule;
+use crate::model::Rule;
+use crate::model::Sense;
+use crate::model::Service;
+use crate::model::Target;
+use crate::model::rule::Tag;
+use crate::policy::lint;
+use crate::policy::names::default_bridge;
+use crate::role::Inbound;
+use crate::role::InputErrors;
+use crate::role::Located;
+use crate::role::Otherwise;
+use crate::role::Policy;
+use crate::role::Side;
+
+/// Answers to whatever was let in or out before. First: without it the answers to whitelisted peers die.
+pub const ESTABLISHED: i32 = 0;
+/// Nothing passes from one managed network to another, however wide a peer's network is. Only made where one is that wide.
+pub const BETWEEN: i32 = 50;
+/// The peers who may come in. Docker from 28 on, and a FORWARD policy of DROP, would drop what firewalld forwarded.
+pub const INBOUND: i32 = 100;
+/// The peers who may be reached.
+pub const OUTBOUND: i32 = 200;
+/// Nobody else comes in, even to a port that somebody publishes by mistake.
+pub const OTHERWISE_IN: i32 = 900;
+/// Nobody else is reached, whatever address a container gives itself.
+pub const OTHERWISE_OUT: i32 = 1000;
+
+/// What compiling has to know about the node besides its roles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeContext {
+    /// The node's name in the inventory, for messages.
+    pub node: String,
+    /// The zone for rich rules; `None` is the node's default zone.
+    pub zone: Option<Located<String>>,
+    /// The port at which the operator's ssh comes in: it must never be forwarded away.
+    pub ssh_port: Port,
+}
+
+/// Makes what the policies of one node ask of it.
+///
+/// # Errors
+/// Every contradiction that [`lint::check`] finds.
+pub fn compile(policies: &[Policy], node: &NodeContext) -> Result<Desired, InputErrors> {
+    lint::check(policies, node)?;
+    let mut rules = Rules::default();
+    let mut rich = BTreeSet::new();
+    for policy in policies {
+        for side in policy.sides() {
+            rules.add_established(side.family);
+            rules.add_inbound(policy, side);
+            rules.add_outbound(policy, side);
+            rules.add_otherwise(policy, side);
+            rules.add_between(policy, side, policies);
+            rich.extend(rich_rules(policy, side));
+        }
+    }
+    Ok(Desired {
+        zone: node.zone.as_ref().map(|zone| zone.value.clone()),
+        networks: networks(policies),
+        attachments: attachments(policies),
+        rules: rules.sorted(),
+        rich: rich.into_iter().collect(),
+    })
+}
+
+/// The tag of an entry's rules.
+pub(super) fn tag(role: &str, what: &str) -> String {
+    Tag {
+        role: role.to_string(),
+        what: what.to_string(),
+    }
+    .to_string()
+}
+
+/// What the policy does with a packet that is on no list.
+fn target(otherwise: Otherwise) -> Target {
+    match otherwise {
+        Otherwise::Reject => Target::Reject(None),
+        Otherwise::Drop => Target::Drop,
+    }
+}
+
+/// `-s` or `-d`, or nothing where every address is meant: iptables takes `0.0.0.0/0` and never prints it back.
+fn net(make: fn(Sense, Cidr) -> Match, net: Cidr) -> Option<Match> {
+    (!net.is_everything()).then(|| make(Sense::Is, net))
+}
+
+fn service(service: Service) -> [Match; 2] {
+    let port = service.port.get();
+    [
+        Match::Protocol(Sense::Is, service.protocol.name().to_string()),
+        Match::DestinationPort(Sense::Is, port, port),
+    ]
+}
+
+/// The peers of one family.
+fn peers_of(peers: &[Located<Peer>], family: Family) -> impl Iterator<Item = Peer> + '_ {
+    peers
+        .iter()
+        .map(|peer| peer.value)
+        .filter(move |peer| peer.net.family() == family)
+}
+
+/// Where an outbound peer may be reached: at its own port, else at the entry's.
+pub(super) fn outbound_service(peer: Peer, entry: Option<Service>) -> Option<Service> {
+    match (peer.port, entry) {
+        (Some(port), entry) => Some(Service {
+            port,
+            protocol: entry.map_or(Protocol::Tcp, |entry| entry.protocol),
+        }),
+        (None, entry) => entry,
+    }
+}
+
+/// Rules by place and meaning: what two entries both ask for is asked for once, in the words of the first.
+#[derive(Default)]
+struct Rules(BTreeMap<(Family, i32, Rule), String>);
+
+impl Rules {
+    fn add(&mut self, family: Family, priority: i32, rule: Rule, tag: String) {
+        self.0.entry((family, priority, rule)).or_insert(tag);
+    }
+
+    fn add_established(&mut self, family: Family) {
+        let states = BTreeSet::from([CtState::Related, CtState::Established]);
+        let rule = Rule::new([Match::State(Sense::Is, states)], Target::Accept);
+        self.add(family, ESTABLISHED, rule, tag("node", "established"));
+    }
+
+    fn add_inbound(&mut self, policy: &Policy, side: Side) {
+        let Some(container) = side.container.map(Cidr::host) else {
+            return;
+        };
+        for entry in &policy.inbound {
+            for peer in peers_of(&entry.from, side.family) {
+                let mut matches = vec![Match::Destination(Sense::Is, container)];
+                matches.extend(net(Match::Source, peer.net));
+                if let Some(to) = entry.container_service() {
+                    // The container's port: a packet passes here after its destination was rewritten. And only such
+                    // a packet: who routes to the container's address directly is not who firewalld let in.
+                    matches.extend(service(to));
+                    matches.push(Match::State(Sense::Is, BTreeSet::from([CtState::Dnat])));
+                }
+                let rule = Rule::new(matches, Target::Accept);
+                let tag = tag(&policy.role.value, &entry.what.value);
+                self.add(side.family, INBOUND, rule, tag);
+            }
+        }
+    }
+
+    fn add_outbound(&mut self, policy: &Policy, side: Side) {
+        let Some(container) = side.container.map(Cidr::host) else {
+            return;
+        };
+        for entry in &policy.outbound {
+            for peer in peers_of(&entry.to, side.family) {
+                let mut matches = vec![Match::Source(Sense::Is, container)];
+                matches.extend(net(Match::Destination, peer.net));
+                let at = outbound_service(peer, entry.port.as_ref().map(|port| port.value));
+                // No source port, ever: cybex dials from its listening port, others from any.
+                matches.extend(at.into_iter().flat_map(service));
+                let rule = Rule::new(matches, Target::Accept);
+                let tag = tag(&policy.role.value, &entry.what.value);
+                self.add(side.family, OUTBOUND, rule, tag);
+            }
+        }
+    }
+
+    fn add_otherwise(&mut self, policy: &Policy, side: Side) {
+        // Addresses, not the bridge device: its name is only known once the network exists, and these rules stand before.
+        let into = [
+            Match::Destination(Sense::Is, side.covered),
+            Match::Source(Sense::Not, side.subnet),
+        ];
+        let out = [
+            Match::Source(Sense::Is, side.covered),
+            Match::Destination(Sense::Not, side.subnet),
+        ];
+        let target = target(policy.otherwise.value);
+        let role = &policy.role.value;
+        self.add(
+            side.family,
+            OTHERWISE_IN,
+            Rule::new(into, target.clone()),
+            tag(role, "otherwise-in"),
+        );
+        self.add(
+            side.family,
+            OTHERWISE_OUT,
+            Rule::new(out, target),
+            tag(role, "otherwise-out"),
+        );
+    }
+
+    /// Closes what a wide peer such as `0.0.0.0/0` would open between two managed networks: a packet from one to the
+    /// other leaves the first and enters the second, and an accept for the one half is none for the other.
+    fn add_between(&mut self, policy: &Policy, side: Side, all: &[Policy]) {
+        for other in all {
+            let Some(there) = other
+                .side(side.family)
+                .filter(|there| there.subnet != side.subnet)
+            else {
+                continue;
+            };
+            let goes = policy
+                .outbound
+                .iter()
+                .flat_map(|entry| peers_of(&entry.to, side.family))
+                .any(|peer| peer.net.overlaps(there.covered));
+            let comes = other
+                .inbound
+                .iter()
+                .flat_map(|entry| peers_of(&entry.from, side.family))
+                .any(|peer| peer.net.overlaps(side.covered));
+            if goes || comes {
+                let matches = [
+                    Match::Source(Sense::Is, side.covered),
+                    Match::Destination(Sense::Is, there.covered),
+                ];
+                let rule = Rule::new(matches, target(policy.otherwise.value));
+                self.add(
+                    side.family,
+                    BETWEEN,
+                    rule,
+                    tag(&policy.role.value, "between"),
+                );
+            }
+        }
+    }
+
+    fn sorted(self) -> Vec<DirectRule> {
+        self.0
+            .into_iter()
+            .map(|((family, priority, rule), tag)| {
+                DirectRule::ours(family, priority, &rule.with_comment(tag))
+            })
+            .collect()
+    }
+}
+
+/// The rich rules of one policy in one family.
+fn rich_rules(policy: &Policy, side: Side) -> Vec<RichRule> {
+    let Some(container) = side.container else {
+        return Vec::new();
+    };
+    let of_entry = |entry: &Inbound| -> Vec<RichRule> {
+        peers_of(&entry.from, side.family)
+            .map(|peer| {
+                let source = (!peer.net.is_everything()).then_some(peer.net);
+                match (&entry.port, entry.container_service()) {
+                    (Some(port), Some(to)) => RichRule::Forward {
+                        family: side.family,
+                        source,
+                        service: port.value,
+                        to_port: to.port,
+                        to: container,
+                    },
+                    _ => RichRule::Accept {
+                        family: side.family,
+                        source,
+                        destination: Some(Cidr::host(container)),
+                    },
+                }
+            })
+            .collect()
+    };
+    policy.inbound.iter().flat_map(of_entry).collect()
+}
+
+/// The networks by name; what only one of the roles on a network says counts for all of them.
+fn networks(policies: &[Policy]) -> Vec<DesiredNetwork> {
+    let mut networks: BTreeMap<&str, DesiredNetwork> = BTreeMap::new();
+    for policy in policies {
+        let said = &policy.network;
+        let network = networks
+            .entry(&said.name.value)
+            .or_insert_with(|| DesiredNetwork {
+                name: said.name.value.clone(),
+                subnet: said.subnet.value,
+                gateway: None,
+                subnet6: None,
+                bridge: default_bridge(&said.name.value),
+            });
+        if let Some(gateway) = &said.gateway {
+            network.gateway = Some(gateway.value);
+        }
+        if let Some(bridge) = &said.bridge {
+            network.bridge.clone_from(&bridge.value);
+        }
+        if let Some(subnet6) = &said.subnet6 {
+            network.subnet6 = Some(subnet6.value);
+        }
+    }
+    networks.into_values().collect()
+}
+
+fn attachments(policies: &[Policy]) -> Vec<Attachment> {
+    let mut attachments: Vec<Attachment> = policies
+        .iter()
+        .map(|policy| Attachment {
+            role: policy.role.value.clone(),
+            container: policy.container.name.value.clone(),
+            network: policy.network.name.value.clone(),
+            address: policy.container.address.value,
+            address6: policy.container.address6.as_ref().map(|a| a.value),
+        })
+        .collect();
+    attachments.sort_by(|a, b| (&a.network, &a.container).cmp(&(&b.network, &b.container)));
+    attachments
+}

@@ -1,0 +1,53 @@
+//! What contradicts within a node's roles, found before any connection.
+//!
+//! An error is something that no set of rules could do as it is said, or that would cost the operator the node.
+//! A warning is something that works and may not be meant.
+
+mod entries;
+mod layout;
+mod neighbours;
+
+use crate::policy::compile::NodeContext;
+use crate::policy::names::is_docker_name;
+use crate::role::InputError;
+use crate::role::InputErrors;
+use crate::role::Located;
+use crate::role::Policy;
+use crate::role::said_once;
+use crate::role::shown;
+
+/// Looks for everything that contradicts.
+///
+/// # Errors
+/// All that was found, each at the place of the value that its author can change.
+pub fn check(policies: &[Policy], node: &NodeContext) -> Result<(), InputErrors> {
+    let mut errors = InputErrors::none();
+    if let Some(zone) = &node.zone
+        && !is_docker_name(&zone.value)
+    {
+        errors.push(bad_name("zone", zone));
+    }
+    for (number, policy) in policies.iter().enumerate() {
+        layout::check(policy, &mut errors);
+        entries::check_one(policy, node, &mut errors);
+        for earlier in &policies[..number] {
+            neighbours::check(earlier, policy, &mut errors);
+            entries::check_two(earlier, policy, &mut errors);
+        }
+    }
+    said_once(errors).or(())
+}
+
+/// What works and may not be meant: peers that are everyone, and the same thing said twice.
+pub fn warnings(policies: &[Policy]) -> Vec<InputError> {
+    policies.iter().flat_map(entries::warnings).collect()
+}
+
+/// A name that Docker or firewalld would refuse.
+fn bad_name(what: &str, name: &Located<String>) -> InputError {
+    InputError::at(
+        name.location.clone(),
+        format!("`{}` cannot be the name of a {what}", shown(&name.value)),
+    )
+    .hint("letters, digits, `_`, `.` and `-`, and a letter or digit first")
+}

@@ -1,0 +1,253 @@
+//! Entries: who may come in or be reached, and at what.
+
+use std::collections::BTreeSet;
+
+use crate::model::Cidr;
+use crate::model::Family;
+use crate::model::Peer;
+use crate::model::Protocol;
+use crate::policy::compile::NodeContext;
+use crate::policy::compile::tag;
+use crate::policy::names::is_tag_name;
+use crate::role::Inbound;
+use crate::role::InputError;
+use crate::role::InputErrors;
+use crate::role::Located;
+use crate::role::Policy;
+use crate::role::shown;
+
+/// The longest comment of an iptables rule (XT_MAX_COMMENT_LEN of linux/netfilter/xt_comment.h, less its NUL).
+const COMMENT_MAX: usize = 255;
+
+/// The entries of one role by themselves.
+pub fn check_one(policy: &Policy, node: &NodeContext, errors: &mut InputErrors) {
+    check_names(policy, errors);
+    for entry in &policy.inbound {
+        check_ssh(entry, node, errors);
+    }
+    for peer in peers(policy) {
+        check_family(policy, peer, errors);
+    }
+    for (number, entry) in policy.inbound.iter().enumerate() {
+        for earlier in &policy.inbound[..number] {
+            check_forwards((policy, earlier), (policy, entry), errors);
+        }
+    }
+}
+
+/// The entries of two roles of one node, the earlier one first.
+pub fn check_two(one: &Policy, two: &Policy, errors: &mut InputErrors) {
+    for earlier in &one.inbound {
+        for entry in &two.inbound {
+            check_forwards((one, earlier), (two, entry), errors);
+        }
+    }
+    check_neighbours(one, two, errors);
+    check_neighbours(two, one, errors);
+}
+
+fn check_names(policy: &Policy, errors: &mut InputErrors) {
+    let inbound = policy.inbound.iter().map(|entry| &entry.what);
+    let outbound = policy.outbound.iter().map(|entry| &entry.what);
+    let names = std::iter::once(("role", &policy.role))
+        .chain(inbound.chain(outbound).map(|what| ("`what`", what)));
+    for (what, name) in names {
+        if !is_tag_name(&name.value) {
+            errors.push(
+                InputError::at(
+                    name.location.clone(),
+                    format!("`{}` cannot be the name of a {what}", shown(&name.value)),
+                )
+                .hint("lower case letters, digits, `_` and `-`, and a letter or digit first"),
+            );
+        }
+        let tag = tag(&policy.role.value, &name.value);
+        if tag.len() > COMMENT_MAX {
+            errors.push(
+                InputError::at(
+                    name.location.clone(),
+                    format!(
+                        "the name makes a comment of {} bytes, and iptables takes {COMMENT_MAX}",
+                        tag.len()
+                    ),
+                )
+                .hint("choose a shorter name"),
+            );
+        }
+    }
+}
+
+/// The port of the operator's own ssh must stay the node's.
+fn check_ssh(entry: &Inbound, node: &NodeContext, errors: &mut InputErrors) {
+    let Some(service) = &entry.port else { return };
+    if service.value.port == node.ssh_port && service.value.protocol == Protocol::Tcp {
+        errors.push(
+            InputError::at(
+                service.location.clone(),
+                format!(
+                    "`{}` is the port at which ssh reaches node `{}`",
+                    service.value, node.node
+                ),
+            )
+            .label("would be forwarded to the container")
+            .hint(
+                "ssh from these peers would end in the container and lock you out; choose another port of the node, \
+                 and `to_port` for the container's",
+            ),
+        );
+    }
+}
+
+/// All peers of a role.
+fn peers(policy: &Policy) -> impl Iterator<Item = &Located<Peer>> {
+    let inbound = policy.inbound.iter().flat_map(|entry| &entry.from);
+    inbound.chain(policy.outbound.iter().flat_map(|entry| &entry.to))
+}
+
+/// A peer whose family the container does not have could never be let through.
+fn check_family(policy: &Policy, peer: &Located<Peer>, errors: &mut InputErrors) {
+    let has = |family| {
+        policy
+            .side(family)
+            .is_some_and(|side| side.container.is_some())
+    };
+    if peer.value.net.family() == Family::V6 && !has(Family::V6) {
+        errors.push(
+            InputError::at(
+                peer.location.clone(),
+                format!(
+                    "the peer `{}` is IPv6, and the container `{}` has no IPv6 address",
+                    peer.value, policy.container.name.value
+                ),
+            )
+            .context(policy.container.name.location.clone(), "the container")
+            .hint("give the role `subnet6` and `address6`, or take the peer away"),
+        );
+    }
+}
+
+/// One port of the node can lead to one place for each peer.
+fn check_forwards(one: (&Policy, &Inbound), two: (&Policy, &Inbound), errors: &mut InputErrors) {
+    let ((one, earlier), (two, entry)) = (one, two);
+    let (Some(port), Some(other)) = (&entry.port, &earlier.port) else {
+        return;
+    };
+    let same_place = one.container.address.value == two.container.address.value
+        && earlier.container_service() == entry.container_service();
+    if port.value != other.value || same_place {
+        return;
+    }
+    let Some((first, second)) = overlapping(&earlier.from, &entry.from) else {
+        return;
+    };
+    let leads = |policy: &Policy, entry: &Inbound| {
+        let to = entry
+            .to_port
+            .as_ref()
+            .map_or(port.value.port, |to| to.value);
+        format!("`{}` port {to}", policy.container.name.value)
+    };
+    errors.push(
+        InputError::at(
+            port.location.clone(),
+            format!(
+                "the node's port `{}` leads to {} in `{}/{}` and to {} in `{}/{}`, for the same peers",
+                port.value,
+                leads(one, earlier),
+                one.role.value,
+                earlier.what.value,
+                leads(two, entry),
+                two.role.value,
+                entry.what.value
+            ),
+        )
+        .context(other.location.clone(), "the other one")
+        .context(second.location.clone(), format!("overlaps `{}`", first.value.net.short()))
+        .hint("choose another port of the node for one of them, and `to_port` for the container's"),
+    );
+}
+
+/// The first two peers that have an address in common.
+///
+/// Networks nest or are apart, so those of the second list are looked for among those that could hold or be held.
+fn overlapping<'a>(
+    one: &'a [Located<Peer>],
+    two: &'a [Located<Peer>],
+) -> Option<(&'a Located<Peer>, &'a Located<Peer>)> {
+    let nets: BTreeSet<Cidr> = one.iter().map(|peer| peer.value.net).collect();
+    let second = two.iter().find(|peer| {
+        let net = peer.value.net;
+        let holder = (0..=net.prefix())
+            .filter_map(|prefix| Cidr::around(net.address(), prefix))
+            .any(|wider| nets.contains(&wider));
+        // Networks inside of this one sort behind its first address, before its last.
+        holder
+            || nets
+                .range(net..)
+                .next()
+                .is_some_and(|next| net.covers(*next))
+    })?;
+    let first = one
+        .iter()
+        .find(|peer| peer.value.net.overlaps(second.value.net))?;
+    Some((first, second))
+}
+
+/// A peer inside another managed network of the same node could never be let through: the other network is closed too.
+fn check_neighbours(policy: &Policy, other: &Policy, errors: &mut InputErrors) {
+    for there in other.sides() {
+        let here = policy.side(there.family);
+        if here.is_none_or(|here| here.subnet == there.subnet) {
+            continue;
+        }
+        for peer in peers(policy).filter(|peer| there.covered.covers(peer.value.net)) {
+            errors.push(
+                InputError::at(
+                    peer.location.clone(),
+                    format!(
+                        "the peer `{}` of role `{}` is in the network `{}` of role `{}` on the same node, which is \
+                         closed to other networks",
+                        peer.value, policy.role.value, other.network.name.value, other.role.value
+                    ),
+                )
+                .context(other.network.name.location.clone(), "that network")
+                .hint("put both containers on one network: nothing is filtered inside of it"),
+            );
+        }
+    }
+}
+
+/// Peers that are everyone, and the same thing said twice in one entry.
+pub fn warnings(policy: &Policy) -> Vec<InputError> {
+    let inbound = policy.inbound.iter().map(|entry| {
+        let every = "everyone may come in";
+        (&entry.what, &entry.from, every)
+    });
+    let outbound = policy.outbound.iter().map(|entry| {
+        let every = "everyone may be reached";
+        (&entry.what, &entry.to, every)
+    });
+    let mut found = Vec::new();
+    for (what, list, every) in inbound.chain(outbound) {
+        let name = format!("`{}/{}`", policy.role.value, what.value);
+        let mut seen: BTreeSet<Peer> = BTreeSet::new();
+        for peer in list {
+            if peer.value.net.is_everything() {
+                found.push(
+                    InputError::at(
+                        peer.location.clone(),
+                        format!("`{}` in {name} is no whitelist: {every}", peer.value),
+                    )
+                    .hint("list the peers, if they are known"),
+                );
+            }
+            if !seen.insert(peer.value) {
+                found.push(InputError::at(
+                    peer.location.clone(),
+                    format!("the peer `{}` is listed twice in {name}", peer.value),
+                ));
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,172 @@
+//! A bar for the fleet, and above it a line for each of the nodes that are longest at work.
+//!
+//! To indicatif all of it is one bar of several lines: then each tick is one drawing, whatever has changed. Bars of their own
+//! would each be drawn with all the others whenever one of them changes, nine times the bytes.
+
+use std::fmt::Write as _;
+use std::io;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+use indicatif::ProgressDrawTarget;
+use indicatif::ProgressState;
+use indicatif::ProgressStyle;
+
+use crate::report::progress::AtWork;
+use crate::report::progress::Fleet;
+use crate::report::progress::Show;
+use crate::report::summary::duration;
+
+/// More lines than this nobody reads while they change.
+const LINES: usize = 8;
+
+/// A longer name is cut, so that its stage stays in sight.
+const NAME: usize = 32;
+
+/// The fleet's bar with its count and what separates them, at most.
+const BAR: usize = 44;
+
+pub(super) struct Bars {
+    bar: ProgressBar,
+    texts: Arc<Mutex<Texts>>,
+    /// Who has which line. A node keeps its own until it is done: what moves cannot be read.
+    lines: Vec<Option<String>>,
+    most: usize,
+    width: usize,
+}
+
+#[derive(Default)]
+struct Texts {
+    nodes: String,
+    fleet: String,
+}
+
+impl Bars {
+    /// Bars on stderr; `None` if it cannot show them.
+    pub(super) fn new(show: &Show) -> Option<Self> {
+        // Whoever calls `draw` keeps the rate; a drawing that is left out here would show an old state.
+        let target = ProgressDrawTarget::stderr_with_hz(60);
+        if target.is_hidden() {
+            return None;
+        }
+        let texts: Arc<Mutex<Texts>> = Arc::default();
+        let key = |part: fn(&Texts) -> &str| {
+            let texts = Arc::clone(&texts);
+            move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+                let texts = texts.lock().unwrap_or_else(PoisonError::into_inner);
+                let _ = out.write_str(part(&texts));
+            }
+        };
+        let style = ProgressStyle::with_template("{nodes}{bar:24} {pos}/{len} nodes{fleet}")
+            .ok()?
+            .with_key("nodes", key(|texts| &texts.nodes))
+            .with_key("fleet", key(|texts| &texts.fleet))
+            .progress_chars("=> ");
+        let bar = ProgressBar::with_draw_target(Some(show.nodes.len() as u64), target);
+        bar.set_style(style);
+        let longest = show.nodes.iter().map(|n| n.chars().count()).max();
+        Some(Bars {
+            bar,
+            texts,
+            lines: Vec::new(),
+            // One line stays for the fleet, one for the cursor.
+            most: LINES.min(show.forks).min(size().0.saturating_sub(2)),
+            width: longest.unwrap_or(0).min(NAME),
+        })
+    }
+
+    pub(super) fn draw(&mut self, fleet: &Fleet) {
+        self.assign(fleet);
+        let (_, columns) = size();
+        let mut nodes = String::new();
+        for line in &self.lines {
+            let work = fleet
+                .at_work
+                .iter()
+                .find(|w| Some(&w.node) == line.as_ref());
+            let text = work.map_or_else(String::new, |work| self.line(work));
+            nodes.extend(text.chars().take(columns));
+            nodes.push('\n');
+        }
+        let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        texts.nodes = nodes;
+        texts.fleet = self.counts(fleet);
+        texts.fleet = texts
+            .fleet
+            .chars()
+            .take(columns.saturating_sub(BAR))
+            .collect();
+        drop(texts);
+        let done = fleet.done.nodes as u64;
+        self.bar.update(|state| state.set_pos(done));
+    }
+
+    fn line(&self, work: &AtWork) -> String {
+        let name: String = work.node.chars().take(NAME).collect();
+        let width = self.width;
+        let seconds = format!("{} s", work.since.elapsed().as_secs());
+        format!("{name:<width$}  {seconds:>5}  {}", work.stage)
+    }
+
+    /// `: 3 changed, 1 failed, 12 more at work (41 s)`.
+    fn counts(&self, fleet: &Fleet) -> String {
+        let mut text = String::new();
+        let words = fleet.done.words();
+        if !words.is_empty() {
+            let _ = write!(text, ": {words}");
+        }
+        let hidden = fleet.at_work.len().saturating_sub(self.lines.len());
+        if hidden > 0 {
+            let _ = write!(text, ", {hidden} more at work");
+        }
+        let whole = Duration::from_secs(fleet.begun.elapsed().as_secs());
+        if whole.as_secs() >= 10 {
+            let _ = write!(text, " ({})", duration(whole));
+        }
+        text
+    }
+
+    /// Frees the lines of nodes that are done, and gives them to the nodes that are longest at work without one.
+    fn assign(&mut self, fleet: &Fleet) {
+        for line in &mut self.lines {
+            let at_work = |node: &String| fleet.at_work.iter().any(|w| w.node == *node);
+            *line = line.take().filter(at_work);
+        }
+        // Lines go away only when no node waits: a place that is free for a moment is not worth a jump of the whole screen.
+        let needed = fleet.at_work.len().min(self.most);
+        if fleet.waiting() == 0 {
+            self.lines.retain(Option::is_some);
+        }
+        if self.lines.len() < needed {
+            self.lines.resize(needed, None);
+        }
+        for work in &fleet.at_work {
+            if !self.lines.iter().any(|l| l.as_ref() == Some(&work.node))
+                && let Some(free) = self.lines.iter_mut().find(|line| line.is_none())
+            {
+                *free = Some(work.node.clone());
+            }
+        }
+    }
+
+    /// Does something while no bar is on the screen.
+    pub(super) fn suspend(&self, f: impl FnOnce()) {
+        self.bar.suspend(f);
+    }
+
+    pub(super) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// The terminal's lines and columns; a small one's where it doesn't say.
+fn size() -> (usize, usize) {
+    rustix::termios::tcgetwinsize(io::stderr())
+        .ok()
+        .map(|size| (usize::from(size.ws_row), usize::from(size.ws_col)))
+        .filter(|(rows, columns)| *rows > 0 && *columns > 0)
+        .unwrap_or((24, 80))
+}

@@ -1,0 +1,86 @@
+//! What happens on the way as lines: without a terminal, and for `-v`.
+
+use crate::engine::Event;
+use crate::engine::Stage;
+use crate::report::progress::Verbosity;
+use crate::report::style::clean;
+
+/// An answer of more lines than this is only counted under `-v`: a look answers thousands.
+const LINES: usize = 40;
+
+/// The lines that an event is worth, without the end of the last; nothing for an event that is worth none.
+///
+/// Whoever watches bars sees the stages there; `plain` are those who don't.
+pub(super) fn lines(event: &Event, verbosity: Verbosity, plain: Plain) -> Option<String> {
+    let verbose = verbosity > Verbosity::Quiet;
+    match event {
+        Event::Stage { node, stage } => {
+            let worth = verbose
+                || plain == Plain::Lines
+                    && match stage {
+                        Stage::Connecting | Stage::Looking | Stage::Verifying => false,
+                        Stage::Applying { step, .. } | Stage::PuttingBack { step, .. } => {
+                            *step == 1
+                        }
+                        Stage::Settling => true,
+                    };
+            worth.then(|| format!("{node}: {stage}"))
+        }
+        Event::Sent { node, script } => match verbosity {
+            Verbosity::Quiet => None,
+            Verbosity::Steps => Some(format!(
+                "{node}: sent a script of {} lines",
+                script.lines().count()
+            )),
+            Verbosity::Everything => Some(format!(
+                "{node}: sent a script\n{}",
+                indented(node, '<', script)
+            )),
+        },
+        Event::Answered {
+            node,
+            status,
+            stdout,
+            stderr,
+        } => verbose.then(|| {
+            let mut text = match status {
+                Ok(status) => format!("{node}: answered with status {status}"),
+                Err(why) => format!("{node}: no answer: {}", clean(why)),
+            };
+            for (mark, said) in [('>', stdout), ('!', stderr)] {
+                let count = said.lines().count();
+                if count == 0 {
+                    continue;
+                }
+                text.push('\n');
+                if count > LINES && verbosity != Verbosity::Everything {
+                    text.push_str(&format!(
+                        "{node} {mark} {count} lines, {} bytes",
+                        said.len()
+                    ));
+                } else {
+                    text.push_str(&indented(node, mark, said));
+                }
+            }
+            text
+        }),
+        Event::Finished(_) => None,
+    }
+}
+
+/// Whether stages are told as lines because there are no bars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plain {
+    /// They are.
+    Lines,
+    /// Bars tell them.
+    Bars,
+}
+
+fn indented(node: &str, mark: char, text: &str) -> String {
+    let lines: Vec<String> = text
+        .lines()
+        .map(|line| format!("{node} {mark} {}", clean(line)))
+        .collect();
+    lines.join("\n")
+}

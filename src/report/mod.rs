@@ -1,0 +1,44 @@
+//! Outcomes and events → text, JSON, bars.
+//!
+//! stdout gets the answer: what differs, what went wrong, the recap. stderr gets the journey: bars on a terminal, plain lines
+//! elsewhere. Text comes with colours in it; the stream that it is written to takes them out where nobody wants them.
+
+mod bars;
+pub mod json;
+mod lines;
+pub mod progress;
+pub mod recap;
+pub mod render;
+mod style;
+pub mod summary;
+pub mod text;
+
+#[cfg(test)]
+mod tests;
+
+pub use progress::Progress;
+pub use progress::Verbosity;
+pub use summary::Summary;
+pub use text::Diff;
+
+/// What a fleet was asked for; the words of the report follow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// `run`.
+    Run,
+    /// `run --check`.
+    Check,
+    /// `facts`.
+    Facts,
+}
+
+impl Purpose {
+    /// The word for scripts.
+    pub fn word(self) -> &'static str {
+        match self {
+            Purpose::Run => "run",
+            Purpose::Check => "check",
+            Purpose::Facts => "facts",
+        }
+    }
+}

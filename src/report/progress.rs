@@ -1,0 +1,305 @@
+//! One thread that owns the screen. Everybody else sends it events.
+//!
+//! A bar that draws itself costs a thread of its own, and two threads that draw make a screen flicker; so this one draws all of
+//! them, at most eight times a second, and prints what is done above them.
+
+use std::io::Write;
+use std::sync::mpsc;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::Sender;
+use std::thread;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::engine::Event;
+use crate::engine::Sink;
+use crate::report::Purpose;
+use crate::report::bars::Bars;
+use crate::report::lines::Plain;
+use crate::report::lines::lines;
+use crate::report::summary::Summary;
+use crate::report::text;
+use crate::report::text::Diff;
+
+/// Between two drawings: fast enough to look alive, slow enough for a serial console.
+const TICK: Duration = Duration::from_millis(125);
+
+/// How much of the journey is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// What a person needs.
+    Quiet,
+    /// Each remote step and its answer (`-v`).
+    Steps,
+    /// Each script and answer in full (`-vv`).
+    Everything,
+}
+
+/// What is to be shown.
+#[derive(Debug, Clone)]
+pub struct Show {
+    /// What the fleet was asked for.
+    pub purpose: Purpose,
+    /// The names of the nodes.
+    pub nodes: Vec<String>,
+    /// How many nodes are worked on at a time.
+    pub forks: usize,
+    /// How much of the journey is told.
+    pub verbosity: Verbosity,
+    /// How each node's outcome is printed to stdout; `None` prints none, as for `--json`.
+    pub outcomes: Option<Diff>,
+    /// Whether stderr is a terminal that bars can be drawn on.
+    pub screen: Screen,
+}
+
+/// What stderr is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Screen {
+    /// A terminal.
+    Terminal,
+    /// A file, a pipe, or a terminal that cannot move its cursor.
+    Lines,
+}
+
+/// The thread that owns the screen.
+pub struct Progress {
+    handle: Handle,
+    thread: JoinHandle<()>,
+}
+
+/// A way to it for everybody else.
+#[derive(Clone)]
+pub struct Handle(Sender<Message>);
+
+enum Message {
+    Event(Event),
+    Note(String),
+    Ask(Box<dyn FnOnce() + Send>),
+    End,
+}
+
+impl Progress {
+    /// Starts the thread.
+    pub fn start(show: Show) -> Self {
+        let (sender, receiver) = mpsc::channel();
+        Progress {
+            handle: Handle(sender),
+            thread: thread::spawn(move || Ui::new(show).run(&receiver)),
+        }
+    }
+
+    /// A way to the thread.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Shows what is left to show, takes the bars away, and waits until that is done.
+    pub fn finish(self) {
+        let _ = self.handle.0.send(Message::End);
+        // A panic there has already been printed; the answer matters more than the bars.
+        let _ = self.thread.join();
+    }
+}
+
+impl Sink for Handle {
+    fn tell(&self, event: Event) {
+        let _ = self.0.send(Message::Event(event));
+    }
+}
+
+impl Handle {
+    /// Prints a line to stderr, above the bars.
+    pub fn note(&self, text: impl Into<String>) {
+        let _ = self.0.send(Message::Note(text.into()));
+    }
+
+    /// Lets a person answer something while nothing else is drawn; `None` if the screen is gone.
+    pub fn ask<T: Send + 'static>(&self, ask: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let (sender, receiver) = mpsc::channel();
+        let ask = Box::new(move || {
+            let _ = sender.send(ask());
+        });
+        self.0.send(Message::Ask(ask)).ok()?;
+        receiver.recv().ok()
+    }
+}
+
+/// A node that is being worked on.
+pub(super) struct AtWork {
+    pub(super) node: String,
+    pub(super) stage: String,
+    pub(super) since: Instant,
+}
+
+/// What the screen shows.
+pub(super) struct Fleet {
+    pub(super) nodes: usize,
+    /// The longest at work first.
+    pub(super) at_work: Vec<AtWork>,
+    pub(super) done: Summary,
+    pub(super) begun: Instant,
+}
+
+impl Fleet {
+    /// Nodes that nobody has begun.
+    pub(super) fn waiting(&self) -> usize {
+        self.nodes
+            .saturating_sub(self.done.nodes + self.at_work.len())
+    }
+}
+
+struct Ui {
+    show: Show,
+    fleet: Fleet,
+    bars: Option<Bars>,
+    drawn: Instant,
+    /// What is to be printed above the bars at the next drawing: one redrawing for all of it.
+    pending: Vec<Text>,
+}
+
+enum Text {
+    Answer(String),
+    Journey(String),
+}
+
+impl Text {
+    fn print(&self) {
+        match self {
+            Text::Answer(text) => print(text),
+            Text::Journey(text) => {
+                let _ = writeln!(anstream::stderr().lock(), "{text}");
+            }
+        }
+    }
+}
+
+impl Ui {
+    fn new(show: Show) -> Self {
+        let bars = match show.screen {
+            Screen::Terminal => Bars::new(&show),
+            Screen::Lines => None,
+        };
+        Ui {
+            fleet: Fleet {
+                nodes: show.nodes.len(),
+                at_work: Vec::new(),
+                done: Summary::default(),
+                begun: Instant::now(),
+            },
+            bars,
+            drawn: Instant::now(),
+            pending: Vec::new(),
+            show,
+        }
+    }
+
+    fn run(mut self, receiver: &Receiver<Message>) {
+        if self.bars.is_none() {
+            self.say(Text::Journey(self.opening()));
+        }
+        loop {
+            let wait = TICK.saturating_sub(self.drawn.elapsed());
+            match receiver.recv_timeout(wait) {
+                Ok(Message::End) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(message) => self.take(message),
+                Err(RecvTimeoutError::Timeout) => self.draw(),
+            }
+        }
+        self.draw();
+        if let Some(bars) = &mut self.bars {
+            bars.clear();
+        }
+    }
+
+    fn draw(&mut self) {
+        self.drawn = Instant::now();
+        let texts = std::mem::take(&mut self.pending);
+        if let Some(bars) = &mut self.bars {
+            bars.draw(&self.fleet);
+            if !texts.is_empty() {
+                bars.suspend(|| texts.iter().for_each(Text::print));
+            }
+        }
+    }
+
+    /// Prints at once, or above the bars when they are drawn next.
+    fn say(&mut self, text: Text) {
+        match self.bars {
+            Some(_) => self.pending.push(text),
+            None => text.print(),
+        }
+    }
+
+    fn opening(&self) -> String {
+        let verb = match self.show.purpose {
+            Purpose::Run => "deploying to",
+            Purpose::Check => "checking",
+            Purpose::Facts => "looking at",
+        };
+        match self.show.nodes.len() {
+            1 => format!("{verb} 1 node"),
+            n => format!("{verb} {n} nodes, {} at a time", self.show.forks.min(n)),
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Event(event) => self.event(event),
+            Message::Note(text) => self.say(Text::Journey(text)),
+            Message::Ask(ask) => match &self.bars {
+                Some(bars) => bars.suspend(ask),
+                None => ask(),
+            },
+            Message::End => {}
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        let plain = match self.bars {
+            Some(_) => Plain::Bars,
+            None => Plain::Lines,
+        };
+        if let Some(text) = lines(&event, self.show.verbosity, plain) {
+            self.say(Text::Journey(text));
+        }
+        match event {
+            Event::Stage { node, stage } => {
+                let stage = stage.to_string();
+                match self.fleet.at_work.iter_mut().find(|w| w.node == node) {
+                    Some(at_work) => at_work.stage = stage,
+                    None => self.fleet.at_work.push(AtWork {
+                        node,
+                        stage,
+                        since: Instant::now(),
+                    }),
+                }
+            }
+            Event::Finished(outcome) => {
+                self.fleet.at_work.retain(|w| w.node != outcome.node);
+                self.fleet.done.add(outcome.verdict);
+                if plain == Plain::Lines {
+                    self.say(Text::Journey(format!(
+                        "{}: {} ({} of {})",
+                        outcome.node, outcome.verdict, self.fleet.done.nodes, self.fleet.nodes
+                    )));
+                }
+                if let Some(diff) = self.show.outcomes {
+                    let text = text::node(&outcome, diff);
+                    if !text.is_empty() {
+                        self.say(Text::Answer(text));
+                    }
+                }
+            }
+            Event::Sent { .. } | Event::Answered { .. } => {}
+        }
+    }
+}
+
+/// Writes to stdout. Whoever stopped reading there has no more use for it, and a node half done is no price for a closed pipe.
+pub fn print(text: &str) {
+    let mut stdout = anstream::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes());
+    let _ = stdout.flush();
+}

@@ -1,0 +1,79 @@
+//! The recap in Ansible's words, and one line for the fleet.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anstyle::Style;
+
+use crate::engine::Outcome;
+use crate::engine::Verdict;
+use crate::report::style;
+use crate::report::style::paint;
+use crate::report::summary::Summary;
+use crate::report::summary::duration;
+
+/// One line a node, sorted by name, and one for the fleet.
+///
+/// `ok` counts the wanted things (networks, attachments, rules) that hold at the end; `changed` the differences that were removed,
+/// or that would be.
+pub fn recap(outcomes: &[Outcome], took: Duration) -> String {
+    let mut sorted: Vec<&Outcome> = outcomes.iter().collect();
+    sorted.sort_by(|a, b| a.node.cmp(&b.node));
+    let width = sorted
+        .iter()
+        .map(|o| o.node.chars().count())
+        .max()
+        .unwrap_or(0);
+    let mut text = format!("{}\n", paint(style::BOLD, "RECAP"));
+    for outcome in sorted {
+        // Padded before it is painted: escapes have no width, and `{:<}` would count them.
+        let name = format!("{:<width$}", outcome.node);
+        let _ = write!(text, "{} :", paint(style::verdict(outcome.verdict), name));
+        for (word, count, style) in counts(outcome) {
+            let field = format!("{word}={count}");
+            let pad = " ".repeat(word.len().saturating_add(5).saturating_sub(field.len()));
+            let field = if count > 0 {
+                paint(style, field)
+            } else {
+                field
+            };
+            let _ = write!(text, " {field}{pad}");
+        }
+        text.truncate(text.trim_end().len());
+        text.push('\n');
+    }
+    let _ = writeln!(text, "{}", fleet(&Summary::of(outcomes), took));
+    text
+}
+
+/// `6 nodes: 3 changed, 1 unreachable, 2 failed (41 s)`.
+pub fn fleet(summary: &Summary, took: Duration) -> String {
+    let nodes = match summary.nodes {
+        1 => "1 node".to_string(),
+        n => format!("{n} nodes"),
+    };
+    let words = match summary.nodes {
+        0 => String::new(),
+        _ => format!(": {}", summary.words()),
+    };
+    format!("{nodes}{words} ({})", duration(took))
+}
+
+fn counts(outcome: &Outcome) -> [(&'static str, usize, Style); 5] {
+    let is = |verdicts: &[Verdict]| usize::from(verdicts.contains(&outcome.verdict));
+    [
+        ("ok", outcome.holds, style::GREEN),
+        ("changed", outcome.changed(), style::YELLOW),
+        (
+            "unreachable",
+            is(&[Verdict::Unreachable]),
+            style::BRIGHT_RED,
+        ),
+        (
+            "failed",
+            is(&[Verdict::Failed, Verdict::Refused]),
+            style::RED,
+        ),
+        ("skipped", is(&[Verdict::Skipped]), style::CYAN),
+    ]
+}

@@ -1,0 +1,279 @@
+//! What a node is asked to be, for eyes and for other tools: commands, firewalld's own file, JSON.
+//!
+//! Nothing here is what fwdeploy does to a node; it is what its rules come to when somebody else has to read or redo them.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::model::CHAIN;
+use crate::model::Desired;
+use crate::model::DesiredNetwork;
+use crate::model::DirectRule;
+use crate::model::Family;
+use crate::policy::compile::BETWEEN;
+use crate::policy::compile::ESTABLISHED;
+use crate::policy::compile::INBOUND;
+use crate::policy::compile::OTHERWISE_IN;
+use crate::policy::compile::OTHERWISE_OUT;
+use crate::policy::compile::OUTBOUND;
+
+/// The version of [`json`]'s shape; it grows when a field changes its meaning or goes.
+pub const JSON_VERSION: u32 = 1;
+
+/// The lines that root would type on a fresh node to have the same: networks, rules, containers, and a look at the result.
+///
+/// Run as one script, it stops at the first command that fails.
+pub fn commands(desired: &Desired) -> String {
+    let mut out = Commands(String::from("#!/bin/sh\nset -eu\n"));
+    out.networks(desired);
+    out.chain(desired);
+    out.rich(desired);
+    out.comment(
+        "Load it. For a fraction of a second new connections are not filtered, until Docker has put its own rules back.",
+    );
+    out.line(&["firewall-cmd", "--reload"]);
+    out.attachments(desired);
+    out.comment(
+        "Look: the rules above, in order, and `-j DOCKER-USER` before every other ACCEPT of FORWARD. Docker 20.10 to 27 may put\n\
+         its own before it; then `iptables -w -I FORWARD 1 -j DOCKER-USER`, and delete the later one by its number.",
+    );
+    for family in desired.families() {
+        out.line(&[family.iptables(), "-w", "-S", CHAIN]);
+        out.line(&[family.iptables(), "-w", "-S", "FORWARD"]);
+    }
+    out.0
+}
+
+/// firewalld's `/etc/firewalld/direct.xml` with the chain and the rules, written as firewalld writes it (firewalld.direct(5)).
+///
+/// Only what fwdeploy asks for: a node's own file also holds whatever others put there.
+pub fn direct_xml(desired: &Desired) -> String {
+    let mut out = String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<direct>\n");
+    for family in desired.families() {
+        let chain = format!("ipv=\"{family}\" table=\"filter\" chain=\"{CHAIN}\"");
+        put(&mut out, &format!("  <chain {chain}/>"));
+    }
+    for rule in &desired.rules {
+        let args: Vec<String> = rule.args.iter().map(|arg| python_quote(arg)).collect();
+        put(
+            &mut out,
+            &format!(
+                "  <rule ipv=\"{}\" table=\"{}\" chain=\"{}\" priority=\"{}\">{}</rule>",
+                rule.ipv(),
+                rule.table,
+                rule.chain,
+                rule.priority,
+                xml_escape(&args.join(" "))
+            ),
+        );
+    }
+    out.push_str("</direct>\n");
+    out
+}
+
+/// All of it as JSON: the version of the shape, then the fields of [`Desired`]. Rules and rich rules are in their order.
+pub fn json(desired: &Desired) -> String {
+    #[derive(Serialize)]
+    struct Versioned<'a> {
+        version: u32,
+        #[serde(flatten)]
+        desired: &'a Desired,
+    }
+    let versioned = Versioned {
+        version: JSON_VERSION,
+        desired,
+    };
+    serde_json::to_string_pretty(&versioned).expect("texts, numbers and lists are always JSON")
+}
+
+/// A shell script in the making.
+struct Commands(String);
+
+impl Commands {
+    /// A section's comment, after an empty line.
+    fn comment(&mut self, text: &str) {
+        self.0.push('\n');
+        for line in text.lines() {
+            put(&mut self.0, &format!("# {line}"));
+        }
+    }
+
+    /// One command, each word quoted for a POSIX shell.
+    fn line<S: AsRef<str>>(&mut self, words: &[S]) {
+        let line = shlex::try_join(words.iter().map(AsRef::as_ref))
+            .expect("names and addresses are checked, and hold no NUL");
+        put(&mut self.0, &line);
+    }
+
+    fn networks(&mut self, desired: &Desired) {
+        if !desired.networks.is_empty() {
+            self.comment("Networks, with bridges that can be recognised.");
+        }
+        for network in &desired.networks {
+            self.line(&create_network(network));
+        }
+    }
+
+    fn attachments(&mut self, desired: &Desired) {
+        if !desired.attachments.is_empty() {
+            self.comment(
+                "Containers at their fixed addresses, now that the rules stand. One that does not exist yet is made with\n\
+                 `docker run --network NETWORK --ip ADDRESS` instead, without `-p`; none belongs on any other network.",
+            );
+        }
+        for attachment in &desired.attachments {
+            let mut words = vec!["docker", "network", "connect"];
+            let address = attachment.address.to_string();
+            let address6 = attachment.address6.map(|address| address.to_string());
+            words.extend(["--ip", &address]);
+            if let Some(address6) = &address6 {
+                words.extend(["--ip6", address6]);
+            }
+            words.extend([attachment.network.as_str(), attachment.container.as_str()]);
+            self.line(&words);
+        }
+    }
+
+    fn chain(&mut self, desired: &Desired) {
+        for family in desired.families() {
+            self.comment(&format!(
+                "{family}: firewalld owns {CHAIN}, or nothing below would be loaded."
+            ));
+            self.line(&[
+                "firewall-cmd",
+                "--permanent",
+                "--direct",
+                "--add-chain",
+                family.name(),
+                "filter",
+                CHAIN,
+            ]);
+            self.rules(desired, family);
+        }
+    }
+
+    fn rules(&mut self, desired: &Desired, family: Family) {
+        let mut band = None;
+        for rule in desired.rules_of(family) {
+            if band != Some(rule.priority) {
+                band = Some(rule.priority);
+                self.comment(&format!("{family}: {}", meaning(rule)));
+            }
+            let priority = rule.priority.to_string();
+            let mut words = vec!["firewall-cmd", "--permanent", "--direct", "--add-rule"];
+            words.extend([rule.ipv(), &rule.table, &rule.chain, &priority]);
+            words.extend(rule.args.iter().map(String::as_str));
+            self.line(&words);
+        }
+    }
+
+    fn rich(&mut self, desired: &Desired) {
+        if !desired.rich.is_empty() {
+            self.comment(
+                "Whitelisted peers are forwarded to the containers. Nothing is published.",
+            );
+        }
+        let zone = desired.zone.as_ref().map(|zone| format!("--zone={zone}"));
+        for rule in &desired.rich {
+            let rule = format!("--add-rich-rule={rule}");
+            let mut words = vec!["firewall-cmd", "--permanent"];
+            words.extend(zone.as_deref());
+            words.push(&rule);
+            self.line(&words);
+        }
+    }
+}
+
+fn create_network(network: &DesiredNetwork) -> Vec<String> {
+    let mut words: Vec<String> = ["docker", "network", "create", "--driver", "bridge"]
+        .map(String::from)
+        .into();
+    words.extend(["--subnet".to_string(), network.subnet.to_string()]);
+    if let Some(gateway) = network.gateway {
+        words.extend(["--gateway".to_string(), gateway.to_string()]);
+    }
+    if let Some(subnet6) = network.subnet6 {
+        words.extend([
+            "--ipv6".to_string(),
+            "--subnet".to_string(),
+            subnet6.to_string(),
+        ]);
+    }
+    let bridge = format!("com.docker.network.bridge.name={}", network.bridge);
+    words.extend(["--opt".to_string(), bridge, network.name.clone()]);
+    words
+}
+
+/// What the rules of a priority band are for.
+fn meaning(rule: &DirectRule) -> &'static str {
+    match rule.priority {
+        ESTABLISHED => "answers to what was let through pass",
+        BETWEEN => "nothing passes from one of these networks to another",
+        INBOUND => "who may come in",
+        OUTBOUND => "who may be reached",
+        OTHERWISE_IN => "nobody else comes in",
+        OTHERWISE_OUT => "nobody else is reached",
+        _ => "others",
+    }
+}
+
+fn put(out: &mut String, line: &str) {
+    writeln!(out, "{line}").expect("a String takes every text");
+}
+
+/// Quotes as Python's `shlex.quote` does, which is how firewalld writes arguments into the file.
+fn python_quote(word: &str) -> String {
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"@%+=:,./-_".contains(&byte);
+    if !word.is_empty() && word.bytes().all(safe) {
+        word.to_string()
+    } else {
+        format!("'{}'", word.replace('\'', "'\"'\"'"))
+    }
+}
+
+fn xml_escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(args: &[&str]) -> Desired {
+        Desired {
+            rules: vec![DirectRule {
+                family: Some(Family::V4),
+                table: "filter".to_string(),
+                chain: CHAIN.to_string(),
+                priority: 7,
+                args: args.iter().map(ToString::to_string).collect(),
+            }],
+            ..Desired::default()
+        }
+    }
+
+    #[test]
+    fn what_a_shell_would_read_otherwise_is_quoted() {
+        let args = [
+            "!",
+            "-s",
+            "10.0.0.0/8",
+            "--comment",
+            "it's $(x) & \"y\" <z>",
+        ];
+        let desired = one(&args);
+        let commands = commands(&desired);
+        let line = commands.lines().find(|line| line.contains("--add-rule"));
+        let words = shlex::split(line.unwrap()).unwrap();
+        assert_eq!(words[words.len() - args.len()..], args);
+        let xml = direct_xml(&desired);
+        let text = "'!' -s 10.0.0.0/8 --comment 'it'\"'\"'s $(x) &amp; \"y\" &lt;z&gt;'";
+        assert!(
+            xml.contains(&format!("priority=\"7\">{text}</rule>")),
+            "{xml}"
+        );
+    }
+}

@@ -1,0 +1,73 @@
+//! The colours, and the care with texts that came from elsewhere.
+
+use anstyle::AnsiColor;
+use anstyle::Effects;
+use anstyle::Style;
+
+use crate::engine::Verdict;
+use crate::plan::Severity;
+use crate::plan::Sign;
+
+pub(super) const BOLD: Style = Style::new().effects(Effects::BOLD);
+pub(super) const ERROR: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
+pub(super) const HINT: Style = AnsiColor::Cyan.on_default();
+pub(super) const GREEN: Style = AnsiColor::Green.on_default();
+pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default();
+pub(super) const RED: Style = AnsiColor::Red.on_default();
+pub(super) const BRIGHT_RED: Style = AnsiColor::BrightRed.on_default();
+pub(super) const CYAN: Style = AnsiColor::Cyan.on_default();
+
+/// Ansible's colours.
+pub(super) fn verdict(verdict: Verdict) -> Style {
+    match verdict {
+        Verdict::Ok => GREEN,
+        Verdict::Changed | Verdict::Drift => YELLOW,
+        Verdict::Skipped => CYAN,
+        Verdict::Unreachable => BRIGHT_RED,
+        Verdict::Refused | Verdict::Failed => RED,
+    }
+}
+
+pub(super) fn sign(sign: Sign) -> Style {
+    match sign {
+        Sign::Add => GREEN,
+        Sign::Remove => RED,
+        Sign::Replace => YELLOW,
+    }
+}
+
+pub(super) fn severity(severity: Severity) -> Style {
+    match severity {
+        Severity::Note => CYAN,
+        Severity::Warning => YELLOW,
+        Severity::Defeat | Severity::Refuse => ERROR,
+    }
+}
+
+/// The text in that style.
+pub(super) fn paint(style: Style, text: impl std::fmt::Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// The text without anything that a terminal would obey: what a node answers is shown, not done.
+pub(super) fn clean(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_control() && c != '\n' && c != '\t' {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::clean;
+
+    #[test]
+    fn a_node_cannot_paint_the_screen() {
+        assert_eq!(clean("a\x1b[2Jb\r\n"), "a\u{fffd}[2Jb\u{fffd}\n");
+    }
+}

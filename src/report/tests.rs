@@ -1,0 +1,227 @@
+//! Every message of a report, as a person and as a script sees it.
+
+use std::time::Duration;
+
+use crate::engine::Event;
+use crate::engine::Failure;
+use crate::engine::Outcome;
+use crate::engine::Stage;
+use crate::engine::Standing;
+use crate::engine::Verdict;
+use crate::model::state::View;
+use crate::plan::Change;
+use crate::plan::Finding;
+use crate::plan::Severity;
+use crate::plan::Sign;
+use crate::report::Purpose;
+use crate::report::json;
+use crate::report::lines::Plain;
+use crate::report::lines::lines;
+use crate::report::progress::Verbosity;
+use crate::report::recap;
+use crate::report::text;
+use crate::report::text::Diff;
+
+fn change(sign: Sign, view: View, text: &str) -> Change {
+    Change {
+        sign,
+        view,
+        text: text.to_string(),
+    }
+}
+
+fn applying() -> Stage {
+    Stage::Applying {
+        step: 3,
+        of: 13,
+        doing: "adding rules",
+    }
+}
+
+/// One node for each way in which it can end.
+fn outcomes() -> Vec<Outcome> {
+    let changes = vec![
+        change(
+            Sign::Add,
+            View::Permanent,
+            "ipv4 filter DOCKER-USER 200 -s 172.20.0.2/32 -d 192.0.2.7/32 -j ACCEPT",
+        ),
+        change(
+            Sign::Remove,
+            View::Runtime,
+            "ipv4 filter DOCKER-USER 0 -s 172.20.0.2/32 -j REJECT",
+        ),
+        change(
+            Sign::Replace,
+            View::Kernel,
+            "ipv4 filter FORWARD -j DOCKER-USER: from place 4 to place 1, ahead of what accepts",
+        ),
+    ];
+    let with = |name: &str, verdict| Outcome {
+        holds: 7,
+        took: Duration::from_millis(1234),
+        ..Outcome::new(name, verdict)
+    };
+    let down = Failure::new(
+        Stage::Connecting,
+        "connection-refused",
+        "cannot connect to node `cyb-4` (192.0.2.4:22): connection refused",
+    )
+    .hint("check `ansible_port`, that sshd runs there, and that its firewall lets this machine in");
+    let step = |standing| {
+        Failure::new(
+            applying(),
+            "step-failed",
+            "step 3 of 13 (adding rules) failed: COMMAND_FAILED: \x1b[31mno such chain",
+        )
+        .standing(standing)
+    };
+    let remaining = Failure::new(
+        Stage::Verifying,
+        "not-as-wanted",
+        "every step was done, and a second look shows that the node is still not as wanted",
+    )
+    .hint("run it again")
+    .standing(Standing::Applied(changes[..1].to_vec()));
+    let refusal = Finding::new(
+        Severity::Refuse,
+        "firewalld-failed",
+        View::Runtime,
+        "firewalld is in state FAILED: it refuses permanent changes",
+    )
+    .hint("journalctl -u firewalld names the rule it could not load");
+    let defeat = Finding::new(
+        Severity::Defeat,
+        "foreign-accept",
+        View::Permanent,
+        "a rule that is not ours admits everybody ahead of the whitelist: ipv4 filter DOCKER-USER -1 -j ACCEPT",
+    );
+    vec![
+        with("cyb-1", Verdict::Ok),
+        Outcome {
+            changes: changes.clone(),
+            ..with("cyb-2", Verdict::Changed)
+        },
+        Outcome {
+            changes: changes.clone(),
+            ..with("cyb-3", Verdict::Drift)
+        },
+        Outcome::new("cyb-4", Verdict::Ok).failed(down),
+        Outcome {
+            changes: changes.clone(),
+            ..with("cyb-5", Verdict::Ok)
+        }
+        .failed(step(Standing::AsBefore)),
+        Outcome {
+            findings: vec![refusal],
+            ..with("cyb-6", Verdict::Refused)
+        },
+        Outcome {
+            changes: changes.clone(),
+            ..with("cyb-7", Verdict::Ok)
+        }
+        .failed(remaining),
+        Outcome {
+            findings: vec![defeat],
+            ..with("cyb-8", Verdict::Drift)
+        },
+        with("cyb-9", Verdict::Ok).failed(step(Standing::Different(changes[1..2].to_vec()))),
+        with("cyb-10", Verdict::Ok).failed(step(Standing::Unknown(
+            "cannot connect to node `cyb-10`: no answer within 10s".to_string(),
+        ))),
+        with("cyb-11", Verdict::Ok).failed(step(Standing::Untouched)),
+        Outcome::new("cyb-12", Verdict::Skipped),
+    ]
+}
+
+fn plain(text: &str) -> String {
+    anstream::adapter::strip_str(text).to_string()
+}
+
+#[test]
+fn every_end_of_a_node_is_said() {
+    let text: String = outcomes()
+        .iter()
+        .map(|o| text::node(o, Diff::Shown))
+        .collect();
+    insta::assert_snapshot!(plain(&text));
+}
+
+#[test]
+fn without_diff_only_what_matters_is_said() {
+    let quiet = |n: usize| text::node(&outcomes()[n], Diff::Counted);
+    assert_eq!(quiet(0), "");
+    assert_eq!(quiet(1), "");
+    assert!(plain(&quiet(5)).contains("refused: firewalld is in state FAILED"));
+}
+
+#[test]
+fn the_recap_is_in_ansibles_words() {
+    let text = recap::recap(&outcomes(), Duration::from_secs(41));
+    insta::assert_snapshot!(plain(&text));
+}
+
+#[test]
+fn colours_say_the_same_as_words() {
+    let text = recap::recap(&outcomes()[..2], Duration::from_secs(41));
+    insta::assert_snapshot!(text.replace('\x1b', "␛"));
+}
+
+#[test]
+fn the_document_for_scripts_keeps_its_shape() {
+    let all = outcomes();
+    let few = [all[1].clone(), all[4].clone(), all[5].clone()];
+    insta::assert_snapshot!(json::outcomes(&few, Purpose::Run, Duration::from_secs(41)));
+}
+
+#[test]
+fn the_journey_is_told_as_loudly_as_asked() {
+    let node = || "cyb-1".to_string();
+    let stage = |stage| Event::Stage {
+        node: node(),
+        stage,
+    };
+    let long = "line\n".repeat(50);
+    let events = [
+        stage(Stage::Connecting),
+        stage(Stage::Applying {
+            step: 1,
+            of: 13,
+            doing: "adding rules",
+        }),
+        stage(applying()),
+        stage(Stage::Settling),
+        Event::Sent {
+            node: node(),
+            script: "set -eu\necho done\n".to_string(),
+        },
+        Event::Answered {
+            node: node(),
+            status: Ok(0),
+            stdout: "done 1\n".to_string(),
+            stderr: "a warning\x07\n".to_string(),
+        },
+        Event::Answered {
+            node: node(),
+            status: Err("lost".to_string()),
+            stdout: long,
+            stderr: String::new(),
+        },
+    ];
+    let mut told = String::new();
+    for (title, verbosity, plain) in [
+        ("bars", Verbosity::Quiet, Plain::Bars),
+        ("lines", Verbosity::Quiet, Plain::Lines),
+        ("bars -v", Verbosity::Steps, Plain::Bars),
+        ("lines -v", Verbosity::Steps, Plain::Lines),
+    ] {
+        told.push_str(&format!("== {title}\n"));
+        for text in events.iter().filter_map(|e| lines(e, verbosity, plain)) {
+            told.push_str(&text);
+            told.push('\n');
+        }
+    }
+    insta::assert_snapshot!(told);
+    let everything = lines(&events[6], Verbosity::Everything, Plain::Lines);
+    assert_eq!(everything.map_or(0, |text| text.lines().count()), 51);
+}

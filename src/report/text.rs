@@ -1,0 +1,107 @@
+//! One node's outcome as text: what differs, what was found, what went wrong.
+
+use std::fmt::Write as _;
+
+use crate::engine::Failure;
+use crate::engine::Outcome;
+use crate::engine::Standing;
+use crate::engine::Verdict;
+use crate::engine::differences;
+use crate::plan::Change;
+use crate::plan::Finding;
+use crate::report::style;
+use crate::report::style::clean;
+use crate::report::style::paint;
+
+/// Whether the differences are shown one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Diff {
+    /// Each on a line.
+    Shown,
+    /// Only counted, in the recap.
+    Counted,
+}
+
+/// One node's outcome; empty if there is nothing to say beyond the recap.
+pub fn node(outcome: &Outcome, diff: Diff) -> String {
+    let changes: &[Change] = match diff {
+        Diff::Shown => &outcome.changes,
+        Diff::Counted => &[],
+    };
+    if changes.is_empty() && outcome.findings.is_empty() && outcome.failure.is_none() {
+        return String::new();
+    }
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "{}: {}",
+        paint(style::BOLD, &outcome.node),
+        paint(style::verdict(outcome.verdict), headline(outcome))
+    );
+    for change in changes {
+        line(&mut text, "  ", change);
+    }
+    for finding in &outcome.findings {
+        found(&mut text, finding);
+    }
+    if let Some(failure) = &outcome.failure {
+        failed(&mut text, failure);
+    }
+    text
+}
+
+fn headline(outcome: &Outcome) -> String {
+    match outcome.verdict {
+        // *Would change*, never "skipped": nothing was left out but the doing.
+        Verdict::Drift if outcome.changes.is_empty() => "not enforced".to_string(),
+        Verdict::Drift => format!("would change, {}", differences(outcome.changes.len())),
+        Verdict::Changed => format!("changed, {}", differences(outcome.changes.len())),
+        verdict => verdict.to_string(),
+    }
+}
+
+fn line(text: &mut String, indent: &str, change: &Change) {
+    let line = clean(&change.to_string());
+    let _ = writeln!(text, "{indent}{}", paint(style::sign(change.sign), line));
+}
+
+fn found(text: &mut String, finding: &Finding) {
+    let severity = paint(style::severity(finding.severity), finding.severity);
+    let _ = writeln!(
+        text,
+        "  {severity}: {} [{}]",
+        clean(&finding.text),
+        finding.code
+    );
+    hint(text, finding.hint.as_deref());
+}
+
+fn failed(text: &mut String, failure: &Failure) {
+    let _ = writeln!(
+        text,
+        "  {}: {} [{}]",
+        paint(style::ERROR, "error"),
+        clean(&failure.message),
+        failure.code
+    );
+    hint(text, failure.hint.as_deref());
+    // Of a node that was never entered there is nothing to say.
+    if failure.standing == Standing::Untouched && failure.stage.word() != "apply" {
+        return;
+    }
+    let _ = writeln!(
+        text,
+        "    {}: {}",
+        paint(style::BOLD, "now"),
+        clean(&failure.standing.to_string())
+    );
+    for change in failure.standing.changes() {
+        line(text, "      ", change);
+    }
+}
+
+fn hint(text: &mut String, hint: Option<&str>) {
+    if let Some(hint) = hint {
+        let _ = writeln!(text, "    {}: {}", paint(style::HINT, "hint"), clean(hint));
+    }
+}

@@ -1,0 +1,306 @@
+//! Which roles there are, and what each of them makes of a node.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use minijinja::Environment;
+
+use crate::inventory::Inventory;
+use crate::inventory::InventoryNode;
+use crate::inventory::document::Document;
+use crate::inventory::error::InputError;
+use crate::inventory::error::InputErrors;
+use crate::inventory::suggest::closest;
+use crate::inventory::vars::Layer;
+use crate::inventory::vars::Vars;
+use crate::inventory::vars::variables;
+use crate::role::files;
+use crate::role::fleet::Fleet;
+use crate::role::read;
+use crate::role::said_once;
+use crate::role::schema::Policy;
+use crate::role::session::Session;
+use crate::role::template;
+use crate::role::tree;
+
+/// The template of a role.
+pub(super) const TEMPLATE: &str = "role.yml";
+/// The variables of a role, each with its default.
+pub(super) const DEFAULTS: &str = "defaults.yml";
+/// What a role opens, to whom, why.
+pub(super) const README: &str = "README.md";
+
+macro_rules! embedded {
+    ($($name:literal),*) => {
+        [$(($name, [
+            (TEMPLATE, include_str!(concat!("../../roles/", $name, "/role.yml"))),
+            (DEFAULTS, include_str!(concat!("../../roles/", $name, "/defaults.yml"))),
+            (README, include_str!(concat!("../../roles/", $name, "/README.md"))),
+        ])),*]
+    };
+}
+
+/// The roles inside of the binary, file by file.
+const EMBEDDED: [(&str, [(&str, &str); 3]); 2] = embedded!("cybex", "eos");
+
+/// Where a role comes from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RoleOrigin {
+    /// It is inside of the binary.
+    BuiltIn,
+    /// A folder of `roles/` beside the inventory.
+    Folder(PathBuf),
+}
+
+/// One role: its three texts, as they are.
+#[derive(Debug, Clone)]
+pub struct Role {
+    /// Its name.
+    pub name: String,
+    /// Where it comes from.
+    pub origin: RoleOrigin,
+    /// Its files by name; `defaults.yml` and `README.md` may be missing.
+    pub files: BTreeMap<String, String>,
+}
+
+impl Role {
+    /// What to call a file of the role in a message.
+    fn file_name(&self, file: &str) -> String {
+        match &self.origin {
+            RoleOrigin::BuiltIn => format!("built-in:{}/{file}", self.name),
+            RoleOrigin::Folder(folder) => folder.join(file).display().to_string(),
+        }
+    }
+
+    fn document(&self, file: &str) -> Result<Option<Document>, InputErrors> {
+        let text = self.files.get(file);
+        text.map(|text| Document::parse(self.file_name(file), text))
+            .transpose()
+    }
+
+    fn parse(&self) -> Result<Parsed, InputErrors> {
+        let mut errors = InputErrors::none();
+        let template = errors.take(self.document(TEMPLATE));
+        let defaults = errors.take(self.document(DEFAULTS));
+        let defaults = match defaults.flatten() {
+            Some(document) => errors.take(variables(&document, Layer::RoleDefaults)),
+            None => Some(Vars::new()),
+        };
+        if let Some(None) = template {
+            let missing = InputError::in_file(self.file_name(TEMPLATE), "the file is missing");
+            errors.push(missing.hint("a role is a folder with `role.yml`"));
+        }
+        match (template.flatten(), defaults) {
+            (Some(template), Some(defaults)) => errors.or(Parsed {
+                template: Arc::new(template),
+                defaults: Arc::new(defaults),
+            }),
+            _ => Err(errors),
+        }
+    }
+
+    /// What the role's variables begin with.
+    fn prefix(&self) -> String {
+        format!("{}_", self.name.replace('-', "_"))
+    }
+}
+
+/// A role's texts, read.
+#[derive(Clone)]
+struct Parsed {
+    template: Arc<Document>,
+    defaults: Arc<Vars>,
+}
+
+/// The roles that nodes may have: those beside the inventory, and the built-in ones that no folder of that name replaces.
+#[derive(Debug, Clone)]
+pub struct Roles {
+    roles: BTreeMap<String, Role>,
+}
+
+impl Roles {
+    /// The roles inside of the binary.
+    pub fn built_in() -> Self {
+        let roles = EMBEDDED.map(|(name, files)| {
+            let files = files.map(|(file, text)| (file.to_string(), text.to_string()));
+            let role = Role {
+                name: name.to_string(),
+                origin: RoleOrigin::BuiltIn,
+                files: files.into(),
+            };
+            (role.name.clone(), role)
+        });
+        Roles {
+            roles: roles.into(),
+        }
+    }
+
+    /// The roles in `roles/` below `beside`, the inventory's directory, and the built-in ones.
+    ///
+    /// # Errors
+    /// A folder or file that cannot be read. What a role says is only looked at when a node has it.
+    pub fn load(beside: &Path) -> Result<Self, InputErrors> {
+        let mut roles = Roles::built_in();
+        for role in files::read(beside)? {
+            roles.roles.insert(role.name.clone(), role);
+        }
+        Ok(roles)
+    }
+
+    /// The roles, by name.
+    pub fn list(&self) -> impl Iterator<Item = &Role> {
+        self.roles.values()
+    }
+
+    /// The role of that name.
+    ///
+    /// # Errors
+    /// There is none; the message names those that there are.
+    pub fn show(&self, name: &str) -> Result<&Role, InputError> {
+        self.roles
+            .get(name)
+            .ok_or_else(|| self.unknown(InputError::general(no_role(name)), name))
+    }
+
+    /// Writes the files of a role into `into/NAME/`, to be changed there. Never overwrites anything.
+    ///
+    /// # Errors
+    /// There is no such role, the folder is there already, or it cannot be written.
+    pub fn eject(&self, name: &str, into: &Path) -> Result<Vec<PathBuf>, InputError> {
+        files::write(self.show(name)?, into)
+    }
+
+    /// Gets ready to resolve roles for the nodes of an inventory.
+    pub fn resolver<'a>(&'a self, inventory: &Inventory) -> Resolver<'a> {
+        Resolver {
+            roles: self,
+            parsed: self
+                .roles
+                .iter()
+                .map(|(name, role)| (name.as_str(), role.parse()))
+                .collect(),
+            fleet: Arc::new(Fleet::new(inventory)),
+            environment: Arc::new(template::environment()),
+        }
+    }
+
+    /// What the roles of one node say. For a whole fleet, [`Roles::resolver`] does the common part once.
+    ///
+    /// # Errors
+    /// As [`Resolver::resolve`].
+    pub fn resolve(
+        &self,
+        inventory: &Inventory,
+        node: &InventoryNode,
+    ) -> Result<Vec<Policy>, InputErrors> {
+        self.resolver(inventory).resolve(node)
+    }
+
+    fn unknown(&self, error: InputError, name: &str) -> InputError {
+        let names = || self.roles.keys().map(String::as_str);
+        match closest(name, names()) {
+            Some(meant) => error.did_you_mean(Some(meant)),
+            None => {
+                let known: Vec<String> = names().map(|name| format!("`{name}`")).collect();
+                error.hint(format!("there are {}", known.join(", ")))
+            }
+        }
+    }
+}
+
+fn no_role(name: &str) -> String {
+    format!("there is no role `{name}`")
+}
+
+/// Resolves roles for the nodes of one inventory.
+pub struct Resolver<'a> {
+    roles: &'a Roles,
+    parsed: BTreeMap<&'a str, Result<Parsed, InputErrors>>,
+    fleet: Arc<Fleet>,
+    environment: Arc<Environment<'static>>,
+}
+
+impl Resolver<'_> {
+    /// What the roles of a node say, in the order in which the inventory gives them.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the roles or the variables they ask for: roles that do not exist, templates that cannot
+    /// be rendered, values that do not fit, and variables with a role's prefix that the role does not know.
+    pub fn resolve(&self, node: &InventoryNode) -> Result<Vec<Policy>, InputErrors> {
+        let mut errors = InputErrors::none();
+        let mut found = Vec::new();
+        for name in &node.roles {
+            match (
+                self.roles.roles.get(&name.value),
+                self.parsed.get(name.value.as_str()),
+            ) {
+                (Some(role), Some(Ok(parsed))) => found.push((name, role, parsed)),
+                (_, Some(Err(wrong))) => errors.extend(wrong.clone()),
+                _ => {
+                    let error = InputError::at(name.location.clone(), no_role(&name.value));
+                    errors.push(self.roles.unknown(error, &name.value));
+                }
+            }
+        }
+        let mut policies = Vec::new();
+        let mut used = BTreeSet::new();
+        for (position, (name, _, parsed)) in found.iter().enumerate() {
+            // The role's own defaults first; a role may then share another one's network by naming its variables.
+            let others = found.iter().enumerate().filter(|(at, _)| *at != position);
+            let others = others.map(|(_, (_, _, other))| Arc::clone(&other.defaults));
+            let defaults = std::iter::once(Arc::clone(&parsed.defaults)).chain(others);
+            let session = Session::new(
+                Arc::clone(&self.fleet),
+                Arc::clone(&self.environment),
+                &node.name,
+                &name.value,
+                defaults.collect(),
+            );
+            let root = tree::render(&session, &parsed.template.root(), &mut errors);
+            used.extend(session.end());
+            policies.extend(read::policy(name, &root, &mut errors));
+        }
+        for (_, role, parsed) in &found {
+            errors.extend(self.unknown_variables(node, role, &parsed.defaults, &used));
+        }
+        said_once(errors).or(policies)
+    }
+
+    /// Variables with the role's prefix that neither the role nor any template knows: `cybex_peerz`.
+    fn unknown_variables(
+        &self,
+        node: &InventoryNode,
+        role: &Role,
+        defaults: &Vars,
+        used: &BTreeSet<String>,
+    ) -> Vec<InputError> {
+        let prefix = role.prefix();
+        let of_longer_prefix = |name: &str| {
+            self.roles.roles.values().any(|other| {
+                let longer = other.prefix();
+                longer.len() > prefix.len() && name.starts_with(&longer)
+            })
+        };
+        node.vars
+            .iter()
+            .filter(|(name, _)| name.starts_with(&prefix))
+            .filter(|(name, _)| !defaults.contains_key(*name) && !used.contains(*name))
+            .filter(|(name, _)| !of_longer_prefix(name))
+            .map(|(name, var)| {
+                let error = InputError::at(
+                    var.origin().key_location(),
+                    format!("the role `{}` has no variable `{name}`", role.name),
+                );
+                match closest(name, defaults.keys().map(String::as_str)) {
+                    Some(meant) => error.did_you_mean(Some(meant)),
+                    None => error.hint(
+                        "the role's `defaults.yml` lists them; give names of your own another prefix",
+                    ),
+                }
+            })
+            .collect()
+    }
+}

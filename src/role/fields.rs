@@ -1,0 +1,223 @@
+//! A mapping of a role → its values, typed, each mistake at its place.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use crate::inventory::error::InputError;
+use crate::inventory::error::InputErrors;
+use crate::inventory::error::shown;
+use crate::inventory::location::Located;
+use crate::inventory::location::Location;
+use crate::inventory::suggest::closest;
+use crate::role::template;
+use crate::role::tree::Content;
+use crate::role::tree::Node;
+
+/// The keys of a mapping, all of them known.
+pub(super) struct Fields<'a> {
+    pub(super) node: &'a Node,
+    what: &'a str,
+    entries: Vec<(&'a str, &'a Node)>,
+}
+
+impl<'a> Fields<'a> {
+    /// The fields of a mapping; `None` if it is none.
+    pub(super) fn of(
+        node: &'a Node,
+        what: &'a str,
+        known: &[&str],
+        errors: &mut InputErrors,
+    ) -> Option<Self> {
+        let entries = match &node.content {
+            Content::Mapping(entries) => entries,
+            Content::Failed => return None,
+            other => {
+                errors.push(
+                    node.error(format!("{what} is a mapping of names to values"))
+                        .label(format!("this is {}", other.kind())),
+                );
+                return None;
+            }
+        };
+        for (key, place, _) in entries {
+            if !known.contains(&key.as_str()) {
+                errors.push(unknown_key(key, place, what, known));
+            }
+        }
+        Some(Fields {
+            node,
+            what,
+            entries: entries
+                .iter()
+                .map(|(key, _, value)| (key.as_str(), value))
+                .collect(),
+        })
+    }
+
+    /// A field that is there and not empty: a variable that is `null` or `""` stands for nothing.
+    pub(super) fn get(&self, key: &str) -> Option<&'a Node> {
+        let (_, node) = self.entries.iter().find(|(name, _)| *name == key)?;
+        match &node.content {
+            Content::Nothing => None,
+            Content::Text(text) if text.is_empty() => None,
+            _ => Some(node),
+        }
+    }
+
+    pub(super) fn required(&self, key: &str, errors: &mut InputErrors) -> Option<&'a Node> {
+        let found = self.get(key);
+        if found.is_none() {
+            let message = format!("{} needs `{key}`", self.what);
+            let written = self.entries.iter().find(|(name, _)| *name == key);
+            errors.push(match written {
+                Some((_, node)) => node.error(message).label("this is nothing"),
+                None => self.node.error(message),
+            });
+        }
+        found
+    }
+
+    pub(super) fn value<T: FromStr>(
+        &self,
+        key: &str,
+        errors: &mut InputErrors,
+    ) -> Option<Located<T>>
+    where
+        T::Err: Display,
+    {
+        self.required(key, errors)
+            .and_then(|node| parse(node, key, errors))
+    }
+
+    pub(super) fn optional<T: FromStr>(
+        &self,
+        key: &str,
+        errors: &mut InputErrors,
+    ) -> Option<Located<T>>
+    where
+        T::Err: Display,
+    {
+        self.get(key).and_then(|node| parse(node, key, errors))
+    }
+
+    /// A list; one value is a list of one, a list in a list is read as its elements, and nothing is an empty list.
+    pub(super) fn list<T: FromStr>(
+        &self,
+        key: &str,
+        errors: &mut InputErrors,
+    ) -> Option<Vec<Located<T>>>
+    where
+        T::Err: Display,
+    {
+        if !self.entries.iter().any(|(name, _)| *name == key) {
+            self.required(key, errors);
+            return None;
+        }
+        let known = errors.len();
+        let mut values = Vec::new();
+        if let Some(node) = self.get(key) {
+            flatten(node, key, &mut values, errors);
+        }
+        (errors.len() == known).then_some(values)
+    }
+}
+
+fn flatten<T: FromStr>(
+    node: &Node,
+    key: &str,
+    values: &mut Vec<Located<T>>,
+    errors: &mut InputErrors,
+) where
+    T::Err: Display,
+{
+    match &node.content {
+        Content::List(elements) => {
+            for element in elements {
+                flatten(element, key, values, errors);
+            }
+        }
+        // A variable in a list of variables, with nothing in it.
+        Content::Nothing | Content::Failed => {}
+        _ => values.extend(parse(node, key, errors)),
+    }
+}
+
+/// Reads a text as a value of a type.
+pub(super) fn parse<T: FromStr>(
+    node: &Node,
+    key: &str,
+    errors: &mut InputErrors,
+) -> Option<Located<T>>
+where
+    T::Err: Display,
+{
+    let text = match &node.content {
+        Content::Text(text) => text,
+        Content::Failed => return None,
+        other => {
+            errors.push(
+                node.error(format!("`{key}` is {}", expected(key)))
+                    .label(format!("this is {}", other.kind())),
+            );
+            return None;
+        }
+    };
+    match text.parse() {
+        Ok(value) => Some(Located::new(value, node.place.clone())),
+        Err(error) => {
+            errors.push(misfit(node, key, text, &error));
+            None
+        }
+    }
+}
+
+/// What a key of a role takes.
+fn expected(key: &str) -> &'static str {
+    match key {
+        "from" | "to" => "an address, a network, `address:port`, or a list of them",
+        "port" => "a port and protocol such as `5000/tcp`",
+        "to_port" => "a port",
+        "subnet" | "subnet6" => "a network such as `172.20.0.0/16`",
+        "gateway" | "address" | "address6" => "an address",
+        _ => "a text",
+    }
+}
+
+/// A text that does not read as what is expected.
+fn misfit(node: &Node, key: &str, text: &str, why: &impl Display) -> InputError {
+    let shown = shown(text);
+    let error = if shown == text && key != "gateway" && !key.starts_with("address") {
+        node.error(why.to_string())
+    } else if shown == text {
+        node.error(format!("`{shown}` is not an IP address"))
+    } else {
+        node.error(format!("`{shown}` is not a value of `{key}`"))
+    };
+    let words = text.split([',', ' ', '\n']).filter(|word| !word.is_empty());
+    let several = words.count() > 1;
+    let number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match key {
+        _ if template::is_template(text) => error.hint("a text tagged `!unsafe` is no template"),
+        "from" | "to" if several => error.hint("write a list, one peer an element"),
+        "from" | "to"
+            if text.contains(|c: char| c.is_ascii_alphabetic()) && !text.contains(':') =>
+        {
+            error.hint("packet filters know addresses, not names: list the addresses")
+        }
+        "port" if number => error.hint(format!("did you mean `{text}/tcp`?")),
+        _ => error,
+    }
+}
+
+fn unknown_key(key: &str, place: &Location, what: &str, known: &[&str]) -> InputError {
+    let error = InputError::at(place.clone(), format!("{what} has no `{}`", shown(key)));
+    match closest(key, known.iter().copied()) {
+        Some(meant) => error.did_you_mean(Some(meant)),
+        None => error.hint(format!("it has {}", ticked(known))),
+    }
+}
+
+pub(super) fn ticked(words: &[&str]) -> String {
+    let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    words.join(", ")
+}

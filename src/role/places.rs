@@ -1,0 +1,121 @@
+//! Where a rendered value came from: the variables that its template asked for are searched for its text.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use crate::inventory::document::Segment;
+use crate::inventory::location::Location;
+use crate::inventory::vars::Var;
+use crate::role::session::Asked;
+use crate::role::session::Session;
+
+/// In longer lists a value that is not there as it stands is not looked for in pieces.
+const FEW: usize = 64;
+
+/// The texts that a value may have come from, with the place of each.
+///
+/// minijinja's values carry no places, and filters make new ones from old. So it is the text that is looked for: the element
+/// `203.0.113.300` of a rendered list was written somewhere in one of the variables that the template asked for.
+pub(super) struct Places {
+    by_text: BTreeMap<String, Location>,
+    only: Option<Location>,
+    template: Location,
+}
+
+impl Places {
+    /// A value that is written where it is used.
+    pub(super) fn here(location: Location) -> Self {
+        Places {
+            by_text: BTreeMap::new(),
+            only: None,
+            template: location,
+        }
+    }
+
+    /// The places of whatever a template asked for.
+    pub(super) fn new(session: &Session, asked: &BTreeSet<Asked>, template: &Location) -> Self {
+        let mut places = Places::here(template.clone());
+        let mut variables = Vec::new();
+        for one in asked {
+            match one {
+                Asked::Variable((node, name)) => {
+                    if let Some(var) = session.variable(node, name) {
+                        places.add(var, var.value(), &mut Vec::new());
+                        variables.push(var);
+                    }
+                }
+                Asked::Addresses(group) => {
+                    let members = session.fleet.groups.get(group).into_iter().flatten();
+                    for member in members.filter_map(|name| session.fleet.nodes.get(name)) {
+                        if let Some(address) = &member.address {
+                            places.put(address.value.to_string(), || address.location.clone());
+                        }
+                    }
+                }
+            }
+        }
+        if let [var] = variables.as_slice() {
+            places.only = Some(var.location());
+        }
+        places
+    }
+
+    fn put(&mut self, text: String, place: impl FnOnce() -> Location) {
+        self.by_text.entry(text).or_insert_with(place);
+    }
+
+    fn add(&mut self, var: &Var, value: &serde_yaml::Value, path: &mut Vec<Segment>) {
+        use serde_yaml::Value as Yaml;
+        match value {
+            Yaml::Sequence(elements) => {
+                for (index, element) in elements.iter().enumerate() {
+                    path.push(Segment::Index(index));
+                    self.add(var, element, path);
+                    path.pop();
+                }
+            }
+            Yaml::Mapping(entries) => {
+                for (key, element) in entries {
+                    path.push(Segment::Key(key.as_str().unwrap_or_default().to_string()));
+                    self.add(var, element, path);
+                    path.pop();
+                }
+            }
+            Yaml::Null => {}
+            Yaml::Bool(value) => self.put(value.to_string(), || var.origin().inside(path)),
+            Yaml::Number(value) => self.put(value.to_string(), || var.origin().inside(path)),
+            Yaml::String(text) => self.put(text.clone(), || var.origin().inside(path)),
+            Yaml::Tagged(tagged) => {
+                let text = tagged.value.as_str().unwrap_or_default().to_string();
+                self.put(text, || var.origin().inside(path));
+            }
+        }
+    }
+
+    /// The place that the author of a text can change.
+    pub(super) fn of(&self, text: &str) -> Location {
+        let whole = self.by_text.get(text).cloned();
+        whole
+            .or_else(|| self.of_piece(text))
+            .unwrap_or_else(|| self.whole())
+    }
+
+    /// The place of a value that has no text of its own: of the one variable that was asked for, or of the template.
+    pub(super) fn whole(&self) -> Location {
+        self.only.clone().unwrap_or_else(|| self.template.clone())
+    }
+
+    /// The place of the longest text that is a part of this one, as `70000` is of `70000/tcp`.
+    fn of_piece(&self, text: &str) -> Option<Location> {
+        let pieces = self.by_text.iter().filter(|_| self.by_text.len() <= FEW);
+        pieces
+            .filter(|(piece, _)| piece.len() > 1 && text.contains(piece.as_str()))
+            .max_by_key(|(piece, _)| piece.len())
+            .map(|(_, place)| place.clone())
+    }
+
+    /// Where the template stands.
+    pub(super) fn template(&self) -> &Location {
+        &self.template
+    }
+}

@@ -1,0 +1,198 @@
+//! What a role says about one container on one node, every word with the place where it is written.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::model::Cidr;
+use crate::model::Family;
+use crate::model::Peer;
+use crate::model::Port;
+use crate::model::Service;
+
+pub use crate::inventory::location::Located;
+
+/// One role, resolved for one node.
+///
+/// The place kept with each value is the one that its author can change: the variable it came from, or `role.yml`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// The role's name.
+    pub role: Located<String>,
+    /// What the role is, in one line for people.
+    pub summary: String,
+    /// The Docker network.
+    pub network: NetworkPolicy,
+    /// The container on it.
+    pub container: ContainerPolicy,
+    /// Who may come in.
+    pub inbound: Vec<Inbound>,
+    /// Who may be reached.
+    pub outbound: Vec<Outbound>,
+    /// What becomes of everything else.
+    pub otherwise: Located<Otherwise>,
+    /// Which addresses "everything else" is about.
+    pub covers: Located<Covers>,
+}
+
+/// The Docker network of a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkPolicy {
+    /// Its name.
+    pub name: Located<String>,
+    /// Its IPv4 subnet.
+    pub subnet: Located<Cidr>,
+    /// Its IPv4 gateway; Docker takes the first address without it.
+    pub gateway: Option<Located<IpAddr>>,
+    /// The name of its bridge device; derived from the network's name without it.
+    pub bridge: Option<Located<String>>,
+    /// Its IPv6 subnet, if it has one.
+    pub subnet6: Option<Located<Cidr>>,
+}
+
+/// The container of a role, at its fixed addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerPolicy {
+    /// Its name.
+    pub name: Located<String>,
+    /// Its IPv4 address.
+    pub address: Located<IpAddr>,
+    /// Its IPv6 address, if it has one.
+    pub address6: Option<Located<IpAddr>>,
+}
+
+/// Who may come in, and to what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inbound {
+    /// A word for the entry; it becomes part of each rule's comment.
+    pub what: Located<String>,
+    /// The peers. The port of a peer says nothing here: those who connect choose their source port.
+    pub from: Vec<Located<Peer>>,
+    /// The port of the node; without one, every port of the container.
+    pub port: Option<Located<Service>>,
+    /// The port of the container, where it is another one.
+    pub to_port: Option<Located<Port>>,
+}
+
+impl Inbound {
+    /// The port of the container that the node's port leads to; `None` if the entry is about every port.
+    pub fn container_service(&self) -> Option<Service> {
+        let service = self.port.as_ref()?.value;
+        Some(Service {
+            port: self.to_port.as_ref().map_or(service.port, |to| to.value),
+            protocol: service.protocol,
+        })
+    }
+}
+
+/// Who may be reached, and at what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outbound {
+    /// A word for the entry; it becomes part of each rule's comment.
+    pub what: Located<String>,
+    /// The peers. A peer with a port of its own may be reached at that port.
+    pub to: Vec<Located<Peer>>,
+    /// The peers' port; without one, every port of a peer that has none of its own.
+    pub port: Option<Located<Service>>,
+}
+
+/// What becomes of a packet that is on no list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Otherwise {
+    /// The sender is told (ICMP port unreachable).
+    Reject,
+    /// The sender is told nothing.
+    Drop,
+}
+
+impl Otherwise {
+    /// Both, the default first, with the words of `role.yml`.
+    pub const ALL: [(Otherwise, &'static str); 2] =
+        [(Otherwise::Reject, "reject"), (Otherwise::Drop, "drop")];
+}
+
+impl fmt::Display for Otherwise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(word(&Otherwise::ALL, *self))
+    }
+}
+
+/// Which addresses are closed to everyone who is on no list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Covers {
+    /// The whole subnet: whatever address a container gives itself, it gets nowhere.
+    Network,
+    /// The container's own address; others on the network are left alone.
+    Container,
+}
+
+impl Covers {
+    /// Both, the default first, with the words of `role.yml`.
+    pub const ALL: [(Covers, &'static str); 2] = [
+        (Covers::Network, "network"),
+        (Covers::Container, "container"),
+    ];
+}
+
+impl fmt::Display for Covers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(word(&Covers::ALL, *self))
+    }
+}
+
+fn word<T: PartialEq>(all: &[(T, &'static str)], value: T) -> &'static str {
+    all.iter()
+        .find(|(one, _)| *one == value)
+        .map_or("", |(_, word)| word)
+}
+
+/// A policy in one address family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Side {
+    /// The family.
+    pub family: Family,
+    /// The network's subnet.
+    pub subnet: Cidr,
+    /// The container's address; `None` where the network has IPv6 and the container no fixed address in it.
+    pub container: Option<IpAddr>,
+    /// The addresses that are closed to everyone who is on no list.
+    pub covered: Cidr,
+}
+
+impl Policy {
+    /// The families in which the network has a subnet, IPv4 first.
+    pub fn sides(&self) -> impl Iterator<Item = Side> + '_ {
+        let v4 = (
+            Family::V4,
+            Some(self.network.subnet.value),
+            Some(self.container.address.value),
+        );
+        let v6 = (
+            Family::V6,
+            self.network.subnet6.as_ref().map(|net| net.value),
+            self.container
+                .address6
+                .as_ref()
+                .map(|address| address.value),
+        );
+        [v4, v6]
+            .into_iter()
+            .filter_map(move |(family, subnet, container)| {
+                let subnet = subnet?;
+                let covered = match (self.covers.value, container) {
+                    (Covers::Container, Some(address)) => Cidr::host(address),
+                    _ => subnet,
+                };
+                Some(Side {
+                    family,
+                    subnet,
+                    container,
+                    covered,
+                })
+            })
+    }
+
+    /// The policy in one family; `None` if the network has no subnet in it.
+    pub fn side(&self, family: Family) -> Option<Side> {
+        self.sides().find(|side| side.family == family)
+    }
+}

@@ -1,0 +1,77 @@
+//! What to do about a connection that did not come about.
+
+use std::path::Path;
+
+use super::ConnectError;
+use super::KeyProblem;
+
+impl ConnectError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Resolve { .. } => "check `ansible_host`, and that this machine's resolver knows the name".to_owned(),
+            Self::Refused { .. } => "check `ansible_port`, that sshd runs there, and that its firewall lets this machine in".to_owned(),
+            Self::TimedOut { .. } | Self::NoRoute { .. } => {
+                "check `ansible_host`, that the node is up, and that every firewall on the way lets this machine in".to_owned()
+            }
+            Self::Socket { .. } => "check `ansible_host`, and this machine's limit of open files (`ulimit -n`)".to_owned(),
+            Self::Handshake { .. } | Self::HandshakeTimedOut { .. } => {
+                "check that `ansible_port` is sshd's; an sshd under load hangs up too (`MaxStartups`, `PerSourcePenalties`)".to_owned()
+            }
+            Self::KnownHosts { path, .. } => format!("check the owner and mode of {}", path.display()),
+            Self::HostKeyUnknown { presented, file, .. } => add_key_hint(&presented.name, file.as_deref()),
+            Self::HostKeyCertified { presented, authority, .. } => add_key_hint(&presented.name, Some(&authority.path)),
+            Self::HostKeyChanged { presented, known, .. } => format!(
+                "if the node was installed anew, remove the old key with `ssh-keygen -R '{}' -f {}`; otherwise somebody may stand in between",
+                presented.name,
+                known.path.display()
+            ),
+            Self::HostKeyRevoked { .. } => "do not connect; the node needs a new host key".to_owned(),
+            Self::User { .. } => "set `ansible_user`".to_owned(),
+            Self::Key { path, problem, .. } => return problem.hint(path),
+            Self::NoKey { .. } => {
+                "start an agent and add a key (`ssh-add`), or name a key file (`ansible_ssh_private_key_file`)".to_owned()
+            }
+            Self::Authentication { tried, .. } if tried.is_empty() => {
+                "nodes are entered with keys only: allow them with `PubkeyAuthentication yes` in its sshd_config".to_owned()
+            }
+            Self::Authentication { user, .. } => format!(
+                "add one of these keys to the authorized_keys of {user} there, or choose another user (`ansible_user`) or key (`ansible_ssh_private_key_file`)"
+            ),
+            Self::TooManyKeys { .. } => "name the right key (`ansible_ssh_private_key_file`), so that no others are tried".to_owned(),
+            Self::HungUp { .. } | Self::LoginTimedOut { .. } => "the log of sshd on the node says why".to_owned(),
+            Self::Session { .. } | Self::Cancelled { .. } => return None,
+        })
+    }
+}
+
+impl KeyProblem {
+    fn hint(&self, path: &Path) -> Option<String> {
+        let path = path.display();
+        Some(match self {
+            Self::Unreadable(_) | Self::NotAKey => {
+                "check `ansible_ssh_private_key_file`; it names a private key in OpenSSH or PEM format".to_owned()
+            }
+            Self::Exposed { .. } => format!("chmod 600 {path}"),
+            Self::PublicHalf(_) => "name the private key, or add it to the agent with `ssh-add`".to_owned(),
+            Self::PassphraseNeeded | Self::PassphraseWrong => format!("add it to an agent: ssh-add {path}"),
+        })
+    }
+}
+
+fn add_key_hint(name: &str, file: Option<&Path>) -> String {
+    let file = file.map_or_else(
+        || "~/.ssh/known_hosts".to_owned(),
+        |file| file.display().to_string(),
+    );
+    let scan = match name
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once("]:"))
+    {
+        Some((address, port)) => format!("ssh-keyscan -p {port} {address}"),
+        None => format!("ssh-keyscan {name}"),
+    };
+    format!(
+        "compare the fingerprint with the node's own (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` there); then `{scan} >> {file}`, or run once with `--host-key-checking accept-new`"
+    )
+}

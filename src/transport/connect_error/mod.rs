@@ -1,0 +1,290 @@
+//! The ways in which connecting to a node can fail.
+
+mod hint;
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::known_hosts::Location;
+use super::target::Place;
+
+/// Why there is no connection.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// The address is a name that leads nowhere.
+    #[error("cannot resolve the address of {at}")]
+    Resolve {
+        /// The node.
+        at: Place,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// The machine answers, and nothing listens on the port, or a firewall rejects.
+    #[error("cannot connect to {at}: connection refused")]
+    Refused {
+        /// The node.
+        at: Place,
+    },
+    /// Nothing answers.
+    #[error("cannot connect to {at}: no answer within {after:?}")]
+    TimedOut {
+        /// The node.
+        at: Place,
+        /// How long each address was given.
+        after: Duration,
+    },
+    /// The network has no way there.
+    #[error("cannot connect to {at}")]
+    NoRoute {
+        /// The node.
+        at: Place,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system did not let us try.
+    #[error("cannot open a socket to {at}")]
+    Socket {
+        /// The node.
+        at: Place,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Something accepted and did not speak SSH to the end of the handshake.
+    #[error("no SSH handshake with {at}: {said}")]
+    Handshake {
+        /// The node.
+        at: Place,
+        /// What went wrong.
+        said: String,
+    },
+    /// Something accepted and then kept silent.
+    #[error("no SSH handshake with {at}: it accepted and said nothing for {after:?}")]
+    HandshakeTimedOut {
+        /// The node.
+        at: Place,
+        /// How long it was given.
+        after: Duration,
+    },
+    /// A file of known host keys can't be read or written.
+    #[error("cannot use the known host keys in {} for {at}", path.display())]
+    KnownHosts {
+        /// The node.
+        at: Place,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Nobody has written down the node's host key.
+    #[error("the host key of {at} is unknown: {presented}{}", ignored(*malformed))]
+    HostKeyUnknown {
+        /// The node.
+        at: Place,
+        /// The key it presents.
+        presented: Box<Presented>,
+        /// The first of the files that were looked at.
+        file: Option<PathBuf>,
+        /// How many lines of the files could not be understood.
+        malformed: usize,
+    },
+    /// Only a certificate authority vouches for the node, and host certificates are not supported.
+    #[error(
+        "the host key of {at} is known only through the certificate authority at {authority}, and host certificates are not supported: {presented}"
+    )]
+    HostKeyCertified {
+        /// The node.
+        at: Place,
+        /// The key it presents.
+        presented: Box<Presented>,
+        /// The line with the authority.
+        authority: Location,
+    },
+    /// Another host key of the node is known: it was installed anew, or somebody stands in between.
+    #[error(
+        "the host key of {at} is not the one that is known: it presents {presented}, and {known} has another one ({known_algorithm})"
+    )]
+    HostKeyChanged {
+        /// The node.
+        at: Place,
+        /// The key it presents.
+        presented: Box<Presented>,
+        /// Where the other key stands.
+        known: Location,
+        /// The type of the other key.
+        known_algorithm: String,
+    },
+    /// The host key was revoked.
+    #[error("the host key of {at} is revoked at {location}: {presented}")]
+    HostKeyRevoked {
+        /// The node.
+        at: Place,
+        /// The key it presents.
+        presented: Box<Presented>,
+        /// Where it is revoked.
+        location: Location,
+    },
+    /// It is not clear as whom to log in.
+    #[error(
+        "no user to log in as on {at}: the inventory names none, and the system has no name for this one"
+    )]
+    User {
+        /// The node.
+        at: Place,
+    },
+    /// The key file that the inventory names can't be used.
+    #[error("cannot use the key {} for {at}: {problem}", path.display())]
+    Key {
+        /// The node.
+        at: Place,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: KeyProblem,
+    },
+    /// There is nothing to log in with.
+    #[error("no key to log in with on {at}: {}", looked.join("; "))]
+    NoKey {
+        /// The node.
+        at: Place,
+        /// Where keys were looked for, and why none was there.
+        looked: Vec<String>,
+    },
+    /// The node took none of the keys.
+    #[error(
+        "{user} may not log in on {at}: {}; the node accepts: {accepts}",
+        tried_text(tried)
+    )]
+    Authentication {
+        /// The node.
+        at: Place,
+        /// The user to log in as.
+        user: String,
+        /// Each key with what became of it.
+        tried: Vec<String>,
+        /// The methods that the node accepts, such as `publickey,password`.
+        accepts: String,
+    },
+    /// The node hung up after too many keys (`MaxAuthTries`, mostly 6).
+    #[error("{at} hung up after {} keys for {user}: {}", tried.len(), tried_text(tried))]
+    TooManyKeys {
+        /// The node.
+        at: Place,
+        /// The user to log in as.
+        user: String,
+        /// Each key with what became of it.
+        tried: Vec<String>,
+    },
+    /// The connection ended while logging in.
+    #[error("{at} hung up while {user} was logging in: {said}")]
+    HungUp {
+        /// The node.
+        at: Place,
+        /// The user to log in as.
+        user: String,
+        /// What went wrong.
+        said: String,
+    },
+    /// The node kept silent while logging in.
+    #[error("{at} said nothing for {after:?} while {user} was logging in")]
+    LoginTimedOut {
+        /// The node.
+        at: Place,
+        /// The user to log in as.
+        user: String,
+        /// How long it was given.
+        after: Duration,
+    },
+    /// libssh2 could not be set up, which is no fault of the node's.
+    #[error("cannot set up an SSH session for {at}: {said}")]
+    Session {
+        /// The node.
+        at: Place,
+        /// What libssh2 said.
+        said: String,
+    },
+    /// Somebody asked to stop.
+    #[error("stopped connecting to {at}, as asked")]
+    Cancelled {
+        /// The node.
+        at: Place,
+    },
+}
+
+/// A host key as a node presents it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presented {
+    /// Its type, such as `ssh-ed25519`.
+    pub algorithm: String,
+    /// Its fingerprint, `SHA256:…`.
+    pub fingerprint: String,
+    /// The node's name in known_hosts, with the port if that isn't 22.
+    pub name: String,
+}
+
+impl fmt::Display for Presented {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.algorithm, self.fingerprint)
+    }
+}
+
+/// What is wrong with a private key file.
+#[derive(Debug, Error)]
+pub enum KeyProblem {
+    /// It can't be read, or isn't there.
+    #[error("{0}")]
+    Unreadable(io::Error),
+    /// Others may read it.
+    #[error("its mode {mode:04o} lets others read it")]
+    Exposed {
+        /// The permission bits.
+        mode: u32,
+    },
+    /// It holds no private key, or one in a format that libssh2 does not read.
+    #[error("it is not a private key that can be read")]
+    NotAKey,
+    /// It holds the public half, and the agent has no private one for it.
+    #[error("it is a public key, and the agent does not have its private half{0}")]
+    PublicHalf(String),
+    /// It is encrypted, and nobody gave its passphrase.
+    #[error("it is encrypted, and no passphrase was given")]
+    PassphraseNeeded,
+    /// The passphrase that was given does not open it.
+    #[error("the passphrase is wrong")]
+    PassphraseWrong,
+}
+
+impl ConnectError {
+    /// Whether the network, and not a person's setting, kept the node out of reach: trying again later can help.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(
+            self,
+            Self::Resolve { .. }
+                | Self::Refused { .. }
+                | Self::TimedOut { .. }
+                | Self::NoRoute { .. }
+                | Self::Handshake { .. }
+                | Self::HandshakeTimedOut { .. }
+                | Self::HungUp { .. }
+                | Self::LoginTimedOut { .. }
+        )
+    }
+}
+
+fn tried_text(tried: &[String]) -> String {
+    match tried {
+        [] => "no key was tried".to_owned(),
+        _ => tried.join("; "),
+    }
+}
+
+fn ignored(malformed: usize) -> String {
+    match malformed {
+        0 => String::new(),
+        1 => " (1 line of known_hosts could not be understood)".to_owned(),
+        _ => format!(" ({malformed} lines of known_hosts could not be understood)"),
+    }
+}

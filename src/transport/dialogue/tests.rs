@@ -1,0 +1,322 @@
+use std::fs;
+use std::io::Write;
+use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tempfile::tempdir;
+
+use super::*;
+use crate::transport::Output;
+use crate::transport::Place;
+use crate::transport::RunError;
+use crate::transport::SudoProblem;
+
+const AS_IS: Privilege = Privilege::AsIs;
+
+fn root() -> Privilege {
+    Privilege::Sudo {
+        user: "root".to_owned(),
+    }
+}
+
+fn place() -> Place {
+    Place {
+        node: "edge-1".to_owned(),
+        address: "10.0.0.1:22".to_owned(),
+    }
+}
+
+fn dialogue<'a>(script: &'a str, privilege: &'a Privilege, password: Option<&str>) -> Dialogue<'a> {
+    let password = password.map(|text| Secret::new(text.to_owned()));
+    Dialogue::new(script, privilege, password).unwrap()
+}
+
+fn hear(dialogue: &mut Dialogue<'_>, bytes: &[u8]) -> Vec<u8> {
+    let mut heard = Vec::new();
+    dialogue.hear_stdout(bytes, &mut |piece| heard.extend_from_slice(piece));
+    heard
+}
+
+fn take_all(dialogue: &mut Dialogue<'_>) -> String {
+    let mut all = Vec::new();
+    while dialogue.has_input() {
+        let piece = dialogue.offer().to_vec();
+        dialogue.sent(piece.len());
+        all.extend(piece);
+    }
+    String::from_utf8(all).unwrap()
+}
+
+fn conclude(dialogue: Dialogue<'_>, end: End) -> Result<Output, RunError> {
+    dialogue.conclude(end, &place(), Duration::from_secs(60))
+}
+
+fn closed(status: i32) -> End {
+    End::Closed {
+        status: Some(status),
+        signal: None,
+    }
+}
+
+#[test]
+fn output_is_what_stands_between_the_marks() {
+    let mut dialogue = dialogue("true", &AS_IS, None);
+    let (begin, end) = (dialogue.begin.clone(), dialogue.end.clone());
+    assert_eq!(hear(&mut dialogue, b"welcome!\nfwdeploy-beg"), b"");
+    assert_eq!(hear(&mut dialogue, begin.as_bytes()), b"");
+    assert_eq!(hear(&mut dialogue, b"one\n"), b"one\n");
+    dialogue.hear_stderr(format!("noise\n{begin}warning\n").as_bytes());
+    assert_eq!(hear(&mut dialogue, format!("two{end}4").as_bytes()), b"two");
+    assert!(!dialogue.has_ended());
+    assert_eq!(hear(&mut dialogue, b"2\nlate"), b"");
+    assert!(dialogue.has_ended());
+    let output = Output {
+        stdout: b"one\ntwo".to_vec(),
+        stderr: b"warning\n".to_vec(),
+        status: 42,
+    };
+    assert_eq!(conclude(dialogue, closed(0)).unwrap(), output);
+}
+
+#[test]
+fn status_zero_without_the_mark_is_lost() {
+    let mut dialogue = dialogue("true", &AS_IS, None);
+    let begin = dialogue.begin.clone();
+    hear(&mut dialogue, format!("{begin}step 1\n").as_bytes());
+    take_all(&mut dialogue);
+    let error = conclude(dialogue, closed(0)).unwrap_err();
+    assert!(matches!(error, RunError::Lost { .. }), "{error}");
+    assert_eq!(error.partial().unwrap().stdout, b"step 1\n");
+    assert_eq!(error.executed(), Executed::Perhaps);
+}
+
+#[test]
+fn a_script_is_offered_only_to_a_shell_that_greeted() {
+    let mut dialogue = dialogue("reboot", &AS_IS, None);
+    assert!(!dialogue.has_input() && !dialogue.is_told());
+    hear(&mut dialogue, b"Choose: 1) reboot\n");
+    assert!(!dialogue.has_input());
+    let begin = dialogue.begin.clone();
+    hear(&mut dialogue, begin.as_bytes());
+    assert!(take_all(&mut dialogue).contains("reboot"));
+    assert!(dialogue.is_told());
+}
+
+#[test]
+fn a_script_that_was_not_offered_to_its_end_never_ran() {
+    let script = "echo\n".repeat(20_000);
+    let mut dialogue = dialogue(&script, &AS_IS, None);
+    let begin = dialogue.begin.clone();
+    hear(&mut dialogue, begin.as_bytes());
+    let piece = dialogue.offer().len();
+    dialogue.sent(piece);
+    let error = conclude(dialogue, End::Broken("reset".to_owned())).unwrap_err();
+    assert_eq!(error.executed(), Executed::Never);
+}
+
+#[test]
+fn a_password_is_sent_once_and_only_to_the_prompt() {
+    let root = root();
+    let mut dialogue = dialogue("id", &root, Some("s3cret"));
+    let prompt = dialogue.prompt.clone();
+    dialogue.hear_stderr(b"Password: ");
+    assert!(!dialogue.has_input());
+    dialogue.hear_stderr(prompt.as_bytes());
+    assert_eq!(take_all(&mut dialogue), "s3cret\n");
+    dialogue.hear_stderr(b"\nSorry, try again.\n");
+    assert!(!dialogue.is_refused());
+    dialogue.hear_stderr(prompt.as_bytes());
+    assert!(dialogue.is_refused() && !dialogue.has_input());
+    let error = conclude(
+        dialogue,
+        End::Closed {
+            status: None,
+            signal: None,
+        },
+    )
+    .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            RunError::Sudo {
+                problem: SudoProblem::WrongPassword,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(!error.to_string().contains("fwdeploy-sudo"), "{error}");
+}
+
+#[test]
+fn a_shell_that_sudo_let_in_without_asking_never_sees_the_password() {
+    let root = root();
+    let mut dialogue = dialogue("id", &root, Some("s3cret"));
+    let begin = dialogue.begin.clone();
+    let prompt = dialogue.prompt.clone();
+    hear(&mut dialogue, begin.as_bytes());
+    dialogue.hear_stderr(prompt.as_bytes());
+    assert!(!take_all(&mut dialogue).contains("s3cret"));
+}
+
+#[test]
+fn no_argument_holds_a_secret_or_the_script() {
+    let root = root();
+    let line = dialogue("rm precious", &root, Some("s3cret"))
+        .command_line()
+        .unwrap();
+    assert!(
+        !line.contains("s3cret") && !line.contains("precious"),
+        "{line}"
+    );
+    assert!(
+        line.starts_with("exec env 'LC_ALL=C' sudo -H -u root -S -p fwdeploy-sudo-"),
+        "{line}"
+    );
+    let line = dialogue("", &root, None).command_line().unwrap();
+    assert!(
+        line.starts_with("exec env 'LC_ALL=C' sudo -H -u root -n -- /bin/sh -c '"),
+        "{line}"
+    );
+}
+
+#[test]
+fn sudo_that_asks_something_else_is_named() {
+    let root = root();
+    let mut dialogue = dialogue("id", &root, Some("s3cret"));
+    dialogue.hear_stderr(b"Verification code: ");
+    let error = conclude(dialogue, End::Stopped(Stopped::TimedOut)).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            RunError::Sudo {
+                problem: SudoProblem::Unanswered,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(
+        error.to_string().ends_with(": Verification code:"),
+        "{error}"
+    );
+}
+
+#[test]
+fn every_error_says_where_and_hides_control_characters() {
+    let mut dialogue = dialogue("id", &AS_IS, None);
+    hear(
+        &mut dialogue,
+        b"\x1b[31mThis account is currently not available.\n",
+    );
+    let error = conclude(dialogue, closed(1)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the login shell of node `edge-1` (10.0.0.1:22) ended with status 1 before the script could begin: [31mThis account is currently not available."
+    );
+    assert!(error.hint().is_some());
+}
+
+/// Feeds a shell and returns what it printed.
+fn shell(program: &str, input: &str) -> Option<Vec<u8>> {
+    let mut child = Command::new(program)
+        .args(if program == "bash" {
+            ["--posix", "-s"].as_slice()
+        } else {
+            &["-s"]
+        })
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    // A shell that gave up on a syntax error reads no further.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    Some(child.wait_with_output().unwrap().stdout)
+}
+
+#[test]
+fn a_script_cut_anywhere_runs_nothing() {
+    let folder = tempdir().unwrap();
+    let trace = folder.path().join("ran");
+    // Bigger than the 8 KiB that dash reads at a time, with what a cut could turn into something else.
+    let filler = "# padding (with { brackets\n".repeat(400);
+    let script = format!(
+        "touch {trace}\n{filler}case x in a) touch {trace};; *) touch {trace};; esac\ncat <<'EOF' >/dev/null\n)\n}}\nEOF\nif true; then touch {trace}; fi\n",
+        trace = trace.display()
+    );
+    let dialogue = dialogue(&script, &AS_IS, None);
+    let wrapped = dialogue.wrapped();
+    let whole = wrapped.rfind("\n)").unwrap() + 1;
+    for program in ["dash", "bash"] {
+        let interesting = (0..whole).filter(|at| *at < 120 || *at > whole - 160 || at % 1013 == 0);
+        for cut in interesting {
+            let Some(stdout) = shell(program, &wrapped[..cut]) else {
+                break;
+            };
+            assert!(
+                !trace.exists(),
+                "{program} ran a script cut at {cut} of {whole}"
+            );
+            assert_eq!(stdout, b"", "{program}, cut at {cut}");
+        }
+        if let Some(stdout) = shell(program, &wrapped) {
+            assert!(trace.exists());
+            assert_eq!(stdout, format!("{}0\n", dialogue.end).into_bytes());
+            fs::remove_file(&trace).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_script_left_open_runs_nothing_and_brings_no_status() {
+    let folder = tempdir().unwrap();
+    let trace = folder.path().join("ran");
+    for open in [
+        "cat <<'EOF'\nx",
+        "echo 'x",
+        "if true; then",
+        "(",
+        "{",
+        "echo $(",
+        "case x in",
+    ] {
+        let script = format!("touch {}\n{open}", trace.display());
+        let dialogue = dialogue(&script, &AS_IS, None);
+        for program in ["dash", "bash"] {
+            let Some(stdout) = shell(program, &dialogue.wrapped()) else {
+                continue;
+            };
+            assert!(!trace.exists(), "{program} ran a script with `{open}`");
+            assert_eq!(stdout, b"", "{program}, `{open}`");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn output_is_the_same_however_it_is_cut(
+        body in proptest::collection::vec(prop_oneof![Just(b'f'), Just(b'w'), any::<u8>()], 0..64),
+        cuts in proptest::collection::vec(1_usize..40, 1..40),
+        repeat in 0_usize..4,
+        status in 0_i32..256,
+    ) {
+        let mut dialogue = dialogue("", &AS_IS, None);
+        // Beginnings of the mark inside the output are the hard case.
+        let part = dialogue.end.as_bytes()[..20].repeat(repeat);
+        let body = [part.as_slice(), &body, &part].concat();
+        let all = [dialogue.begin.as_bytes(), &body, format!("{}{status}\n", dialogue.end).as_bytes()].concat();
+        let (mut rest, mut heard) = (all.as_slice(), Vec::new());
+        for cut in cuts.iter().cycle() {
+            if rest.is_empty() { break }
+            let (piece, later) = rest.split_at((*cut).min(rest.len()));
+            heard.extend(hear(&mut dialogue, piece));
+            rest = later;
+        }
+        prop_assert_eq!(&heard, &body);
+        let output = conclude(dialogue, closed(0)).unwrap();
+        prop_assert_eq!((output.stdout, output.status), (body, status));
+    }
+}

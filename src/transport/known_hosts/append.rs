@@ -1,0 +1,57 @@
+//! Writing down a key that was seen for the first time.
+
+use std::fs;
+use std::fs::DirBuilder;
+use std::fs::OpenOptions;
+use std::io;
+use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use super::HostKey;
+use super::KnownHosts;
+use super::Verdict;
+use super::lookup_name;
+
+/// Appends a node's key to a file unless it stands there by now, and returns what the file said just before.
+///
+/// The file is locked from looking to writing, so two threads or two programs never write a key twice, nor two keys for one node:
+/// only [`Verdict::Unknown`] leads to a new line. A missing folder is made with mode 0700 and a missing file with 0600, as OpenSSH does.
+///
+/// # Errors
+/// The file can't be read, locked or written.
+pub fn append(path: &Path, address: &str, port: u16, key: &HostKey) -> io::Result<Verdict> {
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
+    }
+    let mut file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)?;
+    // Released when the file is closed, also by a program that dies.
+    file.lock()?;
+    let bytes = fs::read(path)?;
+    let mut known = KnownHosts::default();
+    known.add(path, &bytes);
+    let verdict = known.check(address, port, key);
+    if matches!(verdict, Verdict::Unknown { .. }) {
+        let before = if bytes.last().is_none_or(|byte| *byte == b'\n') {
+            ""
+        } else {
+            "\n"
+        };
+        let name = lookup_name(address, port);
+        let line = format!("{before}{name} {} {}\n", key.algorithm(), key.to_base64());
+        file.write_all(line.as_bytes())?;
+    }
+    Ok(verdict)
+}

@@ -1,0 +1,266 @@
+//! Which host keys are known, read and decided as OpenSSH does.
+//!
+//! libssh2 has a matcher of its own; it takes a revoked key for a good one, calls a second key type an attack, knows no wildcards, and
+//! stops reading at the first malformed line. So the files are read here. The format is that of sshd(8), SSH_KNOWN_HOSTS FILE FORMAT.
+//!
+//! Where OpenSSH would let a person decide, this is stricter: a node of which another key is known is [`Verdict::Changed`] even if
+//! the new key is of another type, and a revocation under the bare name holds for every port.
+
+mod append;
+mod pattern;
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+
+use openssl::base64;
+use openssl::sha::sha256;
+
+pub use append::append;
+use pattern::Hosts;
+
+/// A host key, as the wire and the files carry it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostKey(Vec<u8>);
+
+impl HostKey {
+    /// Takes over a key blob, which begins with the length and the name of its type (RFC 4253 §6.6). `None` if it doesn't.
+    pub fn from_blob(blob: Vec<u8>) -> Option<Self> {
+        let length = u32::from_be_bytes(*blob.first_chunk()?);
+        let name = blob.get(4..)?.get(..usize::try_from(length).ok()?)?;
+        let plain = |byte: &u8| byte.is_ascii_graphic() && *byte != b',';
+        (!name.is_empty() && name.iter().all(plain)).then_some(Self(blob))
+    }
+
+    /// The type, such as `ssh-ed25519`.
+    pub fn algorithm(&self) -> &str {
+        let length = self
+            .0
+            .first_chunk()
+            .map_or(0, |chunk| u32::from_be_bytes(*chunk));
+        let name = self.0.get(4..4 + length as usize).unwrap_or_default();
+        str::from_utf8(name).unwrap_or_default()
+    }
+
+    /// `SHA256:…`, as `ssh-keygen -l` prints it.
+    pub fn fingerprint(&self) -> String {
+        fingerprint(&self.0)
+    }
+
+    /// The blob.
+    pub fn blob(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The key in base64, as the files have it.
+    pub fn to_base64(&self) -> String {
+        base64::encode_block(&self.0)
+    }
+}
+
+/// `SHA256:…` of any public key blob, as `ssh-keygen -l` prints it.
+pub fn fingerprint(blob: &[u8]) -> String {
+    format!(
+        "SHA256:{}",
+        base64::encode_block(&sha256(blob)).trim_end_matches('=')
+    )
+}
+
+/// A line of a file, counted from 1.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Location {
+    /// The file.
+    pub path: PathBuf,
+    /// The line.
+    pub line: usize,
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.path.display(), self.line)
+    }
+}
+
+/// What the files say about a key that a node presents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is the node's key.
+    Known,
+    /// The files have no key of this node.
+    Unknown {
+        /// A certificate authority that the files trust for this node. Host certificates are not supported.
+        authority: Option<Location>,
+    },
+    /// The files have another key of this node.
+    Changed {
+        /// Where that key stands; one of the same type if there is one.
+        known: Location,
+        /// The type of that key.
+        algorithm: String,
+    },
+    /// The files say that this key must not be trusted any more.
+    Revoked {
+        /// Where they say so.
+        location: Location,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Marker {
+    Plain,
+    Revoked,
+    Authority,
+}
+
+#[derive(Debug)]
+struct Entry {
+    marker: Marker,
+    hosts: Hosts,
+    key: HostKey,
+    location: Location,
+}
+
+/// The host keys of several files.
+#[derive(Debug, Default)]
+pub struct KnownHosts {
+    entries: Vec<Entry>,
+    malformed: Vec<Location>,
+}
+
+impl KnownHosts {
+    /// Reads the files in order. One that does not exist is empty.
+    ///
+    /// # Errors
+    /// The file that exists and can't be read: a revocation may stand in it.
+    pub fn read(paths: &[PathBuf]) -> Result<Self, (PathBuf, io::Error)> {
+        let mut known = Self::default();
+        for path in paths {
+            match fs::read(path) {
+                Ok(bytes) => known.add(path, &bytes),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err((path.clone(), error)),
+            }
+        }
+        Ok(known)
+    }
+
+    /// Adds what a file holds. A malformed line is left out and remembered.
+    pub fn add(&mut self, path: &Path, bytes: &[u8]) {
+        for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+            let line = line.trim_ascii();
+            if line.is_empty() || line.starts_with(b"#") {
+                continue;
+            }
+            let location = Location {
+                path: path.to_owned(),
+                line: index + 1,
+            };
+            match parse(line) {
+                Some((marker, hosts, key)) => {
+                    self.entries.push(Entry {
+                        marker,
+                        hosts,
+                        key,
+                        location,
+                    });
+                }
+                None => self.malformed.push(location),
+            }
+        }
+    }
+
+    /// The lines that could not be understood.
+    pub fn malformed(&self) -> &[Location] {
+        &self.malformed
+    }
+
+    /// What is to be thought of `key` from the node at this address.
+    pub fn check(&self, address: &str, port: u16, key: &HostKey) -> Verdict {
+        let name = lookup_name(address, port);
+        let bare = lookup_name(address, 22);
+        let of = |marker: Marker, name: &str| {
+            let entries = self
+                .entries
+                .iter()
+                .filter(move |entry| entry.marker == marker);
+            let name = name.to_owned();
+            entries.filter(move |entry| entry.hosts.matches(&name))
+        };
+
+        let mut revoked = of(Marker::Revoked, &name).chain(of(Marker::Revoked, &bare));
+        if let Some(entry) = revoked.find(|entry| entry.key == *key) {
+            return Verdict::Revoked {
+                location: entry.location.clone(),
+            };
+        }
+        // As OpenSSH does: an entry without a port vouches for the same key on any port, but does not make another one an attack.
+        let mut same = of(Marker::Plain, &name).chain(of(Marker::Plain, &bare));
+        if same.any(|entry| entry.key == *key) {
+            return Verdict::Known;
+        }
+        let others: Vec<&Entry> = of(Marker::Plain, &name).collect();
+        let alike = others
+            .iter()
+            .find(|entry| entry.key.algorithm() == key.algorithm());
+        if let Some(entry) = alike.or(others.first()) {
+            let algorithm = entry.key.algorithm().to_owned();
+            return Verdict::Changed {
+                known: entry.location.clone(),
+                algorithm,
+            };
+        }
+        let mut authorities = of(Marker::Authority, &name).chain(of(Marker::Authority, &bare));
+        Verdict::Unknown {
+            authority: authorities.next().map(|entry| entry.location.clone()),
+        }
+    }
+
+    /// The types of the keys that are known of a node, in the order of the files.
+    pub fn algorithms(&self, address: &str, port: u16) -> Vec<&str> {
+        let name = lookup_name(address, port);
+        let bare = lookup_name(address, 22);
+        let plain = || {
+            self.entries
+                .iter()
+                .filter(|entry| entry.marker == Marker::Plain)
+        };
+        let exact = plain().filter(|entry| entry.hosts.matches(&name));
+        let others = plain().filter(|entry| port != 22 && entry.hosts.matches(&bare));
+        exact
+            .chain(others)
+            .map(|entry| entry.key.algorithm())
+            .collect()
+    }
+}
+
+/// The name under which a node stands in the files: lower case, and in brackets with its port unless that is 22.
+pub fn lookup_name(address: &str, port: u16) -> String {
+    let address = address.to_ascii_lowercase();
+    match port {
+        22 => address,
+        _ => format!("[{address}]:{port}"),
+    }
+}
+
+fn parse(line: &[u8]) -> Option<(Marker, Hosts, HostKey)> {
+    let mut words = line
+        .split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty());
+    let first = words.next()?;
+    let (marker, hosts) = match first {
+        b"@revoked" => (Marker::Revoked, words.next()?),
+        b"@cert-authority" => (Marker::Authority, words.next()?),
+        _ if first.starts_with(b"@") => return None,
+        _ => (Marker::Plain, first),
+    };
+    let algorithm = words.next()?;
+    let blob = base64::decode_block(str::from_utf8(words.next()?).ok()?).ok()?;
+    let key = HostKey::from_blob(blob)?;
+    (key.algorithm().as_bytes() == algorithm).then_some(())?;
+    Some((marker, Hosts::parse(hosts)?, key))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! The ways in which a run can fail to bring a status.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::sudo::SudoProblem;
+use super::target::Place;
+
+/// Why there is no status.
+///
+/// A script that ran and failed is no error here but an [`Output`](super::Output) with its status.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RunError {
+    /// An earlier run closed the connection; connect again.
+    #[error("cannot run anything more on {at}: an earlier run closed the connection")]
+    Closed {
+        /// The node.
+        at: Place,
+    },
+    /// The node did not open a channel or take the command.
+    #[error("cannot run anything on {at}: {said}")]
+    Start {
+        /// The node.
+        at: Place,
+        /// What it answered.
+        said: String,
+    },
+    /// The login shell ended without running our shell.
+    #[error(
+        "the login shell of {at} ended with status {status} before the script could begin{said}"
+    )]
+    Shell {
+        /// The node.
+        at: Place,
+        /// Its status.
+        status: i32,
+        /// The end of what it said, as `: …`, or empty.
+        said: String,
+    },
+    /// sudo did not let the user through.
+    #[error("cannot become {user} on {at}: {}{said}", problem.words())]
+    Sudo {
+        /// The node.
+        at: Place,
+        /// The user to become.
+        user: String,
+        /// What is in the way.
+        problem: SudoProblem,
+        /// The end of what it said, as `: …`, or empty.
+        said: String,
+    },
+    /// The connection or the shell was gone before the script came to its end.
+    #[error("lost {at} in the middle of a run: {reason}")]
+    Lost {
+        /// The node.
+        at: Place,
+        /// What ended.
+        reason: String,
+        /// What had arrived.
+        partial: Box<Partial>,
+    },
+    /// The script was not done in time.
+    #[error("{at} was not done within {limit:?}")]
+    TimedOut {
+        /// The node.
+        at: Place,
+        /// The limit of this run.
+        limit: Duration,
+        /// What had arrived.
+        partial: Box<Partial>,
+    },
+    /// Somebody asked to stop.
+    #[error("stopped waiting for {at}, as asked")]
+    Cancelled {
+        /// The node.
+        at: Place,
+        /// What had arrived.
+        partial: Box<Partial>,
+    },
+}
+
+/// What arrived of a run that brought no status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partial {
+    /// Standard output as far as it came.
+    pub stdout: Vec<u8>,
+    /// Standard error as far as it came.
+    pub stderr: Vec<u8>,
+    /// Whether any of the script can have run.
+    pub executed: Executed,
+}
+
+/// Whether any of a script can have run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Executed {
+    /// Certainly not: the node never had all of it, and nothing runs before that.
+    Never,
+    /// Some of it or all of it, and it may be running still.
+    Perhaps,
+}
+
+impl RunError {
+    /// Whether any of the script can have run on the node.
+    pub fn executed(&self) -> Executed {
+        self.partial()
+            .map_or(Executed::Never, |partial| partial.executed)
+    }
+
+    /// What had arrived, where something can have.
+    pub fn partial(&self) -> Option<&Partial> {
+        match self {
+            Self::Closed { .. } | Self::Start { .. } | Self::Shell { .. } | Self::Sudo { .. } => {
+                None
+            }
+            Self::Lost { partial, .. }
+            | Self::TimedOut { partial, .. }
+            | Self::Cancelled { partial, .. } => Some(partial),
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Start { .. } => Some(
+                "a node that refuses channels may be at its limit of sessions (`MaxSessions` in its sshd_config)".to_owned(),
+            ),
+            Self::Shell { .. } => Some(
+                "the login user needs a usual shell there: see its entry in /etc/passwd, and `ForceCommand` in sshd_config".to_owned(),
+            ),
+            Self::Sudo { problem, user, .. } => problem.hint(user),
+            Self::Lost { partial, .. } | Self::TimedOut { partial, .. } => match partial.executed {
+                Executed::Never => Some("nothing was run there; try again".to_owned()),
+                Executed::Perhaps => None,
+            },
+            Self::Closed { .. } | Self::Cancelled { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Passwords and passphrases: asked for once, kept out of every message.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::OnceLock;
+use std::sync::PoisonError;
+
+use zeroize::Zeroizing;
+
+/// A password or passphrase. It is wiped from memory when dropped, and `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes over a text; the caller's copies are the caller's to wipe.
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The text itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Whoever can say what is secret: the person at the terminal, or the inventory.
+///
+/// `None` means that nobody is there to ask, or that nobody wants to say. [`System`](super::System) asks at most once for each key and for
+/// each node in a run, but for several of them at the same time from several threads.
+pub trait Secrets: Send + Sync {
+    /// The passphrase of a private key file.
+    fn passphrase(&self, key: &Path) -> Option<Secret>;
+
+    /// The password with which sudo on this node lets the login user in.
+    fn become_password(&self, node: &str) -> Option<Secret>;
+}
+
+/// Remembers what was answered, a refusal too, so that twenty threads ask once.
+pub(super) struct Vault {
+    secrets: Box<dyn Secrets>,
+    passphrases: Drawer<PathBuf>,
+    passwords: Drawer<String>,
+}
+
+type Drawer<K> = Mutex<BTreeMap<K, Arc<OnceLock<Option<Secret>>>>>;
+
+impl Vault {
+    pub(super) fn new(secrets: Box<dyn Secrets>) -> Self {
+        Self {
+            secrets,
+            passphrases: Mutex::default(),
+            passwords: Mutex::default(),
+        }
+    }
+
+    pub(super) fn passphrase(&self, key: &Path) -> Option<Secret> {
+        once(&self.passphrases, key.to_owned(), || {
+            self.secrets.passphrase(key)
+        })
+    }
+
+    pub(super) fn become_password(&self, node: &str) -> Option<Secret> {
+        once(&self.passwords, node.to_owned(), || {
+            self.secrets.become_password(node)
+        })
+    }
+}
+
+fn once<K: Ord>(
+    drawer: &Drawer<K>,
+    key: K,
+    ask: impl FnOnce() -> Option<Secret>,
+) -> Option<Secret> {
+    // The drawer is closed again before asking: a person who thinks about one key must not hold up the threads that need another.
+    let slot = Arc::clone(
+        drawer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(key)
+            .or_default(),
+    );
+    slot.get_or_init(ask).clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    struct Counting(Arc<AtomicUsize>);
+
+    impl Secrets for Counting {
+        fn passphrase(&self, _: &Path) -> Option<Secret> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(50));
+            Some(Secret::new("correct horse".to_owned()))
+        }
+
+        fn become_password(&self, _: &str) -> Option<Secret> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            None
+        }
+    }
+
+    #[test]
+    fn twenty_threads_ask_for_one_passphrase_once() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let vault = Vault::new(Box::new(Counting(Arc::clone(&asked))));
+        thread::scope(|scope| {
+            for _ in 0..20 {
+                scope.spawn(|| {
+                    let secret = vault.passphrase(Path::new("/k")).expect("the fake answers");
+                    assert_eq!(secret.expose(), "correct horse");
+                });
+            }
+        });
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_refusal_is_remembered_too() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let vault = Vault::new(Box::new(Counting(Arc::clone(&asked))));
+        assert_eq!(vault.become_password("edge-1"), None);
+        assert_eq!(vault.become_password("edge-1"), None);
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        assert_eq!(vault.become_password("edge-2"), None);
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn debug_does_not_show_a_secret() {
+        assert_eq!(
+            format!("{:?}", Secret::new("hunter2".to_owned())),
+            "Secret(…)"
+        );
+    }
+}

@@ -1,0 +1,116 @@
+//! One key, offered to the node.
+
+use ssh2::ErrorCode;
+
+use super::Login;
+use super::Outcome;
+use crate::transport::ConnectError;
+use crate::transport::KeyProblem;
+use crate::transport::Secret;
+use crate::transport::ssh::key::PrivateKey;
+use crate::transport::ssh::key::Protection;
+use crate::transport::ssh::step::Halt;
+
+/// `LIBSSH2_ERROR_AUTHENTICATION_FAILED`: the node refused a key on sight.
+const AUTHENTICATION_FAILED: i32 = -18;
+/// `LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED`: what libssh2 says of all else that can happen to a key; the text tells them apart.
+const PUBLICKEY_UNVERIFIED: i32 = -19;
+/// `LIBSSH2_ERROR_FILE`: the private key can't be read, or its passphrase is wrong.
+const FILE: i32 = -16;
+
+impl Login<'_> {
+    /// Tries one private key, first under its certificate if it has one.
+    pub(super) fn with_private_key(
+        &mut self,
+        key: &PrivateKey,
+    ) -> Result<Result<Outcome, KeyProblem>, ConnectError> {
+        let name = key.path.display().to_string();
+        let plain = key
+            .public
+            .as_ref()
+            .map(|key| format!("{} {}", key.algorithm(), key.to_base64()));
+        for (name, public) in [
+            (format!("{name}-cert.pub"), key.certificate.as_ref()),
+            (name, plain.as_ref()),
+        ] {
+            if name.ends_with("-cert.pub") && public.is_none() {
+                continue;
+            }
+            let public = public.map(String::as_str);
+            let user = self.user.clone();
+            let session = self.steps.session.clone();
+            let sign = |passphrase: Option<&str>| {
+                session.userauth_pubkey_memory(&user, public, &key.text, passphrase)
+            };
+            let outcome = match key.protection {
+                Protection::Clear => match self.attempt(&name, || sign(None))? {
+                    Outcome::Unsigned => return Ok(Err(KeyProblem::NotAKey)),
+                    outcome => outcome,
+                },
+                Protection::Encrypted => {
+                    // Without a passphrase the node is asked about the public half only, if that is known in clear.
+                    let wanted = match public {
+                        Some(_) => self.attempt(&name, || sign(None))?,
+                        None => Outcome::Unsigned,
+                    };
+                    match (wanted, self.vault_passphrase(wanted, key)) {
+                        (Outcome::Unsigned, None) => return Ok(Err(KeyProblem::PassphraseNeeded)),
+                        (Outcome::Unsigned, Some(passphrase)) => {
+                            match self.attempt(&name, || sign(Some(passphrase.expose())))? {
+                                Outcome::Unsigned => return Ok(Err(KeyProblem::PassphraseWrong)),
+                                outcome => outcome,
+                            }
+                        }
+                        (outcome, _) => outcome,
+                    }
+                }
+            };
+            match outcome {
+                Outcome::LoggedIn => return Ok(Ok(outcome)),
+                _ => self.tried.push(format!("{name}: refused")),
+            }
+        }
+        Ok(Ok(Outcome::Refused))
+    }
+
+    fn vault_passphrase(&self, wanted: Outcome, key: &PrivateKey) -> Option<Secret> {
+        (wanted == Outcome::Unsigned)
+            .then(|| self.vault.passphrase(&key.path))
+            .flatten()
+    }
+
+    /// One try, as far as the node's answer.
+    pub(super) fn attempt(
+        &mut self,
+        name: &str,
+        step: impl FnMut() -> Result<(), ssh2::Error>,
+    ) -> Result<Outcome, ConnectError> {
+        match self.steps.again(step) {
+            Ok(()) => Ok(Outcome::LoggedIn),
+            Err(Halt::Ssh(error)) => match (error.code(), error.message()) {
+                (ErrorCode::Session(AUTHENTICATION_FAILED), _) => Ok(Outcome::Refused),
+                (ErrorCode::Session(FILE), _) => Ok(Outcome::Unsigned),
+                (ErrorCode::Session(PUBLICKEY_UNVERIFIED), said)
+                    if said.starts_with("Callback") =>
+                {
+                    Ok(Outcome::Unsigned)
+                }
+                (ErrorCode::Session(PUBLICKEY_UNVERIFIED), said) if said.starts_with("Invalid") => {
+                    Ok(Outcome::Refused)
+                }
+                // sshd counts each refused key and hangs up at MaxAuthTries. libssh2 drops the reason that it gives.
+                _ if !self.tried.is_empty() => {
+                    self.tried.push(format!("{name}: not answered"));
+                    let tried = std::mem::take(&mut self.tried);
+                    Err(ConnectError::TooManyKeys {
+                        at: self.place(),
+                        user: self.user.clone(),
+                        tried,
+                    })
+                }
+                _ => Err(self.halted(Halt::Ssh(error))),
+            },
+            Err(halt) => Err(self.halted(halt)),
+        }
+    }
+}

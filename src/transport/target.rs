@@ -1,0 +1,76 @@
+//! Where a node is, and as whom to come.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Everything that is needed to reach one node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The node's name in the inventory, for messages.
+    pub node: String,
+    /// Over SSH, or on this machine.
+    pub via: Via,
+    /// A host name or an IP address (`ansible_host`). Known hosts are looked up under exactly this name, as ssh does.
+    pub address: String,
+    /// The TCP port of the node's sshd.
+    pub port: u16,
+    /// The user to log in as; `None` is the user who runs this program, as with ssh.
+    pub user: Option<String>,
+    /// The one private key to use (`ansible_ssh_private_key_file`). `None` is the agent's keys, then the default files.
+    ///
+    /// With a public key in this file, the agent's private half of it is used.
+    pub key_file: Option<PathBuf>,
+    /// As whom scripts run there.
+    pub privilege: Privilege,
+}
+
+impl Target {
+    /// The target as messages name it.
+    pub fn place(&self) -> Place {
+        let address = match self.via {
+            Via::Local => "this machine".to_owned(),
+            Via::Ssh if self.address.contains(':') => format!("[{}]:{}", self.address, self.port),
+            Via::Ssh => format!("{}:{}", self.address, self.port),
+        };
+        Place {
+            node: self.node.clone(),
+            address,
+        }
+    }
+}
+
+/// How a node is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    /// Over SSH.
+    Ssh,
+    /// The node is this machine (`ansible_connection: local`).
+    Local,
+}
+
+/// As whom scripts run on a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Privilege {
+    /// As the user who logged in.
+    AsIs,
+    /// As another user, through sudo (`ansible_become`).
+    Sudo {
+        /// The user to become, mostly `root` (`ansible_become_user`).
+        user: String,
+    },
+}
+
+/// A node's name with its address, as every message shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The node's name in the inventory.
+    pub node: String,
+    /// `address:port`, or `this machine`.
+    pub address: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "node `{}` ({})", self.node, self.address)
+    }
+}

@@ -1,0 +1,64 @@
+//! Waiting that ends: by readiness, by the clock, or because somebody asked to stop.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use rustix::event::PollFd;
+use rustix::event::Timespec;
+use rustix::event::poll;
+use rustix::io::Errno;
+
+use super::cancel::Cancel;
+
+/// How often a waiting thread looks at the flag: at once for a person, and nothing for a processor, even with fifty threads.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Why waiting ended without what was waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stopped {
+    TimedOut,
+    Cancelled,
+    Failed(Errno),
+}
+
+/// How long to wait, and whom to listen to meanwhile.
+pub(super) struct Patience<'a> {
+    pub(super) limit: Duration,
+    since: Instant,
+    pub(super) cancel: &'a Cancel,
+}
+
+impl<'a> Patience<'a> {
+    /// Starts the clock.
+    pub(super) fn new(limit: Duration, cancel: &'a Cancel) -> Self {
+        Self {
+            limit,
+            since: Instant::now(),
+            cancel,
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), Stopped> {
+        if self.cancel.is_cancelled() {
+            return Err(Stopped::Cancelled);
+        }
+        if self.since.elapsed() >= self.limit {
+            return Err(Stopped::TimedOut);
+        }
+        Ok(())
+    }
+
+    /// Waits until one of the descriptors is ready or a moment has passed, whichever is first; the caller looks again either way.
+    pub(super) fn wait(&self, descriptors: &mut [PollFd<'_>]) -> Result<(), Stopped> {
+        self.check()?;
+        let moment = self.limit.saturating_sub(self.since.elapsed()).min(LOOK);
+        let moment = Timespec {
+            tv_sec: 0,
+            tv_nsec: moment.subsec_nanos().into(),
+        };
+        match poll(descriptors, Some(&moment)) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(Stopped::Failed(errno)),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Who may use whom: the table of docs/architecture.md, held against every source file.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// Which rooms a room may use, as the document's table says.
+fn table() -> BTreeMap<String, BTreeSet<String>> {
+    let text = fs::read_to_string("docs/architecture.md").expect("the document is there");
+    let mut rows = text
+        .lines()
+        .skip_while(|line| !line.starts_with("| from"))
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| {
+            let cells = line.trim().trim_matches('|').split('|');
+            cells.map(|c| c.trim().to_string()).collect::<Vec<_>>()
+        });
+    let columns = rows.next().expect("the table has a head");
+    let mut table = BTreeMap::new();
+    for row in rows.filter(|row| !row[0].starts_with('-')) {
+        let may: BTreeSet<String> = if row[1] == "everything" {
+            columns[1..].iter().cloned().collect()
+        } else {
+            let marked = row.iter().zip(&columns).skip(1);
+            let marked = marked.filter(|(cell, _)| matches!(cell.as_str(), "✓" | "·"));
+            marked.map(|(_, column)| column.clone()).collect()
+        };
+        table.insert(row[0].clone(), may);
+    }
+    // The first column has no row: it uses nothing.
+    table.entry(columns[1].clone()).or_default();
+    table
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// A source file with the place of its module: `src/engine/run.rs` is `["engine", "run"]`.
+struct Source {
+    path: PathBuf,
+    module: Vec<String>,
+    text: String,
+}
+
+impl Source {
+    fn all() -> Vec<Source> {
+        let read = |path: PathBuf| {
+            let inside = path.strip_prefix("src").expect("a source of ours");
+            let names = inside.with_extension("");
+            let mut module: Vec<String> = names
+                .iter()
+                .map(|name| name.to_string_lossy().into_owned())
+                .collect();
+            module.pop_if(|last| last == "mod");
+            Source {
+                text: fs::read_to_string(&path).expect("a readable source"),
+                path,
+                module,
+            }
+        };
+        let all: Vec<Source> = sources(Path::new("src")).into_iter().map(read).collect();
+        assert!(all.len() > 50, "the sources were not found");
+        all
+    }
+
+    fn room(&self) -> &str {
+        &self.module[0]
+    }
+
+    /// Lines with their numbers, without comments; links in them are no use.
+    fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        let numbered = (1..).zip(self.text.lines());
+        numbered.filter(|(_, line)| !line.trim_start().starts_with("//"))
+    }
+
+    /// The same, up to the tests.
+    fn lines_without_tests(&self) -> impl Iterator<Item = (usize, &str)> {
+        let is_test = self
+            .module
+            .iter()
+            .any(|m| m.ends_with("tests") || m == "fake");
+        self.lines()
+            .take_while(move |(_, line)| !is_test && line.trim() != "#[cfg(test)]")
+    }
+}
+
+/// What is named after each `crate::` and after enough `super::` to leave the room.
+fn named(line: &str, depth: usize) -> Vec<String> {
+    let word = |text: &str| {
+        let end = text.find(|c: char| !c.is_alphanumeric() && c != '_');
+        text[..end.unwrap_or(text.len())].to_string()
+    };
+    let mut found: Vec<String> = line
+        .match_indices("crate::")
+        .map(|(at, path)| word(&line[at + path.len()..]))
+        .collect();
+    let out = "super::".repeat(depth);
+    found.extend(
+        line.match_indices(&out)
+            .map(|(at, path)| word(line[at + path.len()..].trim_start_matches("super::"))),
+    );
+    found
+}
+
+#[test]
+fn no_room_uses_what_the_table_does_not_allow() {
+    let table = table();
+    let rooms: BTreeSet<&String> = table.keys().collect();
+    let mut wrong = Vec::new();
+    for source in Source::all() {
+        let room = source.room();
+        if ["lib", "main"].contains(&room) {
+            continue;
+        }
+        let may = table
+            .get(room)
+            .unwrap_or_else(|| panic!("{} is in no room of the table", source.path.display()));
+        for (number, line) in source.lines() {
+            let place = format!("{}:{number}", source.path.display());
+            if line.contains("crate::{") {
+                wrong.push(format!("{place}: one `use` a line"));
+            }
+            for used in named(line, source.module.len()) {
+                if rooms.contains(&used) && used != room && !may.contains(&used) {
+                    wrong.push(format!("{place}: `{room}` may not use `{used}`"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_core_has_no_clock_no_file_no_thread_and_no_chance() {
+    const NOT: [&str; 10] = [
+        "std::fs",
+        "std::time",
+        "std::thread",
+        "std::env",
+        "std::process",
+        "std::io",
+        "HashMap",
+        "HashSet",
+        "SystemTime",
+        "rand",
+    ];
+    let mut wrong = Vec::new();
+    for source in Source::all() {
+        if !["model", "policy", "probe", "plan", "node"].contains(&source.room()) {
+            continue;
+        }
+        for (number, line) in source.lines_without_tests() {
+            for word in NOT {
+                let words = line.split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':');
+                if words
+                    .clone()
+                    .any(|w| w == word || w.starts_with(&format!("{word}::")))
+                {
+                    wrong.push(format!("{}:{number}: {word}", source.path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_a_check_is_made_of_names_nothing_that_changes_a_node() {
+    let mut wrong = Vec::new();
+    for source in Source::all() {
+        let path = source.path.display().to_string();
+        if !["src/engine/check.rs", "src/engine/look.rs"].contains(&path.as_str()) {
+            continue;
+        }
+        for (number, line) in source.lines() {
+            for word in ["hands", "Hands", "Craft", "apply", "roll_back", "Action"] {
+                if line.contains(word) {
+                    wrong.push(format!("{path}:{number}: {word}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_use_is_seen_however_it_is_written() {
+    assert_eq!(named("use crate::role::Roles;", 2), ["role"]);
+    assert_eq!(named("let x: crate::role::Roles = f();", 2), ["role"]);
+    assert_eq!(named("use super::super::role::Roles;", 2), ["role"]);
+    assert_eq!(named("use super::craft::Sight;", 2), Vec::<String>::new());
+}

@@ -1,0 +1,576 @@
+//! Laws of the policy room, for random policies, packets and values.
+//!
+//! *Meaning*: for every policy and every packet, the verdict of the compiled rules is what the policy says.
+//! *Spelling*: `parse(render(x)) == x`.
+//!
+//! Each was seen to fail with the code broken on purpose:
+//!
+//! * Meaning, with `ESTABLISHED` set to 1100: an answer from a listed peer is refused.
+//! * Meaning, with the `DNAT` condition left out of `add_inbound`: a listed peer reaches the container directly.
+//! * Meaning, with `port` for `to_port` in `container_service`: a forwarded packet is let in at the wrong port.
+//! * Meaning, without `add_between`: a role that everyone may reach is reached from the other role's network.
+//! * Meaning, without `! -s` in `add_otherwise`: traffic inside the subnet is refused.
+//! * Meaning, with the entry's port before the peer's own in `outbound_service`: a peer's port is not reached.
+//! * Spelling, with `!` left out of rules, with brackets left out around a peer's IPv6 address, and with the prefix left
+//!   out of a rich rule's source.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use fwdeploy::inventory::location::Location;
+use fwdeploy::inventory::location::Source;
+use fwdeploy::inventory::location::Span;
+use fwdeploy::model::Cidr;
+use fwdeploy::model::CtState;
+use fwdeploy::model::DirectRule;
+use fwdeploy::model::Family;
+use fwdeploy::model::Match;
+use fwdeploy::model::Peer;
+use fwdeploy::model::Port;
+use fwdeploy::model::Protocol;
+use fwdeploy::model::RichRule;
+use fwdeploy::model::Rule;
+use fwdeploy::model::Sense;
+use fwdeploy::model::Service;
+use fwdeploy::model::Target;
+use fwdeploy::policy::Evaluation;
+use fwdeploy::policy::NodeContext;
+use fwdeploy::policy::Packet;
+use fwdeploy::policy::Verdict;
+use fwdeploy::policy::compile;
+use fwdeploy::policy::evaluate;
+use fwdeploy::policy::evaluate::Flow;
+use fwdeploy::policy::evaluate::Rewritten;
+use fwdeploy::role::ContainerPolicy;
+use fwdeploy::role::Covers;
+use fwdeploy::role::Inbound;
+use fwdeploy::role::Located;
+use fwdeploy::role::NetworkPolicy;
+use fwdeploy::role::Otherwise;
+use fwdeploy::role::Outbound;
+use fwdeploy::role::Policy;
+
+fn at<T>(value: T) -> Located<T> {
+    let source = Arc::new(Source::file("role.yml", ""));
+    Located::new(value, Location::new(source, Span { start: 0, end: 0 }))
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn port(number: u16) -> Port {
+    Port::new(number).unwrap()
+}
+
+// ---- random policies, from few values, so that packets meet them often -------------------------------------------
+
+const PEERS: [&str; 12] = [
+    "203.0.113.7",
+    "203.0.113.8",
+    "203.0.113.0/24",
+    "198.51.100.0/25",
+    "0.0.0.0/0",
+    "172.16.0.0/12",
+    "10.0.0.0/8",
+    "203.0.113.7:9876",
+    "198.51.100.3:443",
+    "2001:db8::7",
+    "2001:db8::/32",
+    "::/0",
+];
+
+const PORTS: [u16; 5] = [443, 5000, 8090, 9876, 15000];
+
+fn peers() -> impl Strategy<Value = Vec<Located<Peer>>> {
+    let one = prop::sample::select(PEERS.to_vec()).prop_map(|text| at(text.parse().unwrap()));
+    prop::collection::vec(one, 0..4)
+}
+
+fn service() -> impl Strategy<Value = Service> {
+    let protocol = prop_oneof![3 => Just(Protocol::Tcp), 1 => Just(Protocol::Udp)];
+    (prop::sample::select(PORTS.to_vec()), protocol).prop_map(|(number, protocol)| Service {
+        port: port(number),
+        protocol,
+    })
+}
+
+fn what() -> impl Strategy<Value = Located<String>> {
+    prop::sample::select(vec!["p2p", "rpc", "trusted"]).prop_map(|what| at(what.to_string()))
+}
+
+fn inbound() -> impl Strategy<Value = Inbound> {
+    let to_port = prop::option::weighted(0.3, prop::sample::select(PORTS.to_vec()));
+    (
+        what(),
+        peers(),
+        prop::option::weighted(0.7, service()),
+        to_port,
+    )
+        .prop_map(|(what, from, service, to_port)| Inbound {
+            what,
+            from,
+            to_port: service.and(to_port).map(|number| at(port(number))),
+            port: service.map(at),
+        })
+}
+
+fn outbound() -> impl Strategy<Value = Outbound> {
+    (what(), peers(), prop::option::weighted(0.7, service())).prop_map(|(what, to, service)| {
+        Outbound {
+            what,
+            to,
+            port: service.map(at),
+        }
+    })
+}
+
+/// A role on the network of number `net`, its container at number `host`.
+fn policy(name: &'static str, net: u8, host: u8, v6: bool) -> impl Strategy<Value = Policy> {
+    (
+        prop::collection::vec(inbound(), 0..4),
+        prop::collection::vec(outbound(), 0..4),
+    )
+        .prop_map(move |(inbound, outbound)| {
+            let keep = |peers: &[Located<Peer>]| -> Vec<Located<Peer>> {
+                let fits = |peer: &&Located<Peer>| v6 || peer.value.net.family() == Family::V4;
+                peers.iter().filter(fits).cloned().collect()
+            };
+            Policy {
+                role: at(name.to_string()),
+                summary: String::new(),
+                network: NetworkPolicy {
+                    name: at(format!("net{net}")),
+                    subnet: at(format!("172.{net}.0.0/16").parse().unwrap()),
+                    gateway: None,
+                    bridge: None,
+                    subnet6: v6.then(|| at(format!("fd00:{net}::/64").parse().unwrap())),
+                },
+                container: ContainerPolicy {
+                    name: at(name.to_string()),
+                    address: at(ip(&format!("172.{net}.0.{host}"))),
+                    address6: v6.then(|| at(ip(&format!("fd00:{net}::{host}")))),
+                },
+                inbound: inbound
+                    .into_iter()
+                    .map(|entry| Inbound {
+                        from: keep(&entry.from),
+                        ..entry
+                    })
+                    .collect(),
+                outbound: outbound
+                    .into_iter()
+                    .map(|entry| Outbound {
+                        to: keep(&entry.to),
+                        ..entry
+                    })
+                    .collect(),
+                otherwise: at(Otherwise::Reject),
+                covers: at(Covers::Network),
+            }
+        })
+}
+
+/// One or two roles, on one network or on two.
+fn policies() -> impl Strategy<Value = Vec<Policy>> {
+    let manner = || {
+        (
+            prop::sample::select(Otherwise::ALL.map(|(value, _)| value).to_vec()),
+            prop::sample::select(Covers::ALL.map(|(value, _)| value).to_vec()),
+        )
+    };
+    (any::<bool>(), 1..3_usize, any::<bool>(), manner(), manner())
+        .prop_flat_map(|(v6, count, shared, one, two)| {
+            let second = if shared { 20 } else { 21 };
+            let both = (policy("cybex", 20, 2, v6), policy("eos", second, 3, v6));
+            (both, Just((count, [one, if shared { one } else { two }])))
+        })
+        .prop_map(|((one, two), (count, manners))| {
+            let mut all: Vec<Policy> = [one, two].into_iter().take(count).collect();
+            for (policy, (otherwise, covers)) in all.iter_mut().zip(manners) {
+                policy.otherwise = at(otherwise);
+                policy.covers = at(covers);
+            }
+            all
+        })
+}
+
+const ADDRESSES: [&str; 12] = [
+    "203.0.113.7",
+    "203.0.113.8",
+    "203.0.113.200",
+    "198.51.100.3",
+    "198.51.100.200",
+    "192.0.2.1",
+    "172.20.0.2",
+    "172.20.0.3",
+    "172.20.0.9",
+    "172.21.0.3",
+    "172.21.0.9",
+    "172.22.0.2",
+];
+
+const ADDRESSES6: [&str; 7] = [
+    "2001:db8::7",
+    "2001:db9::7",
+    "fd00:20::2",
+    "fd00:20::3",
+    "fd00:20::9",
+    "fd00:21::3",
+    "fd00:21::9",
+];
+
+fn packet() -> impl Strategy<Value = Packet> {
+    let of = |all: &[&'static str]| prop::sample::select(all.to_vec()).prop_map(ip);
+    let ends = prop_oneof![
+        2 => (of(&ADDRESSES), of(&ADDRESSES)),
+        1 => (of(&ADDRESSES6), of(&ADDRESSES6)),
+    ];
+    let flow = prop_oneof![
+        5 => Just(Flow::New),
+        1 => Just(Flow::Established),
+        1 => Just(Flow::Related),
+        1 => Just(Flow::Invalid),
+    ];
+    let rewritten = prop::sample::select(vec![Rewritten::Yes, Rewritten::No]);
+    let protocol = prop::sample::select(vec!["tcp", "tcp", "udp", "icmp"]);
+    (
+        ends,
+        flow,
+        rewritten,
+        protocol,
+        prop::sample::select(PORTS.to_vec()),
+    )
+        .prop_map(
+            |((source, destination), flow, destination_rewritten, protocol, number)| Packet {
+                source,
+                destination,
+                protocol: protocol.to_string(),
+                source_port: (protocol != "icmp").then_some(40000),
+                destination_port: (protocol != "icmp").then_some(number),
+                flow,
+                destination_rewritten,
+                interface_in: None,
+                interface_out: None,
+            },
+        )
+}
+
+// ---- what the policy says, without any rule ----------------------------------------------------------------------
+
+#[derive(Debug, PartialEq, Eq)]
+enum Says {
+    Passes,
+    Refused(Otherwise),
+    /// Between two managed networks; either one's word for a refusal will do.
+    RefusedSomehow,
+    /// Inside of a network: not ours to refuse.
+    NotRefused,
+    /// Touches no managed network.
+    Nothing,
+}
+
+fn subnet(policy: &Policy, family: Family) -> Option<Cidr> {
+    match family {
+        Family::V4 => Some(policy.network.subnet.value),
+        Family::V6 => policy.network.subnet6.as_ref().map(|net| net.value),
+    }
+}
+
+fn container(policy: &Policy, family: Family) -> Option<IpAddr> {
+    match family {
+        Family::V4 => Some(policy.container.address.value),
+        Family::V6 => policy.container.address6.as_ref().map(|a| a.value),
+    }
+}
+
+/// Whether `address` is one that the role closes.
+fn closes(policy: &Policy, address: IpAddr) -> bool {
+    let family = Family::of(&address);
+    match policy.covers.value {
+        Covers::Network => subnet(policy, family).is_some_and(|net| net.contains(&address)),
+        Covers::Container => container(policy, family) == Some(address),
+    }
+}
+
+fn in_subnet(policy: &Policy, address: IpAddr) -> bool {
+    subnet(policy, Family::of(&address)).is_some_and(|net| net.contains(&address))
+}
+
+fn carries(packet: &Packet, number: u16, protocol: Protocol) -> bool {
+    packet.protocol == protocol.name() && packet.destination_port == Some(number)
+}
+
+fn may_come_in(policy: &Policy, packet: &Packet) -> bool {
+    let to_container = container(policy, packet.family()) == Some(packet.destination);
+    to_container
+        && policy.inbound.iter().any(|entry| {
+            let listed = entry
+                .from
+                .iter()
+                .any(|p| p.value.net.contains(&packet.source));
+            let fits = match (&entry.port, &entry.to_port) {
+                (None, _) => true,
+                (Some(service), to) => {
+                    let number = to.as_ref().map_or(service.value.port, |to| to.value).get();
+                    packet.destination_rewritten == Rewritten::Yes
+                        && carries(packet, number, service.value.protocol)
+                }
+            };
+            listed && fits
+        })
+}
+
+fn may_be_reached(policy: &Policy, packet: &Packet) -> bool {
+    let from_container = container(policy, packet.family()) == Some(packet.source);
+    from_container
+        && policy.outbound.iter().any(|entry| {
+            entry.to.iter().any(|peer| {
+                let at_port = match (peer.value.port, &entry.port) {
+                    (Some(own), entry) => {
+                        let protocol = entry.as_ref().map_or(Protocol::Tcp, |e| e.value.protocol);
+                        carries(packet, own.get(), protocol)
+                    }
+                    (None, Some(entry)) => {
+                        carries(packet, entry.value.port.get(), entry.value.protocol)
+                    }
+                    (None, None) => true,
+                };
+                peer.value.net.contains(&packet.destination) && at_port
+            })
+        })
+}
+
+fn says(policies: &[Policy], packet: &Packet) -> Says {
+    if matches!(packet.flow, Flow::Established | Flow::Related) {
+        // The chain exists in a family only if a network has it.
+        let known = policies
+            .iter()
+            .any(|p| subnet(p, packet.family()).is_some());
+        return if known { Says::Passes } else { Says::Nothing };
+    }
+    let leaves: Vec<&Policy> = policies
+        .iter()
+        .filter(|p| closes(p, packet.source) && !in_subnet(p, packet.destination))
+        .collect();
+    let enters: Vec<&Policy> = policies
+        .iter()
+        .filter(|p| closes(p, packet.destination) && !in_subnet(p, packet.source))
+        .collect();
+    let verdict = |crossed: &[&Policy], may: fn(&Policy, &Packet) -> bool| {
+        if crossed.iter().any(|p| may(p, packet)) {
+            Says::Passes
+        } else {
+            Says::Refused(crossed[0].otherwise.value)
+        }
+    };
+    match (leaves.is_empty(), enters.is_empty()) {
+        (false, false) => Says::RefusedSomehow,
+        (false, true) => verdict(&leaves, may_be_reached),
+        (true, false) => verdict(&enters, may_come_in),
+        (true, true) => {
+            let inside = policies
+                .iter()
+                .any(|p| in_subnet(p, packet.source) && in_subnet(p, packet.destination));
+            if inside {
+                Says::NotRefused
+            } else {
+                Says::Nothing
+            }
+        }
+    }
+}
+
+fn node() -> NodeContext {
+    NodeContext {
+        node: "edge-1".to_string(),
+        zone: None,
+        ssh_port: port(22),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
+
+    #[test]
+    fn compiled_rules_mean_what_the_policy_says(
+        policies in policies(),
+        packets in prop::collection::vec(packet(), 40),
+    ) {
+        // Two entries of random ports may well want one port of the node; that is another test's matter.
+        let Ok(desired) = compile(&policies, &node()) else {
+            return Err(TestCaseError::reject("contradicts"));
+        };
+        for packet in packets {
+            let rules: Vec<Rule> = desired
+                .rules_of(packet.family())
+                .map(|rule| rule.rule().unwrap())
+                .collect();
+            let Evaluation::Decided(verdict, by) = evaluate(&rules, &packet) else {
+                panic!("our own rules are understood");
+            };
+            let right = match says(&policies, &packet) {
+                Says::Passes => verdict == Verdict::Accept,
+                Says::Refused(Otherwise::Reject) => verdict == Verdict::Reject,
+                Says::Refused(Otherwise::Drop) => verdict == Verdict::Drop,
+                Says::RefusedSomehow => matches!(verdict, Verdict::Reject | Verdict::Drop),
+                Says::NotRefused => matches!(verdict, Verdict::Accept | Verdict::FellThrough),
+                Says::Nothing => verdict == Verdict::FellThrough,
+            };
+            prop_assert!(
+                right,
+                "{packet:?}\nsays {:?}\nis {verdict:?} by {:?}",
+                says(&policies, &packet),
+                by.map(|index| rules[index].to_string()),
+            );
+        }
+    }
+
+    #[test]
+    fn compiled_rules_are_sorted_and_said_once(policies in policies()) {
+        let Ok(desired) = compile(&policies, &node()) else {
+            return Err(TestCaseError::reject("contradicts"));
+        };
+        let keys: Vec<_> = desired
+            .rules
+            .iter()
+            .map(|r| (r.family, r.priority, r.rule().unwrap().meaning()))
+            .collect();
+        prop_assert!(keys.is_sorted());
+        prop_assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len());
+        prop_assert!(desired.rich.is_sorted());
+        let mut reversed = policies.clone();
+        reversed.reverse();
+        let other = compile(&reversed, &node()).unwrap();
+        let meaning = |d: &fwdeploy::model::Desired| -> Vec<_> {
+            d.rules.iter().map(|r| (r.priority, r.rule().unwrap().meaning())).collect()
+        };
+        prop_assert_eq!(meaning(&desired), meaning(&other));
+        prop_assert_eq!(desired.rich, other.rich);
+    }
+
+    #[test]
+    fn addresses_read_back(cidr in cidr(), peer in any_peer()) {
+        prop_assert_eq!(cidr.to_string().parse::<Cidr>().unwrap(), cidr);
+        prop_assert_eq!(cidr.short().parse::<Cidr>().unwrap(), cidr);
+        prop_assert_eq!(peer.to_string().parse::<Peer>().unwrap(), peer);
+    }
+
+    #[test]
+    fn rules_read_back(rule in rule(), priority in any::<i32>()) {
+        prop_assert_eq!(Rule::parse_text(&rule.to_string()).unwrap(), rule.clone());
+        prop_assert_eq!(Rule::parse_args(&rule.args()).unwrap(), rule.clone());
+        let direct = DirectRule::ours(Family::V4, priority, &rule);
+        prop_assert_eq!(direct.rule().unwrap(), rule);
+    }
+
+    #[test]
+    fn rich_rules_read_back(rule in rich_rule()) {
+        prop_assert_eq!(RichRule::parse(&rule.to_string()), rule);
+    }
+}
+
+// ---- random values -----------------------------------------------------------------------------------------------
+
+fn v4() -> impl Strategy<Value = IpAddr> {
+    any::<u32>().prop_map(|bits| IpAddr::V4(Ipv4Addr::from(bits)))
+}
+
+fn v6() -> impl Strategy<Value = IpAddr> {
+    any::<u128>().prop_map(|bits| IpAddr::V6(Ipv6Addr::from(bits)))
+}
+
+fn cidr4() -> impl Strategy<Value = Cidr> {
+    (v4(), 0..=32_u8).prop_map(|(address, prefix)| Cidr::around(address, prefix).unwrap())
+}
+
+fn cidr6() -> impl Strategy<Value = Cidr> {
+    (v6(), 0..=128_u8).prop_map(|(address, prefix)| Cidr::around(address, prefix).unwrap())
+}
+
+fn cidr() -> impl Strategy<Value = Cidr> {
+    prop_oneof![cidr4(), cidr6()]
+}
+
+fn any_port() -> impl Strategy<Value = Port> {
+    (1..=u16::MAX).prop_map(port)
+}
+
+fn any_peer() -> impl Strategy<Value = Peer> {
+    (cidr(), prop::option::of(any_port())).prop_map(|(net, port)| Peer { net, port })
+}
+
+fn rule() -> impl Strategy<Value = Rule> {
+    let sense = || prop::sample::select(vec![Sense::Is, Sense::Not]);
+    let states = prop::collection::btree_set(
+        prop::sample::select(CtState::ALL.map(|(state, _)| state).to_vec()),
+        1..4,
+    );
+    let range = (any::<u16>(), any::<u16>()).prop_map(|(a, b)| (a.min(b), a.max(b)));
+    let protocol = prop::sample::select(vec!["tcp", "udp"]).prop_map(str::to_string);
+    // One condition of each kind, as iptables takes them.
+    let matches = (
+        prop::option::of((sense(), cidr4())),
+        prop::option::of((sense(), cidr4())),
+        prop::option::of((sense(), "[a-z][a-z0-9-]{0,13}\\+?")),
+        prop::option::of((sense(), "[a-z][a-z0-9-]{0,13}\\+?")),
+        prop::option::of((sense(), protocol)),
+        prop::option::of((sense(), range.clone())),
+        prop::option::of((sense(), range)),
+        prop::option::of((sense(), states)),
+    );
+    let target = prop_oneof![
+        Just(Target::Accept),
+        Just(Target::Drop),
+        Just(Target::Reject(None)),
+        Just(Target::Reject(Some("icmp-host-prohibited".to_string()))),
+        Just(Target::Return),
+        Just(Target::Goto("other".to_string())),
+        Just(Target::Jump("DOCKER".to_string(), Vec::new())),
+        Just(Target::Nothing),
+    ];
+    (matches, prop::option::of("\\PC{1,40}"), target).prop_map(|(m, comment, target)| {
+        let mut all = Vec::new();
+        all.extend(m.0.map(|(sense, net)| Match::Source(sense, net)));
+        all.extend(m.1.map(|(sense, net)| Match::Destination(sense, net)));
+        all.extend(m.2.map(|(sense, name)| Match::In(sense, name)));
+        all.extend(m.3.map(|(sense, name)| Match::Out(sense, name)));
+        all.extend(m.4.map(|(sense, name)| Match::Protocol(sense, name)));
+        all.extend(m.5.map(|(sense, (a, b))| Match::SourcePort(sense, a, b)));
+        all.extend(m.6.map(|(sense, (a, b))| Match::DestinationPort(sense, a, b)));
+        all.extend(m.7.map(|(sense, states)| Match::State(sense, states)));
+        let rule = Rule::new(all, target);
+        match comment {
+            Some(comment) => rule.with_comment(comment),
+            None => rule,
+        }
+    })
+}
+
+fn rich_rule() -> impl Strategy<Value = RichRule> {
+    let v4 = (Just(Family::V4), prop::option::of(cidr4()), v4()).boxed();
+    let v6 = (Just(Family::V6), prop::option::of(cidr6()), v6()).boxed();
+    let protocol = prop::sample::select(vec![Protocol::Tcp, Protocol::Udp]);
+    let service = (any_port(), protocol, any_port());
+    (prop_oneof![v4, v6], prop::option::of(service)).prop_map(|((family, source, to), service)| {
+        match service {
+            Some((port, protocol, to_port)) => RichRule::Forward {
+                family,
+                source,
+                service: Service { port, protocol },
+                to_port,
+                to,
+            },
+            None => RichRule::Accept {
+                family,
+                source,
+                destination: Some(Cidr::host(to)),
+            },
+        }
+    })
+}

@@ -1,0 +1,363 @@
+//! Roles and variables to policies: what is accepted, and what every mistake looks like.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use fwdeploy::inventory::Inventory;
+use fwdeploy::inventory::error::Style;
+use fwdeploy::model::Desired;
+use fwdeploy::model::Port;
+use fwdeploy::policy::NodeContext;
+use fwdeploy::policy::compile;
+use fwdeploy::policy::warnings;
+use fwdeploy::role::Roles;
+
+/// Writes the files, and says for every node what its roles make of it: the rules, or the mistakes.
+fn say(files: &[(&str, &str)]) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = directory.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let prefix = format!("{}/", directory.path().display());
+    say_in(directory.path()).replace(&prefix, "")
+}
+
+fn say_in(directory: &Path) -> String {
+    let inventory = match Inventory::load(&directory.join("inventory.yml"), &[]) {
+        Ok(inventory) => inventory,
+        Err(errors) => return errors.render(Style::Plain),
+    };
+    let roles = match Roles::load(inventory.directory()) {
+        Ok(roles) => roles,
+        Err(errors) => return errors.render(Style::Plain),
+    };
+    let resolver = roles.resolver(&inventory);
+    let mut text = String::new();
+    for node in inventory.nodes() {
+        let context = NodeContext {
+            node: node.name.clone(),
+            zone: node.connection.zone.clone(),
+            ssh_port: Port::new(22).unwrap(),
+        };
+        let made = resolver.resolve(node).and_then(|policies| {
+            for warning in warnings(&policies) {
+                writeln!(text, "warning: {warning}").unwrap();
+            }
+            compile(&policies, &context)
+        });
+        match made {
+            Ok(desired) => text.push_str(&rules(&desired)),
+            Err(errors) => text.push_str(&errors.render(Style::Plain)),
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn rules(desired: &Desired) -> String {
+    let rules = desired.rules.iter().map(ToString::to_string);
+    let rich = desired.rich.iter().map(ToString::to_string);
+    rules.chain(rich).collect::<Vec<_>>().join("\n")
+}
+
+/// One node `a` with role cybex and these variables.
+fn with(vars: &str) -> String {
+    let head =
+        "all:\n  hosts:\n    a:\n      ansible_host: 192.0.2.1\n      fwdeploy_roles: [cybex]\n";
+    let vars: String = vars.lines().map(|line| format!("      {line}\n")).collect();
+    say(&[("inventory.yml", &format!("{head}{vars}"))])
+}
+
+/// One node `a` with a role `test` of this template and these defaults.
+fn template(role: &str, defaults: &str) -> String {
+    let inventory = "all: {hosts: {a: {ansible_host: 192.0.2.1, fwdeploy_roles: [test]}}}";
+    say(&[
+        ("inventory.yml", inventory),
+        ("roles/test/role.yml", role),
+        ("roles/test/defaults.yml", defaults),
+    ])
+}
+
+const PLACES: &str =
+    "network: {name: t, subnet: 172.30.0.0/16}\ncontainer: {name: t, address: 172.30.0.2}\n";
+
+fn entry(entry: &str, defaults: &str) -> String {
+    template(&format!("{PLACES}inbound:\n  - {entry}\n"), defaults)
+}
+
+#[test]
+fn values_that_do_not_fit_are_shown_where_they_are_written() {
+    let cases = [
+        "cybex_peers: [198.51.100.1, 198.51.100.300]",
+        "cybex_peers: [198.51.100.1/24]",
+        "cybex_peers: node-1.example.net",
+        "cybex_peers: 198.51.100.1, 198.51.100.2",
+        "others: [198.51.100.1, 198.51.100.2:70000]\ncybex_peers: \"{{ others }}\"",
+        "cybex_port: 70000",
+        "cybex_address: 172.20.0.2/16",
+        "cybex_otherwise: rejct",
+        "cybex_covers: all",
+        "cybex_subnet: ''",
+        "cybex_peers: {a: 198.51.100.1}",
+        "cybex_container: \"a\\nports: [22]\"",
+        "cybex_bridge: br-with-a-long-name",
+    ];
+    insta::assert_snapshot!(cases.map(with).join("\n"));
+}
+
+#[test]
+fn variables_that_are_not_there_are_named() {
+    let cases = [
+        entry("{what: p2p, from: \"{{ test_peerz }}\"}", "test_peers: []"),
+        entry(
+            "{what: p2p, from: \"{{ test_peers }}\"}",
+            "test_peers: \"{{ all_peers }}\"",
+        ),
+        entry("{what: p2p, from: \"x{{ test.peers }}\"}", "test: {a: 1}"),
+        entry("{what: p2p, from: \"{{ test.peers }}\"}", "test: {a: 1}"),
+        entry("{what: p2p, from: \"{{ addresses('al') }}\"}", ""),
+        entry("{what: p2p, from: \"{{ hostvars['b'].x }}\"}", ""),
+        entry("{what: p2p, from: \"{{ addresses('all') | frist }}\"}", ""),
+        entry("{what: p2p, from: \"{{ addresses('all' }}\"}", ""),
+        entry("{what: p2p, from: \"{{ [missing] }}\"}", ""),
+        with("cybex_peerz: []"),
+        with("cybex_something_else: []"),
+        with("cybex_peers: \"{{ cybex_helper }}\"\ncybex_helper: []"),
+    ];
+    insta::assert_snapshot!(cases.join("\n"));
+}
+
+#[test]
+fn templates_without_end_end() {
+    let deep: String = (0..80)
+        .map(|n| format!("v{n}: \"{{{{ v{} }}}}\"\n", n + 1))
+        .collect();
+    let double: String = (0..39)
+        .map(|n| format!("v{n}: \"{{{{ v{0} + v{0} }}}}\"\n", n + 1))
+        .collect();
+    let nested: String = (0..39)
+        .map(|n| format!("v{n}: [\"{{{{ v{0} }}}}\", \"{{{{ v{0} }}}}\"]\n", n + 1))
+        .collect();
+    let cases = [
+        entry(
+            "{what: p2p, from: \"{{ a }}\"}",
+            "a: \"{{ b }}\"\nb: \"{{ c }}\"\nc: \"{{ a }}\"",
+        ),
+        entry(
+            "{what: p2p, from: \"{{ a }}\"}",
+            "a: \"{{ hostvars['a'].a }}\"",
+        ),
+        entry("{what: p2p, from: \"{{ v0 }}\"}", &format!("{deep}v80: x")),
+        entry(
+            "{what: p2p, from: \"{{ v0 }}\"}",
+            &format!("{double}v39: x"),
+        ),
+        entry(
+            "{what: p2p, from: \"{{ v0 }}\"}",
+            &format!("{nested}v39: [x]"),
+        ),
+        entry(
+            "what: \"{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}\"",
+            "",
+        ),
+        entry("{what: p2p, from: \"{{ range(100000000) }}\"}", ""),
+        entry("{what: p2p, from: \"{{ 'x' * 1000000000 }}\"}", ""),
+    ];
+    insta::assert_snapshot!(cases.join("\n"));
+}
+
+#[test]
+fn a_role_is_read_strictly() {
+    let cases = [
+        template("", ""),
+        template("[]", ""),
+        template(&format!("{PLACES}inbond: []"), ""),
+        template(&format!("{PLACES}inbound: {{}}"), ""),
+        template(&format!("{PLACES}inbound: [x]"), ""),
+        template("network: {name: t}\n", ""),
+        template(
+            &format!("{PLACES}outbound:\n  - {{what: p2p, from: []}}"),
+            "",
+        ),
+        entry("{what: P2P, from: []}", ""),
+        entry("{what: p2p, from: [], to_port: 1}", ""),
+        entry("{what: p2p, from: [], port: 5000}", ""),
+        entry("{what: p2p, from: [], port: 5000/sctp}", ""),
+        entry(
+            "{what: p2p, from: [192.0.2.1], when: test_open}",
+            "test_open: true",
+        ),
+        entry("{what: p2p, from: [192.0.2.1], when: \"{{ 1 }}\"}", ""),
+        entry("{what: p2p, what: rpc, from: []}", ""),
+        entry("{what: p2p, \"{{ key }}\": []}", ""),
+        say(&[(
+            "inventory.yml",
+            "all: {hosts: {a: {fwdeploy_roles: [cybx, bitshares]}}}",
+        )]),
+        say(&[
+            (
+                "inventory.yml",
+                "all: {hosts: {a: {fwdeploy_roles: [test]}}}",
+            ),
+            ("roles/test/role.yaml", ""),
+        ]),
+        say(&[
+            (
+                "inventory.yml",
+                "all: {hosts: {a: {fwdeploy_roles: [test]}}}",
+            ),
+            ("roles/test/README.md", ""),
+        ]),
+    ];
+    insta::assert_snapshot!(cases.join("\n"));
+}
+
+#[test]
+fn what_contradicts_is_refused() {
+    let two = |vars: &str| {
+        let head = "all:\n  hosts:\n    a:\n      ansible_host: 192.0.2.1\n      fwdeploy_roles: [cybex, eos]\n";
+        let vars: String = vars.lines().map(|line| format!("      {line}\n")).collect();
+        say(&[("inventory.yml", &format!("{head}{vars}"))])
+    };
+    let cases = [
+        two("eos_network: cybex"),
+        two("eos_subnet: 172.20.128.0/17\neos_address: 172.20.128.2"),
+        two("eos_network: cybex\neos_subnet: 172.20.0.0/16\neos_address: 172.20.0.2"),
+        two(
+            "eos_network: cybex\neos_subnet: 172.20.0.0/16\neos_address: 172.20.0.3\neos_covers: container\neos_otherwise: drop",
+        ),
+        two("eos_container: cybex"),
+        two("eos_bridge: br-cybex"),
+        two(
+            "eos_port: 5000\neos_peers: [198.51.100.0/24]\ncybex_peers: [198.51.100.7:5001, 203.0.113.1]",
+        ),
+        two("eos_peers: [172.20.0.2]"),
+        with("cybex_address: 172.21.0.2"),
+        with("cybex_address: 172.20.0.0"),
+        with("cybex_address: 172.20.255.255"),
+        with("cybex_address: 172.20.0.1"),
+        with("cybex_gateway: 172.20.0.2"),
+        with("cybex_gateway: 172.21.0.1"),
+        with("cybex_subnet: 0.0.0.0/0"),
+        with("cybex_subnet: fd00::/64"),
+        with("cybex_port: 22"),
+        with("cybex_network: 'a b'"),
+        with("cybex_container: -x"),
+        with("cybex_peers: [2001:db8::1]"),
+        with("cybex_address6: fd00::2"),
+        with("cybex_subnet6: fd00::/64\ncybex_covers: container"),
+        entry(&format!("{{what: {}, from: []}}", "x".repeat(250)), ""),
+        entry(
+            "{what: p2p, from: [0.0.0.0/0, 192.0.2.1, 192.0.2.1/32]}",
+            "",
+        ),
+    ];
+    insta::assert_snapshot!(cases.join("\n"));
+}
+
+#[test]
+fn values_keep_their_type_and_templates_their_scope() {
+    let role = format!(
+        "{PLACES}inbound:
+  - {{what: one, from: \"{{{{ test_peers }}}}\", port: \"{{{{ test_port }}}}/tcp\", to_port: \"{{{{ test_port + 1 }}}}\"}}
+  - {{what: two, from: [\"{{{{ addresses('web') }}}}\", \"{{{{ test_empty }}}}\", 203.0.113.9], when: \"{{{{ 'web' in groups }}}}\"}}
+  - {{what: three, from: \"{{{{ missing }}}}\", when: \"{{{{ 'nobody' in groups }}}}\"}}
+  - {{what: \"{{{{ inventory_hostname_short }}}}\", from: \"{{{{ hostvars['b.example.net'].test_peers }}}}\"}}
+  - {{what: \"{{{{ role_name }}}}\", from: \"{{% for g in group_names %}}{{{{ hostvars[groups[g][1]].here }}}}{{% endfor %}}\"}}
+"
+    );
+    let inventory = "
+all:
+  children:
+    web:
+      vars: {fwdeploy_roles: [test], here: \"{{ inventory_hostname | length }}.0.0.1\"}
+      hosts:
+        a.example.net: {ansible_host: 192.0.2.1, test_peers: [198.51.100.1, 198.51.100.2]}
+        b.example.net: {ansible_host: 192.0.2.2, test_peers: [\"{{ fwdeploy_address }}\"], fwdeploy_address: 192.0.2.22}
+";
+    insta::assert_snapshot!(say(&[
+        ("inventory.yml", inventory),
+        ("roles/test/role.yml", &role),
+        (
+            "roles/test/defaults.yml",
+            "test_port: 5000\ntest_empty:\ntest_peers: []\n"
+        ),
+    ]));
+}
+
+#[test]
+fn a_member_without_an_address_is_named() {
+    let inventory = "
+all:
+  children:
+    cybex:
+      vars: {fwdeploy_roles: [cybex]}
+      hosts:
+        a: {ansible_host: 192.0.2.1}
+        b: {ansible_host: b.example.net}
+";
+    insta::assert_snapshot!(say(&[("inventory.yml", inventory)]));
+}
+
+#[test]
+fn no_value_is_told_but_the_offending_one() {
+    let cases = [
+        with("token: hunter2\ncybex_peers: \"{{ token + 1 }}\""),
+        with("token: hunter2\ncybex_peers: \"{{ token.a.b }}\""),
+        with("token: hunter2\ncybex_peers: \"{{ token | int }}\""),
+        with("token: hunter2\ncybex_peers: \"{{ debug() }}\""),
+        with("token: 999999999999999999\ncybex_peers: \"{{ token ** token }}\""),
+        with("cybex_peers: !unsafe \"{{ token }}\""),
+    ];
+    let text = cases.join("\n");
+    // The lines of the user's own file may be shown; what fwdeploy says itself may not tell.
+    for line in text.lines().filter(|line| !line.contains('|')) {
+        assert!(!line.contains("hunter2"), "{line}");
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn ejected_roles_win_and_are_never_overwritten() {
+    let directory = tempfile::tempdir().unwrap();
+    let roles = Roles::built_in();
+    let into = directory.path().join("roles");
+    let written = roles.eject("cybex", &into).unwrap();
+    assert_eq!(written.len(), 3);
+    let again = roles.eject("cybex", &into).unwrap_err().to_string();
+    assert!(again.contains("is there already"), "{again}");
+    let loaded = Roles::load(directory.path()).unwrap();
+    let names: Vec<&str> = loaded.list().map(|role| role.name.as_str()).collect();
+    assert_eq!(names, ["cybex", "eos"]);
+    let ours = loaded.show("cybex").unwrap();
+    assert_ne!(ours.origin, roles.show("cybex").unwrap().origin);
+    assert_eq!(ours.files, roles.show("cybex").unwrap().files);
+    assert_eq!(
+        roles.show("cybx").unwrap_err().to_string(),
+        "there is no role `cybx` (did you mean `cybex`?)"
+    );
+}
+
+#[test]
+fn a_role_may_share_the_network_of_another_in_both_families() {
+    let inventory = "
+all:
+  hosts:
+    a:
+      ansible_host: 192.0.2.1
+      fwdeploy_roles: [cybex, eos]
+      cybex_subnet6: fd00:20::/64
+      cybex_address6: fd00:20::2
+      cybex_peers: [198.51.100.7, '2001:db8::7']
+      eos_network: \"{{ cybex_network }}\"
+      eos_subnet: \"{{ cybex_subnet }}\"
+      eos_subnet6: \"{{ cybex_subnet6 }}\"
+      eos_address: 172.20.0.3
+      eos_address6: fd00:20::3
+      eos_accept_p2p: false
+      eos_peers: ['[2001:db8::8]:9877']
+";
+    insta::assert_snapshot!(say(&[("inventory.yml", inventory)]));
+}

@@ -1,0 +1,14 @@
+//! The transport against a real sshd, started for each test on 127.0.0.1 with keys of its own.
+//!
+//! sshd wants to be root. Without root these tests say so and pass, except where `CI=true`. Tests that need users of their own start sshd
+//! in a mount namespace with its own `/etc/passwd` and `/etc/sudoers`, so that nothing on the machine changes.
+
+mod agent;
+mod host_key;
+mod local;
+mod login;
+mod network;
+mod run;
+mod shells;
+mod sshd;
+mod sudo;
