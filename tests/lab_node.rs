@@ -246,7 +246,18 @@ impl Node {
         match self.take_as(shell, actions).outcome {
             Err(StepsError::Failed(Failure { step, answer, .. })) => {
                 assert_eq!(step, actions.len() - 1, "{answer}");
-                assert_same(&before, &self.everything(), self);
+                // Docker may write a container's rules anew, in another order.
+                let sorted = |text: &str| -> String {
+                    let mut lines: Vec<&str> = text.lines().collect();
+                    lines.sort_unstable();
+                    lines.join("\n")
+                };
+                match actions.last() {
+                    Some(Action::Connect { .. }) => {
+                        assert_same(&sorted(&before), &sorted(&self.everything()), self);
+                    }
+                    _ => assert_same(&before, &self.everything(), self),
+                }
                 answer
             }
             other => panic!("{}: {other:?}", self.name),
@@ -828,6 +839,13 @@ fn dockers(kernel: &str) -> Vec<String> {
             && !line.contains("DOCKER-USER")
             && about.iter().any(|a| line.contains(a))
         {
+            // Docker before 28 gives deleted networks their rules back too (moby#50445).
+            if line
+                .split(' ')
+                .any(|w| w.starts_with("br-") && w != "br-chain")
+            {
+                continue;
+            }
             // firewalld's own, about zones that Docker's devices are in.
             let chain = line.split(' ').nth(1).unwrap();
             if chain.starts_with("DOCKER")
@@ -961,7 +979,16 @@ fn rich_rules_come_and_go_at_runtime() {
 fn containers_are_attached_running_or_not_and_from_none() {
     on_every_node(|node| {
         node.sh("docker rm -f idle none >/dev/null 2>&1; docker network rm side >/dev/null 2>&1; docker create --name idle fwdeploy-lab:latest >/dev/null; docker run -d --name none --network none fwdeploy-lab:latest >/dev/null");
-        let start = node.kernel();
+        // Docker closes the forwarding of IPv6 when it is first asked for.
+        node.sh("docker network create --ipv6 --subnet fd00:6::/64 v6 >/dev/null 2>&1 && docker network rm v6 >/dev/null || :");
+        // Before 28 Docker gives a deleted network its rules back at a reload (moby#50445), until it makes that network
+        // anew: some may be there from an earlier test.
+        let kernel = || -> String {
+            let kernel = node.kernel();
+            let lines = kernel.lines().filter(|l| !l.contains("br-side"));
+            lines.flat_map(|l| [l, "\n"]).collect()
+        };
+        let start = kernel();
         let network = Action::CreateNetwork(NetworkSpec {
             name: "side".to_string(),
             subnets: vec![cidr("172.31.5.0/24"), cidr("fd00:5::/64")],
@@ -1010,16 +1037,35 @@ fn containers_are_attached_running_or_not_and_from_none() {
         }
         assert_eq!(lines[3], r#"{"a-label":"it's \"x\" $y"}"#);
         assert!(lines[4].starts_with("br-side"), "{told}");
-        // An address that is taken.
+        // An address that is taken, the gateway's, one that the network does not have: Docker would leave each of them in
+        // the container's settings.
+        let settings = || node.sh("docker inspect -f '{{json .NetworkSettings.Networks}}' three");
+        let before = settings();
         let mut taken = connect("three", 9);
         let answer = node.refuses(std::slice::from_ref(&taken));
-        assert!(
-            answer.contains("docker did not attach the container:\n")
-                && answer.contains("ddress already in use"),
-            "{answer}"
+        assert_eq!(
+            answer,
+            "172.31.5.9 on network side is taken by container one; nothing was changed"
         );
+        for (last, fixed) in [(1, None), (6, Some("172.31.99.1".parse().unwrap()))] {
+            let mut action = connect("three", last);
+            if let (Action::Connect { endpoint, .. }, Some(_)) = (&mut action, fixed) {
+                endpoint.fixed = fixed;
+            }
+            let answer = node.refuses(&[action]);
+            assert!(
+                answer.starts_with("docker did not attach the container:\n")
+                    && !answer.contains("still name"),
+                "{answer}"
+            );
+        }
+        assert_eq!(before, settings());
         if let Action::Connect { container, .. } = &mut taken {
             *container = "nobody".to_string();
+        }
+        if let Action::Connect { endpoint, .. } = &mut taken {
+            endpoint.fixed = None;
+            endpoint.fixed6 = None;
         }
         assert!(node.refuses(&[taken]).contains("No such container: nobody"));
         assert!(
@@ -1033,7 +1079,7 @@ fn containers_are_attached_running_or_not_and_from_none() {
         node.sh("docker stop -t 0 idle >/dev/null");
         node.take_back(&actions);
         assert_eq!(node.sh("docker inspect -f '{{range $k, $v := .NetworkSettings.Networks}}{{$k}}{{end}}' none"), "none\n");
-        assert_same(&start, &node.kernel(), node);
+        assert_same(&start, &kernel(), node);
         node.sh("docker rm -f idle none >/dev/null");
     });
 }

@@ -191,7 +191,39 @@ set_rich() {
 
 create_network() { ask docker network create --driver bridge "$@" || because "docker did not make the network:"; }
 remove_network() { ask docker network rm "$@" || because "docker did not remove the network:"; }
-connect() { ask docker network connect "$@" || because "docker did not attach the container:"; }
+
+# connect OPTION… NETWORK CONTAINER. An attachment that fails on a running container stays in that container's settings in
+# every version from 20.10 to 28.5, `docker network disconnect` knows nothing of it, and once the network is gone the
+# container does not start any more. So what can be known to fail is not tried, and what fails is taken back.
+connect() {
+    connect_address=
+    connect_option=
+    for connect_word in "$@"; do
+        case $connect_option in --ip | --ip6) connect_address="$connect_address $connect_word" ;; esac
+        connect_option=$connect_word
+        connect_network=$connect_container
+        connect_container=$connect_word
+    done
+    for connect_word in $connect_address; do
+        connect_holder=$($clock docker network inspect -f '{{range .Containers}}{{.Name}} {{.IPv4Address}} {{.IPv6Address}}{{"\n"}}{{end}}' "$connect_network" 2>/dev/null </dev/null |
+            awk -v address="$connect_word/" 'index($2, address) == 1 || index($3, address) == 1 { print $1 }')
+        [ -z "$connect_holder" ] || because "$connect_word on network $connect_network is taken by container $connect_holder; nothing was changed" || return
+    done
+    connect_before=$(attachments)
+    ask docker network connect "$@" && return
+    because "docker did not attach the container:" || connect_trouble=$answer
+    if [ "$connect_before" != "$(attachments)" ]; then
+        ask docker network connect "$connect_network" "$connect_container" && ask docker network disconnect "$connect_network" "$connect_container" ||
+            connect_trouble="$connect_trouble${newline}and its settings still name the network: $answer"
+    fi
+    answer=$connect_trouble
+    return 1
+}
+
+attachments() {
+    $clock docker inspect -f '{{range $name, $settings := .NetworkSettings.Networks}}{{$name}} {{end}}' "$connect_container" 2>&1 </dev/null
+}
+
 disconnect() { ask docker network disconnect "$@" || because "docker did not detach the container:"; }
 
 # What changes when a container starts, stops or moves: its devices first, then what Docker says about it.
@@ -285,31 +317,40 @@ remember() {
 }
 
 # lines TABLES: a line for each policy but ACCEPT, each chain of one's own and each rule, its table ahead of it, without
-# counters, in the order of tables and chains. The kernel is as it was when these are. A line `= PROGRAM` tells whose
-# tables follow.
+# counters, in the order of tables and chains. The kernel is as it was when these are.
 lines() {
     printf '%s\n' "$1" | awk '
-        /^= / { program = $2; next }
-        /^\*/ { table = program " " substr($0, 2); next }
+        /^\*/ { table = substr($0, 2); next }
         /^(#|COMMIT|$)/ { next }
         { sub(/^\[[0-9]+:[0-9]+\] /, "") }
         /^:/ { if ($2 == "ACCEPT") next; printf "%s %s %08d\t%s %s %s\n", table, substr($1, 2), 0, table, $1, $2; next }
         { printf "%s %s %08d\t%s %s\n", table, $2, NR, table, $0 }' | sort | cut -f2-
 }
 
-# lacking TABLES TABLES [ours]: the chains and rules of the first that are not in the second, with their table; with a
-# third word those of DOCKER-USER and the jumps to it aside.
+# lacking TABLES TABLES: the chains and rules of the first that are not in the second, with their table.
 lacking() {
-    printf '%s\n' "$2" '=' "$1" | awk -v ours="${3-}" '
+    printf '%s\n' "$2" '=' "$1" | awk '
         $0 == "=" { second = 1; next }
         /^\*/ { table = substr($0, 2); next }
         /^(#|COMMIT|$)/ { next }
         { sub(/^\[[0-9]+:[0-9]+\] /, "") }
         /^:/ { if ($2 == "ACCEPT" || $2 == "DROP") next; $0 = $1 }
-        ours != "" && table == "filter" && ($1 == ":DOCKER-USER" || $2 == "DOCKER-USER" || / -[jg] DOCKER-USER$/) { next }
         !second { have[table, $0]++; next }
         have[table, $0]-- > 0 { next }
         { print table, $0 }'
+}
+
+# is_flushed TABLES TABLES: whether the second is what a flush leaves of the first. Docker may have taken a rule away, or
+# written one again, in the same moment; DOCKER-USER is away in any case.
+is_flushed() {
+    printf '%s\n' "$2" '=' "$1" | awk '
+        $0 == "=" { second = 1; next }
+        /^\*/ { table = substr($0, 2); next }
+        { sub(/^\[[0-9]+:[0-9]+\] /, "") }
+        !/^-A / || $2 == "DOCKER-USER" || / -[jg] DOCKER-USER$/ { next }
+        !second { have[table, $0]++; next }
+        { total++; if (have[table, $0]-- > 0) common++ }
+        END { exit !(total > 2 * common) }'
 }
 
 # has_chain TABLES: whether DOCKER-USER is there.
@@ -371,15 +412,15 @@ disown_chain() {
 recreate() {
     recreate_method=$2
     program_of "$1"
-    ours=$program
+    mine=$program
     containers_were=$(containers)
     look || return
     remember
-    eval "mine=\$was_$ours"
+    eval "chain_was=\$was_$mine"
     # What could not be put back must not be taken away.
     load iptables "$was_iptables" $lock -c --test || because "what iptables-save prints is not what iptables-restore takes; nothing was changed:" || return
     load ip6tables "$was_ip6tables" $lock -c --test || because "what ip6tables-save prints is not what ip6tables-restore takes; nothing was changed:" || return
-    unlink=$(printf '%s\n' "$mine" | awk -v method="$recreate_method" '
+    unlink=$(printf '%s\n' "$chain_was" | awk -v method="$recreate_method" '
         /^\*/ { table = $0; next }
         table != "*filter" { next }
         { sub(/^\[[0-9]+:[0-9]+\] /, "") }
@@ -389,14 +430,12 @@ recreate() {
             if (there) printf "*filter\n%s-F DOCKER-USER\n%sCOMMIT\n", jumps, method == "addChain" ? "-X DOCKER-USER\n" : ""
             else if (method == "removeChain") print "*filter\n:DOCKER-USER - [0:0]\nCOMMIT"
         }')
-    goal=$mine
-    [ "$recreate_method" = removeChain ] || goal=$(with_chain "$mine")
-    eval "was_$ours=\$goal"
-    [ -z "$unlink" ] || load "$ours" "$unlink" $lock --noflush || because "the kernel did not let go of DOCKER-USER; nothing was changed:" || return
+    [ "$recreate_method" = removeChain ] || eval "was_$mine=\$(with_chain \"\$chain_was\")"
+    [ -z "$unlink" ] || load "$mine" "$unlink" $lock --noflush || because "the kernel did not let go of DOCKER-USER; nothing was changed:" || return
     recreate_trouble=
     fw "$runtime" "$firewalld.direct" "$recreate_method" sss "$1" filter DOCKER-USER ||
         recreate_trouble="firewalld would not ($recreate_method): $answer"
-    [ -z "$recreate_trouble" ] || eval "was_$ours=\$mine"
+    [ -z "$recreate_trouble" ] || eval "was_$mine=\$chain_was"
     put_back || recreate_trouble="$recreate_trouble${recreate_trouble:+$newline}$answer"
     # Docker may have written a rule between our look and the flush, and only Docker knows which.
     [ -z "$flushed" ] || [ "$containers_were" = "$(containers)" ] ||
@@ -405,21 +444,28 @@ recreate() {
     [ -z "$answer" ]
 }
 
-# put_back: makes the kernel what $was_PROGRAM tells. $ours names whose DOCKER-USER was taken away on purpose; the rest is
-# touched only where something is missing.
+# chain_of TABLES: DOCKER-USER and who jumps to it.
+chain_of() {
+    printf '%s\n' "$1" | awk '
+        { sub(/^\[[0-9]+:[0-9]+\] /, "") }
+        /^-A DOCKER-USER / || /^-A .* -[jg] DOCKER-USER$/ { print }
+        /^:DOCKER-USER / { print $1 }'
+}
+
+# put_back: makes the kernel what $was_PROGRAM tells, where it was flushed, and gives $mine, one of these programs, its
+# DOCKER-USER and the jumps to it again, which were taken away on purpose. What else differs is Docker's latest.
 put_back() {
     flushed=
     put_back_trouble=
     look || return
     for kind in iptables ip6tables ebtables; do
         eval "was=\$was_$kind now=\$now_$kind"
-        aside=
-        [ "$kind" != "$ours" ] || aside=ours
-        if [ -n "$(lacking "$was" "$now" $aside)" ]; then
-            flushed=yes
+        # A reload that failed leaves firewalld's own rules, perhaps, and takes Docker's: there anything missing counts.
+        if [ -z "$mine" ] && [ -n "$(lacking "$was" "$now")" ] || is_flushed "$was" "$now"; then
+            flushed="$flushed $kind"
             case $kind in ebtables) options= ;; *) options="$lock -c" ;; esac
             load "$kind" "$was" $options
-        elif [ "$kind" = "$ours" ] && has_chain "$was"; then
+        elif [ "$kind" = "$mine" ] && has_chain "$was"; then
             load "$kind" "$(printf '%s\n' "$was" | awk '
                 /^\*/ { table = $0; next }
                 table != "*filter" || /^(#|COMMIT|$)/ { next }
@@ -433,21 +479,20 @@ put_back() {
         fi || put_back_trouble="$put_back_trouble${put_back_trouble:+$newline}$kind-restore: $answer"
     done
     look || return
-    if [ "$(lines "= iptables$newline$was_iptables$newline= ip6tables$newline$was_ip6tables$newline= ebtables$newline$was_ebtables")" = \
-        "$(lines "= iptables$newline$now_iptables$newline= ip6tables$newline$now_ip6tables$newline= ebtables$newline$now_ebtables")" ]; then
-        answer=$put_back_trouble
-        [ -z "$answer" ]
-        return
-    fi
-    for kind in iptables ip6tables ebtables; do
+    for kind in $flushed; do
         eval "was=\$was_$kind now=\$now_$kind"
-        # An additional rule is Docker's latest; a missing one, or one in another place, is our failure.
         [ "$(lines "$was")" = "$(lines "$now")" ] || {
             lost=$(lacking "$was" "$now")
+            # One rule more is Docker's latest.
             [ -z "$lost" ] && [ "$containers_were" != "$(containers)" ] ||
                 put_back_trouble="$put_back_trouble${put_back_trouble:+$newline}$kind is not as it was: ${lost:-the order differs}"
         }
     done
+    if [ -n "$mine" ]; then
+        eval "was=\$was_$mine now=\$now_$mine"
+        [ "$(chain_of "$was")" = "$(chain_of "$now")" ] ||
+            put_back_trouble="$put_back_trouble${put_back_trouble:+$newline}DOCKER-USER is not as it was: $(chain_of "$now")"
+    fi
     answer=$put_back_trouble
     [ -z "$answer" ]
 }
@@ -539,7 +584,7 @@ move_jump() {
 
 # reload SUBNET…: the latch is on. Docker gets its rules back from itself, and from our memory what it forgets.
 reload() {
-    ours=
+    mine=
     look || return
     remember
     containers_were=$(containers)
