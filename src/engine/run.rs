@@ -16,9 +16,14 @@ use crate::engine::standing::Standing;
 use crate::engine::standing::compare;
 use crate::engine::tally;
 use crate::model::NodeState;
+use crate::model::state::View;
 use crate::plan;
 use crate::plan::Action;
+use crate::plan::Allowed;
+use crate::plan::Finding;
 use crate::plan::Plan;
+use crate::plan::Reload;
+use crate::plan::Severity;
 use crate::transport::Executed;
 
 /// How often a new connection is tried after something was changed. One refusal may be sshd's `MaxStartups`; three are an answer.
@@ -27,8 +32,45 @@ const TRIES: usize = 3;
 /// How often a node is looked at until two looks agree, when a script may still be running there.
 const LOOKS: usize = 20;
 
-/// Makes a node as wanted.
+/// The failure of the one step for which there is another way.
+const NO_CHAIN: &str = "chain-not-recreated";
+
+/// Makes a node as wanted: in place, and where the chain cannot be recreated in place, by a reload with the latch on.
 pub(super) fn node(job: &Job, maker: &Maker<'_>) -> Outcome {
+    let allowed = maker.conditions.allowed;
+    let first = attempt(job, maker, &allowed);
+    let by_reload = Allowed {
+        reload: Reload::Always,
+        ..allowed
+    };
+    match &first.failure {
+        Some(failure)
+            if failure.code == NO_CHAIN
+                && allowed.reload == Reload::Auto
+                && matches!(failure.standing, Standing::Untouched | Standing::AsBefore)
+                && !maker.conditions.stop.leave().is_cancelled() =>
+        {
+            let mut second = attempt(job, maker, &by_reload);
+            second.findings.insert(
+                0,
+                Finding::new(
+                    Severity::Note,
+                    "reloaded-instead",
+                    View::Runtime,
+                    format!(
+                        "firewalld was to be reloaded with the latch on, because {}",
+                        failure.message
+                    ),
+                ),
+            );
+            second
+        }
+        _ => first,
+    }
+}
+
+/// One way of making a node as wanted, from the first look to the last.
+fn attempt(job: &Job, maker: &Maker<'_>, allowed: &Allowed) -> Outcome {
     let mut outcome = Outcome::new(job.node(), Verdict::Ok);
     let looked = maker
         .open(job, &Stage::Connecting)
@@ -37,7 +79,7 @@ pub(super) fn node(job: &Job, maker: &Maker<'_>) -> Outcome {
         Ok(looked) => looked,
         Err(failure) => return outcome.failed(*failure),
     };
-    let plan = maker.plan(&before, job);
+    let plan = plan::plan(&before, &job.desired, allowed);
     outcome.findings = plan.findings.clone();
     if plan.refusals().next().is_some() {
         outcome.verdict = Verdict::Refused;
@@ -90,8 +132,12 @@ impl<'a> Work<'a> {
                     .hint("wait for the other run to end, and run it again"),
             ),
             Applied::Stopped { done, said } => {
+                let code = match self.actions.get(done) {
+                    Some(Action::OwnChain { .. }) => NO_CHAIN,
+                    _ => "step-failed",
+                };
                 let failure = self
-                    .step_failure(done, "step-failed", "failed", &said)
+                    .step_failure(done, code, "failed", &said)
                     .hint("mend on the node what the answer names, then run again; `-v` shows each step and its answer");
                 let standing = self.go_back(Some(hands), done, Running::No);
                 outcome.failed(failure.standing(standing))

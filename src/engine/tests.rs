@@ -86,9 +86,42 @@ fn a_run_says_changed_only_after_a_look_on_a_new_connection() {
     assert_eq!(check_all(&fake).remove(0).verdict, Verdict::Ok);
 }
 
+/// The steps but the one that there is another way for.
+fn steps_without_another_way() -> impl Iterator<Item = usize> {
+    let plan = plan::plan(&open_node(), &fake::desired(), &Allowed::default());
+    plan.actions
+        .into_iter()
+        .enumerate()
+        .filter(|(_, action)| !matches!(action, plan::Action::OwnChain { .. }))
+        .map(|(step, _)| step)
+}
+
+#[test]
+fn a_chain_that_cannot_be_recreated_in_place_comes_by_a_reload_under_the_latch() {
+    let step = (0..steps())
+        .find(|step| steps_without_another_way().all(|other| other != *step))
+        .expect("the fake node's chain is recreated");
+    let (fake, outcome) = run_one(Trouble::Fails(step));
+    assert_eq!(outcome.verdict, Verdict::Changed, "{outcome:#?}");
+    assert_eq!(outcome.findings[0].code, "reloaded-instead");
+    assert!(outcome.changes.iter().any(|c| c.text.contains("(reload)")));
+    assert_eq!(run_all(&fake).remove(0).verdict, Verdict::Ok);
+
+    let fake = Fake::new(&[("a", Trouble::Fails(step))]);
+    let never = with(&fake, &Stop::default(), |c| {
+        let allowed = Allowed {
+            reload: plan::Reload::Never,
+            ..c.allowed
+        };
+        run_with(&fake.jobs(), &Conditions { allowed, ..*c }, &*fake)
+    });
+    assert_eq!(failure(&never.0[0]).code, "chain-not-recreated");
+    assert_eq!(compare(&open_node(), &fake.state("a")), []);
+}
+
 #[test]
 fn a_step_that_fails_anywhere_leaves_the_node_as_it_was() {
-    for step in 0..steps() {
+    for step in steps_without_another_way() {
         let (fake, outcome) = run_one(Trouble::Fails(step));
         assert_eq!(outcome.verdict, Verdict::Failed);
         let failure = failure(&outcome);
@@ -110,7 +143,7 @@ fn a_step_that_fails_anywhere_leaves_the_node_as_it_was() {
 
 #[test]
 fn taking_back_is_tried_again_from_where_it_stopped() {
-    for step in 2..steps() {
+    for step in steps_without_another_way().filter(|step| *step >= 2) {
         let (fake, outcome) = run_one(Trouble::FailsBack(step));
         assert_eq!(
             failure(&outcome).standing,
