@@ -1,8 +1,9 @@
-//! The laws of planning (docs/architecture.md): Rest, Enforced, Return, Silence, Ours only.
+//! The laws of planning (docs/architecture.md): Rest, Enforced, Return, Silence, Ours only, Open door.
 //!
 //! Each was seen to fail with the code it guards broken on purpose: Rest without `settle` after the additions; Enforced
 //! with `admitted` ignored in `firewall::chain_lines`, and with `admits` ignored in `firewall::jump`; Return with `AddRule` as its own undo; Silence with the
-//! runtime rich rules left out of `inspect::unreadable`; Ours only with `merged` dropping what it does not know.
+//! runtime rich rules left out of `inspect::unreadable`; Ours only with `merged` dropping what it does not know; Open
+//! door without `locks_out`.
 
 use std::collections::BTreeMap;
 
@@ -574,6 +575,21 @@ proptest! {
                 Action::Disconnect { container, .. } => prop_assert_eq!(container, "cybex"),
                 _ => {}
             }
+        }
+    }
+
+    #[test]
+    fn open_door_whoever_came_in_by_ssh_still_can((state, wanted) in node(), n in 1..5u8, port in prop_oneof![Just(22u16), Just(5000)]) {
+        let mut state = state;
+        state.system.ssh_connection = format!("192.0.2.{n} 40000 198.51.100.1 {port}");
+        let plan = plan(&state, &wanted, &ALL);
+        let takes = |rule: &RichRule| matches!(rule, RichRule::Forward { source: Some(net), service, .. }
+            if service.port.get() == port && net.contains(&format!("192.0.2.{n}").parse().unwrap()));
+        // Whatever step the plan is cut off after, no forward of the ssh port for this peer was added by it.
+        for cut in 0..=plan.actions.len() {
+            let then = fold(&state, &plan.actions[..cut]);
+            let before = state.runtime.rich.known().unwrap();
+            prop_assert!(then.runtime.rich.known().unwrap().iter().all(|r| !takes(&r.rule) || before.contains(r)));
         }
     }
 

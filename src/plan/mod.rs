@@ -121,6 +121,7 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     };
     let ours = Ours::new(desired, state);
     let mut findings = inspect::hazards(state);
+    findings.extend(inspect::locks_out(desired, state));
     findings.extend(docker::published(desired, views.docker));
     let docker = docker::docker(desired, views.docker, allowed);
     findings.extend(docker.findings);
