@@ -106,6 +106,12 @@ fn desired(inbound: &[u8], outbound: &[u8]) -> Desired {
         ));
     }
     let not = |m: fn(Sense, Cidr) -> Match| m(Sense::Not, cidr(SUBNET));
+    let forged = vec![
+        Match::In(Sense::Is, "br-cybex".into()),
+        Match::Out(Sense::Not, "br-cybex".into()),
+        not(Match::Source),
+    ];
+    rules.insert(1, ours(40, forged, Target::Drop, "forged"));
     rules.push(ours(
         900,
         vec![destination(SUBNET), not(Match::Source)],
@@ -288,7 +294,9 @@ fn docker() -> impl Strategy<Value = Docker> {
         endpoint("none", ""),
     ];
     let subnet = prop_oneof![Just(None), Just(Some(SUBNET)), Just(Some("172.25.0.0/16"))];
-    (subnet, prop::option::of((0..4usize, any::<bool>()))).prop_map(move |(subnet, container)| {
+    let bridge = prop::sample::select(vec!["br-cybex", "br-82ef0743df42"]);
+    let container = prop::option::of((0..4usize, any::<bool>()));
+    (subnet, bridge, container).prop_map(move |(subnet, bridge, container)| {
         let mut docker = Docker {
             version: "20.10.24".into(),
             ..Docker::default()
@@ -299,6 +307,7 @@ fn docker() -> impl Strategy<Value = Docker> {
                 driver: "bridge".into(),
                 subnets: vec![cidr(subnet)],
                 gateways: cidr(subnet).first_usable().into_iter().collect(),
+                bridge: bridge.into(),
                 ..Network::default()
             });
         }
@@ -548,7 +557,9 @@ proptest! {
                         prop_assert!(after.rules.contains(rule));
                     }
                     for rule in after.rules.iter().filter(|r| !before.rules.contains(r)) {
-                        prop_assert!(wanted.rules.contains(rule));
+                        // A bridge that is there keeps its name, and the rules about it follow.
+                        let text = rule.to_string().replace("br-82ef0743df42", "br-cybex");
+                        prop_assert!(wanted.rules.iter().any(|r| r.to_string() == text));
                     }
                     prop_assert!(before.chains.iter().all(|c| after.chains.contains(c)));
                     prop_assert_eq!(&before.passthroughs, &after.passthroughs);
