@@ -442,6 +442,7 @@ fn ctrl_c_begins_no_other_node_and_is_130() {
     let document: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
     assert_eq!(document["nodes"][0]["status"], "unreachable");
     assert_eq!(document["nodes"][1]["status"], "skipped");
+    assert_eq!(document["summary"]["exit_code"], 130);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("no others are begun"), "{stderr}");
     assert!(nobody_came(&listener));

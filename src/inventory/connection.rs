@@ -16,7 +16,7 @@ use super::vars::Var;
 use super::vars::Vars;
 use crate::model::Secret;
 
-/// How to reach one node and what to be there. What the inventory does not say is `None`: the command line and ssh's own files may say it.
+/// How to reach one node and what to be there. What the inventory does not say is `None`: the command line may say it.
 #[derive(Clone, Debug)]
 pub struct ConnectionVars {
     /// `ansible_connection`.
