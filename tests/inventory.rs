@@ -361,7 +361,7 @@ fn a_password_is_in_no_message() {
             .as_ref()
             .unwrap()
             .value
-            .reveal(),
+            .expose(),
         "hunter2"
     );
     assert_eq!(node.vars.keys().collect::<Vec<_>>(), ["x"]);

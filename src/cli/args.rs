@@ -53,7 +53,7 @@ pub(super) enum Command {
     /// Make the nodes of an inventory as their roles say
     ///
     /// Every file is read and every role resolved before the first connection. Each node is looked at, changed where it differs, and
-    /// looked at again on a new connection; a step that fails is taken back on that node, and the others go on.
+    /// looked at again on a new connection; if a step fails, the steps before it are rolled back on that node, and the others go on.
     #[command(after_long_help = AFTER)]
     Run(Run),
 

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use crate::cli::error::CliError;
 use crate::cli::fleet::Fleet;
+use crate::model::Secret;
 use crate::report::progress::Handle;
-use crate::transport::Secret;
 use crate::transport::Secrets;
 
 /// What transport asks when a key or sudo wants a secret.
@@ -40,8 +40,7 @@ impl Keeper {
             .iter()
             .filter_map(|member| {
                 let password = member.connection.escalate_password.as_ref()?;
-                let secret = Secret::new(password.value.reveal().to_string());
-                Some((member.name.clone(), secret))
+                Some((member.name.clone(), password.value.clone()))
             })
             .collect();
         Keeper {

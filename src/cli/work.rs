@@ -34,6 +34,7 @@ use crate::report::Progress;
 use crate::report::Purpose;
 use crate::report::Summary;
 use crate::report::Verbosity;
+use crate::report::clean;
 use crate::report::json;
 use crate::report::progress::Screen;
 use crate::report::progress::Show;
@@ -97,7 +98,7 @@ pub(super) fn run(args: &args::Run) -> Result<u8, CliError> {
     let code = exit_code(&outcomes, purpose, &stop);
     let outcomes = with_skipped(&fleet, outcomes);
     if args.json {
-        print(&json::outcomes(&outcomes, purpose, took));
+        print(&json::outcomes(&outcomes, purpose, took, code));
     } else {
         print(&recap::recap(&outcomes, took));
     }
@@ -119,18 +120,19 @@ pub(super) fn facts(args: &args::Facts) -> Result<u8, CliError> {
         allowed: Allowed::default(),
     };
     let (seen, stop, took) = work.done(&jobs, engine::facts)?;
-    print(&json::facts(&seen, took));
-    let outcomes: Vec<Outcome> = seen.into_iter().map(|(outcome, _)| outcome).collect();
+    let outcomes: Vec<Outcome> = seen.iter().map(|(outcome, _)| outcome.clone()).collect();
+    let code = exit_code(&outcomes, Purpose::Facts, &stop);
+    print(&json::facts(&seen, took, code));
     for outcome in &outcomes {
         if let Some(failure) = &outcome.failure {
-            let error = CliError::new(&failure.message);
+            let error = CliError::new(clean(&failure.message));
             match &failure.hint {
-                Some(hint) => error.hint(hint).print(),
+                Some(hint) => error.hint(clean(hint)).print(),
                 None => error.print(),
             }
         }
     }
-    Ok(exit_code(&outcomes, Purpose::Facts, &stop))
+    Ok(code)
 }
 
 fn exit_code(outcomes: &[Outcome], purpose: Purpose, stop: &Stop) -> u8 {

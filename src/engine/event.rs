@@ -55,8 +55,8 @@ pub enum Stage {
     },
     /// Looking again, on a new connection.
     Verifying,
-    /// Taking back what was done.
-    PuttingBack {
+    /// Rolling back what was done.
+    RollingBack {
         /// The number of this step, from 1.
         step: usize,
         /// How many steps there are.
@@ -74,7 +74,7 @@ impl Stage {
             Stage::Looking => "look",
             Stage::Applying { .. } => "apply",
             Stage::Verifying => "verify",
-            Stage::PuttingBack { .. } => "put back",
+            Stage::RollingBack { .. } => "roll back",
             Stage::Settling => "settle",
         }
     }
@@ -87,7 +87,7 @@ impl fmt::Display for Stage {
             Stage::Looking => f.write_str("looking"),
             Stage::Applying { step, of, doing } => write!(f, "step {step} of {of}: {doing}"),
             Stage::Verifying => f.write_str("verifying on a new connection"),
-            Stage::PuttingBack { step, of } => write!(f, "putting back, step {step} of {of}"),
+            Stage::RollingBack { step, of } => write!(f, "rolling back, step {step} of {of}"),
             Stage::Settling => f.write_str("finding out how it stands"),
         }
     }

@@ -53,7 +53,7 @@ pub(super) enum Trouble {
     Hangs,
     /// A step fails, the first time it is tried.
     Fails(usize),
-    /// A step fails, and so does the second step of taking back, the first time it is tried.
+    /// A step fails, and so does the second step of rolling back, the first time it is tried.
     FailsBack(usize),
     /// Another run holds the node.
     Busy,
@@ -63,7 +63,7 @@ pub(super) enum Trouble {
     LostThere(usize),
     /// A step says that it was done and does nothing.
     Pretends(usize),
-    /// After the steps nobody can connect any more, until they are taken back.
+    /// After the steps nobody can connect any more, until they are rolled back.
     LocksOut,
     /// A step fails, and leaves behind what no step explains.
     Spoils(usize),

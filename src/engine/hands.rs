@@ -1,4 +1,4 @@
-//! Changing a node: the steps of a plan, and taking them back. Only [`crate::engine::run`] has these.
+//! Changing a node: the steps of a plan, and rolling them back. Only [`crate::engine::run`] has these.
 
 use std::time::Duration;
 
@@ -122,7 +122,7 @@ impl Hands<'_> {
     }
 
     /// Does the steps of [`plan::roll_back`] in one exec.
-    pub(super) fn take_back(&mut self, undo: &[Action]) -> Applied {
+    pub(super) fn roll_back(&mut self, undo: &[Action]) -> Applied {
         self.steps(undo, Way::Back)
     }
 
@@ -154,7 +154,7 @@ impl Hands<'_> {
                         of,
                         doing: action.doing(),
                     },
-                    Way::Back => Stage::PuttingBack { step, of },
+                    Way::Back => Stage::RollingBack { step, of },
                 };
                 look::tell(conditions, job, stage);
             }

@@ -43,7 +43,7 @@ impl Outcome {
         }
     }
 
-    /// How many differences are gone, or would be: none of a node that was put back.
+    /// How many differences are gone, or would be: none of a node that was rolled back.
     pub fn changed(&self) -> usize {
         match (&self.verdict, &self.failure) {
             (Verdict::Changed | Verdict::Drift, _) => self.changes.len(),

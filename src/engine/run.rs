@@ -1,4 +1,4 @@
-//! One node, stage by stage: look, plan, apply, look again; and back where a step failed.
+//! One node, stage by stage: look, plan, apply, look again; and rolled back where a step failed.
 
 use std::thread;
 use std::time::Duration;
@@ -229,14 +229,14 @@ impl<'a> Work<'a> {
         )
     }
 
-    /// Takes back what was done, and says truthfully how the node stands then.
+    /// Rolls back what was done, and says truthfully how the node stands then.
     ///
     /// `hands` is the connection that the steps went through, if it lives; `done` how many of them were certainly done.
     fn go_back(&self, hands: Option<Hands<'a>>, done: usize, mut running: Running) -> Standing {
         let undo = plan::roll_back(&self.actions[..done]);
         let rest = match hands {
             Some(_) if undo.is_empty() => Rest::Known(Vec::new()),
-            Some(mut hands) => match hands.take_back(&undo) {
+            Some(mut hands) => match hands.roll_back(&undo) {
                 Applied::All => Rest::Known(Vec::new()),
                 Applied::Busy { .. } => Rest::Known(undo),
                 Applied::Stopped { done, .. } => Rest::Known(undo[done..].to_vec()),
@@ -267,7 +267,7 @@ impl<'a> Work<'a> {
         if undo.is_empty() {
             return Standing::Different(changes);
         }
-        hands.take_back(&undo);
+        hands.roll_back(&undo);
         drop(hands);
         match self.settle(Running::No) {
             Ok((_, now)) => match compare(self.before, &now) {
@@ -278,7 +278,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// What takes back the steps that lead from the state before to what is seen now, of which so many were certainly
+    /// What rolls back the steps that lead from the state before to what is seen now, of which so many were certainly
     /// done; nothing if no number of them leads there.
     fn how_far(&self, now: &NodeState, done: usize) -> Vec<Action> {
         let states = self.maker.states(self.before, self.actions);
@@ -333,7 +333,7 @@ impl<'a> Work<'a> {
     }
 }
 
-/// What is still to be taken back.
+/// What is still to be rolled back.
 enum Rest {
     /// These steps.
     Known(Vec<Action>),

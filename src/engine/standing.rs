@@ -19,7 +19,7 @@ use crate::plan::Sign;
 pub enum Standing {
     /// Nothing on it was changed.
     Untouched,
-    /// What was done was taken back, and a fresh look showed the node as it was before.
+    /// What was done was rolled back, and a fresh look showed the node as it was before.
     AsBefore,
     /// It is not as it was before; these are the differences from then to now.
     Different(Vec<Change>),
@@ -55,7 +55,7 @@ impl fmt::Display for Standing {
         match self {
             Standing::Untouched => f.write_str("nothing was changed"),
             Standing::AsBefore => {
-                f.write_str("the node is as it was before: what was done was taken back, and a fresh look confirmed it")
+                f.write_str("the node is as it was before: what was done was rolled back, and a fresh look confirmed it")
             }
             Standing::Different(changes) => write!(
                 f,

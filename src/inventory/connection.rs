@@ -10,13 +10,13 @@ use super::error::shown;
 use super::location::Located;
 use super::location::Location;
 use super::read;
-use super::secret::Secret;
 use super::suggest::closest;
 use super::vars::Layer;
 use super::vars::Var;
 use super::vars::Vars;
+use crate::model::Secret;
 
-/// How to reach one node and what to be there. What the inventory does not say is `None`: the command line and ssh's own files may say it.
+/// How to reach one node and what to be there. What the inventory does not say is `None`: the command line may say it.
 #[derive(Clone, Debug)]
 pub struct ConnectionVars {
     /// `ansible_connection`.

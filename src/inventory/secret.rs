@@ -1,8 +1,4 @@
-//! Passwords: kept out of every message.
-
-use std::fmt;
-
-use zeroize::Zeroizing;
+//! Which variables hold passwords, and texts without them.
 
 /// Names of variables whose value is a secret, as [`is_secret`] and [`mask_secrets`] look for them.
 const SECRET_NAMES: [&str; 6] = [
@@ -13,28 +9,6 @@ const SECRET_NAMES: [&str; 6] = [
     "ansible_ssh_password",
     "ansible_ssh_pass",
 ];
-
-/// A password. Leaves memory when it is no longer needed, and shows itself in no message.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Zeroizing<String>);
-
-impl Secret {
-    /// Takes a password.
-    pub fn new(password: impl Into<String>) -> Self {
-        Self(Zeroizing::new(password.into()))
-    }
-
-    /// The password, for the one who has to type it.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
 
 /// Returns whether a variable of this name holds a password.
 pub fn is_secret(variable: &str) -> bool {
@@ -76,11 +50,6 @@ fn secret_after(text: &str) -> Option<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_secret_shows_itself_to_nobody() {
-        assert_eq!(format!("{:?}", Secret::new("hunter2")), "Secret(…)");
-    }
 
     #[test]
     fn passwords_are_masked_in_place() {

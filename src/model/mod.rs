@@ -6,6 +6,7 @@ pub mod desired;
 pub mod net;
 pub mod rich;
 pub mod rule;
+pub mod secret;
 pub mod state;
 
 pub use desired::Attachment;
@@ -24,6 +25,7 @@ pub use rule::Match;
 pub use rule::Rule;
 pub use rule::Sense;
 pub use rule::Target;
+pub use secret::Secret;
 pub use state::Daemon;
 pub use state::NodeState;
 pub use state::Observed;

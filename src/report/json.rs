@@ -78,8 +78,8 @@ impl<'a> From<&'a Failure> for Problem<'a> {
     }
 }
 
-/// What became of every node, in the order of the inventory.
-pub fn outcomes(outcomes: &[Outcome], purpose: Purpose, took: Duration) -> String {
+/// What became of every node, in the order of the inventory. `exit_code` is the program's, which Ctrl-C may have decided.
+pub fn outcomes(outcomes: &[Outcome], purpose: Purpose, took: Duration, exit_code: u8) -> String {
     let nodes = outcomes.iter().map(|outcome| Node {
         node: &outcome.node,
         status: outcome.verdict,
@@ -90,11 +90,11 @@ pub fn outcomes(outcomes: &[Outcome], purpose: Purpose, took: Duration) -> Strin
         error: outcome.failure.as_ref().map(Problem::from),
         seconds: seconds(outcome.took),
     });
-    document(nodes, &Summary::of(outcomes), purpose, took)
+    document(nodes, &Summary::of(outcomes), purpose, took, exit_code)
 }
 
 /// What was seen on every node, in the order of the inventory.
-pub fn facts(seen: &[(Outcome, Option<NodeState>)], took: Duration) -> String {
+pub fn facts(seen: &[(Outcome, Option<NodeState>)], took: Duration, exit_code: u8) -> String {
     let nodes = seen.iter().map(|(outcome, state)| Seen {
         node: &outcome.node,
         status: outcome.verdict,
@@ -103,7 +103,7 @@ pub fn facts(seen: &[(Outcome, Option<NodeState>)], took: Duration) -> String {
         seconds: seconds(outcome.took),
     });
     let summary = Summary::of(seen.iter().map(|(outcome, _)| outcome));
-    document(nodes, &summary, Purpose::Facts, took)
+    document(nodes, &summary, Purpose::Facts, took, exit_code)
 }
 
 fn document<N: Serialize>(
@@ -111,6 +111,7 @@ fn document<N: Serialize>(
     summary: &Summary,
     purpose: Purpose,
     took: Duration,
+    exit_code: u8,
 ) -> String {
     let document = Document {
         version: VERSION,
@@ -119,7 +120,7 @@ fn document<N: Serialize>(
         summary: Totals {
             counts: summary,
             seconds: seconds(took),
-            exit_code: summary.exit_code(purpose),
+            exit_code,
         },
     };
     let text = serde_json::to_string_pretty(&document);

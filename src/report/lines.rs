@@ -19,7 +19,7 @@ pub(super) fn lines(event: &Event, verbosity: Verbosity, plain: Plain) -> Option
                 || plain == Plain::Lines
                     && match stage {
                         Stage::Connecting | Stage::Looking | Stage::Verifying => false,
-                        Stage::Applying { step, .. } | Stage::PuttingBack { step, .. } => {
+                        Stage::Applying { step, .. } | Stage::RollingBack { step, .. } => {
                             *step == 1
                         }
                         Stage::Settling => true,

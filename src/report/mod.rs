@@ -18,6 +18,7 @@ mod tests;
 
 pub use progress::Progress;
 pub use progress::Verbosity;
+pub use style::clean;
 pub use summary::Summary;
 pub use text::Diff;
 

@@ -50,16 +50,24 @@ pub(super) fn paint(style: Style, text: impl std::fmt::Display) -> String {
 }
 
 /// The text without anything that a terminal would obey: what a node answers is shown, not done.
-pub(super) fn clean(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_control() && c != '\n' && c != '\t' {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                c
-            }
-        })
-        .collect()
+///
+/// Its further lines are indented, so that none of them passes for a line of ours.
+pub fn clean(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => out.push_str("\n      "),
+            '\t' => out.push(c),
+            c if c.is_control() || turns(c) => out.push(char::REPLACEMENT_CHARACTER),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Whether a character makes a terminal show what follows in another direction: then an address reads as another one.
+fn turns(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -68,6 +76,15 @@ mod tests {
 
     #[test]
     fn a_node_cannot_paint_the_screen() {
-        assert_eq!(clean("a\x1b[2Jb\r\n"), "a\u{fffd}[2Jb\u{fffd}\n");
+        assert_eq!(clean("a\x1b[2Jb\r\tc"), "a\u{fffd}[2Jb\u{fffd}\tc");
+        assert_eq!(clean("a\u{9b}2Jb\u{202e}c"), "a\u{fffd}2Jb\u{fffd}c");
+    }
+
+    #[test]
+    fn no_line_of_a_node_passes_for_one_of_ours() {
+        assert_eq!(
+            clean("no\nRECAP\nedge-1 : ok=7"),
+            "no\n      RECAP\n      edge-1 : ok=7"
+        );
     }
 }

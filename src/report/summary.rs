@@ -21,7 +21,7 @@ pub struct Summary {
     pub drift: usize,
     /// In a state in which nothing may be touched.
     pub refused: usize,
-    /// Failed, put back or not.
+    /// Failed, rolled back or not.
     pub failed: usize,
     /// Out of reach.
     pub unreachable: usize,

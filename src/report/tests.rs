@@ -171,7 +171,12 @@ fn colours_say_the_same_as_words() {
 fn the_document_for_scripts_keeps_its_shape() {
     let all = outcomes();
     let few = [all[1].clone(), all[4].clone(), all[5].clone()];
-    insta::assert_snapshot!(json::outcomes(&few, Purpose::Run, Duration::from_secs(41)));
+    insta::assert_snapshot!(json::outcomes(
+        &few,
+        Purpose::Run,
+        Duration::from_secs(41),
+        2
+    ));
 }
 
 #[test]

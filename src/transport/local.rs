@@ -29,11 +29,11 @@ use super::Output;
 use super::Place;
 use super::Privilege;
 use super::RunError;
-use super::Secret;
 use super::dialogue::Dialogue;
 use super::dialogue::End;
 use super::wait::Patience;
 use super::wait::Stopped;
+use crate::model::Secret;
 
 /// How long the rest of standard error may take after the status is there, and how long a child may take to end after it was told to.
 const AFTERMATH: Duration = Duration::from_secs(1);

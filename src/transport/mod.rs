@@ -35,7 +35,6 @@ pub use connect_error::Presented;
 pub use run_error::Executed;
 pub use run_error::Partial;
 pub use run_error::RunError;
-pub use secret::Secret;
 pub use secret::Secrets;
 pub use settings::HostKeyChecking;
 pub use settings::Settings;

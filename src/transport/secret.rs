@@ -1,7 +1,6 @@
-//! Passwords and passphrases: asked for once, kept out of every message.
+//! Passwords and passphrases: asked for once.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,29 +8,7 @@ use std::sync::Mutex;
 use std::sync::OnceLock;
 use std::sync::PoisonError;
 
-use zeroize::Zeroizing;
-
-/// A password or passphrase. It is wiped from memory when dropped, and `Debug` does not show it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Zeroizing<String>);
-
-impl Secret {
-    /// Takes over a text; the caller's copies are the caller's to wipe.
-    pub fn new(text: String) -> Self {
-        Self(Zeroizing::new(text))
-    }
-
-    /// The text itself.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
+use crate::model::Secret;
 
 /// Whoever can say what is secret: the person at the terminal, or the inventory.
 ///

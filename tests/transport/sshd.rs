@@ -15,6 +15,7 @@ use std::sync::Mutex;
 use std::thread::sleep;
 use std::time::Duration;
 
+use fwdeploy::model::Secret;
 use fwdeploy::transport::Cancel;
 use fwdeploy::transport::ConnectError;
 use fwdeploy::transport::Connection;
@@ -22,7 +23,6 @@ use fwdeploy::transport::HostKeyChecking;
 use fwdeploy::transport::Output;
 use fwdeploy::transport::Privilege;
 use fwdeploy::transport::RunError;
-use fwdeploy::transport::Secret;
 use fwdeploy::transport::Secrets;
 use fwdeploy::transport::Settings;
 use fwdeploy::transport::System;

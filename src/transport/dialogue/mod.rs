@@ -23,9 +23,9 @@ use self::text::count;
 use self::text::find;
 use self::text::overlap;
 use super::run_error::Executed;
-use super::secret::Secret;
 use super::target::Privilege;
 use super::wait::Stopped;
+use crate::model::Secret;
 
 /// How much is offered to the transport at a time. Small enough that a script is known to be unsent until its last piece.
 const PIECE: usize = 16 * 1024;

@@ -31,7 +31,6 @@ use super::Output;
 use super::Place;
 use super::Privilege;
 use super::RunError;
-use super::Secret;
 use super::Settings;
 use super::Target;
 use super::dialogue::Dialogue;
@@ -39,6 +38,7 @@ use super::dialogue::End;
 use super::secret::Vault;
 use super::wait::Patience;
 use super::wait::Stopped;
+use crate::model::Secret;
 
 /// A session that is logged in.
 pub(super) struct Ssh {

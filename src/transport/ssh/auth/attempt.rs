@@ -4,9 +4,9 @@ use ssh2::ErrorCode;
 
 use super::Login;
 use super::Outcome;
+use crate::model::Secret;
 use crate::transport::ConnectError;
 use crate::transport::KeyProblem;
-use crate::transport::Secret;
 use crate::transport::ssh::key::PrivateKey;
 use crate::transport::ssh::key::Protection;
 use crate::transport::ssh::step::Halt;
