@@ -11,6 +11,7 @@ pub mod finding;
 mod firewall;
 mod inspect;
 pub mod ownership;
+mod passage;
 mod reload;
 
 pub use action::Action;
@@ -124,6 +125,7 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     let ours = Ours::new(desired, state);
     let mut findings = inspect::hazards(state);
     findings.extend(inspect::locks_out(desired, state));
+    findings.extend(passage::troubles(desired, state));
     findings.extend(docker::published(desired, views.docker));
     let docker = docker::docker(desired, views.docker, allowed);
     findings.extend(docker.findings);

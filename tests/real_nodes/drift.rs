@@ -104,3 +104,39 @@ fn on_the_oldest_node() {
 fn on_the_newest_node() {
     every_change_by_hand_is_named_and_mended("dnew", "forky", "nftables");
 }
+
+/// What keeps the whitelisted out and is not ours to mend: the backend, what somebody does, and the finding's code.
+const PASSAGE: &[(&str, &str, &str)] = &[
+    (
+        "nftables",
+        "firewall-cmd -q --zone=docker --remove-interface=br-cybex",
+        "bridge-unzoned",
+    ),
+    (
+        "iptables",
+        "iptables -t nat -F PRE_public_allow",
+        "forward-lost",
+    ),
+    (
+        "iptables",
+        "iptables -t nat -D POSTROUTING -s 172.20.0.0/16 ! -o br-cybex -j MASQUERADE",
+        "no-masquerade",
+    ),
+    ("nftables", "iptables -I FORWARD 1 -j DROP", "foreign-drop"),
+];
+
+#[test]
+#[ignore = "needs root and the lab: make lab"]
+fn what_keeps_the_whitelisted_out_is_said() {
+    for backend in ["nftables", "iptables"] {
+        let one = One::up(&format!("pass{}", &backend[..1]), "bookworm", backend);
+        one.run_changes();
+        let said = one.lab.fwdeploy("run", &["--check"]);
+        assert!(!said.out.contains("warning"), "{}", said.out);
+        for (_, change, code) in PASSAGE.iter().filter(|(of, ..)| *of == backend) {
+            one.lab.sh("n1", change);
+            let said = one.lab.fwdeploy("run", &["--check"]);
+            assert!(said.out.contains(code), "{change}: {}", said.out);
+        }
+    }
+}

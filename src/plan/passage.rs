@@ -1,0 +1,375 @@
+//! What keeps the whitelisted out though every rule of ours stands: seen, said, and not ours to mend.
+
+use std::net::IpAddr;
+
+use crate::model::CHAIN;
+use crate::model::desired::Desired;
+use crate::model::net::Cidr;
+use crate::model::net::Family;
+use crate::model::rich::RichRule;
+use crate::model::rule::Match;
+use crate::model::rule::Rule;
+use crate::model::rule::Sense;
+use crate::model::rule::Target;
+use crate::model::state::Docker;
+use crate::model::state::Firewalld;
+use crate::model::state::KernelRule;
+use crate::model::state::Network;
+use crate::model::state::NodeState;
+use crate::model::state::RichText;
+use crate::model::state::Tables;
+use crate::model::state::View;
+use crate::plan::after::is_jump;
+use crate::plan::finding::Finding;
+use crate::plan::finding::Severity;
+
+/// Everything of the kind on this node.
+pub(super) fn troubles(desired: &Desired, state: &NodeState) -> Vec<Finding> {
+    let mut out = Vec::new();
+    if let (Some(firewalld), Some(docker)) = (state.firewalld.known(), state.docker.known()) {
+        out.extend(unzoned(desired, firewalld, docker));
+    }
+    for family in Family::ALL {
+        if let Some(tables) = state.kernel.tables(family).known() {
+            out.extend(dropped(desired, family, tables));
+        }
+    }
+    if let (Some(docker), Some(tables)) = (state.docker.known(), state.kernel.v4.known()) {
+        out.extend(unmasked(desired, docker, tables));
+    }
+    if let (Some(firewalld), Some(rich)) = (state.firewalld.known(), state.runtime.rich.known())
+        && firewalld.backend == "iptables"
+    {
+        out.extend(unforwarded(desired, rich, state));
+    }
+    out
+}
+
+fn warning(code: &'static str, view: View, text: String) -> Finding {
+    Finding::new(Severity::Warning, code, view, text)
+}
+
+/// The wanted networks that are there.
+fn there<'a>(desired: &'a Desired, docker: &'a Docker) -> impl Iterator<Item = &'a Network> {
+    desired
+        .networks
+        .iter()
+        .filter_map(|wanted| docker.network(&wanted.name))
+}
+
+/// firewalld's nftables backend rejects what a bridge sends that is in no zone of its own: the default zone is meant for
+/// strangers. Docker puts its bridges in zone `docker`, unless it lost the race for it at boot (moby#53346).
+fn unzoned(desired: &Desired, firewalld: &Firewalld, docker: &Docker) -> Vec<Finding> {
+    if firewalld.backend != "nftables" {
+        return Vec::new();
+    }
+    let zoned = |bridge: &String| {
+        firewalld
+            .active_zones
+            .values()
+            .any(|list| list.contains(bridge))
+    };
+    there(desired, docker)
+        .filter(|network| !network.bridge.is_empty() && !zoned(&network.bridge))
+        .map(|network| {
+            let bridge = &network.bridge;
+            warning(
+                "bridge-unzoned",
+                View::Runtime,
+                format!("bridge `{bridge}` of network `{}` is in no zone, so that firewalld rejects what its containers send, even to a peer", network.name),
+            )
+            .hint(format!("firewall-cmd --zone=docker --add-interface={bridge}; restarting Docker does the same"))
+        })
+        .collect()
+}
+
+/// Without it a container's packets leave with an address to which nobody can answer.
+fn unmasked(desired: &Desired, docker: &Docker, tables: &Tables) -> Vec<Finding> {
+    let Some(chain) = tables.chain("nat", "POSTROUTING") else {
+        return Vec::new();
+    };
+    let masks = |subnet: Cidr| {
+        chain.rules.iter().any(|line| match &line.rule {
+            None => true,
+            Some(rule) => match &rule.target {
+                Target::Jump(name, _) if name == "MASQUERADE" || name == "SNAT" => {
+                    rule.matches().all(|condition| match condition {
+                        Match::Source(sense, net) => (*sense == Sense::Is) == net.overlaps(subnet),
+                        _ => true,
+                    })
+                }
+                _ => false,
+            },
+        })
+    };
+    let wants = |network: &&Network| {
+        let option = "com.docker.network.bridge.enable_ip_masquerade";
+        network.options.get(option).map(String::as_str) != Some("false")
+    };
+    there(desired, docker)
+        .filter(wants)
+        .flat_map(|network| network.subnets.iter().map(move |subnet| (network, *subnet)))
+        .filter(|(_, subnet)| subnet.family() == Family::V4 && !masks(*subnet))
+        .map(|(network, subnet)| {
+            warning(
+                "no-masquerade",
+                View::Kernel,
+                format!("Docker's MASQUERADE for {subnet} of network `{}` is gone, so that no peer can answer its containers", network.name),
+            )
+            .hint("restart Docker; if masquerading is done elsewhere on purpose, make the network with enable_ip_masquerade=false")
+        })
+        .collect()
+}
+
+/// A rule by somebody else that throws away, ahead of ours, what ours lets through.
+fn dropped(desired: &Desired, family: Family, tables: &Tables) -> Vec<Finding> {
+    let accepts: Vec<Rule> = desired
+        .rules_of(family)
+        .filter_map(|rule| rule.rule())
+        .filter(|rule| rule.target == Target::Accept && rule.networks().next().is_some())
+        .collect();
+    let ahead = |chain: &str, ours: &dyn Fn(&KernelRule) -> bool| -> Vec<String> {
+        let rules = tables.chain("filter", chain).map(|c| c.rules.as_slice());
+        let rules = rules.unwrap_or_default();
+        let until = rules.iter().rposition(ours).unwrap_or(0);
+        rules[..until]
+            .iter()
+            .filter(|line| {
+                line.rule
+                    .as_ref()
+                    .is_some_and(|rule| refuses(rule) && accepts.iter().any(|a| meet(rule, a)))
+            })
+            .filter(|line| {
+                line.rule
+                    .as_ref()
+                    .is_none_or(|r| !is_wanted(r, desired, family))
+            })
+            .map(|line| line.text.clone())
+            .collect()
+    };
+    let accepted = |line: &KernelRule| line.rule.as_ref().is_some_and(|r| accepts.contains(r));
+    [("FORWARD", ahead("FORWARD", &is_jump)), (CHAIN, ahead(CHAIN, &accepted))]
+        .into_iter()
+        .flat_map(|(chain, lines)| lines.into_iter().map(move |line| (chain, line)))
+        .map(|(chain, line)| {
+            warning(
+                "foreign-drop",
+                View::Kernel,
+                format!("`{chain} {line}` is not ours, goes ahead of the whitelist and refuses what is on it"),
+            )
+            .hint(format!("if it is not needed: {} -D {chain} {line}", family.iptables()))
+        })
+        .collect()
+}
+
+fn is_wanted(rule: &Rule, desired: &Desired, family: Family) -> bool {
+    desired
+        .rules_of(family)
+        .any(|wanted| wanted.rule().as_ref() == Some(rule))
+}
+
+fn refuses(rule: &Rule) -> bool {
+    matches!(rule.target, Target::Drop | Target::Reject(_))
+}
+
+/// Whether some first packet may meet both rules. A condition that is not understood counts as met.
+fn meet(theirs: &Rule, ours: &Rule) -> bool {
+    let same = |mine: &Match, sense: Sense, net: Cidr| match mine {
+        Match::Source(Sense::Is, own) | Match::Destination(Sense::Is, own) => match sense {
+            Sense::Is => net.overlaps(*own),
+            Sense::Not => !net.covers(*own),
+        },
+        _ => true,
+    };
+    theirs.matches().all(|condition| match condition {
+        Match::Source(sense, net) => ours
+            .matches()
+            .filter(|m| matches!(m, Match::Source(..)))
+            .all(|m| same(m, *sense, *net)),
+        Match::Destination(sense, net) => ours
+            .matches()
+            .filter(|m| matches!(m, Match::Destination(..)))
+            .all(|m| same(m, *sense, *net)),
+        Match::Protocol(Sense::Is, name) => ours.matches().all(|m| match m {
+            Match::Protocol(Sense::Is, own) => own == name,
+            _ => true,
+        }),
+        Match::DestinationPort(Sense::Is, first, last) => ours.matches().all(|m| match m {
+            Match::DestinationPort(Sense::Is, own, _) => (first..=last).contains(&own),
+            _ => true,
+        }),
+        // What sorts by the state of a flow is about broken or finished ones, as a rule for INVALID is.
+        Match::State(..) | Match::In(..) | Match::Out(..) => false,
+        _ => true,
+    })
+}
+
+/// firewalld's iptables backend forwards in table nat, where it can be seen. What its memory holds and the kernel does
+/// not was removed behind its back.
+fn unforwarded(desired: &Desired, memory: &[RichText], state: &NodeState) -> Vec<Finding> {
+    let missing = desired.rich.iter().filter(|rule| {
+        let RichRule::Forward {
+            family,
+            source,
+            service,
+            to_port,
+            to,
+        } = rule
+        else {
+            return false;
+        };
+        let believed = memory.iter().any(|r| r.rule == **rule);
+        let Some(tables) = state.kernel.tables(*family).known() else {
+            return false;
+        };
+        let there = tables.tables.get("nat").is_some_and(|chains| {
+            chains.values().flat_map(|c| &c.rules).any(|line| {
+                line.rule
+                    .as_ref()
+                    .is_none_or(|r| forwards(r, *source, service.port.get(), *to, to_port.get()))
+            })
+        });
+        believed && !there
+    });
+    missing
+        .map(|rule| {
+            warning(
+                "forward-lost",
+                View::Kernel,
+                format!("firewalld believes in `{rule}`, and the kernel does not forward it: somebody changed table nat behind its back"),
+            )
+            .hint("firewall-cmd --reload, then run again")
+        })
+        .collect()
+}
+
+fn forwards(rule: &Rule, source: Option<Cidr>, port: u16, to: IpAddr, to_port: u16) -> bool {
+    let Target::Jump(name, args) = &rule.target else {
+        return false;
+    };
+    let places = match to {
+        IpAddr::V4(to) => [format!("{to}:{to_port}"), to.to_string()],
+        IpAddr::V6(to) => [format!("[{to}]:{to_port}"), to.to_string()],
+    };
+    name == "DNAT"
+        && args.last().is_some_and(|place| places.contains(place))
+        && rule.matches().all(|m| match m {
+            Match::Source(Sense::Is, net) => source.is_some_and(|s| net.covers(s)),
+            Match::DestinationPort(Sense::Is, first, last) => (first..=last).contains(&&port),
+            _ => true,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::model::desired::DesiredNetwork;
+    use crate::model::rule::DirectRule;
+    use crate::model::state::Chain;
+
+    const IN: &str =
+        "-s 192.0.2.7 -d 172.20.0.2 -p tcp --dport 5000 -m conntrack --ctstate DNAT -j ACCEPT";
+    const OTHERWISE: &str = "-d 172.20.0.0/16 ! -s 172.20.0.0/16 -j REJECT";
+
+    fn desired() -> Desired {
+        let rules = [(100, IN), (900, OTHERWISE)];
+        Desired {
+            zone: None,
+            networks: vec![DesiredNetwork {
+                name: "cybex".into(),
+                subnet: "172.20.0.0/16".parse().unwrap(),
+                gateway: None,
+                subnet6: None,
+                bridge: "br-cybex".into(),
+            }],
+            attachments: Vec::new(),
+            rules: rules
+                .map(|(n, text)| DirectRule::ours(Family::V4, n, &Rule::parse_text(text).unwrap()))
+                .to_vec(),
+            rich: Vec::new(),
+        }
+    }
+
+    fn tables(table: &str, chains: &[(&str, &[&str])]) -> Tables {
+        let chains = chains.iter().map(|(name, lines)| {
+            let rules = lines.iter().map(|line| KernelRule::new(*line)).collect();
+            (
+                name.to_string(),
+                Chain {
+                    policy: None,
+                    rules,
+                },
+            )
+        });
+        Tables {
+            tables: BTreeMap::from([(table.to_string(), chains.collect())]),
+        }
+    }
+
+    #[test]
+    fn a_drop_ahead_of_the_whitelist_is_said_if_it_meets_a_peer() {
+        let found = |line: &str| {
+            let seen = tables(
+                "filter",
+                &[
+                    ("FORWARD", &["-j DOCKER-USER", "-j DROP"]),
+                    (CHAIN, &[line, IN, OTHERWISE]),
+                ],
+            );
+            dropped(&desired(), Family::V4, &seen).len()
+        };
+        for (line, says) in [
+            ("-s 192.0.2.7 -j DROP", 1),
+            ("-j REJECT", 1),
+            ("-d 172.20.0.0/16 -p tcp --dport 5000 -j DROP", 1),
+            ("! -s 198.51.100.0/24 -j DROP", 1),
+            ("! -s 192.0.2.0/24 -j DROP", 0),
+            ("-s 198.51.100.7 -j DROP", 0),
+            ("-p udp -j DROP", 0),
+            ("-p tcp --dport 25 -j DROP", 0),
+            ("-m conntrack --ctstate INVALID -j DROP", 0),
+            ("-s 192.0.2.7 -j RETURN", 0),
+        ] {
+            assert_eq!(found(line), says, "{line}");
+        }
+        let seen = tables("filter", &[("FORWARD", &["-j DROP", "-j DOCKER-USER"])]);
+        assert_eq!(dropped(&desired(), Family::V4, &seen).len(), 1);
+    }
+
+    #[test]
+    fn a_lost_masquerade_is_said() {
+        let docker = Docker {
+            networks: vec![Network {
+                name: "cybex".into(),
+                subnets: vec!["172.20.0.0/16".parse().unwrap()],
+                ..Network::default()
+            }],
+            ..Docker::default()
+        };
+        for (line, says) in [
+            ("-s 172.20.0.0/16 ! -o br-cybex -j MASQUERADE", 0),
+            ("-o eth0 -j SNAT --to-source 192.0.2.1", 0),
+            ("-s 172.17.0.0/16 ! -o docker0 -j MASQUERADE", 1),
+        ] {
+            let seen = tables("nat", &[("POSTROUTING", &[line])]);
+            assert_eq!(unmasked(&desired(), &docker, &seen).len(), says, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_forward_is_known_by_where_it_leads() {
+        let rule = Rule::parse_text(
+            "-s 192.0.2.7/32 -p tcp -m tcp --dport 5000 -j DNAT --to-destination 172.20.0.2:5001",
+        )
+        .unwrap();
+        let to = "172.20.0.2".parse().unwrap();
+        let peer = |text: &str| Some(text.parse().unwrap());
+        assert!(forwards(&rule, peer("192.0.2.7"), 5000, to, 5001));
+        assert!(!forwards(&rule, peer("192.0.2.8"), 5000, to, 5001));
+        assert!(!forwards(&rule, None, 5000, to, 5001));
+        assert!(!forwards(&rule, peer("192.0.2.7"), 5001, to, 5001));
+        assert!(!forwards(&rule, peer("192.0.2.7"), 5000, to, 5000));
+    }
+}
