@@ -1,8 +1,9 @@
-//! The laws of planning (docs/architecture.md): Rest, Enforced, Return, Silence, Ours only.
+//! The laws of planning (docs/architecture.md): Rest, Enforced, Return, Silence, Ours only, Open door.
 //!
 //! Each was seen to fail with the code it guards broken on purpose: Rest without `settle` after the additions; Enforced
 //! with `admitted` ignored in `firewall::chain_lines`, and with `admits` ignored in `firewall::jump`; Return with `AddRule` as its own undo; Silence with the
-//! runtime rich rules left out of `inspect::unreadable`; Ours only with `merged` dropping what it does not know.
+//! runtime rich rules left out of `inspect::unreadable`; Ours only with `merged` dropping what it does not know; Open
+//! door without `locks_out`.
 
 use std::collections::BTreeMap;
 
@@ -105,6 +106,12 @@ fn desired(inbound: &[u8], outbound: &[u8]) -> Desired {
         ));
     }
     let not = |m: fn(Sense, Cidr) -> Match| m(Sense::Not, cidr(SUBNET));
+    let forged = vec![
+        Match::In(Sense::Is, "br-cybex".into()),
+        Match::Out(Sense::Not, "br-cybex".into()),
+        not(Match::Source),
+    ];
+    rules.insert(1, ours(40, forged, Target::Drop, "forged"));
     rules.push(ours(
         900,
         vec![destination(SUBNET), not(Match::Source)],
@@ -287,7 +294,9 @@ fn docker() -> impl Strategy<Value = Docker> {
         endpoint("none", ""),
     ];
     let subnet = prop_oneof![Just(None), Just(Some(SUBNET)), Just(Some("172.25.0.0/16"))];
-    (subnet, prop::option::of((0..4usize, any::<bool>()))).prop_map(move |(subnet, container)| {
+    let bridge = prop::sample::select(vec!["br-cybex", "br-82ef0743df42"]);
+    let container = prop::option::of((0..4usize, any::<bool>()));
+    (subnet, bridge, container).prop_map(move |(subnet, bridge, container)| {
         let mut docker = Docker {
             version: "20.10.24".into(),
             ..Docker::default()
@@ -298,6 +307,7 @@ fn docker() -> impl Strategy<Value = Docker> {
                 driver: "bridge".into(),
                 subnets: vec![cidr(subnet)],
                 gateways: cidr(subnet).first_usable().into_iter().collect(),
+                bridge: bridge.into(),
                 ..Network::default()
             });
         }
@@ -547,7 +557,9 @@ proptest! {
                         prop_assert!(after.rules.contains(rule));
                     }
                     for rule in after.rules.iter().filter(|r| !before.rules.contains(r)) {
-                        prop_assert!(wanted.rules.contains(rule));
+                        // A bridge that is there keeps its name, and the rules about it follow.
+                        let text = rule.to_string().replace("br-82ef0743df42", "br-cybex");
+                        prop_assert!(wanted.rules.iter().any(|r| r.to_string() == text));
                     }
                     prop_assert!(before.chains.iter().all(|c| after.chains.contains(c)));
                     prop_assert_eq!(&before.passthroughs, &after.passthroughs);
@@ -574,6 +586,21 @@ proptest! {
                 Action::Disconnect { container, .. } => prop_assert_eq!(container, "cybex"),
                 _ => {}
             }
+        }
+    }
+
+    #[test]
+    fn open_door_whoever_came_in_by_ssh_still_can((state, wanted) in node(), n in 1..5u8, port in prop_oneof![Just(22u16), Just(5000)]) {
+        let mut state = state;
+        state.system.ssh_connection = format!("192.0.2.{n} 40000 198.51.100.1 {port}");
+        let plan = plan(&state, &wanted, &ALL);
+        let takes = |rule: &RichRule| matches!(rule, RichRule::Forward { source: Some(net), service, .. }
+            if service.port.get() == port && net.contains(&format!("192.0.2.{n}").parse().unwrap()));
+        // Whatever step the plan is cut off after, no forward of the ssh port for this peer was added by it.
+        for cut in 0..=plan.actions.len() {
+            let then = fold(&state, &plan.actions[..cut]);
+            let before = state.runtime.rich.known().unwrap();
+            prop_assert!(then.runtime.rich.known().unwrap().iter().all(|r| !takes(&r.rule) || before.contains(r)));
         }
     }
 

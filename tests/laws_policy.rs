@@ -9,6 +9,7 @@
 //! * Meaning, with the `DNAT` condition left out of `add_inbound`: a listed peer reaches the container directly.
 //! * Meaning, with `port` for `to_port` in `container_service`: a forwarded packet is let in at the wrong port.
 //! * Meaning, without `add_between`: a role that everyone may reach is reached from the other role's network.
+//! * Meaning, without `add_forged`: a container reaches a stranger under an address that is not its network's.
 //! * Meaning, without `! -s` in `add_otherwise`: traffic inside the subnet is refused.
 //! * Meaning, with the entry's port before the peer's own in `outbound_service`: a peer's port is not reached.
 //! * Spelling, with `!` left out of rules, with brackets left out around a peer's IPv6 address, and with the prefix left
@@ -245,20 +246,49 @@ fn packet() -> impl Strategy<Value = Packet> {
         rewritten,
         protocol,
         prop::sample::select(PORTS.to_vec()),
+        prop::bool::weighted(0.8),
     )
         .prop_map(
-            |((source, destination), flow, destination_rewritten, protocol, number)| Packet {
-                source,
-                destination,
-                protocol: protocol.to_string(),
-                source_port: (protocol != "icmp").then_some(40000),
-                destination_port: (protocol != "icmp").then_some(number),
-                flow,
-                destination_rewritten,
-                interface_in: None,
-                interface_out: None,
+            |((source, destination), flow, destination_rewritten, protocol, number, honest)| {
+                Packet {
+                    source,
+                    destination,
+                    protocol: protocol.to_string(),
+                    source_port: (protocol != "icmp").then_some(40000),
+                    destination_port: (protocol != "icmp").then_some(number),
+                    flow,
+                    destination_rewritten,
+                    interface_in: Some(if honest {
+                        device(source)
+                    } else {
+                        "br-net20".into()
+                    }),
+                    interface_out: Some(device(destination)),
+                }
             },
         )
+}
+
+/// The device behind which an address is.
+fn device(address: IpAddr) -> String {
+    let nets = [
+        ("172.20.0.0/16", "br-net20"),
+        ("fd00:20::/64", "br-net20"),
+        ("172.21.0.0/16", "br-net21"),
+        ("fd00:21::/64", "br-net21"),
+    ];
+    let on = |net: &str| net.parse::<Cidr>().unwrap().contains(&address);
+    let found = nets.iter().find(|(net, _)| on(net));
+    found.map_or("eth0", |(_, bridge)| bridge).to_string()
+}
+
+/// Whether the packet leaves the policy's network under an address that is not of it.
+fn is_forged(policy: &Policy, packet: &Packet) -> bool {
+    let bridge = Some(format!("br-{}", policy.network.name.value));
+    subnet(policy, packet.family()).is_some()
+        && packet.interface_in == bridge
+        && packet.interface_out != bridge
+        && !in_subnet(policy, packet.source)
 }
 
 // ---- what the policy says, without any rule ----------------------------------------------------------------------
@@ -353,6 +383,9 @@ fn says(policies: &[Policy], packet: &Packet) -> Says {
             .iter()
             .any(|p| subnet(p, packet.family()).is_some());
         return if known { Says::Passes } else { Says::Nothing };
+    }
+    if policies.iter().any(|p| is_forged(p, packet)) {
+        return Says::Refused(Otherwise::Drop);
     }
     let leaves: Vec<&Policy> = policies
         .iter()

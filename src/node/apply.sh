@@ -66,10 +66,13 @@ failed() {
     exit 1
 }
 
-# because TEXT: fails for that reason, ahead of what a program has said about it.
+# because TEXT: fails for that reason, ahead of what a program has said about it, and with that program's code.
 because() {
+    because_code=$?
+    [ "$because_code" != 124 ] || answer="${answer:+$answer$newline}no end within $seconds seconds"
     answer="$1${answer:+$newline$answer}"
-    return 1
+    [ "$because_code" != 0 ] || because_code=1
+    return "$because_code"
 }
 
 # ask COMMAND…: runs it; what it prints is the answer.
@@ -556,9 +559,10 @@ place_jump() {
     filter "$program" || return
     new_places=$(places "$filter")
     [ "$new_places" != "$wanted_places" ] || return 0
+    jump_trouble="the jump to DOCKER-USER came to stand at ${new_places:-no place} instead of $wanted_places: somebody else writes to FORWARD"
     move_jump "$old_places"
     answer=
-    because "the jump to DOCKER-USER came to stand at ${new_places:-no place} instead of $wanted_places"
+    because "$jump_trouble"
 }
 
 # move_jump PLACES: from where $filter has it. A place beyond the end is the end.
@@ -589,6 +593,7 @@ reload() {
     remember
     containers_were=$(containers)
     networks=$(docker_networks)
+    devices=$(printf '%s\n' "$networks" | while read -r device subnets; do printf '%s ' "$device"; done)
     stamp=$(reloaded_at)
     # Docker's stamp counts whole seconds: two reloads within one could not be told apart.
     case $stamp in *"$(date -u +%Y-%m-%dT%H:%M:%S)"*) sleep 1 ;; esac
@@ -603,13 +608,20 @@ reload() {
         return 1
     fi
     hold_latch
-    await_docker "$@" || :
-    mend || return
-    for family in ipv4 ipv6; do
-        program_of $family
-        command -v "$program-save" >/dev/null && filter "$program" && has_chain "$filter" || continue
-        place_jump $family 1 || return
+    # A busy dockerd may pause for longer than we wait, and put a rule of its own ahead of ours afterwards.
+    for attempt in 1 2 3 4 5; do
+        await_docker "$@" || :
+        mend || return
+        jump_trouble=
+        for family in ipv4 ipv6; do
+            program_of $family
+            command -v "$program-save" >/dev/null && filter "$program" && has_chain "$filter" || continue
+            place_jump $family 1 || jump_trouble=$answer
+        done
+        [ -n "$jump_trouble" ] || break
     done
+    answer=$jump_trouble
+    [ -z "$answer" ] || return
     look || return
     lost=$(nat_lacking "$@")
     [ -z "$lost" ] || because "Docker has not put its address translation back within $patience seconds, for$lost"
@@ -654,23 +666,36 @@ nat_lacking() {
 
 # await_docker SUBNET…: until Docker has put its rules back.
 await_docker() {
+    changed=
+    [ "$containers_were" = "$(containers)" ] || changed=yes
     # No daemon, or one that began before firewalld and does not listen to it: nobody will put anything back but we.
     [ -n "$networks" ] || return 0
     case $stamp in '' | *firewalld*) ;; *) return 0 ;; esac
     until=$(($(date +%s) + patience))
     before=
+    quiet=0
     while :; do
         look || return
         listing="$(lines "$now_iptables")$newline$(lines "$now_ip6tables")"
-        # Only from 28.1 on does Docker tell that it has finished; before, it has when nothing moves any more.
-        [ "$listing" != "$before" ] || [ -n "$(nat_lacking "$@")" ] || ! has_jump || ! has_finished || return 0
+        [ "$listing" = "$before" ] && quiet=$((quiet + 1)) || quiet=0
         before=$listing
+        [ "$quiet" -lt 1 ] || [ -n "$(nat_lacking "$@")" ] || ! has_jump || ! has_finished || return 0
         [ "$(date +%s)" -lt "$until" ] || return 1
         sleep 0.1 2>/dev/null || sleep 1
     done
 }
 
-has_finished() { [ -z "$stamp" ] || [ "$stamp" != "$(reloaded_at)" ]; }
+# Only from 28.1 on does Docker tell that it has finished. Before, it has when nothing has moved for a second, or for two
+# while something is missing: some of it will never come, and a loaded machine lets dockerd wait between two rules.
+has_finished() {
+    if [ -n "$stamp" ]; then
+        [ "$stamp" != "$(reloaded_at)" ]
+    elif [ -z "$(mending iptables)$(mending ip6tables)" ]; then
+        [ "$quiet" -ge 8 ]
+    else
+        [ "$quiet" -ge 16 ]
+    fi
+}
 
 # Docker before 18.02 does not put the jump back, and a node may have had none.
 has_jump() {
@@ -684,76 +709,78 @@ has_jump() {
 # it stood behind.
 mend() {
     look || return
-    changed=
-    [ "$containers_were" = "$(containers)" ] || changed=yes
-    devices=$(printf '%s\n' "$networks" | while read -r device subnets; do printf '%s ' "$device"; done)
     for kind in iptables ip6tables; do
-        eval "was=\$was_$kind now=\$now_$kind"
-        mend_text=$(printf '%s\n' "$was" '=' "$now" | awk -v devices="$devices" -v changed="$changed" '
-            function dockers(table, rule,    n, words, i) {
-                if (rule ~ / -j DOCKER-USER$/ || rule ~ /^-j DOCKER-USER$/) return 0
-                n = split(rule, words, " ")
-                for (i = 1; i < n; i++) {
-                    if ((words[i] == "-j" || words[i] == "-g") && words[i + 1] ~ /^DOCKER($|-)/) return 1
-                    if ((words[i] == "-i" || words[i] == "-o") && (words[i + 1] in device)) return 1
-                    if (table == "nat" && words[i] == "-j" && words[i + 1] == "MASQUERADE") return 1
-                }
-                return table == "nat" && rule ~ /-j MASQUERADE$/
-            }
-            BEGIN { n = split(devices, list, " "); for (i = 1; i <= n; i++) device[list[i]] }
-            $0 == "=" { second = 1; next }
-            /^\*/ { table = substr($0, 2); next }
-            /^(#|COMMIT|$)/ { next }
-            { sub(/^\[[0-9]+:[0-9]+\] /, "") }
-            /^:/ {
-                chain = substr($1, 2); key = table SUBSEP chain
-                if (second) there[key] = 1
-                else { tables[++t] = table; chains[t] = chain; own[key] = $2 == "-" }
-                next
-            }
-            {
-                key = table SUBSEP $2; rule = substr($0, length($2) + 5)
-                if (second) now[key, ++has[key]] = rule
-                else {
-                    was[key, ++had[key]] = rule
-                    # A Docker that does not answer still tells its devices in its own chains.
-                    if ($2 ~ /^DOCKER($|-)/ && $2 != "DOCKER-USER")
-                        for (i = 3; i < NF; i++) if ($i == "-i" || $i == "-o") device[$(i + 1)]
-                }
-            }
-            END {
-                for (c = 1; c <= t; c++) {
-                    table = tables[c]; chain = chains[c]; key = table SUBSEP chain
-                    ours = chain ~ /^DOCKER($|-)/ && chain != "DOCKER-USER"
-                    # A container that came or went has its rules from Docker; ours would be the ones of before.
-                    if (changed != "" && chain !~ /^DOCKER-ISOLATION-/) continue
-                    if (ours && !there[key]) declared[table] = declared[table] ":" chain " - [0:0]\n"
-                    if (!ours && own[key]) continue
-                    split("", left)
-                    for (i = 1; i <= has[key]; i++) left[now[key, i]]++
-                    at = 0
-                    for (i = 1; i <= had[key]; i++) {
-                        rule = was[key, i]
-                        if (left[rule] > 0) {
-                            left[rule]--
-                            for (j = 1; j <= has[key]; j++) if (now[key, j] == rule) { at = j; break }
-                            continue
-                        }
-                        if (!ours && !dockers(table, rule)) continue
-                        for (j = has[key]++; j > at; j--) now[key, j + 1] = now[key, j]
-                        now[key, ++at] = rule
-                        rules[table] = rules[table] "-I " chain " " at " " rule "\n"
-                    }
-                }
-                for (c = 1; c <= t; c++) {
-                    table = tables[c]
-                    if (declared[table] rules[table] == "") continue
-                    printf "*%s\n%s%sCOMMIT\n", table, declared[table], rules[table]
-                    declared[table] = rules[table] = ""
-                }
-            }')
+        mend_text=$(mending $kind)
         [ -z "$mend_text" ] || load "$kind" "$mend_text" $lock --noflush || because "what the reload took from Docker's rules could not be put back:" || return
     done
+}
+
+# mending PROGRAM: what mend has to feed it, as $now_PROGRAM tells.
+mending() {
+    eval "was=\$was_$1 now=\$now_$1"
+    printf '%s\n' "$was" '=' "$now" | awk -v devices="$devices" -v changed="$changed" '
+    function dockers(table, rule,    n, words, i) {
+        if (rule ~ / -j DOCKER-USER$/ || rule ~ /^-j DOCKER-USER$/) return 0
+        n = split(rule, words, " ")
+        for (i = 1; i < n; i++) {
+            if ((words[i] == "-j" || words[i] == "-g") && words[i + 1] ~ /^DOCKER($|-)/) return 1
+            if ((words[i] == "-i" || words[i] == "-o") && (words[i + 1] in device)) return 1
+            if (table == "nat" && words[i] == "-j" && words[i + 1] == "MASQUERADE") return 1
+        }
+        return table == "nat" && rule ~ /-j MASQUERADE$/
+    }
+    BEGIN { n = split(devices, list, " "); for (i = 1; i <= n; i++) device[list[i]] }
+    $0 == "=" { second = 1; next }
+    /^\*/ { table = substr($0, 2); next }
+    /^(#|COMMIT|$)/ { next }
+    { sub(/^\[[0-9]+:[0-9]+\] /, "") }
+    /^:/ {
+        chain = substr($1, 2); key = table SUBSEP chain
+        if (second) there[key] = 1
+        else { tables[++t] = table; chains[t] = chain; own[key] = $2 == "-" }
+        next
+    }
+    {
+        key = table SUBSEP $2; rule = substr($0, length($2) + 5)
+        if (second) now[key, ++has[key]] = rule
+        else {
+            was[key, ++had[key]] = rule
+            # A Docker that does not answer still tells its devices in its own chains.
+            if ($2 ~ /^DOCKER($|-)/ && $2 != "DOCKER-USER")
+                for (i = 3; i < NF; i++) if ($i == "-i" || $i == "-o") device[$(i + 1)]
+        }
+    }
+    END {
+        for (c = 1; c <= t; c++) {
+            table = tables[c]; chain = chains[c]; key = table SUBSEP chain
+            ours = chain ~ /^DOCKER($|-)/ && chain != "DOCKER-USER"
+            # A container that came or went has its rules from Docker; ours would be the ones of before.
+            if (changed != "" && chain !~ /^DOCKER-ISOLATION-/) continue
+            if (ours && !there[key]) declared[table] = declared[table] ":" chain " - [0:0]\n"
+            if (!ours && own[key]) continue
+            split("", left)
+            for (i = 1; i <= has[key]; i++) left[now[key, i]]++
+            at = 0
+            for (i = 1; i <= had[key]; i++) {
+                rule = was[key, i]
+                if (left[rule] > 0) {
+                    left[rule]--
+                    for (j = 1; j <= has[key]; j++) if (now[key, j] == rule) { at = j; break }
+                    continue
+                }
+                if (!ours && !dockers(table, rule)) continue
+                for (j = has[key]++; j > at; j--) now[key, j + 1] = now[key, j]
+                now[key, ++at] = rule
+                rules[table] = rules[table] "-I " chain " " at " " rule "\n"
+            }
+        }
+        for (c = 1; c <= t; c++) {
+            table = tables[c]
+            if (declared[table] rules[table] == "") continue
+            printf "*%s\n%s%sCOMMIT\n", table, declared[table], rules[table]
+            declared[table] = rules[table] = ""
+        }
+    }'
 }
 
 # ---------------------------------------------------------------------------------------------------- the whole

@@ -125,7 +125,7 @@ fn create(steps: &mut Steps, wanted: &DesiredNetwork, seen: &Docker) {
 }
 
 /// In what an existing network is not as wanted, each in words.
-fn differences(wanted: &DesiredNetwork, network: &Network) -> Vec<String> {
+pub(super) fn differences(wanted: &DesiredNetwork, network: &Network) -> Vec<String> {
     let mut out = Vec::new();
     if network.driver != "bridge" {
         out.push(format!("its driver is {}, not bridge", network.driver));

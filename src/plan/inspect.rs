@@ -1,8 +1,13 @@
 //! What stands in the way: states in which nothing may be touched, and what defeats the whitelist from outside it.
 
+use std::net::IpAddr;
+
 use crate::model::CHAIN;
 use crate::model::desired::Desired;
 use crate::model::net::Family;
+use crate::model::net::Port;
+use crate::model::net::Protocol;
+use crate::model::rich::RichRule;
 use crate::model::rule::DirectRule;
 use crate::model::state::Daemon;
 use crate::model::state::Direct;
@@ -336,6 +341,37 @@ pub fn foreign_admits(
             ))
         })
         .collect()
+}
+
+/// The forward that would take this very ssh connection's peer away from sshd, which is where it comes in now.
+///
+/// The peer and the port are the node's own view of them, so that a bastion or a translated address counts as it must.
+pub fn locks_out(desired: &Desired, state: &NodeState) -> Option<Finding> {
+    let mut words = state.system.ssh_connection.split(' ');
+    let peer: IpAddr = words.next()?.parse().ok()?;
+    let port: Port = words.nth(2)?.parse().ok()?;
+    let rule = desired.rich.iter().find(|rule| match rule {
+        RichRule::Forward {
+            family,
+            source,
+            service,
+            ..
+        } => {
+            service.port == port
+                && service.protocol == Protocol::Tcp
+                && *family == Family::of(&peer)
+                && source.is_none_or(|net| net.contains(&peer))
+        }
+        RichRule::Accept { .. } | RichRule::Other(_) => false,
+    })?;
+    Some(
+        refuse(
+            "locks-out",
+            View::Runtime,
+            format!("`{rule}` would send {peer}, from where this connection comes, to the container instead of sshd on port {port}"),
+        )
+        .hint("forward another port of the node (`port` with `to_port`), or let sshd listen at another one"),
+    )
 }
 
 /// Hazards of this node that the operator should know of.

@@ -5,6 +5,7 @@
 pub mod action;
 mod admit;
 pub mod after;
+mod bridge;
 mod docker;
 pub mod finding;
 mod firewall;
@@ -112,6 +113,7 @@ struct Views<'a> {
 /// What opens goes first, then what rebinds, then what closes; containers move when their rules stand, and stale rules
 /// go last, so that nothing is open on the way that was closed before or shall be closed after.
 pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
+    let desired = &bridge::named_as_there(desired, state, allowed);
     let refusals = inspect::refusals(desired, state);
     let Some(views) = views(state).filter(|_| refusals.is_empty()) else {
         return Plan {
@@ -121,6 +123,7 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     };
     let ours = Ours::new(desired, state);
     let mut findings = inspect::hazards(state);
+    findings.extend(inspect::locks_out(desired, state));
     findings.extend(docker::published(desired, views.docker));
     let docker = docker::docker(desired, views.docker, allowed);
     findings.extend(docker.findings);

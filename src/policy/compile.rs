@@ -31,6 +31,9 @@ use crate::role::Side;
 
 /// Answers to whatever was let in or out before. First: without it the answers to whitelisted peers die.
 pub const ESTABLISHED: i32 = 0;
+/// Nothing leaves a bridge under an address that is not of its network: all other rules go by address, and a container may
+/// write any (Docker gives it raw sockets).
+pub const FORGED: i32 = 40;
 /// Nothing passes from one managed network to another, however wide a peer's network is. Only made where one is that wide.
 pub const BETWEEN: i32 = 50;
 /// The peers who may come in. Docker from 28 on, and a FORWARD policy of DROP, would drop what firewalld forwarded.
@@ -71,9 +74,13 @@ pub fn compile(policies: &[Policy], node: &NodeContext) -> Result<Desired, Input
             rich.extend(rich_rules(policy, side));
         }
     }
+    let networks = networks(policies);
+    for network in &networks {
+        rules.add_forged(policies, network);
+    }
     Ok(Desired {
         zone: node.zone.as_ref().map(|zone| zone.value.clone()),
-        networks: networks(policies),
+        networks,
         attachments: attachments(policies),
         rules: rules.sorted(),
         rich: rich.into_iter().collect(),
@@ -184,7 +191,7 @@ impl Rules {
     }
 
     fn add_otherwise(&mut self, policy: &Policy, side: Side) {
-        // Addresses, not the bridge device: its name is only known once the network exists, and these rules stand before.
+        // Addresses, not the bridge device: they hold whatever the device is called, and before it is there.
         let into = [
             Match::Destination(Sense::Is, side.covered),
             Match::Source(Sense::Not, side.subnet),
@@ -207,6 +214,29 @@ impl Rules {
             Rule::new(out, target),
             tag(role, "otherwise-out"),
         );
+    }
+
+    /// Refuses what leaves the network under somebody else's address. Nobody is there to be told, so it is dropped.
+    fn add_forged(&mut self, policies: &[Policy], network: &DesiredNetwork) {
+        let Some(policy) = policies
+            .iter()
+            .find(|policy| policy.network.name.value == network.name)
+        else {
+            return;
+        };
+        for subnet in network.subnets() {
+            let matches = [
+                Match::In(Sense::Is, network.bridge.clone()),
+                Match::Out(Sense::Not, network.bridge.clone()),
+                Match::Source(Sense::Not, subnet),
+            ];
+            self.add(
+                subnet.family(),
+                FORGED,
+                Rule::new(matches, Target::Drop),
+                tag(&policy.role.value, "forged"),
+            );
+        }
     }
 
     /// Closes what a wide peer such as `0.0.0.0/0` would open between two managed networks: a packet from one to the

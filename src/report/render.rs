@@ -13,6 +13,7 @@ use crate::model::DirectRule;
 use crate::model::Family;
 use crate::policy::compile::BETWEEN;
 use crate::policy::compile::ESTABLISHED;
+use crate::policy::compile::FORGED;
 use crate::policy::compile::INBOUND;
 use crate::policy::compile::OTHERWISE_IN;
 use crate::policy::compile::OTHERWISE_OUT;
@@ -209,6 +210,7 @@ fn create_network(network: &DesiredNetwork) -> Vec<String> {
 fn meaning(rule: &DirectRule) -> &'static str {
     match rule.priority {
         ESTABLISHED => "answers to what was let through pass",
+        FORGED => "nothing leaves a network under another's address",
         BETWEEN => "nothing passes from one of these networks to another",
         INBOUND => "who may come in",
         OUTBOUND => "who may be reached",

@@ -46,3 +46,57 @@ fn the_whitelist_holds_and_stays(suite: &str, backend: &str) {
     }
     one.assert_enforced("after somebody reloaded firewalld");
 }
+
+/// Sends datagrams under an address that is not the sender's.
+const FORGE: &str = r#"
+import socket, struct, sys
+source, to, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
+def checksum(data):
+    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+text = b"forged"
+udp = struct.pack("!HHHH", 4444, port, 8 + len(text), 0) + text
+ends = socket.inet_aton(source), socket.inet_aton(to)
+ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0, *ends)
+ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
+with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as s:
+    for _ in range(3):
+        s.sendto(ip + udp, (to, 0))
+"#;
+
+on_every_node!(a_forged_address_is_no_way_out);
+
+/// A container may write any source address, and rules that go by address see somebody else's packet. The network is one
+/// that was there before, with a bridge that Docker named.
+fn a_forged_address_is_no_way_out(suite: &str, backend: &str) {
+    let one = One::up(&name("f", suite, backend), suite, backend);
+    let lab = &one.lab;
+    lab.sh(
+        "n1",
+        "docker network create --subnet 172.20.0.0/16 cybex && docker network disconnect bridge cybex && docker network connect --ip 172.20.0.2 cybex cybex",
+    );
+    let heard = lab.lab("listen", &["peer2", "7000"]);
+    let arrive = |source: &str| {
+        let count = || std::fs::read_to_string(&heard).map_or(0, |text| text.lines().count());
+        let before = count();
+        let pid = lab.sh("n1", "docker inspect -f '{{.State.Pid}}' cybex");
+        let to = lab.peer("peer2");
+        let forge = ["nsenter", "-t", pid.trim(), "-n", "python3", "-c", FORGE];
+        let args = [&["n1", "--"], &forge[..], &[source, to.as_str(), "7000"]].concat();
+        lab.lab("exec", &args);
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        count() - before
+    };
+    assert!(
+        arrive("198.18.0.9") > 0,
+        "a forged packet gets out before the first run, or the test proves nothing"
+    );
+    one.run_changes();
+    for source in ["198.18.0.9", "10.77.0.1", "172.20.0.77"] {
+        assert_eq!(arrive(source), 0, "got out as {source}");
+    }
+    one.assert_enforced("with a bridge that Docker named");
+    assert!(one.holds());
+}
