@@ -196,6 +196,61 @@ fn what_a_check_is_made_of_names_nothing_that_changes_a_node() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
+/// The documents that speak of files here.
+fn documents() -> Vec<PathBuf> {
+    let mut all: Vec<PathBuf> = ["README.md", "CONTRIBUTING.md", "tests/lab/README.md"]
+        .map(PathBuf::from)
+        .into();
+    for folder in ["docs", "docs/decisions"] {
+        let entries = fs::read_dir(folder).expect("a folder of documents");
+        let paths = entries.map(|entry| entry.expect("an entry").path());
+        all.extend(paths.filter(|path| path.extension().is_some_and(|e| e == "md")));
+    }
+    all.sort();
+    all
+}
+
+#[test]
+fn every_file_that_a_document_names_is_there() {
+    let mut missing = Vec::new();
+    for document in documents() {
+        let text = fs::read_to_string(&document).expect("a readable document");
+        let beside = document.parent().expect("a document stands in a folder");
+        let links = text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next());
+        let links = links.filter(|link| !link.contains("://") && !link.starts_with('#'));
+        let ours = ["src/", "tests/", "docs/"];
+        let quoted = text.split('`').skip(1).step_by(2);
+        let quoted = quoted.filter(|word| ours.iter().any(|folder| word.starts_with(folder)));
+        let quoted = quoted.filter(|word| !word.contains([' ', '*', '…']));
+        let named = links
+            .map(|link| beside.join(link))
+            .chain(quoted.map(PathBuf::from));
+        missing.extend(
+            named
+                .filter(|path| !path.exists())
+                .map(|path| format!("{} names {}", document.display(), path.display())),
+        );
+    }
+    assert!(missing.is_empty(), "\n{}", missing.join("\n"));
+}
+
+#[test]
+fn every_decision_is_in_the_index() {
+    let index = fs::read_to_string("docs/decisions/README.md").expect("the index is there");
+    for document in documents() {
+        let name = document.file_name().expect("a file").to_string_lossy();
+        if document.starts_with("docs/decisions") && name != "README.md" {
+            assert!(
+                index.contains(&format!("({name})")),
+                "{name} is not in the index"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_use_is_seen_however_it_is_written() {
     assert_eq!(named("use crate::role::Roles;", 2), ["role"]);

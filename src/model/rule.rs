@@ -1,15 +1,22 @@
 //! One iptables rule, as a value that compares by meaning: whatever order and spelling a version prints it in.
 
+mod direct;
+mod parse;
+mod saved;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Deserialize;
 use serde::Serialize;
 use serde::Serializer;
 
 use crate::model::net::Cidr;
-use crate::model::net::Family;
+
+pub use direct::DirectRule;
+pub use direct::Tag;
+pub use saved::quote_saved;
+pub use saved::split_saved;
 
 /// Whether a match is meant as it stands or negated (`!`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -264,11 +271,7 @@ impl Rule {
     /// # Errors
     /// [`RuleError`] if an option lacks its value or the value cannot be read.
     pub fn parse_args<S: AsRef<str>>(args: &[S]) -> Result<Self, RuleError> {
-        Parser {
-            words: args.iter().map(AsRef::as_ref).collect(),
-            at: 0,
-        }
-        .rule()
+        parse::rule(args.iter().map(AsRef::as_ref).collect())
     }
 }
 
@@ -304,333 +307,6 @@ fn range(from: u16, to: u16) -> String {
         from.to_string()
     } else {
         format!("{from}:{to}")
-    }
-}
-
-/// Quotes a word as `iptables-save` does: double quotes, with `"` and `\` escaped.
-pub fn quote_saved(word: &str) -> String {
-    let plain = !word.is_empty()
-        && word
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"_-./:,!+@%=[]".contains(&b));
-    if plain {
-        word.to_string()
-    } else {
-        format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\""))
-    }
-}
-
-/// Splits a line of `iptables-save` into words; `None` if a quote does not close.
-pub fn split_saved(text: &str) -> Option<Vec<String>> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            ' ' | '\t' | '\n' | '\r' => words.extend(word.take()),
-            '"' | '\'' => {
-                let word = word.get_or_insert_with(String::new);
-                loop {
-                    match chars.next()? {
-                        q if q == c => break,
-                        '\\' if c == '"' => word.push(chars.next()?),
-                        other => word.push(other),
-                    }
-                }
-            }
-            '\\' => word.get_or_insert_with(String::new).push(chars.next()?),
-            other => word.get_or_insert_with(String::new).push(other),
-        }
-    }
-    words.extend(word);
-    Some(words)
-}
-
-/// Reads arguments one option at a time.
-struct Parser<'a> {
-    words: Vec<&'a str>,
-    at: usize,
-}
-
-impl<'a> Parser<'a> {
-    fn next(&mut self) -> Option<&'a str> {
-        let word = self.words.get(self.at).copied();
-        self.at += 1;
-        word
-    }
-
-    fn peek(&self) -> Option<&'a str> {
-        self.words.get(self.at).copied()
-    }
-
-    /// An option's value; a `!` before it (`-s ! 10.0.0.1`, the order before iptables 1.4.3) turns the sense.
-    fn value(&mut self, option: &str, sense: &mut Sense) -> Result<&'a str, RuleError> {
-        if self.peek() == Some("!") {
-            self.at += 1;
-            *sense = Sense::Not;
-        }
-        self.next()
-            .ok_or_else(|| RuleError::Missing(option.to_string()))
-    }
-
-    fn rule(mut self) -> Result<Rule, RuleError> {
-        let mut rule = Rule::new([], Target::Nothing);
-        let mut module: Option<&str> = None;
-        let mut sense = Sense::Is;
-        while let Some(word) = self.next() {
-            if word == "!" {
-                sense = Sense::Not;
-                continue;
-            }
-            let mut this = std::mem::replace(&mut sense, Sense::Is);
-            match word {
-                "-s" | "--source" | "--src" => {
-                    let value = self.value(word, &mut this)?;
-                    rule.matches.insert(Match::Source(this, net(word, value)?));
-                }
-                "-d" | "--destination" | "--dst" => {
-                    let value = self.value(word, &mut this)?;
-                    rule.matches
-                        .insert(Match::Destination(this, net(word, value)?));
-                }
-                "-i" | "--in-interface" => {
-                    let value = self.value(word, &mut this)?;
-                    rule.matches.insert(Match::In(this, value.to_string()));
-                }
-                "-o" | "--out-interface" => {
-                    let value = self.value(word, &mut this)?;
-                    rule.matches.insert(Match::Out(this, value.to_string()));
-                }
-                "-p" | "--protocol" | "--proto" => {
-                    let value = self.value(word, &mut this)?.to_ascii_lowercase();
-                    if value != "all" {
-                        rule.matches.insert(Match::Protocol(this, value));
-                    }
-                }
-                "--dport" | "--destination-port" if ports(module) => {
-                    let (from, to) = port_range(word, self.value(word, &mut this)?)?;
-                    rule.matches.insert(Match::DestinationPort(this, from, to));
-                }
-                "--sport" | "--source-port" if ports(module) => {
-                    let (from, to) = port_range(word, self.value(word, &mut this)?)?;
-                    rule.matches.insert(Match::SourcePort(this, from, to));
-                }
-                "--ctstate" | "--state" => {
-                    let value = self.value(word, &mut this)?;
-                    let states: Result<BTreeSet<CtState>, ()> =
-                        value.split(',').map(CtState::from_str).collect();
-                    let states = states.map_err(|()| wrong(word, value))?;
-                    rule.matches.insert(Match::State(this, states));
-                }
-                "--comment" => {
-                    rule.comment = Some(self.value(word, &mut this)?.to_string());
-                }
-                "-m" | "--match" => {
-                    let name = self.value(word, &mut this)?;
-                    // These say nothing by themselves; any other module may match without options.
-                    if self.peek().is_none_or(|w| !w.starts_with("--") && w != "!")
-                        && !matches!(name, "tcp" | "udp" | "conntrack" | "state" | "comment")
-                    {
-                        rule.matches
-                            .insert(Match::Other(vec!["-m".to_string(), name.to_string()]));
-                    }
-                    module = Some(name);
-                }
-                "-j" | "--jump" => {
-                    let name = self.value(word, &mut this)?;
-                    rule.target = self.target(name);
-                }
-                "-g" | "--goto" => {
-                    rule.target = Target::Goto(self.value(word, &mut this)?.to_string());
-                }
-                _ => {
-                    rule.matches.insert(self.other(module, this, word));
-                }
-            }
-        }
-        rule.matches.retain(Match::says_something);
-        Ok(rule)
-    }
-
-    /// The target with all that follows it: nothing stands after a target's own options.
-    fn target(&mut self, name: &str) -> Target {
-        let from = self.at.min(self.words.len());
-        // A comment or match may stand behind `-j ACCEPT` when a person typed it; only extensions have options.
-        let plain = matches!(name, "ACCEPT" | "DROP" | "RETURN");
-        let mut args = Vec::new();
-        if !plain {
-            let mut at = from;
-            while let Some(word) = self.words.get(at) {
-                if matches!(*word, "-m" | "--match" | "-s" | "-d" | "-p" | "-i" | "-o") {
-                    break;
-                }
-                args.push((*word).to_string());
-                at += 1;
-            }
-            self.at = at;
-        }
-        match (name, args.as_slice()) {
-            ("ACCEPT", _) => Target::Accept,
-            ("DROP", _) => Target::Drop,
-            ("RETURN", _) => Target::Return,
-            ("REJECT", []) => Target::Reject(None),
-            ("REJECT", [flag, with]) if flag == "--reject-with" => match with.as_str() {
-                "icmp-port-unreachable" | "icmp6-port-unreachable" | "port-unreach" => {
-                    Target::Reject(None)
-                }
-                _ => Target::Reject(Some(with.clone())),
-            },
-            _ => Target::Jump(name.to_string(), args),
-        }
-    }
-
-    fn other(&mut self, module: Option<&str>, sense: Sense, word: &str) -> Match {
-        let mut words = Vec::new();
-        if let Some(module) = module {
-            words.extend(["-m".to_string(), module.to_string()]);
-        }
-        if sense == Sense::Not {
-            words.push("!".to_string());
-        }
-        words.push(word.to_string());
-        while let Some(next) = self.peek() {
-            if next.starts_with('-') || next == "!" {
-                break;
-            }
-            words.push(next.to_string());
-            self.at += 1;
-        }
-        Match::Other(words)
-    }
-}
-
-/// Whether `--dport` is the plain option of tcp and udp, not one of `multiport`.
-fn ports(module: Option<&str>) -> bool {
-    !matches!(module, Some("multiport"))
-}
-
-fn wrong(option: &str, value: &str) -> RuleError {
-    RuleError::Value {
-        option: option.to_string(),
-        value: value.to_string(),
-    }
-}
-
-fn net(option: &str, value: &str) -> Result<Cidr, RuleError> {
-    // iptables takes host bits and masks them away; so does this, for rules that people typed.
-    let parsed = value.parse::<Cidr>().ok().or_else(|| {
-        let (address, prefix) = value.split_once('/')?;
-        Cidr::around(address.parse().ok()?, prefix.parse().ok()?)
-    });
-    parsed.ok_or_else(|| wrong(option, value))
-}
-
-fn port_range(option: &str, value: &str) -> Result<(u16, u16), RuleError> {
-    let number = |text: &str| text.parse::<u16>().map_err(|_| wrong(option, value));
-    match value.split_once(':') {
-        None => number(value).map(|n| (n, n)),
-        Some((from, to)) => Ok((
-            if from.is_empty() { 0 } else { number(from)? },
-            if to.is_empty() { u16::MAX } else { number(to)? },
-        )),
-    }
-}
-
-/// The mark that fwdeploy puts on each direct rule as its comment: `fwdeploy:ROLE/WHAT`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct Tag {
-    /// The role that the rule comes from.
-    pub role: String,
-    /// The entry of the role, such as `p2p`; `established` and `otherwise` are fwdeploy's own.
-    pub what: String,
-}
-
-impl fmt::Display for Tag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "fwdeploy:{}/{}", self.role, self.what)
-    }
-}
-
-impl Tag {
-    /// Reads a comment; `None` if it is somebody else's.
-    pub fn parse(comment: &str) -> Option<Self> {
-        let (role, what) = comment.strip_prefix("fwdeploy:")?.split_once('/')?;
-        Some(Tag {
-            role: role.to_string(),
-            what: what.to_string(),
-        })
-    }
-}
-
-/// A rule of firewalld's direct interface (firewalld.direct(5)).
-///
-/// firewalld tells rules apart by their exact arguments, so those are kept beside the meaning.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct DirectRule {
-    /// `ipv4` or `ipv6`; `None` for `eb`, which fwdeploy only carries along.
-    pub family: Option<Family>,
-    /// The table, such as `filter`.
-    pub table: String,
-    /// The chain.
-    pub chain: String,
-    /// Lower goes first; equal priorities keep their order of addition.
-    pub priority: i32,
-    /// The arguments exactly as firewalld has them.
-    pub args: Vec<String>,
-}
-
-impl DirectRule {
-    /// The rule in our chain, in canonical spelling.
-    pub fn ours(family: Family, priority: i32, rule: &Rule) -> Self {
-        DirectRule {
-            family: Some(family),
-            table: "filter".to_string(),
-            chain: crate::model::CHAIN.to_string(),
-            priority,
-            args: rule.args(),
-        }
-    }
-
-    /// Whether it stands in `filter DOCKER-USER` of that family.
-    pub fn is_in_chain(&self, family: Family) -> bool {
-        self.family == Some(family) && self.table == "filter" && self.chain == crate::model::CHAIN
-    }
-
-    /// firewalld's word for the family.
-    pub fn ipv(&self) -> &'static str {
-        self.family.map_or("eb", Family::name)
-    }
-
-    /// What the rule means; `None` if its arguments cannot be read.
-    pub fn rule(&self) -> Option<Rule> {
-        Rule::parse_args(&self.args).ok()
-    }
-
-    /// Same place and same meaning, whatever the spelling.
-    pub fn means(&self, other: &DirectRule) -> bool {
-        self.family == other.family
-            && self.table == other.table
-            && self.chain == other.chain
-            && self.priority == other.priority
-            && (self.args == other.args
-                || matches!((self.rule(), other.rule()), (Some(a), Some(b)) if a == b))
-    }
-}
-
-impl fmt::Display for DirectRule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {} {} {}",
-            self.ipv(),
-            self.table,
-            self.chain,
-            self.priority
-        )?;
-        for arg in &self.args {
-            write!(f, " {}", quote_saved(arg))?;
-        }
-        Ok(())
     }
 }
 

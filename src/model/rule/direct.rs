@@ -1,0 +1,108 @@
+//! A rule in its place in firewalld's direct interface, and the mark of whose it is.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::Rule;
+use super::quote_saved;
+use crate::model::net::Family;
+
+/// The mark that fwdeploy puts on each direct rule as its comment: `fwdeploy:ROLE/WHAT`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Tag {
+    /// The role that the rule comes from.
+    pub role: String,
+    /// The entry of the role, such as `p2p`; `established` and `otherwise` are fwdeploy's own.
+    pub what: String,
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "fwdeploy:{}/{}", self.role, self.what)
+    }
+}
+
+impl Tag {
+    /// Reads a comment; `None` if it is somebody else's.
+    pub fn parse(comment: &str) -> Option<Self> {
+        let (role, what) = comment.strip_prefix("fwdeploy:")?.split_once('/')?;
+        Some(Tag {
+            role: role.to_string(),
+            what: what.to_string(),
+        })
+    }
+}
+
+/// A rule of firewalld's direct interface (firewalld.direct(5)).
+///
+/// firewalld tells rules apart by their exact arguments, so those are kept beside the meaning.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct DirectRule {
+    /// `ipv4` or `ipv6`; `None` for `eb`, which fwdeploy only carries along.
+    pub family: Option<Family>,
+    /// The table, such as `filter`.
+    pub table: String,
+    /// The chain.
+    pub chain: String,
+    /// Lower goes first; equal priorities keep their order of addition.
+    pub priority: i32,
+    /// The arguments exactly as firewalld has them.
+    pub args: Vec<String>,
+}
+
+impl DirectRule {
+    /// The rule in our chain, in canonical spelling.
+    pub fn ours(family: Family, priority: i32, rule: &Rule) -> Self {
+        DirectRule {
+            family: Some(family),
+            table: "filter".to_string(),
+            chain: crate::model::CHAIN.to_string(),
+            priority,
+            args: rule.args(),
+        }
+    }
+
+    /// Whether it stands in `filter DOCKER-USER` of that family.
+    pub fn is_in_chain(&self, family: Family) -> bool {
+        self.family == Some(family) && self.table == "filter" && self.chain == crate::model::CHAIN
+    }
+
+    /// firewalld's word for the family.
+    pub fn ipv(&self) -> &'static str {
+        self.family.map_or("eb", Family::name)
+    }
+
+    /// What the rule means; `None` if its arguments cannot be read.
+    pub fn rule(&self) -> Option<Rule> {
+        Rule::parse_args(&self.args).ok()
+    }
+
+    /// Same place and same meaning, whatever the spelling.
+    pub fn means(&self, other: &DirectRule) -> bool {
+        self.family == other.family
+            && self.table == other.table
+            && self.chain == other.chain
+            && self.priority == other.priority
+            && (self.args == other.args
+                || matches!((self.rule(), other.rule()), (Some(a), Some(b)) if a == b))
+    }
+}
+
+impl fmt::Display for DirectRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {} {} {}",
+            self.ipv(),
+            self.table,
+            self.chain,
+            self.priority
+        )?;
+        for arg in &self.args {
+            write!(f, " {}", quote_saved(arg))?;
+        }
+        Ok(())
+    }
+}
