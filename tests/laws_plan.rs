@@ -589,6 +589,24 @@ proptest! {
     }
 
     #[test]
+    fn a_container_that_loses_its_role_is_named((state, wanted) in node()) {
+        let first = plan(&state, &wanted, &ALL);
+        prop_assume!(!refused(&first));
+        let done = fold(&state, &first.actions);
+        let nothing = Desired {
+            zone: None,
+            networks: Vec::new(),
+            attachments: Vec::new(),
+            rules: Vec::new(),
+            rich: Vec::new(),
+        };
+        let opened = |plan: &Plan| plan.findings.iter().any(|f| f.code == "opened");
+        prop_assert!(!opened(&plan(&done, &wanted, &ALL)));
+        let docker = done.docker.known().unwrap();
+        prop_assert_eq!(opened(&plan(&done, &nothing, &ALL)), docker.container("cybex").is_some());
+    }
+
+    #[test]
     fn a_plan_with_a_refusal_does_nothing((state, wanted) in node()) {
         let plan = plan(&state, &wanted, &Allowed::default());
         prop_assert!(!refused(&plan) || plan.is_empty());
