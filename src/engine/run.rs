@@ -208,7 +208,9 @@ impl<'a> Work<'a> {
         };
         let plan = self.maker.plan(&now, self.job);
         outcome.holds = tally::holding(&self.job.desired, &plan.actions);
-        outcome.findings = plan.findings.clone();
+        // What the steps themselves brought about is not there to be found again.
+        outcome.findings.retain(Finding::is_of_a_step);
+        outcome.findings.extend(plan.findings.iter().cloned());
         if plan.is_empty() && plan.refusals().next().is_none() {
             if let Some(failure) = not_enforced(&plan, Stage::Verifying) {
                 return outcome.failed(failure.standing(Standing::Applied(Vec::new())));

@@ -12,6 +12,11 @@ use crate::engine::fake::Trouble;
 use crate::engine::fake::Way;
 use crate::engine::fake::open_node;
 use crate::engine::standing::compare;
+use crate::model::DirectRule;
+use crate::model::Family;
+use crate::model::Rule;
+use crate::model::state::Container;
+use crate::model::state::Endpoint;
 use crate::plan;
 use crate::plan::Severity;
 
@@ -282,4 +287,32 @@ fn the_stages_are_told_in_order() {
         })
         .collect();
     insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn what_the_steps_bring_about_is_said_after_the_second_look() {
+    let fake = Fake::new(&[("a", Trouble::None)]);
+    fake.change("a", |state| {
+        let rule = "-s 172.21.0.0/16 ! -d 172.21.0.0/16 -m comment --comment fwdeploy:eos/otherwise-out -j REJECT";
+        let rule = Rule::parse_text(rule).unwrap();
+        let direct = state.permanent.direct.known_mut().unwrap();
+        direct.rules.push(DirectRule::ours(Family::V4, 1000, &rule));
+        let endpoint = Endpoint {
+            network: "eos".to_string(),
+            address: "172.21.0.2".parse().ok(),
+            ..Endpoint::default()
+        };
+        state.docker.known_mut().unwrap().containers.push(Container {
+            name: "eos".to_string(),
+            running: true,
+            endpoints: vec![endpoint],
+            ..Container::default()
+        });
+    });
+    let count = |outcome: &Outcome| {
+        let findings = outcome.findings.iter();
+        findings.filter(|f| f.code == "opened").count()
+    };
+    assert_eq!(count(&run_all(&fake)[0]), 1);
+    assert_eq!(count(&run_all(&fake)[0]), 0, "once is enough");
 }

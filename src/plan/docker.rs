@@ -7,6 +7,7 @@ use crate::model::desired::Attachment;
 use crate::model::desired::Desired;
 use crate::model::desired::DesiredNetwork;
 use crate::model::net::Cidr;
+use crate::model::net::Family;
 use crate::model::state::Container;
 use crate::model::state::Docker;
 use crate::model::state::Endpoint;
@@ -19,6 +20,7 @@ use crate::plan::action::NetworkSpec;
 use crate::plan::after::BRIDGE_NAME;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
+use crate::plan::ownership::Ours;
 
 /// What Docker's side needs.
 #[derive(Debug, Default)]
@@ -122,6 +124,38 @@ fn create(steps: &mut Steps, wanted: &DesiredNetwork, seen: &Docker) {
         ),
         None => steps.create.push(Action::CreateNetwork(spec(wanted))),
     }
+}
+
+/// Containers whose whitelist goes away with the rules of a role that the node has no longer: nothing else tells that
+/// they are open from now on.
+pub fn opened(desired: &Desired, seen: &Docker, ours: &Ours) -> Vec<Finding> {
+    let wanted = desired.managed();
+    let is_wanted = |address: IpAddr| wanted.iter().any(|net| net.contains(&address));
+    let was_closed = |address: IpAddr| {
+        let managed = ours.managed(Family::of(&address));
+        managed.iter().any(|net| net.contains(&address))
+    };
+    seen.containers
+        .iter()
+        .flat_map(|container| container.endpoints.iter().map(move |e| (container, e)))
+        // On a network that is made anew with another subnet, everybody moves.
+        .filter(|(_, e)| desired.networks.iter().all(|n| n.name != e.network))
+        .filter_map(|(container, endpoint)| {
+            let address = endpoint.address.or(endpoint.fixed)?;
+            (was_closed(address) && !is_wanted(address)).then(|| {
+                Finding::new(
+                    Severity::Warning,
+                    "opened",
+                    View::Docker,
+                    format!(
+                        "container `{}` ({address}) was closed by a role that the node has no longer: without its rules it is open",
+                        container.name
+                    ),
+                )
+                .hint("give the node the role back, or stop the container")
+            })
+        })
+        .collect()
 }
 
 /// In what an existing network is not as wanted, each in words.

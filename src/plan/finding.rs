@@ -63,6 +63,11 @@ impl Finding {
         }
     }
 
+    /// Whether it tells what the steps of the plan bring about, so that only a look before them can find it.
+    pub fn is_of_a_step(&self) -> bool {
+        matches!(self.code, "opened" | "address-lost")
+    }
+
     /// The same finding with a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

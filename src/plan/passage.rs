@@ -22,16 +22,17 @@ use crate::model::state::View;
 use crate::plan::after::is_jump;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
+use crate::plan::ownership::Ours;
 
 /// Everything of the kind on this node.
-pub(super) fn troubles(desired: &Desired, state: &NodeState) -> Vec<Finding> {
+pub(super) fn troubles(desired: &Desired, state: &NodeState, ours: &Ours) -> Vec<Finding> {
     let mut out = Vec::new();
     if let (Some(firewalld), Some(docker)) = (state.firewalld.known(), state.docker.known()) {
         out.extend(unzoned(desired, firewalld, docker));
     }
     for family in Family::ALL {
         if let Some(tables) = state.kernel.tables(family).known() {
-            out.extend(dropped(desired, family, tables));
+            out.extend(dropped(desired, family, tables, ours));
         }
     }
     if let (Some(docker), Some(tables)) = (state.docker.known(), state.kernel.v4.known()) {
@@ -122,12 +123,14 @@ fn unmasked(desired: &Desired, docker: &Docker, tables: &Tables) -> Vec<Finding>
 }
 
 /// A rule by somebody else that throws away, ahead of ours, what ours lets through.
-fn dropped(desired: &Desired, family: Family, tables: &Tables) -> Vec<Finding> {
+fn dropped(desired: &Desired, family: Family, tables: &Tables, ours: &Ours) -> Vec<Finding> {
     let accepts: Vec<Rule> = desired
         .rules_of(family)
         .filter_map(|rule| rule.rule())
         .filter(|rule| rule.target == Target::Accept && rule.networks().next().is_some())
         .collect();
+    // What is ours and stale is on its way out.
+    let is_ours = |line: &KernelRule| line.rule.as_ref().is_some_and(|r| ours.rule(family, r));
     let ahead = |chain: &str, ours: &dyn Fn(&KernelRule) -> bool| -> Vec<String> {
         let rules = tables.chain("filter", chain).map(|c| c.rules.as_slice());
         let rules = rules.unwrap_or_default();
@@ -139,11 +142,7 @@ fn dropped(desired: &Desired, family: Family, tables: &Tables) -> Vec<Finding> {
                     .as_ref()
                     .is_some_and(|rule| refuses(rule) && accepts.iter().any(|a| meet(rule, a)))
             })
-            .filter(|line| {
-                line.rule
-                    .as_ref()
-                    .is_none_or(|r| !is_wanted(r, desired, family))
-            })
+            .filter(|line| chain != CHAIN || !is_ours(line))
             .map(|line| line.text.clone())
             .collect()
     };
@@ -160,12 +159,6 @@ fn dropped(desired: &Desired, family: Family, tables: &Tables) -> Vec<Finding> {
             .hint(format!("if it is not needed: {} -D {chain} {line}", family.iptables()))
         })
         .collect()
-}
-
-fn is_wanted(rule: &Rule, desired: &Desired, family: Family) -> bool {
-    desired
-        .rules_of(family)
-        .any(|wanted| wanted.rule().as_ref() == Some(rule))
 }
 
 fn refuses(rule: &Rule) -> bool {
@@ -268,6 +261,11 @@ mod tests {
     use crate::model::desired::DesiredNetwork;
     use crate::model::rule::DirectRule;
     use crate::model::state::Chain;
+    use crate::model::state::Direct;
+    use crate::model::state::Firewall;
+    use crate::model::state::Kernel;
+    use crate::model::state::Observed;
+    use crate::model::state::System;
 
     const IN: &str =
         "-s 192.0.2.7 -d 172.20.0.2 -p tcp --dport 5000 -m conntrack --ctstate DNAT -j ACCEPT";
@@ -308,6 +306,36 @@ mod tests {
         }
     }
 
+    fn ours() -> Ours {
+        let unread = || Observed::Unreadable("nobody looked".to_string());
+        let firewall = || Firewall {
+            direct: Observed::Known(Direct::default()),
+            rich: Observed::Known(Vec::new()),
+        };
+        let state = NodeState {
+            system: System::default(),
+            firewalld: Observed::Unreadable("nobody looked".to_string()),
+            zone: unread(),
+            permanent: firewall(),
+            runtime: firewall(),
+            kernel: Kernel {
+                v4: Observed::Known(Tables::default()),
+                v6: Observed::Known(Tables::default()),
+                split: Observed::Known(false),
+                latch: Observed::Known(false),
+                ip_forward: Observed::Known(true),
+            },
+            docker: Observed::Known(Docker::default()),
+        };
+        Ours::new(
+            &Desired {
+                networks: Vec::new(),
+                ..desired()
+            },
+            &state,
+        )
+    }
+
     #[test]
     fn a_drop_ahead_of_the_whitelist_is_said_if_it_meets_a_peer() {
         let found = |line: &str| {
@@ -318,7 +346,7 @@ mod tests {
                     (CHAIN, &[line, IN, OTHERWISE]),
                 ],
             );
-            dropped(&desired(), Family::V4, &seen).len()
+            dropped(&desired(), Family::V4, &seen, &ours()).len()
         };
         for (line, says) in [
             ("-s 192.0.2.7 -j DROP", 1),
@@ -331,11 +359,15 @@ mod tests {
             ("-p tcp --dport 25 -j DROP", 0),
             ("-m conntrack --ctstate INVALID -j DROP", 0),
             ("-s 192.0.2.7 -j RETURN", 0),
+            (
+                "-d 172.20.0.2 -m comment --comment fwdeploy:eos/between -j DROP",
+                0,
+            ),
         ] {
             assert_eq!(found(line), says, "{line}");
         }
         let seen = tables("filter", &[("FORWARD", &["-j DROP", "-j DOCKER-USER"])]);
-        assert_eq!(dropped(&desired(), Family::V4, &seen).len(), 1);
+        assert_eq!(dropped(&desired(), Family::V4, &seen, &ours()).len(), 1);
     }
 
     #[test]
