@@ -20,6 +20,7 @@ use crate::plan::action::NetworkSpec;
 use crate::plan::after::BRIDGE_NAME;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
+use crate::plan::finding::command;
 use crate::plan::ownership::Ours;
 
 /// What Docker's side needs.
@@ -362,8 +363,15 @@ fn attach(steps: &mut Steps, wanted: &Attachment, seen: &Docker, replaced: bool)
                 ),
             )
             .hint(format!(
-                "move `{}` away (docker network disconnect {} {}), or choose another address",
-                other.name, wanted.network, other.name
+                "move `{}` away ({}), or choose another address",
+                other.name,
+                command([
+                    "docker",
+                    "network",
+                    "disconnect",
+                    &wanted.network,
+                    &other.name
+                ])
             )),
         );
         return;
@@ -422,10 +430,13 @@ fn leave(steps: &mut Steps, container: &Container, endpoint: &Endpoint, seen: &D
                     container.name
                 ),
             )
-            .hint(format!(
-                "docker network disconnect {other} {}",
-                container.name
-            )),
+            .hint(command([
+                "docker",
+                "network",
+                "disconnect",
+                other,
+                &container.name,
+            ])),
         ),
     }
 }

@@ -75,3 +75,24 @@ impl Finding {
         self
     }
 }
+
+/// A command for a person to paste into a root shell: what a node said about somebody else's rule must not run there.
+///
+/// A word that no shell can be given (it holds a NUL) leaves the command out.
+pub(super) fn command<S: AsRef<str>>(words: impl IntoIterator<Item = S>) -> String {
+    let words: Vec<S> = words.into_iter().collect();
+    shlex::try_join(words.iter().map(AsRef::as_ref))
+        .unwrap_or_else(|_| "(it cannot be typed into a shell)".to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_in_a_hint_runs_nothing_of_a_rules_own() {
+        let typed = command(["iptables", "-D", "FORWARD", "--comment", "$(reboot) `id`"]);
+        assert_eq!(shlex::split(&typed).unwrap()[4], "$(reboot) `id`");
+        assert!(!typed.contains("\"$("), "{typed}");
+    }
+}

@@ -22,6 +22,7 @@ use crate::plan::admit::could_admit;
 use crate::plan::after::kernel_line;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
+use crate::plan::finding::command;
 use crate::plan::ownership::Ours;
 
 fn refuse(code: &'static str, view: View, text: impl Into<String>) -> Finding {
@@ -306,6 +307,25 @@ fn unreadable(desired: &Desired, state: &NodeState) -> Vec<Finding> {
     .collect()
 }
 
+/// The words that remove a direct rule.
+fn removal(permanent: Option<&str>, rule: &DirectRule) -> Vec<String> {
+    let mut words = vec!["firewall-cmd".to_string()];
+    words.extend(permanent.map(String::from));
+    words.extend(
+        [
+            "--direct",
+            "--remove-rule",
+            rule.ipv(),
+            &rule.table,
+            &rule.chain,
+        ]
+        .map(String::from),
+    );
+    words.push(rule.priority.to_string());
+    words.extend(rule.args.iter().cloned());
+    words
+}
+
 /// Foreign direct rules ahead of ours that could admit a managed packet: firewalld puts them back at each reload, and
 /// they are not ours to remove.
 pub fn foreign_admits(
@@ -320,10 +340,7 @@ pub fn foreign_admits(
     let Some(last) = desired.rules_of(family).map(|r| r.priority).max() else {
         return Vec::new();
     };
-    let permanent = match view {
-        View::Permanent => "--permanent ",
-        _ => "",
-    };
+    let permanent = (view == View::Permanent).then_some("--permanent");
     direct
         .chain(family)
         .into_iter()
@@ -337,7 +354,8 @@ pub fn foreign_admits(
                 format!("`{r}` is not ours and goes ahead of the whitelist"),
             )
             .hint(format!(
-                "if it is not needed: firewall-cmd {permanent}--direct --remove-rule {r}"
+                "if it is not needed: {}",
+                command(removal(permanent, r))
             ))
         })
         .collect()

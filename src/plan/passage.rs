@@ -11,6 +11,7 @@ use crate::model::rule::Match;
 use crate::model::rule::Rule;
 use crate::model::rule::Sense;
 use crate::model::rule::Target;
+use crate::model::rule::split_saved;
 use crate::model::state::Docker;
 use crate::model::state::Firewalld;
 use crate::model::state::KernelRule;
@@ -22,6 +23,7 @@ use crate::model::state::View;
 use crate::plan::after::is_jump;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
+use crate::plan::finding::command;
 use crate::plan::ownership::Ours;
 
 /// Everything of the kind on this node.
@@ -156,7 +158,14 @@ fn dropped(desired: &Desired, family: Family, tables: &Tables, ours: &Ours) -> V
                 View::Kernel,
                 format!("`{chain} {line}` is not ours, goes ahead of the whitelist and refuses what is on it"),
             )
-            .hint(format!("if it is not needed: {} -D {chain} {line}", family.iptables()))
+            .hint(format!(
+                "if it is not needed: {}",
+                command(
+                    [family.iptables().to_string(), "-D".to_string(), chain.to_string()]
+                        .into_iter()
+                        .chain(split_saved(&line).unwrap_or_default())
+                )
+            ))
         })
         .collect()
 }
