@@ -23,7 +23,8 @@ unit: setup
 # The tests on real nodes: `#[ignore]` keeps them from plain `cargo test`, here none is left out.
 lab: setup
 	tests/lab/lab build
-	$(CARGO) test --locked --test real_nodes --test lab_node -- --ignored --test-threads=$${LAB_TESTS:-3}
+	$(CARGO) test --locked --test real_nodes --test lab_node -- --ignored --test-threads=$${LAB_TESTS:-3}; \
+	status=$$?; tests/lab/lab down node; exit $$status
 
 test: lint unit lab
 

@@ -100,3 +100,24 @@ fn a_forged_address_is_no_way_out(suite: &str, backend: &str) {
     one.assert_enforced("with a bridge that Docker named");
     assert!(one.holds());
 }
+
+/// What an auditor can read is what a run does: by hand, on a node of its own, and then there is nothing left to do.
+#[test]
+#[ignore = "needs root and the lab: make lab"]
+fn the_rendered_commands_do_what_a_run_does() {
+    let one = One::up("typed", "forky", "nftables");
+    let inventory = one.lab.home().join("inventory.yml");
+    let said: crate::lab::Said = one
+        .lab
+        .command(&["render", inventory.to_str().expect("a plain path")])
+        .output()
+        .expect("fwdeploy runs")
+        .into();
+    assert_eq!(said.code, 0, "{}", said.err);
+    one.lab.sh("n1", "docker network disconnect bridge cybex");
+    one.lab.sh("n1", &said.out);
+    wait_until("a check finds nothing to do", || {
+        one.lab.fwdeploy("run", &["--check"]).code == 0
+    });
+    one.assert_enforced("after the rendered commands");
+}
