@@ -804,7 +804,7 @@ fn a_reload_under_the_latch_leaks_nothing_and_costs_docker_no_rule() {
         // The chain must be firewalld's or empty for the reload to load it; as the planner would have it.
         node.take(&[own(v4).undo(), unlatch()]);
         let actions = [write.clone(), latch(), reload.clone(), unlatch()];
-        let (before, after, taken) = under_fire(node, &actions, 1, "8");
+        let (before, after, taken) = under_fire(node, &actions, 1, "15");
         eprintln!(
             "   {before} before, {after} after; reload took {:?}",
             taken.done[&2] - taken.done[&1]

@@ -624,7 +624,7 @@ reload() {
     [ -z "$answer" ] || return
     look || return
     lost=$(nat_lacking "$@")
-    [ -z "$lost" ] || because "Docker has not put its address translation back within $patience seconds, for$lost"
+    [ -z "$lost" ] || because "Docker has not put its address translation back within $patience seconds, for$lost (a dockerd that began before firewalld may not hear of its reloads until it is restarted)"
 }
 
 # The latch of a node without nft was flushed with all else.
@@ -690,10 +690,8 @@ await_docker() {
 has_finished() {
     if [ -n "$stamp" ]; then
         [ "$stamp" != "$(reloaded_at)" ]
-    elif [ -z "$(mending iptables)$(mending ip6tables)" ]; then
-        [ "$quiet" -ge 8 ]
     else
-        [ "$quiet" -ge 16 ]
+        [ "$quiet" -ge 16 ] || { [ "$quiet" -ge 8 ] && [ -z "$(mending iptables)$(mending ip6tables)" ]; }
     fi
 }
 
@@ -790,7 +788,11 @@ mending() {
 hold() {
     command -v flock >/dev/null && [ -d /etc/firewalld ] || return 0
     exec 9</etc/firewalld
-    flock -n 9 && return
+    # The timeout of busybox leaves a watcher behind, for a second or two, that has the lock with all else.
+    for try in 1 2 3 4 5 6; do
+        flock -n 9 && return
+        sleep 0.5 2>/dev/null || sleep 1
+    done
     number=0
     answer="another run of fwdeploy is changing this node"
     failed 75
