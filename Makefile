@@ -20,10 +20,13 @@ lint: setup
 unit: setup
 	$(CARGO) test --locked
 
-# The tests on real nodes: `#[ignore]` keeps them from plain `cargo test`, here none is left out.
+# The tests on real nodes: `#[ignore]` keeps them from plain `cargo test`, here none is left out. Those of single steps
+# (lab_node) go through every generation and both backends on four of their eight nodes; `make lab LAB_NODES=abcdefgh`
+# takes all.
+LAB_NODES ?= afch
 lab: setup
 	tests/lab/lab build
-	$(CARGO) test --locked --test real_nodes --test lab_node -- --ignored --test-threads=$${LAB_TESTS:-3}; \
+	FWDEPLOY_LAB_NODES=$(LAB_NODES) $(CARGO) test --locked --test real_nodes --test lab_node -- --ignored --test-threads=$${LAB_TESTS:-3}; \
 	status=$$?; tests/lab/lab down node; exit $$status
 
 test: lint unit lab
