@@ -22,8 +22,18 @@ use crate::plan::action::NetworkSpec;
 /// The node after a step that went well. Views that could not be read stay so.
 #[must_use]
 pub fn after(state: &NodeState, action: &Action) -> NodeState {
+    after_all(state, [action])
+}
+
+/// The node after several steps: copied once, however many they are.
+pub(super) fn after_all<'a>(
+    state: &NodeState,
+    actions: impl IntoIterator<Item = &'a Action>,
+) -> NodeState {
     let mut next = state.clone();
-    apply(&mut next, action);
+    for action in actions {
+        apply(&mut next, action);
+    }
     next
 }
 

@@ -231,7 +231,7 @@ fn latched(chain: Vec<Action>, subnets: Vec<Cidr>) -> Vec<Action> {
 /// What the kernel's chain still needs when the additions are done: firewalld counts only its own rules when it inserts,
 /// so that rules which only the kernel holds shift what it adds.
 fn settle(state: &NodeState, chain: &[Action], desired: &Desired, ours: &Ours) -> Vec<Action> {
-    let then = chain.iter().fold(state.clone(), |s, a| after(&s, a));
+    let then = after::after_all(state, chain);
     let Some(runtime) = then.runtime.direct.known() else {
         return Vec::new();
     };

@@ -14,7 +14,7 @@ use crate::model::state::View;
 use crate::plan::Reload;
 use crate::plan::Views;
 use crate::plan::action::Action;
-use crate::plan::after::after;
+use crate::plan::after::after_all;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
 use crate::plan::firewall;
@@ -107,10 +107,7 @@ pub(super) fn steps(
     let mut chain = vec![Action::Reload {
         subnets: subnets.clone(),
     }];
-    let then = before
-        .iter()
-        .chain(&chain)
-        .fold(state.clone(), |s, a| after(&s, a));
+    let then = after_all(state, before.iter().chain(&chain));
     chain.extend(settle(&then, &[], desired, ours));
     for family in desired.families() {
         if let Some(tables) = then.kernel.tables(family).known() {
