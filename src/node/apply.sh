@@ -54,6 +54,7 @@ step() {
         failed 143
     fi
     say "step $number begin"
+    mkdir -p /run/fwdeploy && printf '%s\n' "$number" >/run/fwdeploy/step
     answer=
     "$@" || failed $?
     say "step $number done"
@@ -62,6 +63,7 @@ step() {
 failed() {
     say "step $number failed $1"
     say "$(printf '%s\n' "$answer" | sed 's/^/| /')"
+    rm -rf /run/fwdeploy
     say end
     exit 1
 }
@@ -803,6 +805,7 @@ main() {
     hold
     find_lock
     plan
+    rm -rf /run/fwdeploy
     say end
     exit 0
 }
