@@ -55,13 +55,10 @@ pub enum Stage {
     },
     /// Looking again, on a new connection.
     Verifying,
-    /// Rolling back what was done.
-    RollingBack {
-        /// The number of this step, from 1.
-        step: usize,
-        /// How many steps there are.
-        of: usize,
-    },
+    /// Saying that the run stays.
+    Confirming,
+    /// Letting the node go back to the state before.
+    RollingBack,
     /// Finding out how things stand after something went wrong.
     Settling,
 }
@@ -74,7 +71,8 @@ impl Stage {
             Stage::Looking => "look",
             Stage::Applying { .. } => "apply",
             Stage::Verifying => "verify",
-            Stage::RollingBack { .. } => "roll back",
+            Stage::Confirming => "confirm",
+            Stage::RollingBack => "roll back",
             Stage::Settling => "settle",
         }
     }
@@ -87,7 +85,8 @@ impl fmt::Display for Stage {
             Stage::Looking => f.write_str("looking"),
             Stage::Applying { step, of, doing } => write!(f, "step {step} of {of}: {doing}"),
             Stage::Verifying => f.write_str("verifying on a new connection"),
-            Stage::RollingBack { step, of } => write!(f, "rolling back, step {step} of {of}"),
+            Stage::Confirming => f.write_str("confirming"),
+            Stage::RollingBack => f.write_str("rolling back"),
             Stage::Settling => f.write_str("finding out how it stands"),
         }
     }

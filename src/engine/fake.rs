@@ -17,6 +17,7 @@ use crate::model::DirectRule;
 use crate::model::Family;
 use crate::model::NodeState;
 use crate::model::Observed;
+use crate::model::Records;
 use crate::model::RichRule;
 use crate::model::Rule;
 use crate::model::state::Chain;
@@ -433,5 +434,6 @@ pub(super) fn open_node() -> NodeState {
             }],
             ..Docker::default()
         }),
+        records: Observed::Known(Records::default()),
     }
 }

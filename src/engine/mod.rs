@@ -5,6 +5,7 @@
 //!
 //! One node's failure is its [`Outcome`], never an error of the fleet.
 
+mod armed;
 mod check;
 mod craft;
 mod event;
@@ -49,6 +50,8 @@ pub struct Job {
     pub target: Target,
     /// What its roles ask of it.
     pub desired: Desired,
+    /// The hash of what its roles ask of it, for the node's records.
+    pub policy: String,
 }
 
 impl Job {
@@ -68,6 +71,10 @@ pub struct Conditions<'a> {
     pub limit: Duration,
     /// How long to wait between two tries.
     pub pause: Duration,
+    /// How long an armed node waits for a run to be confirmed, before it goes back by itself. Whole seconds.
+    pub confirm: Duration,
+    /// Who runs, for the node's records and for whoever else comes: a user and a machine.
+    pub operator: String,
     /// What the operator allows beyond the ordinary.
     pub allowed: Allowed,
     /// Whether scripts and answers are sent to the sink too.

@@ -18,11 +18,12 @@ pub(super) fn lines(event: &Event, verbosity: Verbosity, plain: Plain) -> Option
             let worth = verbose
                 || plain == Plain::Lines
                     && match stage {
-                        Stage::Connecting | Stage::Looking | Stage::Verifying => false,
-                        Stage::Applying { step, .. } | Stage::RollingBack { step, .. } => {
-                            *step == 1
-                        }
-                        Stage::Settling => true,
+                        Stage::Connecting
+                        | Stage::Looking
+                        | Stage::Verifying
+                        | Stage::Confirming => false,
+                        Stage::Applying { step, .. } => *step == 1,
+                        Stage::RollingBack | Stage::Settling => true,
                     };
             worth.then(|| format!("{node}: {stage}"))
         }
