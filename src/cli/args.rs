@@ -49,7 +49,7 @@ Exit codes:
   2    run: a node failed or was refused    --check: drift, and every node was judged
   4    run: a node was unreachable,         --check: a node was unreachable, so there is
        and none failed                      no verdict on the fleet
-  130, 143, 129  stopped by Ctrl-C, SIGTERM, SIGHUP with nodes not done";
+  130  stopped by Ctrl-C with nodes not done; by SIGTERM it is 143, by SIGHUP 129";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
