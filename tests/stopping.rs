@@ -138,7 +138,16 @@ fn as_many_may_fail_as_is_allowed() {
         let last = ran.stdout.lines().last().unwrap_or_default();
         let wanted = format!("3 nodes: {fleet} (");
         assert!(last.starts_with(&wanted), "{arguments:?}: {last}");
+        // Only where something is left out there is something to say.
+        assert_eq!(
+            ran.stderr.contains("no others are begun"),
+            fleet.contains("skipped"),
+            "{arguments:?}: {}",
+            ran.stderr
+        );
     }
+    let ran = place.run(&["run", "inventory.yml", "-l", "a", "--any-error-fatal"]);
+    assert!(!ran.stderr.contains("no others"), "{}", ran.stderr);
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! `--serial`, `--max-fail`, `--any-error-fatal`: texts → waves, and how many nodes of one may fail.
 
+use std::ops::Range;
+
 use clap::Args;
 
+use crate::cli::error;
 use crate::cli::error::CliError;
 use crate::engine::Amount;
 use crate::engine::Rollout;
@@ -44,6 +47,31 @@ impl Waves {
             None => None,
         };
         Ok(Rollout { serial, max_fail })
+    }
+}
+
+/// Says in which waves a run would take so many nodes, where there are several.
+pub(super) fn note_waves(rollout: &Rollout, nodes: usize) {
+    let waves = rollout.waves(nodes);
+    if waves.len() > 1 {
+        error::note(&format!(
+            "a check looks at all nodes at once; a run takes them in {} waves: {}",
+            waves.len(),
+            sizes(&waves)
+        ));
+    }
+}
+
+/// The sizes of the waves as a person reads them: `1, 4, 20, 15`.
+fn sizes(waves: &[Range<usize>]) -> String {
+    // More than these are like the last of them.
+    const MOST: usize = 8;
+    let sizes = waves.iter().take(MOST).map(|wave| wave.len().to_string());
+    let text = sizes.collect::<Vec<_>>().join(", ");
+    if waves.len() > MOST {
+        text + ", …"
+    } else {
+        text
     }
 }
 
@@ -136,6 +164,14 @@ mod tests {
         ] {
             assert_eq!(serial(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn many_waves_are_cut_short() {
+        let rollout = rollout(Some("1,10%,50%"), None, false).unwrap();
+        assert_eq!(sizes(&rollout.waves(40)), "1, 4, 20, 15");
+        let waves = self::rollout(Some("2"), None, false).unwrap().waves(17);
+        assert_eq!(sizes(&waves), "2, 2, 2, 2, 2, 2, 2, 2, …");
     }
 
     #[test]

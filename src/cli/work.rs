@@ -2,7 +2,6 @@
 
 use std::io;
 use std::io::IsTerminal;
-use std::ops::Range;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -16,6 +15,7 @@ use crate::cli::error::CliError;
 use crate::cli::fleet;
 use crate::cli::fleet::Defaults;
 use crate::cli::fleet::Fleet;
+use crate::cli::rollout;
 use crate::cli::secrets;
 use crate::cli::secrets::Keeper;
 use crate::cli::signals;
@@ -76,13 +76,8 @@ pub(super) fn run(args: &args::Run) -> Result<u8, CliError> {
         Diff::Counted
     };
     let jobs = jobs(&fleet, &args.connection, |desired| desired.cloned());
-    let waves = rollout.waves(jobs.len());
-    if purpose == Purpose::Check && waves.len() > 1 {
-        error::note(&format!(
-            "a check looks at all nodes at once; a run takes them in {} waves: {}",
-            waves.len(),
-            sizes(&waves)
-        ));
+    if purpose == Purpose::Check {
+        rollout::note_waves(&rollout, jobs.len());
     }
     let work = Work {
         purpose,
@@ -152,19 +147,6 @@ fn exit_code(outcomes: &[Outcome], purpose: Purpose, watch: &Watch) -> u8 {
     match watch.exit_code() {
         Some(code) if outcomes.iter().any(Outcome::is_left) => code,
         _ => Summary::of(outcomes).exit_code(purpose),
-    }
-}
-
-/// The sizes of the waves as a person reads them: `1, 4, 20, 15`.
-fn sizes(waves: &[Range<usize>]) -> String {
-    // More than these are like the last of them.
-    const MOST: usize = 8;
-    let sizes = waves.iter().take(MOST).map(|wave| wave.len().to_string());
-    let text = sizes.collect::<Vec<_>>().join(", ");
-    if waves.len() > MOST {
-        text + ", …"
-    } else {
-        text
     }
 }
 
