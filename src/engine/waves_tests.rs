@@ -201,7 +201,7 @@ fn a_wish_to_stop_ends_the_waves_and_is_the_reason() {
     let stop = Stop::sharing(Arc::clone(&drain), Arc::default());
     let begun = Mutex::new(Vec::new());
     let jobs = five(&[]).jobs();
-    let (ended, _) = with(&five(&[]), &stop, |c| {
+    let (ended, events) = with(&five(&[]), &stop, |c| {
         let conditions = Conditions {
             rollout: &rollout(&[Amount::Count(2)], Some(0)),
             forks: NonZeroUsize::new(1).unwrap(),
@@ -214,6 +214,8 @@ fn a_wish_to_stop_ends_the_waves_and_is_the_reason() {
             Outcome::new(job.node(), Verdict::Failed)
         })
     });
+    let waves = events.iter().filter(|e| matches!(e, Event::Wave(_)));
+    assert_eq!(waves.count(), 1);
     assert_eq!(*begun.lock().unwrap(), ["a"]);
     assert_eq!(ends(&ended.outcomes), "f----");
     assert_eq!(ended.exceeded, None);
@@ -221,6 +223,17 @@ fn a_wish_to_stop_ends_the_waves_and_is_the_reason() {
         assert_eq!(outcome.not_begun, Some(NotBegun::Stopped));
         assert!(outcome.is_left());
     }
+}
+
+#[test]
+fn a_node_that_was_left_at_the_operators_wish_did_not_fail() {
+    let ended = |code| {
+        let failure = Failure::new(Stage::Verifying, code, "no answer");
+        let outcome = Outcome::new("a", Verdict::Changed).failed(failure);
+        (outcome.is_left(), outcome.is_failure())
+    };
+    assert_eq!(ended("stopped"), (true, false));
+    assert_eq!(ended("timed-out"), (false, true));
 }
 
 #[test]
