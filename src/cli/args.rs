@@ -10,6 +10,8 @@ use clap::Subcommand;
 use clap::ValueEnum;
 use clap_complete::Shell;
 
+use crate::cli::rollout::Waves;
+
 /// Close blockchain nodes to everyone but their named peers
 ///
 /// fwdeploy reads an Ansible inventory, looks at every node over SSH, and makes firewalld and Docker let only the whitelisted peers in
@@ -34,6 +36,7 @@ Examples:
   fwdeploy run inventory.yml --check            what would change, nothing is touched
   fwdeploy run inventory.yml --diff             make it so, and show each difference
   fwdeploy run inventory.yml -l 'cybex:!cyb-3'  only the nodes of a group, without one
+  fwdeploy run inventory.yml --serial 1,10%,50% in waves; a failure ends it before the next
   fwdeploy run inventory.yml -b -K              through sudo, with a password
   fwdeploy render inventory.yml -l cyb-1        a node's rules as firewall-cmd lines
   fwdeploy facts inventory.yml -l cyb-1         what a node looks like, as JSON
@@ -46,7 +49,7 @@ Exit codes:
   2    run: a node failed or was refused    --check: drift, and every node was judged
   4    run: a node was unreachable,         --check: a node was unreachable, so there is
        and none failed                      no verdict on the fleet
-  130  stopped by Ctrl-C with nodes not done";
+  130  stopped by Ctrl-C with nodes not done; by SIGTERM it is 143, by SIGHUP 129";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -109,6 +112,9 @@ pub(super) struct Run {
     /// Print one JSON document to stdout, and nothing else there
     #[arg(long)]
     pub(super) json: bool,
+
+    #[command(flatten)]
+    pub(super) waves: Waves,
 
     #[command(flatten)]
     pub(super) connection: Connection,

@@ -5,6 +5,7 @@ mod error;
 mod fleet;
 mod render;
 mod roles;
+mod rollout;
 mod secrets;
 mod signals;
 mod work;

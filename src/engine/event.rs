@@ -4,10 +4,16 @@ use std::fmt;
 use std::sync::mpsc::Sender;
 
 use crate::engine::outcome::Outcome;
+use crate::engine::waves::Exceeded;
+use crate::engine::waves::Wave;
 
 /// Something that happened. The events of one node come in order; those of several are mixed.
 #[derive(Debug, Clone)]
 pub enum Event {
+    /// A wave begins; every node of the wave before is finished. Only where there are several.
+    Wave(Wave),
+    /// More nodes of a wave failed than may: those at work are finished, no others are begun.
+    Exceeded(Exceeded),
     /// A node is at a new stage. The first event of every node that is begun.
     Stage {
         /// The node.

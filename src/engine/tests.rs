@@ -21,12 +21,17 @@ use crate::plan;
 use crate::plan::Severity;
 
 /// Calls a function with everything that a run of this fake fleet needs, and returns what it told.
-fn with<T>(fake: &Arc<Fake>, stop: &Stop, f: impl FnOnce(&Conditions<'_>) -> T) -> (T, Vec<Event>) {
+pub(super) fn with<T>(
+    fake: &Arc<Fake>,
+    stop: &Stop,
+    f: impl FnOnce(&Conditions<'_>) -> T,
+) -> (T, Vec<Event>) {
     let (sender, receiver) = mpsc::channel();
     let way = Way(Arc::clone(fake));
     let result = f(&Conditions {
         transport: &way,
         forks: NonZeroUsize::new(3).unwrap(),
+        rollout: &Rollout::default(),
         limit: Duration::from_secs(60),
         pause: Duration::from_millis(1),
         allowed: Allowed::default(),
