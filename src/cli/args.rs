@@ -114,10 +114,23 @@ pub(super) struct Run {
     pub(super) json: bool,
 
     #[command(flatten)]
+    pub(super) guard: Guard,
+
+    #[command(flatten)]
     pub(super) waves: Waves,
 
     #[command(flatten)]
     pub(super) connection: Connection,
+}
+
+/// How a node that is changed is guarded.
+#[derive(Debug, Args)]
+pub(super) struct Guard {
+    /// Seconds after which a node goes back to the state before by itself if nobody confirms
+    ///
+    /// They count from before the first change. A run is confirmed when the node is as wanted, seen through a new connection.
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = confirm_seconds)]
+    pub(super) confirm_timeout: Duration,
 }
 
 #[derive(Debug, Args)]
@@ -287,6 +300,14 @@ pub(super) enum Format {
     /// firewalld's direct.xml
     #[value(name = "direct.xml")]
     DirectXml,
+}
+
+/// With less than this a busy node goes back before anybody can have looked at it again.
+fn confirm_seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<u64>() {
+        Ok(seconds @ 5..=3600) => Ok(Duration::from_secs(seconds)),
+        _ => Err("not a number of seconds from 5 to 3600".to_string()),
+    }
 }
 
 /// A positive number of seconds.

@@ -3,6 +3,7 @@
 mod args;
 mod error;
 mod fleet;
+mod operator;
 mod render;
 mod roles;
 mod rollout;

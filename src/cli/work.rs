@@ -15,6 +15,7 @@ use crate::cli::error::CliError;
 use crate::cli::fleet;
 use crate::cli::fleet::Defaults;
 use crate::cli::fleet::Fleet;
+use crate::cli::operator;
 use crate::cli::rollout;
 use crate::cli::secrets;
 use crate::cli::secrets::Keeper;
@@ -97,6 +98,7 @@ pub(super) fn run(args: &args::Run) -> Result<u8, CliError> {
                 args::Reload::Never => Reload::Never,
             },
         },
+        confirm: args.guard.confirm_timeout,
     };
     let (outcomes, watch, took) = work.done(&jobs, |jobs, conditions| match purpose {
         Purpose::Run => engine::run(jobs, conditions),
@@ -126,6 +128,7 @@ pub(super) fn facts(args: &args::Facts) -> Result<u8, CliError> {
         fleet: &fleet,
         outcomes: None,
         allowed: Allowed::default(),
+        confirm: Duration::ZERO,
     };
     let (seen, watch, took) = work.done(&jobs, engine::facts)?;
     let outcomes: Vec<Outcome> = seen.iter().map(|(outcome, _)| outcome.clone()).collect();
@@ -182,9 +185,11 @@ fn jobs(
         },
     };
     let job = |member: &fleet::Member| {
+        let desired = desired(member.desired.as_ref())?;
         Some(Job {
             target: fleet::target(member, &defaults),
-            desired: desired(member.desired.as_ref())?,
+            policy: operator::hash(&desired),
+            desired,
         })
     };
     fleet.members.iter().filter_map(job).collect()
@@ -208,6 +213,7 @@ struct Work<'a> {
     fleet: &'a Fleet,
     outcomes: Option<Diff>,
     allowed: Allowed,
+    confirm: Duration,
 }
 
 impl Work<'_> {
@@ -228,6 +234,7 @@ impl Work<'_> {
             _ => Verbosity::Everything,
         };
         allow_open_files(self.connection.forks.get());
+        let operator = operator::name();
         let begun = Instant::now();
         let progress = Progress::start(Show {
             purpose: self.purpose,
@@ -253,6 +260,8 @@ impl Work<'_> {
                 rollout: &self.rollout,
                 limit: self.connection.command_timeout,
                 pause: PAUSE,
+                confirm: self.confirm,
+                operator: &operator,
                 allowed: self.allowed,
                 talk: match verbosity {
                     Verbosity::Quiet => Talk::Untold,

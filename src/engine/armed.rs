@@ -60,7 +60,10 @@ impl<'a> Armed<'a> {
                     return Err(Failure::new(
                         Stage::Confirming,
                         "not-confirmed",
-                        format!("the node did not take the confirmation: {}", trouble.join("; ")),
+                        format!(
+                            "the node did not take the confirmation: {}",
+                            trouble.join("; ")
+                        ),
                     )
                     .standing(self.unseen("it is busy going back".to_string())));
                 }

@@ -166,14 +166,19 @@ impl<'a> Maker<'a> {
             last: self.last(before),
             timeout: self.conditions.confirm.as_secs(),
             about: vec![
-                ("operator", self.conditions.operator.clone()),
+                ("operator", self.conditions.operator.to_string()),
                 ("run", self.run.clone()),
                 ("what", deed.what()),
                 ("changes", deed.changes().to_string()),
                 ("policy", job.policy.clone()),
                 ("fwdeploy", version),
             ],
-            managed: job.desired.networks.iter().flat_map(DesiredNetwork::subnets).collect(),
+            managed: job
+                .desired
+                .networks
+                .iter()
+                .flat_map(DesiredNetwork::subnets)
+                .collect(),
         }
     }
 }

@@ -84,7 +84,7 @@ pub struct Conditions<'a> {
     /// How long an armed node waits for a run to be confirmed, before it goes back by itself. Whole seconds.
     pub confirm: Duration,
     /// Who runs, for the node's records and for whoever else comes: a user and a machine.
-    pub operator: String,
+    pub operator: &'a str,
     /// What the operator allows beyond the ordinary.
     pub allowed: Allowed,
     /// Whether scripts and answers are sent to the sink too.

@@ -172,16 +172,27 @@ impl<'a> Work<'a> {
         match applied.end {
             End::All => match applied.armed {
                 Some(number) => done(self.verify(&armed, number, hands, outcome)),
-                None => done(outcome.failed(
-                    self.step_failure(0, "step-failed", "failed", "the node did not say that it was armed")
+                None => done(
+                    outcome.failed(
+                        self.step_failure(
+                            0,
+                            "step-failed",
+                            "failed",
+                            "the node did not say that it was armed",
+                        )
                         .standing(armed.go_back(Some(hands))),
-                )),
+                    ),
+                ),
             },
             End::NotArmed { code: STALE, .. } => Tried::Stale,
             End::NotArmed { code, said } => done(outcome.failed(not_armed(code, said))),
             End::Stopped { done: steps, said } => {
                 let code = match self.deed {
-                    Deed::Steps(actions) if matches!(actions.get(steps), Some(Action::OwnChain { .. })) => NO_CHAIN,
+                    Deed::Steps(actions)
+                        if matches!(actions.get(steps), Some(Action::OwnChain { .. })) =>
+                    {
+                        NO_CHAIN
+                    }
                     _ => "step-failed",
                 };
                 let failure = self
@@ -215,7 +226,13 @@ impl<'a> Work<'a> {
     }
 
     /// A new connection, a second look, a plan that must be empty, and only then the word that the run stays.
-    fn verify(&self, armed: &Armed<'a>, number: u64, hands: Hands<'a>, mut outcome: Outcome) -> Outcome {
+    fn verify(
+        &self,
+        armed: &Armed<'a>,
+        number: u64,
+        hands: Hands<'a>,
+        mut outcome: Outcome,
+    ) -> Outcome {
         let mut fresh = match armed.reopen(&Stage::Verifying) {
             Ok(fresh) => fresh,
             Err(failure) => {
@@ -253,7 +270,10 @@ impl<'a> Work<'a> {
         if !plan.is_empty() || plan.refusals().next().is_some() {
             let rest = match plan.changes().first() {
                 Some(change) => format!(": {change}"),
-                None => plan.refusals().next().map_or_else(String::new, |f| format!(": {}", f.text)),
+                None => plan
+                    .refusals()
+                    .next()
+                    .map_or_else(String::new, |f| format!(": {}", f.text)),
             };
             let failure = Failure::new(
                 Stage::Verifying,
@@ -266,7 +286,10 @@ impl<'a> Work<'a> {
         outcome.holds = tally::holding(&self.job.desired, &plan.actions);
         // What the steps themselves brought about is not there to be found again.
         outcome.findings.retain(Finding::is_of_a_step);
-        outcome.findings.extend(plan.findings.iter().cloned());
+        // The lease is our own.
+        outcome
+            .findings
+            .extend(plan.findings.iter().filter(|f| f.code != "leased").cloned());
         if let Err(failure) = armed.confirm(fresh, number) {
             return outcome.failed(failure);
         }

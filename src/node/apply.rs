@@ -20,7 +20,10 @@ use crate::plan::action::NetworkSpec;
 ///
 /// Its answer is for [`Steps`](crate::node::Steps). The script does nothing until it has been read to its last line.
 pub fn apply(actions: &[Action]) -> String {
-    format!("{LIBRARY}{STEPS}\nprepare() {{ :; }}\n{}\nmain\n", plan(actions))
+    format!(
+        "{LIBRARY}{STEPS}\nprepare() {{ :; }}\n{}\nmain\n",
+        plan(actions)
+    )
 }
 
 /// The function `plan` that takes these steps, and those that it needs.

@@ -39,7 +39,11 @@ pub struct Arming {
 ///
 /// Its answer is for [`Steps`](crate::node::Steps).
 pub fn armed(arming: &Arming, actions: &[Action]) -> String {
-    whole(arming, &restore::of_plan(actions, &arming.managed), &apply::plan(actions))
+    whole(
+        arming,
+        &restore::of_plan(actions, &arming.managed),
+        &apply::plan(actions),
+    )
 }
 
 /// Returns the script that arms the node to stay at `before`, and then brings it to an older snapshot, in one step.

@@ -73,7 +73,7 @@ arm() {
     if ! arm_now "$2"; then
         arm_trouble=$answer
         systemctl stop "fwdeploy-restore-$arm_number.timer" >/dev/null 2>&1
-        rm -rf "$home/armed" "$snapshot" "$live/stop-$arm_number"
+        rm -rf "$home/armed" "$snapshot" "$live/stop-$arm_number" "$live/asked-$arm_number"
         tidy
         answer="the node could not be armed to go back by itself; nothing was changed:$newline$arm_trouble"
         return 1
@@ -119,7 +119,7 @@ arm_timer() {
 
 # keep NAME TEXT: a file of the snapshot. A shell may not notice that a disk is full.
 keep() {
-    ask keep_now "$snapshot/$1" "$2" && printf '%s\n' "$2" | cmp -s - "$snapshot/$1" || because "$snapshot/$1 could not be written:"
+    try keep_now "$snapshot/$1" "$2" && printf '%s\n' "$2" | cmp -s - "$snapshot/$1" || because "$snapshot/$1 could not be written:"
 }
 keep_now() { printf '%s\n' "$2" >"$1"; }
 
@@ -141,11 +141,11 @@ take() {
 # boot_units: a boot before the run is confirmed ends in the state before: first firewalld's files, before it reads them;
 # then, when Docker is there, the rest.
 boot_units() {
-    ask unit_file fwdeploy-restore-files.service "Description=fwdeploy: firewalld's files of before a run that nobody confirmed
+    try unit_file fwdeploy-restore-files.service "Description=fwdeploy: firewalld's files of before a run that nobody confirmed
 Before=firewalld.service docker.service network-pre.target
 RequiresMountsFor=$home" "Type=oneshot
 ExecStart=/bin/sh $snapshot/restore.sh files" &&
-        ask unit_file fwdeploy-restore.service "Description=fwdeploy: back to the state before a run that nobody confirmed
+        try unit_file fwdeploy-restore.service "Description=fwdeploy: back to the state before a run that nobody confirmed
 After=firewalld.service docker.service fwdeploy-restore-files.service
 RequiresMountsFor=$home" "ExecStart=/bin/sh $snapshot/restore.sh boot
 Restart=on-failure
@@ -179,6 +179,7 @@ tidy() {
 
 # go_back: starts the restore, which then goes its own way.
 go_back() {
+    { : >"$live/asked-$armed"; } 2>/dev/null
     systemctl start --no-block "fwdeploy-restore-$armed.service" >/dev/null 2>&1 || start_restore
 }
 start_restore() {

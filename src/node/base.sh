@@ -50,6 +50,9 @@ because() {
 # ask COMMAND…: runs it; what it prints is the answer.
 ask() { answer=$(limited "$@" 2>&1 </dev/null); }
 
+# try FUNCTION…: the same for a function of ours.
+try() { answer=$("$@" 2>&1 </dev/null); }
+
 # load PROGRAM TEXT OPTION…: feeds PROGRAM-restore.
 load() {
     load_program=$1

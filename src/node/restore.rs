@@ -44,12 +44,7 @@ pub(super) fn of_state(before: &NodeState, managed: &[Cidr]) -> String {
     program("", take_back, &docker, managed)
 }
 
-fn program(
-    functions: &str,
-    take_back: &str,
-    docker: &[Vec<String>],
-    managed: &[Cidr],
-) -> String {
+fn program(functions: &str, take_back: &str, docker: &[Vec<String>], managed: &[Cidr]) -> String {
     let mut docker_back = String::new();
     for words in docker {
         let _ = writeln!(docker_back, "    {} || return", line(words));

@@ -337,6 +337,7 @@ after_boot() {
 
 # ended OUTCOME: written where a full disk does not matter, and in the snapshot if there is room.
 ended() {
+    [ "$mode" != timer ] || [ ! -e "$live/asked-$number" ] || mode=now
     ended_text="outcome=$1${newline}ended=$(date -u +%Y-%m-%dT%H:%M:%SZ)${newline}why=$mode${newline}how=$how"
     mkdir -p "$live" 2>/dev/null
     { printf '%s\n%s\n' "$ended_text" "$(printf '%s\n' "$trouble" | sed 's/^/trouble=/')" >"$live/outcome-$number"; } 2>/dev/null
@@ -348,7 +349,7 @@ finish() {
     rm -f "$home/armed"
     sync "$home" 2>/dev/null || sync
     tidy
-    rm -f "$live/step" "$live/stop-$number" "$live/attempts-$number"
+    rm -f "$live/step" "$live/stop-$number" "$live/asked-$number" "$live/attempts-$number"
     systemctl stop --no-block "fwdeploy-restore-$number.timer" >/dev/null 2>&1
     exit 0
 }

@@ -251,7 +251,10 @@ mod tests {
         let Err(StepsError::NotArmed(failure)) = steps.outcome(2) else {
             panic!("it was armed");
         };
-        assert_eq!((failure.code, &*failure.answer), (75, "somebody is at work"));
+        assert_eq!(
+            (failure.code, &*failure.answer),
+            (75, "somebody is at work")
+        );
         let (said, steps) = read("armed 12\nstep 0 begin\nstep 0 done\nend\n");
         assert_eq!(said[0], Said::Armed(12));
         assert_eq!(steps.armed(), Some(12));

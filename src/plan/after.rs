@@ -40,7 +40,10 @@ pub(super) fn after_all<'a>(
 /// The steps that take back what was done, in the order in which they must run.
 #[must_use]
 pub fn roll_back(done: &[Action]) -> Vec<Action> {
-    roll_back_each(done).into_iter().map(|(_, undo)| undo).collect()
+    roll_back_each(done)
+        .into_iter()
+        .map(|(_, undo)| undo)
+        .collect()
 }
 
 /// The same, each with the place of what it takes back.

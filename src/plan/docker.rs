@@ -240,7 +240,9 @@ fn replace(
             endpoint: place,
         });
     }
-    steps.moves.push(Action::RemoveNetwork(NetworkSpec::of(network)));
+    steps
+        .moves
+        .push(Action::RemoveNetwork(NetworkSpec::of(network)));
     steps.moves.push(Action::CreateNetwork(spec(wanted)));
     steps.moves.extend(back);
 }

@@ -22,7 +22,9 @@ pub(super) fn unfinished(state: &NodeState) -> Option<Finding> {
     } else {
         (
             "lease-without-owner",
-            format!("a run was never ended ({who}), and nothing on the node will end it: its timer is gone"),
+            format!(
+                "a run was never ended ({who}), and nothing on the node will end it: its timer is gone"
+            ),
         )
     };
     let hint = "look at journalctl -u 'fwdeploy-restore*' on the node; run --recover brings it back to the state before that run";

@@ -98,10 +98,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(records.last, 4);
-        assert_eq!(
-            records.snapshot(3).unwrap().outcome,
-            RunOutcome::Confirmed
-        );
+        assert_eq!(records.snapshot(3).unwrap().outcome, RunOutcome::Confirmed);
         assert_eq!(records.snapshot(4).unwrap().changes, 12);
         let lease = records.lease.unwrap();
         assert!(lease.alive && !lease.restore_failed);
@@ -110,7 +107,14 @@ mod tests {
 
     #[test]
     fn garbled_records_are_unreadable_and_not_empty() {
-        for text in ["", "last\n", "last x\n", "snapshot 1\n", "alive yes\nlast 0\n", "armed x\nlast 1\n"] {
+        for text in [
+            "",
+            "last\n",
+            "last x\n",
+            "snapshot 1\n",
+            "alive yes\nlast 0\n",
+            "armed x\nlast 1\n",
+        ] {
             assert!(parse(text).is_err(), "{text:?}");
         }
     }

@@ -114,7 +114,9 @@ fn outcomes() -> Vec<Outcome> {
             changes: changes.clone(),
             ..with("cyb-5", Verdict::Ok)
         }
-        .failed(step(Standing::AsBefore)),
+        .failed(step(Standing::AsBefore {
+            since: "2026-11-22T12:00:00Z".to_string(),
+        })),
         Outcome {
             findings: vec![refusal],
             ..with("cyb-6", Verdict::Refused)
