@@ -33,7 +33,7 @@ pub(super) struct Armed<'a> {
 
 impl<'a> Armed<'a> {
     /// Says that the run stays, and does not rest before the node has acknowledged it, or has gone back.
-    pub(super) fn confirm(&self, hands: Hands<'a>, number: u64) -> Result<(), Failure> {
+    pub(super) fn confirm(&self, hands: Hands<'a>, number: u64) -> Result<(), Box<Failure>> {
         let mut hands = Some(hands);
         loop {
             let told = match hands.take() {
@@ -54,31 +54,33 @@ impl<'a> Armed<'a> {
                     )
                     .hint("give it more time with --confirm-timeout, and run it again");
                     let since = restored.ended;
-                    return Err(late.standing(Standing::AsBefore { since }));
+                    return Err(Box::new(late.standing(Standing::AsBefore { since })));
                 }
                 Ok(Ending::Still { trouble }) => {
-                    return Err(Failure::new(
-                        Stage::Confirming,
-                        "not-confirmed",
-                        format!(
-                            "the node did not take the confirmation: {}",
-                            trouble.join("; ")
-                        ),
-                    )
-                    .standing(self.unseen("it is busy going back".to_string())));
+                    return Err(Box::new(
+                        Failure::new(
+                            Stage::Confirming,
+                            "not-confirmed",
+                            format!(
+                                "the node did not take the confirmation: {}",
+                                trouble.join("; ")
+                            ),
+                        )
+                        .standing(self.unseen("it is busy going back".to_string())),
+                    ));
                 }
                 Err(failure) if self.is_over() || self.leaving() => {
                     let message = format!(
                         "every step was done and is as wanted, but the node could not be told so: {}",
                         failure.message
                     );
-                    return Err(Failure {
+                    return Err(Box::new(Failure {
                         code: "not-confirmed",
                         standing: self.unseen(failure.message),
                         message,
                         ..*failure
                     }
-                    .hint("run it again once the node can be reached: it may have taken the confirmation just before"));
+                    .hint("run it again once the node can be reached: it may have taken the confirmation just before")));
                 }
                 Err(_) => self.wait(self.maker.conditions.pause),
             }

@@ -291,7 +291,7 @@ impl<'a> Work<'a> {
             .findings
             .extend(plan.findings.iter().filter(|f| f.code != "leased").cloned());
         if let Err(failure) = armed.confirm(fresh, number) {
-            return outcome.failed(failure);
+            return outcome.failed(*failure);
         }
         if let Some(failure) = not_enforced(&plan, Stage::Verifying) {
             return outcome.failed(failure.standing(Standing::Applied(Vec::new())));
