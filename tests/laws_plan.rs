@@ -18,6 +18,7 @@ use fwdeploy::model::Family;
 use fwdeploy::model::Match;
 use fwdeploy::model::NodeState;
 use fwdeploy::model::Observed;
+use fwdeploy::model::Records;
 use fwdeploy::model::RichRule;
 use fwdeploy::model::Rule;
 use fwdeploy::model::Sense;
@@ -405,6 +406,7 @@ fn node() -> impl Strategy<Value = (NodeState, Desired)> {
                         ip_forward: Observed::Known(true),
                     },
                     docker: Observed::Known(docker),
+                    records: Observed::Known(Records::default()),
                 };
                 (state, wanted)
             },

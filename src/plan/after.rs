@@ -38,11 +38,19 @@ pub(super) fn after_all<'a>(
 }
 
 /// The steps that take back what was done, in the order in which they must run.
-///
-/// A reload makes runtime what permanent is, so the permanent configuration goes back before it.
 #[must_use]
 pub fn roll_back(done: &[Action]) -> Vec<Action> {
-    let (permanent, rest): (Vec<&Action>, Vec<&Action>) = done.iter().rev().partition(|a| {
+    roll_back_each(done)
+        .into_iter()
+        .map(|(_, undo)| undo)
+        .collect()
+}
+
+/// The same, each with the place of what it takes back.
+///
+/// A reload makes runtime what permanent is, so the permanent configuration goes back before it.
+pub(super) fn roll_back_each(done: &[Action]) -> Vec<(usize, Action)> {
+    let (permanent, rest): (Vec<_>, Vec<_>) = done.iter().enumerate().rev().partition(|(_, a)| {
         matches!(
             a,
             Action::SetPermanentDirect { .. } | Action::SetPermanentRich { .. }
@@ -54,7 +62,8 @@ pub fn roll_back(done: &[Action]) -> Vec<Action> {
     } else {
         (rest, permanent)
     };
-    first.into_iter().chain(second).map(Action::undo).collect()
+    let all = first.into_iter().chain(second);
+    all.map(|(n, action)| (n, action.undo())).collect()
 }
 
 fn apply(state: &mut NodeState, action: &Action) {

@@ -12,7 +12,9 @@ mod firewall;
 mod inspect;
 pub mod ownership;
 mod passage;
+mod records;
 mod reload;
+pub mod restore;
 
 pub use action::Action;
 pub use action::Change;
@@ -125,6 +127,7 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     let ours = Ours::new(desired, state);
     let mut findings = inspect::hazards(state);
     findings.extend(inspect::locks_out(desired, state));
+    findings.extend(records::held(state));
     findings.extend(passage::troubles(desired, state, &ours));
     findings.extend(docker::published(desired, views.docker));
     findings.extend(docker::opened(desired, views.docker, &ours));
