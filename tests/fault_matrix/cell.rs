@@ -55,7 +55,7 @@ pub struct Cell<'a> {
     pub args: Vec<String>,
     /// How the node stands now.
     pub now: Seen,
-    /// What counts as the state before, and as the state after.
+    /// What counts as the state before, and as the state after: one state, or all that the fault may make of it.
     pub before: Vec<State>,
     pub after: Vec<State>,
     /// Where what was said and seen is kept.
@@ -214,7 +214,7 @@ impl Cell<'_> {
         if course.fired.is_none() && self.node.has("/run/fault/fired") {
             course.fired = Some(now);
         }
-        if self.node.has("/var/lib/fwdeploy/armed") || self.node.has("/run/fwdeploy") {
+        if self.node.has("/var/lib/fwdeploy/armed") {
             course.calm = None;
         } else {
             course.calm.get_or_insert(now);
@@ -245,7 +245,7 @@ impl Cell<'_> {
         self.node.write("/run/fault/answered", "");
         if self.fault == Fault::TimerServiceFailing {
             let failed = self.fail_the_service(course);
-            if !failed && !self.row.is_early() {
+            if !failed && !self.row.is_early() && *self.row != Row::Disarm {
                 course
                     .wrong
                     .push("the service of the timer never started".to_string());
@@ -345,11 +345,8 @@ impl Cell<'_> {
 
     /// As what the node stands; otherwise what is different, from the nearer of the two.
     fn judge(&self, seen: &Seen) -> Result<End, Vec<String>> {
-        let nearest = |states: &[State]| {
-            let found = states.iter().map(|s| s.differences(&seen.state));
-            found.min_by_key(Vec::len).unwrap_or_default()
-        };
-        let (before, after) = (nearest(&self.before), nearest(&self.after));
+        let before = State::differences_from_all(&self.before, &seen.state);
+        let after = State::differences_from_all(&self.after, &seen.state);
         let mut wrong: Vec<String> = seen.left.iter().map(|l| format!("left: {l}")).collect();
         let end = match (before.is_empty(), after.is_empty()) {
             (true, _) => End::Before,

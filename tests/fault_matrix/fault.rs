@@ -118,16 +118,12 @@ sleep 0.2
     /// The fault alone, on a node where nobody runs anything, and what an operator would do about it.
     pub fn alone(self) -> &'static str {
         match self {
-            Fault::FirewalldKilled => {
-                "systemctl kill -s KILL firewalld; sleep 1; systemctl start firewalld"
-            }
             Fault::FirewalldStopped => {
                 "systemctl stop firewalld; sleep 1; systemctl start firewalld"
             }
             Fault::DockerdKilled => {
                 "systemctl kill --kill-who=main -s KILL docker; sleep 1; systemctl start docker"
             }
-            Fault::DockerdRestarting => "systemctl restart docker",
             _ => ":",
         }
     }

@@ -29,6 +29,7 @@ use matrix::Worker;
 use node::Node;
 
 /// A generation each, and both backends.
+/// In the whole matrix a fault meets a step on two of them: ahead of its call on one, behind it on the other.
 const NODES: [&str; 4] = [
     "n1=bullseye:iptables",
     "n2=bookworm:nftables",
@@ -126,7 +127,9 @@ fn assert_none_failed(entries: &[Entry]) {
 #[test]
 #[ignore = "needs root, the lab and an hour: make fault-matrix"]
 fn every_fault_at_every_step_leaves_the_state_before_or_the_state_after() {
-    let entries = run("fm", &NODES, |_, _, _, _| true);
+    let entries = run("fm", &NODES, |node, _, row, fault| {
+        (row + fault + node) % 2 == 0
+    });
     if matrix::words().is_empty() {
         fs::write(table::path(), table::document(&entries)).expect("the table is written");
     }

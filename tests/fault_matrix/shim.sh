@@ -16,9 +16,9 @@ if [ "$tool" = date ] && [ -e $fault/clock ]; then
     esac
 fi
 [ -e $fault/wanted ] && [ ! -e $fault/fired ] || exec "$real" "$@"
-# Which step, `before` or `after`, and which tools' calls are meant.
-read -r at when tools <$fault/wanted
-step=
+# Which step, `before` or `after`, and which calls are meant. There is no step before the node is armed.
+read -r at when calls <$fault/wanted
+step=arm
 [ ! -e /run/fwdeploy/step ] || read -r step </run/fwdeploy/step
 [ "$step" = "$at" ] || exec "$real" "$@"
 
@@ -32,11 +32,10 @@ changes() {
     *) case $tool in *-restore) return 0 ;; *) return 1 ;; esac ;;
     esac
 }
-case $tools in
-changes) changes "$@" || exec "$real" "$@" ;;
-any) ;;
-*) case " $tools " in *" $tool "*) ;; *) exec "$real" "$@" ;; esac ;;
-esac
+case $calls in
+changes) changes "$@" ;;
+*) [ "$tool $1" = "$calls" ] || [ "$tool" = "$calls" ] ;;
+esac || exec "$real" "$@"
 mkdir $fault/fired 2>/dev/null || exec "$real" "$@"
 echo "$step: $when $tool $*" >$fault/call
 if [ "$when" = before ]; then

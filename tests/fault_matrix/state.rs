@@ -42,7 +42,12 @@ impl Seen {
             let lines = || text.lines().map(String::from);
             match name {
                 "iptables" | "ip6tables" => tables(name, text, keep),
-                "nft" => keep(name, in_order(lines().map(|l| l.trim().to_string()))),
+                // A firewalld that was killed adds what is there once more.
+                "nft" => {
+                    let mut rules = in_order(lines().map(|l| l.trim().to_string()));
+                    rules.dedup();
+                    keep(name, rules);
+                }
                 "firewalld" => keep(name, lines().map(|line| canonical(&line)).collect()),
                 "docker" => keep(name, in_order(lines().map(|l| l.replace("null", "{}")))),
                 "starts" => {
@@ -64,30 +69,83 @@ impl State {
     /// The lines that went from this state to the other, and those that came; in chains where it decides, the order.
     pub fn differences(&self, now: &State) -> Vec<String> {
         let mut out = Vec::new();
-        let none = Vec::new();
-        for name in self.lines.keys().chain(now.lines.keys()) {
-            let (was, is) = (
-                self.lines.get(name).unwrap_or(&none),
-                now.lines.get(name).unwrap_or(&none),
-            );
+        for name in self.lines.keys() {
+            let (was, is) = (self.section(name), now.section(name));
             let from = out.len();
-            for (sign, these, those) in [('-', was, is), ('+', is, was)] {
-                let mut rest = those.clone();
-                for line in these {
-                    match rest.iter().position(|other| other == line) {
-                        Some(at) => drop(rest.swap_remove(at)),
-                        None => out.push(format!("{sign} {name}: {line}")),
-                    }
-                }
-            }
+            out.extend(lacking(was, is).map(|l| format!("- {name}: {l}")));
+            out.extend(lacking(is, was).map(|l| format!("+ {name}: {l}")));
             if out.len() == from && was != is {
                 out.push(format!("~ {name}: another order: {was:?} became {is:?}"));
             }
         }
-        out.sort();
-        out.dedup();
         out
     }
+
+    fn section(&self, name: &str) -> &[String] {
+        self.lines.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether the state is one of these, or lies between them: nothing that all of them have is missing, and nothing is
+    /// there that none of them has. Only Docker and firewalld put their own rules anew; DOCKER-USER, the files, and what
+    /// firewalld believes are as in one of them, and so is the place of the jump.
+    pub fn differences_from_all(these: &[State], now: &State) -> Vec<String> {
+        let Some(first) = these.first() else {
+            return vec!["nothing to compare it with".to_string()];
+        };
+        if these.contains(now) || these.len() == 1 {
+            return first.differences(now);
+        }
+        let mut out = Vec::new();
+        for name in first.lines.keys() {
+            let is = now.section(name);
+            let those = || these.iter().map(|s| s.section(name));
+            let exactly =
+                name.ends_with(" DOCKER-USER") || matches!(name.as_str(), "files" | "firewalld");
+            if exactly && !those().any(|s| s == is) {
+                let was = first.section(name);
+                out.extend(lacking(was, is).map(|l| format!("- {name}: {l}")));
+                out.extend(lacking(is, was).map(|l| format!("+ {name}: {l}")));
+                out.push(format!("~ {name}: as in none of the states that count"));
+            }
+            if name.ends_with(" FORWARD") && !those().any(|s| jump(s) == jump(is)) {
+                out.push(format!("~ {name}: the jump is elsewhere: {is:?}"));
+            }
+            if !exactly {
+                let missing = first
+                    .section(name)
+                    .iter()
+                    .filter(|l| those().all(|s| s.contains(l)) && !is.contains(l));
+                out.extend(missing.map(|l| format!("- {name}: {l}")));
+                let new = is.iter().filter(|l| !those().any(|s| s.contains(l)));
+                out.extend(new.map(|l| format!("+ {name}: {l}")));
+            }
+        }
+        out
+    }
+}
+
+/// How often the jump to DOCKER-USER is there, and whether something accepts ahead of the first.
+fn jump(forward: &[String]) -> (usize, bool) {
+    let is_jump = |l: &&String| l.ends_with("-j DOCKER-USER");
+    let ahead = forward.iter().take_while(|l| !is_jump(l));
+    (
+        forward.iter().filter(is_jump).count(),
+        ahead.into_iter().any(|l| l.ends_with("-j ACCEPT")),
+    )
+}
+
+/// The lines of the first that are not among the second, each as often as it is too many.
+fn lacking<'a>(these: &'a [String], those: &[String]) -> impl Iterator<Item = &'a String> {
+    let mut rest = those.to_vec();
+    these.iter().filter(
+        move |line| match rest.iter().position(|other| other == *line) {
+            Some(at) => {
+                rest.swap_remove(at);
+                false
+            }
+            None => true,
+        },
+    )
 }
 
 fn in_order(lines: impl Iterator<Item = String>) -> Vec<String> {

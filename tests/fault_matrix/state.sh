@@ -39,7 +39,7 @@ echo "== docker"
 echo "== starts"
 timeout 5 docker ps -q | xargs -r timeout 5 docker inspect -f '{{.Name}} {{.State.StartedAt}}' 2>&1
 echo "== left"
-ls -d /var/lib/fwdeploy/armed /etc/firewalld/.fwdeploy /run/fwdeploy /etc/systemd/system/fwdeploy* /etc/systemd/system/*/fwdeploy* /run/systemd/transient/fwdeploy* 2>/dev/null
+ls -d /var/lib/fwdeploy/armed /etc/firewalld/.fwdeploy /run/fwdeploy/step /run/fwdeploy/stop-* /run/fwdeploy/asked-* /run/fwdeploy/attempts-* /etc/systemd/system/fwdeploy* /etc/systemd/system/*/fwdeploy* /run/systemd/transient/fwdeploy* 2>/dev/null
 systemctl list-units --all --no-legend --plain 'fwdeploy*'
 nft list tables | grep fwdeploy
 iptables-save -t mangle | grep fwdeploy

@@ -28,7 +28,7 @@ pub fn wrong(code: Option<i32>, said: &str, heard: &str, end: End, fault: Fault)
         End::After => code == 0 && status == "changed" && error.is_null(),
         End::Before => {
             let as_before = match standing {
-                "untouched" | "as_before" => true,
+                "untouched" | "as_before" | "goes_back" => true,
                 // Who was cut off from the node cannot know.
                 "unknown" => matches!(fault, Fault::NetworkLost | Fault::Reboot),
                 _ => false,
