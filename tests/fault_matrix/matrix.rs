@@ -152,107 +152,108 @@ impl Worker<'_> {
     pub fn work(&self) -> Vec<Entry> {
         let mut entries = Vec::new();
         let mut known = [Known::default(), Known::default(), Known::default()];
-        self.at(Place::Fresh);
-        self.learn(&mut known[Place::Fresh as usize], Scenario::Adoption);
-        self.at(Place::Fresh);
+        // Each state is learned plain before anything has moved.
+        self.at_first();
+        known[Place::Fresh as usize].plain = self.settled().state;
         let adoption = self.rows(Place::One);
-        self.learn(&mut known[Place::One as usize], Scenario::InPlace);
+        known[Place::One as usize].plain = self.settled().state;
         let in_place = self.rows(Place::Two);
-        self.learn(&mut known[Place::Two as usize], Scenario::InPlace);
-        self.all(
-            Scenario::InPlace,
-            &in_place,
-            &known,
-            Place::Two,
-            &mut entries,
-        );
-        self.all(
-            Scenario::Adoption,
-            &adoption,
-            &known,
-            Place::Two,
-            &mut entries,
-        );
+        known[Place::Two as usize].plain = self.settled().state;
+        self.learn(&mut known[Place::Two as usize], Place::Two);
+        self.run(Place::One);
+        self.learn(&mut known[Place::One as usize], Place::One);
+        self.at_first();
+        self.learn(&mut known[Place::Fresh as usize], Place::Fresh);
+        self.all(Scenario::InPlace, &in_place, &known, &mut entries);
+        self.all(Scenario::Adoption, &adoption, &known, &mut entries);
         entries
     }
 
-    fn all(
-        &self,
-        scenario: Scenario,
-        rows: &[Row],
-        known: &[Known; 3],
-        place: Place,
-        entries: &mut Vec<Entry>,
-    ) {
-        let mut place = Some(place);
-        for (r, row) in rows.iter().enumerate() {
-            for (f, fault) in Fault::ALL.into_iter().enumerate() {
-                let label = format!("{scenario}, {row}, {fault}");
-                if !(self.pick)(scenario, r, f) || !words().iter().all(|w| label.contains(w)) {
-                    continue;
+    fn all(&self, scenario: Scenario, rows: &[Row], known: &[Known; 3], entries: &mut Vec<Entry>) {
+        let mut place = None;
+        // What moves the world comes last: until then the states are compared to the letter.
+        for moving in [false, true] {
+            for (r, row) in rows.iter().enumerate() {
+                for (f, fault) in Fault::ALL.into_iter().enumerate() {
+                    if fault.moves_the_world() == moving && (self.pick)(scenario, r, f) {
+                        self.one(scenario, (r, row), fault, known, &mut place, entries);
+                    }
                 }
-                // Ahead of a call and behind it by turns, in another turn on the next node.
-                let when = match (r + self.number / 2) % 2 {
-                    1 if !(fault == Fault::TimerServiceFailing && *row == Row::Timer) => {
-                        When::After
-                    }
-                    _ => When::Before,
-                };
-                let (from, seen) = self.ready(scenario, place, known);
-                let to = match (scenario, from) {
-                    (Scenario::Adoption, _) | (_, Place::Two) => Place::One,
-                    _ => Place::Two,
-                };
-                let (was, will) = (&known[from as usize], &known[to as usize]);
-                let mut before = vec![seen.state.clone()];
-                let mut after = vec![will.plain.clone()];
-                if fault.moves_the_world() {
-                    before.extend(was.all());
-                    after = will.all();
-                } else if seen.state != was.plain {
-                    after = will.all();
-                }
-                let name = format!("{}-{scenario}-{row}-{fault}", self.node.name);
-                let name = name.replace([' ', '/', ':'], "_");
-                let folder = PathBuf::from(EVIDENCE).join(name);
-                let cell = Cell {
-                    node: &self.node,
-                    row,
-                    fault,
-                    when,
-                    args: self.args(
-                        to,
-                        &["--confirm-timeout", &cell::CONFIRM.as_secs().to_string()],
-                    ),
-                    now: seen,
-                    before,
-                    after,
-                    folder: folder.clone(),
-                };
-                let ended = cell.run();
-                place = match &ended {
-                    Ok(ended) => {
-                        cell::forget(&folder);
-                        Some(if ended.end == End::After { to } else { from })
-                    }
-                    Err(wrong) => {
-                        let _ = fs::write(folder.join("wrong.txt"), wrong.join("\n"));
-                        None
-                    }
-                };
-                let entry = Entry {
-                    node: self.node.name.clone(),
-                    kind: self.node.kind(),
-                    scenario,
-                    row: row.to_string(),
-                    fault,
-                    when,
-                    ended,
-                };
-                (self.tell)(&entry);
-                entries.push(entry);
             }
         }
+    }
+
+    fn one(
+        &self,
+        scenario: Scenario,
+        (r, row): (usize, &Row),
+        fault: Fault,
+        known: &[Known; 3],
+        place: &mut Option<Place>,
+        entries: &mut Vec<Entry>,
+    ) {
+        let label = format!("{scenario}, {row}, {fault}");
+        if !words().iter().all(|w| label.contains(w)) {
+            return;
+        }
+        // Ahead of a call and behind it by turns, in another turn on the next node.
+        let when = match (r + self.number / 2) % 2 {
+            1 if !(fault == Fault::TimerServiceFailing && *row == Row::Timer) => When::After,
+            _ => When::Before,
+        };
+        let (from, seen) = self.ready(scenario, *place, known);
+        let to = match (scenario, from) {
+            (Scenario::Adoption, _) | (_, Place::Two) => Place::One,
+            _ => Place::Two,
+        };
+        let (was, will) = (&known[from as usize], &known[to as usize]);
+        let mut before = vec![seen.state.clone()];
+        let mut after = vec![will.plain.clone()];
+        if fault.moves_the_world() {
+            before.extend(was.all());
+            after = will.all();
+        } else if seen.state != was.plain {
+            after = will.all();
+        }
+        let name = format!("{}-{scenario}-{row}-{fault}", self.node.name);
+        let name = name.replace([' ', '/', ':'], "_");
+        let folder = PathBuf::from(EVIDENCE).join(name);
+        let cell = Cell {
+            node: &self.node,
+            row,
+            fault,
+            when,
+            args: self.args(
+                to,
+                &["--confirm-timeout", &cell::CONFIRM.as_secs().to_string()],
+            ),
+            now: seen,
+            before,
+            after,
+            folder: folder.clone(),
+        };
+        let ended = cell.run();
+        *place = match &ended {
+            Ok(ended) => {
+                cell::forget(&folder);
+                Some(if ended.end == End::After { to } else { from })
+            }
+            Err(wrong) => {
+                let _ = fs::write(folder.join("wrong.txt"), wrong.join("\n"));
+                None
+            }
+        };
+        let entry = Entry {
+            node: self.node.name.clone(),
+            kind: self.node.kind(),
+            scenario,
+            row: row.to_string(),
+            fault,
+            when,
+            ended,
+        };
+        (self.tell)(&entry);
+        entries.push(entry);
     }
 
     /// Makes the node ready for the next cell: as it is, if that is well known, and otherwise afresh.
@@ -260,7 +261,7 @@ impl Worker<'_> {
         let mut place = place.filter(|p| (*p == Place::Fresh) == (scenario == Scenario::Adoption));
         for _ in 0..4 {
             let at = place.unwrap_or_else(|| {
-                self.at(Place::Fresh);
+                self.at_first();
                 if scenario == Scenario::InPlace {
                     self.run(Place::One);
                     return Place::One;
@@ -308,8 +309,7 @@ impl Worker<'_> {
     }
 
     /// Makes it a node that nobody has managed.
-    fn at(&self, place: Place) {
-        assert_eq!(place, Place::Fresh);
+    fn at_first(&self) {
         self.node.make_afresh();
         self.settled();
         self.misplace_the_jump();
@@ -321,9 +321,8 @@ impl Worker<'_> {
             .sh("iptables -w -D FORWARD -j DOCKER-USER; iptables -w -A FORWARD -j DOCKER-USER");
     }
 
-    /// Learns a state: as it is, and after each fault of the world.
-    fn learn(&self, known: &mut Known, scenario: Scenario) {
-        known.plain = self.settled().state;
+    /// Learns what becomes of a state by the faults of the world.
+    fn learn(&self, known: &mut Known, place: Place) {
         for fault in [Fault::FirewalldStopped, Fault::DockerdKilled, Fault::Reboot] {
             if fault == Fault::Reboot {
                 self.node.pull_the_plug();
@@ -332,7 +331,7 @@ impl Worker<'_> {
                 self.node.sh(fault.alone());
             }
             known.moved.push(self.settled().state);
-            if scenario == Scenario::Adoption {
+            if place == Place::Fresh {
                 self.misplace_the_jump();
             }
         }

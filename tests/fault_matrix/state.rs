@@ -92,7 +92,10 @@ impl State {
         let Some(first) = these.first() else {
             return vec!["nothing to compare it with".to_string()];
         };
-        if these.contains(now) || these.len() == 1 {
+        if these.contains(now) {
+            return Vec::new();
+        }
+        if these.len() == 1 {
             return first.differences(now);
         }
         let mut out = Vec::new();
