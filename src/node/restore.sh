@@ -389,8 +389,8 @@ main() {
     boot) after_boot || as_a_whole ;;
     *) in_place || as_a_whole ;;
     esac && finish
-    ended failed
     # systemd starts a program again that fails. What fails again and again is left to `--recover`.
-    [ "$tried" -lt "$attempts" ] || exit 0
-    exit 1
+    [ "$tried" -ge "$attempts" ] || exit 1
+    ended failed
+    exit 0
 }

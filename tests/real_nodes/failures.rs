@@ -134,7 +134,7 @@ fn a_step_that_fails_puts_the_node_back() {
     // The permanent rules are written first; the zone's file cannot be, so that the second step fails.
     lab.sh(
         "n1",
-        "mkdir -p /etc/firewalld/zones && mount -t tmpfs -o ro none /etc/firewalld/zones",
+        "cp -a /etc/firewalld/zones /tmp/zones && mount -t tmpfs none /etc/firewalld/zones && cp -a /tmp/zones/. /etc/firewalld/zones && mount -o remount,ro /etc/firewalld/zones",
     );
     let before = lab.sh("n1", STATE);
     let said = lab.fwdeploy("run", &[]);
