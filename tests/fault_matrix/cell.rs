@@ -43,6 +43,8 @@ pub struct Ended {
     pub end: End,
     /// How long after the fault.
     pub seconds: f64,
+    /// Whether it is so to the letter, and not only as the fault alone would have left it.
+    pub exactly: bool,
 }
 
 /// One run with one fault.
@@ -99,13 +101,9 @@ impl Cell<'_> {
         if let Some(ended) = ended {
             let said = fs::read_to_string(self.folder.join("run.out")).unwrap_or_default();
             let heard = fs::read_to_string(self.folder.join("run.err")).unwrap_or_default();
-            course.wrong.extend(words::wrong(
-                course.code,
-                &said,
-                &heard,
-                ended.end,
-                self.fault,
-            ));
+            course
+                .wrong
+                .extend(words::wrong(course.code, &said, &heard, ended, self.fault));
         }
         self.tidy(ended.map(|e| e.end));
         match ended {
@@ -295,6 +293,10 @@ impl Cell<'_> {
         let Some(fired) = course.fired else {
             return Err(Vec::new());
         };
+        // Ahead of the arming and behind the last look nobody is there who would start it again.
+        if matches!(self.row, Row::Arm | Row::Disarm) && self.fault.moves_the_world() {
+            self.node.try_sh("/usr/bin/systemctl start firewalld");
+        }
         let allowed = CONFIRM + GRACE + course.boot;
         let least = Instant::now() + Duration::from_secs(5);
         let mut watched = Course {
@@ -314,9 +316,14 @@ impl Cell<'_> {
                         Ok(end) => {
                             let at = in_vain.unwrap_or(calm).max(calm).max(fired);
                             let took = at - fired;
+                            let these = match end {
+                                End::Before => &self.before,
+                                End::After => &self.after,
+                            };
                             let ended = Ended {
                                 end,
                                 seconds: took.as_secs_f64(),
+                                exactly: these.first() == Some(&seen.state),
                             };
                             return if took > allowed {
                                 Err(vec![format!(

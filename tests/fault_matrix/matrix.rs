@@ -47,6 +47,10 @@ impl Row {
         match self {
             Row::Arm => format!("arm {when} iptables-save -c\n"),
             Row::Timer => format!("arm {when} systemd-run\n"),
+            // Docker may have moved it already, so that there is nothing to do.
+            Row::Step { number, doing } if doing == "placing the jump" => {
+                format!("{number} {when} iptables-save\n")
+            }
             Row::Step { number, .. } => format!("{number} {when} changes\n"),
             Row::Look => format!("done {when} busctl\n"),
             // Ahead of the lease's end, or behind the timer's.
