@@ -7,6 +7,7 @@ pub mod net;
 pub mod rich;
 pub mod rule;
 pub mod secret;
+pub mod settings;
 pub mod state;
 
 pub use desired::Attachment;
@@ -26,6 +27,7 @@ pub use rule::Rule;
 pub use rule::Sense;
 pub use rule::Target;
 pub use secret::Secret;
+pub use settings::Settings;
 pub use state::Daemon;
 pub use state::NodeState;
 pub use state::Observed;

@@ -9,6 +9,7 @@ mod firewalld;
 mod iptables;
 mod observe;
 mod sections;
+mod settings;
 mod system;
 
 pub use observe::ProbeError;
