@@ -19,6 +19,7 @@ use crate::model::NodeState;
 use crate::model::Observed;
 use crate::model::RichRule;
 use crate::model::Rule;
+use crate::model::Settings;
 use crate::model::state::Chain;
 use crate::model::state::Container;
 use crate::model::state::Direct;
@@ -388,6 +389,7 @@ pub(super) fn open_node() -> NodeState {
     let firewall = || Firewall {
         direct: Observed::Known(Direct::default()),
         rich: Observed::Known(Vec::new()),
+        settings: Observed::Known(Settings::default()),
     };
     let filter = BTreeMap::from([
         ("DOCKER".to_string(), chain(&[])),

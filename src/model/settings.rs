@@ -20,12 +20,20 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The zone that an interface is bound to by name; without one, it is in the default zone.
+    /// The zone that an interface is bound to, by its name or by a name that ends with `+`; without one, it is in the
+    /// default zone.
     pub fn zone_of_interface(&self, interface: &str) -> Option<&str> {
-        let mut zones = self.zones.iter();
-        zones
-            .find(|(_, options)| options.has("interfaces", interface))
-            .map(|(zone, _)| zone.as_str())
+        let wild = |name: &str| {
+            name.strip_suffix('+')
+                .is_some_and(|beginning| interface.starts_with(beginning))
+        };
+        let bound = |means: &dyn Fn(&str) -> bool| {
+            let mut zones = self.zones.iter();
+            zones
+                .find(|(_, options)| options.all("interfaces").any(means))
+                .map(|(zone, _)| zone.as_str())
+        };
+        bound(&|name| name == interface).or_else(|| bound(&wild))
     }
 }
 
