@@ -684,7 +684,9 @@ proptest! {
         let peer = format!("192.0.2.{n}");
         let mut state = state;
         state.system.ssh_connection = format!("{peer} 40000 198.51.100.1 22");
-        prop_assume!(opens(&state, &peer));
+        if !opens(&state, &peer) {
+            return Ok(());
+        }
         let plan = plan(&state, &wanted, &allowed);
         for cut in 0..=plan.actions.len() {
             let then = fold(&state, &plan.actions[..cut]);
@@ -711,7 +713,9 @@ proptest! {
     fn a_pending_change_is_told_before_a_reload_makes_it((state, wanted) in node(), allowed in either()) {
         let plan = plan(&state, &wanted, &allowed);
         let reloads = plan.actions.iter().any(|a| matches!(a, Action::Reload { .. }));
-        prop_assume!(reloads && state.permanent.settings != state.runtime.settings);
+        if !reloads || state.permanent.settings == state.runtime.settings {
+            return Ok(());
+        }
         prop_assert_eq!(allowed.pending, Permission::Granted);
         let told = |f: &fwdeploy::plan::Finding| f.code == "pending-permanent" && f.severity == Severity::Warning;
         prop_assert!(plan.findings.iter().any(told));
