@@ -256,6 +256,24 @@ fn policies_stand_before_the_zone_or_behind_it() {
         &["policy `guard`", "rich rule"],
     );
     assert_kept(|h| h.policy(&[("target", "DROP"), ("priority", "-1"), ("disable", "yes")]));
+    // A policy of one zone may be left out by firewalld: that it opens does not count, that it shuts does.
+    let of_public = |target: &'static str| {
+        move |h: &mut Held| {
+            h.zone("public", &[("target", "default"), ("services", "ssh")]);
+            h.policy(&[("target", target), ("priority", "-1")]);
+            let guard = h.settings.policies.get_mut("guard").unwrap();
+            guard.remove("ingress_zones");
+            guard.add("ingress_zones", "public");
+        }
+    };
+    assert_lost(of_public("DROP"), &["policy `guard`", "perhaps"]);
+    assert_lost(
+        |h| {
+            of_public("ACCEPT")(h);
+            h.zone("public", &[("target", "default")]);
+        },
+        &["zone `public`"],
+    );
     assert_kept(|h| h.policy(&[("target", "CONTINUE"), ("priority", "-1")]));
     assert_kept(|h| h.policy(&[("target", "DROP"), ("priority", "10")]));
     assert_kept(|h| {

@@ -42,6 +42,10 @@ pub(super) fn parts(
             }
             _ => {}
         }
+        // firewalld before 2.0 leaves out a policy of the default zone while nothing is bound to that zone by name.
+        for part in &mut parts {
+            part.certain &= policy.has("ingress_zones", "ANY");
+        }
         parts
     };
     let mut out: Vec<Part> = ahead.into_iter().flat_map(policy).collect();
