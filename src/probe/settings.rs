@@ -20,6 +20,10 @@ pub enum Side {
 /// Settings that tell a person something and do nothing.
 const TEXTS: [&str; 3] = ["version", "short", "description"];
 
+/// Why there are no settings where firewalld lacks the methods that are asked for.
+const BEFORE_0_9: &str =
+    "firewalld before 0.9 does not tell its settings in a form that can be compared";
+
 /// firewalld's codes for what a view does not have.
 const ABSENT: [&str; 3] = ["INVALID_ZONE", "INVALID_POLICY", "INVALID_SERVICE"];
 
@@ -103,10 +107,7 @@ fn options(
             .ok_or_else(|| format!("the settings of {kind} `{name}` cannot be read")),
         Err(why) if ABSENT.iter().any(|code| why.starts_with(code)) => Ok(None),
         // firewalld before 0.9 has no such method.
-        Err(why) if why.contains("Settings2") || why.contains("UnknownMethod") => Err(
-            "firewalld before 0.9 does not tell its settings in a form that can be compared"
-                .to_string(),
-        ),
+        Err(why) if why.contains("UnknownMethod") => Err(BEFORE_0_9.to_string()),
         Err(why) => Err(format!("the settings of {kind} `{name}`: {why}")),
     }
 }
@@ -164,6 +165,23 @@ fn text(key: &str, value: &Value) -> Option<String> {
 mod tests {
     use super::*;
     use crate::probe::busctl;
+
+    #[test]
+    fn what_a_view_does_not_have_is_told_from_what_cannot_be_read() {
+        let said = |said: &str| {
+            let frame = format!(
+                "fwdeploy-probe 1 5\n! runtime-zone:work {}\n{said}\n= runtime-zone:work 1 0\n\nfwdeploy-probe end\n",
+                said.len()
+            );
+            let answers = Answers::parse(frame.as_bytes()).unwrap();
+            options(&answers, Side::Runtime, "zone", "work")
+        };
+        assert_eq!(said("Call failed: INVALID_ZONE: work"), Ok(None));
+        // The last of the lines that a firewalld says about a method that it does not have.
+        let old = "dbus.exceptions.UnknownMethodException: org.freedesktop.DBus.Error.UnknownMethod: Unknown method: getZoneSettings2 is not a valid method of interface org.fedoraproject.FirewallD1.zone";
+        assert_eq!(said(old), Err(BEFORE_0_9.to_string()));
+        assert!(said("Call failed: Connection timed out").is_err());
+    }
 
     #[test]
     fn settings_are_written_as_firewall_cmd_writes_them() {
