@@ -332,34 +332,6 @@ fn a_closed_pipe_ends_quietly() {
 }
 
 #[test]
-fn ctrl_c_begins_no_other_node_and_is_130() {
-    let (listener, port) = listener();
-    let place = Place::with(&fleet("    a:\n    b:\n", port));
-    let child = place
-        .command(&["run", "inventory.yml", "--json", "-f", "1", "-T", "2"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    // The first node is at work as soon as it has connected; it accepts and stays silent.
-    let (silent, _) = listener.accept().expect("it comes");
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it is there");
-    let begun = Instant::now();
-    let output = child.wait_with_output().expect("it ends");
-    assert!(begun.elapsed() < Duration::from_secs(10));
-    drop(silent);
-    assert_eq!(output.status.code(), Some(130));
-    let document: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
-    assert_eq!(document["nodes"][0]["status"], "unreachable");
-    assert_eq!(document["nodes"][1]["status"], "skipped");
-    assert_eq!(document["summary"]["exit_code"], 130);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(stderr.contains("no others are begun"), "{stderr}");
-    assert!(nobody_came(&listener));
-}
-
-#[test]
 fn many_nodes_are_met_as_many_at_a_time_as_asked() {
     let (listener, port) = listener();
     let place = Place::with(&fleet("    n[01:12]:\n", port));

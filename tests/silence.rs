@@ -91,6 +91,7 @@ fn is_told_as_unreadable(question: &str, state: &NodeState) -> bool {
             unreadable(&state.runtime.settings)
         }
         "docker-unit" => unreadable(&state.docker) || state.system.docker_daemon == Daemon::Running,
+        "records" => unreadable(&state.records),
         "ip_forward" => unreadable(&state.kernel.ip_forward),
         "iptables-save" => unreadable(&state.kernel.v4),
         "ip6tables-save" => unreadable(&state.kernel.v6),

@@ -10,6 +10,8 @@ use clap::Subcommand;
 use clap::ValueEnum;
 use clap_complete::Shell;
 
+use crate::cli::rollout::Waves;
+
 /// Close blockchain nodes to everyone but their named peers
 ///
 /// fwdeploy reads an Ansible inventory, looks at every node over SSH, and makes firewalld and Docker let only the whitelisted peers in
@@ -34,6 +36,7 @@ Examples:
   fwdeploy run inventory.yml --check            what would change, nothing is touched
   fwdeploy run inventory.yml --diff             make it so, and show each difference
   fwdeploy run inventory.yml -l 'cybex:!cyb-3'  only the nodes of a group, without one
+  fwdeploy run inventory.yml --serial 1,10%,50% in waves; a failure ends it before the next
   fwdeploy run inventory.yml -b -K              through sudo, with a password
   fwdeploy render inventory.yml -l cyb-1        a node's rules as firewall-cmd lines
   fwdeploy facts inventory.yml -l cyb-1         what a node looks like, as JSON
@@ -46,7 +49,7 @@ Exit codes:
   2    run: a node failed or was refused    --check: drift, and every node was judged
   4    run: a node was unreachable,         --check: a node was unreachable, so there is
        and none failed                      no verdict on the fleet
-  130  stopped by Ctrl-C with nodes not done";
+  130  stopped by Ctrl-C with nodes not done; by SIGTERM it is 143, by SIGHUP 129";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -118,7 +121,23 @@ pub(super) struct Run {
     pub(super) json: bool,
 
     #[command(flatten)]
+    pub(super) guard: Guard,
+
+    #[command(flatten)]
+    pub(super) waves: Waves,
+
+    #[command(flatten)]
     pub(super) connection: Connection,
+}
+
+/// How a node that is changed is guarded.
+#[derive(Debug, Args)]
+pub(super) struct Guard {
+    /// Seconds after which a node goes back to the state before by itself if nobody confirms
+    ///
+    /// They count from before the first change. A run is confirmed when the node is as wanted, seen through a new connection.
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = confirm_seconds)]
+    pub(super) confirm_timeout: Duration,
 }
 
 #[derive(Debug, Args)]
@@ -288,6 +307,14 @@ pub(super) enum Format {
     /// firewalld's direct.xml
     #[value(name = "direct.xml")]
     DirectXml,
+}
+
+/// With less than this a busy node goes back before anybody can have looked at it again.
+fn confirm_seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<u64>() {
+        Ok(seconds @ 5..=3600) => Ok(Duration::from_secs(seconds)),
+        _ => Err("not a number of seconds from 5 to 3600".to_string()),
+    }
 }
 
 /// A positive number of seconds.

@@ -3,8 +3,10 @@
 mod args;
 mod error;
 mod fleet;
+mod operator;
 mod render;
 mod roles;
+mod rollout;
 mod secrets;
 mod signals;
 mod work;

@@ -1,12 +1,15 @@
-//! Ctrl-C: once finishes the nodes at work, twice leaves them, three times leaves at once.
+//! Ctrl-C, SIGTERM, SIGHUP: once finishes the nodes at work, twice leaves them, three times leaves at once.
 
+use std::fs;
 use std::io;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicI32;
 use std::sync::atomic::Ordering;
 use std::thread;
 
+use signal_hook::consts::SIGHUP;
 use signal_hook::consts::SIGINT;
 use signal_hook::consts::SIGTERM;
 use signal_hook::iterator::Signals;
@@ -14,26 +17,95 @@ use signal_hook::iterator::Signals;
 use crate::engine::Stop;
 use crate::report::progress::Handle;
 
-/// What a shell calls a program that Ctrl-C ended.
-pub(super) const INTERRUPTED: u8 = 130;
+/// What the signals have said so far.
+pub(super) struct Watch {
+    /// The wish that they express.
+    pub(super) stop: Stop,
+    first: Arc<AtomicI32>,
+}
 
-/// Watches for Ctrl-C and SIGTERM from now on, and returns the wish that they express.
-pub(super) fn watch(screen: Handle) -> io::Result<Stop> {
+impl Watch {
+    /// What a shell calls a program that the first of them ended, if one came.
+    pub(super) fn exit_code(&self) -> Option<u8> {
+        match self.first.load(Ordering::SeqCst) {
+            0 => None,
+            signal => Some(exit_code(signal)),
+        }
+    }
+}
+
+/// Watches for the signals from now on.
+pub(super) fn watch(screen: Handle) -> io::Result<Watch> {
     let drain = Arc::new(AtomicBool::new(false));
     let leave = Arc::new(AtomicBool::new(false));
-    let stop = Stop::sharing(Arc::clone(&drain), Arc::clone(&leave));
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let watch = Watch {
+        stop: Stop::sharing(Arc::clone(&drain), Arc::clone(&leave)),
+        first: Arc::default(),
+    };
+    let first = Arc::clone(&watch.first);
+    let ignored = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let watched = [SIGINT, SIGTERM, SIGHUP];
+    let mut signals = Signals::new(watched.iter().filter(|s| !is_ignored(&ignored, **s)))?;
     thread::spawn(move || {
-        for _ in &mut signals {
-            if !drain.swap(true, Ordering::SeqCst) {
-                screen.note("stopping: the nodes at work are finished, no others are begun; Ctrl-C again leaves them as they are");
+        for signal in &mut signals {
+            let name = name(signal);
+            if first
+                .compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst)
+                .is_ok()
+            {
+                drain.store(true, Ordering::SeqCst);
+                screen.note(format!(
+                    "stopping on {name}: the nodes at work are finished, no others are begun; a second signal leaves them as they are"
+                ));
             } else if !leave.swap(true, Ordering::SeqCst) {
-                screen
-                    .note("leaving: what runs on a node may run on there; look at it with --check");
+                screen.note(format!(
+                    "leaving on {name}: what runs on a node may run on there; look at it with --check"
+                ));
             } else {
-                process::exit(i32::from(INTERRUPTED));
+                process::exit(i32::from(exit_code(first.load(Ordering::SeqCst))));
             }
         }
     });
-    Ok(stop)
+    Ok(watch)
+}
+
+fn name(signal: i32) -> &'static str {
+    match signal {
+        SIGINT => "Ctrl-C (SIGINT)",
+        SIGHUP => "SIGHUP",
+        _ => "SIGTERM",
+    }
+}
+
+fn exit_code(signal: i32) -> u8 {
+    u8::try_from(128 + signal).unwrap_or(u8::MAX)
+}
+
+/// Whether this program was started with the signal ignored, as `nohup` does: that wish is kept. Where the system does not say, it was
+/// not.
+fn is_ignored(status: &str, signal: i32) -> bool {
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_ignored_from_the_start_is_read_from_the_mask() {
+        let status = "Name:\tfwdeploy\nSigBlk:\t0000000000000002\nSigIgn:\t0000000000001001\n";
+        assert!(is_ignored(status, SIGHUP));
+        assert!(!is_ignored(status, SIGINT));
+        assert!(!is_ignored(status, SIGTERM));
+        assert!(!is_ignored("", SIGHUP));
+    }
+
+    #[test]
+    fn the_exit_codes_are_a_shells() {
+        assert_eq!([SIGINT, SIGTERM, SIGHUP].map(exit_code), [130, 143, 129]);
+    }
 }

@@ -15,16 +15,19 @@ use crate::cli::error::CliError;
 use crate::cli::fleet;
 use crate::cli::fleet::Defaults;
 use crate::cli::fleet::Fleet;
+use crate::cli::operator;
+use crate::cli::rollout;
 use crate::cli::secrets;
 use crate::cli::secrets::Keeper;
 use crate::cli::signals;
+use crate::cli::signals::Watch;
 use crate::engine;
 use crate::engine::Conditions;
 use crate::engine::Job;
+use crate::engine::NotBegun;
 use crate::engine::Outcome;
-use crate::engine::Stop;
+use crate::engine::Rollout;
 use crate::engine::Talk;
-use crate::engine::Verdict;
 use crate::model::Desired;
 use crate::plan::Allowed;
 use crate::plan::Permission;
@@ -55,6 +58,7 @@ pub(super) fn run(args: &args::Run) -> Result<u8, CliError> {
     } else {
         Purpose::Run
     };
+    let rollout = args.waves.rollout()?;
     let fleet = read(&args.selection, &args.connection)?;
     let without: Vec<&str> = names_without_role(&fleet);
     if without.len() == fleet.members.len() {
@@ -73,9 +77,13 @@ pub(super) fn run(args: &args::Run) -> Result<u8, CliError> {
         Diff::Counted
     };
     let jobs = jobs(&fleet, &args.connection, |desired| desired.cloned());
+    if purpose == Purpose::Check {
+        rollout::note_waves(&rollout, jobs.len());
+    }
     let work = Work {
         purpose,
         connection: &args.connection,
+        rollout,
         fleet: &fleet,
         outcomes: (!args.json).then_some(diff),
         allowed: Allowed {
@@ -95,12 +103,13 @@ pub(super) fn run(args: &args::Run) -> Result<u8, CliError> {
                 Permission::Withheld
             },
         },
+        confirm: args.guard.confirm_timeout,
     };
-    let (outcomes, stop, took) = work.done(&jobs, |jobs, conditions| match purpose {
+    let (outcomes, watch, took) = work.done(&jobs, |jobs, conditions| match purpose {
         Purpose::Run => engine::run(jobs, conditions),
         Purpose::Check | Purpose::Facts => engine::check(jobs, conditions),
     })?;
-    let code = exit_code(&outcomes, purpose, &stop);
+    let code = exit_code(&outcomes, purpose, &watch);
     let outcomes = with_skipped(&fleet, outcomes);
     if args.json {
         print(&json::outcomes(&outcomes, purpose, took, code));
@@ -120,13 +129,15 @@ pub(super) fn facts(args: &args::Facts) -> Result<u8, CliError> {
     let work = Work {
         purpose: Purpose::Facts,
         connection: &args.connection,
+        rollout: Rollout::default(),
         fleet: &fleet,
         outcomes: None,
         allowed: Allowed::default(),
+        confirm: Duration::ZERO,
     };
-    let (seen, stop, took) = work.done(&jobs, engine::facts)?;
+    let (seen, watch, took) = work.done(&jobs, engine::facts)?;
     let outcomes: Vec<Outcome> = seen.iter().map(|(outcome, _)| outcome.clone()).collect();
-    let code = exit_code(&outcomes, Purpose::Facts, &stop);
+    let code = exit_code(&outcomes, Purpose::Facts, &watch);
     print(&json::facts(&seen, took, code));
     for outcome in &outcomes {
         if let Some(failure) = &outcome.failure {
@@ -140,18 +151,10 @@ pub(super) fn facts(args: &args::Facts) -> Result<u8, CliError> {
     Ok(code)
 }
 
-fn exit_code(outcomes: &[Outcome], purpose: Purpose, stop: &Stop) -> u8 {
-    let undone = |outcome: &Outcome| {
-        outcome.verdict == Verdict::Skipped
-            || outcome
-                .failure
-                .as_ref()
-                .is_some_and(|f| f.code == "stopped")
-    };
-    if stop.is_draining() && outcomes.iter().any(undone) {
-        signals::INTERRUPTED
-    } else {
-        Summary::of(outcomes).exit_code(purpose)
+fn exit_code(outcomes: &[Outcome], purpose: Purpose, watch: &Watch) -> u8 {
+    match watch.exit_code() {
+        Some(code) if outcomes.iter().any(Outcome::is_left) => code,
+        _ => Summary::of(outcomes).exit_code(purpose),
     }
 }
 
@@ -187,9 +190,11 @@ fn jobs(
         },
     };
     let job = |member: &fleet::Member| {
+        let desired = desired(member.desired.as_ref())?;
         Some(Job {
             target: fleet::target(member, &defaults),
-            desired: desired(member.desired.as_ref())?,
+            policy: operator::hash(&desired),
+            desired,
         })
     };
     fleet.members.iter().filter_map(job).collect()
@@ -200,7 +205,7 @@ fn with_skipped(fleet: &Fleet, outcomes: Vec<Outcome>) -> Vec<Outcome> {
     let mut outcomes = outcomes.into_iter();
     let outcome = |member: &fleet::Member| match member.desired {
         Some(_) => outcomes.next(),
-        None => Some(Outcome::new(&*member.name, Verdict::Skipped)),
+        None => Some(Outcome::not_begun(&*member.name, NotBegun::NoRole)),
     };
     fleet.members.iter().filter_map(outcome).collect()
 }
@@ -209,9 +214,11 @@ fn with_skipped(fleet: &Fleet, outcomes: Vec<Outcome>) -> Vec<Outcome> {
 struct Work<'a> {
     purpose: Purpose,
     connection: &'a args::Connection,
+    rollout: Rollout,
     fleet: &'a Fleet,
     outcomes: Option<Diff>,
     allowed: Allowed,
+    confirm: Duration,
 }
 
 impl Work<'_> {
@@ -220,7 +227,7 @@ impl Work<'_> {
         &self,
         jobs: &[Job],
         work: impl FnOnce(&[Job], &Conditions<'_>) -> T,
-    ) -> Result<(T, Stop, Duration), CliError> {
+    ) -> Result<(T, Watch, Duration), CliError> {
         // Before there are bars, and before Ctrl-C means anything but leaving.
         let password = match self.connection.ask_become_pass {
             true => Some(secrets::ask_become_password()?),
@@ -232,6 +239,7 @@ impl Work<'_> {
             _ => Verbosity::Everything,
         };
         allow_open_files(self.connection.forks.get());
+        let operator = operator::name();
         let begun = Instant::now();
         let progress = Progress::start(Show {
             purpose: self.purpose,
@@ -247,26 +255,29 @@ impl Work<'_> {
         });
         let keeper = Keeper::new(self.fleet, password, progress.handle().clone());
         let transport = System::new(self.settings(), Box::new(keeper));
-        let stop = signals::watch(progress.handle().clone())
-            .map_err(|error| CliError::new(format!("cannot watch for Ctrl-C: {error}")))?;
+        let watch = signals::watch(progress.handle().clone())
+            .map_err(|error| CliError::new(format!("cannot watch for signals: {error}")))?;
         let result = work(
             jobs,
             &Conditions {
                 transport: &transport,
                 forks: self.connection.forks,
+                rollout: &self.rollout,
                 limit: self.connection.command_timeout,
                 pause: PAUSE,
+                confirm: self.confirm,
+                operator: &operator,
                 allowed: self.allowed,
                 talk: match verbosity {
                     Verbosity::Quiet => Talk::Untold,
                     Verbosity::Steps | Verbosity::Everything => Talk::Told,
                 },
                 sink: progress.handle(),
-                stop: &stop,
+                stop: &watch.stop,
             },
         );
         progress.finish();
-        Ok((result, stop, begun.elapsed()))
+        Ok((result, watch, begun.elapsed()))
     }
 
     fn settings(&self) -> Settings {

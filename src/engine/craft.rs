@@ -5,6 +5,7 @@
 use crate::model::Desired;
 use crate::model::NodeState;
 use crate::node;
+use crate::node::Arming;
 use crate::plan::Action;
 use crate::probe;
 use crate::transport::Output;
@@ -20,11 +21,17 @@ pub(super) trait Sight: Sync {
 
 /// How a node is changed.
 pub(super) trait Craft: Sight {
-    /// The script that does these steps, and stops at the first that fails. Its answer is for [`node::Steps`].
-    fn apply(&self, actions: &[Action]) -> String;
+    /// The script that arms the node and does these steps, and stops at the first that fails. Its answer is for [`node::Steps`].
+    fn apply(&self, arming: &Arming, actions: &[Action]) -> String;
 
-    /// The script that ends when no such script runs on the node any more.
-    fn wait(&self) -> String;
+    /// The script that arms the node and brings it to an older snapshot, as one step. Its answer is for [`node::Steps`].
+    fn roll_back(&self, arming: &Arming, before: &NodeState, to: u64) -> String;
+
+    /// The script that confirms a run. Its answer is for [`node::Ending`].
+    fn disarm(&self, number: u64) -> String;
+
+    /// The script that lets the node go back at once. Its answer is for [`node::Ending`].
+    fn go_back(&self, number: u64) -> String;
 }
 
 /// The real thing.
@@ -41,11 +48,19 @@ impl Sight for Rooms {
 }
 
 impl Craft for Rooms {
-    fn apply(&self, actions: &[Action]) -> String {
-        node::apply(actions)
+    fn apply(&self, arming: &Arming, actions: &[Action]) -> String {
+        node::armed(arming, actions)
     }
 
-    fn wait(&self) -> String {
-        node::wait()
+    fn roll_back(&self, arming: &Arming, before: &NodeState, to: u64) -> String {
+        node::rolled_back(arming, before, to)
+    }
+
+    fn disarm(&self, number: u64) -> String {
+        node::disarm(number)
+    }
+
+    fn go_back(&self, number: u64) -> String {
+        node::go_back(number)
     }
 }

@@ -4,10 +4,16 @@ use std::fmt;
 use std::sync::mpsc::Sender;
 
 use crate::engine::outcome::Outcome;
+use crate::engine::waves::Exceeded;
+use crate::engine::waves::Wave;
 
 /// Something that happened. The events of one node come in order; those of several are mixed.
 #[derive(Debug, Clone)]
 pub enum Event {
+    /// A wave begins; every node of the wave before is finished. Only where there are several.
+    Wave(Wave),
+    /// More nodes of a wave failed than may: those at work are finished, no others are begun.
+    Exceeded(Exceeded),
     /// A node is at a new stage. The first event of every node that is begun.
     Stage {
         /// The node.
@@ -55,13 +61,10 @@ pub enum Stage {
     },
     /// Looking again, on a new connection.
     Verifying,
-    /// Rolling back what was done.
-    RollingBack {
-        /// The number of this step, from 1.
-        step: usize,
-        /// How many steps there are.
-        of: usize,
-    },
+    /// Saying that the run stays.
+    Confirming,
+    /// Letting the node go back to the state before.
+    RollingBack,
     /// Finding out how things stand after something went wrong.
     Settling,
 }
@@ -74,7 +77,8 @@ impl Stage {
             Stage::Looking => "look",
             Stage::Applying { .. } => "apply",
             Stage::Verifying => "verify",
-            Stage::RollingBack { .. } => "roll back",
+            Stage::Confirming => "confirm",
+            Stage::RollingBack => "roll back",
             Stage::Settling => "settle",
         }
     }
@@ -87,7 +91,8 @@ impl fmt::Display for Stage {
             Stage::Looking => f.write_str("looking"),
             Stage::Applying { step, of, doing } => write!(f, "step {step} of {of}: {doing}"),
             Stage::Verifying => f.write_str("verifying on a new connection"),
-            Stage::RollingBack { step, of } => write!(f, "rolling back, step {step} of {of}"),
+            Stage::Confirming => f.write_str("confirming"),
+            Stage::RollingBack => f.write_str("rolling back"),
             Stage::Settling => f.write_str("finding out how it stands"),
         }
     }

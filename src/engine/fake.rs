@@ -17,9 +17,11 @@ use crate::model::DirectRule;
 use crate::model::Family;
 use crate::model::NodeState;
 use crate::model::Observed;
+use crate::model::Records;
 use crate::model::RichRule;
 use crate::model::Rule;
 use crate::model::Settings;
+use crate::model::records::Snapshot;
 use crate::model::state::Chain;
 use crate::model::state::Container;
 use crate::model::state::Direct;
@@ -30,6 +32,7 @@ use crate::model::state::Kernel;
 use crate::model::state::KernelRule;
 use crate::model::state::System;
 use crate::model::state::Tables;
+use crate::node::Arming;
 use crate::plan;
 use crate::plan::Action;
 use crate::transport::Cancel;
@@ -54,8 +57,18 @@ pub(super) enum Trouble {
     Hangs,
     /// A step fails, the first time it is tried.
     Fails(usize),
-    /// A step fails, and so does the second step of rolling back, the first time it is tried.
+    /// A step fails, and the node cannot go back.
     FailsBack(usize),
+    /// The node cannot be armed.
+    CannotArm,
+    /// Somebody else's run has changed the node since it was looked at, so many times.
+    Stale(usize),
+    /// The node goes back before the run is confirmed.
+    Late,
+    /// The connection ends on the way to the confirmation.
+    LostConfirming,
+    /// After the steps nobody can connect any more, not even by the connection that is there.
+    CutOff,
     /// Another run holds the node.
     Busy,
     /// The connection ends after so many steps, and the script with it.
@@ -64,7 +77,7 @@ pub(super) enum Trouble {
     LostThere(usize),
     /// A step says that it was done and does nothing.
     Pretends(usize),
-    /// After the steps nobody can connect any more, until they are rolled back.
+    /// After the steps nobody can connect any more, until the node has gone back.
     LocksOut,
     /// A step fails, and leaves behind what no step explains.
     Spoils(usize),
@@ -74,6 +87,8 @@ pub(super) enum Trouble {
 
 struct Node {
     state: NodeState,
+    /// The state that an armed node goes back to.
+    armed: Option<NodeState>,
     trouble: Trouble,
     connections: usize,
     runs: usize,
@@ -83,7 +98,7 @@ struct Node {
 #[derive(Default)]
 pub(super) struct Fake {
     nodes: BTreeMap<String, Mutex<Node>>,
-    scripts: Mutex<Vec<Vec<Action>>>,
+    scripts: Mutex<Vec<(Arming, Vec<Action>)>>,
     answers: Mutex<Vec<NodeState>>,
 }
 
@@ -95,6 +110,7 @@ impl Fake {
                 .map(|(name, trouble)| {
                     let node = Node {
                         state: open_node(),
+                        armed: None,
                         trouble: *trouble,
                         connections: 0,
                         runs: 0,
@@ -140,7 +156,7 @@ impl Transport for Way {
         let changed = node.state.permanent != open_node().permanent;
         match node.trouble {
             Trouble::Down => Err(ConnectError::Refused { at: target.place() }),
-            Trouble::LocksOut if changed => Err(ConnectError::TimedOut {
+            Trouble::LocksOut | Trouble::CutOff if changed => Err(ConnectError::TimedOut {
                 at: target.place(),
                 after: Duration::from_secs(10),
             }),
@@ -171,112 +187,163 @@ impl Connection for Line {
                 executed: Executed::Perhaps,
             })
         };
-        let Some(number) = script.strip_prefix("apply ") else {
+        let lost = |stdout: &str| RunError::Lost {
+            at: at.clone(),
+            reason: "connection reset".to_string(),
+            partial: partial(stdout),
+        };
+        let said = |stdout: String| Output {
+            stdout: stdout.into_bytes(),
+            stderr: Vec::new(),
+            status: 0,
+        };
+        if node.trouble == Trouble::CutOff && node.armed.is_some() {
+            return Err(lost(""));
+        }
+        if script == "look" {
             if node.trouble == Trouble::Hangs {
                 let partial = partial("");
                 return Err(RunError::TimedOut { at, limit, partial });
             }
             let mut answers = self.fake.answers.lock().unwrap();
             answers.push(node.state.clone());
-            return Ok(Output {
-                stdout: (answers.len() - 1).to_string().into_bytes(),
-                stderr: Vec::new(),
-                status: 0,
-            });
-        };
-        let actions = self.fake.scripts.lock().unwrap()[number.parse::<usize>().unwrap()].clone();
-        let mut stdout = String::new();
-        let mut lost = false;
-        for (step, action) in actions.iter().enumerate() {
-            let mut say = |line: String| {
-                if !lost {
-                    on_stdout(line.as_bytes());
-                    stdout.push_str(&line);
-                }
-            };
-            if node.trouble != Trouble::Busy {
-                say(format!("step {step} begin\n"));
-            }
+            return Ok(said((answers.len() - 1).to_string()));
+        }
+        if let Some(number) = script.strip_prefix("disarm ") {
             match node.trouble {
-                Trouble::Busy => {
-                    say(
-                        "step 0 failed 75\n| another run of fwdeploy is changing this node\nend\n"
-                            .to_string(),
-                    );
-                    return Ok(Output {
-                        stdout: stdout.into_bytes(),
-                        stderr: Vec::new(),
-                        status: 1,
-                    });
+                Trouble::Late => node.go_back(),
+                Trouble::LostConfirming => {
+                    node.trouble = Trouble::None;
+                    node.armed = None;
+                    return Err(lost(""));
                 }
+                _ => {}
+            }
+            let gone = match node.armed.take() {
+                Some(_) => return Ok(said(format!("disarmed {number}\nend\n"))),
+                None if node.trouble == Trouble::Late => {
+                    "outcome=restored\nended=12:00\nwhy=timer\n"
+                }
+                None => "outcome=confirmed\n",
+            };
+            return Ok(said(format!("gone {number}\n{gone}end\n")));
+        }
+        if let Some(number) = script.strip_prefix("back ") {
+            if matches!(node.trouble, Trouble::FailsBack(_)) {
+                return Ok(said(format!(
+                    "still {number}\noutcome=failed\ntrouble=firewalld did not reload\nend\n"
+                )));
+            }
+            node.go_back();
+            return Ok(said(format!(
+                "gone {number}\noutcome=restored\nended=12:00\nwhy=now\nend\n"
+            )));
+        }
+        let number = script.strip_prefix("apply ").expect("a script of the fake");
+        let (arming, actions) =
+            self.fake.scripts.lock().unwrap()[number.parse::<usize>().unwrap()].clone();
+        let mut stdout = String::new();
+        let refused = match node.trouble {
+            Trouble::Busy => Some("75\n| eva@desk is changing this node"),
+            Trouble::CannotArm => Some("1\n| No space left on device"),
+            Trouble::Stale(0) => None,
+            Trouble::Stale(left) => {
+                node.trouble = Trouble::Stale(left - 1);
+                Some("76\n| another run has changed this node")
+            }
+            _ => None,
+        };
+        if let Some(refused) = refused {
+            let refused = format!("arm failed {refused}\nend\n");
+            on_stdout(refused.as_bytes());
+            return Ok(said(refused));
+        }
+        node.arm(&arming);
+        let mut quiet = false;
+        let mut say = |line: String, quiet: bool| {
+            if !quiet {
+                on_stdout(line.as_bytes());
+                stdout.push_str(&line);
+            }
+        };
+        say(format!("armed {}\n", arming.last + 1), false);
+        for (step, action) in actions.iter().enumerate() {
+            say(format!("step {step} begin\n"), quiet);
+            match node.trouble {
                 Trouble::Fails(n) | Trouble::FailsBack(n) if n == step => {
-                    node.trouble = match node.trouble {
-                        Trouble::FailsBack(_) => Trouble::Fails(1),
-                        _ => Trouble::None,
-                    };
-                    say(format!(
-                        "step {step} failed 1\n| COMMAND_FAILED: no such chain\nend\n"
-                    ));
-                    return Ok(Output {
-                        stdout: stdout.into_bytes(),
-                        stderr: Vec::new(),
-                        status: 1,
-                    });
+                    if node.trouble == Trouble::Fails(n) {
+                        node.trouble = Trouble::None;
+                    }
+                    say(
+                        format!("step {step} failed 1\n| COMMAND_FAILED: no such chain\nend\n"),
+                        quiet,
+                    );
+                    return Ok(said(stdout));
                 }
                 Trouble::Spoils(n) if n == step => {
                     node.trouble = Trouble::None;
-                    node.state.runtime.rich = Observed::Known(Vec::new());
-                    let gone = &mut node.state.kernel.v4;
-                    *gone = Observed::Known(Tables::default());
-                    say(format!("step {step} failed 1\n| INTERNAL_ERROR\nend\n"));
-                    return Ok(Output {
-                        stdout: stdout.into_bytes(),
-                        stderr: Vec::new(),
-                        status: 1,
-                    });
+                    // What the way back does not know of.
+                    if let Some(before) = &mut node.armed {
+                        before.runtime.rich = Observed::Known(Vec::new());
+                        before.kernel.v4 = Observed::Known(Tables::default());
+                    }
+                    say(
+                        format!("step {step} failed 1\n| INTERNAL_ERROR\nend\n"),
+                        quiet,
+                    );
+                    return Ok(said(stdout));
                 }
                 Trouble::LostAfter(n) if n == step => {
                     node.trouble = Trouble::None;
-                    let partial = partial(&stdout);
-                    let reason = "connection reset".to_string();
-                    return Err(RunError::Lost {
-                        at,
-                        reason,
-                        partial,
-                    });
+                    return Err(lost(&stdout));
                 }
                 Trouble::LostThere(n) if n == step => {
                     node.trouble = Trouble::None;
-                    lost = true;
+                    quiet = true;
                 }
                 Trouble::Pretends(n) if n == step => {
-                    say(format!("step {step} done\n"));
+                    say(format!("step {step} done\n"), quiet);
                     continue;
                 }
                 _ => {}
             }
             node.state = plan::after(&node.state, action);
-            if !lost {
-                let line = format!("step {step} done\n");
-                on_stdout(line.as_bytes());
-                stdout.push_str(&line);
-            }
+            say(format!("step {step} done\n"), quiet);
         }
-        if lost {
-            let partial = partial(&stdout);
-            let reason = "connection reset".to_string();
-            return Err(RunError::Lost {
-                at,
-                reason,
-                partial,
+        if quiet {
+            return Err(lost(&stdout));
+        }
+        say("end\n".to_string(), quiet);
+        Ok(said(stdout))
+    }
+}
+
+impl Node {
+    fn arm(&mut self, arming: &Arming) {
+        self.armed = Some(self.state.clone());
+        let about = |key| {
+            let mut about = arming.about.iter();
+            about.find(|(k, _)| *k == key).unwrap().1.clone()
+        };
+        for state in [Some(&mut self.state), self.armed.as_mut()]
+            .into_iter()
+            .flatten()
+        {
+            let records = state.records.known_mut().unwrap();
+            records.last = arming.last + 1;
+            records.snapshots.push(Snapshot {
+                number: arming.last + 1,
+                run: about("run"),
+                operator: about("operator"),
+                ..Snapshot::default()
             });
         }
-        on_stdout(b"end\n");
-        Ok(Output {
-            stdout: stdout.into_bytes(),
-            stderr: Vec::new(),
-            status: 0,
-        })
+    }
+
+    fn go_back(&mut self) {
+        if let Some(before) = self.armed.take() {
+            self.state = before;
+        }
     }
 }
 
@@ -293,14 +360,22 @@ impl Sight for Fake {
 }
 
 impl Craft for Fake {
-    fn apply(&self, actions: &[Action]) -> String {
+    fn apply(&self, arming: &Arming, actions: &[Action]) -> String {
         let mut scripts = self.scripts.lock().unwrap();
-        scripts.push(actions.to_vec());
+        scripts.push((arming.clone(), actions.to_vec()));
         format!("apply {}", scripts.len() - 1)
     }
 
-    fn wait(&self) -> String {
-        "look".to_string()
+    fn roll_back(&self, _: &Arming, _: &NodeState, _: u64) -> String {
+        unreachable!("no test of this fake goes to a snapshot")
+    }
+
+    fn disarm(&self, number: u64) -> String {
+        format!("disarm {number}")
+    }
+
+    fn go_back(&self, number: u64) -> String {
+        format!("back {number}")
     }
 }
 
@@ -316,6 +391,7 @@ pub(super) fn job(node: &str) -> Job {
             privilege: Privilege::AsIs,
         },
         desired: desired(),
+        policy: "0123456789abcdef".to_string(),
     }
 }
 
@@ -435,5 +511,6 @@ pub(super) fn open_node() -> NodeState {
             }],
             ..Docker::default()
         }),
+        records: Observed::Known(Records::default()),
     }
 }

@@ -1,4 +1,4 @@
-//! Many nodes at a time: a queue, a few threads, and no node that stops another.
+//! Many nodes at a time: a queue, a few threads, and no node that stops another but by the [`Limit`] of failures.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -17,9 +17,13 @@ use crate::engine::Job;
 use crate::engine::event::Event;
 use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
+use crate::engine::outcome::NotBegun;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
 use crate::engine::standing::Standing;
+use crate::engine::waves::Amount;
+use crate::engine::waves::Exceeded;
+use crate::engine::waves::Wave;
 use crate::model::NodeState;
 use crate::transport::Cancel;
 
@@ -54,26 +58,104 @@ impl Stop {
     }
 }
 
+/// How many nodes of a wave may fail before no other is begun.
+pub(super) struct Limit {
+    /// `None` is any number.
+    allowed: Option<usize>,
+    wave: Wave,
+    failed: AtomicUsize,
+    exceeded: AtomicBool,
+}
+
+impl Limit {
+    pub(super) fn new(wave: Wave, most: Option<Amount>) -> Self {
+        Limit {
+            allowed: most.map(|amount| amount.of(wave.nodes)),
+            wave,
+            failed: AtomicUsize::new(0),
+            exceeded: AtomicBool::new(false),
+        }
+    }
+
+    /// By how much it was exceeded, so far.
+    pub(super) fn exceeded(&self) -> Option<Exceeded> {
+        let exceeded = self.exceeded.load(Ordering::SeqCst);
+        self.allowed.filter(|_| exceeded).map(|allowed| Exceeded {
+            wave: self.wave,
+            failed: self.failed.load(Ordering::SeqCst),
+            allowed,
+        })
+    }
+
+    /// Counts an outcome, and tells once that no other node is begun.
+    fn count(&self, outcome: &Outcome, conditions: &Conditions<'_>) {
+        if !outcome.is_failure() {
+            return;
+        }
+        let failed = self.failed.fetch_add(1, Ordering::SeqCst) + 1;
+        // Where the operator has stopped the run already, it is not the failures that did.
+        if self.allowed.is_some_and(|allowed| failed > allowed)
+            && !conditions.stop.is_draining()
+            && !self.exceeded.swap(true, Ordering::SeqCst)
+            && let Some(exceeded) = self.exceeded()
+        {
+            conditions.sink.tell(Event::Exceeded(exceeded));
+        }
+    }
+}
+
 /// What became of a node, and what was seen there where that is asked for.
 pub(super) type Seen = (Outcome, Option<NodeState>);
 
-/// Does the work on every job, `forks` at a time, and returns what became of each in the order of the jobs.
-pub(super) fn each(
+/// Does the work on every job, whatever fails, and returns what became of each in the order of the jobs.
+pub(super) fn all(
     jobs: &[Job],
     conditions: &Conditions<'_>,
     work: impl Fn(&Job) -> Seen + Sync,
 ) -> Vec<Seen> {
+    let wave = Wave {
+        number: 1,
+        of: 1,
+        nodes: jobs.len(),
+    };
+    let limit = Limit::new(wave, None);
+    let seen = each(jobs, conditions, &limit, work);
+    let left = |job| (leave_alone(job, conditions, NotBegun::Stopped), None);
+    let seen = seen.into_iter().zip(jobs);
+    seen.map(|(seen, job)| seen.unwrap_or_else(|| left(job)))
+        .collect()
+}
+
+/// The outcome of a node that is not begun, told.
+pub(super) fn leave_alone(job: &Job, conditions: &Conditions<'_>, why: NotBegun) -> Outcome {
+    let outcome = Outcome::not_begun(job.node(), why);
+    finished(&outcome, conditions);
+    outcome
+}
+
+fn finished(outcome: &Outcome, conditions: &Conditions<'_>) {
+    conditions
+        .sink
+        .tell(Event::Finished(Box::new(outcome.clone())));
+}
+
+/// Does the work on the jobs, `forks` at a time, until all are done, the limit is exceeded or somebody wants to stop. Returns what
+/// became of each in the order of the jobs; nothing of those that were not begun.
+pub(super) fn each(
+    jobs: &[Job],
+    conditions: &Conditions<'_>,
+    limit: &Limit,
+    work: impl Fn(&Job) -> Seen + Sync,
+) -> Vec<Option<Seen>> {
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<Option<Seen>>> = Mutex::new(jobs.iter().map(|_| None).collect());
     let worker = || {
-        while let Some((at, job)) = {
+        while !conditions.stop.is_draining() && limit.exceeded().is_none() {
             let at = next.fetch_add(1, Ordering::SeqCst);
-            jobs.get(at).map(|job| (at, job))
-        } {
-            let seen = one(job, conditions, &work);
-            conditions
-                .sink
-                .tell(Event::Finished(Box::new(seen.0.clone())));
+            let Some(job) = jobs.get(at) else { break };
+            let seen = one(job, &work);
+            finished(&seen.0, conditions);
+            limit.count(&seen.0, conditions);
             results.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(seen);
         }
     };
@@ -93,21 +175,10 @@ pub(super) fn each(
             worker();
         }
     });
-    results
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner)
-        .into_iter()
-        .zip(jobs)
-        .map(|(seen, job)| {
-            seen.unwrap_or_else(|| (Outcome::new(job.node(), Verdict::Skipped), None))
-        })
-        .collect()
+    results.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn one(job: &Job, conditions: &Conditions<'_>, work: &(impl Fn(&Job) -> Seen + Sync)) -> Seen {
-    if conditions.stop.is_draining() {
-        return (Outcome::new(job.node(), Verdict::Skipped), None);
-    }
+fn one(job: &Job, work: &(impl Fn(&Job) -> Seen + Sync)) -> Seen {
     let begun = Instant::now();
     let mut seen = catch_unwind(AssertUnwindSafe(|| work(job)))
         .unwrap_or_else(|panic| (broken(job, &*panic), None));

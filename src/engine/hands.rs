@@ -1,6 +1,9 @@
-//! Changing a node: the steps of a plan, and rolling them back. Only [`crate::engine::run`] has these.
+//! Changing a node: arming it, the steps of a plan, confirming, and letting it go back. Only [`crate::engine::run`] has these.
 
+use std::process;
 use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 use crate::engine::Conditions;
 use crate::engine::Job;
@@ -8,8 +11,10 @@ use crate::engine::craft::Craft;
 use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
 use crate::engine::look;
+use crate::model::DesiredNetwork;
 use crate::model::NodeState;
-use crate::node::BUSY;
+use crate::node::Arming;
+use crate::node::Ending;
 use crate::node::Said;
 use crate::node::Steps;
 use crate::node::StepsError;
@@ -22,13 +27,18 @@ use crate::transport::RunError;
 /// What a step adds to the time that its script may take. Most take 10 ms; a container that moves takes a second or two.
 const PER_STEP: Duration = Duration::from_secs(2);
 
-/// How long the script that waits does so at most.
-const WAIT: Duration = Duration::from_secs(100);
+/// What arming adds to it: a snapshot takes a second on a busy node.
+const ARMING: Duration = Duration::from_secs(20);
+
+/// How long a node may take to confirm, or to go back.
+const ENDING: Duration = Duration::from_secs(90);
 
 /// Makes [`Hands`].
 pub(super) struct Maker<'a> {
     pub(super) conditions: &'a Conditions<'a>,
     craft: &'a dyn Craft,
+    /// A word for this run that no other has.
+    pub(super) run: String,
 }
 
 /// A connection through which a node can be looked at and changed.
@@ -38,13 +48,65 @@ pub(super) struct Hands<'a> {
     connection: Box<dyn Connection>,
 }
 
+/// What is done on a node between arming it and confirming.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Deed<'a> {
+    /// The steps of a plan.
+    Steps(&'a [Action]),
+    /// An older snapshot is brought back.
+    Snapshot(u64),
+}
+
+impl Deed<'_> {
+    /// How many steps it has.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Deed::Steps(actions) => actions.len(),
+            Deed::Snapshot(_) => 1,
+        }
+    }
+
+    /// What a step does.
+    pub(super) fn doing(&self, step: usize) -> &'static str {
+        match self {
+            Deed::Steps(actions) => actions.get(step).map_or("", Action::doing),
+            Deed::Snapshot(_) => "bringing back the snapshot",
+        }
+    }
+
+    fn what(&self) -> String {
+        match self {
+            Deed::Steps(_) => "run".to_string(),
+            Deed::Snapshot(number) => format!("rollback to {number}"),
+        }
+    }
+
+    fn changes(&self) -> usize {
+        match self {
+            Deed::Steps(actions) => actions.iter().map(|a| a.changes().len()).sum(),
+            Deed::Snapshot(_) => 0,
+        }
+    }
+}
+
 /// How far a script of steps came.
 #[derive(Debug)]
-pub(super) enum Applied {
+pub(super) struct Applied {
+    /// The snapshot that the node is armed with, if it said so.
+    pub(super) armed: Option<u64>,
+    /// How the script ended.
+    pub(super) end: End,
+}
+
+/// How a script of steps ended.
+#[derive(Debug)]
+pub(super) enum End {
     /// Every step was done.
     All,
-    /// Nothing was begun: another run is changing the node.
-    Busy {
+    /// Nothing was begun.
+    NotArmed {
+        /// The exit code of what failed.
+        code: i32,
         /// What was answered.
         said: String,
     },
@@ -64,16 +126,19 @@ pub(super) enum Applied {
     },
 }
 
-/// Which way the steps go, for telling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    There,
-    Back,
-}
-
 impl<'a> Maker<'a> {
     pub(super) fn new(conditions: &'a Conditions<'a>, craft: &'a dyn Craft) -> Self {
-        Maker { conditions, craft }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let run = format!(
+            "{:x}-{}",
+            now.unwrap_or_default().as_micros(),
+            process::id()
+        );
+        Maker {
+            conditions,
+            craft,
+            run,
+        }
     }
 
     /// Connects to the job's node.
@@ -90,14 +155,31 @@ impl<'a> Maker<'a> {
         plan::plan(state, &job.desired, &self.conditions.allowed)
     }
 
-    /// Every state that these steps lead through, the first and the last included.
-    pub(super) fn states(&self, from: &NodeState, actions: &[Action]) -> Vec<NodeState> {
-        let mut states = vec![from.clone()];
-        for action in actions {
-            let next = states.last().map(|state| plan::after(state, action));
-            states.extend(next);
+    /// The number of the node's last snapshot when it was looked at.
+    pub(super) fn last(&self, before: &NodeState) -> u64 {
+        before.records.known().map_or(0, |records| records.last)
+    }
+
+    fn arming(&self, job: &Job, before: &NodeState, deed: &Deed<'_>) -> Arming {
+        let version = env!("CARGO_PKG_VERSION").to_string();
+        Arming {
+            last: self.last(before),
+            timeout: self.conditions.confirm.as_secs(),
+            about: vec![
+                ("operator", self.conditions.operator.to_string()),
+                ("run", self.run.clone()),
+                ("what", deed.what()),
+                ("changes", deed.changes().to_string()),
+                ("policy", job.policy.clone()),
+                ("fwdeploy", version),
+            ],
+            managed: job
+                .desired
+                .networks
+                .iter()
+                .flat_map(DesiredNetwork::subnets)
+                .collect(),
         }
-        states
     }
 }
 
@@ -116,47 +198,52 @@ impl Hands<'_> {
         )
     }
 
-    /// Does the steps in one exec.
-    pub(super) fn apply(&mut self, actions: &[Action]) -> Applied {
-        self.steps(actions, Way::There)
+    /// Says that the run stays.
+    pub(super) fn disarm(&mut self, number: u64) -> Result<Ending, Box<Failure>> {
+        self.end(&Stage::Confirming, &self.maker.craft.disarm(number))
     }
 
-    /// Does the steps of [`plan::roll_back`] in one exec.
-    pub(super) fn roll_back(&mut self, undo: &[Action]) -> Applied {
-        self.steps(undo, Way::Back)
+    /// Lets the node go back, and waits until it has.
+    pub(super) fn go_back(&mut self, number: u64) -> Result<Ending, Box<Failure>> {
+        self.end(&Stage::RollingBack, &self.maker.craft.go_back(number))
     }
 
-    /// Waits until no script of steps runs on the node any more, as far as the node can tell.
-    pub(super) fn wait(&mut self) -> Result<(), Box<Failure>> {
+    fn end(&mut self, stage: &Stage, script: &str) -> Result<Ending, Box<Failure>> {
         let conditions = self.maker.conditions;
-        let script = self.maker.craft.wait();
-        let limit = conditions.limit + WAIT;
-        look::exchange(
+        look::tell(conditions, self.job, stage.clone());
+        let limit = conditions.limit.max(ENDING);
+        let output = look::exchange(
             conditions,
             self.job,
             &mut *self.connection,
-            &script,
+            script,
             limit,
             &mut |_| {},
         )
-        .map(drop)
-        .map_err(|error| Box::new(Failure::run(Stage::Settling, &error)))
+        .map_err(|error| Box::new(Failure::run(stage.clone(), &error)))?;
+        Ending::read(&output.stdout).ok_or_else(|| {
+            let message = format!(
+                "the node's answer was cut off: the script ended with status {}{}",
+                output.status,
+                look::tail(&output)
+            );
+            Box::new(Failure::new(stage.clone(), "answer-unreadable", message))
+        })
     }
 
-    fn steps(&mut self, actions: &[Action], way: Way) -> Applied {
+    /// Arms the node and does the steps, in one exec.
+    pub(super) fn apply(&mut self, before: &NodeState, deed: &Deed<'_>) -> Applied {
         let (conditions, craft, job) = (self.maker.conditions, self.maker.craft, self.job);
+        let arming = self.maker.arming(job, before, deed);
+        let script = match deed {
+            Deed::Steps(actions) => craft.apply(&arming, actions),
+            Deed::Snapshot(to) => craft.roll_back(&arming, before, *to),
+        };
+        let of = deed.len();
         let tell = |step: usize| {
-            if let Some(action) = actions.get(step) {
-                let (step, of) = (step + 1, actions.len());
-                let stage = match way {
-                    Way::There => Stage::Applying {
-                        step,
-                        of,
-                        doing: action.doing(),
-                    },
-                    Way::Back => Stage::RollingBack { step, of },
-                };
-                look::tell(conditions, job, stage);
+            if step < of {
+                let (step, doing) = (step + 1, deed.doing(step));
+                look::tell(conditions, job, Stage::Applying { step, of, doing });
             }
         };
         tell(0);
@@ -165,8 +252,8 @@ impl Hands<'_> {
             conditions,
             job,
             &mut *self.connection,
-            &craft.apply(actions),
-            conditions.limit + PER_STEP * actions.len() as u32,
+            &script,
+            conditions.limit + ARMING + PER_STEP * of as u32,
             &mut |piece| {
                 for said in steps.feed(piece) {
                     match said {
@@ -176,21 +263,20 @@ impl Hands<'_> {
                 }
             },
         );
-        let done = steps.done();
-        match (steps.outcome(actions.len()), result) {
-            (Ok(()), _) => Applied::All,
+        let (armed, done) = (steps.armed(), steps.done());
+        let end = match (steps.outcome(of), result) {
+            (Ok(()), _) => End::All,
             // A step that said why it failed was the last one, whatever became of the connection.
-            (Err(StepsError::Failed(failure)), _) if failure.code == BUSY && done == 0 => {
-                Applied::Busy {
-                    said: one_line(&failure.answer),
-                }
-            }
-            (Err(StepsError::Failed(failure)), _) => Applied::Stopped {
+            (Err(StepsError::NotArmed(failure)), _) => End::NotArmed {
+                code: failure.code,
+                said: one_line(&failure.answer),
+            },
+            (Err(StepsError::Failed(failure)), _) => End::Stopped {
                 done,
                 said: one_line(&failure.answer),
             },
-            (Err(StepsError::CutOff { .. }), Err(error)) => Applied::Lost { done, error },
-            (Err(StepsError::CutOff { .. }), Ok(output)) => Applied::Stopped {
+            (Err(StepsError::CutOff { .. }), Err(error)) => End::Lost { done, error },
+            (Err(StepsError::CutOff { .. }), Ok(output)) => End::Stopped {
                 done,
                 said: format!(
                     "the script ended with status {}{}",
@@ -198,7 +284,8 @@ impl Hands<'_> {
                     look::tail(&output)
                 ),
             },
-        }
+        };
+        Applied { armed, end }
     }
 }
 

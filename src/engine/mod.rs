@@ -5,6 +5,7 @@
 //!
 //! One node's failure is its [`Outcome`], never an error of the fleet.
 
+mod armed;
 mod check;
 mod craft;
 mod event;
@@ -16,11 +17,14 @@ mod outcome;
 mod run;
 mod standing;
 mod tally;
+mod waves;
 
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod waves_tests;
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -37,10 +41,15 @@ pub use event::Stage;
 pub use event::Talk;
 pub use failure::Failure;
 pub use fleet::Stop;
+pub use outcome::NotBegun;
 pub use outcome::Outcome;
 pub use outcome::Verdict;
 pub use standing::Standing;
 pub use standing::differences;
+pub use waves::Amount;
+pub use waves::Exceeded;
+pub use waves::Rollout;
+pub use waves::Wave;
 
 /// One node and what is wanted of it. Everything in it was said before the first connection.
 #[derive(Debug, Clone)]
@@ -49,6 +58,8 @@ pub struct Job {
     pub target: Target,
     /// What its roles ask of it.
     pub desired: Desired,
+    /// The hash of what its roles ask of it, for the node's records.
+    pub policy: String,
 }
 
 impl Job {
@@ -64,10 +75,16 @@ pub struct Conditions<'a> {
     pub transport: &'a dyn Transport,
     /// How many nodes are worked on at a time.
     pub forks: NonZeroUsize,
+    /// In which waves a run takes the nodes, and how many of them may fail. A check looks at all of them.
+    pub rollout: &'a Rollout,
     /// How long one script on one node may take.
     pub limit: Duration,
     /// How long to wait between two tries.
     pub pause: Duration,
+    /// How long an armed node waits for a run to be confirmed, before it goes back by itself. Whole seconds.
+    pub confirm: Duration,
+    /// Who runs, for the node's records and for whoever else comes: a user and a machine.
+    pub operator: &'a str,
     /// What the operator allows beyond the ordinary.
     pub allowed: Allowed,
     /// Whether scripts and answers are sent to the sink too.
@@ -91,23 +108,19 @@ pub fn run(jobs: &[Job], conditions: &Conditions<'_>) -> Vec<Outcome> {
 /// Looks at every node and returns what was seen, where it could be seen.
 pub fn facts(jobs: &[Job], conditions: &Conditions<'_>) -> Vec<(Outcome, Option<NodeState>)> {
     let looker = look::Looker::new(conditions, &craft::Rooms);
-    fleet::each(jobs, conditions, |job| check::facts(job, &looker))
+    fleet::all(jobs, conditions, |job| check::facts(job, &looker))
 }
 
 fn check_with(jobs: &[Job], conditions: &Conditions<'_>, sight: &dyn craft::Sight) -> Vec<Outcome> {
     let looker = look::Looker::new(conditions, sight);
-    outcomes(fleet::each(jobs, conditions, |job| {
-        (check::node(job, &looker), None)
-    }))
+    let seen = fleet::all(jobs, conditions, |job| (check::node(job, &looker), None));
+    seen.into_iter().map(|(outcome, _)| outcome).collect()
 }
 
 fn run_with(jobs: &[Job], conditions: &Conditions<'_>, craft: &dyn craft::Craft) -> Vec<Outcome> {
     let maker = hands::Maker::new(conditions, craft);
-    outcomes(fleet::each(jobs, conditions, |job| {
-        (run::node(job, &maker), None)
-    }))
-}
-
-fn outcomes(seen: Vec<fleet::Seen>) -> Vec<Outcome> {
-    seen.into_iter().map(|(outcome, _)| outcome).collect()
+    let ended = waves::run(jobs, conditions, |job| run::node(job, &maker));
+    // No node is at work any more. What a failed run calls for on the nodes that it changed belongs here: `exceeded` says that it
+    // ended early, each outcome whether it is a failure.
+    ended.outcomes
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::engine::failure::Failure;
 use crate::engine::standing::Standing;
+use crate::engine::waves::Exceeded;
 use crate::plan::Change;
 use crate::plan::Finding;
 
@@ -25,6 +26,8 @@ pub struct Outcome {
     pub findings: Vec<Finding>,
     /// Why it went wrong, where it did.
     pub failure: Option<Failure>,
+    /// Why nothing was begun on it, where nothing was.
+    pub not_begun: Option<NotBegun>,
     /// How long the node took.
     pub took: Duration,
 }
@@ -39,8 +42,30 @@ impl Outcome {
             changes: Vec::new(),
             findings: Vec::new(),
             failure: None,
+            not_begun: None,
             took: Duration::ZERO,
         }
+    }
+
+    /// The outcome of a node on which nothing was begun.
+    pub fn not_begun(node: impl Into<String>, why: NotBegun) -> Self {
+        Outcome {
+            not_begun: Some(why),
+            ..Outcome::new(node, Verdict::Skipped)
+        }
+    }
+
+    /// Whether it counts as a failure of its wave: failed, refused or unreachable. Who was left in the middle at the operator's own
+    /// wish did not fail.
+    pub fn is_failure(&self) -> bool {
+        let failed = [Verdict::Failed, Verdict::Refused, Verdict::Unreachable];
+        failed.contains(&self.verdict) && !self.is_left()
+    }
+
+    /// Whether the operator's wish to stop left it undone, or in the middle.
+    pub fn is_left(&self) -> bool {
+        self.not_begun == Some(NotBegun::Stopped)
+            || self.failure.as_ref().is_some_and(|f| f.code == "stopped")
     }
 
     /// How many differences are gone, or would be: none of a node that was rolled back.
@@ -65,6 +90,38 @@ impl Outcome {
         };
         self.failure = Some(failure);
         self
+    }
+}
+
+/// Why nothing was begun on a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotBegun {
+    /// No role asks anything of it.
+    NoRole,
+    /// The operator stopped the run before.
+    Stopped,
+    /// Too many nodes had failed before.
+    TooManyFailures(Exceeded),
+}
+
+impl NotBegun {
+    /// A short fixed name, for scripts and the manual.
+    pub fn code(&self) -> &'static str {
+        match self {
+            NotBegun::NoRole => "no-role",
+            NotBegun::Stopped => "stopped",
+            NotBegun::TooManyFailures(_) => "too-many-failures",
+        }
+    }
+}
+
+impl fmt::Display for NotBegun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NotBegun::NoRole => f.write_str("no role"),
+            NotBegun::Stopped => f.write_str("the run was stopped"),
+            NotBegun::TooManyFailures(exceeded) => exceeded.fmt(f),
+        }
     }
 }
 

@@ -1,22 +1,25 @@
-//! One node, stage by stage: look, plan, apply, look again; and rolled back where a step failed.
+//! One node, stage by stage: look, plan, arm, apply, look again, confirm; and back to the state before where that fails.
 
-use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
 use crate::engine::Job;
+use crate::engine::armed::Armed;
 use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
-use crate::engine::hands::Applied;
+use crate::engine::hands::Deed;
+use crate::engine::hands::End;
 use crate::engine::hands::Hands;
 use crate::engine::hands::Maker;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
 use crate::engine::standing::Standing;
-use crate::engine::standing::compare;
 use crate::engine::tally;
 use crate::model::NodeState;
 use crate::model::state::View;
+use crate::node::BUSY;
+use crate::node::STALE;
+use crate::node::UNFINISHED;
 use crate::plan;
 use crate::plan::Action;
 use crate::plan::Allowed;
@@ -26,11 +29,11 @@ use crate::plan::Reload;
 use crate::plan::Severity;
 use crate::transport::Executed;
 
-/// How often a new connection is tried after something was changed. One refusal may be sshd's `MaxStartups`; three are an answer.
-const TRIES: usize = 3;
+/// From sending the script to the node's being armed, at most, on a busy node. A node that goes back is waited for so much longer.
+const ARMED_WITHIN: Duration = Duration::from_secs(5);
 
-/// How often a node is looked at until two looks agree, when a script may still be running there.
-const LOOKS: usize = 20;
+/// How often a plan is made anew because somebody else has changed the node since it was looked at.
+const PLANS: usize = 5;
 
 /// The failure of the one step for which there is another way.
 const NO_CHAIN: &str = "chain-not-recreated";
@@ -47,7 +50,10 @@ pub(super) fn node(job: &Job, maker: &Maker<'_>) -> Outcome {
         Some(failure)
             if failure.code == NO_CHAIN
                 && allowed.reload == Reload::Auto
-                && matches!(failure.standing, Standing::Untouched | Standing::AsBefore)
+                && matches!(
+                    failure.standing,
+                    Standing::Untouched | Standing::AsBefore { .. }
+                )
                 && !maker.conditions.stop.leave().is_cancelled() =>
         {
             let mut second = attempt(job, maker, &by_reload);
@@ -71,33 +77,61 @@ pub(super) fn node(job: &Job, maker: &Maker<'_>) -> Outcome {
 
 /// One way of making a node as wanted, from the first look to the last.
 fn attempt(job: &Job, maker: &Maker<'_>, allowed: &Allowed) -> Outcome {
+    let mut plans = 1;
+    loop {
+        match once(job, maker, allowed) {
+            Tried::Stale if plans < PLANS && !maker.conditions.stop.is_draining() => plans += 1,
+            Tried::Stale => {
+                return Outcome::new(job.node(), Verdict::Failed).failed(
+                    Failure::new(
+                        Stage::Looking,
+                        "busy",
+                        "other runs have changed this node again and again since it was looked at",
+                    )
+                    .hint("wait for the other runs to end, and run it again"),
+                );
+            }
+            Tried::Done(outcome) => return *outcome,
+        }
+    }
+}
+
+/// What became of one look, plan and change.
+enum Tried {
+    Done(Box<Outcome>),
+    /// Nothing was done: another run has changed the node in between.
+    Stale,
+}
+
+fn once(job: &Job, maker: &Maker<'_>, allowed: &Allowed) -> Tried {
     let mut outcome = Outcome::new(job.node(), Verdict::Ok);
+    let done = |outcome| Tried::Done(Box::new(outcome));
     let looked = maker
         .open(job, &Stage::Connecting)
         .and_then(|mut hands| Ok((hands.look(&Stage::Looking)?, hands)));
     let (before, hands) = match looked {
         Ok(looked) => looked,
-        Err(failure) => return outcome.failed(*failure),
+        Err(failure) => return done(outcome.failed(*failure)),
     };
     let plan = plan::plan(&before, &job.desired, allowed);
     outcome.findings = plan.findings.clone();
     if plan.refusals().next().is_some() {
         outcome.verdict = Verdict::Refused;
-        return outcome;
+        return done(outcome);
     }
     outcome.holds = tally::holding(&job.desired, &plan.actions);
     if plan.is_empty() {
-        return match not_enforced(&plan, Stage::Looking) {
+        return done(match not_enforced(&plan, Stage::Looking) {
             Some(failure) => outcome.failed(failure),
             None => outcome,
-        };
+        });
     }
     outcome.changes = plan.changes();
     Work {
         job,
         maker,
         before: &before,
-        actions: &plan.actions,
+        deed: Deed::Steps(&plan.actions),
     }
     .finish(hands, outcome)
 }
@@ -120,50 +154,70 @@ struct Work<'a> {
     job: &'a Job,
     maker: &'a Maker<'a>,
     before: &'a NodeState,
-    actions: &'a [Action],
+    deed: Deed<'a>,
 }
 
 impl<'a> Work<'a> {
-    fn finish(&self, mut hands: Hands<'a>, outcome: Outcome) -> Outcome {
-        match hands.apply(self.actions) {
-            Applied::All => self.verify(hands, outcome),
-            Applied::Busy { said } => outcome.failed(
-                Failure::new(Stage::Looking, "busy", said)
-                    .hint("wait for the other run to end, and run it again"),
-            ),
-            Applied::Stopped { done, said } => {
-                let code = match self.actions.get(done) {
-                    Some(Action::OwnChain { .. }) => NO_CHAIN,
+    fn finish(&self, mut hands: Hands<'a>, outcome: Outcome) -> Tried {
+        let since = Instant::now();
+        let applied = hands.apply(self.before, &self.deed);
+        let armed = Armed {
+            job: self.job,
+            maker: self.maker,
+            before: self.before,
+            number: applied.armed,
+            since: since + ARMED_WITHIN,
+        };
+        let done = |outcome| Tried::Done(Box::new(outcome));
+        match applied.end {
+            End::All => match applied.armed {
+                Some(number) => done(self.verify(&armed, number, hands, outcome)),
+                None => done(
+                    outcome.failed(
+                        self.step_failure(
+                            0,
+                            "step-failed",
+                            "failed",
+                            "the node did not say that it was armed",
+                        )
+                        .standing(armed.go_back(Some(hands))),
+                    ),
+                ),
+            },
+            End::NotArmed { code: STALE, .. } => Tried::Stale,
+            End::NotArmed { code, said } => done(outcome.failed(not_armed(code, said))),
+            End::Stopped { done: steps, said } => {
+                let code = match self.deed {
+                    Deed::Steps(actions)
+                        if matches!(actions.get(steps), Some(Action::OwnChain { .. })) =>
+                    {
+                        NO_CHAIN
+                    }
                     _ => "step-failed",
                 };
                 let failure = self
-                    .step_failure(done, code, "failed", &said)
+                    .step_failure(steps, code, "failed", &said)
                     .hint("mend on the node what the answer names, then run again; `-v` shows each step and its answer");
-                let standing = self.go_back(Some(hands), done, Running::No);
-                outcome.failed(failure.standing(standing))
+                done(outcome.failed(failure.standing(armed.go_back(Some(hands)))))
             }
-            Applied::Lost { done, error } => {
+            End::Lost { done: steps, error } => {
                 let mut failure =
-                    self.step_failure(done, "step-lost", "has no answer", &error.to_string());
+                    self.step_failure(steps, "step-lost", "has no answer", &error.to_string());
                 failure.hint = error.hint();
                 drop(hands);
-                let running = match error.executed() {
-                    Executed::Never => Running::No,
-                    Executed::Perhaps => Running::Perhaps,
+                let standing = match error.executed() {
+                    Executed::Never => Standing::Untouched,
+                    Executed::Perhaps => armed.go_back(None),
                 };
-                let standing = self.go_back(None, done, running);
-                outcome.failed(failure.standing(standing))
+                done(outcome.failed(failure.standing(standing)))
             }
         }
     }
 
     /// Which step, and what was answered.
     fn step_failure(&self, done: usize, code: &'static str, verb: &str, said: &str) -> Failure {
-        let (step, of) = ((done + 1).min(self.actions.len()), self.actions.len());
-        let doing = self
-            .actions
-            .get(step - 1)
-            .map_or("", |action| action.doing());
+        let (step, of) = ((done + 1).min(self.deed.len()), self.deed.len());
+        let doing = self.deed.doing(step - 1);
         Failure::new(
             Stage::Applying { step, of, doing },
             code,
@@ -171,17 +225,23 @@ impl<'a> Work<'a> {
         )
     }
 
-    /// A new connection, a second look, and a plan that must be empty.
-    fn verify(&self, hands: Hands<'a>, mut outcome: Outcome) -> Outcome {
-        let mut fresh = match self.reopen(&Stage::Verifying) {
+    /// A new connection, a second look, a plan that must be empty, and only then the word that the run stays.
+    fn verify(
+        &self,
+        armed: &Armed<'a>,
+        number: u64,
+        hands: Hands<'a>,
+        mut outcome: Outcome,
+    ) -> Outcome {
+        let mut fresh = match armed.reopen(&Stage::Verifying) {
             Ok(fresh) => fresh,
             Err(failure) => {
-                // The old connection may be the only one there will ever be: it is used while it lasts.
-                let standing = self.go_back(Some(hands), self.actions.len(), Running::No);
                 let message = format!(
                     "every step was done, and then no new connection could be made: {}",
                     failure.message
                 );
+                // The old connection may be the only one there will ever be: it is used while it lasts.
+                let standing = armed.go_back(Some(hands));
                 return outcome.failed(Failure {
                     code: "no-way-back-in",
                     message,
@@ -197,8 +257,8 @@ impl<'a> Work<'a> {
                     "every step was done, and then the second look failed: {}",
                     failure.message
                 );
-                let standing =
-                    Standing::Unknown("every step was done, and nobody saw the result".to_string());
+                drop(fresh);
+                let standing = armed.go_back(Some(hands));
                 return outcome.failed(Failure {
                     message,
                     standing,
@@ -207,147 +267,47 @@ impl<'a> Work<'a> {
             }
         };
         let plan = self.maker.plan(&now, self.job);
+        if !plan.is_empty() || plan.refusals().next().is_some() {
+            let rest = match plan.changes().first() {
+                Some(change) => format!(": {change}"),
+                None => plan
+                    .refusals()
+                    .next()
+                    .map_or_else(String::new, |f| format!(": {}", f.text)),
+            };
+            let failure = Failure::new(
+                Stage::Verifying,
+                "not-as-wanted",
+                format!("every step was done, and a second look shows that the node is still not as wanted{rest}"),
+            )
+            .hint("somebody else may be changing the node; run it again, and with `-v` if it stays so");
+            return outcome.failed(failure.standing(armed.go_back(Some(fresh))));
+        }
         outcome.holds = tally::holding(&self.job.desired, &plan.actions);
         // What the steps themselves brought about is not there to be found again.
         outcome.findings.retain(Finding::is_of_a_step);
-        outcome.findings.extend(plan.findings.iter().cloned());
-        if plan.is_empty() && plan.refusals().next().is_none() {
-            if let Some(failure) = not_enforced(&plan, Stage::Verifying) {
-                return outcome.failed(failure.standing(Standing::Applied(Vec::new())));
-            }
-            outcome.verdict = Verdict::Changed;
-            return outcome;
+        // The lease is our own.
+        outcome
+            .findings
+            .extend(plan.findings.iter().filter(|f| f.code != "leased").cloned());
+        if let Err(failure) = armed.confirm(fresh, number) {
+            return outcome.failed(*failure);
         }
-        // It stays as it is: every step said that it was done, so what took it back would rest on the same words, and the
-        // state before was the more open one.
-        outcome.failed(
-            Failure::new(
-                Stage::Verifying,
-                "not-as-wanted",
-                "every step was done, and a second look shows that the node is still not as wanted",
-            )
-            .hint("somebody else may be changing the node; run it again, and with `-v` if it stays so")
-            .standing(Standing::Applied(plan.changes())),
-        )
-    }
-
-    /// Rolls back what was done, and says truthfully how the node stands then.
-    ///
-    /// `hands` is the connection that the steps went through, if it lives; `done` how many of them were certainly done.
-    fn go_back(&self, hands: Option<Hands<'a>>, done: usize, mut running: Running) -> Standing {
-        let undo = plan::roll_back(&self.actions[..done]);
-        let rest = match hands {
-            Some(_) if undo.is_empty() => Rest::Known(Vec::new()),
-            Some(mut hands) => match hands.roll_back(&undo) {
-                Applied::All => Rest::Known(Vec::new()),
-                Applied::Busy { .. } => Rest::Known(undo),
-                Applied::Stopped { done, .. } => Rest::Known(undo[done..].to_vec()),
-                Applied::Lost { done, .. } => {
-                    running = Running::Perhaps;
-                    Rest::Known(undo[done..].to_vec())
-                }
-            },
-            None => Rest::Unknown,
-        };
-        let (mut hands, now) = match self.settle(running) {
-            Ok(settled) => settled,
-            Err(failure) => return Standing::Unknown(failure.message),
-        };
-        let changes = compare(self.before, &now);
-        if changes.is_empty() {
-            return if done == 0 && running == Running::No {
-                Standing::Untouched
-            } else {
-                Standing::AsBefore
-            };
+        if let Some(failure) = not_enforced(&plan, Stage::Verifying) {
+            return outcome.failed(failure.standing(Standing::Applied(Vec::new())));
         }
-        let undo = match rest {
-            Rest::Known(rest) => rest,
-            Rest::Unknown => self.how_far(&now, done),
-        };
-        // What is different and not of our doing is somebody else's, and stays.
-        if undo.is_empty() {
-            return Standing::Different(changes);
-        }
-        hands.roll_back(&undo);
-        drop(hands);
-        match self.settle(Running::No) {
-            Ok((_, now)) => match compare(self.before, &now) {
-                changes if changes.is_empty() => Standing::AsBefore,
-                changes => Standing::Different(changes),
-            },
-            Err(failure) => Standing::Unknown(failure.message),
-        }
-    }
-
-    /// What rolls back the steps that lead from the state before to what is seen now, of which so many were certainly
-    /// done; nothing if no number of them leads there.
-    fn how_far(&self, now: &NodeState, done: usize) -> Vec<Action> {
-        let states = self.maker.states(self.before, self.actions);
-        let far = (done..states.len()).find(|n| compare(&states[*n], now).is_empty());
-        far.map_or_else(Vec::new, |far| plan::roll_back(&self.actions[..far]))
-    }
-
-    /// A new connection and a look through it. Where a script may still be running, looks until two agree.
-    fn settle(&self, running: Running) -> Result<(Hands<'a>, NodeState), Box<Failure>> {
-        let mut hands = self.reopen(&Stage::Settling)?;
-        if running == Running::Perhaps {
-            hands.wait()?;
-        }
-        let mut now = hands.look(&Stage::Settling)?;
-        if running == Running::Perhaps {
-            for _ in 0..LOOKS {
-                self.wait(self.maker.conditions.pause);
-                let next = hands.look(&Stage::Settling)?;
-                let calm = compare(&now, &next).is_empty();
-                now = next;
-                if calm {
-                    break;
-                }
-            }
-        }
-        Ok((hands, now))
-    }
-
-    fn reopen(&self, stage: &Stage) -> Result<Hands<'a>, Box<Failure>> {
-        let mut tried = 1;
-        loop {
-            match self.maker.open(self.job, stage) {
-                Err(_) if tried < TRIES && !self.leaving() => {
-                    tried += 1;
-                    self.wait(self.maker.conditions.pause);
-                }
-                result => return result,
-            }
-        }
-    }
-
-    fn leaving(&self) -> bool {
-        self.maker.conditions.stop.leave().is_cancelled()
-    }
-
-    /// Waits, but not when the operator leaves.
-    fn wait(&self, pause: Duration) {
-        let end = Instant::now() + pause;
-        while !self.leaving() && Instant::now() < end {
-            thread::sleep(Duration::from_millis(20).min(pause));
-        }
+        outcome.verdict = Verdict::Changed;
+        outcome
     }
 }
 
-/// What is still to be rolled back.
-enum Rest {
-    /// These steps.
-    Known(Vec<Action>),
-    /// The connection was lost, so what is seen must tell.
-    Unknown,
-}
-
-/// Whether a script may still be running on the node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Running {
-    /// It ended.
-    No,
-    /// Its connection ended, which says nothing about the script.
-    Perhaps,
+/// Why the node was not armed.
+fn not_armed(code: i32, said: String) -> Failure {
+    match code {
+        BUSY => Failure::new(Stage::Looking, "busy", said).hint("wait for the other run to end, and run it again"),
+        UNFINISHED => Failure::new(Stage::Looking, "unfinished", said)
+            .hint("run --recover brings the node back to the state before that run"),
+        _ => Failure::new(Stage::Looking, "not-armed", said)
+            .hint("without a way back by itself no node is changed; make room for /var/lib/fwdeploy, or mend what the answer names"),
+    }
 }

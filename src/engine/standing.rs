@@ -20,11 +20,21 @@ pub enum Standing {
     /// Nothing on it was changed.
     Untouched,
     /// What was done was rolled back, and a fresh look showed the node as it was before.
-    AsBefore,
+    AsBefore {
+        /// Since when, as the node's clock tells (RFC 3339, UTC); empty where nothing had to be rolled back.
+        since: String,
+    },
     /// It is not as it was before; these are the differences from then to now.
     Different(Vec<Change>),
     /// Every step was done and stays. These differences to what is wanted remain.
     Applied(Vec<Change>),
+    /// It could not be reached any more. It is armed, and goes back to the state before by itself.
+    GoesBack {
+        /// Why it could not be reached.
+        why: String,
+        /// In how many seconds at the latest.
+        within: u64,
+    },
     /// It could not be looked at any more, and why.
     Unknown(String),
 }
@@ -34,7 +44,8 @@ impl Standing {
     pub fn word(&self) -> &'static str {
         match self {
             Standing::Untouched => "untouched",
-            Standing::AsBefore => "as_before",
+            Standing::AsBefore { .. } => "as_before",
+            Standing::GoesBack { .. } => "goes_back",
             Standing::Different(_) => "different",
             Standing::Applied(_) => "applied",
             Standing::Unknown(_) => "unknown",
@@ -45,7 +56,10 @@ impl Standing {
     pub fn changes(&self) -> &[Change] {
         match self {
             Standing::Different(changes) | Standing::Applied(changes) => changes,
-            Standing::Untouched | Standing::AsBefore | Standing::Unknown(_) => &[],
+            Standing::Untouched
+            | Standing::AsBefore { .. }
+            | Standing::GoesBack { .. }
+            | Standing::Unknown(_) => &[],
         }
     }
 }
@@ -54,9 +68,21 @@ impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Standing::Untouched => f.write_str("nothing was changed"),
-            Standing::AsBefore => {
-                f.write_str("the node is as it was before: what was done was rolled back, and a fresh look confirmed it")
+            Standing::AsBefore { since } if since.is_empty() => {
+                f.write_str("the node is as it was before, and a fresh look confirmed it")
             }
+            Standing::AsBefore { since } => write!(
+                f,
+                "the node is as it was before, since {since}: what was done was rolled back, and a fresh look confirmed it"
+            ),
+            Standing::GoesBack { why, within: 0 } => write!(
+                f,
+                "the node was armed to go back to the state before by itself, and must have done so by now; it could not be reached to see it: {why}"
+            ),
+            Standing::GoesBack { why, within } => write!(
+                f,
+                "the node goes back to the state before by itself, within {within} s; it could not be reached to see it: {why}"
+            ),
             Standing::Different(changes) => write!(
                 f,
                 "the node is not as it was before: {} from then to now",

@@ -3,7 +3,9 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use super::*;
@@ -21,14 +23,21 @@ use crate::plan;
 use crate::plan::Severity;
 
 /// Calls a function with everything that a run of this fake fleet needs, and returns what it told.
-fn with<T>(fake: &Arc<Fake>, stop: &Stop, f: impl FnOnce(&Conditions<'_>) -> T) -> (T, Vec<Event>) {
+pub(super) fn with<T>(
+    fake: &Arc<Fake>,
+    stop: &Stop,
+    f: impl FnOnce(&Conditions<'_>) -> T,
+) -> (T, Vec<Event>) {
     let (sender, receiver) = mpsc::channel();
     let way = Way(Arc::clone(fake));
     let result = f(&Conditions {
         transport: &way,
         forks: NonZeroUsize::new(3).unwrap(),
+        rollout: &Rollout::default(),
         limit: Duration::from_secs(60),
         pause: Duration::from_millis(1),
+        confirm: Duration::from_secs(60),
+        operator: "eva@desk",
         allowed: Allowed::default(),
         talk: Talk::Untold,
         sink: &sender,
@@ -83,7 +92,8 @@ fn a_check_changes_nothing_and_opens_one_connection_with_one_exec() {
 fn a_run_says_changed_only_after_a_look_on_a_new_connection() {
     let (fake, outcome) = run_one(Trouble::None);
     assert_eq!(outcome.verdict, Verdict::Changed, "{outcome:#?}");
-    assert_eq!(fake.visits("a"), (2, 3));
+    // Look and apply; look again and confirm.
+    assert_eq!(fake.visits("a"), (2, 4));
     let again = run_all(&fake).remove(0);
     assert_eq!(again.verdict, Verdict::Ok);
     assert_eq!(again.changes, []);
@@ -130,12 +140,7 @@ fn a_step_that_fails_anywhere_leaves_the_node_as_it_was() {
         let (fake, outcome) = run_one(Trouble::Fails(step));
         assert_eq!(outcome.verdict, Verdict::Failed);
         let failure = failure(&outcome);
-        let wanted = if step == 0 {
-            Standing::Untouched
-        } else {
-            Standing::AsBefore
-        };
-        assert_eq!(failure.standing, wanted, "step {step}");
+        assert_eq!(failure.standing, as_before(), "step {step}");
         assert!(
             failure
                 .message
@@ -146,17 +151,79 @@ fn a_step_that_fails_anywhere_leaves_the_node_as_it_was() {
     }
 }
 
-#[test]
-fn taking_back_is_tried_again_from_where_it_stopped() {
-    for step in steps_without_another_way().filter(|step| *step >= 2) {
-        let (fake, outcome) = run_one(Trouble::FailsBack(step));
-        assert_eq!(
-            failure(&outcome).standing,
-            Standing::AsBefore,
-            "step {step}"
-        );
-        assert_eq!(compare(&open_node(), &fake.state("a")), [], "step {step}");
+/// The node has gone back, and a fresh look showed it.
+fn as_before() -> Standing {
+    Standing::AsBefore {
+        since: "12:00".to_string(),
     }
+}
+
+#[test]
+fn a_node_that_cannot_go_back_is_not_called_as_before() {
+    for step in steps_without_another_way() {
+        let (_, outcome) = run_one(Trouble::FailsBack(step));
+        let Standing::Unknown(why) = &failure(&outcome).standing else {
+            panic!("{outcome:#?}");
+        };
+        assert!(why.ends_with("firewalld did not reload"), "{why}");
+    }
+}
+
+#[test]
+fn a_node_that_cannot_be_armed_is_not_touched() {
+    let (fake, outcome) = run_one(Trouble::CannotArm);
+    assert_eq!(failure(&outcome).code, "not-armed");
+    assert!(
+        failure(&outcome)
+            .message
+            .contains("No space left on device")
+    );
+    assert_eq!(failure(&outcome).standing, Standing::Untouched);
+    assert_eq!(fake.state("a"), open_node());
+}
+
+#[test]
+fn what_another_run_has_changed_in_between_is_planned_anew() {
+    let (fake, outcome) = run_one(Trouble::Stale(2));
+    assert_eq!(outcome.verdict, Verdict::Changed, "{outcome:#?}");
+    assert_eq!(fake.visits("a"), (4, 8));
+    let (_, outcome) = run_one(Trouble::Stale(100));
+    assert_eq!(failure(&outcome).code, "busy");
+}
+
+#[test]
+fn a_run_that_is_confirmed_too_late_is_no_changed_node() {
+    let (fake, outcome) = run_one(Trouble::Late);
+    assert_eq!(outcome.verdict, Verdict::Failed);
+    assert_eq!(failure(&outcome).code, "confirmed-too-late");
+    assert_eq!(failure(&outcome).standing, as_before());
+    assert_eq!(compare(&open_node(), &fake.state("a")), []);
+}
+
+#[test]
+fn a_confirmation_without_an_answer_is_asked_for_again() {
+    let (_, outcome) = run_one(Trouble::LostConfirming);
+    assert_eq!(outcome.verdict, Verdict::Changed, "{outcome:#?}");
+}
+
+#[test]
+fn a_node_out_of_reach_is_said_to_go_back_by_itself() {
+    let fake = Fake::new(&[("a", Trouble::CutOff)]);
+    let leave = Arc::new(AtomicBool::new(false));
+    let stop = Stop::sharing(Arc::default(), Arc::clone(&leave));
+    // Whoever leaves does not wait for it.
+    let leaving = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(200));
+        leave.store(true, Ordering::SeqCst);
+    });
+    let (outcomes, _) = with(&fake, &stop, |c| run_with(&fake.jobs(), c, &*fake));
+    leaving.join().unwrap();
+    let failure = failure(&outcomes[0]);
+    assert_eq!(failure.code, "no-way-back-in");
+    let Standing::GoesBack { within, .. } = failure.standing else {
+        panic!("{failure:#?}");
+    };
+    assert!((60..=80).contains(&within), "{within}");
 }
 
 #[test]
@@ -175,11 +242,7 @@ fn a_connection_lost_anywhere_is_found_out_and_taken_back() {
             let (fake, outcome) = run_one(trouble);
             assert_eq!(outcome.verdict, Verdict::Failed);
             assert_eq!(failure(&outcome).code, "step-lost");
-            assert_eq!(
-                failure(&outcome).standing,
-                Standing::AsBefore,
-                "{trouble:?}"
-            );
+            assert_eq!(failure(&outcome).standing, as_before(), "{trouble:?}");
             assert_eq!(compare(&open_node(), &fake.state("a")), [], "{trouble:?}");
         }
     }
@@ -190,7 +253,7 @@ fn who_cannot_come_in_again_takes_back_over_the_old_connection() {
     let (fake, outcome) = run_one(Trouble::LocksOut);
     assert_eq!(outcome.verdict, Verdict::Failed);
     assert_eq!(failure(&outcome).code, "no-way-back-in");
-    assert_eq!(failure(&outcome).standing, Standing::AsBefore);
+    assert_eq!(failure(&outcome).standing, as_before());
     assert_eq!(compare(&open_node(), &fake.state("a")), []);
 }
 
@@ -202,12 +265,11 @@ fn a_step_without_effect_is_found_by_the_second_look() {
         if matches!(action, plan::Action::Latch { .. }) {
             continue;
         }
-        let (_, outcome) = run_one(Trouble::Pretends(step));
-        let Standing::Applied(rest) = &failure(&outcome).standing else {
-            panic!("step {step}: {outcome:#?}");
-        };
-        assert!(!rest.is_empty());
-        assert_eq!(outcome.verdict, Verdict::Failed);
+        let (fake, outcome) = run_one(Trouble::Pretends(step));
+        assert_eq!(outcome.verdict, Verdict::Failed, "step {step}");
+        assert_eq!(failure(&outcome).code, "not-as-wanted", "step {step}");
+        assert_eq!(failure(&outcome).standing, as_before(), "step {step}");
+        assert_eq!(compare(&open_node(), &fake.state("a")), [], "step {step}");
     }
 }
 

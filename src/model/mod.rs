@@ -4,6 +4,7 @@
 
 pub mod desired;
 pub mod net;
+pub mod records;
 pub mod rich;
 pub mod rule;
 pub mod secret;
@@ -19,6 +20,7 @@ pub use net::Peer;
 pub use net::Port;
 pub use net::Protocol;
 pub use net::Service;
+pub use records::Records;
 pub use rich::RichRule;
 pub use rule::CtState;
 pub use rule::DirectRule;

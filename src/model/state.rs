@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::model::net::Cidr;
 use crate::model::net::Family;
+use crate::model::records::Records;
 use crate::model::rich::RichRule;
 use crate::model::rule::DirectRule;
 use crate::model::rule::Rule;
@@ -102,6 +103,8 @@ pub struct NodeState {
     pub kernel: Kernel,
     /// Docker.
     pub docker: Observed<Docker>,
+    /// What runs have left behind.
+    pub records: Observed<Records>,
 }
 
 /// The machine and how we came to it.

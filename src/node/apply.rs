@@ -11,36 +11,43 @@ use crate::model::state::DirectChain;
 use crate::model::state::Endpoint;
 use crate::model::state::RichText;
 use crate::node::quote;
+use crate::node::shell::LIBRARY;
+use crate::node::shell::STEPS;
 use crate::plan::Action;
 use crate::plan::action::NetworkSpec;
 
-/// How each kind of step is taken.
-const APPLY: &str = include_str!("apply.sh");
-
-/// Returns the script that takes these steps in order, to be fed to `sh -s` as root.
+/// Returns the script that takes these steps in order, to be fed to `sh -s` as root, on a node that is not armed.
 ///
 /// Its answer is for [`Steps`](crate::node::Steps). The script does nothing until it has been read to its last line.
 pub fn apply(actions: &[Action]) -> String {
+    format!(
+        "{LIBRARY}{STEPS}\nprepare() {{ :; }}\n{}\nmain\n",
+        plan(actions)
+    )
+}
+
+/// The function `plan` that takes these steps, and those that it needs.
+pub(super) fn plan(actions: &[Action]) -> String {
     let mut functions = String::new();
     let mut plan = String::new();
     for (number, action) in actions.iter().enumerate() {
-        let words = step(number, action, &mut functions);
+        let words = step(&number.to_string(), action, &mut functions);
         let _ = writeln!(plan, "    step {number} {}", line(&words));
     }
     if actions.is_empty() {
         plan.push_str("    :\n");
     }
-    format!("{APPLY}\n{functions}plan() {{\n{plan}}}\n\nmain\n")
+    format!("{functions}plan() {{\n{plan}}}\n")
 }
 
 /// Words as one line of shell.
-fn line<S: AsRef<str>>(words: &[S]) -> String {
+pub(super) fn line<S: AsRef<str>>(words: &[S]) -> String {
     let words: Vec<String> = words.iter().map(|w| quote(w.as_ref())).collect();
     words.join(" ")
 }
 
 /// The command of a step; what needs a function of its own goes to `functions`.
-fn step(number: usize, action: &Action, functions: &mut String) -> Vec<String> {
+pub(super) fn step(number: &str, action: &Action, functions: &mut String) -> Vec<String> {
     match action {
         Action::SetPermanentDirect { before, after } => {
             let (before, after) = (&grouped(before), &grouped(after));
@@ -254,7 +261,7 @@ fn told_string(text: &str) -> String {
     told
 }
 
-fn network_words(spec: &NetworkSpec) -> Vec<String> {
+pub(super) fn network_words(spec: &NetworkSpec) -> Vec<String> {
     let mut words = vec!["create_network".to_string()];
     let mut option = |name: &str, value: String| words.extend([name.to_string(), value]);
     for subnet in &spec.subnets {
@@ -279,7 +286,7 @@ fn network_words(spec: &NetworkSpec) -> Vec<String> {
     words
 }
 
-fn connect_words(container: &str, endpoint: &Endpoint) -> Vec<String> {
+pub(super) fn connect_words(container: &str, endpoint: &Endpoint) -> Vec<String> {
     let mut words = vec!["connect".to_string()];
     let mut option = |name: &str, value: String| words.extend([name.to_string(), value]);
     if let Some(address) = endpoint.fixed {
@@ -432,16 +439,21 @@ mod tests {
         ]
     }
 
+    /// The script without what is the same for all.
+    fn own_part(script: &str) -> &str {
+        script.split_once("prepare() { :; }\n").unwrap().1
+    }
+
     #[test]
     fn each_step_is_one_command() {
         let script = apply(&one_of_each());
-        insta::assert_snapshot!(script.strip_prefix(APPLY).unwrap());
+        insta::assert_snapshot!(own_part(&script));
     }
 
     #[test]
     fn a_plan_without_steps_is_a_script_too() {
         let script = apply(&[]);
-        insta::assert_snapshot!(script.strip_prefix(APPLY).unwrap(), @r"
+        insta::assert_snapshot!(own_part(&script), @r"
 
         plan() {
             :
@@ -471,7 +483,7 @@ mod tests {
     /// The words that a shell hands to a step.
     fn words_in_a_shell(action: Action) -> Vec<String> {
         let script = apply(&[action]);
-        let plan = script.strip_prefix(APPLY).unwrap();
+        let plan = own_part(&script);
         let script =
             format!("step() {{ shift; printf '%s\\0' \"$@\"; }}\nmain() {{ plan; }}\n{plan}");
         let output = Command::new("sh").args(["-c", &script]).output().unwrap();

@@ -1,17 +1,27 @@
 //! The programs that run on a node, as texts: a POSIX shell reads them from its stdin, and nothing is installed.
 
 mod apply;
+mod arm;
 mod look;
 mod quote;
+mod restore;
+mod shell;
 mod steps;
-mod wait;
 
 pub use apply::apply;
+pub use arm::Arming;
+pub use arm::BUSY;
+pub use arm::Ending;
+pub use arm::Restored;
+pub use arm::STALE;
+pub use arm::UNFINISHED;
+pub use arm::armed;
+pub use arm::disarm;
+pub use arm::go_back;
+pub use arm::rolled_back;
 pub use look::look;
 pub use quote::quote;
-pub use steps::BUSY;
 pub use steps::Failure;
 pub use steps::Said;
 pub use steps::Steps;
 pub use steps::StepsError;
-pub use wait::wait;

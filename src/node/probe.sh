@@ -323,6 +323,37 @@ look_at_docker() {
     ask_daemon docker docker-containers containers
 }
 
+# What runs have left on the node: the number of the last snapshot, the lease, and a paragraph for each snapshot.
+records() {
+    home=/var/lib/fwdeploy
+    live=/run/fwdeploy
+    last=0
+    [ -d "$home/snapshots" ] || {
+        echo "last 0"
+        return 0
+    }
+    for number in $(ls "$home/snapshots" | sort -n); do
+        case $number in *[!0-9]*) continue ;; esac
+        last=$number
+        printf 'snapshot %s\n' "$number"
+        grep '=' "$home/snapshots/$number/about"
+    done
+    echo "last $last"
+    armed=$(readlink "$home/armed" 2>/dev/null) || return 0
+    armed=${armed##*/}
+    echo "armed $armed"
+    case $(limited systemctl show -p ActiveState "fwdeploy-restore-$armed.timer" "fwdeploy-restore-$armed.service" fwdeploy-restore.service) in
+    *ActiveState=active* | *ActiveState=activating* | *ActiveState=deactivating*) echo "alive yes" ;;
+    *) echo "alive no" ;;
+    esac
+    IFS=' .' read -r uptime rest </proc/uptime
+    about=$home/snapshots/$armed/about
+    [ "$(sed -n 's/^boot=//p' "$about")" != "$(cat /proc/sys/kernel/random/boot_id)" ] ||
+        echo "left $(($(sed -n 's/^uptime=//p' "$about") + $(sed -n 's/^timeout=//p' "$about") - uptime))"
+    [ ! -s "$live/outcome-$armed" ] || sed -n 's/^outcome=/restore /p' "$live/outcome-$armed"
+    [ ! -r "$live/step" ] || echo "step $(cat "$live/step")"
+}
+
 look() {
     if timeout -k 1 1 true 2>/dev/null; then
         clock=kill
@@ -340,6 +371,7 @@ look() {
         look_at_system "$1"
         look_at_kernel
         look_at_firewalld
+        ask records records
         cat
     }
     printf 'fwdeploy-probe end\n'

@@ -5,6 +5,8 @@ use thiserror::Error;
 /// One thing that the script says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
+    /// From now on the node goes back to this snapshot by itself if nobody confirms.
+    Armed(u64),
     /// The step has begun.
     Begun(usize),
     /// The step is done.
@@ -15,13 +17,10 @@ pub enum Said {
     Ended,
 }
 
-/// The exit code that says that nothing was begun because another run is changing the node (EX_TEMPFAIL of sysexits.h).
-pub const BUSY: i32 = 75;
-
 /// A step that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// Its place in the plan, counted from 0.
+    /// Its place in the plan, counted from 0; 0 where the node was not armed.
     pub step: usize,
     /// The exit code of what failed; 124 means that it took too long, 143 that the script was told to stop.
     pub code: i32,
@@ -32,6 +31,9 @@ pub struct Failure {
 /// How a plan ended that did not end well.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum StepsError {
+    /// The node was not armed, and nothing was changed.
+    #[error("{}", .0.answer)]
+    NotArmed(Failure),
     /// A step failed; those before it are done, those after it were not begun.
     #[error("{}", .0.answer)]
     Failed(Failure),
@@ -58,6 +60,8 @@ pub enum StepsError {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Steps {
     rest: Vec<u8>,
+    armed: Option<u64>,
+    refused: bool,
     begun: Option<usize>,
     done: usize,
     failing: Option<Failure>,
@@ -83,6 +87,11 @@ impl Steps {
         said
     }
 
+    /// The snapshot that the node is armed with.
+    pub fn armed(&self) -> Option<u64> {
+        self.armed
+    }
+
     /// The step at work, or the last one that was.
     pub fn begun(&self) -> Option<usize> {
         self.begun
@@ -99,6 +108,7 @@ impl Steps {
     /// [`StepsError`] if a step failed or the answer was cut off.
     pub fn outcome(self, total: usize) -> Result<(), StepsError> {
         match self.failing.or(self.failure) {
+            Some(failure) if self.refused => Err(StepsError::NotArmed(failure)),
             Some(failure) => Err(StepsError::Failed(failure)),
             None if self.ended && self.done == total => Ok(()),
             None => Err(StepsError::CutOff {
@@ -131,6 +141,22 @@ impl Steps {
             ["end"] => {
                 self.ended = true;
                 said.push(Said::Ended);
+            }
+            ["armed", number] if self.armed.is_none() && self.begun.is_none() => {
+                if let Ok(number) = number.parse() {
+                    self.armed = Some(number);
+                    said.push(Said::Armed(number));
+                }
+            }
+            ["arm", "failed", code] => {
+                if let Ok(code) = code.parse() {
+                    self.refused = true;
+                    self.failing = Some(Failure {
+                        step: 0,
+                        code,
+                        answer: String::new(),
+                    });
+                }
             }
             ["step", number, what] => match (number.parse(), what) {
                 (Ok(number), "begin") => {
@@ -216,6 +242,23 @@ mod tests {
                 "{text:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_node_that_is_not_armed_says_why() {
+        let (said, steps) = read("arm failed 75\n| somebody is at work\nend\n");
+        assert!(matches!(&said[..], [Said::Failed(_), Said::Ended]));
+        let Err(StepsError::NotArmed(failure)) = steps.outcome(2) else {
+            panic!("it was armed");
+        };
+        assert_eq!(
+            (failure.code, &*failure.answer),
+            (75, "somebody is at work")
+        );
+        let (said, steps) = read("armed 12\nstep 0 begin\nstep 0 done\nend\n");
+        assert_eq!(said[0], Said::Armed(12));
+        assert_eq!(steps.armed(), Some(12));
+        assert_eq!(steps.outcome(1), Ok(()));
     }
 
     #[test]

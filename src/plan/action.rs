@@ -1,6 +1,7 @@
 //! One step on a node: what it changes and how it is said. How it is done is `node`'s; what it leaves behind is
 //! [`crate::plan::after()`]'s; how it is taken back is [`Action::undo`].
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -14,6 +15,7 @@ use crate::model::state::Direct;
 use crate::model::state::DirectChain;
 use crate::model::state::Endpoint;
 use crate::model::state::KernelRule;
+use crate::model::state::Network;
 use crate::model::state::RichText;
 use crate::model::state::View;
 
@@ -32,6 +34,23 @@ pub struct NetworkSpec {
     pub options: Vec<(String, String)>,
     /// Labels.
     pub labels: Vec<(String, String)>,
+}
+
+impl NetworkSpec {
+    /// A network as it is, so that it can be made again.
+    pub fn of(network: &Network) -> Self {
+        let pairs = |map: &BTreeMap<String, String>| {
+            map.iter().map(|(k, v)| (k.clone(), v.clone())).collect()
+        };
+        NetworkSpec {
+            name: network.name.clone(),
+            subnets: network.subnets.clone(),
+            gateways: network.gateways.clone(),
+            internal: network.internal,
+            options: pairs(&network.options),
+            labels: pairs(&network.labels),
+        }
+    }
 }
 
 /// A step of a plan. Each carries all that is needed to do it, to say it and to take it back.

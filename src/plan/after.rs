@@ -39,11 +39,19 @@ pub(super) fn after_all<'a>(
 }
 
 /// The steps that take back what was done, in the order in which they must run.
-///
-/// A reload makes runtime what permanent is, so the permanent configuration goes back before it.
 #[must_use]
 pub fn roll_back(done: &[Action]) -> Vec<Action> {
-    let (permanent, rest): (Vec<&Action>, Vec<&Action>) = done.iter().rev().partition(|a| {
+    roll_back_each(done)
+        .into_iter()
+        .map(|(_, undo)| undo)
+        .collect()
+}
+
+/// The same, each with the place of what it takes back.
+///
+/// A reload makes runtime what permanent is, so the permanent configuration goes back before it.
+pub(super) fn roll_back_each(done: &[Action]) -> Vec<(usize, Action)> {
+    let (permanent, rest): (Vec<_>, Vec<_>) = done.iter().enumerate().rev().partition(|(_, a)| {
         matches!(
             a,
             Action::SetPermanentDirect { .. } | Action::SetPermanentRich { .. }
@@ -55,7 +63,8 @@ pub fn roll_back(done: &[Action]) -> Vec<Action> {
     } else {
         (rest, permanent)
     };
-    first.into_iter().chain(second).map(Action::undo).collect()
+    let all = first.into_iter().chain(second);
+    all.map(|(n, action)| (n, action.undo())).collect()
 }
 
 fn apply(state: &mut NodeState, action: &Action) {
@@ -67,6 +76,7 @@ fn apply(state: &mut NodeState, action: &Action) {
             state.permanent.rich = Observed::Known(after.clone());
         }
         Action::CreateNetwork(spec) => docker(state, |d| {
+            d.networks.retain(|n| n.name != spec.name);
             d.networks.push(network(spec));
             d.networks.sort_by(|a, b| a.name.cmp(&b.name));
         }),
@@ -109,15 +119,13 @@ fn apply(state: &mut NodeState, action: &Action) {
                 rules: lines.iter().map(KernelRule::new).collect(),
             });
         }),
-        Action::PlaceJump {
-            family,
-            before,
-            after,
-        } => place_jump(state, *family, before, after),
+        Action::PlaceJump { family, after, .. } => place_jump(state, *family, after),
         Action::AddRule(rule) => add_rule(state, rule),
         Action::RemoveRule(rule) => remove_rule(state, rule),
         Action::AddRich { rule, .. } => {
-            if let Some(rich) = state.runtime.rich.known_mut() {
+            if let Some(rich) = state.runtime.rich.known_mut()
+                && !rich.contains(rule)
+            {
                 rich.push(rule.clone());
             }
         }
@@ -195,26 +203,19 @@ pub fn is_jump(rule: &KernelRule) -> bool {
     })
 }
 
-/// Where the jump stands among the rules of FORWARD, counted from 0.
-fn jumps(state: &NodeState, family: Family) -> Vec<usize> {
+fn has_jump(state: &NodeState, family: Family) -> bool {
     let tables = state.kernel.tables(family).known();
     let forward = tables.and_then(|t| t.chain("filter", "FORWARD"));
-    let rules = forward.map(|c| c.rules.as_slice()).unwrap_or_default();
-    (0..rules.len()).filter(|n| is_jump(&rules[*n])).collect()
+    forward.is_some_and(|chain| chain.rules.iter().any(is_jump))
 }
 
-fn place_jump(state: &mut NodeState, family: Family, before: &[usize], after: &[usize]) {
+fn place_jump(state: &mut NodeState, family: Family, after: &[usize]) {
     let Some(tables) = state.kernel.tables_mut(family).known_mut() else {
         return;
     };
     let filter = tables.tables.entry("filter".to_string()).or_default();
     let forward = filter.entry("FORWARD".to_string()).or_default();
-    let mut at = 0;
-    forward.rules.retain(|rule| {
-        let keep = !(before.contains(&at) && is_jump(rule));
-        at += 1;
-        keep
-    });
+    forward.rules.retain(|rule| !is_jump(rule));
     for place in after {
         let place = (*place).min(forward.rules.len());
         let jump = KernelRule::new(format!("-j {CHAIN}"));
@@ -301,9 +302,8 @@ fn reload(state: &mut NodeState) {
                 });
             });
             // The step itself puts the jump first: Docker 20.10 to 27 leave it last.
-            let jumps = jumps(state, family);
-            if !jumps.is_empty() {
-                place_jump(state, family, &jumps, &[0]);
+            if has_jump(state, family) {
+                place_jump(state, family, &[0]);
             }
         }
     }

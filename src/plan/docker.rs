@@ -79,26 +79,6 @@ fn spec(wanted: &DesiredNetwork) -> NetworkSpec {
     }
 }
 
-/// A network as it is, so that it can be made again.
-fn spec_of(network: &Network) -> NetworkSpec {
-    NetworkSpec {
-        name: network.name.clone(),
-        subnets: network.subnets.clone(),
-        gateways: network.gateways.clone(),
-        internal: network.internal,
-        options: network
-            .options
-            .iter()
-            .map(|(k, v)| (k.clone(), v.clone()))
-            .collect(),
-        labels: network
-            .labels
-            .iter()
-            .map(|(k, v)| (k.clone(), v.clone()))
-            .collect(),
-    }
-}
-
 fn create(steps: &mut Steps, wanted: &DesiredNetwork, seen: &Docker) {
     let overlap = seen.networks.iter().find_map(|other| {
         let pair = wanted
@@ -260,7 +240,9 @@ fn replace(
             endpoint: place,
         });
     }
-    steps.moves.push(Action::RemoveNetwork(spec_of(network)));
+    steps
+        .moves
+        .push(Action::RemoveNetwork(NetworkSpec::of(network)));
     steps.moves.push(Action::CreateNetwork(spec(wanted)));
     steps.moves.extend(back);
 }

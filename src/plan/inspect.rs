@@ -24,6 +24,7 @@ use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
 use crate::plan::finding::command;
 use crate::plan::ownership::Ours;
+use crate::plan::records;
 
 fn refuse(code: &'static str, view: View, text: impl Into<String>) -> Finding {
     Finding::new(Severity::Refuse, code, view, text)
@@ -72,6 +73,7 @@ pub fn refusals(desired: &Desired, state: &NodeState) -> Vec<Finding> {
     if out.is_empty() {
         out.extend(unreadable(desired, state));
     }
+    out.extend(records::unfinished(state));
     if state.kernel.split.known() == Some(&true) {
         out.push(
             refuse(
@@ -297,6 +299,7 @@ fn unreadable(desired: &Desired, state: &NodeState) -> Vec<Finding> {
             &state.kernel.split,
         ),
         why("the latch", View::Kernel, &state.kernel.latch),
+        why("the snapshots", View::Permanent, &state.records),
     ]
     .into_iter()
     .flatten()

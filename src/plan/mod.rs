@@ -13,7 +13,9 @@ mod inspect;
 pub mod ownership;
 mod passage;
 mod pending;
+mod records;
 mod reload;
+pub mod restore;
 mod ssh;
 
 pub use action::Action;
@@ -148,6 +150,7 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     let ours = Ours::new(desired, state);
     let mut findings = inspect::hazards(state);
     findings.extend(inspect::locks_out(desired, state));
+    findings.extend(records::held(state));
     findings.extend(passage::troubles(desired, state, &ours));
     findings.extend(docker::published(desired, views.docker));
     findings.extend(docker::opened(desired, views.docker, &ours));

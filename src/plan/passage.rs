@@ -336,6 +336,7 @@ mod tests {
                 ip_forward: Observed::Known(true),
             },
             docker: Observed::Known(Docker::default()),
+            records: Observed::Known(crate::model::Records::default()),
         };
         Ours::new(
             &Desired {

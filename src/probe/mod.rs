@@ -8,6 +8,7 @@ mod docker;
 mod firewalld;
 mod iptables;
 mod observe;
+mod records;
 mod sections;
 mod settings;
 mod system;

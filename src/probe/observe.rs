@@ -10,6 +10,7 @@ use crate::model::state::Tables;
 use crate::probe::docker;
 use crate::probe::firewalld;
 use crate::probe::iptables;
+use crate::probe::records;
 use crate::probe::sections::Answers;
 use crate::probe::sections::FrameError;
 use crate::probe::settings;
@@ -88,6 +89,7 @@ pub fn observe(stdout: &[u8], stderr: &[u8]) -> Result<NodeState, ProbeError> {
             ip_forward: observed(ip_forward(&answers)),
         },
         docker: of_docker.observed(|| docker::docker(&answers)),
+        records: observed(records::records(&answers)),
         system,
     })
 }

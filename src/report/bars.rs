@@ -111,9 +111,12 @@ impl Bars {
         format!("{name:<width$}  {seconds:>5}  {}", work.stage)
     }
 
-    /// `: 3 changed, 1 failed, 12 more at work (41 s)`.
+    /// ` (wave 2 of 4, 10 nodes): 3 changed, 1 failed, 12 more at work (41 s)`.
     fn counts(&self, fleet: &Fleet) -> String {
         let mut text = String::new();
+        if let Some(wave) = fleet.wave {
+            let _ = write!(text, " ({wave})");
+        }
         let words = fleet.done.words();
         if !words.is_empty() {
             let _ = write!(text, ": {words}");

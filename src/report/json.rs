@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::engine::Failure;
+use crate::engine::NotBegun;
 use crate::engine::Outcome;
 use crate::engine::Verdict;
 use crate::model::NodeState;
@@ -41,6 +42,7 @@ struct Node<'a> {
     changes: &'a [Change],
     findings: &'a [Finding],
     error: Option<Problem<'a>>,
+    not_begun: Option<Reason>,
     seconds: f64,
 }
 
@@ -50,7 +52,23 @@ struct Seen<'a> {
     status: Verdict,
     state: Option<&'a NodeState>,
     error: Option<Problem<'a>>,
+    not_begun: Option<Reason>,
     seconds: f64,
+}
+
+#[derive(Serialize)]
+struct Reason {
+    code: &'static str,
+    message: String,
+}
+
+impl From<NotBegun> for Reason {
+    fn from(why: NotBegun) -> Self {
+        Reason {
+            code: why.code(),
+            message: why.to_string(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -78,7 +96,7 @@ impl<'a> From<&'a Failure> for Problem<'a> {
     }
 }
 
-/// What became of every node, in the order of the inventory. `exit_code` is the program's, which Ctrl-C may have decided.
+/// What became of every node, in the order of the inventory. `exit_code` is the program's, which a signal may have decided.
 pub fn outcomes(outcomes: &[Outcome], purpose: Purpose, took: Duration, exit_code: u8) -> String {
     let nodes = outcomes.iter().map(|outcome| Node {
         node: &outcome.node,
@@ -88,6 +106,7 @@ pub fn outcomes(outcomes: &[Outcome], purpose: Purpose, took: Duration, exit_cod
         changes: &outcome.changes,
         findings: &outcome.findings,
         error: outcome.failure.as_ref().map(Problem::from),
+        not_begun: outcome.not_begun.map(Reason::from),
         seconds: seconds(outcome.took),
     });
     document(nodes, &Summary::of(outcomes), purpose, took, exit_code)
@@ -100,6 +119,7 @@ pub fn facts(seen: &[(Outcome, Option<NodeState>)], took: Duration, exit_code: u
         status: outcome.verdict,
         state: state.as_ref(),
         error: outcome.failure.as_ref().map(Problem::from),
+        not_begun: outcome.not_begun.map(Reason::from),
         seconds: seconds(outcome.took),
     });
     let summary = Summary::of(seen.iter().map(|(outcome, _)| outcome));

@@ -14,15 +14,21 @@ const LINES: usize = 40;
 pub(super) fn lines(event: &Event, verbosity: Verbosity, plain: Plain) -> Option<String> {
     let verbose = verbosity > Verbosity::Quiet;
     match event {
+        // Bars show it as long as it lasts.
+        Event::Wave(wave) => (verbose || plain == Plain::Lines).then(|| wave.to_string()),
+        Event::Exceeded(exceeded) => Some(format!(
+            "{exceeded}: the nodes at work are finished, no others are begun"
+        )),
         Event::Stage { node, stage } => {
             let worth = verbose
                 || plain == Plain::Lines
                     && match stage {
-                        Stage::Connecting | Stage::Looking | Stage::Verifying => false,
-                        Stage::Applying { step, .. } | Stage::RollingBack { step, .. } => {
-                            *step == 1
-                        }
-                        Stage::Settling => true,
+                        Stage::Connecting
+                        | Stage::Looking
+                        | Stage::Verifying
+                        | Stage::Confirming => false,
+                        Stage::Applying { step, .. } => *step == 1,
+                        Stage::RollingBack | Stage::Settling => true,
                     };
             worth.then(|| format!("{node}: {stage}"))
         }

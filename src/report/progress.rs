@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use crate::engine::Event;
 use crate::engine::Sink;
+use crate::engine::Wave;
 use crate::report::Purpose;
 use crate::report::bars::Bars;
 use crate::report::lines::Plain;
@@ -136,6 +137,8 @@ pub(super) struct AtWork {
 /// What the screen shows.
 pub(super) struct Fleet {
     pub(super) nodes: usize,
+    /// The wave at work, where there are several.
+    pub(super) wave: Option<Wave>,
     /// The longest at work first.
     pub(super) at_work: Vec<AtWork>,
     pub(super) done: Summary,
@@ -184,6 +187,7 @@ impl Ui {
         Ui {
             fleet: Fleet {
                 nodes: show.nodes.len(),
+                wave: None,
                 at_work: Vec::new(),
                 done: Summary::default(),
                 begun: Instant::now(),
@@ -261,7 +265,9 @@ impl Ui {
             Some(_) => Plain::Bars,
             None => Plain::Lines,
         };
-        if let Some(text) = lines(&event, self.show.verbosity, plain) {
+        // Where all nodes are begun already there is nothing to be left out.
+        let vain = matches!(event, Event::Exceeded(_)) && self.fleet.waiting() == 0;
+        if !vain && let Some(text) = lines(&event, self.show.verbosity, plain) {
             self.say(Text::Journey(text));
         }
         match event {
@@ -292,7 +298,8 @@ impl Ui {
                     }
                 }
             }
-            Event::Sent { .. } | Event::Answered { .. } => {}
+            Event::Wave(wave) => self.fleet.wave = Some(wave),
+            Event::Exceeded(_) | Event::Sent { .. } | Event::Answered { .. } => {}
         }
     }
 }

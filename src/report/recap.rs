@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anstyle::Style;
 
+use crate::engine::NotBegun;
 use crate::engine::Outcome;
 use crate::engine::Verdict;
 use crate::report::style;
@@ -42,16 +43,38 @@ pub fn recap(outcomes: &[Outcome], took: Duration) -> String {
         text.truncate(text.trim_end().len());
         text.push('\n');
     }
+    text.push_str(&not_begun(outcomes));
     let _ = writeln!(text, "{}", fleet(&Summary::of(outcomes), took));
     text
 }
 
-/// `6 nodes: 3 changed, 1 unreachable, 2 failed (41 s)`.
-pub fn fleet(summary: &Summary, took: Duration) -> String {
-    let nodes = match summary.nodes {
+/// A line for each reason for which nodes were not begun. Who has no role was named at the start.
+fn not_begun(outcomes: &[Outcome]) -> String {
+    let mut reasons: Vec<(NotBegun, usize)> = Vec::new();
+    for why in outcomes.iter().filter_map(|outcome| outcome.not_begun) {
+        match reasons.iter_mut().find(|(reason, _)| *reason == why) {
+            Some((_, count)) => *count += 1,
+            None => reasons.push((why, 1)),
+        }
+    }
+    let told = reasons.iter().filter(|(why, _)| *why != NotBegun::NoRole);
+    told.map(|(why, count)| {
+        let nodes = nodes(*count);
+        paint(style::CYAN, format!("{nodes} not begun: {why}")) + "\n"
+    })
+    .collect()
+}
+
+fn nodes(count: usize) -> String {
+    match count {
         1 => "1 node".to_string(),
         n => format!("{n} nodes"),
-    };
+    }
+}
+
+/// `6 nodes: 3 changed, 1 unreachable, 2 failed (41 s)`.
+pub fn fleet(summary: &Summary, took: Duration) -> String {
+    let nodes = nodes(summary.nodes);
     let words = match summary.nodes {
         0 => String::new(),
         _ => format!(": {}", summary.words()),

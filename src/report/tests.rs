@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use crate::engine::Event;
+use crate::engine::Exceeded;
 use crate::engine::Failure;
+use crate::engine::NotBegun;
 use crate::engine::Outcome;
 use crate::engine::Stage;
 use crate::engine::Standing;
 use crate::engine::Verdict;
+use crate::engine::Wave;
 use crate::model::state::View;
 use crate::plan::Change;
 use crate::plan::Finding;
@@ -111,7 +114,9 @@ fn outcomes() -> Vec<Outcome> {
             changes: changes.clone(),
             ..with("cyb-5", Verdict::Ok)
         }
-        .failed(step(Standing::AsBefore)),
+        .failed(step(Standing::AsBefore {
+            since: "2026-11-22T12:00:00Z".to_string(),
+        })),
         Outcome {
             findings: vec![refusal],
             ..with("cyb-6", Verdict::Refused)
@@ -167,6 +172,43 @@ fn colours_say_the_same_as_words() {
     insta::assert_snapshot!(text.replace('\x1b', "␛"));
 }
 
+fn exceeded() -> Exceeded {
+    Exceeded {
+        wave: Wave {
+            number: 1,
+            of: 4,
+            nodes: 10,
+        },
+        failed: 2,
+        allowed: 0,
+    }
+}
+
+/// What a wave with failures leaves undone, and what nobody wanted done.
+fn left() -> Vec<Outcome> {
+    let why = NotBegun::TooManyFailures(exceeded());
+    vec![
+        outcomes().swap_remove(4),
+        outcomes().swap_remove(3),
+        Outcome::not_begun("cyb-20", why),
+        Outcome::not_begun("cyb-21", NotBegun::NoRole),
+        Outcome::not_begun("cyb-22", why),
+        Outcome::not_begun("cyb-23", NotBegun::Stopped),
+    ]
+}
+
+#[test]
+fn why_nodes_were_not_begun_is_said_once_for_all_of_them() {
+    let text = recap::recap(&left(), Duration::from_secs(41));
+    insta::assert_snapshot!(plain(&text));
+}
+
+#[test]
+fn a_script_reads_why_a_node_was_not_begun() {
+    let text = json::outcomes(&left()[2..4], Purpose::Run, Duration::from_secs(41), 2);
+    insta::assert_snapshot!(text);
+}
+
 #[test]
 fn the_document_for_scripts_keeps_its_shape() {
     let all = outcomes();
@@ -188,6 +230,12 @@ fn the_journey_is_told_as_loudly_as_asked() {
     };
     let long = "line\n".repeat(50);
     let events = [
+        Event::Wave(Wave {
+            number: 2,
+            of: 4,
+            nodes: 10,
+        }),
+        Event::Exceeded(exceeded()),
         stage(Stage::Connecting),
         stage(Stage::Applying {
             step: 1,
@@ -227,6 +275,6 @@ fn the_journey_is_told_as_loudly_as_asked() {
         }
     }
     insta::assert_snapshot!(told);
-    let everything = lines(&events[6], Verbosity::Everything, Plain::Lines);
+    let everything = lines(&events[8], Verbosity::Everything, Plain::Lines);
     assert_eq!(everything.map_or(0, |text| text.lines().count()), 51);
 }

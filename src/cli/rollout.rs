@@ -1,0 +1,197 @@
+//! `--serial`, `--max-fail`, `--any-error-fatal`: texts → waves, and how many nodes of one may fail.
+
+use std::ops::Range;
+
+use clap::Args;
+
+use crate::cli::error;
+use crate::cli::error::CliError;
+use crate::engine::Amount;
+use crate::engine::Rollout;
+
+/// In which waves, and when to stop.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Waves")]
+pub(super) struct Waves {
+    /// Work in waves of so many nodes, such as `1,10%,50%`
+    ///
+    /// Counts, and percentages of the selected nodes with a role, rounded down but at least 1; the last one holds until all nodes are
+    /// done. A wave begins when every node of the wave before is finished. Within a wave --forks nodes are worked on at a time.
+    // A value that begins with `-` is answered here, not taken for a flag.
+    #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
+    pub(super) serial: Option<String>,
+
+    /// How many nodes of a wave may fail before no other is begun: `N` or `N%`
+    ///
+    /// A node that was refused or unreachable counts too. A percentage is of the nodes of the wave, rounded down. As soon as more
+    /// have failed, the nodes at work are finished, and no others are begun, in this wave or a later one. [default: 0 with --serial,
+    /// any number without]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub(super) max_fail: Option<String>,
+
+    /// Begin no other node once one has failed; the same as `--max-fail 0`
+    #[arg(long, conflicts_with = "max_fail")]
+    pub(super) any_error_fatal: bool,
+}
+
+impl Waves {
+    /// What the flags say.
+    pub(super) fn rollout(&self) -> Result<Rollout, CliError> {
+        let serial = match &self.serial {
+            Some(list) => list.split(',').map(wave).collect::<Result<_, _>>()?,
+            None => Vec::new(),
+        };
+        let max_fail = match &self.max_fail {
+            Some(text) => Some(most(text)?),
+            None if self.any_error_fatal || !serial.is_empty() => Some(Amount::Count(0)),
+            None => None,
+        };
+        Ok(Rollout { serial, max_fail })
+    }
+}
+
+/// Says in which waves a run would take so many nodes, where there are several.
+pub(super) fn note_waves(rollout: &Rollout, nodes: usize) {
+    let waves = rollout.waves(nodes);
+    if waves.len() > 1 {
+        error::note(&format!(
+            "a check looks at all nodes at once; a run takes them in {} waves: {}",
+            waves.len(),
+            sizes(&waves)
+        ));
+    }
+}
+
+/// The sizes of the waves as a person reads them: `1, 4, 20, 15`.
+fn sizes(waves: &[Range<usize>]) -> String {
+    // More than these are like the last of them.
+    const MOST: usize = 8;
+    let sizes = waves.iter().take(MOST).map(|wave| wave.len().to_string());
+    let text = sizes.collect::<Vec<_>>().join(", ");
+    if waves.len() > MOST {
+        text + ", …"
+    } else {
+        text
+    }
+}
+
+fn wave(text: &str) -> Result<Amount, CliError> {
+    let hint = "a wave is a count from 1 or a percentage from 1% to 100%; several are separated by commas: `--serial 1,10%,50%`";
+    let wrong = |why: &str| CliError::new(format!("--serial: {why}")).hint(hint);
+    match amount(text).map_err(|why| wrong(&why))? {
+        Amount::Count(0) | Amount::Percent(0) => {
+            Err(wrong(&format!("a wave of `{}` has no node", text.trim())))
+        }
+        amount => Ok(amount),
+    }
+}
+
+fn most(text: &str) -> Result<Amount, CliError> {
+    amount(text).map_err(|why| {
+        CliError::new(format!("--max-fail: {why}")).hint(
+            "how many nodes of a wave may fail: a count from 0 or a percentage from 0% to 100%, such as `--max-fail 10%`",
+        )
+    })
+}
+
+/// `3` or `10%`.
+fn amount(text: &str) -> Result<Amount, String> {
+    let text = text.trim();
+    let (digits, percent) = match text.strip_suffix('%') {
+        Some(digits) => (digits, true),
+        None => (text, false),
+    };
+    if text.is_empty() {
+        return Err("a number is missing".to_string());
+    }
+    // `parse` takes a sign too.
+    let number: Option<usize> = match digits.bytes().all(|b| b.is_ascii_digit()) {
+        true => digits.parse().ok(),
+        false => None,
+    };
+    match (number, percent) {
+        (Some(count), false) => Ok(Amount::Count(count)),
+        (Some(number), true) => u8::try_from(number)
+            .ok()
+            .filter(|percent| *percent <= 100)
+            .map(Amount::Percent)
+            .ok_or_else(|| format!("`{text}` is more than all nodes")),
+        (None, _) => Err(format!("`{text}` is neither a count nor a percentage")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rollout(serial: Option<&str>, max_fail: Option<&str>, fatal: bool) -> Option<Rollout> {
+        let waves = Waves {
+            serial: serial.map(String::from),
+            max_fail: max_fail.map(String::from),
+            any_error_fatal: fatal,
+        };
+        waves.rollout().ok()
+    }
+
+    #[test]
+    fn counts_and_percentages_are_read() {
+        use Amount::Count;
+        use Amount::Percent;
+        let serial = |text| rollout(Some(text), None, false).map(|r| r.serial);
+        assert_eq!(
+            serial("1, 10%,50%"),
+            Some(vec![Count(1), Percent(10), Percent(50)])
+        );
+        assert_eq!(serial("100%"), Some(vec![Percent(100)]));
+        for wrong in [
+            "",
+            ",",
+            "1,",
+            ",1",
+            "0",
+            "1,0",
+            "0%",
+            "-1",
+            "+1",
+            "101%",
+            "999%",
+            "1.5",
+            "10 %",
+            "%",
+            "ten",
+            "1;2",
+            "99999999999999999999999",
+        ] {
+            assert_eq!(serial(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn many_waves_are_cut_short() {
+        let rollout = rollout(Some("1,10%,50%"), None, false).unwrap();
+        assert_eq!(sizes(&rollout.waves(40)), "1, 4, 20, 15");
+        let waves = self::rollout(Some("2"), None, false).unwrap().waves(17);
+        assert_eq!(sizes(&waves), "2, 2, 2, 2, 2, 2, 2, 2, …");
+    }
+
+    #[test]
+    fn nothing_may_fail_in_waves_and_anything_without() {
+        let most = |serial, max_fail, fatal| {
+            rollout(serial, max_fail, fatal).map(|rollout| rollout.max_fail)
+        };
+        assert_eq!(most(None, None, false), Some(None));
+        assert_eq!(most(None, None, true), Some(Some(Amount::Count(0))));
+        assert_eq!(most(Some("1"), None, false), Some(Some(Amount::Count(0))));
+        assert_eq!(
+            most(Some("1"), Some("2"), false),
+            Some(Some(Amount::Count(2)))
+        );
+        assert_eq!(
+            most(None, Some("0%"), false),
+            Some(Some(Amount::Percent(0)))
+        );
+        for wrong in ["", "-1", "101%", "some"] {
+            assert_eq!(most(None, Some(wrong), false), None, "{wrong}");
+        }
+    }
+}

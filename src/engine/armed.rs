@@ -1,0 +1,191 @@
+//! A node that is armed: confirmed, or back to the state before; and what is said of it where neither can be seen.
+
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::engine::Job;
+use crate::engine::event::Stage;
+use crate::engine::failure::Failure;
+use crate::engine::hands::Hands;
+use crate::engine::hands::Maker;
+use crate::engine::standing::Standing;
+use crate::engine::standing::compare;
+use crate::model::NodeState;
+use crate::node::Ending;
+
+/// How often a new connection is tried after something was changed. One refusal may be sshd's `MaxStartups`; three are an answer.
+const TRIES: usize = 3;
+
+/// How long the way back may take once the time to confirm is over.
+const WAY_BACK: Duration = Duration::from_secs(15);
+
+/// A node that goes back to the state before by itself, unless it is told that the run stays.
+pub(super) struct Armed<'a> {
+    pub(super) job: &'a Job,
+    pub(super) maker: &'a Maker<'a>,
+    pub(super) before: &'a NodeState,
+    /// The snapshot it goes back to; `None` if it is not known whether it was armed.
+    pub(super) number: Option<u64>,
+    /// When it was armed at the latest.
+    pub(super) since: Instant,
+}
+
+impl<'a> Armed<'a> {
+    /// Says that the run stays, and does not rest before the node has acknowledged it, or has gone back.
+    pub(super) fn confirm(&self, hands: Hands<'a>, number: u64) -> Result<(), Box<Failure>> {
+        let mut hands = Some(hands);
+        loop {
+            let told = match hands.take() {
+                Some(hands) => Ok(hands),
+                None => self.maker.open(self.job, &Stage::Confirming),
+            }
+            .and_then(|mut hands| hands.disarm(number));
+            match told {
+                Ok(Ending::Disarmed) => return Ok(()),
+                Ok(Ending::Restored(restored)) => {
+                    let late = Failure::new(
+                        Stage::Confirming,
+                        "confirmed-too-late",
+                        format!(
+                            "the node went back to the state before, because it was not confirmed within {} s",
+                            self.maker.conditions.confirm.as_secs()
+                        ),
+                    )
+                    .hint("give it more time with --confirm-timeout, and run it again");
+                    let since = restored.ended;
+                    return Err(Box::new(late.standing(Standing::AsBefore { since })));
+                }
+                Ok(Ending::Still { trouble }) => {
+                    return Err(Box::new(
+                        Failure::new(
+                            Stage::Confirming,
+                            "not-confirmed",
+                            format!(
+                                "the node did not take the confirmation: {}",
+                                trouble.join("; ")
+                            ),
+                        )
+                        .standing(self.unseen("it is busy going back".to_string())),
+                    ));
+                }
+                Err(failure) if self.is_over() || self.leaving() => {
+                    let message = format!(
+                        "every step was done and is as wanted, but the node could not be told so: {}",
+                        failure.message
+                    );
+                    return Err(Box::new(Failure {
+                        code: "not-confirmed",
+                        standing: self.unseen(failure.message),
+                        message,
+                        ..*failure
+                    }
+                    .hint("run it again once the node can be reached: it may have taken the confirmation just before")));
+                }
+                Err(_) => self.wait(self.maker.conditions.pause),
+            }
+        }
+    }
+
+    /// Lets the node go back at once, over `hands` if that connection lives, and says truthfully how it stands then.
+    pub(super) fn go_back(&self, hands: Option<Hands<'a>>) -> Standing {
+        let mut hands = hands;
+        loop {
+            let told = match hands.take() {
+                Some(hands) => Ok(hands),
+                None => self.maker.open(self.job, &Stage::RollingBack),
+            }
+            .and_then(|hands| self.gone_back(hands));
+            match told {
+                Ok(standing) => return standing,
+                Err(failure) if self.is_over() || self.leaving() => {
+                    return self.unseen(failure.message);
+                }
+                Err(_) => self.wait(self.maker.conditions.pause),
+            }
+        }
+    }
+
+    fn gone_back(&self, mut hands: Hands<'a>) -> Result<Standing, Box<Failure>> {
+        let number = match self.number {
+            Some(number) => Some(number),
+            None => self.taken(&mut hands)?,
+        };
+        let since = match number {
+            None => String::new(),
+            Some(number) => match hands.go_back(number)? {
+                Ending::Restored(restored) => restored.ended,
+                // Nobody but us would have confirmed it.
+                Ending::Disarmed => String::new(),
+                Ending::Still { trouble } => {
+                    return Ok(Standing::Unknown(format!(
+                        "it could not go back to the state before: {}",
+                        match trouble.as_slice() {
+                            [] => "it does not say why".to_string(),
+                            said => said.join("; "),
+                        }
+                    )));
+                }
+            },
+        };
+        // What the old connection shows may not be what a new one can see.
+        drop(hands);
+        let mut fresh = self.maker.open(self.job, &Stage::Settling)?;
+        let now = fresh.look(&Stage::Settling)?;
+        Ok(match compare(self.before, &now) {
+            changes if !changes.is_empty() => Standing::Different(changes),
+            _ if number.is_none() => Standing::Untouched,
+            _ => Standing::AsBefore { since },
+        })
+    }
+
+    /// The snapshot that the node took for us, if it did before the connection was lost.
+    fn taken(&self, hands: &mut Hands<'a>) -> Result<Option<u64>, Box<Failure>> {
+        let number = self.maker.last(self.before) + 1;
+        let now = hands.look(&Stage::Settling)?;
+        let records = now.records.known();
+        let snapshot = records.and_then(|records| records.snapshot(number));
+        Ok(snapshot
+            .filter(|snapshot| snapshot.run == self.maker.run)
+            .map(|_| number))
+    }
+
+    /// A new connection, tried a few times.
+    pub(super) fn reopen(&self, stage: &Stage) -> Result<Hands<'a>, Box<Failure>> {
+        let mut tried = 1;
+        loop {
+            match self.maker.open(self.job, stage) {
+                Err(_) if tried < TRIES && !self.leaving() => {
+                    tried += 1;
+                    self.wait(self.maker.conditions.pause);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// What is said of a node that cannot be reached.
+    fn unseen(&self, why: String) -> Standing {
+        let within = (self.since + self.maker.conditions.confirm + WAY_BACK)
+            .saturating_duration_since(Instant::now())
+            .as_secs();
+        Standing::GoesBack { why, within }
+    }
+
+    /// Whether the node must have gone back by now.
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.since + self.maker.conditions.confirm + WAY_BACK
+    }
+
+    fn leaving(&self) -> bool {
+        self.maker.conditions.stop.leave().is_cancelled()
+    }
+
+    /// Waits, but not when the operator leaves.
+    pub(super) fn wait(&self, pause: Duration) {
+        let end = Instant::now() + pause;
+        while !self.leaving() && Instant::now() < end {
+            thread::sleep(Duration::from_millis(20).min(pause));
+        }
+    }
+}

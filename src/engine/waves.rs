@@ -1,0 +1,259 @@
+//! The fleet in waves: who belongs to which, and how many failures end the run before the next node is begun.
+
+use std::fmt;
+use std::ops::Range;
+
+use crate::engine::Conditions;
+use crate::engine::Job;
+use crate::engine::event::Event;
+use crate::engine::fleet;
+use crate::engine::outcome::NotBegun;
+use crate::engine::outcome::Outcome;
+
+/// A number of nodes, or a part of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Amount {
+    /// So many.
+    Count(usize),
+    /// So many of a hundred, rounded down.
+    Percent(u8),
+}
+
+impl Amount {
+    /// How many nodes it is of so many.
+    pub fn of(self, nodes: usize) -> usize {
+        match self {
+            Amount::Count(count) => count,
+            // In whole numbers: 29 % of 100 nodes are 29, which they are not in floating point.
+            Amount::Percent(percent) => {
+                (nodes as u128 * u128::from(percent) / 100).min(nodes as u128) as usize
+            }
+        }
+    }
+}
+
+/// In which waves a fleet is changed, and how many failures are too many. The default is one wave, whatever fails.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rollout {
+    /// The sizes of the waves, percentages of the whole fleet, the last for all that follow; none is one wave of all.
+    pub serial: Vec<Amount>,
+    /// How many nodes of a wave may fail, percentages of the wave; `None` is any number.
+    pub max_fail: Option<Amount>,
+}
+
+impl Rollout {
+    /// Which of so many nodes belong to which wave: each to one, in their order, and none is empty.
+    pub fn waves(&self, nodes: usize) -> Vec<Range<usize>> {
+        let mut waves = Vec::new();
+        let mut sizes = self.serial.iter();
+        let mut size = nodes;
+        let mut begin = 0;
+        while begin < nodes {
+            if let Some(amount) = sizes.next() {
+                size = amount.of(nodes).max(1);
+            }
+            let end = begin.saturating_add(size).min(nodes);
+            waves.push(begin..end);
+            begin = end;
+        }
+        waves
+    }
+}
+
+/// One wave among the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wave {
+    /// Its number, from 1.
+    pub number: usize,
+    /// How many waves there are.
+    pub of: usize,
+    /// How many nodes it has.
+    pub nodes: usize,
+}
+
+/// `wave 2 of 4, 10 nodes`.
+impl fmt::Display for Wave {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let s = if self.nodes == 1 { "" } else { "s" };
+        write!(
+            f,
+            "wave {} of {}, {} node{s}",
+            self.number, self.of, self.nodes
+        )
+    }
+}
+
+/// A wave in which more nodes failed than may fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exceeded {
+    /// The wave.
+    pub wave: Wave,
+    /// How many of its nodes failed, were refused or were unreachable.
+    pub failed: usize,
+    /// How many may.
+    pub allowed: usize,
+}
+
+/// `wave 1 of 4 had 2 failures, 0 allowed`.
+impl fmt::Display for Exceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.wave {
+            Wave { of: 1, .. } => f.write_str("the run")?,
+            Wave { number, of, .. } => write!(f, "wave {number} of {of}")?,
+        }
+        let s = if self.failed == 1 { "" } else { "s" };
+        write!(
+            f,
+            " had {} failure{s}, {} allowed",
+            self.failed, self.allowed
+        )
+    }
+}
+
+/// How a run of all waves ended.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    /// What became of each node, in the order of the jobs.
+    pub(super) outcomes: Vec<Outcome>,
+    /// The wave after which no node was begun, if one had too many failures.
+    pub(super) exceeded: Option<Exceeded>,
+}
+
+/// Does the work on every job, wave by wave, until all are done or one wave has too many failures.
+pub(super) fn run(
+    jobs: &[Job],
+    conditions: &Conditions<'_>,
+    work: impl Fn(&Job) -> Outcome + Sync,
+) -> Ended {
+    let waves = conditions.rollout.waves(jobs.len());
+    let mut ended = Ended::default();
+    for (at, range) in waves.iter().enumerate() {
+        let wave = Wave {
+            number: at + 1,
+            of: waves.len(),
+            nodes: range.len(),
+        };
+        let jobs = &jobs[range.clone()];
+        if ended.exceeded.is_some() || conditions.stop.is_draining() {
+            let left = jobs.iter().map(|job| left(job, conditions, &ended));
+            let left: Vec<Outcome> = left.collect();
+            ended.outcomes.extend(left);
+            continue;
+        }
+        if wave.of > 1 {
+            conditions.sink.tell(Event::Wave(wave));
+        }
+        let limit = fleet::Limit::new(wave, conditions.rollout.max_fail);
+        let seen = fleet::each(jobs, conditions, &limit, |job| (work(job), None));
+        ended.exceeded = limit.exceeded();
+        for (job, seen) in jobs.iter().zip(seen) {
+            let outcome = match seen {
+                Some((outcome, _)) => outcome,
+                None => left(job, conditions, &ended),
+            };
+            ended.outcomes.push(outcome);
+        }
+    }
+    ended
+}
+
+/// The outcome of a node that is not begun any more.
+fn left(job: &Job, conditions: &Conditions<'_>, ended: &Ended) -> Outcome {
+    let why = match ended.exceeded {
+        Some(exceeded) => NotBegun::TooManyFailures(exceeded),
+        None => NotBegun::Stopped,
+    };
+    fleet::leave_alone(job, conditions, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sizes(serial: &[Amount], nodes: usize) -> Vec<usize> {
+        let rollout = Rollout {
+            serial: serial.to_vec(),
+            max_fail: None,
+        };
+        rollout
+            .waves(nodes)
+            .iter()
+            .map(ExactSizeIterator::len)
+            .collect()
+    }
+
+    #[test]
+    fn waves_are_counted_as_ansible_counts_them() {
+        use Amount::Count;
+        use Amount::Percent;
+        for (serial, nodes, expected) in [
+            (&[][..], 5, &[5][..]),
+            (&[], 0, &[]),
+            (&[Count(1)], 3, &[1, 1, 1]),
+            (&[Count(2)], 5, &[2, 2, 1]),
+            (&[Count(9)], 5, &[5]),
+            (&[Count(1), Percent(10), Percent(50)], 40, &[1, 4, 20, 15]),
+            // Rounded down, but at least one.
+            (&[Percent(30)], 9, &[2, 2, 2, 2, 1]),
+            (&[Percent(10)], 3, &[1, 1, 1]),
+            (&[Percent(29)], 100, &[29, 29, 29, 13]),
+            (&[Percent(100)], 7, &[7]),
+            (&[Count(1), Percent(100)], 7, &[1, 6]),
+        ] {
+            assert_eq!(sizes(serial, nodes), expected, "{serial:?} of {nodes}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_wave_is_rounded_down_to_none() {
+        assert_eq!(Amount::Percent(30).of(10), 3);
+        assert_eq!(Amount::Percent(30).of(9), 2);
+        assert_eq!(Amount::Percent(30).of(3), 0);
+        assert_eq!(Amount::Percent(100).of(usize::MAX), usize::MAX);
+        assert_eq!(Amount::Count(4).of(3), 4);
+    }
+
+    #[test]
+    fn what_was_too_much_is_said_in_words() {
+        let said = |number, of, failed| {
+            let wave = Wave {
+                number,
+                of,
+                nodes: 10,
+            };
+            let exceeded = Exceeded {
+                wave,
+                failed,
+                allowed: failed - 1,
+            };
+            exceeded.to_string()
+        };
+        assert_eq!(said(1, 4, 2), "wave 1 of 4 had 2 failures, 1 allowed");
+        assert_eq!(said(1, 1, 1), "the run had 1 failure, 0 allowed");
+    }
+
+    fn amount() -> impl Strategy<Value = Amount> {
+        prop_oneof![
+            (0_usize..500).prop_map(Amount::Count),
+            Just(Amount::Count(usize::MAX)),
+            any::<u8>().prop_map(Amount::Percent),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn every_node_is_in_one_wave_in_order_and_no_wave_is_empty(
+            serial in prop::collection::vec(amount(), 0..6),
+            nodes in 0_usize..500,
+        ) {
+            let waves = Rollout { serial, max_fail: None }.waves(nodes);
+            prop_assert!(waves.iter().all(|wave| !wave.is_empty()));
+            let together: Vec<usize> = waves.into_iter().flatten().collect();
+            prop_assert_eq!(together, (0..nodes).collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,58 @@
+# Disarming: the operator has come back by a new connection, and all is as wanted. From here on the run stays.
+#
+# The answer is `disarmed N`, or `gone N` and how the node went back, in lines of `key=value`, or `still N` if it did not yet;
+# and `end`, without which the answer was cut off.
+
+disarm() {
+    # A restore at work is waited for; one that comes later finds the lease gone. It ends whoever holds the lock by 9.
+    if command -v flock >/dev/null && [ -d /etc/firewalld ]; then
+        exec 7</etc/firewalld
+        disarm_until=$(($(uptime_now) + 60))
+        until flock -n 7 || [ "$(uptime_now)" -ge "$disarm_until" ]; do pause; done
+    fi
+    if ! leased || [ "$leased" != "$1" ]; then
+        outcome "$1"
+        return
+    fi
+    snapshot=$home/snapshots/$1
+    { printf 'outcome=confirmed\nended=%s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" >>"$snapshot/about"; } 2>/dev/null
+    # Without the lease there is nothing to restore, whoever comes now.
+    rm -f "$home/armed"
+    sync "$home" 2>/dev/null || sync
+    systemctl stop "fwdeploy-restore-$1.timer" >/dev/null 2>&1
+    tidy
+    rm -f "$live/step" "$live/stop-$1"
+    printf 'disarmed %s\nend\n' "$1"
+}
+
+# outcome N: how the node went back.
+outcome() {
+    echo "gone $1"
+    if [ -s "$live/outcome-$1" ]; then
+        cat "$live/outcome-$1"
+    else
+        grep -e '^outcome=' -e '^ended=' -e '^why=' -e '^how=' "$home/snapshots/$1/about" 2>/dev/null
+    fi
+    echo end
+}
+
+# back N: asks for the restore at once, and waits for its end.
+back() {
+    armed=$1
+    trap '' HUP PIPE
+    if leased && [ "$leased" = "$1" ]; then
+        go_back
+        back_until=$(($(uptime_now) + 60))
+        while leased && [ "$leased" = "$1" ] && [ "$(uptime_now)" -lt "$back_until" ]; do
+            [ "$(tell "$live/outcome-$1" outcome)" != failed ] || break
+            pause
+        done
+    fi
+    if leased && [ "$leased" = "$1" ]; then
+        echo "still $1"
+        cat "$live/outcome-$1" 2>/dev/null
+        echo end
+    else
+        outcome "$1"
+    fi
+}

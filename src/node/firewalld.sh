@@ -1,0 +1,92 @@
+# ---------------------------------------------------------------------------------------------------- firewalld
+
+# fw PATH INTERFACE METHOD [SIGNATURE VALUE…]. A firewalld that somebody has stopped is not started: that would flush
+# the tables and Docker's rules with them.
+fw() {
+    answer=$(busctl --auto-start=no --timeout="$seconds" call -- "$firewalld" "$@" 2>&1 </dev/null) && return
+    fw_code=$?
+    # systemd 247 colours its errors whether or not anybody can see that.
+    case $answer in *"$escape"*) answer=$(printf '%s\n' "$answer" | sed "s/$escape\[[0-9;]*m//g") ;; esac
+    answer=${answer#Call failed: }
+    return "$fw_code"
+}
+
+# fw_or CODE PATH …: as fw; that error means that it is so already.
+fw_or() {
+    already=$1
+    shift
+    fw "$@" && return
+    fw_code=$?
+    case $answer in
+    "$already" | "$already:"*) answer= ;;
+    *) because "firewalld would not ($3):" || return "$fw_code" ;;
+    esac
+}
+
+add_rule() { fw_or ALREADY_ENABLED "$runtime" "$firewalld.direct" addRule sssias "$@"; }
+remove_rule() { fw_or NOT_ENABLED "$runtime" "$firewalld.direct" removeRule sssias "$@"; }
+add_rich() { fw_or ALREADY_ENABLED "$runtime" "$firewalld.zone" addRichRule ssi "$1" "$2" 0; }
+remove_rich() { fw_or NOT_ENABLED "$runtime" "$firewalld.zone" removeRichRule ss "$1" "$2"; }
+
+direct_settings() {
+    fw "$permanent" "$firewalld.config.direct" getSettings || because "firewalld does not tell its permanent direct configuration:"
+}
+update_direct() { fw "$permanent" "$firewalld.config.direct" update '(a(sss)a(sssias)a(sas))' "$@"; }
+
+# set_direct WRITE_BEFORE WRITE_AFTER BEFORE AFTER: two functions, and what firewalld then tells in busctl's words.
+set_direct() {
+    direct_settings || return
+    if [ "$answer" != "$3" ]; then
+        answer=
+        because "firewalld's permanent direct configuration is not what it was when the plan was made: somebody else changes it; nothing was written"
+        return
+    fi
+    if "$2"; then
+        direct_settings || return
+        [ "$answer" != "$4" ] || return 0
+        because "firewalld holds another permanent direct configuration than was written:"
+    else
+        because "firewalld did not take the permanent direct configuration:"
+    fi
+    trouble=$answer
+    direct_settings && [ "$answer" = "$3" ] || "$1" || trouble="$trouble${newline}and did not take the old one back: $answer"
+    answer=$trouble
+    return 1
+}
+
+# sorted TEXT: busctl's list of strings, one a line. firewalld 2 keeps rich rules in no order.
+sorted() {
+    printf '%s\n' "$1" | sed 's/" "/"\
+"/g; s/^as [0-9]* *//' | sort
+}
+
+rich_settings() {
+    fw "$permanent" "$firewalld.config" getZoneByName s "$1" || because "firewalld has no permanent zone $1:" || return
+    zone_path=${answer#o \"}
+    zone_path=${zone_path%\"}
+    fw "$zone_path" "$firewalld.config.zone" getRichRules || because "firewalld does not tell the permanent rich rules of $1:"
+}
+update_rich() { fw "$zone_path" "$firewalld.config.zone" setRichRules as "$@"; }
+
+# set_rich ZONE WRITE_BEFORE WRITE_AFTER BEFORE COUNT: COUNT rules are there afterwards.
+set_rich() {
+    rich_settings "$1" || return
+    if [ "$(sorted "$answer")" != "$(sorted "$4")" ]; then
+        answer=
+        because "the permanent rich rules of zone $1 are not what they were when the plan was made: somebody else changes them; nothing was written"
+        return
+    fi
+    if "$3"; then
+        rich_settings "$1" || return
+        # firewalld may spell a rule in its own way, hence the number only.
+        case $answer in "as $5" | "as $5 "*) return 0 ;; esac
+        because "firewalld holds other permanent rich rules than were written:"
+    else
+        because "firewalld did not take the permanent rich rules of zone $1:"
+    fi
+    trouble=$answer
+    rich_settings "$1" && [ "$(sorted "$answer")" = "$(sorted "$4")" ] || "$2" || trouble="$trouble${newline}and did not take the old ones back: $answer"
+    answer=$trouble
+    return 1
+}
+

@@ -1,0 +1,109 @@
+//! The way back: a program that the node keeps while it is armed, and later beside its snapshot.
+
+use std::fmt::Write as _;
+
+use crate::model::NodeState;
+use crate::model::net::Cidr;
+use crate::model::state::Docker;
+use crate::node::apply::connect_words;
+use crate::node::apply::line;
+use crate::node::apply::network_words;
+use crate::node::apply::step;
+use crate::node::shell::RESTORE;
+use crate::plan::Action;
+use crate::plan::action::NetworkSpec;
+use crate::plan::restore::is_made;
+use crate::plan::restore::way_back;
+
+/// The program that takes back a plan from wherever it stopped. `managed` are closed to new flows where firewalld has to reload.
+pub(super) fn of_plan(actions: &[Action], managed: &[Cidr]) -> String {
+    let way = way_back(actions);
+    let mut functions = String::new();
+    let take_back = match &way.in_place {
+        None => "    answer=\"there is no way in place from a reload\"\n    return 1\n".to_string(),
+        Some(steps) => {
+            let mut lines = String::new();
+            for (number, action) in steps {
+                let words = match repeatable(action) {
+                    Some(words) => words,
+                    None => step(&format!("back_{number}"), action, &mut functions),
+                };
+                let _ = writeln!(lines, "    undo {number} {} || return", line(&words));
+            }
+            lines + "    :\n"
+        }
+    };
+    let docker: Vec<_> = way.docker.iter().filter_map(repeatable).collect();
+    program(&functions, &take_back, &docker, managed)
+}
+
+/// The program that brings back Docker's networks and attachments as they are here, whatever is there, and all else as a whole.
+pub(super) fn of_state(before: &NodeState, managed: &[Cidr]) -> String {
+    let take_back = "    answer=\"a snapshot is brought back as a whole\"\n    return 1\n";
+    let docker = before.docker.known().map(all_of).unwrap_or_default();
+    program("", take_back, &docker, managed)
+}
+
+fn program(functions: &str, take_back: &str, docker: &[Vec<String>], managed: &[Cidr]) -> String {
+    let mut docker_back = String::new();
+    for words in docker {
+        let _ = writeln!(docker_back, "    {} || return", line(words));
+    }
+    let managed: Vec<String> = managed.iter().map(Cidr::to_string).collect();
+    format!(
+        ". \"${{0%/*}}/library.sh\"\n{RESTORE}\nsubnets={}\n{functions}take_back() {{\n{take_back}}}\ndocker_back() {{\n{docker_back}    :\n}}\n\nmain \"$@\"\n",
+        line(&[managed.join(" ")])
+    )
+}
+
+/// What is Docker's in a form that may be done any number of times.
+fn repeatable(action: &Action) -> Option<Vec<String>> {
+    let renamed = |mut words: Vec<String>, name: &str| {
+        words[0] = name.to_string();
+        Some(words)
+    };
+    match action {
+        Action::CreateNetwork(spec) => renamed(network_words(spec), "network"),
+        Action::RemoveNetwork(spec) => Some(vec!["no_network".to_string(), spec.name.clone()]),
+        Action::Connect {
+            container,
+            endpoint,
+        } => renamed(connect_words(container, endpoint), "attached"),
+        Action::Disconnect {
+            container,
+            endpoint,
+        } => Some(vec![
+            "detached".to_string(),
+            endpoint.network.clone(),
+            container.clone(),
+        ]),
+        _ => None,
+    }
+}
+
+/// Every network and every attachment as it is, and no other attachments.
+fn all_of(docker: &Docker) -> Vec<Vec<String>> {
+    let made = docker.networks.iter().filter(|network| is_made(network));
+    let mut all: Vec<Vec<String>> = made
+        .filter_map(|network| repeatable(&Action::CreateNetwork(NetworkSpec::of(network))))
+        .collect();
+    for container in &docker.containers {
+        let endpoints = || {
+            let endpoints = container.endpoints.iter();
+            endpoints.filter(|e| !["host", "none"].contains(&&*e.network))
+        };
+        if endpoints().next().is_none() {
+            continue;
+        }
+        all.extend(endpoints().filter_map(|endpoint| {
+            repeatable(&Action::Connect {
+                container: container.name.clone(),
+                endpoint: endpoint.clone(),
+            })
+        }));
+        let mut only = vec!["only_on".to_string(), container.name.clone()];
+        only.extend(endpoints().map(|e| e.network.clone()));
+        all.push(only);
+    }
+    all
+}

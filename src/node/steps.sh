@@ -1,0 +1,74 @@
+# The steps of a plan, one after the other, until one fails.
+#
+# A step that fails leaves the node as it was before that step; a signal, or a caller who has gone away, is obeyed between
+# two steps and never within one.
+#
+# The answer on stdout, a line each as it happens:
+#
+#   armed N                       the snapshot that the node goes back to by itself
+#   arm failed CODE               followed by why, each line of it behind `| `; nothing was changed
+#   step N begin
+#   step N done
+#   step N failed CODE            followed by why, as above; nothing more is done
+#   end                           without this line the answer was cut off
+#
+# What stands before the first such line is somebody's login greeting. All is in functions that the last line starts, so
+# that half a script does nothing.
+
+armed= # The number of the snapshot, once the node is armed.
+
+say() { printf '%s\n' "$1" 2>/dev/null || stopped=${stopped:-PIPE}; }
+
+# mark WORD: how far the run is, for whoever looks at the node from outside.
+mark() { [ -z "$armed" ] || { printf '%s\n' "$1" >"$live/step"; } 2>/dev/null || :; }
+
+# step N COMMAND…: one step of the plan.
+step() {
+    number=$1
+    shift
+    if [ -n "$armed" ] && [ -e "$live/stop-$armed" ]; then
+        answer="the time to confirm is over, and the node is going back to the state before"
+        failed 143
+    fi
+    if [ -n "$stopped" ]; then
+        answer="stopped by SIG$stopped ahead of this step"
+        failed 143
+    fi
+    mark "$number"
+    say "step $number begin"
+    answer=
+    "$@" || failed $?
+    say "step $number done"
+}
+
+failed() {
+    # Whoever could ask the node to go back may be gone.
+    [ -z "$stopped" ] || [ -z "$armed" ] || go_back
+    say "step $number failed $1"
+    say "$(printf '%s\n' "$answer" | sed 's/^/| /')"
+    say end
+    exit 1
+}
+
+refused() {
+    say "arm failed $1"
+    say "$(printf '%s\n' "$answer" | sed 's/^/| /')"
+    say end
+    exit 1
+}
+
+main() {
+    for signal in HUP INT PIPE TERM; do trap "stopped=$signal" "$signal"; done
+    if ! lock_now; then
+        lease
+        answer=${answer:-another run of fwdeploy is changing this node}
+        refused 75
+    fi
+    find_lock
+    prepare || refused $?
+    plan
+    [ -z "$stopped" ] || [ -z "$armed" ] || go_back
+    mark done
+    say end
+    exit 0
+}

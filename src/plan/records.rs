@@ -1,0 +1,64 @@
+//! What the lease of another run means for this one.
+
+use crate::model::records::Lease;
+use crate::model::records::Snapshot;
+use crate::model::state::NodeState;
+use crate::model::state::View;
+use crate::plan::finding::Finding;
+use crate::plan::finding::Severity;
+
+/// Why nobody may touch the node until it is recovered.
+pub(super) fn unfinished(state: &NodeState) -> Option<Finding> {
+    let (lease, snapshot) = lease(state)?;
+    if lease.alive {
+        return None;
+    }
+    let who = who(lease, &snapshot);
+    let (code, text) = if lease.restore_failed {
+        (
+            "restore-unfinished",
+            format!("the node tried to go back to the state before a run ({who}) and could not"),
+        )
+    } else {
+        (
+            "lease-without-owner",
+            format!(
+                "a run was never ended ({who}), and nothing on the node will end it: its timer is gone"
+            ),
+        )
+    };
+    let hint = "look at journalctl -u 'fwdeploy-restore*' on the node; run --recover brings it back to the state before that run";
+    Some(Finding::new(Severity::Refuse, code, View::Runtime, text).hint(hint))
+}
+
+/// Somebody is at work just now: what is seen may be half done.
+pub(super) fn held(state: &NodeState) -> Option<Finding> {
+    let (lease, snapshot) = lease(state)?;
+    lease.alive.then(|| {
+        Finding::new(
+            Severity::Warning,
+            "leased",
+            View::Runtime,
+            format!("somebody is changing this node: {}", who(lease, &snapshot)),
+        )
+        .hint("what is seen may be half done; wait until that run ends or the node has gone back by itself")
+    })
+}
+
+fn lease(state: &NodeState) -> Option<(&Lease, Snapshot)> {
+    let records = state.records.known()?;
+    let lease = records.lease.as_ref()?;
+    let snapshot = records.snapshot(lease.number).cloned();
+    Some((lease, snapshot.unwrap_or_default()))
+}
+
+fn who(lease: &Lease, snapshot: &Snapshot) -> String {
+    let left = match lease.left {
+        Some(left) if left > 0 && lease.alive => format!(" ({left} s from now)"),
+        _ => String::new(),
+    };
+    format!(
+        "{}, {} since {}, until {} at the latest{left}",
+        snapshot.operator, snapshot.what, snapshot.since, snapshot.until
+    )
+}

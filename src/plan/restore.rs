@@ -1,0 +1,68 @@
+//! The way back from a plan, wherever it stopped: what the program on the node does when nobody confirms.
+
+use crate::model::Observed;
+use crate::model::state::Network;
+use crate::model::state::NodeState;
+use crate::plan::action::Action;
+use crate::plan::after::after_all;
+use crate::plan::after::roll_back_each;
+
+/// The way back from a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Way {
+    /// What takes back each step, with that step's place in the plan, in the order in which it must run. Only the steps that had
+    /// begun are taken back. `None` where there is no way in place, because the plan reloads firewalld.
+    pub in_place: Option<Vec<(usize, Action)>>,
+    /// What of it is Docker's: the rest comes back with firewalld's files and the kernel's tables as a whole. Each may be done
+    /// whether or not its step was.
+    pub docker: Vec<Action>,
+}
+
+/// The way back from this plan.
+pub fn way_back(actions: &[Action]) -> Way {
+    let undo: Vec<(usize, Action)> = roll_back_each(actions)
+        .into_iter()
+        // A latch that an interrupted run left behind is not put back.
+        .filter(|(_, undo)| !matches!(undo, Action::Latch { subnets } if subnets.is_empty()))
+        .collect();
+    let docker = undo
+        .iter()
+        .map(|(_, action)| action)
+        .filter(|action| is_docker(action))
+        .cloned()
+        .collect();
+    let reloads = actions.iter().any(|a| matches!(a, Action::Reload { .. }));
+    Way {
+        in_place: (!reloads).then_some(undo),
+        docker,
+    }
+}
+
+impl Way {
+    /// The node after going back in place, from a plan of which so many steps had begun.
+    pub fn walked(&self, state: &NodeState, begun: usize) -> Option<NodeState> {
+        let steps = self.in_place.as_ref()?;
+        let steps = steps.iter().filter(|(n, _)| *n < begun);
+        let mut state = after_all(state, steps.map(|(_, action)| action));
+        // The way back ends with the latch off, whatever it found.
+        if state.kernel.latch.known().is_some() {
+            state.kernel.latch = Observed::Known(false);
+        }
+        Some(state)
+    }
+}
+
+/// Whether somebody made this network: Docker's own are always there.
+pub fn is_made(network: &Network) -> bool {
+    network.driver == "bridge" && network.name != "bridge"
+}
+
+fn is_docker(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::CreateNetwork(_)
+            | Action::RemoveNetwork(_)
+            | Action::Connect { .. }
+            | Action::Disconnect { .. }
+    )
+}
