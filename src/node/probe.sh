@@ -129,6 +129,13 @@ look_at_system() {
     ask os cat /etc/os-release
     ask kernel uname -r
     ask connection connection "$1"
+    # shellcheck disable=SC2086 # The words are meant to be split: the third is the address that was connected to.
+    set -- $answer
+    if [ $# -ge 3 ]; then
+        ask ssh-interface limited ip -o addr show to "$3"
+    else
+        skip "this is no ssh connection" ssh-interface
+    fi
     ask tools tools
     ask systemd limited systemctl --version
     ask iptables limited iptables -V
@@ -162,26 +169,28 @@ look_at_firewalld() {
     if [ "$answer" != "b true$newline" ]; then
         skip "firewalld is not on the bus" firewalld-properties firewalld-config default-zone active-zones panic \
             zone permanent-direct permanent-zone permanent-rich runtime-chains runtime-rules runtime-passthroughs \
-            runtime-rich
+            runtime-rich settings
         return
     fi
     properties=org.freedesktop.DBus.Properties
     ask_daemon firewalld firewalld-properties call "$object" "$properties" GetAll s "$firewalld"
     ask_daemon firewalld firewalld-config call "$object/config" "$properties" GetAll s "$firewalld.config"
     ask_daemon firewalld active-zones call "$object" "$firewalld.zone" getActiveZones
+    active=$answer
     ask_daemon firewalld panic call "$object" "$firewalld" queryPanicMode
     ask_daemon firewalld permanent-direct call "$object/config" "$firewalld.config.direct" getSettings
     ask_daemon firewalld runtime-chains call "$object" "$firewalld.direct" getAllChains
     ask_daemon firewalld runtime-rules call "$object" "$firewalld.direct" getAllRules
     ask_daemon firewalld runtime-passthroughs call "$object" "$firewalld.direct" getAllPassthroughs
     ask_daemon firewalld default-zone call "$object" "$firewalld" getDefaultZone
+    default=$answer
     zone=$FWDEPLOY_ZONE
     if [ -z "$zone" ] && [ "$code" = 0 ]; then
         zone=${answer#s \"}
         zone=${zone%%\"*}
     fi
     if [ -z "$zone" ]; then
-        skip "the default zone is unknown" zone permanent-zone permanent-rich runtime-rich
+        skip "the default zone is unknown" zone permanent-zone permanent-rich runtime-rich settings
         return
     fi
     ask zone printf %s "$zone"
@@ -193,6 +202,55 @@ look_at_firewalld() {
     else
         skip "the permanent zone was not found" permanent-rich
     fi
+    look_at_settings
+}
+
+# What a reload could change: the zones that somebody is in, and whatever has a file of its own in /etc/firewalld. The
+# rest is as the distribution made it, and nobody is in it.
+settings() {
+    echo "zone $zone"
+    # A word of the answer that is no zone, such as an interface's name, has no file.
+    for word in $active $default; do
+        word=${word#\"}
+        word=${word%\"}
+        for folder in /etc/firewalld /usr/lib/firewalld; do
+            [ ! -e "$folder/zones/$word.xml" ] || echo "zone $word"
+        done
+    done
+    for kind in zone:zones policy:policies service:services; do
+        for file in "/etc/firewalld/${kind#*:}"/*.xml; do
+            file=${file##*/}
+            [ "$file" = "*.xml" ] || echo "${kind%:*} ${file%.xml}"
+        done
+    done
+    echo end
+}
+
+# saved METHOD INTERFACE GETTER NAME: the permanent settings of the zone, policy or service of that name.
+saved() {
+    found=$(call "$object/config" "$firewalld.config" "$1" s "$4") || return
+    found=${found#o \"}
+    call "${found%%\"*}" "$firewalld.config.$2" "$3"
+}
+
+look_at_settings() {
+    ask settings settings
+    for line in $(printf %s "$answer" | sort -u | grep '^[a-z]* [A-Za-z0-9_.-]*$' | tr ' ' :); do
+        whose=${line#*:}
+        case $line in
+        zone:*)
+            set -- "$firewalld.zone" getZoneSettings2 getZoneByName zone getSettings2
+            ;;
+        policy:*)
+            set -- "$firewalld.policy" getPolicySettings getPolicyByName policy getSettings
+            ;;
+        service:*)
+            set -- "$firewalld" getServiceSettings2 getServiceByName service getSettings2
+            ;;
+        esac
+        ask_daemon firewalld "runtime-$line" call "$object" "$1" "$2" s "$whose"
+        ask_daemon firewalld "permanent-$line" saved "$3" "$4" "$5" "$whose"
+    done
 }
 
 # How many there are, then one line of JSON for each network and container. Fields are picked, because a container's

@@ -4,14 +4,14 @@ use crate::One;
 use crate::lab::Said;
 use crate::lab::wait_until;
 
-/// Everything the packet filter and Docker hold, but for counters and times.
-const STATE: &str = "iptables-save | grep -v '^[#:]'; ip6tables-save | grep -v '^[#:]'; nft list tables | sort; \
+/// Prints everything the packet filter and Docker hold, but for counters and times.
+pub const STATE: &str = "iptables-save | grep -v '^[#:]'; ip6tables-save | grep -v '^[#:]'; nft list tables | sort; \
     firewall-cmd --direct --get-all-chains; firewall-cmd --direct --get-all-rules | sort; \
     firewall-cmd --permanent --direct --get-all-chains; firewall-cmd --permanent --direct --get-all-rules | sort; \
     firewall-cmd --zone=public --list-all; firewall-cmd --permanent --zone=public --list-all; \
     docker network ls --format '{{.Name}} {{.ID}}'; docker inspect -f '{{.Name}}{{range $name, $place := .NetworkSettings.Networks}} {{$name}} {{$place.IPAddress}}{{end}}' $(docker ps -aq)";
 
-fn assert_said(said: &Said, what: &str, code: i32, words: &[&str]) {
+pub fn assert_said(said: &Said, what: &str, code: i32, words: &[&str]) {
     let all = format!("{}{}", said.out, said.err);
     assert_eq!(said.code, code, "{what}: {all}");
     for word in words {
