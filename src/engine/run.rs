@@ -119,6 +119,12 @@ fn once(job: &Job, maker: &Maker<'_>, allowed: &Allowed) -> Tried {
         outcome.verdict = Verdict::Refused;
         return done(outcome);
     }
+    // What is seen while somebody else is at work is no ground to plan on.
+    if let Some(held) = plan.findings.iter().find(|f| f.code == "leased") {
+        let busy = not_armed(BUSY, held.text.clone());
+        outcome.findings.retain(|f| f.code != "leased");
+        return done(outcome.failed(busy));
+    }
     outcome.holds = tally::holding(&job.desired, &plan.actions);
     if plan.is_empty() {
         return done(match not_enforced(&plan, Stage::Looking) {
