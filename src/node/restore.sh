@@ -274,8 +274,15 @@ in_place() {
     how="in place"
 }
 
-# as_a_whole: the files, then a reload, or a start where firewalld is gone.
+# as_a_whole: the files, then a reload, or a start where firewalld is gone. Where that fails the latch stays closed.
 as_a_whole() {
+    whole && return
+    # shellcheck disable=SC2086
+    [ -z "$subnets" ] || latch $subnets
+    return 1
+}
+
+whole() {
     [ -z "$subnets" ] || latch $subnets || note "$answer"
     put_files || note "$answer"
     recall
