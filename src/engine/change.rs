@@ -21,6 +21,7 @@ use crate::engine::standing::Standing;
 use crate::engine::waves::WhenFailed;
 use crate::model::NodeState;
 use crate::node::BUSY;
+use crate::node::NO_SNAPSHOT;
 use crate::node::STALE;
 use crate::node::UNFINISHED;
 use crate::plan::Action;
@@ -251,6 +252,7 @@ impl<'a> Change<'a> {
 fn not_armed(code: i32, said: String) -> Failure {
     match code {
         BUSY => Failure::new(Stage::Looking, "busy", said).hint("wait for the other run to end, and run it again"),
+        NO_SNAPSHOT => Failure::new(Stage::Looking, "no-snapshot", said).hint("choose another snapshot with --to; `fwdeploy status` shows them"),
         UNFINISHED => Failure::new(Stage::Looking, "unfinished", said)
             .hint("run --recover brings the node back to the state before that run"),
         _ => Failure::new(Stage::Looking, "not-armed", said)

@@ -270,6 +270,8 @@ records() {
     home=/var/lib/fwdeploy
     live=/run/fwdeploy
     last=0
+    # Not to be allowed to read them is not to have none.
+    [ ! -d "$home" ] || ls "$home" >/dev/null || return
     [ -d "$home/snapshots" ] || {
         echo "last 0"
         return 0

@@ -9,6 +9,7 @@ mod lines;
 pub mod progress;
 pub mod recap;
 pub mod render;
+pub mod status;
 mod style;
 pub mod summary;
 pub mod text;
