@@ -4,8 +4,8 @@
 # First in place, step by step, while firewalld is well: nothing leaks and nothing else is touched. If what is there afterwards is
 # not what was, then as a whole: the files, and a reload with the latch on; firewalld is started if it is gone.
 #
-# Arguments: timer, now, boot, files (at boot, before firewalld); chosen and docker (in a step of another run, which has the lock and
-# is armed itself: to this snapshot, and taking back only what its run did to Docker).
+# Arguments: timer, now, boot, files (at boot, before firewalld); reloaded, docker and chosen (in the step of a rollback, which has
+# the lock and is armed itself: its files, taking back what its run did to Docker, and the rest).
 
 snapshot=${0%/*}
 number=${snapshot##*/}
@@ -81,7 +81,7 @@ put_files() {
     for file in $files_list; do
         ! cmp -s "$snapshot/firewalld/$file" "/etc/firewalld/$file" || continue
         mkdir -p "/etc/firewalld/${file%/*}" 2>/dev/null
-        if [ "$mode" != chosen ] && cmp -s "$snapshot/firewalld/$file" "$staging/$file" && mv -f "$staging/$file" "/etc/firewalld/$file"; then continue; fi
+        if [ "$mode" != reloaded ] && cmp -s "$snapshot/firewalld/$file" "$staging/$file" && mv -f "$staging/$file" "/etc/firewalld/$file"; then continue; fi
         files_part=/etc/firewalld/${file%/*}/.fwdeploy.part
         cp -p "$snapshot/firewalld/$file" "$files_part" 2>/dev/null && mv -f "$files_part" "/etc/firewalld/$file" || {
             rm -f "$files_part"
@@ -105,7 +105,7 @@ network() {
 # note_made NAME: a rollback writes down which networks it makes, for whoever takes it back.
 note_made() {
     case $mode in
-    chosen | docker) { printf '%s\n' "$1" >>"$home/armed/made"; } 2>/dev/null || because "$home/armed/made could not be written" ;;
+    docker | chosen) { printf '%s\n' "$1" >>"$home/armed/made"; } 2>/dev/null || because "$home/armed/made could not be written" ;;
     esac
 }
 
@@ -336,16 +336,18 @@ as_a_whole() {
     }
 }
 
-# chosen: to this snapshot, which may be of long ago, as a step of a rollback. What others have made since stays, but for what is
-# in firewalld; whatever fails ends it, and the rollback goes back as a whole.
+# reloaded, and then chosen: to this snapshot, which may be of long ago, in a step of a rollback. What others have made since stays, but
+# for what is in firewalld. What fails ends it; then the rollback itself is taken back.
+#
+# Docker up to 27 does not forget a network that is removed: at the next reload its rules are there again. So firewalld reloads
+# while all networks are as they are.
+reloaded() {
+    docker_up && put_files || return
+    # shellcheck disable=SC2046,SC2086
+    reload $(docker_networks | while read -r device rest; do printf '%s\n' $rest; done | grep -v :)
+}
 chosen() {
-    # The run that is at work waits for minutes, and its caller too.
-    seconds=60
-    patience=30
-    docker_up && docker_back && put_files || return
-    # shellcheck disable=SC2086
-    reload $(docker_networks | while read -r device rest; do printf '%s\n' $rest; done | grep -v :) || return
-    runtime_again "$(cat "$snapshot/runtime")" && kernel_again || return
+    docker_back && runtime_again "$(cat "$snapshot/runtime")" && kernel_again || return
     same_files || {
         answer="/etc/firewalld is not as it was"
         return 1
@@ -395,15 +397,12 @@ main() {
     mode=${1:-now}
     trap '' HUP INT PIPE
     case $mode in
-    chosen)
-        find_lock
-        chosen && exit 0
-        printf '%s\n' "$answer"
-        exit 1
-        ;;
-    docker)
+    reloaded | chosen | docker)
+        # The run at work waits for minutes, and its caller too.
         seconds=60
-        docker_back && exit 0
+        patience=30
+        find_lock
+        case $mode in docker) docker_back ;; *) "$mode" ;; esac && exit 0
         printf '%s\n' "$answer"
         exit 1
         ;;

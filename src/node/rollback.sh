@@ -15,18 +15,29 @@ has_snapshot() {
     spared=$1
 }
 
-# restore_snapshot N SUBNET…: what later runs did to Docker is taken back first, the latest first. The subnets are closed to new flows
-# until all is as it was.
+# restore_snapshot N SUBNET…: firewalld's files, then what later runs did to Docker, the latest first, then the rest. These subnets, and
+# those that were managed since, are closed to new flows until all is as it was.
 restore_snapshot() {
     chosen_number=$1
     shift
-    [ $# = 0 ] || latch "$@" || return
+    chosen_later=
+    chosen_subnets=$*
     for later in $(ls "$home/snapshots" | sort -rn); do
         case $later in *[!0-9]*) continue ;; esac
-        [ "$later" -gt "$chosen_number" ] && [ "$later" -lt "$armed" ] || continue
-        [ "$(tell "$home/snapshots/$later/about" outcome)" = confirmed ] || continue
-        answer=$(/bin/sh "$home/snapshots/$later/restore.sh" docker 2>&1 </dev/null) || because "what run $later did to Docker could not be taken back:" || return
+        [ "$later" -ge "$chosen_number" ] && [ "$later" -lt "$armed" ] || continue
+        eval "chosen_subnets=\"\$chosen_subnets \"$(sed -n 's/^subnets=//p' "$home/snapshots/$later/restore.sh")"
+        [ "$later" != "$chosen_number" ] && [ "$(tell "$home/snapshots/$later/about" outcome)" = confirmed ] || continue
+        chosen_later="$chosen_later $later"
     done
-    answer=$(/bin/sh "$home/snapshots/$chosen_number/restore.sh" chosen 2>&1 </dev/null) || because "snapshot $chosen_number could not be brought back:" || return
+    # shellcheck disable=SC2086
+    latch $chosen_subnets || return
+    by_snapshot "$chosen_number" reloaded || because "the files of snapshot $chosen_number could not be brought back:" || return
+    for later in $chosen_later; do
+        by_snapshot "$later" docker || because "what run $later did to Docker could not be taken back:" || return
+    done
+    by_snapshot "$chosen_number" chosen || because "snapshot $chosen_number could not be brought back:" || return
     unlatch
 }
+
+# by_snapshot N MODE
+by_snapshot() { answer=$(/bin/sh "$home/snapshots/$1/restore.sh" "$2" 2>&1 </dev/null); }
