@@ -166,19 +166,24 @@ impl<'a> Armed<'a> {
     }
 
     /// What is said of a node that cannot be reached.
-    fn unseen(&self, why: String) -> Standing {
+    pub(super) fn unseen(&self, why: String) -> Standing {
         let within = (self.since + self.maker.conditions.confirm + WAY_BACK)
             .saturating_duration_since(Instant::now())
             .as_secs();
         Standing::GoesBack { why, within }
     }
 
+    /// How many seconds the way back may take once the time to confirm is over.
+    pub(super) fn allowed_for_the_way_back(&self) -> u64 {
+        WAY_BACK.as_secs()
+    }
+
     /// Whether the node must have gone back by now.
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         Instant::now() >= self.since + self.maker.conditions.confirm + WAY_BACK
     }
 
-    fn leaving(&self) -> bool {
+    pub(super) fn leaving(&self) -> bool {
         self.maker.conditions.stop.leave().is_cancelled()
     }
 

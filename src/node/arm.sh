@@ -8,6 +8,7 @@
 #   /etc/firewalld/.fwdeploy         firewalld's files once more, to be renamed back when the disk is full
 
 kept=10 # How many snapshots are kept.
+spared= # One more: the snapshot that a rollback goes to.
 
 # tell FILE KEY: the value of that key in a file of `key=value` lines, the last one said.
 tell() { sed -n "s/^$2=//p" "$1" 2>/dev/null | tail -n 1; }
@@ -176,7 +177,7 @@ tidy() {
     rm -f "$units/fwdeploy-restore-files.service" "$units/fwdeploy-restore.service" \
         "$units/multi-user.target.wants/fwdeploy-restore-files.service" "$units/multi-user.target.wants/fwdeploy-restore.service"
     for tidy_number in $(ls "$home/snapshots" 2>/dev/null | sort -rn | tail -n "+$((kept + 1))"); do
-        case $tidy_number in *[!0-9]*) ;; *) rm -rf "$home/snapshots/$tidy_number" ;; esac
+        case $tidy_number in *[!0-9]* | "$spared") ;; *) rm -rf "$home/snapshots/$tidy_number" ;; esac
     done
 }
 
