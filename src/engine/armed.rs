@@ -141,13 +141,14 @@ impl<'a> Armed<'a> {
 
     /// The snapshot that the node took for us, if it did before the connection was lost.
     fn taken(&self, hands: &mut Hands<'a>) -> Result<Option<u64>, Box<Failure>> {
-        let number = self.maker.last(self.before) + 1;
         let now = hands.look(&Stage::Settling)?;
-        let records = now.records.known();
-        let snapshot = records.and_then(|records| records.snapshot(number));
-        Ok(snapshot
-            .filter(|snapshot| snapshot.run == self.maker.run)
-            .map(|_| number))
+        let before = self.maker.last(self.before);
+        let snapshots = now.records.known().map(|records| &records.snapshots);
+        let mut ours = snapshots
+            .into_iter()
+            .flatten()
+            .filter(|snapshot| snapshot.number > before && snapshot.run == self.maker.run);
+        Ok(ours.next_back().map(|snapshot| snapshot.number))
     }
 
     /// A new connection, tried a few times.
@@ -165,19 +166,24 @@ impl<'a> Armed<'a> {
     }
 
     /// What is said of a node that cannot be reached.
-    fn unseen(&self, why: String) -> Standing {
+    pub(super) fn unseen(&self, why: String) -> Standing {
         let within = (self.since + self.maker.conditions.confirm + WAY_BACK)
             .saturating_duration_since(Instant::now())
             .as_secs();
         Standing::GoesBack { why, within }
     }
 
+    /// How many seconds the way back may take once the time to confirm is over.
+    pub(super) fn allowed_for_the_way_back(&self) -> u64 {
+        WAY_BACK.as_secs()
+    }
+
     /// Whether the node must have gone back by now.
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         Instant::now() >= self.since + self.maker.conditions.confirm + WAY_BACK
     }
 
-    fn leaving(&self) -> bool {
+    pub(super) fn leaving(&self) -> bool {
         self.maker.conditions.stop.leave().is_cancelled()
     }
 

@@ -1,13 +1,17 @@
 //! What became of one node.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
 use crate::engine::standing::Standing;
 use crate::engine::waves::Exceeded;
+use crate::model::NodeState;
+use crate::model::records::Snapshot;
 use crate::plan::Change;
 use crate::plan::Finding;
 
@@ -28,8 +32,21 @@ pub struct Outcome {
     pub failure: Option<Failure>,
     /// Why nothing was begun on it, where nothing was.
     pub not_begun: Option<NotBegun>,
+    /// The snapshot that a rollback brought back, or would.
+    pub snapshot: Option<Snapshot>,
+    /// What it takes to take a confirmed run back again, where somebody may want to.
+    pub kept: Option<Kept>,
     /// How long the node took.
     pub took: Duration,
+}
+
+/// What a confirmed run has left for the way back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The number of its snapshot.
+    pub number: u64,
+    /// What the node was like before it.
+    pub before: Arc<NodeState>,
 }
 
 impl Outcome {
@@ -43,6 +60,8 @@ impl Outcome {
             findings: Vec::new(),
             failure: None,
             not_begun: None,
+            snapshot: None,
+            kept: None,
             took: Duration::ZERO,
         }
     }
@@ -78,6 +97,16 @@ impl Outcome {
             },
             _ => 0,
         }
+    }
+
+    /// The same outcome of a look at a node that does not tell its records.
+    #[must_use]
+    pub fn unreadable_records(self, why: &str) -> Self {
+        let message = format!("the node's records could not be read: {why}");
+        self.failed(
+            Failure::new(Stage::Looking, "records-unreadable", message)
+                .hint("only root may read /var/lib/fwdeploy: `ansible_become: true`, or `-b`"),
+        )
     }
 
     /// The same outcome with a failure, and with the verdict that the failure calls for.
@@ -141,6 +170,8 @@ pub enum Verdict {
     Unreachable,
     /// In a state in which nothing may be touched, or cannot be judged.
     Refused,
+    /// As wanted for a while, and taken back because other nodes failed.
+    RolledBack,
     /// Something went wrong.
     Failed,
 }
@@ -154,6 +185,7 @@ impl fmt::Display for Verdict {
             Verdict::Skipped => "skipped",
             Verdict::Unreachable => "unreachable",
             Verdict::Refused => "refused",
+            Verdict::RolledBack => "rolled back",
             Verdict::Failed => "failed",
         })
     }

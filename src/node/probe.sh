@@ -323,22 +323,19 @@ look_at_docker() {
     ask_daemon docker docker-containers containers
 }
 
-# What runs have left on the node: the number of the last snapshot, the lease, and a paragraph for each snapshot.
+# What runs have left on the node: the number of the last that was armed, the lease, and a paragraph for each snapshot.
 records() {
     home=/var/lib/fwdeploy
     live=/run/fwdeploy
-    last=0
-    [ -d "$home/snapshots" ] || {
-        echo "last 0"
-        return 0
-    }
-    for number in $(ls "$home/snapshots" | sort -n); do
+    # Not to be allowed to read them is not to have none.
+    [ ! -d "$home" ] || ls "$home" >/dev/null || return
+    for number in $(ls "$home/snapshots" 2>/dev/null | sort -n); do
         case $number in *[!0-9]*) continue ;; esac
-        last=$number
         printf 'snapshot %s\n' "$number"
         grep '=' "$home/snapshots/$number/about"
     done
-    echo "last $last"
+    last=$(cat "$home/last" 2>/dev/null)
+    echo "last ${last:-0}"
     armed=$(readlink "$home/armed" 2>/dev/null) || return 0
     armed=${armed##*/}
     echo "armed $armed"
@@ -364,6 +361,8 @@ look() {
     fi
     exec 4>&1
     printf 'fwdeploy-probe 1 %s\n' "$seconds"
+    # First of all: a run that begins while we look has a number that we have not seen.
+    ask records records
     # Docker is asked beside the rest; the pipe keeps its answers until the others are out.
     {
         look_at_docker 4>&1
@@ -371,7 +370,6 @@ look() {
         look_at_system "$1"
         look_at_kernel
         look_at_firewalld
-        ask records records
         cat
     }
     printf 'fwdeploy-probe end\n'
