@@ -170,8 +170,8 @@ impl Worker<'_> {
         self.learn(&mut known[Place::One as usize], Place::One);
         self.at_first();
         self.learn(&mut known[Place::Fresh as usize], Place::Fresh);
-        self.all(Scenario::InPlace, &in_place, &known, &mut entries);
         self.all(Scenario::Adoption, &adoption, &known, &mut entries);
+        self.all(Scenario::InPlace, &in_place, &known, &mut entries);
         entries
     }
 
