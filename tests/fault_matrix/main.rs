@@ -5,7 +5,9 @@
 //! scenario, row and fault have all these words, and the table is not written.
 
 mod cell;
+mod course;
 mod fault;
+mod known;
 #[allow(dead_code)]
 #[path = "../real_nodes/lab.rs"]
 mod lab;
@@ -14,6 +16,7 @@ mod node;
 mod state;
 mod table;
 mod words;
+mod worker;
 
 use std::fs;
 use std::sync::Arc;
@@ -25,8 +28,8 @@ use fault::Fault;
 use lab::Lab;
 use matrix::Entry;
 use matrix::Scenario;
-use matrix::Worker;
 use node::Node;
+use worker::Worker;
 
 /// A generation each, and both backends.
 /// In the whole matrix a fault meets a step on two of them: ahead of its call on one, behind it on the other.

@@ -15,6 +15,8 @@ if [ "$tool" = date ] && [ -e $fault/clock ]; then
     *) exec "$real" -d '+1 hour' "$@" ;;
     esac
 fi
+refuse() { echo "$tool: refused" >&2 && exit 1; }
+[ "$tool" != systemd-run ] || [ ! -e $fault/refused ] || refuse
 [ -e $fault/wanted ] && [ ! -e $fault/fired ] || exec "$real" "$@"
 # Which step, `before` or `after`, and which calls are meant. There is no step before the node is armed.
 read -r at when calls <$fault/wanted
@@ -40,7 +42,7 @@ mkdir $fault/fired 2>/dev/null || exec "$real" "$@"
 echo "$step: $when $tool $*" >$fault/call
 if [ "$when" = before ]; then
     sh $fault/fault $$ >$fault/log 2>&1 </dev/null
-    [ ! -e $fault/refused ] || { echo "$tool: refused" >&2; exit 1; }
+    [ ! -e $fault/refused ] || refuse
     exec "$real" "$@"
 fi
 "$real" "$@"

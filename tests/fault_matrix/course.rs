@@ -1,0 +1,180 @@
+//! A run and its fault, as they happen.
+
+use std::fs;
+use std::fs::File;
+use std::process::Child;
+use std::thread::sleep;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::cell::CONFIRM;
+use crate::cell::Cell;
+use crate::fault::Fault;
+use crate::matrix::Row;
+
+/// How often is looked whether something has happened.
+const TICK: Duration = Duration::from_millis(5);
+
+/// How long the controller may take to say how things stand.
+const CONTROLLER: Duration = Duration::from_secs(90);
+
+/// What happened while the run was at work.
+pub struct Course {
+    /// When the fault happened.
+    pub fired: Option<Instant>,
+    /// Since when no lease has been on the node.
+    pub calm: Option<Instant>,
+    /// The exit code; none of a controller that was killed.
+    pub code: Option<i32>,
+    /// How long the node took to boot.
+    pub boot: Duration,
+    /// What is wrong already.
+    pub wrong: Vec<String>,
+}
+
+impl Cell<'_> {
+    /// From the run's beginning to its end, or the controller's.
+    pub fn course(&self) -> Course {
+        let file =
+            |name: &str| File::create(self.folder.join(name)).expect("a file for what is said");
+        let mut child = self
+            .node
+            .controller(env!("CARGO_BIN_EXE_fwdeploy"))
+            .args(&self.args)
+            .stdout(file("run.out"))
+            .stderr(file("run.err"))
+            .spawn()
+            .expect("fwdeploy runs");
+        let mut course = Course {
+            fired: None,
+            calm: None,
+            code: None,
+            boot: Duration::ZERO,
+            wrong: Vec::new(),
+        };
+        let began = Instant::now();
+        let mut asked = false;
+        let mut plug_in = None;
+        loop {
+            self.watch(&mut course);
+            if !asked && self.node.has("/run/fault/asked") {
+                asked = true;
+                self.asked(&mut child, &mut course);
+                if self.fault == Fault::NetworkLost {
+                    plug_in = Some(Instant::now() + CONFIRM + Duration::from_secs(1));
+                }
+            }
+            if plug_in.is_some_and(|at| Instant::now() > at) {
+                self.node.cable(true);
+                plug_in = None;
+            }
+            let ended = child.try_wait().expect("it can be waited for");
+            if let Some(status) = ended {
+                course.code = status.code();
+                if plug_in.is_none() {
+                    break;
+                }
+            }
+            if ended.is_none() && began.elapsed() > CONTROLLER {
+                course.wrong.push(format!(
+                    "the controller says nothing within {} s",
+                    CONTROLLER.as_secs()
+                ));
+                let _ = child.kill();
+                let _ = child.wait();
+                if plug_in.is_some() {
+                    self.node.cable(true);
+                }
+                break;
+            }
+            sleep(TICK);
+        }
+        if course.fired.is_none() {
+            course
+                .wrong
+                .push("the fault never happened: the run did not come to this step".to_string());
+        }
+        course
+    }
+
+    pub fn watch(&self, course: &mut Course) {
+        let now = Instant::now();
+        if course.fired.is_none() && self.node.has("/run/fault/fired") {
+            course.fired = Some(now);
+        }
+        if self.node.has("/var/lib/fwdeploy/armed") {
+            course.calm = None;
+        } else {
+            course.calm.get_or_insert(now);
+        }
+    }
+
+    /// The harness's part of the fault.
+    fn asked(&self, child: &mut Child, course: &mut Course) {
+        match self.fault {
+            Fault::NetworkLost => self.node.cable(false),
+            Fault::Reboot => {
+                let began = Instant::now();
+                course.fired.get_or_insert(began);
+                self.node.pull_the_plug();
+                if !self.node.boots() {
+                    course.wrong.push("the node does not boot".to_string());
+                }
+                course.boot = began.elapsed();
+                return;
+            }
+            Fault::ClockJumped => course.wrong.extend(self.timers_that_the_clock_moves()),
+            _ => {}
+        }
+        if self.fault.kills_the_controller(self.row, self.when) {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        self.node.write("/run/fault/answered", "");
+        if self.fault == Fault::TimerServiceFailing {
+            let failed = self.fail_the_service(course);
+            if !failed && !self.row.is_early() && *self.row != Row::Disarm {
+                course
+                    .wrong
+                    .push("the service of the timer never started".to_string());
+            }
+        }
+    }
+
+    /// What is wrong with the timers: each must count from now on, whatever the clock says.
+    fn timers_that_the_clock_moves(&self) -> Option<String> {
+        let said = self.node.try_sh(
+            "for timer in $(/usr/bin/systemctl list-units --all --no-legend --plain 'fwdeploy*.timer' | sed 's/ .*//'); do \
+             /usr/bin/systemctl show -p TimersMonotonic -p TimersCalendar $timer; done",
+        );
+        let monotonic =
+            said.out.contains("TimersMonotonic={") && !said.out.contains("TimersCalendar={");
+        let none = (self.row.is_early() || *self.row == Row::Disarm) && said.out.is_empty();
+        (!monotonic && !none).then(|| format!("a timer is not monotonic: {:?}", said.out))
+    }
+
+    /// Kills the restore as soon as it appears, once.
+    fn fail_the_service(&self, course: &mut Course) -> bool {
+        let until = Instant::now() + CONFIRM + Duration::from_secs(5);
+        let slice = self.node.unit("");
+        while Instant::now() < until {
+            self.watch(course);
+            let units = fs::read_dir(&slice).into_iter().flatten().flatten();
+            for unit in units.map(|u| u.path()) {
+                let name = unit
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned();
+                let at_work = name.starts_with("fwdeploy-")
+                    && name.ends_with(".service")
+                    && fs::read_to_string(unit.join("cgroup.procs")).is_ok_and(|p| !p.is_empty());
+                if at_work && fs::write(unit.join("cgroup.kill"), "1").is_ok() {
+                    return true;
+                }
+            }
+            sleep(Duration::from_millis(2));
+        }
+        false
+    }
+}

@@ -1,0 +1,141 @@
+//! How a worker brings its node to where the cells begin, and what it must know of it beforehand.
+
+use std::thread::sleep;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::fault::Fault;
+use crate::matrix::Row;
+use crate::state::Seen;
+use crate::worker::Known;
+use crate::worker::Place;
+use crate::worker::Worker;
+
+impl Worker<'_> {
+    /// Makes it a node that nobody has managed.
+    pub fn at_first(&self) {
+        self.node.make_afresh();
+        self.settled();
+        self.misplace_the_jump();
+    }
+
+    /// Where Docker 20.10 to 27 leaves it after a reload of firewalld, so that there is a step for it.
+    pub fn misplace_the_jump(&self) {
+        self.node
+            .sh("iptables -w -D FORWARD -j DOCKER-USER; iptables -w -A FORWARD -j DOCKER-USER");
+    }
+
+    /// Learns what becomes of a state by the faults of the world.
+    pub fn learn(&self, known: &mut Known, place: Place) {
+        for fault in [Fault::FirewalldStopped, Fault::DockerdKilled, Fault::Reboot] {
+            if fault == Fault::Reboot {
+                self.node.pull_the_plug();
+                assert!(self.node.boots(), "{} boots", self.node.name);
+            } else {
+                self.node.sh(fault.alone());
+            }
+            known.moved.push(self.settled().state);
+            if place == Place::Fresh {
+                self.misplace_the_jump();
+            }
+        }
+    }
+
+    /// Waits until everything runs and two looks agree.
+    pub fn settled(&self) -> Seen {
+        let until = Instant::now() + Duration::from_secs(60);
+        let mut last: Option<Seen> = None;
+        loop {
+            let seen = self.node.look();
+            match (seen, &last) {
+                (Some(seen), Some(last)) if seen.starts.len() == 2 && seen.state == last.state => {
+                    return seen;
+                }
+                (seen, _) => last = seen,
+            }
+            assert!(
+                Instant::now() < until,
+                "{} does not settle: {last:#?}",
+                self.node.name
+            );
+            sleep(Duration::from_millis(700));
+        }
+    }
+
+    pub fn args(&self, to: Place, more: &[&str]) -> Vec<String> {
+        let [first, second, third] = &self.peers;
+        let peers = match to {
+            Place::Fresh => panic!("no run leads there"),
+            Place::One => format!("{{\"cybex_peers\": [\"{first}\", \"{second}\"]}}"),
+            Place::Two => format!("{{\"cybex_peers\": [\"{first}\", \"{third}\"]}}"),
+        };
+        let inventory = self.inventory.to_string_lossy();
+        let mut args = vec![
+            "run",
+            &inventory,
+            "--known-hosts",
+            &self.known_hosts,
+            "-l",
+            &self.node.name,
+        ];
+        args.extend([
+            "-e",
+            &peers,
+            "--json",
+            "-v",
+            "-T",
+            "5",
+            "--command-timeout",
+            "40",
+        ]);
+        args.extend(more);
+        args.into_iter().map(String::from).collect()
+    }
+
+    /// A run that nothing happens to; what it told.
+    pub fn run(&self, to: Place) -> String {
+        let output = self
+            .node
+            .controller(env!("CARGO_BIN_EXE_fwdeploy"))
+            .args(self.args(to, &[]))
+            .output();
+        let output = output.expect("fwdeploy runs");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{}: {said}{told}",
+            self.node.name
+        );
+        told
+    }
+
+    /// The rows of the plan that leads there, as the run itself tells its steps.
+    pub fn rows(&self, to: Place) -> Vec<Row> {
+        let told = self.run(to);
+        let mut rows = vec![Row::Arm, Row::Timer];
+        let mut kinds: Vec<String> = Vec::new();
+        let steps = told
+            .lines()
+            .filter_map(|l| l.strip_prefix(&format!("{}: step ", self.node.name)));
+        for step in steps {
+            let Some((number, doing)) = step
+                .split_once(" of ")
+                .and_then(|(n, rest)| Some((n.parse::<usize>().ok()?, rest.split_once(": ")?.1)))
+            else {
+                continue;
+            };
+            if !kinds.iter().any(|k| k == doing) {
+                kinds.push(doing.to_string());
+                rows.push(Row::Step {
+                    number: number - 1,
+                    doing: doing.to_string(),
+                });
+            }
+        }
+        assert!(rows.len() > 2, "the run tells its steps: {told}");
+        rows.extend([Row::Look, Row::Disarm]);
+        rows
+    }
+}

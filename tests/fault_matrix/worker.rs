@@ -1,0 +1,225 @@
+//! The cells of one node, one after the other.
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::cell;
+use crate::cell::Cell;
+use crate::cell::End;
+use crate::fault::Fault;
+use crate::fault::When;
+use crate::matrix::EVIDENCE;
+use crate::matrix::Entry;
+use crate::matrix::Row;
+use crate::matrix::Scenario;
+use crate::matrix::words;
+use crate::node::Node;
+use crate::state::Seen;
+use crate::state::State;
+
+/// One of the states that the runs lead from and to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    Fresh,
+    One,
+    Two,
+}
+
+/// A state as it is, and as it is after each fault that changes what Docker and firewalld hold when nobody runs anything.
+#[derive(Default)]
+pub struct Known {
+    pub plain: State,
+    pub moved: Vec<State>,
+}
+
+impl Known {
+    /// All of them; the plain one first.
+    fn all(&self) -> Vec<State> {
+        let mut all = vec![self.plain.clone()];
+        all.extend(self.moved.iter().cloned());
+        all
+    }
+}
+
+/// Which cells are run: given the scenario, the number of the row and of the fault.
+pub type Pick<'a> = &'a (dyn Fn(Scenario, usize, usize) -> bool + Sync);
+
+/// Runs the cells of one node.
+pub struct Worker<'a> {
+    pub node: Node,
+    /// Which of the nodes it is.
+    pub number: usize,
+    pub inventory: PathBuf,
+    pub known_hosts: String,
+    /// Three peers' addresses.
+    pub peers: [String; 3],
+    pub pick: Pick<'a>,
+    pub tell: &'a (dyn Fn(&Entry) + Sync),
+}
+
+impl Worker<'_> {
+    /// Runs them all.
+    pub fn work(&self) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        let mut known = [Known::default(), Known::default(), Known::default()];
+        // Each state is learned plain before anything has moved.
+        self.at_first();
+        known[Place::Fresh as usize].plain = self.settled().state;
+        let adoption = self.rows(Place::One);
+        known[Place::One as usize].plain = self.settled().state;
+        let in_place = self.rows(Place::Two);
+        known[Place::Two as usize].plain = self.settled().state;
+        self.learn(&mut known[Place::Two as usize], Place::Two);
+        // Docker does one thing with networks of its own lifetime and another with those that it finds when it starts.
+        self.at_first();
+        self.run(Place::One);
+        self.learn(&mut known[Place::One as usize], Place::One);
+        self.at_first();
+        self.learn(&mut known[Place::Fresh as usize], Place::Fresh);
+        self.all(Scenario::Adoption, &adoption, &known, &mut entries);
+        self.all(Scenario::InPlace, &in_place, &known, &mut entries);
+        entries
+    }
+
+    fn all(&self, scenario: Scenario, rows: &[Row], known: &[Known; 3], entries: &mut Vec<Entry>) {
+        let mut place = None;
+        // What moves the world comes last: until then the states are compared to the letter.
+        for moving in [false, true] {
+            for (r, row) in rows.iter().enumerate() {
+                for (f, fault) in Fault::ALL.into_iter().enumerate() {
+                    if fault.moves_the_world() == moving && (self.pick)(scenario, r, f) {
+                        self.one(scenario, (r, row), fault, known, &mut place, entries);
+                    }
+                }
+            }
+        }
+    }
+
+    fn one(
+        &self,
+        scenario: Scenario,
+        (r, row): (usize, &Row),
+        fault: Fault,
+        known: &[Known; 3],
+        place: &mut Option<Place>,
+        entries: &mut Vec<Entry>,
+    ) {
+        let label = format!("{scenario}, {row}, {fault}");
+        if !words().iter().all(|w| label.contains(w)) {
+            return;
+        }
+        // Ahead of a call and behind it by turns, in another turn on the next node.
+        let when = match (r + self.number / 2) % 2 {
+            1 if !(fault == Fault::TimerServiceFailing && *row == Row::Timer) => When::After,
+            _ => When::Before,
+        };
+        let (from, seen) = self.ready(scenario, *place, known);
+        let to = match (scenario, from) {
+            (Scenario::Adoption, _) | (_, Place::Two) => Place::One,
+            _ => Place::Two,
+        };
+        let (was, will) = (&known[from as usize], &known[to as usize]);
+        let mut before = vec![seen.state.clone()];
+        let mut after = vec![will.plain.clone()];
+        if fault.moves_the_world() {
+            before.extend(was.all());
+            after = will.all();
+        } else if seen.state != was.plain {
+            after = will.all();
+        }
+        let name = format!("{}-{scenario}-{row}-{fault}", self.node.name);
+        let name = name.replace([' ', '/', ':'], "_");
+        let folder = PathBuf::from(EVIDENCE).join(name);
+        let cell = Cell {
+            node: &self.node,
+            row,
+            fault,
+            when,
+            args: self.args(
+                to,
+                &["--confirm-timeout", &cell::CONFIRM.as_secs().to_string()],
+            ),
+            now: seen,
+            before,
+            after,
+            folder: folder.clone(),
+        };
+        let ended = cell.run();
+        *place = match &ended {
+            Ok(ended) => {
+                cell::forget(&folder);
+                Some(if ended.end == End::After { to } else { from })
+            }
+            Err(wrong) => {
+                let _ = fs::write(folder.join("wrong.txt"), wrong.join("\n"));
+                None
+            }
+        };
+        let entry = Entry {
+            node: self.node.name.clone(),
+            kind: self.node.kind(),
+            scenario,
+            row: row.to_string(),
+            fault,
+            when,
+            ended,
+        };
+        (self.tell)(&entry);
+        entries.push(entry);
+    }
+
+    /// Makes the node ready for the next cell: as it is, if that is well known, and otherwise afresh.
+    fn ready(&self, scenario: Scenario, place: Option<Place>, known: &[Known; 3]) -> (Place, Seen) {
+        let mut place = place.filter(|p| (*p == Place::Fresh) == (scenario == Scenario::Adoption));
+        for _ in 0..4 {
+            let at = place.unwrap_or_else(|| {
+                self.at_first();
+                if scenario == Scenario::InPlace {
+                    self.run(Place::One);
+                    return Place::One;
+                }
+                Place::Fresh
+            });
+            if at == Place::Fresh {
+                self.misplace_the_jump();
+            }
+            // What the last fault has set in motion may still be moving.
+            let until = Instant::now() + Duration::from_secs(10);
+            let mut seen = self.node.look();
+            while Instant::now() < until {
+                match seen {
+                    Some(seen)
+                        if seen.left.is_empty()
+                            && State::differences_from_all(
+                                &known[at as usize].all(),
+                                &seen.state,
+                            )
+                            .is_empty() =>
+                    {
+                        return (at, seen);
+                    }
+                    _ => sleep(Duration::from_millis(500)),
+                }
+                seen = self.node.look();
+            }
+            let differences = seen.map(|s| {
+                (
+                    State::differences_from_all(&known[at as usize].all(), &s.state),
+                    s.left,
+                )
+            });
+            eprintln!(
+                "{}: made afresh, for it is not as it should be: {differences:#?}",
+                self.node.name
+            );
+            place = None;
+        }
+        panic!(
+            "{}: four times made afresh, and still another node",
+            self.node.name
+        );
+    }
+}
