@@ -9,6 +9,7 @@ mod failures;
 mod fleet;
 mod interruptions;
 mod lab;
+mod safety;
 mod whitelist;
 
 use lab::Lab;
