@@ -83,6 +83,8 @@ pub(super) struct Change<'a> {
 /// A node on which the deed is done, and that goes back unless it is confirmed.
 pub(super) struct Pending<'a> {
     pub(super) armed: Armed<'a>,
+    /// When it was armed at the earliest.
+    pub(super) begun: Instant,
     /// The snapshot that it goes back to.
     pub(super) number: u64,
     /// The connection by which it was done.
@@ -130,6 +132,7 @@ impl<'a> Change<'a> {
             End::All => match applied.armed {
                 Some(number) => Ok(Box::new(Pending {
                     armed,
+                    begun: since,
                     number,
                     hands,
                     outcome,
@@ -192,6 +195,7 @@ impl<'a> Change<'a> {
             number,
             hands,
             mut outcome,
+            ..
         } = pending;
         let mut fresh = match armed.reopen(&Stage::Verifying) {
             Ok(fresh) => fresh,
