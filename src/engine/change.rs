@@ -24,6 +24,7 @@ use crate::node::BUSY;
 use crate::node::NO_SNAPSHOT;
 use crate::node::STALE;
 use crate::node::UNFINISHED;
+use crate::plan;
 use crate::plan::Action;
 use crate::transport::Executed;
 
@@ -114,6 +115,9 @@ impl<'a> Change<'a> {
         mut hands: Hands<'a>,
         outcome: Outcome,
     ) -> Result<Box<Pending<'a>>, Tried> {
+        if let Some(busy) = busy(self.before) {
+            return Err(Tried::done(outcome.failed(busy)));
+        }
         let since = Instant::now();
         let applied = hands.apply(self.before, &self.deed);
         let armed = Armed {
@@ -250,6 +254,11 @@ impl<'a> Change<'a> {
         };
         outcome
     }
+}
+
+/// What is seen while somebody else is at work is no ground to plan on.
+pub(super) fn busy(seen: &NodeState) -> Option<Failure> {
+    plan::held(seen).map(|held| not_armed(BUSY, held.text))
 }
 
 /// Why the node was not armed.

@@ -20,6 +20,7 @@ use crate::model::Observed;
 use crate::model::Records;
 use crate::model::RichRule;
 use crate::model::Rule;
+use crate::model::Settings;
 use crate::model::records::Lease;
 use crate::model::records::RunOutcome;
 use crate::model::records::Snapshot;
@@ -552,6 +553,7 @@ pub(super) fn open_node() -> NodeState {
     let firewall = || Firewall {
         direct: Observed::Known(Direct::default()),
         rich: Observed::Known(Vec::new()),
+        settings: Observed::Known(Settings::default()),
     };
     let filter = BTreeMap::from([
         ("DOCKER".to_string(), chain(&[])),

@@ -5,6 +5,7 @@ use crate::engine::change::Change;
 use crate::engine::change::Judged;
 use crate::engine::change::NO_CHAIN;
 use crate::engine::change::Tried;
+use crate::engine::change::busy;
 use crate::engine::change::until_fresh;
 use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
@@ -78,6 +79,10 @@ fn once(job: &Job, maker: &Maker<'_>, allowed: &Allowed) -> Tried {
     if plan.refusals().next().is_some() {
         outcome.verdict = Verdict::Refused;
         return Tried::done(outcome);
+    }
+    if let Some(busy) = busy(&before) {
+        outcome.findings.retain(|f| f.code != "leased");
+        return Tried::done(outcome.failed(busy));
     }
     outcome.holds = tally::holding(&job.desired, &plan.actions);
     if plan.is_empty() {

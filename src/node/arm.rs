@@ -28,7 +28,7 @@ pub const NO_SNAPSHOT: i32 = 66;
 /// What a run is armed with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arming {
-    /// The number of the node's last snapshot when it was looked at; 0 if it had none.
+    /// The number of the last run that was armed when the node was looked at; 0 if there was none.
     pub last: u64,
     /// After so many seconds without confirmation the node goes back.
     pub timeout: u64,
@@ -147,5 +147,183 @@ impl Ending {
             }),
             _ => Ending::Disarmed,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+    use crate::model::DirectRule;
+    use crate::model::Family;
+    use crate::model::Rule;
+    use crate::model::state::Endpoint;
+    use crate::node::shell::RESTORE;
+    use crate::plan::action::NetworkSpec;
+
+    fn arming() -> Arming {
+        Arming {
+            last: 6,
+            timeout: 60,
+            about: vec![
+                ("operator", "o'neil@desk\noutcome=confirmed".to_string()),
+                ("what", "run".to_string()),
+            ],
+            managed: vec!["172.20.0.0/16".parse().unwrap()],
+        }
+    }
+
+    fn actions() -> Vec<Action> {
+        let rule =
+            Rule::parse_text("-s 172.20.0.2 -m comment --comment \"it's $(reboot)\" -j ACCEPT");
+        let endpoint = |network: &str| Endpoint {
+            network: network.to_string(),
+            fixed: "172.20.0.2".parse().ok(),
+            ..Endpoint::default()
+        };
+        vec![
+            Action::CreateNetwork(NetworkSpec {
+                name: "chain".to_string(),
+                subnets: vec!["172.20.0.0/16".parse().unwrap()],
+                gateways: Vec::new(),
+                internal: false,
+                options: Vec::new(),
+                labels: Vec::new(),
+            }),
+            Action::Latch {
+                subnets: vec!["172.20.0.0/16".parse().unwrap()],
+            },
+            Action::OwnChain { family: Family::V4 },
+            Action::AddRule(DirectRule::ours(Family::V4, 200, &rule.unwrap())),
+            Action::Unlatch {
+                subnets: vec!["172.20.0.0/16".parse().unwrap()],
+            },
+            Action::Connect {
+                container: "node".to_string(),
+                endpoint: endpoint("chain"),
+            },
+            Action::Disconnect {
+                container: "node".to_string(),
+                endpoint: endpoint("bridge"),
+            },
+        ]
+    }
+
+    fn in_every_shell(script: &str) {
+        for shell in [&["dash"][..], &["bash", "--posix"], &["busybox", "ash"]] {
+            let mut command = Command::new(shell[0]);
+            command.args(&shell[1..]).args(["-n", "-c", script]);
+            // Not every machine has every shell; the lab's nodes have all three.
+            if let Ok(output) = command.output() {
+                let said = String::from_utf8_lossy(&output.stderr);
+                assert!(
+                    output.status.success() && said.is_empty(),
+                    "{shell:?}: {said}"
+                );
+            }
+        }
+    }
+
+    /// What a shell prints that reads the library and then this.
+    fn said(script: &str) -> String {
+        let script = format!("{LIBRARY}\n{script}\n");
+        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .replace('\u{1f}', "|")
+    }
+
+    #[test]
+    fn every_shell_at_hand_can_read_the_scripts() {
+        in_every_shell(&armed(&arming(), &actions()));
+        in_every_shell(&disarm(7));
+        in_every_shell(&go_back(7));
+        in_every_shell(LIBRARY);
+        in_every_shell(&restore::of_plan(&actions(), &[]));
+    }
+
+    #[test]
+    fn the_way_back_is_repeatable_and_in_reverse() {
+        let program = restore::of_plan(&actions(), &arming().managed);
+        let own = program.split_once(RESTORE).unwrap().1;
+        insta::assert_snapshot!(own);
+    }
+
+    #[test]
+    fn a_reload_has_no_way_back_in_place() {
+        let reload = [Action::Reload {
+            subnets: Vec::new(),
+        }];
+        let program = restore::of_plan(&reload, &[]);
+        let own = program.split_once(RESTORE).unwrap().1;
+        insta::assert_snapshot!(own);
+    }
+
+    #[test]
+    fn who_runs_writes_no_lines_of_his_own() {
+        let script = armed(&arming(), &[]);
+        let about = script.split_once("\nabout=").unwrap().1;
+        let about = about.split_once("\nrestore_program=").unwrap().0;
+        assert_eq!(
+            said(&format!("about={about}\nprintf '%s' \"$about\"")),
+            "operator=o'neil@desk outcome=confirmed\nwhat=run"
+        );
+    }
+
+    #[test]
+    fn the_words_of_busctl_are_read_whole() {
+        // As systemd 247 to 262 print them.
+        let rules = r#"a(sssias) 2 "ipv4" "filter" "DOCKER-USER" 0 2 "--comment" "a \"b\" \\ \303\274 $x" "ipv6" "raw" "X" -1 0"#;
+        let script = format!("tokens {} | entries rule 4 yes", quote(rules));
+        assert_eq!(
+            said(&script),
+            "rule|ipv4|filter|DOCKER-USER|0|2|--comment|a \"b\" \\ \u{fc} $x\nrule|ipv6|raw|X|-1|0\n"
+        );
+        assert_eq!(said("tokens 'a(sss) 0' | entries chain 3"), "");
+    }
+
+    #[test]
+    fn the_order_of_a_zones_values_says_nothing_and_their_number_does() {
+        let differ = |a: &str, b: &str| {
+            let text = |words: &str| quote(&format!("zone public {words}").replace(' ', "\u{1f}"));
+            said(&format!(
+                "[ \"$(alike {})\" = \"$(alike {})\" ] || echo yes",
+                text(a),
+                text(b)
+            ))
+        };
+        assert_eq!(differ("services ssh dhcp", "services dhcp ssh"), "");
+        assert_eq!(differ("services ssh", "services ssh ssh"), "yes\n");
+        assert_eq!(differ("services ssh", "services"), "yes\n");
+    }
+
+    #[test]
+    fn how_a_run_ended_is_read_to_its_last_line() {
+        let read = |text: &str| Ending::read(text.as_bytes());
+        assert_eq!(read("Welcome!\ndisarmed 7\nend\n"), Some(Ending::Disarmed));
+        assert_eq!(
+            read("gone 7\noutcome=restored\nended=12:00\nwhy=timer\nhow=in place\ntrouble=\nend\n"),
+            Some(Ending::Restored(Restored {
+                ended: "12:00".to_string(),
+                why: "timer".to_string(),
+                how: "in place".to_string(),
+            }))
+        );
+        // The lease is gone because the confirmation came through, and only its answer was lost.
+        assert_eq!(
+            read("gone 7\noutcome=confirmed\nend\n"),
+            Some(Ending::Disarmed)
+        );
+        assert_eq!(
+            read("still 7\noutcome=failed\ntrouble=a\ntrouble=b\nend\n"),
+            Some(Ending::Still {
+                trouble: vec!["a".to_string(), "b".to_string()]
+            })
+        );
+        for text in ["", "disarmed 7\n", "gone 7\noutcome=rest"] {
+            assert_eq!(read(text), None, "{text:?}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use crate::model::rule::DirectRule;
 use crate::model::rule::Rule;
 use crate::model::rule::Target;
 use crate::model::rule::quote_saved;
+use crate::model::settings::Settings;
 use crate::model::state::Chain;
 use crate::model::state::Direct;
 use crate::model::state::DirectChain;
@@ -75,6 +76,7 @@ fn apply(state: &mut NodeState, action: &Action) {
             state.permanent.rich = Observed::Known(after.clone());
         }
         Action::CreateNetwork(spec) => docker(state, |d| {
+            d.networks.retain(|n| n.name != spec.name);
             d.networks.push(network(spec));
             d.networks.sort_by(|a, b| a.name.cmp(&b.name));
         }),
@@ -117,15 +119,13 @@ fn apply(state: &mut NodeState, action: &Action) {
                 rules: lines.iter().map(KernelRule::new).collect(),
             });
         }),
-        Action::PlaceJump {
-            family,
-            before,
-            after,
-        } => place_jump(state, *family, before, after),
+        Action::PlaceJump { family, after, .. } => place_jump(state, *family, after),
         Action::AddRule(rule) => add_rule(state, rule),
         Action::RemoveRule(rule) => remove_rule(state, rule),
         Action::AddRich { rule, .. } => {
-            if let Some(rich) = state.runtime.rich.known_mut() {
+            if let Some(rich) = state.runtime.rich.known_mut()
+                && !rich.contains(rule)
+            {
                 rich.push(rule.clone());
             }
         }
@@ -203,26 +203,19 @@ pub fn is_jump(rule: &KernelRule) -> bool {
     })
 }
 
-/// Where the jump stands among the rules of FORWARD, counted from 0.
-fn jumps(state: &NodeState, family: Family) -> Vec<usize> {
+fn has_jump(state: &NodeState, family: Family) -> bool {
     let tables = state.kernel.tables(family).known();
     let forward = tables.and_then(|t| t.chain("filter", "FORWARD"));
-    let rules = forward.map(|c| c.rules.as_slice()).unwrap_or_default();
-    (0..rules.len()).filter(|n| is_jump(&rules[*n])).collect()
+    forward.is_some_and(|chain| chain.rules.iter().any(is_jump))
 }
 
-fn place_jump(state: &mut NodeState, family: Family, before: &[usize], after: &[usize]) {
+fn place_jump(state: &mut NodeState, family: Family, after: &[usize]) {
     let Some(tables) = state.kernel.tables_mut(family).known_mut() else {
         return;
     };
     let filter = tables.tables.entry("filter".to_string()).or_default();
     let forward = filter.entry("FORWARD".to_string()).or_default();
-    let mut at = 0;
-    forward.rules.retain(|rule| {
-        let keep = !(before.contains(&at) && is_jump(rule));
-        at += 1;
-        keep
-    });
+    forward.rules.retain(|rule| !is_jump(rule));
     for place in after {
         let place = (*place).min(forward.rules.len());
         let jump = KernelRule::new(format!("-j {CHAIN}"));
@@ -309,14 +302,33 @@ fn reload(state: &mut NodeState) {
                 });
             });
             // The step itself puts the jump first: Docker 20.10 to 27 leave it last.
-            let jumps = jumps(state, family);
-            if !jumps.is_empty() {
-                place_jump(state, family, &jumps, &[0]);
+            if has_jump(state, family) {
+                place_jump(state, family, &[0]);
             }
         }
     }
     state.runtime.direct = Observed::Known(permanent);
     state.runtime.rich = state.permanent.rich.clone();
+    state.runtime.settings = match (&state.permanent.settings, &state.runtime.settings) {
+        (Observed::Known(permanent), Observed::Known(runtime)) => {
+            Observed::Known(with_bindings(permanent.clone(), runtime))
+        }
+        _ => state.permanent.settings.clone(),
+    };
+}
+
+/// Interfaces that are bound at runtime only are bound again by whoever bound them.
+fn with_bindings(mut permanent: Settings, runtime: &Settings) -> Settings {
+    for (zone, options) in &runtime.zones {
+        for interface in options.all("interfaces") {
+            if permanent.zone_of_interface(interface).is_none()
+                && let Some(options) = permanent.zones.get_mut(zone)
+            {
+                options.add("interfaces", interface);
+            }
+        }
+    }
+    permanent
 }
 
 fn chain_lines(direct: &Direct, family: Family) -> impl Iterator<Item = String> + use<> {

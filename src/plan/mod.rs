@@ -12,9 +12,11 @@ mod firewall;
 mod inspect;
 pub mod ownership;
 mod passage;
+mod pending;
 mod records;
 mod reload;
 pub mod restore;
+mod ssh;
 
 pub use action::Action;
 pub use action::Change;
@@ -27,8 +29,10 @@ use serde::Serialize;
 use crate::model::desired::Desired;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
+use crate::model::settings::Settings;
 use crate::model::state::Direct;
 use crate::model::state::Docker;
+use crate::model::state::Firewall;
 use crate::model::state::NodeState;
 use crate::model::state::RichText;
 use crate::model::state::View;
@@ -36,6 +40,7 @@ use crate::plan::ownership::Ours;
 
 pub use after::after;
 pub use after::roll_back;
+pub use records::held;
 
 /// What is to be done on a node, and what was found on the way.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -79,6 +84,8 @@ pub struct Allowed {
     pub replace_network: Permission,
     /// Whether firewalld may be reloaded.
     pub reload: Reload,
+    /// Whether a reload may activate what others have written permanently and not loaded.
+    pub pending: Permission,
 }
 
 /// When runtime may be brought about by one reload of firewalld, with the latch on, instead of rule by rule.
@@ -106,9 +113,26 @@ pub enum Permission {
 /// The views that a plan is made of, all of them read.
 struct Views<'a> {
     zone: &'a str,
-    permanent: (&'a Direct, &'a [RichText]),
-    runtime: (&'a Direct, &'a [RichText]),
+    permanent: Side<'a>,
+    runtime: Side<'a>,
     docker: &'a Docker,
+}
+
+/// One of firewalld's two views. Its settings are needed for a reload only.
+struct Side<'a> {
+    direct: &'a Direct,
+    rich: &'a [RichText],
+    settings: Result<&'a Settings, &'a str>,
+}
+
+impl<'a> Side<'a> {
+    fn of(firewall: &'a Firewall) -> Option<Self> {
+        Some(Side {
+            direct: firewall.direct.known()?,
+            rich: firewall.rich.known()?,
+            settings: firewall.settings.as_result(),
+        })
+    }
 }
 
 /// Decides what to do on a node.
@@ -137,13 +161,13 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     let mut actions = Vec::new();
     actions.extend(firewall::permanent_direct(
         desired,
-        views.permanent.0,
+        views.permanent.direct,
         &ours,
     ));
     actions.extend(firewall::permanent_rich(
         desired,
         views.zone,
-        views.permanent.1,
+        views.permanent.rich,
         &ours,
     ));
     actions.extend(docker.create);
@@ -153,14 +177,14 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
         let Some(tables) = state.kernel.tables(family).known() else {
             continue;
         };
-        let one = firewall::chain(desired, family, views.runtime.0, tables, &ours);
+        let one = firewall::chain(desired, family, views.runtime.direct, tables, &ours);
         runtime.rebinds.extend(one.rebinds);
         runtime.adds.extend(one.adds);
         runtime.jump.extend(one.jump);
         runtime.removes.extend(one.removes);
         for (view, direct) in [
-            (View::Permanent, views.permanent.0),
-            (View::Runtime, views.runtime.0),
+            (View::Permanent, views.permanent.direct),
+            (View::Runtime, views.runtime.direct),
         ] {
             findings.extend(inspect::foreign_admits(
                 desired, view, direct, tables, family, &ours,
@@ -168,7 +192,7 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
         }
     }
     let (add_rich, remove_rich) =
-        firewall::runtime_rich(desired, views.zone, views.runtime.1, &ours);
+        firewall::runtime_rich(desired, views.zone, views.runtime.rich, &ours);
     if state.kernel.latch.known() == Some(&true) {
         actions.push(Action::Unlatch {
             subnets: Vec::new(),
@@ -189,9 +213,9 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
         rebinds: runtime.rebinds.len() + runtime.jump.len(),
         moves: docker.moves.len(),
     };
-    let pending = reload::pending(&views, &ours);
-    findings.extend(reload::refusal(allowed.reload, &work, &pending));
-    if reload::chosen(allowed.reload, &work, &pending) {
+    let reloading = reload::decide(state, &views, &ours, allowed, &work);
+    findings.extend(reloading.findings);
+    if reloading.chosen {
         let reloaded = reload::steps(state, &actions, desired, &ours, subnets);
         actions.extend(reloaded);
         actions.extend(docker.moves);
@@ -251,11 +275,8 @@ fn settle(state: &NodeState, chain: &[Action], desired: &Desired, ours: &Ours) -
 fn views(state: &NodeState) -> Option<Views<'_>> {
     Some(Views {
         zone: state.zone.known()?,
-        permanent: (
-            state.permanent.direct.known()?,
-            state.permanent.rich.known()?,
-        ),
-        runtime: (state.runtime.direct.known()?, state.runtime.rich.known()?),
+        permanent: Side::of(&state.permanent)?,
+        runtime: Side::of(&state.runtime)?,
         docker: state.docker.known()?,
     })
 }

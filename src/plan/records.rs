@@ -13,7 +13,10 @@ pub(super) fn unfinished(state: &NodeState) -> Option<Finding> {
     if lease.alive {
         return None;
     }
-    let who = who(lease, &snapshot);
+    let who = format!(
+        "{}, {} since {}",
+        snapshot.operator, snapshot.what, snapshot.since
+    );
     let (code, text) = if lease.restore_failed {
         (
             "restore-unfinished",
@@ -32,14 +35,14 @@ pub(super) fn unfinished(state: &NodeState) -> Option<Finding> {
 }
 
 /// Somebody is at work just now: what is seen may be half done.
-pub(super) fn held(state: &NodeState) -> Option<Finding> {
+pub fn held(state: &NodeState) -> Option<Finding> {
     let (lease, snapshot) = lease(state)?;
     lease.alive.then(|| {
         Finding::new(
             Severity::Warning,
             "leased",
             View::Runtime,
-            format!("somebody is changing this node: {}", who(lease, &snapshot)),
+            who(lease, &snapshot),
         )
         .hint("what is seen may be half done; wait until that run ends or the node has gone back by itself")
     })
@@ -58,7 +61,7 @@ fn who(lease: &Lease, snapshot: &Snapshot) -> String {
         _ => String::new(),
     };
     format!(
-        "{}, {} since {}, until {} at the latest{left}",
-        snapshot.operator, snapshot.what, snapshot.since, snapshot.until
+        "{} is changing this node since {}, until {} at the latest{left} ({})",
+        snapshot.operator, snapshot.since, snapshot.until, snapshot.what
     )
 }

@@ -9,6 +9,7 @@ mod failures;
 mod fleet;
 mod interruptions;
 mod lab;
+mod pending;
 mod safety;
 mod whitelist;
 
