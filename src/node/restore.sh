@@ -317,6 +317,7 @@ whole() {
         how="by a reload of firewalld"
     fi
     if ! is_running; then
+        stale=$(nft list tables 2>/dev/null | grep ' firewalld$')
         systemctl reset-failed firewalld.service >/dev/null 2>&1
         limited systemctl restart firewalld.service >/dev/null 2>&1 </dev/null || note "firewalld did not start"
         how="by a start of firewalld"
@@ -324,6 +325,8 @@ whole() {
             ! is_running || break
             pause
         done
+        # One that was killed leaves its table, and the next may add every rule to it once more. A reload begins afresh.
+        [ -z "$stale" ] || fw "$runtime" "$firewalld" reload || note "firewalld did not reload: $answer"
     fi
     hold_latch
     # shellcheck disable=SC2046
