@@ -78,7 +78,7 @@ impl<'a> Armed<'a> {
                         failure.message
                     );
                     return Err(Box::new(Failure {
-                        code: "not-confirmed",
+                        code: if self.leaving() { "stopped" } else { "not-confirmed" },
                         standing: self.unseen(failure.message),
                         message,
                         ..*failure

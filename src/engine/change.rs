@@ -27,6 +27,7 @@ use crate::node::UNFINISHED;
 use crate::plan;
 use crate::plan::Action;
 use crate::transport::Executed;
+use crate::transport::RunError;
 
 /// From sending the script to the node's being armed, at most, on a busy node. A node that goes back is waited for so much longer.
 const ARMED_WITHIN: Duration = Duration::from_secs(5);
@@ -83,6 +84,8 @@ pub(super) struct Change<'a> {
 /// A node on which the deed is done, and that goes back unless it is confirmed.
 pub(super) struct Pending<'a> {
     pub(super) armed: Armed<'a>,
+    /// When it was armed at the earliest.
+    pub(super) begun: Instant,
     /// The snapshot that it goes back to.
     pub(super) number: u64,
     /// The connection by which it was done.
@@ -130,6 +133,7 @@ impl<'a> Change<'a> {
             End::All => match applied.armed {
                 Some(number) => Ok(Box::new(Pending {
                     armed,
+                    begun: since,
                     number,
                     hands,
                     outcome,
@@ -157,8 +161,12 @@ impl<'a> Change<'a> {
                 failed(failure.standing(armed.go_back(Some(hands))))
             }
             End::Lost { done: steps, error } => {
+                let code = match error {
+                    RunError::Cancelled { .. } => "stopped",
+                    _ => "step-lost",
+                };
                 let mut failure =
-                    self.step_failure(steps, "step-lost", "has no answer", &error.to_string());
+                    self.step_failure(steps, code, "has no answer", &error.to_string());
                 failure.hint = error.hint();
                 drop(hands);
                 let standing = match error.executed() {
@@ -192,6 +200,7 @@ impl<'a> Change<'a> {
             number,
             hands,
             mut outcome,
+            ..
         } = pending;
         let mut fresh = match armed.reopen(&Stage::Verifying) {
             Ok(fresh) => fresh,

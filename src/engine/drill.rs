@@ -85,6 +85,7 @@ fn harmless(before: &NodeState) -> Option<Action> {
 fn wait(pending: Pending<'_>) -> Outcome {
     let Pending {
         armed,
+        begun,
         number,
         hands,
         mut outcome,
@@ -93,7 +94,7 @@ fn wait(pending: Pending<'_>) -> Outcome {
     drop(hands);
     let conditions = armed.maker.conditions;
     look::tell(conditions, armed.job, Stage::Waiting);
-    armed.wait((armed.since + conditions.confirm).saturating_duration_since(Instant::now()));
+    armed.wait((begun + conditions.confirm).saturating_duration_since(Instant::now()));
     loop {
         let now = armed
             .maker

@@ -27,6 +27,8 @@ mod waves;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+mod safety_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod waves_tests;
@@ -145,7 +147,7 @@ fn check_with(jobs: &[Job], conditions: &Conditions<'_>, sight: &dyn craft::Sigh
 
 fn run_with(jobs: &[Job], conditions: &Conditions<'_>, craft: &dyn craft::Craft) -> Vec<Outcome> {
     let maker = hands::Maker::new(conditions, craft);
-    let mut outcomes = waves::run(jobs, conditions, |job| run::node(job, &maker));
+    let mut outcomes = waves::run(jobs, conditions, |job| run::node(job, &maker)).outcomes;
     // No node is at work any more.
     if conditions.rollout.when_failed == WhenFailed::RollBackAll {
         rollback::all(jobs, &mut outcomes, conditions, craft, &maker.run);
@@ -160,10 +162,10 @@ fn rollback_with(
     to: Option<u64>,
 ) -> Vec<Outcome> {
     let maker = hands::Maker::new(conditions, craft);
-    waves::run(jobs, conditions, |job| rollback::node(job, &maker, to))
+    waves::run(jobs, conditions, |job| rollback::node(job, &maker, to)).outcomes
 }
 
 fn drill_with(jobs: &[Job], conditions: &Conditions<'_>, craft: &dyn craft::Craft) -> Vec<Outcome> {
     let maker = hands::Maker::new(conditions, craft);
-    waves::run(jobs, conditions, |job| drill::node(job, &maker))
+    waves::run(jobs, conditions, |job| drill::node(job, &maker)).outcomes
 }

@@ -122,13 +122,13 @@ impl fmt::Display for Exceeded {
     }
 }
 
-/// How far a run of all waves is.
+/// How a run of all waves ended.
 #[derive(Debug, Default)]
-struct Ended {
+pub(super) struct Ended {
     /// What became of each node, in the order of the jobs.
-    outcomes: Vec<Outcome>,
-    /// The wave after which no node is begun, if one had too many failures.
-    exceeded: Option<Exceeded>,
+    pub(super) outcomes: Vec<Outcome>,
+    /// The wave after which no node was begun, if one had too many failures.
+    pub(super) exceeded: Option<Exceeded>,
 }
 
 /// Does the work on every job, wave by wave, until all are done or one wave has too many failures.
@@ -136,7 +136,7 @@ pub(super) fn run(
     jobs: &[Job],
     conditions: &Conditions<'_>,
     work: impl Fn(&Job) -> Outcome + Sync,
-) -> Vec<Outcome> {
+) -> Ended {
     let waves = conditions.rollout.waves(jobs.len());
     let mut ended = Ended::default();
     for (at, range) in waves.iter().enumerate() {
@@ -166,7 +166,7 @@ pub(super) fn run(
             ended.outcomes.push(outcome);
         }
     }
-    ended.outcomes
+    ended
 }
 
 /// The outcome of a node that is not begun any more.

@@ -41,11 +41,12 @@ take_over() {
     return 1
 }
 
-# end_holders: ends whoever has the lock, and that is the run's script and what it has started.
+# end_holders: ends whoever has the lock, and that is the run's script and what it has started. firewalld may read its own folder.
 end_holders() {
     for holder in $(ls /proc); do
         case $holder in *[!0-9]*) continue ;; esac
-        [ "$(readlink "/proc/$holder/fd/9" 2>/dev/null)" != /etc/firewalld ] || kill -9 "$holder" 2>/dev/null
+        [ "$(readlink "/proc/$holder/fd/9" 2>/dev/null)" = /etc/firewalld ] || continue
+        [ "$(cat "/proc/$holder/comm" 2>/dev/null)" = firewalld ] || kill -9 "$holder" 2>/dev/null
     done
 }
 

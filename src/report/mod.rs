@@ -15,6 +15,8 @@ pub mod summary;
 pub mod text;
 
 #[cfg(test)]
+mod status_tests;
+#[cfg(test)]
 mod tests;
 
 pub use progress::Progress;

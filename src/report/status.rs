@@ -183,9 +183,11 @@ fn held(lease: &Lease, snapshot: Option<&Snapshot>) -> (Style, String) {
     let none = Snapshot::default();
     let run = snapshot.unwrap_or(&none);
     let step = match lease.step.parse::<u64>() {
-        Ok(step) => format!("at step {}", step + 1),
-        Err(_) if lease.step == "done" => "all steps done".to_string(),
-        Err(_) => "before its first step".to_string(),
+        Ok(step) => format!(", at step {}", step + 1),
+        Err(_) if lease.step == "done" => ", all steps done".to_string(),
+        Err(_) if lease.step == "arm" => ", before its first step".to_string(),
+        // A boot has taken it.
+        Err(_) => String::new(),
     };
     let who = format!("{}, {}, since {}", run.operator, run.what, run.since);
     if lease.alive {
@@ -195,14 +197,14 @@ fn held(lease: &Lease, snapshot: Option<&Snapshot>) -> (Style, String) {
         };
         return (
             style::YELLOW,
-            format!("at work: {who}, until {}; {left}, {step}", run.until),
+            format!("at work: {who}, until {}; {left}{step}", run.until),
         );
     }
     let why = match lease.restore_failed {
         true => "the node could not go back",
         false => "nothing will end it",
     };
-    (style::ERROR, format!("unfinished: {who}, {step}; {why}"))
+    (style::ERROR, format!("unfinished: {who}{step}; {why}"))
 }
 
 fn snapshots(out: &mut String, node: &NodeStatus) {
