@@ -14,8 +14,8 @@ disarm() {
         outcome "$1"
         return
     fi
-    # firewalld has read its files of before when the node booted, and the rest follows: it is too late.
-    if booted "$1"; then
+    # It is too late when firewalld has read its files of before in a boot, and when a restore has begun and is between two tries.
+    if booted "$1" || [ -e "$live/attempts-$1" ]; then
         exec 7<&-
         back "$1"
         return
