@@ -27,6 +27,7 @@ use crate::node::UNFINISHED;
 use crate::plan;
 use crate::plan::Action;
 use crate::transport::Executed;
+use crate::transport::RunError;
 
 /// From sending the script to the node's being armed, at most, on a busy node. A node that goes back is waited for so much longer.
 const ARMED_WITHIN: Duration = Duration::from_secs(5);
@@ -160,8 +161,12 @@ impl<'a> Change<'a> {
                 failed(failure.standing(armed.go_back(Some(hands))))
             }
             End::Lost { done: steps, error } => {
+                let code = match error {
+                    RunError::Cancelled { .. } => "stopped",
+                    _ => "step-lost",
+                };
                 let mut failure =
-                    self.step_failure(steps, "step-lost", "has no answer", &error.to_string());
+                    self.step_failure(steps, code, "has no answer", &error.to_string());
                 failure.hint = error.hint();
                 drop(hands);
                 let standing = match error.executed() {

@@ -41,11 +41,12 @@ take_over() {
     return 1
 }
 
-# end_holders: ends whoever has the lock, and that is the run's script and what it has started.
+# end_holders: ends whoever has the lock, and that is the run's script and what it has started. firewalld may read its own folder.
 end_holders() {
     for holder in $(ls /proc); do
         case $holder in *[!0-9]*) continue ;; esac
-        [ "$(readlink "/proc/$holder/fd/9" 2>/dev/null)" != /etc/firewalld ] || kill -9 "$holder" 2>/dev/null
+        [ "$(readlink "/proc/$holder/fd/9" 2>/dev/null)" = /etc/firewalld ] || continue
+        [ "$(cat "/proc/$holder/comm" 2>/dev/null)" = firewalld ] || kill -9 "$holder" 2>/dev/null
     done
 }
 
@@ -317,6 +318,7 @@ whole() {
         how="by a reload of firewalld"
     fi
     if ! is_running; then
+        stale=$(nft list tables 2>/dev/null | grep ' firewalld$')
         systemctl reset-failed firewalld.service >/dev/null 2>&1
         limited systemctl restart firewalld.service >/dev/null 2>&1 </dev/null || note "firewalld did not start"
         how="by a start of firewalld"
@@ -324,6 +326,8 @@ whole() {
             ! is_running || break
             pause
         done
+        # One that was killed leaves its table, and the next may add every rule to it once more. A reload begins afresh.
+        [ -z "$stale" ] || fw "$runtime" "$firewalld" reload || note "firewalld did not reload: $answer"
     fi
     hold_latch
     # shellcheck disable=SC2046
