@@ -106,11 +106,14 @@ struct Node {
     runs: usize,
 }
 
+/// A script that changes a node: its steps, or the snapshot that it brings back.
+type Script = (Arming, Vec<Action>, Option<u64>);
+
 /// The fleet, the scripts that were written, and the answers that were given.
 #[derive(Default)]
 pub(super) struct Fake {
     nodes: BTreeMap<String, Mutex<Node>>,
-    scripts: Mutex<Vec<(Arming, Vec<Action>, Option<u64>)>>,
+    scripts: Mutex<Vec<Script>>,
     answers: Mutex<Vec<NodeState>>,
 }
 
