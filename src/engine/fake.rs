@@ -85,6 +85,8 @@ pub(super) enum Trouble {
     Spoils(usize),
     /// Once a run is confirmed, no other takes its first step.
     FailsOnceConfirmed,
+    /// The node boots before the time to confirm is over.
+    Boots,
     /// Nothing on the node ends a run that nobody confirms.
     NeverBack,
     /// The program on this side breaks.
@@ -240,7 +242,11 @@ impl Connection for Line {
                 return Err(RunError::TimedOut { at, limit, partial });
             }
             if node.timeout == 0 && node.trouble != Trouble::NeverBack {
-                node.go_back("timer");
+                let why = match node.trouble {
+                    Trouble::Boots => "boot",
+                    _ => "timer",
+                };
+                node.go_back(why);
             }
             let mut answers = self.fake.answers.lock().unwrap();
             answers.push(node.state.clone());
