@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use crate::engine::Job;
 use crate::engine::armed::Armed;
+use crate::engine::deed::Deed;
 use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
-use crate::engine::hands::Deed;
 use crate::engine::hands::End;
 use crate::engine::hands::Hands;
 use crate::engine::hands::Maker;

@@ -9,9 +9,9 @@ use crate::engine::change::Pending;
 use crate::engine::change::Tried;
 use crate::engine::change::until_fresh;
 use crate::engine::clock;
+use crate::engine::deed::Deed;
 use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
-use crate::engine::hands::Deed;
 use crate::engine::hands::Maker;
 use crate::engine::look;
 use crate::engine::outcome::Outcome;
@@ -98,8 +98,8 @@ fn wait(pending: Pending<'_>) -> Outcome {
     loop {
         let now = armed
             .maker
-            .open(armed.job, &Stage::Settling)
-            .and_then(|mut hands| hands.look(&Stage::Settling));
+            .open(armed.job, &Stage::Verifying)
+            .and_then(|mut hands| hands.look(&Stage::Verifying));
         let at_home = now.as_ref().is_ok_and(|now| !is_armed(now, number));
         match now {
             Ok(now) if at_home => return judge(&armed, &now, number, outcome),

@@ -85,6 +85,8 @@ pub(super) enum Trouble {
     Spoils(usize),
     /// Once a run is confirmed, no other takes its first step.
     FailsOnceConfirmed,
+    /// The node boots before the time to confirm is over.
+    Boots,
     /// Nothing on the node ends a run that nobody confirms.
     NeverBack,
     /// The program on this side breaks.
@@ -106,11 +108,14 @@ struct Node {
     runs: usize,
 }
 
+/// A script that changes a node: its steps, or the snapshot that it brings back.
+type Script = (Arming, Vec<Action>, Option<u64>);
+
 /// The fleet, the scripts that were written, and the answers that were given.
 #[derive(Default)]
 pub(super) struct Fake {
     nodes: BTreeMap<String, Mutex<Node>>,
-    scripts: Mutex<Vec<(Arming, Vec<Action>, Option<u64>)>>,
+    scripts: Mutex<Vec<Script>>,
     answers: Mutex<Vec<NodeState>>,
 }
 
@@ -237,7 +242,11 @@ impl Connection for Line {
                 return Err(RunError::TimedOut { at, limit, partial });
             }
             if node.timeout == 0 && node.trouble != Trouble::NeverBack {
-                node.go_back("timer");
+                let why = match node.trouble {
+                    Trouble::Boots => "boot",
+                    _ => "timer",
+                };
+                node.go_back(why);
             }
             let mut answers = self.fake.answers.lock().unwrap();
             answers.push(node.state.clone());

@@ -9,6 +9,7 @@ use std::time::UNIX_EPOCH;
 use crate::engine::Conditions;
 use crate::engine::Job;
 use crate::engine::craft::Craft;
+use crate::engine::deed::Deed;
 use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
 use crate::engine::look;
@@ -20,7 +21,6 @@ use crate::node::Said;
 use crate::node::Steps;
 use crate::node::StepsError;
 use crate::plan;
-use crate::plan::Action;
 use crate::plan::Plan;
 use crate::transport::Connection;
 use crate::transport::RunError;
@@ -47,68 +47,6 @@ pub(super) struct Hands<'a> {
     maker: &'a Maker<'a>,
     job: &'a Job,
     connection: Box<dyn Connection>,
-}
-
-/// What is done on a node between arming it and confirming.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Deed<'a> {
-    /// The steps of a plan.
-    Steps(&'a [Action]),
-    /// A change that nobody will confirm.
-    Drill(&'a [Action]),
-    /// An older snapshot is brought back.
-    Snapshot {
-        /// Its number.
-        to: u64,
-        /// The hash of the policy that is in force then, as far as it is known.
-        policy: &'a str,
-    },
-}
-
-impl Deed<'_> {
-    /// How many steps it has.
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Deed::Steps(actions) | Deed::Drill(actions) => actions.len(),
-            Deed::Snapshot { .. } => 1,
-        }
-    }
-
-    /// What a step does.
-    pub(super) fn doing(&self, step: usize) -> &'static str {
-        match self {
-            Deed::Steps(actions) | Deed::Drill(actions) => {
-                actions.get(step).map_or("", Action::doing)
-            }
-            Deed::Snapshot { .. } => "bringing back the snapshot",
-        }
-    }
-
-    fn what(&self) -> String {
-        match self {
-            Deed::Steps(_) => "run".to_string(),
-            Deed::Drill(_) => "drill".to_string(),
-            Deed::Snapshot { to, .. } => format!("rollback to {to}"),
-        }
-    }
-
-    /// The hash of the policy that is in force once it is done.
-    fn policy(&self, job: &Job) -> String {
-        match self {
-            Deed::Steps(_) | Deed::Drill(_) => job.policy.clone(),
-            Deed::Snapshot { policy, .. } => (*policy).to_string(),
-        }
-    }
-
-    fn changes(&self) -> usize {
-        match self {
-            Deed::Steps(actions) | Deed::Drill(actions) => {
-                actions.iter().map(|a| a.changes().len()).sum()
-            }
-            // It is only known afterwards.
-            Deed::Snapshot { .. } => 0,
-        }
-    }
 }
 
 /// How far a script of steps came.

@@ -11,6 +11,7 @@ mod check;
 mod choice;
 mod clock;
 mod craft;
+mod deed;
 mod drill;
 mod event;
 mod failure;

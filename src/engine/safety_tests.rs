@@ -177,6 +177,14 @@ fn a_drill_that_comes_back_to_something_else_is_lost() {
 }
 
 #[test]
+fn a_drill_is_not_won_by_a_boot() {
+    let fake = Fake::new(&[("a", Trouble::Boots)]);
+    let outcome = drill(&fake);
+    assert_eq!(code(&outcome), "not-by-itself");
+    assert_eq!(standing(&outcome), "as_before");
+}
+
+#[test]
 fn a_node_that_may_not_be_touched_is_neither_rolled_back_nor_drilled() {
     let fake = Fake::new(&[("a", Trouble::None)]);
     run(&fake);

@@ -13,7 +13,7 @@ const STATE: &str = "iptables-save | grep -v '^[#:]'; ip6tables-save | grep -v '
     firewall-cmd --zone=public --list-all; firewall-cmd --permanent --zone=public --list-all; firewall-cmd --zone=docker --list-all; \
     docker network ls --format '{{.Name}}' | sort; \
     docker inspect -f '{{.Name}}{{range $name, $place := .NetworkSettings.Networks}} {{$name}} {{$place.IPAddress}}{{end}}' $(docker ps -aq); \
-    ls -A /etc/firewalld; ls /var/lib/fwdeploy 2>/dev/null | grep -v snapshots; ls /etc/systemd/system | grep fwdeploy; \
+    ls -A /etc/firewalld; ls /var/lib/fwdeploy 2>/dev/null | grep -xv -e snapshots -e last; ls /etc/systemd/system | grep fwdeploy; \
     systemctl list-timers --all --no-legend | grep -o 'fwdeploy-restore-.*timer'";
 
 /// One test for the oldest of Docker's ways and for the newest, and both of firewalld's backends.

@@ -1,0 +1,68 @@
+//! What is done on a node between arming it and confirming.
+
+use crate::engine::Job;
+use crate::plan::Action;
+
+/// What is done on a node between arming it and confirming.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Deed<'a> {
+    /// The steps of a plan.
+    Steps(&'a [Action]),
+    /// A change that nobody will confirm.
+    Drill(&'a [Action]),
+    /// An older snapshot is brought back.
+    Snapshot {
+        /// Its number.
+        to: u64,
+        /// The hash of the policy that is in force then, as far as it is known.
+        policy: &'a str,
+    },
+}
+
+impl Deed<'_> {
+    /// How many steps it has.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Deed::Steps(actions) | Deed::Drill(actions) => actions.len(),
+            Deed::Snapshot { .. } => 1,
+        }
+    }
+
+    /// What a step does.
+    pub(super) fn doing(&self, step: usize) -> &'static str {
+        match self {
+            Deed::Steps(actions) | Deed::Drill(actions) => {
+                actions.get(step).map_or("", Action::doing)
+            }
+            Deed::Snapshot { .. } => "bringing back the snapshot",
+        }
+    }
+
+    /// What the node writes down about it.
+    pub(super) fn what(&self) -> String {
+        match self {
+            Deed::Steps(_) => "run".to_string(),
+            Deed::Drill(_) => "drill".to_string(),
+            Deed::Snapshot { to, .. } => format!("rollback to {to}"),
+        }
+    }
+
+    /// The hash of the policy that is in force once it is done.
+    pub(super) fn policy(&self, job: &Job) -> String {
+        match self {
+            Deed::Steps(_) | Deed::Drill(_) => job.policy.clone(),
+            Deed::Snapshot { policy, .. } => (*policy).to_string(),
+        }
+    }
+
+    /// How many differences it is to remove.
+    pub(super) fn changes(&self) -> usize {
+        match self {
+            Deed::Steps(actions) | Deed::Drill(actions) => {
+                actions.iter().map(|a| a.changes().len()).sum()
+            }
+            // It is only known afterwards.
+            Deed::Snapshot { .. } => 0,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The status for scripts.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::model::records::Lease;
+use crate::model::records::Snapshot;
+use crate::report::Purpose;
+use crate::report::json;
+use crate::report::json::Problem;
+use crate::report::json::Reason;
+use crate::report::status::NodeStatus;
+use crate::report::status::Standing;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    version: u32,
+    command: &'static str,
+    nodes: Vec<Node<'a>>,
+    summary: Totals,
+}
+
+#[derive(Serialize)]
+struct Totals {
+    nodes: usize,
+    free: usize,
+    held: usize,
+    unfinished: usize,
+    failed: usize,
+    unreachable: usize,
+    skipped: usize,
+    seconds: f64,
+    exit_code: u8,
+}
+
+#[derive(Serialize)]
+struct Node<'a> {
+    node: &'a str,
+    status: Standing,
+    policy: Policy<'a>,
+    lease: Option<&'a Lease>,
+    snapshots: &'a [Snapshot],
+    error: Option<Problem<'a>>,
+    not_begun: Option<Reason>,
+    seconds: f64,
+}
+
+#[derive(Serialize)]
+struct Policy<'a> {
+    wanted: Option<&'a str>,
+    confirmed: Option<&'a str>,
+    as_asked: Option<bool>,
+}
+
+/// One document for scripts, in the order of the inventory.
+pub fn document(nodes: &[NodeStatus], took: Duration, exit_code: u8) -> String {
+    let count = |standing| nodes.iter().filter(|n| n.standing() == standing).count();
+    let seen = nodes.iter().map(|node| Node {
+        node: &node.outcome.node,
+        status: node.standing(),
+        policy: Policy {
+            wanted: node.wanted.as_deref(),
+            confirmed: node.confirmed().map(|snapshot| &*snapshot.policy),
+            as_asked: node.is_as_asked(),
+        },
+        lease: node.lease(),
+        snapshots: node
+            .records
+            .as_ref()
+            .map_or(&[], |records| &records.snapshots),
+        error: node.outcome.failure.as_ref().map(Problem::from),
+        not_begun: node.outcome.not_begun.map(Reason::from),
+        seconds: json::seconds(node.outcome.took),
+    });
+    let document = Document {
+        version: json::VERSION,
+        command: Purpose::Status.word(),
+        nodes: seen.collect(),
+        summary: Totals {
+            nodes: nodes.len(),
+            free: count(Standing::Free),
+            held: count(Standing::Held),
+            unfinished: count(Standing::Unfinished),
+            failed: count(Standing::Unknown),
+            unreachable: count(Standing::Unreachable),
+            skipped: count(Standing::Skipped),
+            seconds: json::seconds(took),
+            exit_code,
+        },
+    };
+    json::pretty(&document)
+}
