@@ -387,6 +387,7 @@ fn node() -> impl Strategy<Value = (NodeState, Desired)> {
                         default_zone: "public".into(),
                         active_zones: BTreeMap::new(),
                         panic: false,
+                        in_kernel: Observed::Known(true),
                     }),
                     zone: Observed::Known("public".into()),
                     permanent: Firewall {

@@ -487,6 +487,7 @@ pub(super) fn open_node() -> NodeState {
             default_zone: "public".to_string(),
             active_zones: BTreeMap::new(),
             panic: false,
+            in_kernel: Observed::Known(true),
         }),
         zone: Observed::Known("public".to_string()),
         permanent: firewall(),
