@@ -46,7 +46,11 @@ impl Waves {
             None if self.any_error_fatal || !serial.is_empty() => Some(Amount::Count(0)),
             None => None,
         };
-        Ok(Rollout { serial, max_fail })
+        Ok(Rollout {
+            serial,
+            max_fail,
+            ..Rollout::default()
+        })
     }
 }
 

@@ -102,7 +102,7 @@ pub(super) fn run(args: &args::Run) -> Result<u8, CliError> {
     };
     let (outcomes, watch, took) = work.done(&jobs, |jobs, conditions| match purpose {
         Purpose::Run => engine::run(jobs, conditions),
-        Purpose::Check | Purpose::Facts => engine::check(jobs, conditions),
+        _ => engine::check(jobs, conditions),
     })?;
     let code = exit_code(&outcomes, purpose, &watch);
     let outcomes = with_skipped(&fleet, outcomes);

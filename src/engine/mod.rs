@@ -6,6 +6,7 @@
 //! One node's failure is its [`Outcome`], never an error of the fleet.
 
 mod armed;
+mod change;
 mod check;
 mod craft;
 mod event;
@@ -41,6 +42,7 @@ pub use event::Stage;
 pub use event::Talk;
 pub use failure::Failure;
 pub use fleet::Stop;
+pub use outcome::Kept;
 pub use outcome::NotBegun;
 pub use outcome::Outcome;
 pub use outcome::Verdict;
@@ -50,6 +52,7 @@ pub use waves::Amount;
 pub use waves::Exceeded;
 pub use waves::Rollout;
 pub use waves::Wave;
+pub use waves::WhenFailed;
 
 /// One node and what is wanted of it. Everything in it was said before the first connection.
 #[derive(Debug, Clone)]

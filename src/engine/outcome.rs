@@ -1,6 +1,7 @@
 //! What became of one node.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -8,6 +9,8 @@ use serde::Serialize;
 use crate::engine::failure::Failure;
 use crate::engine::standing::Standing;
 use crate::engine::waves::Exceeded;
+use crate::model::NodeState;
+use crate::model::records::Snapshot;
 use crate::plan::Change;
 use crate::plan::Finding;
 
@@ -28,8 +31,21 @@ pub struct Outcome {
     pub failure: Option<Failure>,
     /// Why nothing was begun on it, where nothing was.
     pub not_begun: Option<NotBegun>,
+    /// The snapshot that a rollback brought back, or would.
+    pub snapshot: Option<Snapshot>,
+    /// What it takes to take a confirmed run back again, where somebody may want to.
+    pub kept: Option<Kept>,
     /// How long the node took.
     pub took: Duration,
+}
+
+/// What a confirmed run has left for the way back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The number of its snapshot.
+    pub number: u64,
+    /// What the node was like before it.
+    pub before: Arc<NodeState>,
 }
 
 impl Outcome {
@@ -43,6 +59,8 @@ impl Outcome {
             findings: Vec::new(),
             failure: None,
             not_begun: None,
+            snapshot: None,
+            kept: None,
             took: Duration::ZERO,
         }
     }
@@ -141,6 +159,8 @@ pub enum Verdict {
     Unreachable,
     /// In a state in which nothing may be touched, or cannot be judged.
     Refused,
+    /// As wanted for a while, and taken back because other nodes failed.
+    RolledBack,
     /// Something went wrong.
     Failed,
 }
@@ -154,6 +174,7 @@ impl fmt::Display for Verdict {
             Verdict::Skipped => "skipped",
             Verdict::Unreachable => "unreachable",
             Verdict::Refused => "refused",
+            Verdict::RolledBack => "rolled back",
             Verdict::Failed => "failed",
         })
     }

@@ -39,6 +39,18 @@ pub struct Rollout {
     pub serial: Vec<Amount>,
     /// How many nodes of a wave may fail, percentages of the wave; `None` is any number.
     pub max_fail: Option<Amount>,
+    /// What becomes of the nodes that were changed, if others failed.
+    pub when_failed: WhenFailed,
+}
+
+/// What becomes of the nodes that a run has changed, if others failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WhenFailed {
+    /// They stay as they are.
+    #[default]
+    Keep,
+    /// They are taken back to the state before the run.
+    RollBackAll,
 }
 
 impl Rollout {
@@ -175,7 +187,7 @@ mod tests {
     fn sizes(serial: &[Amount], nodes: usize) -> Vec<usize> {
         let rollout = Rollout {
             serial: serial.to_vec(),
-            max_fail: None,
+            ..Rollout::default()
         };
         rollout
             .waves(nodes)
@@ -250,7 +262,7 @@ mod tests {
             serial in prop::collection::vec(amount(), 0..6),
             nodes in 0_usize..500,
         ) {
-            let waves = Rollout { serial, max_fail: None }.waves(nodes);
+            let waves = Rollout { serial, ..Rollout::default() }.waves(nodes);
             prop_assert!(waves.iter().all(|wave| !wave.is_empty()));
             let together: Vec<usize> = waves.into_iter().flatten().collect();
             prop_assert_eq!(together, (0..nodes).collect::<Vec<_>>());

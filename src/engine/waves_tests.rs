@@ -15,6 +15,7 @@ fn rollout(serial: &[Amount], max_fail: Option<usize>) -> Rollout {
     Rollout {
         serial: serial.to_vec(),
         max_fail: max_fail.map(Amount::Count),
+        ..Rollout::default()
     }
 }
 
@@ -145,6 +146,7 @@ fn a_percentage_is_of_the_wave_and_rounded_down() {
     let rollout = Rollout {
         serial: vec![Amount::Count(3), Amount::Count(2)],
         max_fail: Some(Amount::Percent(34)),
+        ..Rollout::default()
     };
     // 34 % of three nodes are one, of two nodes none.
     let more = [("a", Trouble::Down), ("d", Trouble::Down)];

@@ -31,6 +31,14 @@ pub enum Purpose {
     Check,
     /// `facts`.
     Facts,
+    /// `status`.
+    Status,
+    /// `rollback`.
+    Rollback,
+    /// `rollback --check`.
+    RollbackCheck,
+    /// `drill`.
+    Drill,
 }
 
 impl Purpose {
@@ -40,6 +48,15 @@ impl Purpose {
             Purpose::Run => "run",
             Purpose::Check => "check",
             Purpose::Facts => "facts",
+            Purpose::Status => "status",
+            Purpose::Rollback => "rollback",
+            Purpose::RollbackCheck => "rollback_check",
+            Purpose::Drill => "drill",
         }
+    }
+
+    /// Whether nodes may be changed for it.
+    pub fn is_change(self) -> bool {
+        matches!(self, Purpose::Run | Purpose::Rollback | Purpose::Drill)
     }
 }

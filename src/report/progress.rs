@@ -240,7 +240,10 @@ impl Ui {
         let verb = match self.show.purpose {
             Purpose::Run => "deploying to",
             Purpose::Check => "checking",
-            Purpose::Facts => "looking at",
+            Purpose::Facts | Purpose::Status => "looking at",
+            Purpose::Rollback => "rolling back",
+            Purpose::RollbackCheck => "checking the way back of",
+            Purpose::Drill => "drilling",
         };
         match self.show.nodes.len() {
             1 => format!("{verb} 1 node"),

@@ -94,7 +94,7 @@ fn counts(outcome: &Outcome) -> [(&'static str, usize, Style); 5] {
         ),
         (
             "failed",
-            is(&[Verdict::Failed, Verdict::Refused]),
+            is(&[Verdict::Failed, Verdict::Refused, Verdict::RolledBack]),
             style::RED,
         ),
         ("skipped", is(&[Verdict::Skipped]), style::CYAN),

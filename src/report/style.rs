@@ -24,7 +24,7 @@ pub(super) fn verdict(verdict: Verdict) -> Style {
         Verdict::Changed | Verdict::Drift => YELLOW,
         Verdict::Skipped => CYAN,
         Verdict::Unreachable => BRIGHT_RED,
-        Verdict::Refused | Verdict::Failed => RED,
+        Verdict::Refused | Verdict::RolledBack | Verdict::Failed => RED,
     }
 }
 

@@ -21,7 +21,9 @@ pub struct Summary {
     pub drift: usize,
     /// In a state in which nothing may be touched.
     pub refused: usize,
-    /// Failed, rolled back or not.
+    /// Changed, and taken back because other nodes failed.
+    pub rolled_back: usize,
+    /// Failed, whether or not the node is as it was before.
     pub failed: usize,
     /// Out of reach.
     pub unreachable: usize,
@@ -42,15 +44,26 @@ impl Summary {
     /// Counts one node more.
     pub fn add(&mut self, verdict: Verdict) {
         self.nodes += 1;
-        *match verdict {
+        *self.count(verdict) += 1;
+    }
+
+    /// Counts one node less: it came to another end after all.
+    pub fn remove(&mut self, verdict: Verdict) {
+        self.nodes -= 1;
+        *self.count(verdict) -= 1;
+    }
+
+    fn count(&mut self, verdict: Verdict) -> &mut usize {
+        match verdict {
             Verdict::Ok => &mut self.ok,
             Verdict::Changed => &mut self.changed,
             Verdict::Drift => &mut self.drift,
             Verdict::Skipped => &mut self.skipped,
             Verdict::Unreachable => &mut self.unreachable,
             Verdict::Refused => &mut self.refused,
+            Verdict::RolledBack => &mut self.rolled_back,
             Verdict::Failed => &mut self.failed,
-        } += 1;
+        }
     }
 
     /// `3 changed, 1 unreachable`: what is not nothing.
@@ -60,6 +73,7 @@ impl Summary {
             (self.changed, "changed"),
             (self.drift, "drifted"),
             (self.refused, "refused"),
+            (self.rolled_back, "rolled back"),
             (self.failed, "failed"),
             (self.unreachable, "unreachable"),
             (self.skipped, "skipped"),
@@ -77,15 +91,20 @@ impl Summary {
     /// `run` has Ansible's: 2 when a node failed, else 4 when one was out of reach. A check promises with 0 and 2 that every
     /// node was judged: so 4 goes before 1, and 1 before 2.
     pub fn exit_code(&self, purpose: Purpose) -> u8 {
-        let failed = self.failed + self.refused;
-        match purpose {
-            Purpose::Run if failed > 0 => 2,
-            Purpose::Run if self.unreachable > 0 => 4,
-            Purpose::Run => 0,
-            _ if self.unreachable > 0 => 4,
-            _ if failed > 0 => 1,
-            _ if self.drift > 0 => 2,
-            _ => 0,
+        let failed = self.failed + self.refused + self.rolled_back;
+        if purpose.is_change() {
+            match () {
+                () if failed > 0 => 2,
+                () if self.unreachable > 0 => 4,
+                () => 0,
+            }
+        } else {
+            match () {
+                () if self.unreachable > 0 => 4,
+                () if failed > 0 => 1,
+                () if self.drift > 0 => 2,
+                () => 0,
+            }
         }
     }
 }
@@ -127,6 +146,7 @@ mod tests {
             (&[Drift, Unreachable], 4, 4),
             (&[Drift, Failed], 2, 1),
             (&[Skipped, Ok], 0, 0),
+            (&[RolledBack, Unreachable], 2, 4),
         ] {
             let summary = summary(verdicts);
             assert_eq!(summary.exit_code(Purpose::Run), run, "{verdicts:?}");

@@ -1,0 +1,259 @@
+//! Changing a node: arm it, do the deed, look again on a new connection, confirm; and back to the state before where that fails.
+//!
+//! What the deed is, and what a fresh look has to show, is the caller's.
+
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::engine::Job;
+use crate::engine::armed::Armed;
+use crate::engine::event::Stage;
+use crate::engine::failure::Failure;
+use crate::engine::hands::Deed;
+use crate::engine::hands::End;
+use crate::engine::hands::Hands;
+use crate::engine::hands::Maker;
+use crate::engine::outcome::Kept;
+use crate::engine::outcome::Outcome;
+use crate::engine::outcome::Verdict;
+use crate::engine::standing::Standing;
+use crate::engine::waves::WhenFailed;
+use crate::model::NodeState;
+use crate::node::BUSY;
+use crate::node::STALE;
+use crate::node::UNFINISHED;
+use crate::plan::Action;
+use crate::transport::Executed;
+
+/// From sending the script to the node's being armed, at most, on a busy node. A node that goes back is waited for so much longer.
+const ARMED_WITHIN: Duration = Duration::from_secs(5);
+
+/// How often a node is looked at anew because somebody else has changed it since.
+const LOOKS: usize = 5;
+
+/// The failure of the one step for which there is another way.
+pub(super) const NO_CHAIN: &str = "chain-not-recreated";
+
+/// What became of one look and what followed from it.
+pub(super) enum Tried {
+    /// The node's outcome.
+    Done(Box<Outcome>),
+    /// Nothing was done: another run has changed the node in between.
+    Stale,
+}
+
+impl Tried {
+    pub(super) fn done(outcome: Outcome) -> Self {
+        Tried::Done(Box::new(outcome))
+    }
+}
+
+/// Looks at the node anew until nobody else has changed it between the look and the arming.
+pub(super) fn until_fresh(job: &Job, maker: &Maker<'_>, once: impl Fn() -> Tried) -> Outcome {
+    let mut looks = 1;
+    loop {
+        match once() {
+            Tried::Stale if looks < LOOKS && !maker.conditions.stop.is_draining() => looks += 1,
+            Tried::Stale => {
+                return Outcome::new(job.node(), Verdict::Failed).failed(
+                    Failure::new(
+                        Stage::Looking,
+                        "busy",
+                        "other runs have changed this node again and again since it was looked at",
+                    )
+                    .hint("wait for the other runs to end, and run it again"),
+                );
+            }
+            Tried::Done(outcome) => return *outcome,
+        }
+    }
+}
+
+/// A node with something to do.
+pub(super) struct Change<'a> {
+    pub(super) job: &'a Job,
+    pub(super) maker: &'a Maker<'a>,
+    pub(super) before: &'a NodeState,
+    pub(super) deed: Deed<'a>,
+}
+
+/// A node on which the deed is done, and that goes back unless it is confirmed.
+pub(super) struct Pending<'a> {
+    pub(super) armed: Armed<'a>,
+    /// The snapshot that it goes back to.
+    pub(super) number: u64,
+    /// The connection by which it was done.
+    pub(super) hands: Hands<'a>,
+    pub(super) outcome: Outcome,
+}
+
+/// What a fresh look means: an error lets the node go back; a failure of a node that stays as it is now may be told all the same.
+pub(super) type Judged = Result<Option<Failure>, Box<Failure>>;
+
+impl<'a> Change<'a> {
+    /// Does the deed, and lets it stay if a fresh look is judged well.
+    pub(super) fn finish(
+        &self,
+        hands: Hands<'a>,
+        outcome: Outcome,
+        judge: impl Fn(&NodeState, &mut Outcome) -> Judged,
+    ) -> Tried {
+        match self.begin(hands, outcome) {
+            Ok(pending) => Tried::done(self.verify(*pending, judge)),
+            Err(tried) => tried,
+        }
+    }
+
+    /// Arms the node and does the deed. Where that fails the node is back in the state before, or said not to be.
+    pub(super) fn begin(
+        &self,
+        mut hands: Hands<'a>,
+        outcome: Outcome,
+    ) -> Result<Box<Pending<'a>>, Tried> {
+        let since = Instant::now();
+        let applied = hands.apply(self.before, &self.deed);
+        let armed = Armed {
+            job: self.job,
+            maker: self.maker,
+            before: self.before,
+            number: applied.armed,
+            since: since + ARMED_WITHIN,
+        };
+        let failed = |failure| Err(Tried::done(outcome.clone().failed(failure)));
+        match applied.end {
+            End::All => match applied.armed {
+                Some(number) => Ok(Box::new(Pending {
+                    armed,
+                    number,
+                    hands,
+                    outcome,
+                })),
+                None => {
+                    let said = "the node did not say that it was armed";
+                    let failure = self.step_failure(0, "step-failed", "failed", said);
+                    failed(failure.standing(armed.go_back(Some(hands))))
+                }
+            },
+            End::NotArmed { code: STALE, .. } => Err(Tried::Stale),
+            End::NotArmed { code, said } => failed(not_armed(code, said)),
+            End::Stopped { done: steps, said } => {
+                let code = match self.deed {
+                    Deed::Steps(actions)
+                        if matches!(actions.get(steps), Some(Action::OwnChain { .. })) =>
+                    {
+                        NO_CHAIN
+                    }
+                    _ => "step-failed",
+                };
+                let failure = self
+                    .step_failure(steps, code, "failed", &said)
+                    .hint("mend on the node what the answer names, then run again; `-v` shows each step and its answer");
+                failed(failure.standing(armed.go_back(Some(hands))))
+            }
+            End::Lost { done: steps, error } => {
+                let mut failure =
+                    self.step_failure(steps, "step-lost", "has no answer", &error.to_string());
+                failure.hint = error.hint();
+                drop(hands);
+                let standing = match error.executed() {
+                    Executed::Never => Standing::Untouched,
+                    Executed::Perhaps => armed.go_back(None),
+                };
+                failed(failure.standing(standing))
+            }
+        }
+    }
+
+    /// Which step, and what was answered.
+    fn step_failure(&self, done: usize, code: &'static str, verb: &str, said: &str) -> Failure {
+        let (step, of) = ((done + 1).min(self.deed.len()), self.deed.len());
+        let doing = self.deed.doing(step - 1);
+        Failure::new(
+            Stage::Applying { step, of, doing },
+            code,
+            format!("step {step} of {of} ({doing}) {verb}: {said}"),
+        )
+    }
+
+    /// A new connection, a second look that is judged, and only then the word that the run stays.
+    fn verify(
+        &self,
+        pending: Pending<'a>,
+        judge: impl Fn(&NodeState, &mut Outcome) -> Judged,
+    ) -> Outcome {
+        let Pending {
+            armed,
+            number,
+            hands,
+            mut outcome,
+        } = pending;
+        let mut fresh = match armed.reopen(&Stage::Verifying) {
+            Ok(fresh) => fresh,
+            Err(failure) => {
+                let message = format!(
+                    "every step was done, and then no new connection could be made: {}",
+                    failure.message
+                );
+                // The old connection may be the only one there will ever be: it is used while it lasts.
+                let standing = armed.go_back(Some(hands));
+                return outcome.failed(Failure {
+                    code: "no-way-back-in",
+                    message,
+                    standing,
+                    ..*failure
+                });
+            }
+        };
+        let now = match fresh.look(&Stage::Verifying) {
+            Ok(now) => now,
+            Err(failure) => {
+                let message = format!(
+                    "every step was done, and then the second look failed: {}",
+                    failure.message
+                );
+                drop(fresh);
+                let standing = armed.go_back(Some(hands));
+                return outcome.failed(Failure {
+                    message,
+                    standing,
+                    ..*failure
+                });
+            }
+        };
+        let told = match judge(&now, &mut outcome) {
+            Ok(told) => told,
+            Err(failure) => {
+                return outcome.failed(failure.standing(armed.go_back(Some(fresh))));
+            }
+        };
+        if let Err(failure) = armed.confirm(fresh, number) {
+            return outcome.failed(*failure);
+        }
+        if self.maker.conditions.rollout.when_failed == WhenFailed::RollBackAll {
+            outcome.kept = Some(Kept {
+                number,
+                before: Arc::new(self.before.clone()),
+            });
+        }
+        if let Some(failure) = told {
+            return outcome.failed(failure.standing(Standing::Applied(Vec::new())));
+        }
+        outcome.verdict = match outcome.changes.as_slice() {
+            [] => Verdict::Ok,
+            _ => Verdict::Changed,
+        };
+        outcome
+    }
+}
+
+/// Why the node was not armed.
+fn not_armed(code: i32, said: String) -> Failure {
+    match code {
+        BUSY => Failure::new(Stage::Looking, "busy", said).hint("wait for the other run to end, and run it again"),
+        UNFINISHED => Failure::new(Stage::Looking, "unfinished", said)
+            .hint("run --recover brings the node back to the state before that run"),
+        _ => Failure::new(Stage::Looking, "not-armed", said)
+            .hint("without a way back by itself no node is changed; make room for /var/lib/fwdeploy, or mend what the answer names"),
+    }
+}
