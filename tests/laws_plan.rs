@@ -416,6 +416,7 @@ fn node() -> impl Strategy<Value = (NodeState, Desired)> {
 }
 
 const ALL: Allowed = Allowed {
+    recover: Permission::Withheld,
     replace_network: Permission::Granted,
     reload: Reload::Auto,
 };

@@ -109,10 +109,11 @@ impl<'a> Change<'a> {
     pub(super) fn begin(
         &self,
         mut hands: Hands<'a>,
-        outcome: Outcome,
+        mut outcome: Outcome,
     ) -> Result<Box<Pending<'a>>, Tried> {
         let since = Instant::now();
         let applied = hands.apply(self.before, &self.deed);
+        self.deed.tell(&applied, &mut outcome);
         let armed = Armed {
             job: self.job,
             maker: self.maker,

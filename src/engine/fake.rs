@@ -34,6 +34,7 @@ use crate::model::state::Tables;
 use crate::node::Arming;
 use crate::plan;
 use crate::plan::Action;
+use crate::plan::Recovery;
 use crate::transport::Cancel;
 use crate::transport::ConnectError;
 use crate::transport::Connection;
@@ -98,6 +99,7 @@ struct Node {
 pub(super) struct Fake {
     nodes: BTreeMap<String, Mutex<Node>>,
     scripts: Mutex<Vec<(Arming, Vec<Action>)>>,
+    recoveries: Mutex<Vec<(Arming, Recovery)>>,
     answers: Mutex<Vec<NodeState>>,
 }
 
@@ -367,6 +369,16 @@ impl Craft for Fake {
 
     fn roll_back(&self, _: &Arming, _: &NodeState, _: u64) -> String {
         unreachable!("no test of this fake goes to a snapshot")
+    }
+
+    fn recover(&self, arming: &Arming, recovery: &Recovery) -> String {
+        let mut recoveries = self.recoveries.lock().unwrap();
+        recoveries.push((arming.clone(), recovery.clone()));
+        format!("recover {}", recoveries.len() - 1)
+    }
+
+    fn restore_again(&self, number: u64) -> String {
+        format!("again {number}")
     }
 
     fn disarm(&self, number: u64) -> String {

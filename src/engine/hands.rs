@@ -11,6 +11,7 @@ use crate::engine::craft::Craft;
 use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
 use crate::engine::look;
+use crate::engine::outcome::Outcome;
 use crate::model::DesiredNetwork;
 use crate::model::NodeState;
 use crate::node::Arming;
@@ -21,6 +22,8 @@ use crate::node::StepsError;
 use crate::plan;
 use crate::plan::Action;
 use crate::plan::Plan;
+use crate::plan::Recovery;
+use crate::plan::recover::Aside;
 use crate::transport::Connection;
 use crate::transport::RunError;
 
@@ -55,6 +58,8 @@ pub(super) enum Deed<'a> {
     Steps(&'a [Action]),
     /// An older snapshot is brought back.
     Snapshot(u64),
+    /// The node is made fit for a run.
+    Recovery(&'a Recovery),
 }
 
 impl Deed<'_> {
@@ -63,6 +68,7 @@ impl Deed<'_> {
         match self {
             Deed::Steps(actions) => actions.len(),
             Deed::Snapshot(_) => 1,
+            Deed::Recovery(recovery) => recovery.doing().len(),
         }
     }
 
@@ -71,6 +77,7 @@ impl Deed<'_> {
         match self {
             Deed::Steps(actions) => actions.get(step).map_or("", Action::doing),
             Deed::Snapshot(_) => "bringing back the snapshot",
+            Deed::Recovery(recovery) => recovery.doing().get(step).copied().unwrap_or(""),
         }
     }
 
@@ -78,6 +85,7 @@ impl Deed<'_> {
         match self {
             Deed::Steps(_) => "run".to_string(),
             Deed::Snapshot(number) => format!("rollback to {number}"),
+            Deed::Recovery(_) => "recovery".to_string(),
         }
     }
 
@@ -85,6 +93,15 @@ impl Deed<'_> {
         match self {
             Deed::Steps(actions) => actions.iter().map(|a| a.changes().len()).sum(),
             Deed::Snapshot(_) => 0,
+            Deed::Recovery(recovery) => recovery.changes(&[]).len(),
+        }
+    }
+
+    /// What it has done, for the outcome of a deed that says so only afterwards.
+    pub(super) fn tell(&self, applied: &Applied, outcome: &mut Outcome) {
+        if let Deed::Recovery(recovery) = self {
+            outcome.changes = recovery.changes(&applied.aside);
+            outcome.findings = recovery.findings(&applied.aside, applied.armed);
         }
     }
 }
@@ -94,6 +111,8 @@ impl Deed<'_> {
 pub(super) struct Applied {
     /// The snapshot that the node is armed with, if it said so.
     pub(super) armed: Option<u64>,
+    /// What was set aside.
+    pub(super) aside: Vec<Aside>,
     /// How the script ended.
     pub(super) end: End,
 }
@@ -208,6 +227,11 @@ impl Hands<'_> {
         self.end(&Stage::RollingBack, &self.maker.craft.go_back(number))
     }
 
+    /// Tries the way back from an unfinished run once more, and waits for its end.
+    pub(super) fn restore_again(&mut self, number: u64) -> Result<Ending, Box<Failure>> {
+        self.end(&Stage::RollingBack, &self.maker.craft.restore_again(number))
+    }
+
     fn end(&mut self, stage: &Stage, script: &str) -> Result<Ending, Box<Failure>> {
         let conditions = self.maker.conditions;
         look::tell(conditions, self.job, stage.clone());
@@ -238,6 +262,7 @@ impl Hands<'_> {
         let script = match deed {
             Deed::Steps(actions) => craft.apply(&arming, actions),
             Deed::Snapshot(to) => craft.roll_back(&arming, before, *to),
+            Deed::Recovery(recovery) => craft.recover(&arming, recovery),
         };
         let of = deed.len();
         let tell = |step: usize| {
@@ -264,6 +289,7 @@ impl Hands<'_> {
             },
         );
         let (armed, done) = (steps.armed(), steps.done());
+        let aside = steps.aside().to_vec();
         let end = match (steps.outcome(of), result) {
             (Ok(()), _) => End::All,
             // A step that said why it failed was the last one, whatever became of the connection.
@@ -285,7 +311,7 @@ impl Hands<'_> {
                 ),
             },
         };
-        Applied { armed, end }
+        Applied { armed, aside, end }
     }
 }
 

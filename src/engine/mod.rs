@@ -15,6 +15,7 @@ mod fleet;
 mod hands;
 mod look;
 mod outcome;
+mod recover;
 mod run;
 mod standing;
 mod tally;

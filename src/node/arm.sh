@@ -7,6 +7,7 @@
 #   /etc/firewalld/.fwdeploy         firewalld's files once more, to be renamed back when the disk is full
 
 kept=10 # How many snapshots are kept.
+dead=   # Whether a node is armed on which firewalld is dead.
 
 # tell FILE KEY: the value of that key in a file of `key=value` lines, the last one said.
 tell() { sed -n "s/^$2=//p" "$1" 2>/dev/null | tail -n 1; }
@@ -126,16 +127,39 @@ keep_now() { printf '%s\n' "$2" >"$1"; }
 # take: the state as it is now, into the snapshot.
 take() {
     ask cp -a /etc/firewalld "$snapshot/firewalld" || return
-    fw "$runtime" org.freedesktop.DBus.Properties Get ss "$firewalld" state || because "firewalld does not tell its state:" || return
-    keep state "$answer" || return
+    if fw "$runtime" org.freedesktop.DBus.Properties Get ss "$firewalld" state; then
+        take_state=$answer
+    elif [ -n "$dead" ] && ! limited systemctl is-active -q firewalld.service </dev/null 2>/dev/null; then
+        take_state=dead
+    else
+        because "firewalld does not tell its state:"
+        return
+    fi
+    keep state "$take_state" || return
     look || return
     keep iptables "$now_iptables" && keep ip6tables "$now_ip6tables" && keep ebtables "$now_ebtables" || return
+    # A dead firewalld leaves its rules in the kernel, and they would go with one that is started and stopped.
+    if [ "$take_state" = dead ]; then
+        keep nft "$(own_tables)" && keep runtime ""  || return
+    else
+        keep_runtime || return
+    fi
+    keep docker "$(placed)" && keep networks "$(docker_networks)" && keep stamp "$(systemctl show -p ActiveState docker.service 2>/dev/null)"
+}
+
+# own_tables: firewalld's own tables of nft.
+own_tables() {
+    command -v nft >/dev/null || return 0
+    for own_family in inet ip ip6; do nft list table "$own_family" firewalld 2>/dev/null </dev/null; done
+}
+
+keep_runtime() {
     take_runtime=$(runtime_text) || {
         answer=$take_runtime
         because "firewalld does not tell its runtime configuration:"
         return
     }
-    keep runtime "$take_runtime" && keep docker "$(placed)" && keep networks "$(docker_networks)" && keep stamp "$(systemctl show -p ActiveState docker.service 2>/dev/null)"
+    keep runtime "$take_runtime"
 }
 
 # boot_units: a boot before the run is confirmed ends in the state before: first firewalld's files, before it reads them;

@@ -316,6 +316,47 @@ as_a_whole() {
     }
 }
 
+# was_well: whether firewalld was when the snapshot was taken. Only a recovery begins where it was not.
+was_well() { [ "$(cat "$snapshot/state")" = 'v s "RUNNING"' ]; }
+
+# as_it_stood: to a node on which firewalld was in state FAILED, or dead. Its files and the kernel's tables are all there is.
+as_it_stood() {
+    how="as it stood"
+    if same_files && has_state && same_kernel; then
+        [ -z "$subnets" ] || unlatch || note "$answer"
+        return
+    fi
+    # shellcheck disable=SC2086
+    [ -z "$subnets" ] || latch $subnets || note "$answer"
+    put_files || note "$answer"
+    [ "$mode" != boot ] || { same_files && return; }
+    if [ "$(cat "$snapshot/state")" = dead ]; then
+        limited systemctl stop firewalld.service </dev/null >/dev/null 2>&1
+        [ ! -s "$snapshot/nft" ] || answer=$(limited nft -f "$snapshot/nft" 2>&1 </dev/null) || note "$answer"
+    else
+        # It fails as it did. If it does not, so much the better.
+        fw "$runtime" "$firewalld" reload || :
+        ! is_running || return 0
+    fi
+    docker_up || note "$answer"
+    kernel_again || note "$answer"
+    [ -z "$subnets" ] || unlatch || note "$answer"
+    same_files || {
+        note "/etc/firewalld is not as it was"
+        return 1
+    }
+    same_kernel || {
+        note "$answer"
+        return 1
+    }
+}
+
+# has_state: whether firewalld is as it was, in its own word.
+has_state() {
+    fw "$runtime" org.freedesktop.DBus.Properties Get ss "$firewalld" state || answer=dead
+    [ "$answer" = "$(cat "$snapshot/state")" ]
+}
+
 # after_boot: the files were put back before firewalld read them; what is left is Docker's.
 after_boot() {
     for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
@@ -385,10 +426,13 @@ main() {
     tried=$((${tried:-0} + 1))
     { printf '%s\n' "$tried" >"$live/attempts-$number"; } 2>/dev/null
     find_lock
-    case $mode in
-    boot) after_boot || as_a_whole ;;
-    *) in_place || as_a_whole ;;
-    esac && finish
+    if ! was_well; then
+        as_it_stood
+    elif [ "$mode" = boot ]; then
+        after_boot || as_a_whole
+    else
+        in_place || as_a_whole
+    fi && finish
     ended failed
     # systemd starts a program again that fails. What fails again and again is left to `--recover`.
     [ "$tried" -lt "$attempts" ] || exit 0

@@ -9,10 +9,12 @@ mod bridge;
 mod docker;
 pub mod finding;
 mod firewall;
+mod gone;
 mod inspect;
 pub mod ownership;
 mod passage;
 mod records;
+pub mod recover;
 mod reload;
 pub mod restore;
 
@@ -21,6 +23,7 @@ pub use action::Change;
 pub use action::Sign;
 pub use finding::Finding;
 pub use finding::Severity;
+pub use recover::Recovery;
 
 use serde::Serialize;
 
@@ -79,6 +82,8 @@ pub struct Allowed {
     pub replace_network: Permission,
     /// Whether firewalld may be reloaded.
     pub reload: Reload,
+    /// Whether a node on which nothing can be planned is made fit for it first.
+    pub recover: Permission,
 }
 
 /// When runtime may be brought about by one reload of firewalld, with the latch on, instead of rule by rule.

@@ -49,7 +49,9 @@ pub fn docker(answers: &Answers) -> Result<Docker, String> {
     Ok(Docker {
         version: version.to_string(),
         firewall: firewall(answers.get("docker-firewall")?)?,
-        unfiltered: answers.get("docker-told").map_or_else(|_| Vec::new(), unfiltered),
+        unfiltered: answers
+            .get("docker-told")
+            .map_or_else(|_| Vec::new(), unfiltered),
         networks,
         containers,
     })
