@@ -485,6 +485,7 @@ pub(super) fn open_node() -> NodeState {
             chain(&["-j DOCKER-USER", "-j DOCKER-FORWARD"]),
         ),
     ]);
+    let nat = BTreeMap::from([("PREROUTING".to_string(), chain(&["-j DOCKER"]))]);
     NodeState {
         system: System {
             nft: true,
@@ -506,7 +507,7 @@ pub(super) fn open_node() -> NodeState {
         runtime: firewall(),
         kernel: Kernel {
             v4: Observed::Known(Tables {
-                tables: BTreeMap::from([("filter".to_string(), filter)]),
+                tables: BTreeMap::from([("filter".to_string(), filter), ("nat".to_string(), nat)]),
             }),
             v6: Observed::Known(Tables::default()),
             split: Observed::Known(false),

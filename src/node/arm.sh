@@ -7,7 +7,7 @@
 #   /etc/firewalld/.fwdeploy         firewalld's files once more, to be renamed back when the disk is full
 
 kept=10 # How many snapshots are kept.
-dead=   # Whether a node is armed on which firewalld is dead.
+recovering= # Whether the node is armed for a recovery, which begins where firewalld is not well.
 
 # tell FILE KEY: the value of that key in a file of `key=value` lines, the last one said.
 tell() { sed -n "s/^$2=//p" "$1" 2>/dev/null | tail -n 1; }
@@ -129,7 +129,7 @@ take() {
     ask cp -a /etc/firewalld "$snapshot/firewalld" || return
     if fw "$runtime" org.freedesktop.DBus.Properties Get ss "$firewalld" state; then
         take_state=$answer
-    elif [ -n "$dead" ] && ! limited systemctl is-active -q firewalld.service </dev/null 2>/dev/null; then
+    elif [ -n "$recovering" ] && ! limited systemctl is-active -q firewalld.service </dev/null 2>/dev/null; then
         take_state=dead
     else
         because "firewalld does not tell its state:"
@@ -138,12 +138,9 @@ take() {
     keep state "$take_state" || return
     look || return
     keep iptables "$now_iptables" && keep ip6tables "$now_ip6tables" && keep ebtables "$now_ebtables" || return
-    # A dead firewalld leaves its rules in the kernel, and they would go with one that is started and stopped.
-    if [ "$take_state" = dead ]; then
-        keep nft "$(own_tables)" && keep runtime ""  || return
-    else
-        keep_runtime || return
-    fi
+    # Only a recovery has to bring these back.
+    [ -z "$recovering" ] || keep nft "$(own_tables)" || return
+    if [ "$take_state" = dead ]; then keep runtime ""; else keep_runtime; fi || return
     keep docker "$(placed)" && keep networks "$(docker_networks)" && keep stamp "$(systemctl show -p ActiveState docker.service 2>/dev/null)"
 }
 

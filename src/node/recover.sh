@@ -1,6 +1,6 @@
 # Recovering: a node on which no run can begin is made fit for one, with the latch on.
 
-dead=yes # Arming takes a firewalld that is dead as it is.
+recovering=yes
 
 # start_firewalld SUBNET…: a firewalld that has died. All else is as in a reload; it flushes the tables too.
 start_firewalld() {
@@ -60,7 +60,7 @@ entry() {
         # What makes a chain is needed by those that come behind it.
         case $4 in :* | -N* | --new-chain*) passed="$passed$2 $3 $4$newline" ;; esac
     else
-        set_aside="$set_aside$1 $(printf '%s\n' "$answer" | sed '/^Try .*help/d; /^$/d' | head -n 2 | tr '\n' ' ')$newline"
+        set_aside="$set_aside$1 $(printf '%s\n' "$answer" | sed '/^Try .*help/d; /^Error occurred at line/d; /^$/d' | head -n 2 | tr '\n' ' ')$newline"
     fi
 }
 

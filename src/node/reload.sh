@@ -1,7 +1,20 @@
 # ---------------------------------------------------------------------------------------------------- reload
 
 bring_about=reload_now # What makes firewalld load its permanent configuration.
-reload_now() { fw "$runtime" "$firewalld" reload || because "firewalld did not reload:"; }
+reload_now() {
+    own_table
+    fw "$runtime" "$firewalld" reload && return
+    # With its nftables backend firewalld also tells all that it wanted to load.
+    answer=$(printf %.600s "$answer")
+    because "firewalld did not reload:"
+}
+
+# own_table: a firewalld that wants to delete its table and finds none fails, and leaves behind one that drops everything.
+own_table() {
+    command -v nft >/dev/null || return 0
+    fw "$permanent" org.freedesktop.DBus.Properties Get ss "$firewalld.config" FirewallBackend && [ "$answer" = 'v s "nftables"' ] || return 0
+    nft list table inet firewalld >/dev/null 2>&1 </dev/null || nft add table inet firewalld >/dev/null 2>&1 </dev/null || :
+}
 
 # reload SUBNET…: the latch is on. Docker gets its rules back from itself, and from our memory what it forgets.
 reload() {

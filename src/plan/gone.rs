@@ -52,6 +52,8 @@ pub(super) fn of_docker(docker: &Docker, tables: &Tables) -> Option<&'static str
 
 /// Docker's rules, if they are gone. A Docker that does not hear of a reload cannot be told to put them back.
 pub(super) fn docker(docker: &Docker, state: &NodeState, deaf: bool) -> Option<Finding> {
+    // Where firewalld is not there either, its start brings them back.
+    state.firewalld.known()?;
     let tables = state.kernel.v4.known()?;
     let what = of_docker(docker, tables)?;
     let hint = if deaf {

@@ -236,7 +236,8 @@ fn docker_refusals(desired: &Desired, docker: &Docker, state: &NodeState) -> Vec
         };
         let manages = tables.chain("filter", "DOCKER").is_some();
         let wanted = !desired.subnets(family).is_empty();
-        if wanted && !manages && !all_gone {
+        let told = family == Family::V6 || docker.unfiltered.contains(&family);
+        if wanted && !manages && told && !all_gone {
             let (text, hint) = match family {
                 Family::V4 => (
                     "Docker was told not to manage iptables here, and its own chains are missing",
