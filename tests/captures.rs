@@ -6,16 +6,27 @@
 mod read;
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::process::Stdio;
 
 use fwdeploy::model::CHAIN;
 use fwdeploy::model::Daemon;
+use fwdeploy::model::Desired;
+use fwdeploy::model::DirectRule;
 use fwdeploy::model::Family;
+use fwdeploy::model::NodeState;
 use fwdeploy::model::Observed;
 use fwdeploy::model::RichRule;
 use fwdeploy::model::Rule;
+use fwdeploy::model::state::Firewall;
 use fwdeploy::node::look;
+use fwdeploy::plan::Action;
+use fwdeploy::plan::Allowed;
+use fwdeploy::plan::Permission;
+use fwdeploy::plan::Plan;
+use fwdeploy::plan::Reload;
+use fwdeploy::plan::plan;
 use fwdeploy::probe::observe;
 
 use read::captures;
@@ -47,6 +58,7 @@ fn every_capture_tells_its_situation() {
             state.system.ssh_connection, "10.77.1.1 50000 10.77.1.11 22",
             "{name}"
         );
+        assert_eq!(state.system.ssh_interface, "host0", "{name}");
         assert!(state.system.systemd >= 247, "{name}");
         assert!(state.system.os.starts_with("Debian GNU/Linux"), "{name}");
         assert!(
@@ -166,7 +178,7 @@ fn a_whitelisted_node_holds_the_same_rules_in_all_three_views() {
         let runtime = state.runtime.direct.known().unwrap();
         for family in Family::ALL {
             assert!(permanent.owns(family) && runtime.owns(family), "{name}");
-            let meant = |rules: Vec<&fwdeploy::model::DirectRule>| -> Vec<Rule> {
+            let meant = |rules: Vec<&DirectRule>| -> Vec<Rule> {
                 rules.iter().map(|r| r.rule().unwrap()).collect()
             };
             let permanent = meant(permanent.chain(family));
@@ -218,6 +230,71 @@ fn published_ports_and_stopped_containers_are_seen() {
         assert_eq!(eos.published, ["127.0.0.1:8888->8888/tcp"], "{name}");
         assert_eq!(eos.endpoint("chain").unwrap().address, None, "{name}");
         assert_eq!(eos.network_mode, "chain", "{name}");
+    }
+}
+
+/// The plan that brings one rule to the node by a reload.
+fn by_reload(state: &NodeState, pending: Permission) -> Plan {
+    let rule = Rule::parse_text("-s 172.30.0.2 -j REJECT").unwrap();
+    let desired = Desired {
+        rules: vec![DirectRule::ours(Family::V4, 1000, &rule)],
+        ..Desired::default()
+    };
+    let allowed = Allowed {
+        reload: Reload::Always,
+        pending,
+        ..Allowed::default()
+    };
+    plan(state, &desired, &allowed)
+}
+
+fn codes(plan: &Plan) -> BTreeSet<&'static str> {
+    plan.findings.iter().map(|f| f.code).collect()
+}
+
+/// What Docker and firewalld do by themselves is nothing that waits, and no door that closes.
+#[test]
+fn on_a_node_that_nobody_touched_nothing_is_pending() {
+    for capture in captures() {
+        if !["fresh", "article", "whitelisted"].contains(&capture.situation()) {
+            continue;
+        }
+        let plan = by_reload(&capture.read(), Permission::Withheld);
+        let reloads = plan.actions.iter();
+        let reloads = reloads.filter(|a| matches!(a, Action::Reload { .. }));
+        assert_eq!(reloads.count(), 1, "{}: {:?}", capture.name, plan.findings);
+        assert!(
+            !codes(&plan).contains("pending-permanent"),
+            "{}",
+            capture.name
+        );
+    }
+}
+
+#[test]
+fn what_is_pending_is_seen_and_so_is_the_door_that_it_closes() {
+    for capture in captures() {
+        if capture.situation() != "pending" {
+            continue;
+        }
+        let name = &capture.name;
+        let state = capture.read();
+        let settings = |firewall: &Firewall| firewall.settings.known().unwrap().clone();
+        let (permanent, runtime) = (settings(&state.permanent), settings(&state.runtime));
+        let (after, before) = (&permanent.zones["public"], &runtime.zones["public"]);
+        assert!(!after.has("services", "ssh") && before.has("services", "ssh"));
+        assert!(after.has("ports", "9100/tcp") && before.has("ports", "9200/udp"));
+        assert!(permanent.zones["drop"].has("sources", "198.51.100.0/24"));
+        assert!(permanent.services["chat"].has("ports", "7000-7002/tcp"));
+        assert!(!runtime.services.contains_key("chat"), "{name}");
+        assert!(permanent.policies["guard"].has("target", "DROP"), "{name}");
+        assert!(!runtime.policies.contains_key("guard"), "{name}");
+        for pending in [Permission::Withheld, Permission::Granted] {
+            let plan = by_reload(&state, pending);
+            assert!(plan.is_empty(), "{name}");
+            assert!(codes(&plan).contains("pending-permanent"), "{name}");
+            assert!(codes(&plan).contains("ssh-lost"), "{name}");
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Each was seen to fail with the code it guards broken on purpose: Rest without `settle` after the additions; Enforced
 //! with `admitted` ignored in `firewall::chain_lines`, and with `admits` ignored in `firewall::jump`; Return with `AddRule` as its own undo; Silence with the
 //! runtime rich rules left out of `inspect::unreadable`; Ours only with `merged` dropping what it does not know; Open
-//! door without `locks_out`.
+//! door without `locks_out`, and with each of the direct rules, the rich rules and the sources left out of `plan::ssh`.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,9 @@ use fwdeploy::model::Records;
 use fwdeploy::model::RichRule;
 use fwdeploy::model::Rule;
 use fwdeploy::model::Sense;
+use fwdeploy::model::Settings;
 use fwdeploy::model::Target;
+use fwdeploy::model::settings::Options;
 use fwdeploy::model::state::*;
 use fwdeploy::plan::Action;
 use fwdeploy::plan::Allowed;
@@ -162,8 +164,15 @@ fn foreign() -> Vec<DirectRule> {
         rule(CHAIN, 2000, "-s 10.8.0.0/16 -j ACCEPT"),
         rule(CHAIN, 5, "-p tcp -m limit --limit 5/min -j LOG"),
         rule("INPUT", 0, "-s 10.7.0.1 -j ACCEPT"),
+        rule("INPUT", 1, NO_SSH),
     ]
 }
+
+/// A foreign rule that shuts ssh out.
+const NO_SSH: &str = "-p tcp --dport 22 -j DROP";
+
+/// A foreign rich rule that shuts ssh out for one peer.
+const NO_PEER: &str = r#"rule family="ipv4" source address="192.0.2.2" reject"#;
 
 /// Rules that are ours but no longer wanted, among them the hand-made ones that operators start from.
 fn stale() -> Vec<DirectRule> {
@@ -222,6 +231,7 @@ fn rich(pool: Vec<RichRule>) -> impl Strategy<Value = Vec<RichText>> {
         r#"rule family="ipv4" source address="192.0.2.99" destination address="172.20.0.2" accept"#,
     ));
     texts.push(RichText::new(r#"rule service name="ssh" accept"#));
+    texts.push(RichText::new(NO_PEER));
     let count = texts.len();
     subsequence(texts, 0..=count).prop_shuffle()
 }
@@ -331,6 +341,58 @@ fn docker() -> impl Strategy<Value = Docker> {
     })
 }
 
+/// What firewalld holds beside: mostly what lets ssh in, in ways that differ.
+fn settings() -> impl Strategy<Value = Settings> {
+    let public = vec![
+        ("services", "ssh"),
+        ("services", "dhcpv6-client"),
+        ("ports", "20-30/tcp"),
+        ("ports", "9100/tcp"),
+        ("masquerade", "yes"),
+    ];
+    let target = prop::sample::select(vec!["default", "default", "default", "ACCEPT", "DROP"]);
+    let sources = subsequence(vec!["192.0.2.3", "203.0.113.0/24"], 0..=2);
+    (subsequence(public, 0..=5), target, sources).prop_map(|(public, target, sources)| {
+        let public: Options = public.into_iter().chain([("target", target)]).collect();
+        let sources = sources.into_iter().map(|source| ("sources", source));
+        let drop: Options = sources.chain([("target", "DROP")]).collect();
+        Settings {
+            default_zone: "public".into(),
+            zones: [("public".into(), public), ("drop".into(), drop)].into(),
+            ..Settings::default()
+        }
+    })
+}
+
+/// Permanent and runtime, the same as often as not.
+fn both_settings() -> impl Strategy<Value = (Settings, Settings)> {
+    (settings(), settings(), any::<bool>()).prop_map(|(permanent, runtime, same)| {
+        let runtime = if same { permanent.clone() } else { runtime };
+        (permanent, runtime)
+    })
+}
+
+/// Whether a peer's new ssh connection to port 22 gets in, by the memory of the node's firewalld: a second opinion.
+fn opens(state: &NodeState, peer: &str) -> bool {
+    let settings = state.runtime.settings.known().unwrap();
+    let zone = |name: &str| &settings.zones[name];
+    if zone("drop").has("sources", peer) {
+        return false;
+    }
+    let rich = |text: &str| {
+        let mut rules = state.runtime.rich.known().unwrap().iter();
+        rules.any(|r| r.text == text)
+    };
+    let mut direct = state.runtime.direct.known().unwrap().rules.iter();
+    let shut = direct.any(|r| r.args.join(" ") == NO_SSH) || rich(NO_PEER) && peer == "192.0.2.2";
+    let public = zone("public");
+    let open = public.has("services", "ssh")
+        || public.has("ports", "20-30/tcp")
+        || public.has("target", "ACCEPT")
+        || rich(r#"rule service name="ssh" accept"#);
+    open && !shut
+}
+
 fn node() -> impl Strategy<Value = (NodeState, Desired)> {
     let peers = || subsequence(vec![1u8, 2, 3], 0..=3);
     (peers(), peers())
@@ -349,6 +411,7 @@ fn node() -> impl Strategy<Value = (NodeState, Desired)> {
                 forward(),
                 docker(),
                 any::<bool>(),
+                both_settings(),
             )
         })
         .prop_map(
@@ -361,6 +424,7 @@ fn node() -> impl Strategy<Value = (NodeState, Desired)> {
                 forward,
                 docker,
                 latch,
+                (permanent_settings, runtime_settings),
             )| {
                 let mut filter = BTreeMap::from([
                     ("FORWARD".to_string(), forward),
@@ -393,10 +457,12 @@ fn node() -> impl Strategy<Value = (NodeState, Desired)> {
                     permanent: Firewall {
                         direct: Observed::Known(permanent),
                         rich: Observed::Known(rich_permanent),
+                        settings: Observed::Known(permanent_settings),
                     },
                     runtime: Firewall {
                         direct: Observed::Known(runtime),
                         rich: Observed::Known(rich_runtime),
+                        settings: Observed::Known(runtime_settings),
                     },
                     kernel: Kernel {
                         v4: Observed::Known(Tables {
@@ -419,11 +485,17 @@ const ALL: Allowed = Allowed {
     recover: Permission::Withheld,
     replace_network: Permission::Granted,
     reload: Reload::Auto,
+    pending: Permission::Granted,
 };
 
 fn either() -> impl Strategy<Value = Allowed> {
-    prop_oneof![Just(Reload::Never), Just(Reload::Always)]
-        .prop_map(|reload| Allowed { reload, ..ALL })
+    let reload = prop_oneof![Just(Reload::Never), Just(Reload::Always)];
+    let pending = prop_oneof![Just(Permission::Withheld), Just(Permission::Granted)];
+    (reload, pending).prop_map(|(reload, pending)| Allowed {
+        reload,
+        pending,
+        ..ALL
+    })
 }
 
 fn fold(state: &NodeState, actions: &[Action]) -> NodeState {
@@ -644,6 +716,50 @@ proptest! {
             let before = state.runtime.rich.known().unwrap();
             prop_assert!(then.runtime.rich.known().unwrap().iter().all(|r| !takes(&r.rule) || before.contains(r)));
         }
+    }
+
+    #[test]
+    fn open_door_no_reload_shuts_out_whoever_could_come_in((state, wanted) in node(), n in 1..4u8) {
+        // Refusals that are about something else would hide most cases.
+        let allowed = Allowed { reload: Reload::Always, ..ALL };
+        let peer = format!("192.0.2.{n}");
+        let mut state = state;
+        state.system.ssh_connection = format!("{peer} 40000 198.51.100.1 22");
+        if !opens(&state, &peer) {
+            return Ok(());
+        }
+        let plan = plan(&state, &wanted, &allowed);
+        for cut in 0..=plan.actions.len() {
+            let then = fold(&state, &plan.actions[..cut]);
+            prop_assert!(opens(&then, &peer), "after {:#?}", plan.actions[..cut].last());
+        }
+        // And nobody is refused for a door that a reload would leave open.
+        let reloaded = fold(&state, &[Action::Reload { subnets: vec![] }]);
+        let said = plan.findings.iter().any(|f| f.code == "ssh-lost");
+        prop_assert!(!said || !opens(&reloaded, &peer), "{:#?}", plan.findings);
+    }
+
+    #[test]
+    fn silence_what_a_reload_would_change_must_be_read_before_it((state, wanted) in node(), permanent in any::<bool>(), allowed in either()) {
+        let mut state = state;
+        state.system.ssh_connection = "192.0.2.1 40000 198.51.100.1 22".into();
+        let view = if permanent { &mut state.permanent } else { &mut state.runtime };
+        view.settings = Observed::Unreadable("timed out after 5 s".into());
+        let plan = plan(&state, &wanted, &allowed);
+        let reloads = plan.actions.iter().any(|a| matches!(a, Action::Reload { .. }));
+        prop_assert!(!reloads);
+    }
+
+    #[test]
+    fn a_pending_change_is_told_before_a_reload_makes_it((state, wanted) in node(), allowed in either()) {
+        let plan = plan(&state, &wanted, &allowed);
+        let reloads = plan.actions.iter().any(|a| matches!(a, Action::Reload { .. }));
+        if !reloads || state.permanent.settings == state.runtime.settings {
+            return Ok(());
+        }
+        prop_assert_eq!(allowed.pending, Permission::Granted);
+        let told = |f: &fwdeploy::plan::Finding| f.code == "pending-permanent" && f.severity == Severity::Warning;
+        prop_assert!(plan.findings.iter().any(told));
     }
 
     #[test]

@@ -81,6 +81,15 @@ fn is_told_as_unreadable(question: &str, state: &NodeState) -> bool {
         // Without these there is no state at all.
         "uid" | "tools" | "connection" => false,
         "firewalld-unit" => firewalld || state.system.firewalld_daemon == Daemon::Running,
+        // Without it every interface counts.
+        "ssh-interface" => state.system.ssh_interface.is_empty(),
+        "settings" => unreadable(&state.permanent.settings) && unreadable(&state.runtime.settings),
+        _ if question.starts_with("permanent-") && question.contains(':') => {
+            unreadable(&state.permanent.settings)
+        }
+        _ if question.starts_with("runtime-") && question.contains(':') => {
+            unreadable(&state.runtime.settings)
+        }
         "docker-unit" => unreadable(&state.docker) || state.system.docker_daemon == Daemon::Running,
         "records" => unreadable(&state.records),
         "ip_forward" => unreadable(&state.kernel.ip_forward),
@@ -96,7 +105,14 @@ fn is_told_as_unreadable(question: &str, state: &NodeState) -> bool {
                 && unreadable(&state.runtime.direct)
                 && unreadable(&state.runtime.rich)
         }
-        "firewalld-config" | "default-zone" | "active-zones" | "panic" => firewalld,
+        "panic" => firewalld,
+        "firewalld-config" => firewalld && unreadable(&state.permanent.settings),
+        "default-zone" => firewalld && unreadable(&state.runtime.settings),
+        "active-zones" => {
+            firewalld
+                && unreadable(&state.permanent.settings)
+                && unreadable(&state.runtime.settings)
+        }
         "zone" => {
             unreadable(&state.zone)
                 && unreadable(&state.permanent.rich)
@@ -146,7 +162,7 @@ fn a_damaged_answer_is_never_an_empty_one() {
             // All five on every question of every capture take a minute; so each has its turn.
             for (damage, sections) in damages.into_iter().cycle().skip(turn + at).take(2) {
                 // Free texts cannot be told from half of them; the frame tells.
-                let free = matches!(question, "zone" | "connection" | "tools");
+                let free = matches!(question, "zone" | "connection" | "tools" | "ssh-interface");
                 // Half of `20.10.24` is a version, half of a list may be whole lines, half of `0` and a newline is `0`.
                 let whole_half = matches!(question, "nft-tables" | "docker-version") || middle <= 1;
                 if free && matches!(damage, "garbled" | "half") || whole_half && damage == "half" {

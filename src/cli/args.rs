@@ -117,6 +117,13 @@ pub(super) struct Run {
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     pub(super) reload: Reload,
 
+    /// Let a reload also activate what others have written permanently
+    ///
+    /// Without this flag a node is not reloaded while something of anybody else's waits in firewalld's permanent configuration. With it
+    /// each such change is shown. A reload after which this ssh connection could not be opened again is refused all the same.
+    #[arg(long)]
+    pub(super) allow_pending: bool,
+
     /// Print one JSON document to stdout, and nothing else there
     #[arg(long)]
     pub(super) json: bool,

@@ -102,6 +102,11 @@ pub(super) fn run(args: &args::Run) -> Result<u8, CliError> {
                 args::Reload::Always => Reload::Always,
                 args::Reload::Never => Reload::Never,
             },
+            pending: if args.allow_pending {
+                Permission::Granted
+            } else {
+                Permission::Withheld
+            },
         },
         confirm: args.guard.confirm_timeout,
     };

@@ -141,13 +141,14 @@ impl<'a> Armed<'a> {
 
     /// The snapshot that the node took for us, if it did before the connection was lost.
     fn taken(&self, hands: &mut Hands<'a>) -> Result<Option<u64>, Box<Failure>> {
-        let number = self.maker.last(self.before) + 1;
         let now = hands.look(&Stage::Settling)?;
-        let records = now.records.known();
-        let snapshot = records.and_then(|records| records.snapshot(number));
-        Ok(snapshot
-            .filter(|snapshot| snapshot.run == self.maker.run)
-            .map(|_| number))
+        let before = self.maker.last(self.before);
+        let snapshots = now.records.known().map(|records| &records.snapshots);
+        let mut ours = snapshots
+            .into_iter()
+            .flatten()
+            .filter(|snapshot| snapshot.number > before && snapshot.run == self.maker.run);
+        Ok(ours.next_back().map(|snapshot| snapshot.number))
     }
 
     /// A new connection, tried a few times.

@@ -249,7 +249,7 @@ impl<'a> Change<'a> {
 }
 
 /// Why the node was not armed.
-fn not_armed(code: i32, said: String) -> Failure {
+pub(super) fn not_armed(code: i32, said: String) -> Failure {
     match code {
         BUSY => Failure::new(Stage::Looking, "busy", said).hint("wait for the other run to end, and run it again"),
         UNFINISHED => Failure::new(Stage::Looking, "unfinished", said)

@@ -20,6 +20,7 @@ use crate::model::Observed;
 use crate::model::Records;
 use crate::model::RichRule;
 use crate::model::Rule;
+use crate::model::Settings;
 use crate::model::records::Snapshot;
 use crate::model::state::Chain;
 use crate::model::state::Container;
@@ -476,6 +477,7 @@ pub(super) fn open_node() -> NodeState {
     let firewall = || Firewall {
         direct: Observed::Known(Direct::default()),
         rich: Observed::Known(Vec::new()),
+        settings: Observed::Known(Settings::default()),
     };
     let filter = BTreeMap::from([
         ("DOCKER".to_string(), chain(&[])),

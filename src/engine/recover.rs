@@ -77,7 +77,8 @@ fn once(job: &Job, maker: &Maker<'_>, last: Option<&Recovery>) -> (Option<Recove
         Ok(looked) => looked,
         Err(failure) => return (None, Tried::done(outcome.failed(*failure))),
     };
-    let wanted = recovery(&before, &job.desired);
+    let allowed = &maker.conditions.allowed;
+    let wanted = recovery(&before, &job.desired, allowed);
     let Some(recovery) = wanted.filter(|r| !last.is_some_and(|last| last.is_like(r))) else {
         return (None, Tried::done(outcome));
     };
@@ -91,7 +92,7 @@ fn once(job: &Job, maker: &Maker<'_>, last: Option<&Recovery>) -> (Option<Recove
                 before: &before,
                 deed: Deed::Recovery(&recovery),
             };
-            change.finish(hands, outcome, |now, _| judge(now, job, &recovery))
+            change.finish(hands, outcome, |now, _| judge(now, job, maker, &recovery))
         }
     };
     let tried = match tried {
@@ -107,13 +108,13 @@ fn once(job: &Job, maker: &Maker<'_>, last: Option<&Recovery>) -> (Option<Recove
 }
 
 /// A recovery stays if the node does not call for the same one again, seen through a new connection.
-fn judge(now: &NodeState, job: &Job, done: &Recovery) -> Judged {
+fn judge(now: &NodeState, job: &Job, maker: &Maker<'_>, done: &Recovery) -> Judged {
     // Our own lease would hide what else there is.
     let mut now = now.clone();
     if let Some(records) = now.records.known_mut() {
         records.lease = None;
     }
-    match recovery(&now, &job.desired) {
+    match recovery(&now, &job.desired, &maker.conditions.allowed) {
         Some(again) if again.is_like(done) => Err(Box::new(
             Failure::new(
                 Stage::Verifying,

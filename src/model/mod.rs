@@ -9,6 +9,7 @@ pub mod records;
 pub mod rich;
 pub mod rule;
 pub mod secret;
+pub mod settings;
 pub mod state;
 
 pub use desired::Attachment;
@@ -29,6 +30,7 @@ pub use rule::Rule;
 pub use rule::Sense;
 pub use rule::Target;
 pub use secret::Secret;
+pub use settings::Settings;
 pub use state::Daemon;
 pub use state::NodeState;
 pub use state::Observed;

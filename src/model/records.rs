@@ -5,7 +5,7 @@ use serde::Serialize;
 /// The records of a node, `/var/lib/fwdeploy`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Records {
-    /// The number of the last snapshot; 0 if there never was one.
+    /// The number of the last run that was armed; 0 if there never was one.
     pub last: u64,
     /// The run at work; while there is one, nobody else changes the node.
     pub lease: Option<Lease>,

@@ -120,8 +120,8 @@ impl Serialize for RichRule {
     }
 }
 
-/// `key`, or `key="value"` with the quotes taken off.
-fn words_of(text: &str) -> Vec<(String, Option<String>)> {
+/// The words of a rich rule: `key`, or `key="value"` with the quotes taken off.
+pub fn words_of(text: &str) -> Vec<(String, Option<String>)> {
     let mut out = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {

@@ -12,6 +12,7 @@ use crate::model::records::Records;
 use crate::model::rich::RichRule;
 use crate::model::rule::DirectRule;
 use crate::model::rule::Rule;
+use crate::model::settings::Settings;
 
 /// An answer of the node, or why there is none. What could not be read is never taken for empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -133,6 +134,8 @@ pub struct System {
     pub docker_daemon: Daemon,
     /// SSH_CONNECTION as the node sees it: our address and port, its address and port. Empty for a local connection.
     pub ssh_connection: String,
+    /// The interface that has the address which the ssh connection came to; empty if it is not known.
+    pub ssh_interface: String,
 }
 
 /// How a daemon of the node is: what can be done about it differs.
@@ -211,6 +214,8 @@ pub struct Firewall {
     pub direct: Observed<Direct>,
     /// The rich rules of [`NodeState::zone`], each as firewalld spells it.
     pub rich: Observed<Vec<RichText>>,
+    /// All else that a reload could change.
+    pub settings: Observed<Settings>,
 }
 
 /// A rich rule with firewalld's own spelling, which it needs to be removed by.

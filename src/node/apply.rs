@@ -83,7 +83,7 @@ pub(super) fn step(number: &str, action: &Action, functions: &mut String) -> Vec
                 writer("before", before),
                 writer("after", after),
                 told_rich(before),
-                after.len().to_string(),
+                told_rich(after),
             ]
         }
         Action::CreateNetwork(spec) => network_words(spec),

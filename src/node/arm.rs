@@ -25,7 +25,7 @@ pub const UNFINISHED: i32 = 77;
 /// What a run is armed with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arming {
-    /// The number of the node's last snapshot when it was looked at; 0 if it had none.
+    /// The number of the last run that was armed when the node was looked at; 0 if there was none.
     pub last: u64,
     /// After so many seconds without confirmation the node goes back.
     pub timeout: u64,

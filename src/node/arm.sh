@@ -2,6 +2,7 @@
 #
 #   /var/lib/fwdeploy/snapshots/N/   the state before, and restore.sh, which brings it back
 #   /var/lib/fwdeploy/armed          the lease: a link to the snapshot of the run at work
+#   /var/lib/fwdeploy/last           the number of the last run that was armed
 #   fwdeploy-restore-N.timer         starts restore.sh when the time to confirm is over
 #   two units of systemd             do the same when the node boots before that
 #   /etc/firewalld/.fwdeploy         firewalld's files once more, to be renamed back when the disk is full
@@ -12,12 +13,13 @@ recovering= # Whether the node is armed for a recovery, which begins where firew
 # tell FILE KEY: the value of that key in a file of `key=value` lines, the last one said.
 tell() { sed -n "s/^$2=//p" "$1" 2>/dev/null | tail -n 1; }
 
-# The highest number a snapshot has, in $last.
-last_snapshot() {
-    last=0
-    for last_name in $(ls "$home/snapshots" 2>/dev/null); do
-        case $last_name in *[!0-9]*) ;; *) [ "$last_name" -le "$last" ] || last=$last_name ;; esac
+# The next number, in $arm_number. A run that ended while it was being armed may have left a folder.
+next_number() {
+    arm_number=${last:-0}
+    for next_name in $(ls "$home/snapshots" 2>/dev/null); do
+        case $next_name in *[!0-9]*) ;; *) [ "$next_name" -le "$arm_number" ] || arm_number=$next_name ;; esac
     done
+    arm_number=$((arm_number + 1))
 }
 
 # The number of the armed snapshot, in $leased; fails if there is none.
@@ -64,12 +66,12 @@ arm() {
     fi
     command -v systemd-run >/dev/null || { answer= && because "systemd-run is missing, so the node could not go back by itself; nothing was changed"; } || return
     ask mkdir -p "$home/snapshots" "$live" || because "the node has no place for a snapshot; nothing was changed:" || return
-    last_snapshot
-    if [ "$last" != "$1" ]; then
+    last=$(cat "$home/last" 2>/dev/null)
+    if [ "${last:-0}" != "$1" ]; then
         answer="another run has changed this node since it was looked at (snapshot $last, where $1 was the last)"
         return 76
     fi
-    arm_number=$((last + 1))
+    next_number
     snapshot=$home/snapshots/$arm_number
     if ! arm_now "$2"; then
         arm_trouble=$answer
@@ -105,6 +107,7 @@ arm_now() {
         boot_units &&
         durable || return
     arm_timer "$1" || because "systemd does not take the timer:" || return
+    try keep_now "$home/last" "$arm_number" || because "$home/last could not be written:" || return
     ask ln -s "snapshots/$arm_number" "$home/armed" || return
     durable
 }

@@ -33,9 +33,11 @@ direct_settings() {
 }
 update_direct() { fw "$permanent" "$firewalld.config.direct" update '(a(sss)a(sssias)a(sas))' "$@"; }
 
-# set_direct WRITE_BEFORE WRITE_AFTER BEFORE AFTER: two functions, and what firewalld then tells in busctl's words.
+# set_direct WRITE_BEFORE WRITE_AFTER BEFORE AFTER: two functions, and what firewalld then tells in busctl's words. Nothing is
+# written where it is so already: a step that had begun is taken back whether or not it was done.
 set_direct() {
     direct_settings || return
+    [ "$answer" != "$4" ] || return 0
     if [ "$answer" != "$3" ]; then
         answer=
         because "firewalld's permanent direct configuration is not what it was when the plan was made: somebody else changes it; nothing was written"
@@ -68,18 +70,21 @@ rich_settings() {
 }
 update_rich() { fw "$zone_path" "$firewalld.config.zone" setRichRules as "$@"; }
 
-# set_rich ZONE WRITE_BEFORE WRITE_AFTER BEFORE COUNT: COUNT rules are there afterwards.
+# set_rich ZONE WRITE_BEFORE WRITE_AFTER BEFORE AFTER: as set_direct.
 set_rich() {
     rich_settings "$1" || return
+    [ "$(sorted "$answer")" != "$(sorted "$5")" ] || return 0
     if [ "$(sorted "$answer")" != "$(sorted "$4")" ]; then
         answer=
         because "the permanent rich rules of zone $1 are not what they were when the plan was made: somebody else changes them; nothing was written"
         return
     fi
+    rich_count=${5#as }
+    rich_count=${rich_count%% *}
     if "$3"; then
         rich_settings "$1" || return
         # firewalld may spell a rule in its own way, hence the number only.
-        case $answer in "as $5" | "as $5 "*) return 0 ;; esac
+        case $answer in "as $rich_count" | "as $rich_count "*) return 0 ;; esac
         because "firewalld holds other permanent rich rules than were written:"
     else
         because "firewalld did not take the permanent rich rules of zone $1:"

@@ -129,6 +129,13 @@ look_at_system() {
     ask os cat /etc/os-release
     ask kernel uname -r
     ask connection connection "$1"
+    # shellcheck disable=SC2086 # The words are meant to be split: the third is the address that was connected to.
+    set -- $answer
+    if [ $# -ge 3 ]; then
+        ask ssh-interface limited ip -o addr show to "$3"
+    else
+        skip "this is no ssh connection" ssh-interface
+    fi
     ask tools tools
     ask systemd limited systemctl --version
     ask iptables limited iptables -V
@@ -162,26 +169,28 @@ look_at_firewalld() {
     if [ "$answer" != "b true$newline" ]; then
         skip "firewalld is not on the bus" firewalld-properties firewalld-config default-zone active-zones panic \
             zone permanent-direct permanent-zone permanent-rich runtime-chains runtime-rules runtime-passthroughs \
-            runtime-rich
+            runtime-rich settings
         return
     fi
     properties=org.freedesktop.DBus.Properties
     ask_daemon firewalld firewalld-properties call "$object" "$properties" GetAll s "$firewalld"
     ask_daemon firewalld firewalld-config call "$object/config" "$properties" GetAll s "$firewalld.config"
     ask_daemon firewalld active-zones call "$object" "$firewalld.zone" getActiveZones
+    active=$answer
     ask_daemon firewalld panic call "$object" "$firewalld" queryPanicMode
     ask_daemon firewalld permanent-direct call "$object/config" "$firewalld.config.direct" getSettings
     ask_daemon firewalld runtime-chains call "$object" "$firewalld.direct" getAllChains
     ask_daemon firewalld runtime-rules call "$object" "$firewalld.direct" getAllRules
     ask_daemon firewalld runtime-passthroughs call "$object" "$firewalld.direct" getAllPassthroughs
     ask_daemon firewalld default-zone call "$object" "$firewalld" getDefaultZone
+    default=$answer
     zone=$FWDEPLOY_ZONE
     if [ -z "$zone" ] && [ "$code" = 0 ]; then
         zone=${answer#s \"}
         zone=${zone%%\"*}
     fi
     if [ -z "$zone" ]; then
-        skip "the default zone is unknown" zone permanent-zone permanent-rich runtime-rich
+        skip "the default zone is unknown" zone permanent-zone permanent-rich runtime-rich settings
         return
     fi
     ask zone printf %s "$zone"
@@ -193,6 +202,55 @@ look_at_firewalld() {
     else
         skip "the permanent zone was not found" permanent-rich
     fi
+    look_at_settings
+}
+
+# What a reload could change: the zones that somebody is in, and whatever has a file of its own in /etc/firewalld. The
+# rest is as the distribution made it, and nobody is in it.
+settings() {
+    echo "zone $zone"
+    # A word of the answer that is no zone, such as an interface's name, has no file.
+    for word in $active $default; do
+        word=${word#\"}
+        word=${word%\"}
+        for folder in /etc/firewalld /usr/lib/firewalld; do
+            [ ! -e "$folder/zones/$word.xml" ] || echo "zone $word"
+        done
+    done
+    for kind in zone:zones policy:policies service:services; do
+        for file in "/etc/firewalld/${kind#*:}"/*.xml; do
+            file=${file##*/}
+            [ "$file" = "*.xml" ] || echo "${kind%:*} ${file%.xml}"
+        done
+    done
+    echo end
+}
+
+# saved METHOD INTERFACE GETTER NAME: the permanent settings of the zone, policy or service of that name.
+saved() {
+    found=$(call "$object/config" "$firewalld.config" "$1" s "$4") || return
+    found=${found#o \"}
+    call "${found%%\"*}" "$firewalld.config.$2" "$3"
+}
+
+look_at_settings() {
+    ask settings settings
+    for line in $(printf %s "$answer" | sort -u | grep '^[a-z]* [A-Za-z0-9_.-]*$' | tr ' ' :); do
+        whose=${line#*:}
+        case $line in
+        zone:*)
+            set -- "$firewalld.zone" getZoneSettings2 getZoneByName zone getSettings2
+            ;;
+        policy:*)
+            set -- "$firewalld.policy" getPolicySettings getPolicyByName policy getSettings
+            ;;
+        service:*)
+            set -- "$firewalld" getServiceSettings2 getServiceByName service getSettings2
+            ;;
+        esac
+        ask_daemon firewalld "runtime-$line" call "$object" "$1" "$2" s "$whose"
+        ask_daemon firewalld "permanent-$line" saved "$3" "$4" "$5" "$whose"
+    done
 }
 
 # How many there are, then one line of JSON for each network and container. Fields are picked, because a container's
@@ -278,22 +336,17 @@ look_at_docker() {
     ask_daemon docker docker-containers containers
 }
 
-# What runs have left on the node: the number of the last snapshot, the lease, and a paragraph for each snapshot.
+# What runs have left on the node: the number of the last that was armed, the lease, and a paragraph for each snapshot.
 records() {
     home=/var/lib/fwdeploy
     live=/run/fwdeploy
-    last=0
-    [ -d "$home/snapshots" ] || {
-        echo "last 0"
-        return 0
-    }
-    for number in $(ls "$home/snapshots" | sort -n); do
+    for number in $(ls "$home/snapshots" 2>/dev/null | sort -n); do
         case $number in *[!0-9]*) continue ;; esac
-        last=$number
         printf 'snapshot %s\n' "$number"
         grep '=' "$home/snapshots/$number/about"
     done
-    echo "last $last"
+    last=$(cat "$home/last" 2>/dev/null)
+    echo "last ${last:-0}"
     armed=$(readlink "$home/armed" 2>/dev/null) || return 0
     armed=${armed##*/}
     echo "armed $armed"
@@ -323,6 +376,8 @@ look() {
     fi
     exec 4>&1
     printf 'fwdeploy-probe 1 %s\n' "$seconds"
+    # First of all: a run that begins while we look has a number that we have not seen.
+    ask records records
     # Docker is asked beside the rest; the pipe keeps its answers until the others are out.
     {
         look_at_docker 4>&1
@@ -330,7 +385,6 @@ look() {
         look_at_system "$1"
         look_at_kernel
         look_at_firewalld
-        ask records records
         cat
     }
     printf 'fwdeploy-probe end\n'

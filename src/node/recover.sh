@@ -96,7 +96,9 @@ chains_left() {
 
 # again N: an unfinished run's way back, tried once more. What it said before does not count.
 again() {
-    rm -f "$live/outcome-$1" "$live/attempts-$1"
+    rm -f "$live/outcome-$1"
+    # The next failure is the last.
+    { echo 4 >"$live/attempts-$1"; } 2>/dev/null
     systemctl reset-failed "fwdeploy-restore-$1.service" fwdeploy-restore.service >/dev/null 2>&1
     back "$1"
 }

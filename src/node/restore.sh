@@ -263,15 +263,27 @@ in_place() {
         note "in place: $answer"
         return 1
     }
-    unlatch && put_files && same_rules || {
+    unlatch && put_files || {
+        note "in place: $answer"
+        return 1
+    }
+    # Docker puts its own rules in another order when a network comes and goes.
+    same_rules || { kernel_again && same_rules; } || {
         note "in place: $answer"
         return 1
     }
     how="in place"
 }
 
-# as_a_whole: the files, then a reload, or a start where firewalld is gone.
+# as_a_whole: the files, then a reload, or a start where firewalld is gone. Where that fails the latch stays closed.
 as_a_whole() {
+    whole && return
+    # shellcheck disable=SC2086
+    [ -z "$subnets" ] || latch $subnets
+    return 1
+}
+
+whole() {
     [ -z "$subnets" ] || latch $subnets || note "$answer"
     put_files || note "$answer"
     recall
@@ -419,10 +431,14 @@ finish() {
     rm -f "$home/armed"
     sync "$home" 2>/dev/null || sync
     tidy
+    forget_boot
     rm -f "$live/step" "$live/stop-$number" "$live/asked-$number" "$live/attempts-$number"
     systemctl stop --no-block "fwdeploy-restore-$number.timer" >/dev/null 2>&1
     exit 0
 }
+
+# forget_boot: systemd has read the units of a boot, and forgets what is not there any more.
+forget_boot() { [ "$mode" != boot ] || systemctl daemon-reload >/dev/null 2>&1; }
 
 main() {
     mode=${1:-now}
@@ -439,7 +455,11 @@ main() {
         exit 1
         ;;
     esac
-    is_armed || exit 0
+    if ! is_armed; then
+        # The plug was pulled when the lease had ended and not all was tidied up.
+        case $mode in boot | files) leased || { tidy && forget_boot; } ;; esac
+        exit 0
+    fi
     if [ "$mode" = files ]; then
         put_files && exit 0
         printf '%s\n' "$answer"
@@ -462,8 +482,8 @@ main() {
     else
         in_place || as_a_whole
     fi && finish
-    ended failed
     # systemd starts a program again that fails. What fails again and again is left to `--recover`.
-    [ "$tried" -lt "$attempts" ] || exit 0
-    exit 1
+    [ "$tried" -ge "$attempts" ] || exit 1
+    ended failed
+    exit 0
 }

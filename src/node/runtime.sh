@@ -92,8 +92,30 @@ runtime_text() {
     runtime_zones=$(zones_at_work) || { echo "$answer" && return 1; }
     for runtime_zone in $runtime_zones; do
         # Before 0.9 there is no such question.
-        ! fw "$runtime" "$firewalld.zone" getZoneSettings2 s "$runtime_zone" || printf 'zone\037%s%s\n' "$runtime_zone" "$(tokens "$answer")"
+        ! fw "$runtime" "$firewalld.zone" getZoneSettings2 s "$runtime_zone" || printf 'zone\037%s%s\n' "$runtime_zone" "$(tokens "$answer" | settable)"
     done
+}
+
+# settable: of the tokens of a zone's settings on stdin those that can be set at runtime, lists and switches. With a name, a target or a
+# priority among them firewalld takes none.
+settable() {
+    awk '{
+        n = split($0, token, "\037")
+        at = 3
+        count = 0
+        line = ""
+        for (i = 0; i < token[2]; i++) {
+            from = at
+            type = token[at + 1]
+            at += 2
+            if (type ~ /^a/) at += 1 + token[at] * (type == "as" ? 1 : length(type) - 3)
+            else at++
+            if (type == "s" || type == "i") continue
+            count++
+            for (j = from; j < at; j++) line = line "\037" token[j]
+        }
+        print "\037" count line
+    }'
 }
 
 # only_in TEXT TEXT: the lines of the first that the second lacks.

@@ -58,13 +58,23 @@ refused() {
     exit 1
 }
 
+# lock_or_lease: the lock, or in $answer who has it. A run that is just being armed has no lease yet.
+lock_or_lease() {
+    for lock_try in 1 2 3; do
+        if lock_now; then
+            { mkdir -p "$live" && printf '%s\nsince=%s\n' "${about:-}" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" >"$live/holder"; } 2>/dev/null
+            return 0
+        fi
+        ! lease || return 1
+    done
+    lock_holder=$(tell "$live/holder" operator)
+    answer="${lock_holder:-another run of fwdeploy} is changing this node since $(tell "$live/holder" since)"
+    return 1
+}
+
 main() {
     for signal in HUP INT PIPE TERM; do trap "stopped=$signal" "$signal"; done
-    if ! lock_now; then
-        lease
-        answer=${answer:-another run of fwdeploy is changing this node}
-        refused 75
-    fi
+    lock_or_lease || refused 75
     find_lock
     prepare || refused $?
     plan

@@ -7,6 +7,7 @@ use crate::model::rule::DirectRule;
 use crate::model::rule::Rule;
 use crate::model::rule::Target;
 use crate::model::rule::quote_saved;
+use crate::model::settings::Settings;
 use crate::model::state::Chain;
 use crate::model::state::Direct;
 use crate::model::state::DirectChain;
@@ -308,6 +309,26 @@ fn reload(state: &mut NodeState) {
     }
     state.runtime.direct = Observed::Known(permanent);
     state.runtime.rich = state.permanent.rich.clone();
+    state.runtime.settings = match (&state.permanent.settings, &state.runtime.settings) {
+        (Observed::Known(permanent), Observed::Known(runtime)) => {
+            Observed::Known(with_bindings(permanent.clone(), runtime))
+        }
+        _ => state.permanent.settings.clone(),
+    };
+}
+
+/// Interfaces that are bound at runtime only are bound again by whoever bound them.
+fn with_bindings(mut permanent: Settings, runtime: &Settings) -> Settings {
+    for (zone, options) in &runtime.zones {
+        for interface in options.all("interfaces") {
+            if permanent.zone_of_interface(interface).is_none()
+                && let Some(options) = permanent.zones.get_mut(zone)
+            {
+                options.add("interfaces", interface);
+            }
+        }
+    }
+    permanent
 }
 
 fn chain_lines(direct: &Direct, family: Family) -> impl Iterator<Item = String> + use<> {

@@ -65,7 +65,7 @@ impl Finding {
 
     /// Whether it tells what the steps of the plan bring about, so that only a look before them can find it.
     pub fn is_of_a_step(&self) -> bool {
-        matches!(self.code, "opened" | "address-lost")
+        matches!(self.code, "opened" | "address-lost" | "pending-permanent")
     }
 
     /// The same finding with a hint.

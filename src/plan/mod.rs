@@ -13,10 +13,12 @@ mod gone;
 mod inspect;
 pub mod ownership;
 mod passage;
+mod pending;
 mod records;
 pub mod recover;
 mod reload;
 pub mod restore;
+mod ssh;
 
 pub use action::Action;
 pub use action::Change;
@@ -30,8 +32,10 @@ use serde::Serialize;
 use crate::model::desired::Desired;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
+use crate::model::settings::Settings;
 use crate::model::state::Direct;
 use crate::model::state::Docker;
+use crate::model::state::Firewall;
 use crate::model::state::NodeState;
 use crate::model::state::RichText;
 use crate::model::state::View;
@@ -84,6 +88,8 @@ pub struct Allowed {
     pub reload: Reload,
     /// Whether a node on which nothing can be planned is made fit for it first.
     pub recover: Permission,
+    /// Whether a reload may activate what others have written permanently and not loaded.
+    pub pending: Permission,
 }
 
 /// When runtime may be brought about by one reload of firewalld, with the latch on, instead of rule by rule.
@@ -111,9 +117,26 @@ pub enum Permission {
 /// The views that a plan is made of, all of them read.
 struct Views<'a> {
     zone: &'a str,
-    permanent: (&'a Direct, &'a [RichText]),
-    runtime: (&'a Direct, &'a [RichText]),
+    permanent: Side<'a>,
+    runtime: Side<'a>,
     docker: &'a Docker,
+}
+
+/// One of firewalld's two views. Its settings are needed for a reload only.
+struct Side<'a> {
+    direct: &'a Direct,
+    rich: &'a [RichText],
+    settings: Result<&'a Settings, &'a str>,
+}
+
+impl<'a> Side<'a> {
+    fn of(firewall: &'a Firewall) -> Option<Self> {
+        Some(Side {
+            direct: firewall.direct.known()?,
+            rich: firewall.rich.known()?,
+            settings: firewall.settings.as_result(),
+        })
+    }
 }
 
 /// Decides what to do on a node.
@@ -124,9 +147,11 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     let desired = &bridge::named_as_there(desired, state, allowed);
     let refusals = inspect::refusals(desired, state);
     let Some(views) = views(state).filter(|_| refusals.is_empty()) else {
+        let mut findings = refusals;
+        findings.extend(recover::obstacles(state, desired, allowed));
         return Plan {
             actions: Vec::new(),
-            findings: refusals,
+            findings,
         };
     };
     let ours = Ours::new(desired, state);
@@ -142,13 +167,13 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     let mut actions = Vec::new();
     actions.extend(firewall::permanent_direct(
         desired,
-        views.permanent.0,
+        views.permanent.direct,
         &ours,
     ));
     actions.extend(firewall::permanent_rich(
         desired,
         views.zone,
-        views.permanent.1,
+        views.permanent.rich,
         &ours,
     ));
     actions.extend(docker.create);
@@ -158,14 +183,14 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
         let Some(tables) = state.kernel.tables(family).known() else {
             continue;
         };
-        let one = firewall::chain(desired, family, views.runtime.0, tables, &ours);
+        let one = firewall::chain(desired, family, views.runtime.direct, tables, &ours);
         runtime.rebinds.extend(one.rebinds);
         runtime.adds.extend(one.adds);
         runtime.jump.extend(one.jump);
         runtime.removes.extend(one.removes);
         for (view, direct) in [
-            (View::Permanent, views.permanent.0),
-            (View::Runtime, views.runtime.0),
+            (View::Permanent, views.permanent.direct),
+            (View::Runtime, views.runtime.direct),
         ] {
             findings.extend(inspect::foreign_admits(
                 desired, view, direct, tables, family, &ours,
@@ -173,7 +198,7 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
         }
     }
     let (add_rich, remove_rich) =
-        firewall::runtime_rich(desired, views.zone, views.runtime.1, &ours);
+        firewall::runtime_rich(desired, views.zone, views.runtime.rich, &ours);
     if state.kernel.latch.known() == Some(&true) {
         actions.push(Action::Unlatch {
             subnets: Vec::new(),
@@ -194,9 +219,9 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
         rebinds: runtime.rebinds.len() + runtime.jump.len(),
         moves: docker.moves.len(),
     };
-    let pending = reload::pending(&views, &ours);
-    findings.extend(reload::refusal(allowed.reload, &work, &pending));
-    if reload::chosen(allowed.reload, &work, &pending) {
+    let reloading = reload::decide(state, &views, &ours, allowed, &work);
+    findings.extend(reloading.findings);
+    if reloading.chosen {
         let reloaded = reload::steps(state, &actions, desired, &ours, subnets);
         actions.extend(reloaded);
         actions.extend(docker.moves);
@@ -256,11 +281,8 @@ fn settle(state: &NodeState, chain: &[Action], desired: &Desired, ours: &Ours) -
 fn views(state: &NodeState) -> Option<Views<'_>> {
     Some(Views {
         zone: state.zone.known()?,
-        permanent: (
-            state.permanent.direct.known()?,
-            state.permanent.rich.known()?,
-        ),
-        runtime: (state.runtime.direct.known()?, state.runtime.rich.known()?),
+        permanent: Side::of(&state.permanent)?,
+        runtime: Side::of(&state.runtime)?,
         docker: state.docker.known()?,
     })
 }

@@ -320,6 +320,7 @@ mod tests {
         let firewall = || Firewall {
             direct: Observed::Known(Direct::default()),
             rich: Observed::Known(Vec::new()),
+            settings: Observed::Unreadable("nobody looked".to_string()),
         };
         let state = NodeState {
             system: System::default(),

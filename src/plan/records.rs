@@ -13,7 +13,10 @@ pub(super) fn unfinished(state: &NodeState) -> Option<Finding> {
     if lease.alive {
         return None;
     }
-    let who = who(lease, &snapshot);
+    let who = match snapshot.operator.as_str() {
+        "" => format!("nobody knows whose, snapshot {}", lease.number),
+        operator => format!("{operator}, {} since {}", snapshot.what, snapshot.since),
+    };
     let (code, text) = if !lease.missing.is_empty() {
         (
             "snapshot-damaged",
@@ -55,7 +58,7 @@ pub(super) fn held(state: &NodeState) -> Option<Finding> {
             Severity::Warning,
             "leased",
             View::Runtime,
-            format!("somebody is changing this node: {}", who(lease, &snapshot)),
+            who(lease, &snapshot),
         )
         .hint("what is seen may be half done; wait until that run ends or the node has gone back by itself")
     })
@@ -73,11 +76,8 @@ fn who(lease: &Lease, snapshot: &Snapshot) -> String {
         Some(left) if left > 0 && lease.alive => format!(" ({left} s from now)"),
         _ => String::new(),
     };
-    if snapshot.operator.is_empty() {
-        return format!("nobody knows whose, snapshot {}", lease.number);
-    }
     format!(
-        "{}, {} since {}, until {} at the latest{left}",
-        snapshot.operator, snapshot.what, snapshot.since, snapshot.until
+        "{} is changing this node since {}, until {} at the latest{left} ({})",
+        snapshot.operator, snapshot.since, snapshot.until, snapshot.what
     )
 }

@@ -5,10 +5,12 @@
 use crate::model::desired::Desired;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
+use crate::model::rule::Target;
 use crate::model::state::Daemon;
 use crate::model::state::Direct;
 use crate::model::state::NodeState;
 use crate::model::state::View;
+use crate::plan::Allowed;
 use crate::plan::action;
 use crate::plan::action::Change;
 use crate::plan::action::Sign;
@@ -18,6 +20,8 @@ use crate::plan::finding::command;
 use crate::plan::gone;
 use crate::plan::inspect;
 use crate::plan::ownership::Ours;
+use crate::plan::reload;
+use crate::plan::views;
 
 /// One way of mending a node on which nothing can be planned. Subnets are closed to new flows meanwhile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +63,107 @@ pub enum Recovery {
 pub type Aside = (usize, String);
 
 /// What can be mended on this node first; `None` if nothing can, or if something stands in the way that cannot.
-pub fn recovery(state: &NodeState, desired: &Desired) -> Option<Recovery> {
+pub fn recovery(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Option<Recovery> {
+    let recovery = needed(state, desired)?;
+    let mut obstacles = obstacles_of(&recovery, state, desired, allowed).into_iter();
+    obstacles
+        .all(|finding| finding.severity < Severity::Refuse)
+        .then_some(recovery)
+}
+
+/// What must be known of the recovery that the node needs, and why it may not be made.
+pub(super) fn obstacles(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Vec<Finding> {
+    match needed(state, desired) {
+        Some(recovery) => obstacles_of(&recovery, state, desired, allowed),
+        None => Vec::new(),
+    }
+}
+
+/// A reload may not take ssh away, nor activate what others have written and not loaded. In state FAILED nothing of the permanent
+/// configuration is in force, so that all of it waits, and it is what was wanted.
+fn obstacles_of(
+    recovery: &Recovery,
+    state: &NodeState,
+    desired: &Desired,
+    allowed: &Allowed,
+) -> Vec<Finding> {
+    let Some(mut views) = views(state) else {
+        return Vec::new();
+    };
+    match recovery {
+        Recovery::Unfail { permanent, .. } => {
+            let loadable = loadable(permanent);
+            views.permanent.direct = &loadable;
+            reload::ssh_lost(state, &views).into_iter().collect()
+        }
+        Recovery::Reload { .. } => {
+            let mut out = reload::beside(&views, &Ours::new(desired, state), allowed.pending);
+            out.extend(reload::ssh_lost(state, &views));
+            out
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What is left of a configuration without the rules that jump to what is no chain of it and no extension: they are set aside.
+fn loadable(permanent: &Direct) -> Direct {
+    let mut out = permanent.clone();
+    out.rules
+        .retain(|rule| match rule.rule().map(|r| r.target) {
+            Some(Target::Jump(name, _) | Target::Goto(name)) => {
+                let chains = &mut permanent.chains.iter();
+                EXTENSIONS.contains(&&*name)
+                    || chains
+                        .any(|c| c.ipv == rule.ipv() && c.table == rule.table && c.chain == name)
+            }
+            _ => true,
+        });
+    out
+}
+
+/// The targets of iptables-extensions(8).
+const EXTENSIONS: &[&str] = &[
+    "AUDIT",
+    "CHECKSUM",
+    "CLASSIFY",
+    "CLUSTERIP",
+    "CONNMARK",
+    "CONNSECMARK",
+    "CT",
+    "DNAT",
+    "DNPT",
+    "DSCP",
+    "ECN",
+    "HL",
+    "HMARK",
+    "IDLETIMER",
+    "LED",
+    "LOG",
+    "MARK",
+    "MASQUERADE",
+    "NETMAP",
+    "NFLOG",
+    "NFQUEUE",
+    "NOTRACK",
+    "QUEUE",
+    "RATEEST",
+    "REDIRECT",
+    "SECMARK",
+    "SET",
+    "SNAT",
+    "SNPT",
+    "SYNPROXY",
+    "TCPMSS",
+    "TCPOPTSTRIP",
+    "TEE",
+    "TOS",
+    "TPROXY",
+    "TRACE",
+    "TTL",
+    "ULOG",
+];
+
+fn needed(state: &NodeState, desired: &Desired) -> Option<Recovery> {
     if state.system.uid != 0 {
         return None;
     }

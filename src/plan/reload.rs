@@ -1,16 +1,15 @@
 //! The other way to bring runtime about: write permanent whole, then one reload of firewalld with the latch on.
 //!
 //! A reload costs a second or two whatever the number of rules; a runtime call costs 5 to 16 ms. It also activates all
-//! that anybody else has written permanently and not yet loaded, so it is not taken while something of that kind waits.
-
-use std::collections::BTreeSet;
+//! that anybody else has written permanently and not yet loaded, so it is not taken while something of that kind waits,
+//! unless the operator allows that, and never when ssh would be lost by it.
 
 use crate::model::desired::Desired;
 use crate::model::net::Cidr;
-use crate::model::net::Family;
-use crate::model::state::Direct;
 use crate::model::state::NodeState;
 use crate::model::state::View;
+use crate::plan::Allowed;
+use crate::plan::Permission;
 use crate::plan::Reload;
 use crate::plan::Views;
 use crate::plan::action::Action;
@@ -20,7 +19,9 @@ use crate::plan::finding::Severity;
 use crate::plan::firewall;
 use crate::plan::latched;
 use crate::plan::ownership::Ours;
+use crate::plan::pending::pending;
 use crate::plan::settle;
+use crate::plan::ssh;
 
 /// From so many runtime calls on a reload is cheaper: a reload with Docker's recovery takes up to 3 s, a call 10 to 16 ms.
 const MANY: usize = 250;
@@ -36,64 +37,80 @@ pub(super) struct Work {
     pub moves: usize,
 }
 
-/// What a reload would change beside what is ours, in words.
-pub(super) fn pending(views: &Views<'_>, ours: &Ours) -> Vec<String> {
-    let entries = |direct: &Direct| -> BTreeSet<String> {
-        let rules = direct.rules.iter().filter(|r| !ours.direct(r));
-        let chains = direct.chains.iter().filter(|c| {
-            ![Family::V4, Family::V6]
-                .iter()
-                .any(|f| **c == crate::model::state::DirectChain::ours(*f))
-        });
-        rules
-            .map(|r| format!("direct rule {r}"))
-            .chain(chains.map(|c| format!("direct chain {} {} {}", c.ipv, c.table, c.chain)))
-            .chain(
-                direct
-                    .passthroughs
-                    .iter()
-                    .map(|(ipv, args)| format!("passthrough {ipv} {}", args.join(" "))),
-            )
-            .collect()
-    };
-    let rich = |seen: &[crate::model::state::RichText]| -> BTreeSet<String> {
-        seen.iter()
-            .filter(|r| !ours.rich(&r.rule))
-            .map(|r| format!("rich rule {}", r.rule))
-            .collect()
-    };
-    let differ = |permanent: BTreeSet<String>, runtime: BTreeSet<String>| -> Vec<String> {
-        permanent.symmetric_difference(&runtime).cloned().collect()
-    };
-    let mut out = differ(entries(views.permanent.0), entries(views.runtime.0));
-    out.extend(differ(rich(views.permanent.1), rich(views.runtime.1)));
-    out
+/// Whether to reload, and what the operator must know of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Reloading {
+    /// Whether runtime is brought about by a reload.
+    pub chosen: bool,
+    /// What a reload would change beside what is ours, and why it is not made.
+    pub findings: Vec<Finding>,
 }
 
-/// Whether to reload.
-pub(super) fn chosen(reload: Reload, work: &Work, pending: &[String]) -> bool {
-    match reload {
+/// Decides whether to reload. What was asked for and may not be is refused; `auto` goes rule by rule instead.
+pub(super) fn decide(
+    state: &NodeState,
+    views: &Views<'_>,
+    ours: &Ours,
+    allowed: &Allowed,
+    work: &Work,
+) -> Reloading {
+    let considered = match allowed.reload {
         Reload::Never => false,
-        Reload::Auto => work.calls >= MANY && work.moves == 0 && pending.is_empty(),
-        Reload::Always => work.calls + work.rebinds > 0 && pending.is_empty(),
+        Reload::Auto => work.calls >= MANY && work.moves == 0,
+        Reload::Always => work.calls + work.rebinds > 0,
+    };
+    if !considered {
+        return Reloading::default();
     }
+    let mut findings = beside(views, ours, allowed.pending);
+    findings.extend(ssh_lost(state, views));
+    let chosen = findings.iter().all(|f| f.severity < Severity::Refuse);
+    if !chosen && allowed.reload == Reload::Auto {
+        findings.clear();
+    }
+    Reloading { chosen, findings }
 }
 
-/// Why a reload that was asked for is not made.
-pub(super) fn refusal(reload: Reload, work: &Work, pending: &[String]) -> Option<Finding> {
-    let asked = reload == Reload::Always && work.calls + work.rebinds > 0;
-    (asked && !pending.is_empty()).then(|| {
+/// The peer of this very ssh connection could not come back after a reload.
+pub(super) fn ssh_lost(state: &NodeState, views: &Views<'_>) -> Option<Finding> {
+    let backend = state.firewalld.known().map_or("", |f| f.backend.as_str());
+    let why = ssh::lost(&state.system, backend, views)?;
+    Some(
         Finding::new(
             Severity::Refuse,
+            "ssh-lost",
+            View::Permanent,
+            format!("after a reload {why}"),
+        )
+        .hint("mend firewalld's permanent configuration first (firewall-cmd --permanent …); no flag allows this"),
+    )
+}
+
+/// What a reload would change beside what is ours: in the way, or told and done, as the operator allows.
+pub(super) fn beside(views: &Views<'_>, ours: &Ours, allowed: Permission) -> Vec<Finding> {
+    let texts = match pending(views, ours) {
+        Ok(pending) => pending
+            .iter()
+            .map(|p| {
+                let (what, changes) = (&p.what, p.changes.join(", "));
+                format!("permanent and runtime differ in {what}: a reload {changes}")
+            })
+            .collect(),
+        Err(why) => vec![why],
+    };
+    let finding = |text| match allowed {
+        Permission::Withheld => {
+            Finding::new(Severity::Refuse, "pending-permanent", View::Permanent, text)
+                .hint("settle it first, or let the reload activate it with --allow-pending")
+        }
+        Permission::Granted => Finding::new(
+            Severity::Warning,
             "pending-permanent",
             View::Permanent,
-            format!(
-                "a reload would also change what is not ours, because permanent and runtime differ there: {}",
-                pending.join("; ")
-            ),
-        )
-        .hint("run without --reload always, or settle those differences first")
-    })
+            text,
+        ),
+    };
+    texts.into_iter().map(finding).collect()
 }
 
 /// The steps from the permanent configuration written (in `before`) to the chain in force.

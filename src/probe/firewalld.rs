@@ -203,7 +203,7 @@ fn no_zone(answers: &Answers, why: String) -> String {
 }
 
 /// An answer that came through busctl.
-fn ask(answers: &Answers, name: &str, signature: &str) -> Result<Value, String> {
+pub fn ask(answers: &Answers, name: &str, signature: &str) -> Result<Value, String> {
     match answers.get(name) {
         Ok(answer) => busctl::parse(answer, signature),
         Err(why) => Err(why

@@ -10,6 +10,7 @@ mod iptables;
 mod observe;
 mod records;
 mod sections;
+mod settings;
 mod system;
 
 pub use observe::ProbeError;

@@ -15,6 +15,8 @@ use crate::probe::iptables;
 use crate::probe::records;
 use crate::probe::sections::Answers;
 use crate::probe::sections::FrameError;
+use crate::probe::settings;
+use crate::probe::settings::Side;
 use crate::probe::system;
 
 /// The table that a latch of ours is.
@@ -79,10 +81,16 @@ pub fn observe(stdout: &[u8], stderr: &[u8]) -> Result<NodeState, ProbeError> {
         permanent: Firewall {
             direct: of_firewalld.observed(|| firewalld::permanent_direct(&answers)),
             rich: of_firewalld.observed(|| firewalld::permanent_rich(&answers)),
+            settings: of_firewalld.observed(|| {
+                settings::settings(&answers, Side::Permanent, &firewalld::zone(&answers)?)
+            }),
         },
         runtime: Firewall {
             direct: of_firewalld.observed(|| firewalld::runtime_direct(&answers)),
             rich: of_firewalld.observed(|| firewalld::runtime_rich(&answers)),
+            settings: of_firewalld.observed(|| {
+                settings::settings(&answers, Side::Runtime, &firewalld::zone(&answers)?)
+            }),
         },
         kernel: Kernel {
             v4: observed(tables(&answers, "iptables-save")),

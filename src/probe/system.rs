@@ -28,6 +28,7 @@ pub fn system(answers: &Answers) -> Result<System, (&'static str, String)> {
         busctl: tools.contains(&"busctl"),
         docker: tools.contains(&"docker"),
         ssh_connection: needed("connection")?.trim().to_string(),
+        ssh_interface: interface(&one_line(answers.get("ssh-interface"))),
         firewalld_daemon: Daemon::default(),
         firewalld_enabled: is_enabled(answers.get("firewalld-unit")),
         docker_daemon: Daemon::default(),
@@ -43,6 +44,13 @@ fn is_enabled(answer: Result<&str, String>) -> bool {
 fn one_line(answer: Result<&str, String>) -> String {
     let text = answer.unwrap_or_default();
     text.lines().next().unwrap_or_default().trim().to_string()
+}
+
+/// The name in a line of `ip -o addr`, such as `2: eth0    inet 192.0.2.1/24 …`.
+fn interface(line: &str) -> String {
+    let name = line.split_whitespace().nth(1).unwrap_or_default();
+    let name = name.split('@').next().unwrap_or_default();
+    name.trim_end_matches(':').to_string()
 }
 
 /// PRETTY_NAME of os-release(5), whose values are quoted as a shell does.
@@ -129,5 +137,7 @@ mod tests {
         );
         assert_eq!(systemd_version("systemd 219"), 219);
         assert_eq!(systemd_version(""), 0);
+        assert_eq!(interface("2: host0    inet 10.77.1.11/24 brd"), "host0");
+        assert_eq!(interface(""), "");
     }
 }

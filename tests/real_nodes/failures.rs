@@ -4,14 +4,14 @@ use crate::One;
 use crate::lab::Said;
 use crate::lab::wait_until;
 
-/// Everything the packet filter and Docker hold, but for counters and times.
-const STATE: &str = "iptables-save | grep -v '^[#:]'; ip6tables-save | grep -v '^[#:]'; nft list tables | sort; \
+/// Prints everything the packet filter and Docker hold, but for counters and times.
+pub const STATE: &str = "iptables-save | grep -v '^[#:]'; ip6tables-save | grep -v '^[#:]'; nft list tables | sort; \
     firewall-cmd --direct --get-all-chains; firewall-cmd --direct --get-all-rules | sort; \
     firewall-cmd --permanent --direct --get-all-chains; firewall-cmd --permanent --direct --get-all-rules | sort; \
     firewall-cmd --zone=public --list-all; firewall-cmd --permanent --zone=public --list-all; \
     docker network ls --format '{{.Name}} {{.ID}}'; docker inspect -f '{{.Name}}{{range $name, $place := .NetworkSettings.Networks}} {{$name}} {{$place.IPAddress}}{{end}}' $(docker ps -aq)";
 
-fn assert_said(said: &Said, what: &str, code: i32, words: &[&str]) {
+pub fn assert_said(said: &Said, what: &str, code: i32, words: &[&str]) {
     let all = format!("{}{}", said.out, said.err);
     assert_eq!(said.code, code, "{what}: {all}");
     for word in words {
@@ -134,7 +134,7 @@ fn a_step_that_fails_puts_the_node_back() {
     // The permanent rules are written first; the zone's file cannot be, so that the second step fails.
     lab.sh(
         "n1",
-        "mkdir -p /etc/firewalld/zones && mount -t tmpfs -o ro none /etc/firewalld/zones",
+        "cp -a /etc/firewalld/zones /tmp/zones && mount -t tmpfs none /etc/firewalld/zones && cp -a /tmp/zones/. /etc/firewalld/zones && mount -o remount,ro /etc/firewalld/zones",
     );
     let before = lab.sh("n1", STATE);
     let said = lab.fwdeploy("run", &[]);

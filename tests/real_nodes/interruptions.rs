@@ -68,3 +68,64 @@ fn a_run_that_is_cut_off_locked_out_or_not_alone_leaves_the_node_as_it_was() {
     lab.sh("n1", DOCKER_AGAIN);
     one.assert_enforced("after two operators");
 }
+
+#[test]
+#[ignore = "needs root and the lab: make lab"]
+fn twenty_racing_runs_never_interleave() {
+    let one = One::up("race", "trixie", "nftables");
+    let lab = &one.lab;
+    let wanted = |n: usize| {
+        let peer = lab.peer(["peer1", "peer2"][n % 2]);
+        format!("{{\"cybex_peers\": [\"{peer}\"]}}")
+    };
+    let ends: Vec<(i32, String)> = thread::scope(|scope| {
+        let runs: Vec<_> = (0..20)
+            .map(|n| {
+                let wanted = wanted(n);
+                scope.spawn(move || lab.fwdeploy("run", &["-e", &wanted]))
+            })
+            .collect();
+        let ends = runs.into_iter().map(|run| run.join().expect("no panic"));
+        ends.map(|said| (said.code, said.out)).collect()
+    });
+    // Each has made the node as it wanted, or says who was there.
+    for (code, out) in &ends {
+        match code {
+            0 => assert!(!out.contains("error"), "{out}"),
+            2 => assert!(
+                out.contains("[busy]")
+                    && (out.contains("is changing this node since")
+                        || out.contains("again and again")),
+                "{out}"
+            ),
+            _ => panic!("exit {code}: {out}"),
+        }
+    }
+    let done = ends.iter().filter(|(code, _)| *code == 0).count();
+    assert!(done > 0, "nobody got through: {ends:#?}");
+    // No run began before the one ahead of it had ended.
+    let facts = lab.fwdeploy("facts", &[]);
+    let facts: serde_json::Value = serde_json::from_str(&facts.out).expect("facts are JSON");
+    let records = &facts["nodes"][0]["state"]["records"]["known"];
+    assert!(records["lease"].is_null(), "{records:#}");
+    let snapshots = records["snapshots"].as_array().expect("snapshots");
+    assert!(!snapshots.is_empty());
+    for pair in snapshots.windows(2) {
+        assert!(
+            pair[0]["ended"].as_str() <= pair[1]["since"].as_str(),
+            "{pair:#?}"
+        );
+    }
+    assert!(
+        snapshots.iter().all(|s| s["outcome"] == "confirmed"),
+        "{snapshots:#?}"
+    );
+    // What is there is what one of them wanted, and nothing of the other.
+    let holding: Vec<usize> = (0..2)
+        .filter(|n| {
+            let said = lab.fwdeploy("run", &["--check", "-e", &wanted(*n)]);
+            said.code == 0
+        })
+        .collect();
+    assert_eq!(holding.len(), 1, "{holding:?}");
+}

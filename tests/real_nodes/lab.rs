@@ -102,6 +102,29 @@ impl Lab {
             .to_string()
     }
 
+    /// A node's suite and firewalld's backend there.
+    pub fn kind(&self, node: &str) -> (String, String) {
+        let text = |key| self.text(&["nodes", node, key]);
+        (text("suite"), text("backend"))
+    }
+
+    /// The lab's private key.
+    pub fn key(&self) -> String {
+        self.text(&["ssh", "key"])
+    }
+
+    /// The network namespace that the controller is in.
+    pub fn netns(&self) -> String {
+        self.text(&["netns"])
+    }
+
+    /// A node's first process as this machine numbers it; none while the node is off.
+    pub fn leader(&self, node: &str) -> Option<u32> {
+        let said = lab(&["info", &self.name]);
+        let info: Value = serde_json::from_str(&said.out).expect("lab info is JSON");
+        u32::try_from(info["nodes"][node]["leader"].as_u64()?).ok()
+    }
+
     /// Runs a shell script as root on a node, and expects it to go well.
     pub fn sh(&self, node: &str, script: &str) -> String {
         let said = self.try_sh(node, script);

@@ -9,6 +9,7 @@ mod failures;
 mod fleet;
 mod interruptions;
 mod lab;
+mod pending;
 mod whitelist;
 
 use lab::Lab;

@@ -1,0 +1,170 @@
+//! What waits in firewalld's permanent configuration beside what is ours: a reload would activate it.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use crate::model::net::Family;
+use crate::model::settings::Options;
+use crate::model::state::Direct;
+use crate::model::state::DirectChain;
+use crate::model::state::RichText;
+use crate::plan::Views;
+use crate::plan::ownership::Ours;
+
+/// One thing of firewalld's that a reload would change, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pending {
+    /// The thing: ``zone `public` ``, `the direct rules`.
+    pub what: String,
+    /// The changes, each as a phrase after "it".
+    pub changes: Vec<String>,
+}
+
+/// Everything that a reload would change beside what is ours.
+///
+/// Interfaces that are bound at runtime only are no change: Docker binds its bridges so, NetworkManager its connections, and
+/// both do it again after each reload.
+///
+/// # Errors
+/// Why it cannot be seen.
+pub(super) fn pending(views: &Views<'_>, ours: &Ours) -> Result<Vec<Pending>, String> {
+    let unseen = |why: &str| format!("what else a reload would change cannot be seen: {why}");
+    let permanent = views.permanent.settings.map_err(unseen)?;
+    let runtime = views.runtime.settings.map_err(unseen)?;
+    let mut out = vec![Pending {
+        what: "the direct configuration".to_string(),
+        changes: differences(
+            &direct(views.permanent.direct, ours),
+            &direct(views.runtime.direct, ours),
+        ),
+    }];
+    if permanent.default_zone != runtime.default_zone {
+        out.push(Pending {
+            what: "the default zone".to_string(),
+            changes: vec![from_to(
+                "it",
+                &runtime.default_zone,
+                &permanent.default_zone,
+            )],
+        });
+    }
+    let mut objects = things("zone", &permanent.zones, &runtime.zones);
+    let managed = format!("zone `{}`", views.zone);
+    let changes = differences(
+        &rich(views.permanent.rich, ours),
+        &rich(views.runtime.rich, ours),
+    );
+    objects.entry(managed).or_default().extend(changes);
+    objects.extend(things("policy", &permanent.policies, &runtime.policies));
+    objects.extend(things("service", &permanent.services, &runtime.services));
+    out.extend(
+        objects
+            .into_iter()
+            .map(|(what, changes)| Pending { what, changes }),
+    );
+    out.retain(|pending| !pending.changes.is_empty());
+    Ok(out)
+}
+
+fn direct(direct: &Direct, ours: &Ours) -> BTreeSet<String> {
+    let rules = direct.rules.iter().filter(|r| !ours.direct(r));
+    let chains = direct.chains.iter();
+    let chains = chains.filter(|c| Family::ALL.iter().all(|f| **c != DirectChain::ours(*f)));
+    let passthroughs = direct.passthroughs.iter();
+    rules
+        .map(|r| format!("rule `{r}`"))
+        .chain(chains.map(|c| format!("chain `{} {} {}`", c.ipv, c.table, c.chain)))
+        .chain(passthroughs.map(|(ipv, args)| format!("passthrough `{ipv} {}`", args.join(" "))))
+        .collect()
+}
+
+fn rich(rules: &[RichText], ours: &Ours) -> BTreeSet<String> {
+    rules
+        .iter()
+        .filter(|r| !ours.rich(&r.rule))
+        .map(|r| format!("rich rule `{}`", r.rule))
+        .collect()
+}
+
+fn differences(permanent: &BTreeSet<String>, runtime: &BTreeSet<String>) -> Vec<String> {
+    let adds = permanent.difference(runtime).map(|what| adds(what));
+    let removes = runtime.difference(permanent).map(|what| removes(what));
+    adds.chain(removes).collect()
+}
+
+fn adds(what: &str) -> String {
+    format!("adds {what}")
+}
+
+fn removes(what: &str) -> String {
+    format!("removes {what}")
+}
+
+fn from_to(what: &str, from: &str, to: &str) -> String {
+    format!("changes {what} from `{from}` to `{to}`")
+}
+
+/// The changes of all zones, or policies, or services, by name.
+fn things(
+    kind: &str,
+    permanent: &BTreeMap<String, Options>,
+    runtime: &BTreeMap<String, Options>,
+) -> BTreeMap<String, Vec<String>> {
+    let names: BTreeSet<&String> = permanent.keys().chain(runtime.keys()).collect();
+    let changes = |name: &String| match (permanent.get(name), runtime.get(name)) {
+        (Some(permanent), Some(runtime)) => options(permanent, runtime),
+        (Some(_), None) => vec![adds(&format!("this {kind}"))],
+        _ => vec![removes(&format!("this {kind}"))],
+    };
+    names
+        .into_iter()
+        .map(|name| (format!("{kind} `{name}`"), changes(name)))
+        .collect()
+}
+
+fn options(permanent: &Options, runtime: &Options) -> Vec<String> {
+    let keys: BTreeSet<&str> = permanent.keys().chain(runtime.keys()).collect();
+    let mut out = Vec::new();
+    for key in keys {
+        if SINGLE.contains(&key) {
+            let (before, after) = (runtime.one(key), permanent.one(key));
+            if before != after {
+                out.push(from_to(&word(key), number(before), number(after)));
+            }
+            continue;
+        }
+        let named = |value: &str| match value {
+            "yes" => word(key),
+            value => format!("{} `{value}`", word(key)),
+        };
+        let added = permanent.all(key).filter(|v| !runtime.has(key, v));
+        out.extend(added.map(|value| adds(&named(value))));
+        let removed = runtime.all(key).filter(|v| !permanent.has(key, v));
+        let removed = removed.filter(|_| key != "interfaces");
+        out.extend(removed.map(|value| removes(&named(value))));
+    }
+    out
+}
+
+/// Settings that are one text and no list.
+const SINGLE: [&str; 4] = ["target", "priority", "ingress_priority", "egress_priority"];
+
+/// A number that is 0 is not among the settings.
+fn number(text: &str) -> &str {
+    match text {
+        "" => "0",
+        text => text,
+    }
+}
+
+/// firewalld's name of a setting, as a person calls one of them.
+fn word(key: &str) -> String {
+    let one = match key {
+        "rules_str" | "rich_rules" => "rich rule",
+        "icmp_blocks" => "ICMP block",
+        "policies" => "policy",
+        "forward" => "forwarding within the zone",
+        key => return key.strip_suffix('s').unwrap_or(key).replace('_', " "),
+    };
+    one.to_string()
+}

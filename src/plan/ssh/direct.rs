@@ -1,0 +1,158 @@
+//! What direct rules and passthroughs ask a new ssh connection.
+//!
+//! They go ahead of every zone. With the nftables backend an ACCEPT among them ends nothing, for firewalld's own chains are
+//! asked all the same.
+
+use crate::model::net::Family;
+use crate::model::rule::DirectRule;
+use crate::model::rule::Match;
+use crate::model::rule::Rule;
+use crate::model::rule::Target;
+use crate::model::state::Direct;
+use crate::policy::Evaluation;
+use crate::policy::Packet;
+use crate::policy::Verdict;
+use crate::policy::evaluate;
+use crate::policy::evaluate::Flow;
+use crate::policy::evaluate::Rewritten;
+
+use super::Part;
+use super::Visit;
+
+/// What the direct configuration of one view asks the visit, table by table in the kernel's order.
+pub(super) fn parts(direct: &Direct, backend: &str, visit: &Visit) -> Vec<Part> {
+    let family = Family::of(&visit.peer);
+    let mut rules: Vec<&DirectRule> = direct
+        .rules
+        .iter()
+        .filter(|rule| rule.family.is_none_or(|f| f == family) && is_on_the_way(&rule.chain))
+        .collect();
+    rules.sort_by_key(|rule| (table(&rule.table), rule.priority));
+    let passthroughs = direct.passthroughs.iter();
+    let passthroughs = passthroughs
+        .filter(|(ipv, _)| ipv == family.name() || ipv == "eb")
+        .filter_map(|(ipv, args)| {
+            let whose = format!("passthrough `{ipv} {}`", args.join(" "));
+            passthrough(ipv, args, &whose, visit)
+        });
+    let rules = rules.into_iter().filter_map(|rule| {
+        let whose = format!("direct rule `{rule}`");
+        let parsed = rule.family.and_then(|_| rule.rule());
+        let last = backend == "iptables" && rule.table == "filter";
+        judge(&rule.chain, parsed.as_ref(), &whose, last, visit)
+    });
+    // Passthroughs are made as they come, so that they may stand anywhere; ahead is the safe side.
+    passthroughs.chain(rules).collect()
+}
+
+fn table(name: &str) -> usize {
+    let order = ["raw", "mangle", "nat", "filter"];
+    order.iter().position(|table| *table == name).unwrap_or(0)
+}
+
+/// Chains in which no packet to or from the node itself is; any other may be jumped to.
+fn is_on_the_way(chain: &str) -> bool {
+    let away = ["FORWARD", "POSTROUTING", "DOCKER"];
+    !away.iter().any(|name| chain.starts_with(name))
+}
+
+/// One rule: `None` if it does nothing to the visit. `last` says whether an ACCEPT in INPUT is the last word.
+fn judge(chain: &str, rule: Option<&Rule>, whose: &str, last: bool, visit: &Visit) -> Option<Part> {
+    let Some(rule) = rule else {
+        return Some(Part::shuts(
+            format!("{whose} is not understood, and may refuse it"),
+            false,
+        ));
+    };
+    // The peer's next port may be any.
+    let is_of_its_port = |m: &&Match| match m {
+        Match::SourcePort(..) => !chain.starts_with("OUTPUT"),
+        Match::DestinationPort(..) => chain.starts_with("OUTPUT"),
+        _ => false,
+    };
+    let any_port = !rule.matches().any(|m| is_of_its_port(&m));
+    let others = rule.matches().filter(|m| !is_of_its_port(m)).cloned();
+    let rule = Rule::new(others, rule.target.clone());
+    match evaluate(std::slice::from_ref(&rule), &packet(chain, visit)) {
+        Evaluation::Decided(Verdict::Drop | Verdict::Reject, _) => {
+            Some(Part::shuts(format!("{whose} refuses it"), any_port))
+        }
+        Evaluation::Decided(Verdict::Accept, _) if last && chain.starts_with("INPUT") => {
+            Some(Part::opens(format!("{whose} lets it in"), any_port))
+        }
+        Evaluation::Decided(..) => None,
+        Evaluation::Unknown(_) => match rule.target {
+            Target::Accept | Target::Return => None,
+            _ => Some(Part::shuts(format!("{whose} may refuse it"), false)),
+        },
+    }
+}
+
+/// The first packet of the visit, or in OUTPUT its answer.
+fn packet(chain: &str, visit: &Visit) -> Packet {
+    let first = Packet {
+        source: visit.peer,
+        destination: visit.server,
+        protocol: "tcp".to_string(),
+        source_port: None,
+        destination_port: Some(visit.port),
+        flow: Flow::New,
+        destination_rewritten: Rewritten::No,
+        interface_in: visit.interface.clone(),
+        interface_out: None,
+    };
+    if !chain.starts_with("OUTPUT") {
+        return first;
+    }
+    Packet {
+        source: visit.server,
+        destination: visit.peer,
+        source_port: Some(visit.port),
+        destination_port: None,
+        flow: Flow::Established,
+        interface_in: None,
+        interface_out: visit.interface.clone(),
+        ..first
+    }
+}
+
+/// A passthrough is a whole command of iptables: what appends or inserts a rule is judged as that rule, and what else is
+/// said about INPUT or OUTPUT is not understood.
+fn passthrough(ipv: &str, args: &[String], whose: &str, visit: &Visit) -> Option<Part> {
+    let mut rule: Vec<&str> = Vec::new();
+    let mut chain = None;
+    let mut words = args.iter().map(String::as_str).peekable();
+    while let Some(word) = words.next() {
+        match word {
+            "-t" | "--table" => {
+                words.next();
+            }
+            "-w" | "--wait" => {}
+            "-A" | "--append" => chain = words.next(),
+            "-I" | "--insert" => {
+                chain = words.next();
+                words.next_if(|word| word.parse::<u32>().is_ok());
+            }
+            word => rule.push(word),
+        }
+    }
+    match chain {
+        Some(chain) if !is_on_the_way(chain) => None,
+        Some(chain) if ipv != "eb" => judge(
+            chain,
+            Rule::parse_args(&rule).ok().as_ref(),
+            whose,
+            false,
+            visit,
+        ),
+        _ => args
+            .iter()
+            .any(|word| word.starts_with("INPUT") || word.starts_with("OUTPUT"))
+            .then(|| {
+                Part::shuts(
+                    format!("{whose} is not understood, and may refuse it"),
+                    false,
+                )
+            }),
+    }
+}

@@ -1,0 +1,202 @@
+//! Whether the ssh peer of this very look could open a new connection after a reload.
+//!
+//! What firewalld asks such a connection, in its order, is written as a list of parts for each view: direct rules, policies,
+//! the zone. What both lists begin with, a reload does not change. From the first difference on, the permanent list must let
+//! the peer in, and what cannot be told counts against it.
+
+mod direct;
+mod rich;
+mod zone;
+
+use std::net::IpAddr;
+
+use crate::model::net::Cidr;
+use crate::model::settings::Settings;
+use crate::model::state::System;
+use crate::plan::Side;
+use crate::plan::Views;
+
+/// A new ssh connection, as the node would see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Visit {
+    peer: IpAddr,
+    server: IpAddr,
+    port: u16,
+    /// The interface that it comes in by, if that is known.
+    interface: Option<String>,
+}
+
+impl Visit {
+    /// The one like ours; `None` if we did not come by ssh.
+    fn of(system: &System) -> Option<Result<Self, String>> {
+        if system.ssh_connection.is_empty() {
+            return None;
+        }
+        let words: Vec<&str> = system.ssh_connection.split(' ').collect();
+        // A link-local address has its interface with it.
+        let address = |text: &str| text.split('%').next().and_then(|text| text.parse().ok());
+        let visit = match words[..] {
+            [peer, _, server, port] => address(peer)
+                .zip(address(server))
+                .zip(port.parse().ok())
+                .map(|((peer, server), port)| Visit {
+                    peer,
+                    server,
+                    port,
+                    interface: Some(system.ssh_interface.clone()).filter(|i| !i.is_empty()),
+                }),
+            _ => None,
+        };
+        Some(visit.ok_or_else(|| {
+            format!(
+                "it cannot be told whether a new ssh connection could be opened: `{}` is no SSH_CONNECTION",
+                system.ssh_connection
+            )
+        }))
+    }
+}
+
+/// What a part of the firewall does to the visit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    Opens,
+    Shuts,
+}
+
+/// A part of the firewall that the visit may meet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Part {
+    /// The rule or lack, as a phrase.
+    text: String,
+    effect: Effect,
+    /// Whether it is certain that the visit meets it.
+    certain: bool,
+}
+
+impl Part {
+    fn opens(text: impl Into<String>, certain: bool) -> Self {
+        Part {
+            text: text.into(),
+            effect: Effect::Opens,
+            certain,
+        }
+    }
+
+    fn shuts(text: impl Into<String>, certain: bool) -> Self {
+        Part {
+            text: text.into(),
+            effect: Effect::Shuts,
+            certain,
+        }
+    }
+}
+
+/// Why the peer could not open a new connection after a reload, as a sentence; `None` if it could, or if a reload changes
+/// nothing for it.
+pub(super) fn lost(system: &System, backend: &str, views: &Views<'_>) -> Option<String> {
+    let visit = match Visit::of(system)? {
+        Ok(visit) => visit,
+        Err(why) => return Some(why),
+    };
+    let (permanent, runtime) = match (views.permanent.settings, views.runtime.settings) {
+        (Ok(permanent), Ok(runtime)) => (permanent, runtime),
+        (Err(why), _) | (_, Err(why)) => {
+            return Some(format!(
+                "it cannot be told whether {} could open a new ssh connection: {why}",
+                visit.peer
+            ));
+        }
+    };
+    let bound = visit.interface.as_deref();
+    let bound = bound.and_then(|interface| runtime.zone_of_interface(interface));
+    let now = zones(runtime, &visit, None);
+    let then = zones(permanent, &visit, bound);
+    then.into_iter().find_map(|zone| {
+        let same = now.iter().find(|name| **name == zone).or(now.first())?;
+        let before = parts(&views.runtime, runtime, views.zone, backend, same, &visit);
+        let after = parts(
+            &views.permanent,
+            permanent,
+            views.zone,
+            backend,
+            zone,
+            &visit,
+        );
+        let part = closed(&before, &after)?;
+        let perhaps = if part.certain { "" } else { "perhaps " };
+        Some(format!(
+            "{}, from where this connection comes, could {perhaps}open no new ssh connection to port {}: {}",
+            visit.peer, visit.port, part.text
+        ))
+    })
+}
+
+/// The part of the list after the reload that takes the door away.
+fn closed<'a>(before: &[Part], after: &'a [Part]) -> Option<&'a Part> {
+    let pairs = before.iter().zip(after);
+    let same = pairs.take_while(|(before, after)| before == after).count();
+    // What decides already in what both begin with, decides as it did before.
+    if before.len() == same && after.len() == same || after[..same].iter().any(|p| p.certain) {
+        return None;
+    }
+    let decides = after[same..]
+        .iter()
+        .find(|part| part.certain || part.effect == Effect::Shuts)?;
+    (decides.effect == Effect::Shuts).then_some(decides)
+}
+
+/// All that the visit is asked in one view, up to the zone's last word.
+fn parts(
+    side: &Side<'_>,
+    settings: &Settings,
+    managed: &str,
+    backend: &str,
+    zone: &str,
+    visit: &Visit,
+) -> Vec<Part> {
+    let mut parts = direct::parts(side.direct, backend, visit);
+    let rich = if zone == managed { side.rich } else { &[] };
+    parts.extend(zone::parts(settings, zone, rich, visit));
+    parts
+}
+
+/// The zones that the visit may fall into: by its address if one is bound to a zone, else by its interface.
+///
+/// `bound` is the zone that holds the interface at runtime. NetworkManager binds it there again after a reload; what nobody
+/// binds again falls into the default zone. So without a permanent binding both count.
+fn zones<'a>(settings: &'a Settings, visit: &Visit, bound: Option<&'a str>) -> Vec<&'a str> {
+    let mut out: Vec<&str> = Vec::new();
+    let mut certain = false;
+    for (zone, options) in &settings.zones {
+        for source in options.all("sources") {
+            match source.parse::<Cidr>() {
+                Ok(net) if net.contains(&visit.peer) => certain = true,
+                Ok(_) => continue,
+                // A set of addresses, or a device's own address: the peer may be meant.
+                Err(_) => {}
+            }
+            out.push(zone);
+        }
+    }
+    if !certain {
+        let default = settings.default_zone.as_str();
+        match &visit.interface {
+            Some(interface) => match settings.zone_of_interface(interface) {
+                Some(zone) => out.push(zone),
+                None => out.extend(bound.into_iter().chain([default])),
+            },
+            None => {
+                let named = settings.zones.iter();
+                let named = named.filter(|(_, o)| o.all("interfaces").next().is_some());
+                out.extend(named.map(|(zone, _)| zone.as_str()));
+                out.push(default);
+            }
+        }
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    out.retain(|zone| seen.insert(*zone));
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,208 @@
+//! What firewalld holds beside its direct interface: zones, policies and services, in its memory and in its files.
+
+use std::collections::BTreeMap;
+
+use crate::model::settings::Options;
+use crate::model::settings::Settings;
+use crate::probe::busctl::Value;
+use crate::probe::firewalld::ask;
+use crate::probe::sections::Answers;
+
+/// One of firewalld's two views.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Its files.
+    Permanent,
+    /// Its memory.
+    Runtime,
+}
+
+/// Settings that tell a person something and do nothing.
+const TEXTS: [&str; 3] = ["version", "short", "description"];
+
+/// Why there are no settings where firewalld lacks the methods that are asked for.
+const BEFORE_0_9: &str =
+    "firewalld before 0.9 does not tell its settings in a form that can be compared";
+
+/// firewalld's codes for what a view does not have.
+const ABSENT: [&str; 3] = ["INVALID_ZONE", "INVALID_POLICY", "INVALID_SERVICE"];
+
+/// The settings of one view, without the rich rules of `managed`, which are kept apart.
+///
+/// # Errors
+/// Why they cannot be read; one missing answer is enough, for it could be the one that matters.
+pub fn settings(answers: &Answers, side: Side, managed: &str) -> Result<Settings, String> {
+    let mut settings = Settings {
+        default_zone: default_zone(answers, side)?,
+        ..Settings::default()
+    };
+    let listed = answers
+        .get("settings")?
+        .strip_suffix("end\n")
+        .ok_or("the list of its settings is cut off")?;
+    for line in listed.lines() {
+        let (kind, name) = line
+            .split_once(' ')
+            .ok_or_else(|| format!("`{line}` names no settings"))?;
+        let all = match kind {
+            "zone" => &mut settings.zones,
+            "policy" => &mut settings.policies,
+            "service" => &mut settings.services,
+            _ => return Err(format!("`{line}` names no settings")),
+        };
+        if let Some(options) = options(answers, side, kind, name)? {
+            all.insert(name.to_string(), options);
+        }
+    }
+    let mut needed = active(answers)?;
+    needed.extend([managed.to_string(), settings.default_zone.clone()]);
+    for zone in needed {
+        if !listed.lines().any(|l| l == format!("zone {zone}")) {
+            return Err(format!("the settings of zone `{zone}` were not asked for"));
+        }
+    }
+    if let Some(zone) = settings.zones.get_mut(managed) {
+        zone.remove("rules_str");
+    }
+    Ok(settings)
+}
+
+fn default_zone(answers: &Answers, side: Side) -> Result<String, String> {
+    let answer = match side {
+        Side::Runtime => ask(answers, "default-zone", "s")?,
+        Side::Permanent => ask(answers, "firewalld-config", "a{sv}")?
+            .entry("DefaultZone")
+            .cloned()
+            .ok_or("its configuration has no default zone")?,
+    };
+    let zone = answer.text().ok_or("its default zone cannot be read")?;
+    Ok(zone.to_string())
+}
+
+fn active(answers: &Answers) -> Result<Vec<String>, String> {
+    let zones = ask(answers, "active-zones", "a{sa{sas}}")?;
+    let names = zones.array().into_iter().flatten().map(|entry| {
+        let name = entry.members().and_then(|members| members.first()?.text());
+        name.map(String::from)
+    });
+    names
+        .collect::<Option<_>>()
+        .ok_or_else(|| "its active zones cannot be read".to_string())
+}
+
+/// `None` if this view has no such zone, policy or service.
+fn options(
+    answers: &Answers,
+    side: Side,
+    kind: &str,
+    name: &str,
+) -> Result<Option<Options>, String> {
+    let side = match side {
+        Side::Permanent => "permanent",
+        Side::Runtime => "runtime",
+    };
+    match ask(answers, &format!("{side}-{kind}:{name}"), "a{sv}") {
+        Ok(answer) => read(&answer)
+            .map(Some)
+            .ok_or_else(|| format!("the settings of {kind} `{name}` cannot be read")),
+        Err(why) if ABSENT.iter().any(|code| why.starts_with(code)) => Ok(None),
+        // firewalld before 0.9 has no such method.
+        Err(why) if why.contains("UnknownMethod") => Err(BEFORE_0_9.to_string()),
+        Err(why) => Err(format!("the settings of {kind} `{name}`: {why}")),
+    }
+}
+
+fn read(settings: &Value) -> Option<Options> {
+    let mut options = BTreeMap::new();
+    for entry in settings.array()? {
+        let [Value::Text(key), value] = entry.members()? else {
+            return None;
+        };
+        if TEXTS.contains(&key.as_str()) {
+            continue;
+        }
+        options.insert(key.clone(), texts(key, value)?);
+    }
+    let pairs = options
+        .iter()
+        .flat_map(|(key, texts)| texts.iter().map(move |text| (key.as_str(), text.as_str())));
+    Some(pairs.collect())
+}
+
+/// What is off or empty has no text.
+fn texts(key: &str, value: &Value) -> Option<Vec<String>> {
+    match value {
+        Value::Bool(on) => Some(on.then(|| "yes".to_string()).into_iter().collect()),
+        Value::Number(number) if number == "0" => Some(Vec::new()),
+        Value::Text(text) | Value::Number(text) => Some(vec![text.clone()]),
+        Value::Array(values) => values.iter().map(|v| text(key, v)).collect(),
+        Value::Struct(_) => None,
+    }
+}
+
+/// One element of a list, as firewall-cmd writes it.
+fn text(key: &str, value: &Value) -> Option<String> {
+    let words: Vec<&str> = match value {
+        Value::Text(text) => return Some(text.clone()),
+        Value::Struct(members) => members.iter().map(Value::text).collect::<Option<_>>()?,
+        _ => return None,
+    };
+    Some(match (key, words[..].as_ref()) {
+        ("forward_ports", [port, protocol, to_port, to]) => {
+            let mut text = format!("port={port}:proto={protocol}");
+            for (name, value) in [("toport", to_port), ("toaddr", to)] {
+                if !value.is_empty() {
+                    text += &format!(":{name}={value}");
+                }
+            }
+            text
+        }
+        _ => words.join("/"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::busctl;
+
+    #[test]
+    fn what_a_view_does_not_have_is_told_from_what_cannot_be_read() {
+        let said = |said: &str| {
+            let frame = format!(
+                "fwdeploy-probe 1 5\n! runtime-zone:work {}\n{said}\n= runtime-zone:work 1 0\n\nfwdeploy-probe end\n",
+                said.len()
+            );
+            let answers = Answers::parse(frame.as_bytes()).unwrap();
+            options(&answers, Side::Runtime, "zone", "work")
+        };
+        assert_eq!(said("Call failed: INVALID_ZONE: work"), Ok(None));
+        // The last of the lines that a firewalld says about a method that it does not have.
+        let old = "dbus.exceptions.UnknownMethodException: org.freedesktop.DBus.Error.UnknownMethod: Unknown method: getZoneSettings2 is not a valid method of interface org.fedoraproject.FirewallD1.zone";
+        assert_eq!(said(old), Err(BEFORE_0_9.to_string()));
+        assert!(said("Call failed: Connection timed out").is_err());
+    }
+
+    #[test]
+    fn settings_are_written_as_firewall_cmd_writes_them() {
+        // firewalld 2.3.1's own answer, without its texts.
+        let answer = r#"a{sv} 13 "short" s "Work" "target" s "DROP" "services" as 2 "ssh" "dhcpv6-client" "ports" a(ss) 1 "81" "tcp" "masquerade" b false "forward_ports" a(ssss) 2 "8081" "tcp" "80" "" "22" "tcp" "" "10.0.0.1" "sources" as 1 "10.77.9.0/24" "rules_str" as 1 "rule priority=\"-5\" family=\"ipv4\" reject" "protocols" as 1 "gre" "source_ports" a(ss) 1 "99" "udp" "icmp_block_inversion" b false "forward" b true "ingress_priority" i 0"#;
+        let options = read(&busctl::parse(answer, "a{sv}").unwrap()).unwrap();
+        let expected: Options = [
+            ("target", "DROP"),
+            ("services", "ssh"),
+            ("services", "dhcpv6-client"),
+            ("ports", "81/tcp"),
+            ("forward_ports", "port=8081:proto=tcp:toport=80"),
+            ("forward_ports", "port=22:proto=tcp:toaddr=10.0.0.1"),
+            ("sources", "10.77.9.0/24"),
+            ("rules_str", r#"rule priority="-5" family="ipv4" reject"#),
+            ("protocols", "gre"),
+            ("source_ports", "99/udp"),
+            ("forward", "yes"),
+        ]
+        .into_iter()
+        .collect();
+        assert_eq!(options, expected);
+    }
+}

@@ -1,0 +1,168 @@
+//! The fault matrix: every kind of step of a plan × everything that can break, on real nodes.
+//!
+//! Needs root and the lab (tests/lab/README.md). `make fault-matrix` runs all of it and writes docs/fault-matrix.md;
+//! `make lab` runs a rotation through it. With `FAULT_MATRIX=WORD,WORD` only cells whose
+//! scenario, row and fault have all these words, and the table is not written.
+
+mod cell;
+mod fault;
+#[allow(dead_code)]
+#[path = "../real_nodes/lab.rs"]
+mod lab;
+mod matrix;
+mod node;
+mod state;
+mod table;
+mod words;
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::thread;
+use std::time::Instant;
+
+use fault::Fault;
+use lab::Lab;
+use matrix::Entry;
+use matrix::Scenario;
+use matrix::Worker;
+use node::Node;
+
+/// A generation each, and both backends.
+/// In the whole matrix a fault meets a step on two of them: ahead of its call on one, behind it on the other.
+const NODES: [&str; 4] = [
+    "n1=bullseye:iptables",
+    "n2=bookworm:nftables",
+    "n3=trixie:nftables",
+    "n4=forky:iptables",
+];
+
+/// Runs the cells that are picked, given the number of the node, on all nodes at once.
+fn run(
+    lab: &str,
+    nodes: &[&str],
+    pick: impl Fn(usize, Scenario, usize, usize) -> bool + Sync,
+) -> Vec<Entry> {
+    let began = Instant::now();
+    let lab = Arc::new(Lab::up(lab, nodes, 3));
+    let hosts: Vec<String> = nodes
+        .iter()
+        .filter_map(|n| n.split('=').next())
+        .map(|n| format!("        {n}: {{ansible_host: {}}}\n", lab.address(n)))
+        .collect();
+    let inventory = lab.inventory(&format!(
+        "all:\n  vars:\n    ansible_user: root\n    ansible_ssh_private_key_file: {{key}}\n  children:\n    chain:\n      vars:\n        fwdeploy_roles: [cybex]\n      hosts:\n{}",
+        hosts.concat()
+    ));
+    let said = Mutex::new(());
+    let tell = |entry: &Entry| {
+        let _one_at_a_time = said.lock();
+        eprintln!(
+            "{:5.0} s  {} {}, {}, {}: {}",
+            began.elapsed().as_secs_f64(),
+            entry.node,
+            entry.scenario,
+            entry.row,
+            entry.fault,
+            table::cell(entry)
+        );
+        for wrong in entry.ended.as_ref().err().into_iter().flatten() {
+            eprintln!("         {wrong}");
+        }
+    };
+    let (lab, pick, tell, inventory) = (&lab, &pick, &tell, &inventory);
+    thread::scope(|scope| {
+        let threads: Vec<_> = nodes
+            .iter()
+            .enumerate()
+            .map(|(number, node)| {
+                scope.spawn(move || {
+                    let name = node.split('=').next().unwrap_or(node);
+                    Worker {
+                        node: Node::new(lab, name),
+                        number,
+                        inventory: inventory.clone(),
+                        known_hosts: lab.known_hosts(),
+                        peers: ["peer1", "peer2", "peer3"].map(|p| lab.peer(p)),
+                        pick: &|scenario, row, fault| pick(number, scenario, row, fault),
+                        tell,
+                    }
+                    .work()
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .flat_map(|t| t.join().expect("a node's cells"))
+            .collect()
+    })
+}
+
+/// Fails with the cells that failed.
+fn assert_none_failed(entries: &[Entry]) {
+    let failed: Vec<String> = entries
+        .iter()
+        .filter_map(|e| {
+            let wrong = e.ended.as_ref().err()?;
+            Some(format!(
+                "{}, {}, {}, {}:\n    {}",
+                e.kind,
+                e.scenario,
+                e.row,
+                e.fault,
+                wrong.join("\n    ")
+            ))
+        })
+        .collect();
+    assert!(
+        failed.is_empty(),
+        "{} of {} cells failed; see {}\n{}",
+        failed.len(),
+        entries.len(),
+        matrix::EVIDENCE,
+        failed.join("\n")
+    );
+}
+
+#[test]
+#[ignore = "needs root, the lab and an hour: make fault-matrix"]
+fn every_fault_at_every_step_leaves_the_state_before_or_the_state_after() {
+    let entries = run("fm", &NODES, |node, _, row, fault| {
+        (row + fault + node) % 2 == 0
+    });
+    if matrix::words().is_empty() {
+        fs::write(table::path(), table::document(&entries)).expect("the table is written");
+    }
+    assert_none_failed(&entries);
+}
+
+/// Each kind of step meets a fault on two nodes.
+#[test]
+#[ignore = "needs root and the lab: make lab"]
+fn a_fault_at_each_step_leaves_the_state_before_or_the_state_after() {
+    let entries = run("fr", &NODES, |node, scenario, row, fault| {
+        let turn = match scenario {
+            Scenario::Adoption => 0,
+            Scenario::InPlace => 5,
+        };
+        (row + node) % 2 == 0 && (row + node * 2 + turn) % Fault::ALL.len() == fault
+    });
+    for fault in Fault::ALL {
+        let count = entries.iter().filter(|e| e.fault == fault).count();
+        assert!(count >= 2, "{fault} was met {count} times");
+    }
+    assert_none_failed(&entries);
+}
+
+#[test]
+fn the_table_has_no_cell_but_before_and_after() {
+    let document =
+        fs::read_to_string(table::path()).expect("docs/fault-matrix.md: make fault-matrix");
+    let cells = table::cells(&document);
+    assert!(cells.len() >= 200, "only {} cells", cells.len());
+    for cell in cells {
+        let words: Vec<&str> = cell.split(' ').collect();
+        let well = matches!(words[..], ["‹" | "›", "before" | "after", seconds] if seconds.parse::<f64>().is_ok());
+        assert!(well, "`{cell}` in docs/fault-matrix.md");
+    }
+}

@@ -1,0 +1,250 @@
+//! A node as the machine that it runs on sees it: its files, its processes, its plug.
+
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
+use std::thread::sleep;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::lab::Lab;
+use crate::lab::Said;
+use crate::state;
+use crate::state::Seen;
+
+/// How long a node may take to boot, or to be made afresh.
+const BOOT: Duration = Duration::from_secs(90);
+
+/// What every node is given, once.
+const SETUP: &str = r#"
+set -e
+mkdir -p /etc/systemd/system/docker.service.d /usr/local/lib/fault
+# systemd gives up on a Docker that is killed more often than three times a minute.
+printf '[Unit]\nStartLimitIntervalSec=0\n' >/etc/systemd/system/docker.service.d/fault.conf
+systemctl daemon-reload
+docker network create --subnet 172.29.0.0/24 -o com.docker.network.bridge.name=br-other other
+docker run -d --name shop --network other --ip 172.29.0.2 --restart always -p 8090:8090 fwdeploy-lab:latest
+docker run -d --name cybex --restart always fwdeploy-lab:latest
+"#;
+
+/// The tools that steps, arming and disarming call.
+const SHIMMED: [&str; 10] = [
+    "busctl",
+    "docker",
+    "nft",
+    "iptables-restore",
+    "ip6tables-restore",
+    "ebtables-restore",
+    "iptables-save",
+    "systemd-run",
+    "systemctl",
+    "date",
+];
+
+/// A node.
+#[derive(Clone)]
+pub struct Node {
+    lab: Arc<Lab>,
+    /// Its name in the lab and in the inventory.
+    pub name: String,
+    leader: Arc<AtomicU32>,
+    processes: PathBuf,
+}
+
+impl Node {
+    /// A node of a lab that is up.
+    pub fn new(lab: &Arc<Lab>, name: &str) -> Self {
+        let mounts = fs::read_to_string("/proc/self/mounts").expect("there are mounts");
+        let cgroups = mounts
+            .lines()
+            .map(|l| l.split(' ').collect::<Vec<_>>())
+            .find(|f| f[2] == "cgroup2")
+            .map(|f| f[1].to_string())
+            .expect("cgroup2 is mounted");
+        let node = Node {
+            lab: Arc::clone(lab),
+            name: name.to_string(),
+            leader: Arc::new(AtomicU32::new(0)),
+            processes: Path::new(&cgroups)
+                .join("fwdeploy-lab")
+                .join(lab.name())
+                .join(name)
+                .join("payload"),
+        };
+        node.find();
+        node
+    }
+
+    /// Its suite and backend.
+    pub fn kind(&self) -> String {
+        let (suite, backend) = self.lab.kind(&self.name);
+        format!("{suite}, {backend}")
+    }
+
+    /// Finds its first process.
+    fn find(&self) -> bool {
+        let found = self.lab.leader(&self.name).unwrap_or_default();
+        let before = self.leader.swap(found, Ordering::SeqCst);
+        found != 0 && found != before
+    }
+
+    fn first(&self) -> u32 {
+        self.leader.load(Ordering::SeqCst)
+    }
+
+    /// A file of the node.
+    pub fn path(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{path}", self.first()))
+    }
+
+    /// Whether a file is there; a dangling link is.
+    pub fn has(&self, path: &str) -> bool {
+        self.path(path).symlink_metadata().is_ok()
+    }
+
+    /// Writes a file of the node.
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.path(path);
+        fs::write(&path, text).unwrap_or_else(|e| panic!("{}: {}: {e}", self.name, path.display()));
+    }
+
+    /// Where its processes are, unit by unit.
+    pub fn unit(&self, unit: &str) -> PathBuf {
+        self.processes.join("system.slice").join(unit)
+    }
+
+    /// Runs a shell script as root on the node.
+    pub fn try_sh(&self, script: &str) -> Said {
+        let inside = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        Command::new("timeout")
+            .args(["-k", "1", "60", "nsenter", "-t", &self.first().to_string()])
+            .args([
+                "-a",
+                "--root",
+                "--wd",
+                "--",
+                "env",
+                "-i",
+                inside,
+                "HOME=/root",
+            ])
+            .args(["sh", "-c", script])
+            .stdin(Stdio::null())
+            .output()
+            .expect("nsenter runs")
+            .into()
+    }
+
+    /// Runs a shell script as root on the node, and expects it to go well.
+    pub fn sh(&self, script: &str) -> String {
+        let said = self.try_sh(script);
+        assert_eq!(
+            said.code, 0,
+            "{}: {script}\n{}{}",
+            self.name, said.out, said.err
+        );
+        said.out
+    }
+
+    /// A command where the controller is.
+    pub fn controller(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/run/netns/{}", self.lab.netns()));
+        command.arg(program).env("NO_COLOR", "1");
+        command.env_remove("SSH_AUTH_SOCK").stdin(Stdio::null());
+        command
+    }
+
+    /// What it holds; nothing while it does not answer.
+    pub fn look(&self) -> Option<Seen> {
+        Seen::read(&self.try_sh(state::SCRIPT).out)
+    }
+
+    /// Whether a new ssh connection gets its answer.
+    pub fn ssh_works(&self) -> bool {
+        let known_hosts = format!("UserKnownHostsFile={}", self.lab.known_hosts());
+        self.controller("ssh")
+            .args(["-F", "none", "-i", &self.lab.key(), "-o", &known_hosts])
+            .args(["-o", "BatchMode=yes", "-o", "ConnectTimeout=5"])
+            .args([&format!("root@{}", self.lab.address(&self.name)), "true"])
+            .output()
+            .is_ok_and(|output| output.status.success())
+    }
+
+    /// Throws its disk away, and gives it what the matrix needs.
+    pub fn make_afresh(&self) {
+        self.lab.lab("reset", &[&self.name]);
+        self.find();
+        self.sh(SETUP);
+        fs::write(
+            self.path("/usr/local/lib/fault/shim"),
+            include_str!("shim.sh"),
+        )
+        .expect("the shim is written");
+        self.sh(&format!(
+            "chmod 755 /usr/local/lib/fault/shim; for tool in {}; do ln -sf /usr/local/lib/fault/shim /usr/local/sbin/$tool; done",
+            SHIMMED.join(" ")
+        ));
+        // Docker puts rules of networks that were made in its own lifetime in other places than those it found.
+        self.sh("systemctl restart docker");
+    }
+
+    /// Pulls the plug. The lab starts it again at once.
+    pub fn pull_the_plug(&self) {
+        let leader = i32::try_from(self.first())
+            .ok()
+            .and_then(rustix::process::Pid::from_raw);
+        if let Some(leader) = leader {
+            let _ = rustix::process::kill_process(leader, rustix::process::Signal::KILL);
+        }
+    }
+
+    /// Waits until it has another first process, and systemd there has started all it starts.
+    pub fn boots(&self) -> bool {
+        let until = Instant::now() + BOOT;
+        let was = self.first();
+        while !(self.find() && self.first() != was) {
+            if Instant::now() > until {
+                return false;
+            }
+            sleep(Duration::from_millis(100));
+        }
+        while Instant::now() < until {
+            let said = self.try_sh("systemctl is-system-running; docker ps -q | wc -l");
+            if matches!(
+                said.out.split_whitespace().next(),
+                Some("running" | "degraded")
+            ) {
+                return true;
+            }
+            sleep(Duration::from_millis(200));
+        }
+        false
+    }
+
+    /// Takes its cable out of the switch, or puts it back.
+    pub fn cable(&self, plugged: bool) {
+        let index =
+            fs::read_to_string(self.path("/sys/class/net/host0/iflink")).unwrap_or_default();
+        let links = Command::new("ip")
+            .args(["-n", &self.lab.netns(), "-o", "link"])
+            .output()
+            .expect("ip runs");
+        let links = String::from_utf8_lossy(&links.stdout).into_owned();
+        let port = links
+            .lines()
+            .find_map(|l| l.strip_prefix(&format!("{}: ", index.trim())))
+            .and_then(|l| l.split(['@', ':']).next())
+            .unwrap_or_else(|| panic!("{}: no port {index} in {links}", self.name));
+        let state = if plugged { "up" } else { "down" };
+        let done = Command::new("ip")
+            .args(["-n", &self.lab.netns(), "link", "set", port, state])
+            .status();
+        assert!(done.is_ok_and(|s| s.success()), "{port} {state}");
+    }
+}
