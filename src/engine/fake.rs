@@ -136,6 +136,11 @@ impl Fake {
         change(&mut self.nodes[node].lock().unwrap().state);
     }
 
+    /// How many recoveries were sent.
+    pub(super) fn recoveries(&self) -> usize {
+        self.recoveries.lock().unwrap().len()
+    }
+
     /// How often somebody connected, and how many scripts were run.
     pub(super) fn visits(&self, node: &str) -> (usize, usize) {
         let node = self.nodes[node].lock().unwrap();
@@ -241,6 +246,24 @@ impl Connection for Line {
                 "gone {number}\noutcome=restored\nended=12:00\nwhy=now\nend\n"
             )));
         }
+        if let Some(number) = script.strip_prefix("again ") {
+            if matches!(node.trouble, Trouble::FailsBack(_)) {
+                return Ok(said(format!(
+                    "still {number}\noutcome=failed\ntrouble=no room\nend\n"
+                )));
+            }
+            node.state.records.known_mut().unwrap().lease = None;
+            return Ok(said(format!(
+                "gone {number}\noutcome=restored\nended=12:00\nwhy=now\nend\n"
+            )));
+        }
+        if let Some(number) = script.strip_prefix("recover ") {
+            let recoveries = self.fake.recoveries.lock().unwrap();
+            let (arming, recovery) = &recoveries[number.parse::<usize>().unwrap()];
+            let answer = node.recover(arming, recovery);
+            on_stdout(answer.as_bytes());
+            return Ok(said(answer));
+        }
         let number = script.strip_prefix("apply ").expect("a script of the fake");
         let (arming, actions) =
             self.fake.scripts.lock().unwrap()[number.parse::<usize>().unwrap()].clone();
@@ -340,6 +363,36 @@ impl Node {
                 ..Snapshot::default()
             });
         }
+    }
+
+    /// Does a recovery; what jumps to NOWHERE cannot be loaded.
+    fn recover(&mut self, arming: &Arming, recovery: &Recovery) -> String {
+        if let Recovery::Release { .. } = recovery {
+            self.state.records.known_mut().unwrap().lease = None;
+            return "step 0 begin\nstep 0 done\nend\n".to_string();
+        }
+        self.arm(arming);
+        let mut answer = format!(
+            "armed {}\nstep 0 begin\nstep 0 done\nstep 1 begin\n",
+            arming.last + 1
+        );
+        match self.trouble {
+            Trouble::Fails(1) => {
+                return answer + "step 1 failed 1\n| firewalld did not reload\nend\n";
+            }
+            Trouble::Pretends(1) => {}
+            _ => {
+                let direct = self.state.permanent.direct.known_mut().unwrap();
+                let bad = |rule: &DirectRule| rule.args.contains(&"NOWHERE".to_string());
+                if let Some(place) = direct.rules.iter().position(bad) {
+                    let place = direct.chains.len() + place;
+                    answer.push_str(&format!("aside {place} no such chain\n"));
+                }
+                direct.rules.retain(|rule| !bad(rule));
+                self.state.firewalld.known_mut().unwrap().state = "RUNNING".to_string();
+            }
+        }
+        answer + "step 1 done\nstep 2 begin\nstep 2 done\nend\n"
     }
 
     fn go_back(&mut self) {

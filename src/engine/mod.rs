@@ -24,6 +24,8 @@ mod waves;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+mod recover_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod waves_tests;
