@@ -47,7 +47,10 @@ impl Mended {
 pub(super) fn node(job: &Job, maker: &Maker<'_>) -> Result<Mended, Box<Outcome>> {
     let mut mended = Mended::default();
     let mut last: Option<Recovery> = None;
-    while maker.conditions.allowed.recover == Permission::Granted {
+    if maker.conditions.allowed.recover == Permission::Withheld {
+        return Ok(mended);
+    }
+    loop {
         let tried = RefCell::new(None);
         let outcome = until_fresh(job, maker, || {
             let (now, one) = once(job, maker, last.as_ref());
@@ -61,10 +64,9 @@ pub(super) fn node(job: &Job, maker: &Maker<'_>) -> Result<Mended, Box<Outcome>>
         mended.findings.extend(outcome.findings);
         match tried.into_inner() {
             Some(recovery) => last = Some(recovery),
-            None => break,
+            None => return Ok(mended),
         }
     }
-    Ok(mended)
 }
 
 /// One look, and the recovery that it calls for, if any. What was just done and is called for again is left to the run, which refuses.
