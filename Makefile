@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-.PHONY: setup lint unit lab test demo
+.PHONY: setup lint unit lab fault-matrix test demo
 
 # System packages: what libssh2 is built with, and what the lab's nodes are made with.
 setup:
@@ -28,6 +28,13 @@ lab: setup
 	tests/lab/lab build
 	FWDEPLOY_LAB_NODES=$(LAB_NODES) $(CARGO) test --locked --test real_nodes --test lab_node -- --ignored --test-threads=$${LAB_TESTS:-3}; \
 	status=$$?; tests/lab/lab down node; exit $$status
+	$(CARGO) test --locked --test fault_matrix -- --ignored a_fault_at_each_step
+
+# Every kind of step meets every fault, which takes the better part of an hour; writes docs/fault-matrix.md. What failed
+# is told in target/fault-matrix.
+fault-matrix: setup
+	tests/lab/lab build
+	$(CARGO) test --locked --test fault_matrix -- --ignored --nocapture every_fault
 
 test: lint unit lab
 

@@ -44,6 +44,10 @@ fn help_shows_examples_and_exit_codes() {
     insta::assert_snapshot!("help_short", place.run(&["-h"]).stdout);
     insta::assert_snapshot!("help_run_short", place.run(&["run", "-h"]).stdout);
     insta::assert_snapshot!("help_run", place.run(&["run", "--help"]).stdout);
+    for command in ["status", "rollback", "drill"] {
+        let help = place.run(&[command, "-h"]).stdout;
+        insta::assert_snapshot!(format!("help_{command}_short"), help);
+    }
     assert!(place.run(&["--help"]).stdout.contains("Exit codes:"));
 }
 
@@ -62,6 +66,11 @@ fn a_mistake_in_the_arguments_is_1_and_names_what_was_meant() {
         (
             &["run", "inventory.yml", "--host-key-checking", "no"],
             "[possible values: strict, accept-new]",
+        ),
+        (&["rollback", "inventory.yml", "--to", "0"], "--to <N>"),
+        (
+            &["drill", "inventory.yml", "--confirm-timeout", "2"],
+            "not a number of seconds from 5 to 3600",
         ),
     ] {
         let ran = place.run(arguments);
@@ -136,6 +145,30 @@ fn an_unreachable_node_is_4_with_its_message_and_hint() {
     }
     let ran = place.run(&["run", "inventory.yml", "-f", "1"]);
     insta::assert_snapshot!("unreachable_journey", steady(&ran.stderr, port));
+}
+
+#[test]
+fn an_unreachable_node_is_4_to_every_command() {
+    let port = closed_port();
+    let place = Place::with(&fleet("    a:\n    b:\n", port));
+    for arguments in [
+        &["status"][..],
+        &["rollback"],
+        &["rollback", "--check", "--to", "3"],
+        &["drill"],
+    ] {
+        let mut all = vec![arguments[0], "inventory.yml"];
+        all.extend(&arguments[1..]);
+        let ran = place.run(&all);
+        assert_eq!(ran.code, 4, "{arguments:?}: {}{}", ran.stdout, ran.stderr);
+        assert!(ran.stdout.contains("[connection-refused]"), "{arguments:?}");
+        all.push("--json");
+        let ran = place.run(&all);
+        let document: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        assert_eq!(document["summary"]["exit_code"], 4, "{arguments:?}");
+        assert_eq!(document["summary"]["unreachable"], 2, "{arguments:?}");
+        assert_eq!(document["nodes"][1]["error"]["code"], "connection-refused");
+    }
 }
 
 #[test]

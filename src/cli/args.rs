@@ -10,7 +10,10 @@ use clap::Subcommand;
 use clap::ValueEnum;
 use clap_complete::Shell;
 
+use crate::cli::drill::Drill;
+use crate::cli::rollback::Rollback;
 use crate::cli::rollout::Waves;
+use crate::cli::status::Status;
 
 /// Close blockchain nodes to everyone but their named peers
 ///
@@ -38,6 +41,9 @@ Examples:
   fwdeploy run inventory.yml -l 'cybex:!cyb-3'  only the nodes of a group, without one
   fwdeploy run inventory.yml --serial 1,10%,50% in waves; a failure ends it before the next
   fwdeploy run inventory.yml -b -K              through sudo, with a password
+  fwdeploy status inventory.yml                 who changed each node when, and who is at work
+  fwdeploy rollback inventory.yml -l cyb-1      the state before the last run, from its snapshot
+  fwdeploy drill inventory.yml -l cyb-1         shows that a node comes back by itself
   fwdeploy render inventory.yml -l cyb-1        a node's rules as firewall-cmd lines
   fwdeploy facts inventory.yml -l cyb-1         what a node looks like, as JSON
   fwdeploy role eject cybex roles               a copy of a role, to be changed
@@ -46,7 +52,8 @@ Exit codes:
   0    run: every node is as wanted         --check: no drift
   1    usage, inventory or role error;      --check: also a node that could not be judged
        nothing was touched
-  2    run: a node failed or was refused    --check: drift, and every node was judged
+  2    run: a node failed, was refused or   --check: drift, and every node was judged
+       rolled back
   4    run: a node was unreachable,         --check: a node was unreachable, so there is
        and none failed                      no verdict on the fleet
   130  stopped by Ctrl-C with nodes not done; by SIGTERM it is 143, by SIGHUP 129";
@@ -55,10 +62,30 @@ Exit codes:
 pub(super) enum Command {
     /// Make the nodes of an inventory as their roles say
     ///
-    /// Every file is read and every role resolved before the first connection. Each node is looked at, changed where it differs, and
-    /// looked at again on a new connection; if a step fails, the steps before it are rolled back on that node, and the others go on.
+    /// Every file is read and every role resolved before the first connection. Each node is looked at, armed to go back by itself,
+    /// changed where it differs, and looked at again on a new connection; only then is the run confirmed. If anything fails, the node
+    /// goes back to the state before, and the others go on.
     #[command(after_long_help = AFTER)]
     Run(Run),
+
+    /// Show who is at work on the nodes, and which snapshots they have
+    ///
+    /// One connection and one command a node; nothing is changed. The exit code is 2 if an unfinished run holds a node.
+    Status(Status),
+
+    /// Bring the nodes back to the state before an earlier run
+    ///
+    /// Each run leaves a snapshot of the state before it on the node; the last ten are kept. Bringing one back puts all of
+    /// /etc/firewalld and of firewalld's runtime back as it was then, whoever has changed it since, DOCKER-USER and the jump to it, and
+    /// takes back what the runs since then did to Docker's networks. It is armed like a run: if the node cannot be looked at afterwards,
+    /// it goes back to the state before the rollback. A rollback leaves a snapshot too, and can be rolled back.
+    Rollback(Rollback),
+
+    /// Prove that the nodes come back by themselves
+    ///
+    /// Arms each node, writes a rule that does nothing into firewalld's permanent configuration, closes the connection and confirms
+    /// nothing. Then the node has to be as it was, by its own timer. Exits with 0 only if every node was.
+    Drill(Drill),
 
     /// Print what the nodes look like, as JSON
     ///
@@ -133,6 +160,13 @@ pub(super) struct Run {
 
     #[command(flatten)]
     pub(super) waves: Waves,
+
+    /// If a node fails, take those back that this run has changed
+    ///
+    /// When the last node is done, the nodes that were changed and confirmed go back to the state before this run, unless somebody else
+    /// has changed them since.
+    #[arg(long)]
+    pub(super) rollback_all: bool,
 
     #[command(flatten)]
     pub(super) connection: Connection,
@@ -318,7 +352,7 @@ pub(super) enum Format {
 }
 
 /// With less than this a busy node goes back before anybody can have looked at it again.
-fn confirm_seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn confirm_seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<u64>() {
         Ok(seconds @ 5..=3600) => Ok(Duration::from_secs(seconds)),
         _ => Err("not a number of seconds from 5 to 3600".to_string()),

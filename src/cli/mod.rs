@@ -1,14 +1,17 @@
 //! Arguments → settings; the wiring; errors → message, hint, exit code.
 
 mod args;
+mod drill;
 mod error;
 mod fleet;
 mod operator;
 mod render;
 mod roles;
+mod rollback;
 mod rollout;
 mod secrets;
 mod signals;
+mod status;
 mod work;
 
 use std::process::ExitCode;
@@ -57,6 +60,9 @@ pub fn run() -> ExitCode {
 fn command(command: &Command) -> Result<u8, CliError> {
     match command {
         Command::Run(args) => work::run(args),
+        Command::Status(args) => status::status(args),
+        Command::Rollback(args) => rollback::rollback(args),
+        Command::Drill(args) => drill::drill(args),
         Command::Facts(args) => work::facts(args),
         Command::Render(args) => render::render(args),
         Command::Role(args) => roles::role(args),

@@ -55,11 +55,11 @@ pub(super) fn watch(screen: Handle) -> io::Result<Watch> {
             {
                 drain.store(true, Ordering::SeqCst);
                 screen.note(format!(
-                    "stopping on {name}: the nodes at work are finished, no others are begun; a second signal leaves them as they are"
+                    "stopping on {name}: the nodes at work are finished, no others are begun; a second signal leaves them, and those that are armed go back by themselves"
                 ));
             } else if !leave.swap(true, Ordering::SeqCst) {
                 screen.note(format!(
-                    "leaving on {name}: what runs on a node may run on there; look at it with --check"
+                    "leaving on {name}: the nodes that are armed go back to the state before by themselves; see them with `fwdeploy status`"
                 ));
             } else {
                 process::exit(i32::from(exit_code(first.load(Ordering::SeqCst))));

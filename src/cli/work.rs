@@ -1,4 +1,4 @@
-//! `run` and `facts`: the wiring of files, transport, engine and report.
+//! What the commands that go to nodes have in common, and `run` and `facts`: the wiring of files, transport, engine and report.
 
 use std::io;
 use std::io::IsTerminal;
@@ -28,6 +28,7 @@ use crate::engine::NotBegun;
 use crate::engine::Outcome;
 use crate::engine::Rollout;
 use crate::engine::Talk;
+use crate::engine::WhenFailed;
 use crate::model::Desired;
 use crate::plan::Allowed;
 use crate::plan::Permission;
@@ -58,19 +59,11 @@ pub(super) fn run(args: &args::Run) -> Result<u8, CliError> {
     } else {
         Purpose::Run
     };
-    let rollout = args.waves.rollout()?;
-    let fleet = read(&args.selection, &args.connection)?;
-    let without: Vec<&str> = names_without_role(&fleet);
-    if without.len() == fleet.members.len() {
-        return Err(CliError::new("no selected node has a role")
-            .hint("give a group or a node `fwdeploy_roles: [cybex]`; `fwdeploy role list` names the roles"));
+    let mut rollout = args.waves.rollout()?;
+    if args.rollback_all {
+        rollout.when_failed = WhenFailed::RollBackAll;
     }
-    if !without.is_empty() {
-        error::note(&format!(
-            "left alone without a role: {}",
-            without.join(", ")
-        ));
-    }
+    let fleet = read_with_roles(&args.selection, &args.connection)?;
     let diff = if args.diff || args.check {
         Diff::Shown
     } else {
@@ -116,12 +109,23 @@ pub(super) fn run(args: &args::Run) -> Result<u8, CliError> {
     })?;
     let code = exit_code(&outcomes, purpose, &watch);
     let outcomes = with_skipped(&fleet, outcomes);
-    if args.json {
-        print(&json::outcomes(&outcomes, purpose, took, code));
-    } else {
-        print(&recap::recap(&outcomes, took));
-    }
+    report(&outcomes, purpose, took, code, args.json);
     Ok(code)
+}
+
+/// Prints what became of all nodes: as one document, or as the recap below what was printed on the way.
+pub(super) fn report(
+    outcomes: &[Outcome],
+    purpose: Purpose,
+    took: Duration,
+    code: u8,
+    as_json: bool,
+) {
+    if as_json {
+        print(&json::outcomes(outcomes, purpose, took, code));
+    } else {
+        print(&recap::recap(outcomes, took));
+    }
 }
 
 /// `fwdeploy facts`.
@@ -156,18 +160,41 @@ pub(super) fn facts(args: &args::Facts) -> Result<u8, CliError> {
     Ok(code)
 }
 
-fn exit_code(outcomes: &[Outcome], purpose: Purpose, watch: &Watch) -> u8 {
+pub(super) fn exit_code(outcomes: &[Outcome], purpose: Purpose, watch: &Watch) -> u8 {
     match watch.exit_code() {
         Some(code) if outcomes.iter().any(Outcome::is_left) => code,
         _ => Summary::of(outcomes).exit_code(purpose),
     }
 }
 
-fn read(selection: &args::Selection, connection: &args::Connection) -> Result<Fleet, CliError> {
+pub(super) fn read(
+    selection: &args::Selection,
+    connection: &args::Connection,
+) -> Result<Fleet, CliError> {
     let fleet = fleet::read(selection)?;
     fleet::check_keys(&fleet, connection.private_key.as_deref())?;
     for warning in &fleet.warnings {
         error::warn(warning);
+    }
+    Ok(fleet)
+}
+
+/// The same, of which at least one node has a role. Those without are named.
+pub(super) fn read_with_roles(
+    selection: &args::Selection,
+    connection: &args::Connection,
+) -> Result<Fleet, CliError> {
+    let fleet = read(selection, connection)?;
+    let without: Vec<&str> = names_without_role(&fleet);
+    if without.len() == fleet.members.len() {
+        return Err(CliError::new("no selected node has a role")
+            .hint("give a group or a node `fwdeploy_roles: [cybex]`; `fwdeploy role list` names the roles"));
+    }
+    if !without.is_empty() {
+        error::note(&format!(
+            "left alone without a role: {}",
+            without.join(", ")
+        ));
     }
     Ok(fleet)
 }
@@ -178,7 +205,7 @@ fn names_without_role(fleet: &Fleet) -> Vec<&str> {
 }
 
 /// A job for each node of which `desired` makes something.
-fn jobs(
+pub(super) fn jobs(
     fleet: &Fleet,
     connection: &args::Connection,
     desired: impl Fn(Option<&Desired>) -> Option<Desired>,
@@ -206,7 +233,7 @@ fn jobs(
 }
 
 /// The outcomes of all selected nodes in the order of the inventory: who has no role was skipped.
-fn with_skipped(fleet: &Fleet, outcomes: Vec<Outcome>) -> Vec<Outcome> {
+pub(super) fn with_skipped(fleet: &Fleet, outcomes: Vec<Outcome>) -> Vec<Outcome> {
     let mut outcomes = outcomes.into_iter();
     let outcome = |member: &fleet::Member| match member.desired {
         Some(_) => outcomes.next(),
@@ -215,20 +242,21 @@ fn with_skipped(fleet: &Fleet, outcomes: Vec<Outcome>) -> Vec<Outcome> {
     fleet.members.iter().filter_map(outcome).collect()
 }
 
-/// What `run` and `facts` have in common.
-struct Work<'a> {
-    purpose: Purpose,
-    connection: &'a args::Connection,
-    rollout: Rollout,
-    fleet: &'a Fleet,
-    outcomes: Option<Diff>,
-    allowed: Allowed,
-    confirm: Duration,
+/// One going to the nodes of a fleet.
+pub(super) struct Work<'a> {
+    pub(super) purpose: Purpose,
+    pub(super) connection: &'a args::Connection,
+    pub(super) rollout: Rollout,
+    pub(super) fleet: &'a Fleet,
+    /// How each node's outcome is printed; `None` prints none.
+    pub(super) outcomes: Option<Diff>,
+    pub(super) allowed: Allowed,
+    pub(super) confirm: Duration,
 }
 
 impl Work<'_> {
     /// Does it, with everything set up around it and taken down again.
-    fn done<T>(
+    pub(super) fn done<T>(
         &self,
         jobs: &[Job],
         work: impl FnOnce(&[Job], &Conditions<'_>) -> T,

@@ -17,6 +17,9 @@ use crate::node::Ending;
 /// How often a new connection is tried after something was changed. One refusal may be sshd's `MaxStartups`; three are an answer.
 const TRIES: usize = 3;
 
+/// How often a node that is not as it was is looked at again before that is said.
+const LOOKS: usize = 5;
+
 /// How long the way back may take once the time to confirm is over.
 const WAY_BACK: Duration = Duration::from_secs(15);
 
@@ -75,7 +78,7 @@ impl<'a> Armed<'a> {
                         failure.message
                     );
                     return Err(Box::new(Failure {
-                        code: "not-confirmed",
+                        code: if self.leaving() { "stopped" } else { "not-confirmed" },
                         standing: self.unseen(failure.message),
                         message,
                         ..*failure
@@ -131,8 +134,16 @@ impl<'a> Armed<'a> {
         // What the old connection shows may not be what a new one can see.
         drop(hands);
         let mut fresh = self.maker.open(self.job, &Stage::Settling)?;
-        let now = fresh.look(&Stage::Settling)?;
-        Ok(match compare(self.before, &now) {
+        let mut changes = compare(self.before, &fresh.look(&Stage::Settling)?);
+        // Docker may still be putting its rules back: it does so after a boot, and when firewalld has started again.
+        for _ in 0..LOOKS {
+            if changes.is_empty() || self.leaving() {
+                break;
+            }
+            self.wait(self.maker.conditions.pause);
+            changes = compare(self.before, &fresh.look(&Stage::Settling)?);
+        }
+        Ok(match changes {
             changes if !changes.is_empty() => Standing::Different(changes),
             _ if number.is_none() => Standing::Untouched,
             _ => Standing::AsBefore { since },
@@ -166,19 +177,24 @@ impl<'a> Armed<'a> {
     }
 
     /// What is said of a node that cannot be reached.
-    fn unseen(&self, why: String) -> Standing {
+    pub(super) fn unseen(&self, why: String) -> Standing {
         let within = (self.since + self.maker.conditions.confirm + WAY_BACK)
             .saturating_duration_since(Instant::now())
             .as_secs();
         Standing::GoesBack { why, within }
     }
 
+    /// How many seconds the way back may take once the time to confirm is over.
+    pub(super) fn allowed_for_the_way_back(&self) -> u64 {
+        WAY_BACK.as_secs()
+    }
+
     /// Whether the node must have gone back by now.
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         Instant::now() >= self.since + self.maker.conditions.confirm + WAY_BACK
     }
 
-    fn leaving(&self) -> bool {
+    pub(super) fn leaving(&self) -> bool {
         self.maker.conditions.stop.leave().is_cancelled()
     }
 

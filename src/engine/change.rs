@@ -21,10 +21,13 @@ use crate::engine::standing::Standing;
 use crate::engine::waves::WhenFailed;
 use crate::model::NodeState;
 use crate::node::BUSY;
+use crate::node::NO_SNAPSHOT;
 use crate::node::STALE;
 use crate::node::UNFINISHED;
+use crate::plan;
 use crate::plan::Action;
 use crate::transport::Executed;
+use crate::transport::RunError;
 
 /// From sending the script to the node's being armed, at most, on a busy node. A node that goes back is waited for so much longer.
 const ARMED_WITHIN: Duration = Duration::from_secs(5);
@@ -81,6 +84,8 @@ pub(super) struct Change<'a> {
 /// A node on which the deed is done, and that goes back unless it is confirmed.
 pub(super) struct Pending<'a> {
     pub(super) armed: Armed<'a>,
+    /// When it was armed at the earliest.
+    pub(super) begun: Instant,
     /// The snapshot that it goes back to.
     pub(super) number: u64,
     /// The connection by which it was done.
@@ -111,6 +116,9 @@ impl<'a> Change<'a> {
         mut hands: Hands<'a>,
         mut outcome: Outcome,
     ) -> Result<Box<Pending<'a>>, Tried> {
+        if let Some(busy) = busy(self.before) {
+            return Err(Tried::done(outcome.failed(busy)));
+        }
         let since = Instant::now();
         let applied = hands.apply(self.before, &self.deed);
         self.deed.tell(&applied, &mut outcome);
@@ -126,6 +134,7 @@ impl<'a> Change<'a> {
             End::All => match applied.armed {
                 Some(number) => Ok(Box::new(Pending {
                     armed,
+                    begun: since,
                     number,
                     hands,
                     outcome,
@@ -153,8 +162,12 @@ impl<'a> Change<'a> {
                 failed(failure.standing(armed.go_back(Some(hands))))
             }
             End::Lost { done: steps, error } => {
+                let code = match error {
+                    RunError::Cancelled { .. } => "stopped",
+                    _ => "step-lost",
+                };
                 let mut failure =
-                    self.step_failure(steps, "step-lost", "has no answer", &error.to_string());
+                    self.step_failure(steps, code, "has no answer", &error.to_string());
                 failure.hint = error.hint();
                 drop(hands);
                 let standing = match error.executed() {
@@ -188,6 +201,7 @@ impl<'a> Change<'a> {
             number,
             hands,
             mut outcome,
+            ..
         } = pending;
         let mut fresh = match armed.reopen(&Stage::Verifying) {
             Ok(fresh) => fresh,
@@ -248,10 +262,16 @@ impl<'a> Change<'a> {
     }
 }
 
+/// What is seen while somebody else is at work is no ground to plan on.
+pub(super) fn busy(seen: &NodeState) -> Option<Failure> {
+    plan::held(seen).map(|held| not_armed(BUSY, held.text))
+}
+
 /// Why the node was not armed.
 pub(super) fn not_armed(code: i32, said: String) -> Failure {
     match code {
         BUSY => Failure::new(Stage::Looking, "busy", said).hint("wait for the other run to end, and run it again"),
+        NO_SNAPSHOT => Failure::new(Stage::Looking, "no-snapshot", said).hint("choose another snapshot with --to; `fwdeploy status` shows them"),
         UNFINISHED => Failure::new(Stage::Looking, "unfinished", said)
             .hint("run --recover brings the node back to the state before that run"),
         _ => Failure::new(Stage::Looking, "not-armed", said)

@@ -1,6 +1,7 @@
 //! One node, stage by stage, without changing it.
 
 use crate::engine::Job;
+use crate::engine::choice;
 use crate::engine::look::Looker;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
@@ -33,6 +34,25 @@ pub(super) fn node(job: &Job, looker: &Looker<'_>) -> Outcome {
         findings: plan.findings,
         ..outcome
     }
+}
+
+/// Says to which snapshot a node would go back.
+pub(super) fn way_back(job: &Job, looker: &Looker<'_>, to: Option<u64>) -> Outcome {
+    let mut outcome = Outcome::new(job.node(), Verdict::Ok);
+    let state = match looker.open(job).and_then(|mut eyes| eyes.look()) {
+        Ok(state) => state,
+        Err(failure) => return outcome.failed(*failure),
+    };
+    outcome.findings = choice::refusals(&state);
+    if !outcome.findings.is_empty() {
+        outcome.verdict = Verdict::Refused;
+        return outcome;
+    }
+    match choice::of(&state, to) {
+        Ok(snapshot) => outcome.snapshot = Some(snapshot),
+        Err(failure) => return outcome.failed(*failure),
+    }
+    outcome
 }
 
 /// Returns what is seen on a node.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::mpsc::Sender;
 
 use crate::engine::outcome::Outcome;
+use crate::engine::outcome::Verdict;
 use crate::engine::waves::Exceeded;
 use crate::engine::waves::Wave;
 
@@ -14,6 +15,9 @@ pub enum Event {
     Wave(Wave),
     /// More nodes of a wave failed than may: those at work are finished, no others are begun.
     Exceeded(Exceeded),
+    /// The run failed, and these nodes, which it has changed, are taken back. They finish once more; what they ended as does not
+    /// hold any longer.
+    TakingBack(Vec<(String, Verdict)>),
     /// A node is at a new stage. The first event of every node that is begun.
     Stage {
         /// The node.
@@ -63,6 +67,8 @@ pub enum Stage {
     Verifying,
     /// Saying that the run stays.
     Confirming,
+    /// Waiting until the node has gone back by itself.
+    Waiting,
     /// Letting the node go back to the state before.
     RollingBack,
     /// Finding out how things stand after something went wrong.
@@ -78,6 +84,7 @@ impl Stage {
             Stage::Applying { .. } => "apply",
             Stage::Verifying => "verify",
             Stage::Confirming => "confirm",
+            Stage::Waiting => "wait",
             Stage::RollingBack => "roll back",
             Stage::Settling => "settle",
         }
@@ -92,6 +99,7 @@ impl fmt::Display for Stage {
             Stage::Applying { step, of, doing } => write!(f, "step {step} of {of}: {doing}"),
             Stage::Verifying => f.write_str("verifying on a new connection"),
             Stage::Confirming => f.write_str("confirming"),
+            Stage::Waiting => f.write_str("waiting until it has gone back by itself"),
             Stage::RollingBack => f.write_str("rolling back"),
             Stage::Settling => f.write_str("finding out how it stands"),
         }

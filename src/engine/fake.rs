@@ -21,6 +21,8 @@ use crate::model::Records;
 use crate::model::RichRule;
 use crate::model::Rule;
 use crate::model::Settings;
+use crate::model::records::Lease;
+use crate::model::records::RunOutcome;
 use crate::model::records::Snapshot;
 use crate::model::state::Chain;
 use crate::model::state::Container;
@@ -82,6 +84,10 @@ pub(super) enum Trouble {
     LocksOut,
     /// A step fails, and leaves behind what no step explains.
     Spoils(usize),
+    /// Once a run is confirmed, no other takes its first step.
+    FailsOnceConfirmed,
+    /// Nothing on the node ends a run that nobody confirms.
+    NeverBack,
     /// The program on this side breaks.
     Panics,
 }
@@ -90,6 +96,12 @@ struct Node {
     state: NodeState,
     /// The state that an armed node goes back to.
     armed: Option<NodeState>,
+    /// What happens to the state that it goes back to.
+    spoil: Option<fn(&mut NodeState)>,
+    /// The time to confirm.
+    timeout: u64,
+    /// The states that the snapshots hold, by their numbers.
+    snapshots: BTreeMap<u64, NodeState>,
     trouble: Trouble,
     connections: usize,
     runs: usize,
@@ -99,8 +111,8 @@ struct Node {
 #[derive(Default)]
 pub(super) struct Fake {
     nodes: BTreeMap<String, Mutex<Node>>,
-    scripts: Mutex<Vec<(Arming, Vec<Action>)>>,
     recoveries: Mutex<Vec<(Arming, Recovery)>>,
+    scripts: Mutex<Vec<(Arming, Vec<Action>, Option<u64>)>>,
     answers: Mutex<Vec<NodeState>>,
 }
 
@@ -113,6 +125,9 @@ impl Fake {
                     let node = Node {
                         state: open_node(),
                         armed: None,
+                        spoil: None,
+                        timeout: 0,
+                        snapshots: BTreeMap::new(),
                         trouble: *trouble,
                         connections: 0,
                         runs: 0,
@@ -139,6 +154,22 @@ impl Fake {
     /// How many recoveries were sent.
     pub(super) fn recoveries(&self) -> usize {
         self.recoveries.lock().unwrap().len()
+    }
+
+    /// Lets something go wrong from now on.
+    pub(super) fn has(&self, node: &str, trouble: Trouble) {
+        self.nodes[node].lock().unwrap().trouble = trouble;
+    }
+
+    /// Changes what a snapshot holds.
+    pub(super) fn snapshot(&self, node: &str, number: u64, change: impl FnOnce(&mut NodeState)) {
+        let mut node = self.nodes[node].lock().unwrap();
+        change(node.snapshots.get_mut(&number).unwrap());
+    }
+
+    /// Changes what the node comes back as.
+    pub(super) fn comes_back_as(&self, node: &str, change: fn(&mut NodeState)) {
+        self.nodes[node].lock().unwrap().spoil = Some(change);
     }
 
     /// How often somebody connected, and how many scripts were run.
@@ -212,21 +243,24 @@ impl Connection for Line {
                 let partial = partial("");
                 return Err(RunError::TimedOut { at, limit, partial });
             }
+            if node.timeout == 0 && node.trouble != Trouble::NeverBack {
+                node.go_back("timer");
+            }
             let mut answers = self.fake.answers.lock().unwrap();
             answers.push(node.state.clone());
             return Ok(said((answers.len() - 1).to_string()));
         }
         if let Some(number) = script.strip_prefix("disarm ") {
             match node.trouble {
-                Trouble::Late => node.go_back(),
+                Trouble::Late => node.go_back("timer"),
                 Trouble::LostConfirming => {
                     node.trouble = Trouble::None;
-                    node.armed = None;
+                    node.confirm();
                     return Err(lost(""));
                 }
                 _ => {}
             }
-            let gone = match node.armed.take() {
+            let gone = match node.confirm() {
                 Some(_) => return Ok(said(format!("disarmed {number}\nend\n"))),
                 None if node.trouble == Trouble::Late => {
                     "outcome=restored\nended=12:00\nwhy=timer\n"
@@ -241,7 +275,7 @@ impl Connection for Line {
                     "still {number}\noutcome=failed\ntrouble=firewalld did not reload\nend\n"
                 )));
             }
-            node.go_back();
+            node.go_back("now");
             return Ok(said(format!(
                 "gone {number}\noutcome=restored\nended=12:00\nwhy=now\nend\n"
             )));
@@ -265,7 +299,7 @@ impl Connection for Line {
             return Ok(said(answer));
         }
         let number = script.strip_prefix("apply ").expect("a script of the fake");
-        let (arming, actions) =
+        let (arming, actions, to) =
             self.fake.scripts.lock().unwrap()[number.parse::<usize>().unwrap()].clone();
         let mut stdout = String::new();
         let refused = match node.trouble {
@@ -292,6 +326,22 @@ impl Connection for Line {
             }
         };
         say(format!("armed {}\n", arming.last + 1), false);
+        if let Some(to) = to {
+            say("step 0 begin\n".to_string(), false);
+            if node.trouble == Trouble::Fails(0) {
+                node.trouble = Trouble::None;
+                say(
+                    "step 0 failed 1\n| COMMAND_FAILED: no such chain\nend\n".to_string(),
+                    false,
+                );
+                return Ok(said(stdout));
+            }
+            let records = node.state.records.clone();
+            node.state = node.snapshots[&to].clone();
+            node.state.records = records;
+            say("step 0 done\nend\n".to_string(), false);
+            return Ok(said(stdout));
+        }
         for (step, action) in actions.iter().enumerate() {
             say(format!("step {step} begin\n"), quiet);
             match node.trouble {
@@ -345,6 +395,8 @@ impl Connection for Line {
 
 impl Node {
     fn arm(&mut self, arming: &Arming) {
+        self.timeout = arming.timeout;
+        self.snapshots.insert(arming.last + 1, self.state.clone());
         self.armed = Some(self.state.clone());
         let about = |key| {
             let mut about = arming.about.iter();
@@ -360,9 +412,21 @@ impl Node {
                 number: arming.last + 1,
                 run: about("run"),
                 operator: about("operator"),
+                what: about("what"),
+                policy: about("policy"),
+                until: "2026-11-22T12:00:00Z".to_string(),
                 ..Snapshot::default()
             });
         }
+        let number = arming.last + 1;
+        self.state.records.known_mut().unwrap().lease = Some(Lease {
+            number,
+            alive: true,
+            left: Some(1),
+            restore_failed: false,
+            missing: Vec::new(),
+            step: "0".to_string(),
+        });
     }
 
     /// Does a recovery; what jumps to NOWHERE cannot be loaded.
@@ -395,10 +459,33 @@ impl Node {
         answer + "step 1 done\nstep 2 begin\nstep 2 done\nend\n"
     }
 
-    fn go_back(&mut self) {
+    fn confirm(&mut self) -> Option<NodeState> {
+        let before = self.armed.take()?;
+        self.end(RunOutcome::Confirmed, "");
+        if self.trouble == Trouble::FailsOnceConfirmed {
+            self.trouble = Trouble::Fails(0);
+        }
+        Some(before)
+    }
+
+    fn go_back(&mut self, why: &str) {
         if let Some(before) = self.armed.take() {
             self.state = before;
+            if let Some(spoil) = self.spoil {
+                spoil(&mut self.state);
+            }
+            self.end(RunOutcome::Restored, why);
         }
+    }
+
+    fn end(&mut self, outcome: RunOutcome, why: &str) {
+        let records = self.state.records.known_mut().unwrap();
+        records.lease = None;
+        let last = records.snapshots.last_mut().unwrap();
+        last.outcome = outcome;
+        last.ended = "2026-11-22T12:00:02Z".to_string();
+        last.why = why.to_string();
+        last.how = "in place".to_string();
     }
 }
 
@@ -417,12 +504,14 @@ impl Sight for Fake {
 impl Craft for Fake {
     fn apply(&self, arming: &Arming, actions: &[Action]) -> String {
         let mut scripts = self.scripts.lock().unwrap();
-        scripts.push((arming.clone(), actions.to_vec()));
+        scripts.push((arming.clone(), actions.to_vec(), None));
         format!("apply {}", scripts.len() - 1)
     }
 
-    fn roll_back(&self, _: &Arming, _: &NodeState, _: u64) -> String {
-        unreachable!("no test of this fake goes to a snapshot")
+    fn roll_back(&self, arming: &Arming, _: &NodeState, to: u64) -> String {
+        let mut scripts = self.scripts.lock().unwrap();
+        scripts.push((arming.clone(), Vec::new(), Some(to)));
+        format!("apply {}", scripts.len() - 1)
     }
 
     fn recover(&self, arming: &Arming, recovery: &Recovery) -> String {

@@ -1,4 +1,5 @@
-//! Changing a node: arming it, the steps of a plan, confirming, and letting it go back. Only [`crate::engine::run`] has these.
+//! Changing a node: arming it, the steps of a plan, confirming, and letting it go back. Only [`run`](crate::engine::run), [`rollback`](crate::engine::rollback)
+//! and [`drill`](crate::engine::drill) have these.
 
 use std::process;
 use std::time::Duration;
@@ -56,8 +57,15 @@ pub(super) struct Hands<'a> {
 pub(super) enum Deed<'a> {
     /// The steps of a plan.
     Steps(&'a [Action]),
+    /// A change that nobody will confirm.
+    Drill(&'a [Action]),
     /// An older snapshot is brought back.
-    Snapshot(u64),
+    Snapshot {
+        /// Its number.
+        to: u64,
+        /// The hash of the policy that is in force then, as far as it is known.
+        policy: &'a str,
+    },
     /// The node is made fit for a run.
     Recovery(&'a Recovery),
 }
@@ -66,8 +74,8 @@ impl Deed<'_> {
     /// How many steps it has.
     pub(super) fn len(&self) -> usize {
         match self {
-            Deed::Steps(actions) => actions.len(),
-            Deed::Snapshot(_) => 1,
+            Deed::Steps(actions) | Deed::Drill(actions) => actions.len(),
+            Deed::Snapshot { .. } => 1,
             Deed::Recovery(recovery) => recovery.doing().len(),
         }
     }
@@ -75,8 +83,10 @@ impl Deed<'_> {
     /// What a step does.
     pub(super) fn doing(&self, step: usize) -> &'static str {
         match self {
-            Deed::Steps(actions) => actions.get(step).map_or("", Action::doing),
-            Deed::Snapshot(_) => "bringing back the snapshot",
+            Deed::Steps(actions) | Deed::Drill(actions) => {
+                actions.get(step).map_or("", Action::doing)
+            }
+            Deed::Snapshot { .. } => "bringing back the snapshot",
             Deed::Recovery(recovery) => recovery.doing().get(step).copied().unwrap_or(""),
         }
     }
@@ -84,15 +94,29 @@ impl Deed<'_> {
     fn what(&self) -> String {
         match self {
             Deed::Steps(_) => "run".to_string(),
-            Deed::Snapshot(number) => format!("rollback to {number}"),
+            Deed::Drill(_) => "drill".to_string(),
+            Deed::Snapshot { to, .. } => format!("rollback to {to}"),
             Deed::Recovery(_) => "recovery".to_string(),
+        }
+    }
+
+    /// The hash of the policy that is in force once it is done.
+    fn policy(&self, job: &Job) -> String {
+        match self {
+            Deed::Steps(_) | Deed::Drill(_) => job.policy.clone(),
+            // What was in force is not known on a node that is not well.
+            Deed::Recovery(_) => String::new(),
+            Deed::Snapshot { policy, .. } => (*policy).to_string(),
         }
     }
 
     fn changes(&self) -> usize {
         match self {
-            Deed::Steps(actions) => actions.iter().map(|a| a.changes().len()).sum(),
-            Deed::Snapshot(_) => 0,
+            Deed::Steps(actions) | Deed::Drill(actions) => {
+                actions.iter().map(|a| a.changes().len()).sum()
+            }
+            // It is only known afterwards.
+            Deed::Snapshot { .. } => 0,
             Deed::Recovery(recovery) => recovery.changes(&[]).len(),
         }
     }
@@ -189,7 +213,7 @@ impl<'a> Maker<'a> {
                 ("run", self.run.clone()),
                 ("what", deed.what()),
                 ("changes", deed.changes().to_string()),
-                ("policy", job.policy.clone()),
+                ("policy", deed.policy(job)),
                 ("fwdeploy", version),
             ],
             managed: job
@@ -260,8 +284,8 @@ impl Hands<'_> {
         let (conditions, craft, job) = (self.maker.conditions, self.maker.craft, self.job);
         let arming = self.maker.arming(job, before, deed);
         let script = match deed {
-            Deed::Steps(actions) => craft.apply(&arming, actions),
-            Deed::Snapshot(to) => craft.roll_back(&arming, before, *to),
+            Deed::Steps(actions) | Deed::Drill(actions) => craft.apply(&arming, actions),
+            Deed::Snapshot { to, .. } => craft.roll_back(&arming, before, *to),
             Deed::Recovery(recovery) => craft.recover(&arming, recovery),
         };
         let of = deed.len();

@@ -8,7 +8,10 @@
 mod armed;
 mod change;
 mod check;
+mod choice;
+mod clock;
 mod craft;
+mod drill;
 mod event;
 mod failure;
 mod fleet;
@@ -16,6 +19,7 @@ mod hands;
 mod look;
 mod outcome;
 mod recover;
+mod rollback;
 mod run;
 mod standing;
 mod tally;
@@ -25,6 +29,8 @@ mod waves;
 mod fake;
 #[cfg(test)]
 mod recover_tests;
+#[cfg(test)]
+mod safety_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -117,6 +123,25 @@ pub fn facts(jobs: &[Job], conditions: &Conditions<'_>) -> Vec<(Outcome, Option<
     fleet::all(jobs, conditions, |job| check::facts(job, &looker))
 }
 
+/// Brings every node back to a snapshot: to the one of that number, or to the state before the last confirmed run.
+pub fn rollback(jobs: &[Job], conditions: &Conditions<'_>, to: Option<u64>) -> Vec<Outcome> {
+    rollback_with(jobs, conditions, &craft::Rooms, to)
+}
+
+/// Looks at every node and says to which snapshot [`rollback`] would bring it.
+pub fn check_rollback(jobs: &[Job], conditions: &Conditions<'_>, to: Option<u64>) -> Vec<Outcome> {
+    let looker = look::Looker::new(conditions, &craft::Rooms);
+    let seen = fleet::all(jobs, conditions, |job| {
+        (check::way_back(job, &looker, to), None)
+    });
+    seen.into_iter().map(|(outcome, _)| outcome).collect()
+}
+
+/// Lets every node go back by itself from a change that nobody confirms, and sees whether it has.
+pub fn drill(jobs: &[Job], conditions: &Conditions<'_>) -> Vec<Outcome> {
+    drill_with(jobs, conditions, &craft::Rooms)
+}
+
 fn check_with(jobs: &[Job], conditions: &Conditions<'_>, sight: &dyn craft::Sight) -> Vec<Outcome> {
     let looker = look::Looker::new(conditions, sight);
     let seen = fleet::all(jobs, conditions, |job| (check::node(job, &looker), None));
@@ -125,8 +150,25 @@ fn check_with(jobs: &[Job], conditions: &Conditions<'_>, sight: &dyn craft::Sigh
 
 fn run_with(jobs: &[Job], conditions: &Conditions<'_>, craft: &dyn craft::Craft) -> Vec<Outcome> {
     let maker = hands::Maker::new(conditions, craft);
-    let ended = waves::run(jobs, conditions, |job| run::node(job, &maker));
-    // No node is at work any more. What a failed run calls for on the nodes that it changed belongs here: `exceeded` says that it
-    // ended early, each outcome whether it is a failure.
-    ended.outcomes
+    let mut outcomes = waves::run(jobs, conditions, |job| run::node(job, &maker)).outcomes;
+    // No node is at work any more.
+    if conditions.rollout.when_failed == WhenFailed::RollBackAll {
+        rollback::all(jobs, &mut outcomes, conditions, craft, &maker.run);
+    }
+    outcomes
+}
+
+fn rollback_with(
+    jobs: &[Job],
+    conditions: &Conditions<'_>,
+    craft: &dyn craft::Craft,
+    to: Option<u64>,
+) -> Vec<Outcome> {
+    let maker = hands::Maker::new(conditions, craft);
+    waves::run(jobs, conditions, |job| rollback::node(job, &maker, to)).outcomes
+}
+
+fn drill_with(jobs: &[Job], conditions: &Conditions<'_>, craft: &dyn craft::Craft) -> Vec<Outcome> {
+    let maker = hands::Maker::new(conditions, craft);
+    waves::run(jobs, conditions, |job| drill::node(job, &maker)).outcomes
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
 use crate::engine::standing::Standing;
 use crate::engine::waves::Exceeded;
@@ -96,6 +97,16 @@ impl Outcome {
             },
             _ => 0,
         }
+    }
+
+    /// The same outcome of a look at a node that does not tell its records.
+    #[must_use]
+    pub fn unreadable_records(self, why: &str) -> Self {
+        let message = format!("the node's records could not be read: {why}");
+        self.failed(
+            Failure::new(Stage::Looking, "records-unreadable", message)
+                .hint("only root may read /var/lib/fwdeploy: `ansible_become: true`, or `-b`"),
+        )
     }
 
     /// The same outcome with a failure, and with the verdict that the failure calls for.

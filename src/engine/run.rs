@@ -5,7 +5,7 @@ use crate::engine::change::Change;
 use crate::engine::change::Judged;
 use crate::engine::change::NO_CHAIN;
 use crate::engine::change::Tried;
-use crate::engine::change::not_armed;
+use crate::engine::change::busy;
 use crate::engine::change::until_fresh;
 use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
@@ -17,7 +17,6 @@ use crate::engine::recover;
 use crate::engine::standing::Standing;
 use crate::engine::tally;
 use crate::model::state::View;
-use crate::node::BUSY;
 use crate::plan;
 use crate::plan::Allowed;
 use crate::plan::Finding;
@@ -91,9 +90,7 @@ fn once(job: &Job, maker: &Maker<'_>, allowed: &Allowed) -> Tried {
         outcome.verdict = Verdict::Refused;
         return Tried::done(outcome);
     }
-    // What is seen while somebody else is at work is no ground to plan on.
-    if let Some(held) = plan.findings.iter().find(|f| f.code == "leased") {
-        let busy = not_armed(BUSY, held.text.clone());
+    if let Some(busy) = busy(&before) {
         outcome.findings.retain(|f| f.code != "leased");
         return Tried::done(outcome.failed(busy));
     }

@@ -22,6 +22,9 @@ pub const STALE: i32 = 76;
 /// The lease is of a run that nobody will end.
 pub const UNFINISHED: i32 = 77;
 
+/// There is no such snapshot, or it is not whole (EX_NOINPUT of sysexits.h).
+pub const NO_SNAPSHOT: i32 = 66;
+
 /// What a run is armed with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arming {
@@ -39,22 +42,20 @@ pub struct Arming {
 ///
 /// Its answer is for [`Steps`](crate::node::Steps).
 pub fn armed(arming: &Arming, actions: &[Action]) -> String {
-    whole(
-        arming,
-        &restore::of_plan(actions, &arming.managed),
-        &apply::plan(actions),
-    )
+    let restore = restore::of_plan(actions, &arming.managed);
+    whole(arming, &restore, "", &apply::plan(actions))
 }
 
 /// Returns the script that arms the node to stay at `before`, and then brings it to an older snapshot, in one step.
 ///
 /// Its answer is for [`Steps`](crate::node::Steps).
 pub fn rolled_back(arming: &Arming, before: &NodeState, to: u64) -> String {
-    whole(
-        arming,
-        &restore::of_state(before, &arming.managed),
-        &format!("{ROLLBACK}\nplan() {{\n    step 0 restore_snapshot {to}\n}}\n"),
-    )
+    let restore = restore::of_state(before, &arming.managed);
+    let mut words = vec!["restore_snapshot".to_string(), to.to_string()];
+    words.extend(arming.managed.iter().map(Cidr::to_string));
+    let words = apply::line(&words);
+    let plan = format!("{ROLLBACK}\nplan() {{\n    step 0 {words}\n}}\n");
+    whole(arming, &restore, &format!("has_snapshot {to} && "), &plan)
 }
 
 /// Returns the script that says that a run is confirmed. Its answer is for [`Ending`].
@@ -71,14 +72,14 @@ fn asked(what: &str, number: u64) -> String {
     format!("{LIBRARY}{DISARM}\n{what} {number}\n")
 }
 
-pub(super) fn whole(arming: &Arming, restore: &str, plan: &str) -> String {
+pub(super) fn whole(arming: &Arming, restore: &str, first: &str, plan: &str) -> String {
     let about: Vec<String> = arming
         .about
         .iter()
         .map(|(key, value)| format!("{key}={}", value.replace(['\n', '\r'], " ")))
         .collect();
     format!(
-        "library={}\neval \"$library\"\n{STEPS}\nabout={}\nrestore_program={}\nprepare() {{ arm {} {}; }}\n{plan}\nmain\n",
+        "library={}\neval \"$library\"\n{STEPS}\nabout={}\nrestore_program={}\nprepare() {{ {first}arm {} {}; }}\n{plan}\nmain\n",
         quote(LIBRARY),
         quote(&about.join("\n")),
         quote(restore),

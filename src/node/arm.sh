@@ -9,6 +9,7 @@
 
 kept=10 # How many snapshots are kept.
 recovering= # Whether the node is armed for a recovery, which begins where firewalld is not well.
+spared= # One more: the snapshot that a rollback goes to.
 
 # tell FILE KEY: the value of that key in a file of `key=value` lines, the last one said.
 tell() { sed -n "s/^$2=//p" "$1" 2>/dev/null | tail -n 1; }
@@ -36,10 +37,13 @@ alive() {
     return 1
 }
 
+# booted N: whether the node has booted since that snapshot.
+booted() { [ "$(tell "$home/snapshots/$1/about" boot)" != "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)" ]; }
+
 # left N: how many seconds the lease still has; nothing if the node was booted since.
 left() {
     left_about=$home/snapshots/$1/about
-    [ "$(tell "$left_about" boot)" = "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)" ] || return 0
+    ! booted "$1" || return 0
     left_uptime=$(tell "$left_about" uptime)
     left_timeout=$(tell "$left_about" timeout)
     left_seconds=$((${left_uptime:-0} + ${left_timeout:-0} - $(uptime_now)))
@@ -197,14 +201,17 @@ tidy() {
     rm -f "$units/fwdeploy-restore-files.service" "$units/fwdeploy-restore.service" \
         "$units/multi-user.target.wants/fwdeploy-restore-files.service" "$units/multi-user.target.wants/fwdeploy-restore.service"
     for tidy_number in $(ls "$home/snapshots" 2>/dev/null | sort -rn | tail -n "+$((kept + 1))"); do
-        case $tidy_number in *[!0-9]*) ;; *) rm -rf "$home/snapshots/$tidy_number" ;; esac
+        case $tidy_number in *[!0-9]* | "$spared") ;; *) rm -rf "$home/snapshots/$tidy_number" ;; esac
     done
 }
 
 # go_back: starts the restore, which then goes its own way.
 go_back() {
     { : >"$live/asked-$armed"; } 2>/dev/null
-    systemctl start --no-block "fwdeploy-restore-$armed.service" >/dev/null 2>&1 || start_restore
+    go_unit=fwdeploy-restore-$armed.service
+    # The timer was of the boot before.
+    ! booted "$armed" || go_unit=fwdeploy-restore.service
+    systemctl start --no-block "$go_unit" >/dev/null 2>&1 || start_restore
 }
 start_restore() {
     if command -v setsid >/dev/null; then

@@ -14,6 +14,12 @@ disarm() {
         outcome "$1"
         return
     fi
+    # firewalld has read its files of before when the node booted, and the rest follows: it is too late.
+    if booted "$1"; then
+        exec 7<&-
+        back "$1"
+        return
+    fi
     snapshot=$home/snapshots/$1
     { printf 'outcome=confirmed\nended=%s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" >>"$snapshot/about"; } 2>/dev/null
     # Without the lease there is nothing to restore, whoever comes now.

@@ -38,7 +38,7 @@ pub fn recovered(arming: &Arming, recovery: &Recovery) -> String {
         let _ = writeln!(plan, "    step {number} {}", line(words));
     }
     let plan = format!("{RECOVER}\n{functions}plan() {{\n{plan}    :\n}}\n");
-    arm::whole(arming, &restore::of_recovery(&arming.managed), &plan)
+    arm::whole(arming, &restore::of_recovery(&arming.managed), "", &plan)
 }
 
 /// Returns the script that tries the way back from an unfinished run once more, and waits for its end. Its answer is for

@@ -40,7 +40,8 @@ pub(super) fn of_plan(actions: &[Action], managed: &[Cidr]) -> String {
 /// The program that brings back Docker's networks and attachments as they are here, whatever is there, and all else as a whole.
 pub(super) fn of_state(before: &NodeState, managed: &[Cidr]) -> String {
     let take_back = "    answer=\"a snapshot is brought back as a whole\"\n    return 1\n";
-    let docker = before.docker.known().map(all_of).unwrap_or_default();
+    let mut docker = before.docker.known().map(all_of).unwrap_or_default();
+    docker.push(vec!["unmake".to_string()]);
     program("", take_back, &docker, managed)
 }
 

@@ -4,8 +4,8 @@
 # First in place, step by step, while firewalld is well: nothing leaks and nothing else is touched. If what is there afterwards is
 # not what was, then as a whole: the files, and a reload with the latch on; firewalld is started if it is gone.
 #
-# Arguments: timer, now, boot, files (at boot, before firewalld); chosen and docker (steps of another run, which has the lock and
-# is armed itself).
+# Arguments: timer, now, boot, files (at boot, before firewalld); reloaded, docker and chosen (in the step of a rollback, which has
+# the lock and is armed itself: its files, taking back what its run did to Docker, and the rest).
 
 snapshot=${0%/*}
 number=${snapshot##*/}
@@ -42,11 +42,12 @@ take_over() {
     return 1
 }
 
-# end_holders: ends whoever has the lock, and that is the run's script and what it has started.
+# end_holders: ends whoever has the lock, and that is the run's script and what it has started. firewalld may read its own folder.
 end_holders() {
     for holder in $(ls /proc); do
         case $holder in *[!0-9]*) continue ;; esac
-        [ "$(readlink "/proc/$holder/fd/9" 2>/dev/null)" != /etc/firewalld ] || kill -9 "$holder" 2>/dev/null
+        [ "$(readlink "/proc/$holder/fd/9" 2>/dev/null)" = /etc/firewalld ] || continue
+        [ "$(cat "/proc/$holder/comm" 2>/dev/null)" = firewalld ] || kill -9 "$holder" 2>/dev/null
     done
 }
 
@@ -82,7 +83,7 @@ put_files() {
     for file in $files_list; do
         ! cmp -s "$snapshot/firewalld/$file" "/etc/firewalld/$file" || continue
         mkdir -p "/etc/firewalld/${file%/*}" 2>/dev/null
-        if [ "$mode" != chosen ] && cmp -s "$snapshot/firewalld/$file" "$staging/$file" && mv -f "$staging/$file" "/etc/firewalld/$file"; then continue; fi
+        if [ "$mode" != reloaded ] && cmp -s "$snapshot/firewalld/$file" "$staging/$file" && mv -f "$staging/$file" "/etc/firewalld/$file"; then continue; fi
         files_part=/etc/firewalld/${file%/*}/.fwdeploy.part
         cp -p "$snapshot/firewalld/$file" "$files_part" 2>/dev/null && mv -f "$files_part" "/etc/firewalld/$file" || {
             rm -f "$files_part"
@@ -100,8 +101,21 @@ put_files() {
 # Each of these may be done any number of times.
 network() {
     for network_name in "$@"; do :; done
-    limited docker network inspect "$network_name" >/dev/null 2>&1 </dev/null || create_network "$@"
+    limited docker network inspect "$network_name" >/dev/null 2>&1 </dev/null || { note_made "$network_name" && create_network "$@"; }
 }
+
+# note_made NAME: a rollback writes down which networks it makes, for whoever takes it back.
+note_made() {
+    case $mode in
+    docker | chosen) { printf '%s\n' "$1" >>"$home/armed/made"; } 2>/dev/null || because "$home/armed/made could not be written" ;;
+    esac
+}
+
+# unmake: takes back the networks that this snapshot's rollback has made.
+unmake() {
+    for made_name in $(cat "$snapshot/made" 2>/dev/null); do no_network "$made_name" || return; done
+}
+
 no_network() {
     ! limited docker network inspect "$1" >/dev/null 2>&1 </dev/null || remove_network "$1"
 }
@@ -168,7 +182,7 @@ same_rules() {
         answer="firewalld does not tell: $rules_now"
         return 1
     }
-    rules_was=$(cat "$snapshot/runtime")
+    rules_was=$(with_devices "$(cat "$snapshot/runtime")" "$rules_now")
     [ "$(alike "$rules_was")" = "$(alike "$rules_now")" ] || {
         answer="firewalld's runtime is not as it was: $(only_in "$(alike "$rules_was")" "$(alike "$rules_now")" | tr '\037' ' ' | head -n 3)"
         return 1
@@ -176,12 +190,18 @@ same_rules() {
     same_kernel
 }
 
+# is_placed: whether every container and every network is where it was. Then Docker's rules must be what they were too. It may not
+# be asked of a snapshot of long ago: others have rules too.
+is_placed() {
+    [ "$mode" != chosen ] && [ "$(cat "$snapshot/docker")" = "$(placed)" ] && [ "$(cat "$snapshot/networks")" = "$(docker_networks)" ]
+}
+
 same_kernel() {
     look || return
     recall
     for kind in iptables ip6tables; do
         eval "was=\$was_$kind now=\$now_$kind"
-        if [ "$(cat "$snapshot/docker")" = "$(placed)" ]; then
+        if is_placed; then
             [ "$(lines "$was")" = "$(lines "$now")" ] || {
                 answer="$kind is not as it was: $(lacking "$was" "$now" | head -n 3); $(lacking "$now" "$was" | head -n 3)"
                 return 1
@@ -213,7 +233,7 @@ kernel_again() {
     look || return
     recall
     kernel_whole=
-    [ "$(cat "$snapshot/docker")" != "$(placed)" ] || kernel_whole=yes
+    ! is_placed || kernel_whole=yes
     for kind in iptables ip6tables ebtables; do
         eval "was=\$was_$kind now=\$now_$kind"
         case $kind in
@@ -222,6 +242,7 @@ kernel_again() {
         *) family= options= ;;
         esac
         [ -n "$was" ] || continue
+        [ -n "$family" ] || [ "$mode" != chosen ] || continue
         if [ -n "$kernel_whole" ] || [ -z "$family" ]; then
             # shellcheck disable=SC2086
             [ "$(lines "$was")" = "$(lines "$now")" ] || load "$kind" "$was" $options || return
@@ -298,6 +319,7 @@ whole() {
         how="by a reload of firewalld"
     fi
     if ! is_running; then
+        stale=$(nft list tables 2>/dev/null | grep ' firewalld$')
         systemctl reset-failed firewalld.service >/dev/null 2>&1
         limited systemctl restart firewalld.service >/dev/null 2>&1 </dev/null || note "firewalld did not start"
         how="by a start of firewalld"
@@ -305,6 +327,8 @@ whole() {
             ! is_running || break
             pause
         done
+        # One that was killed leaves its table, and the next may add every rule to it once more. A reload begins afresh.
+        [ -z "$stale" ] || fw "$runtime" "$firewalld" reload || note "firewalld did not reload: $answer"
     fi
     hold_latch
     # shellcheck disable=SC2046
@@ -398,6 +422,25 @@ own_tables_again() {
     answer=$(printf '%s\n' "$again_text" | limited nft -f - 2>&1) || because "firewalld's tables could not be put back:"
 }
 
+# reloaded, and then chosen: to this snapshot, which may be of long ago, in a step of a rollback. What others have made since stays, but
+# for what is in firewalld. What fails ends it; then the rollback itself is taken back.
+#
+# Docker up to 27 does not forget a network that is removed: at the next reload its rules are there again. So firewalld reloads
+# while all networks are as they are.
+reloaded() {
+    docker_up && put_files || return
+    # shellcheck disable=SC2046,SC2086
+    reload $(docker_networks | while read -r device rest; do printf '%s\n' $rest; done | grep -v :)
+}
+chosen() {
+    docker_back && runtime_again "$(cat "$snapshot/runtime")" && kernel_again || return
+    same_files || {
+        answer="/etc/firewalld is not as it was"
+        return 1
+    }
+    same_rules
+}
+
 # after_boot: the files were put back before firewalld read them; what is left is Docker's.
 after_boot() {
     for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
@@ -444,13 +487,12 @@ main() {
     mode=${1:-now}
     trap '' HUP INT PIPE
     case $mode in
-    chosen)
+    reloaded | chosen | docker)
+        # The run at work waits for minutes, and its caller too.
+        seconds=60
+        patience=30
         find_lock
-        as_a_whole && exit 0
-        exit 1
-        ;;
-    docker)
-        docker_back && exit 0
+        case $mode in docker) docker_back ;; *) "$mode" ;; esac && exit 0
         printf '%s\n' "$answer"
         exit 1
         ;;

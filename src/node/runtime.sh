@@ -81,7 +81,31 @@ zones_at_work() {
     } | sort -u
 }
 
-# runtime_text: a line for each direct chain, rule and passthrough, and for the settings of each zone at work.
+# settings ZONE: from tokens on stdin, a line for each setting that firewalld lets change at runtime. It says nothing of an empty list,
+# and takes none back that it is not told of; so they are told.
+settings() {
+    awk -v zone="$1" '{
+        n = split($0, token, "\037")
+        at = 3
+        for (entry = 0; entry < token[2]; entry++) {
+            key = token[at++]
+            signature = token[at++]
+            size = 1
+            if (signature ~ /^a/) size = 1 + token[at] * (signature == "as" ? 1 : length(signature) - 3)
+            value = ""
+            for (i = 0; i < size; i++) value = value "\037" token[at++]
+            told[key] = signature value
+        }
+        split("services as ports a(ss) protocols as source_ports a(ss) icmp_blocks as forward_ports a(ssss) rules_str as sources as interfaces as masquerade b forward b icmp_block_inversion b", known, " ")
+        for (i = 1; i in known; i += 2) {
+            key = known[i]
+            if (!(key in told) && known[i + 1] ~ /^a/) told[key] = known[i + 1] "\0370"
+            if (key in told) print "zone\037" zone "\037" key "\037" told[key]
+        }
+    }'
+}
+
+# runtime_text: a line for each direct chain, rule and passthrough, and for each setting of each zone at work.
 runtime_text() {
     fw "$runtime" "$firewalld.direct" getAllChains || { echo "$answer" && return 1; }
     tokens "$answer" | entries chain 3
@@ -92,30 +116,8 @@ runtime_text() {
     runtime_zones=$(zones_at_work) || { echo "$answer" && return 1; }
     for runtime_zone in $runtime_zones; do
         # Before 0.9 there is no such question.
-        ! fw "$runtime" "$firewalld.zone" getZoneSettings2 s "$runtime_zone" || printf 'zone\037%s%s\n' "$runtime_zone" "$(tokens "$answer" | settable)"
+        ! fw "$runtime" "$firewalld.zone" getZoneSettings2 s "$runtime_zone" || tokens "$answer" | settings "$runtime_zone"
     done
-}
-
-# settable: of the tokens of a zone's settings on stdin those that can be set at runtime, lists and switches. With a name, a target or a
-# priority among them firewalld takes none.
-settable() {
-    awk '{
-        n = split($0, token, "\037")
-        at = 3
-        count = 0
-        line = ""
-        for (i = 0; i < token[2]; i++) {
-            from = at
-            type = token[at + 1]
-            at += 2
-            if (type ~ /^a/) at += 1 + token[at] * (type == "as" ? 1 : length(type) - 3)
-            else at++
-            if (type == "s" || type == "i") continue
-            count++
-            for (j = from; j < at; j++) line = line "\037" token[j]
-        }
-        print "\037" count line
-    }'
 }
 
 # only_in TEXT TEXT: the lines of the first that the second lacks.
@@ -126,18 +128,65 @@ only_in() {
         $0 != "" && have[$0]-- <= 0 { print }'
 }
 
-# alike TEXT: the same lines in an order of their own, and each zone with its values in one: firewalld 2 keeps lists in no order.
+# alike TEXT: the same lines in an order of their own, and each zone's setting with its values in one: firewalld 2 keeps lists in no
+# order.
 alike() {
     printf '%s\n' "$1" | awk '{
         if ($0 !~ /^zone\037/) { print; next }
         n = split($0, token, "\037")
-        line = token[1] "\037" token[2]
-        for (i = 3; i <= n; i++) {
-            for (j = i; j > 3 && token[j] < token[j - 1]; j--) { swap = token[j]; token[j] = token[j - 1]; token[j - 1] = swap }
+        line = token[1] "\037" token[2] "\037" token[3]
+        for (i = 4; i <= n; i++) {
+            for (j = i; j > 4 && token[j] < token[j - 1]; j--) { swap = token[j]; token[j] = token[j - 1]; token[j - 1] = swap }
         }
-        for (i = 3; i <= n; i++) line = line "\037" token[i]
+        for (i = 4; i <= n; i++) line = line "\037" token[i]
         print line
     }' | sort
+}
+
+# with_devices TEXT TEXT: the first, with the interfaces of its zones as they can be now: those that are gone are left out, and those
+# that were in no zone then stay where the second has them. Docker and NetworkManager bind interfaces at runtime, as they come.
+with_devices() {
+    printf '%s\n=\n%s\n=\n%s\n' "$(ls /sys/class/net)" "$2" "$1" | awk '
+        $0 == "=" { part++; next }
+        !part { there[$0] = 1; next }
+        {
+            if (part == 2) was[++lines] = $0; else now[++others] = $0
+            n = split($0, token, "\037")
+            if (token[1] != "zone") next
+            zone = token[2]
+            if (part == 2) then[zone] = 1
+            if (token[3] == "sources" && token[5] > 0) bound[part, zone] = 1
+            if (token[3] != "interfaces") next
+            for (i = 6; i <= n; i++) {
+                if (part == 1) new[zone] = new[zone] "\037" token[i]
+                else old[token[i]] = 1
+                if (part == 2 && token[i] in there) { list[zone] = list[zone] "\037" token[i]; count[zone]++ }
+            }
+        }
+        END {
+            for (zone in new) {
+                n = split(new[zone], device, "\037")
+                for (i = 2; i <= n; i++)
+                    if (!(device[i] in old)) { list[zone] = list[zone] "\037" device[i]; count[zone]++; came[zone] = 1 }
+            }
+            for (l = 1; l <= others; l++) {
+                split(now[l], token, "\037")
+                if (token[1] == "zone") known[token[2]] = 1
+            }
+            for (l = 1; l <= lines; l++) {
+                split(was[l], token, "\037")
+                zone = token[2]
+                if (token[1] != "zone") print was[l]
+                # A zone that nothing is bound to any more is not told.
+                else if (!(zone in known) && !count[zone] && !bound[2, zone]) continue
+                else if (token[3] == "interfaces") print "zone\037" zone "\037interfaces\037as\037" count[zone] + 0 list[zone]
+                else print was[l]
+            }
+            for (l = 1; l <= others; l++) {
+                split(now[l], token, "\037")
+                if (token[1] == "zone" && !(token[2] in then) && (token[2] in came)) print now[l]
+            }
+        }'
 }
 
 # runtime_again TEXT: firewalld's runtime becomes what the text of before tells: what is missing is added first.
@@ -146,6 +195,7 @@ runtime_again() {
         answer=$again_now
         return 1
     }
+    set -- "$(with_devices "$1" "$again_now")"
     [ "$(alike "$1")" != "$(alike "$again_now")" ] || return 0
     again_trouble=
     again_lines add "$(only_in "$1" "$again_now" | grep -v '^zone')"
@@ -162,6 +212,8 @@ again_lines() {
     again_ifs=$IFS
     IFS=$newline
     for again_line in $again_order; do
+        # A value that is empty and the last would get lost.
+        case $again_line in *"$separator") again_line=$again_line$separator ;; esac
         IFS=$separator
         # shellcheck disable=SC2086
         set -- $again_line
@@ -186,7 +238,7 @@ again_one() {
     set-zone)
         again_zone=$1
         shift
-        fw "$runtime" "$firewalld.zone" setZoneSettings2 'sa{sv}' "$again_zone" "$@" || because "firewalld did not take the runtime settings of zone $again_zone:"
+        fw "$runtime" "$firewalld.zone" setZoneSettings2 'sa{sv}' "$again_zone" 1 "$@" || because "firewalld did not take the $1 of zone $again_zone at runtime:"
         ;;
     esac
 }

@@ -43,6 +43,7 @@ use crate::plan::ownership::Ours;
 
 pub use after::after;
 pub use after::roll_back;
+pub use records::held;
 
 /// What is to be done on a node, and what was found on the way.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]

@@ -9,6 +9,7 @@ use crate::engine::NotBegun;
 use crate::engine::Outcome;
 use crate::engine::Verdict;
 use crate::model::NodeState;
+use crate::model::records::Snapshot;
 use crate::plan::Change;
 use crate::plan::Finding;
 use crate::report::Purpose;
@@ -43,6 +44,8 @@ struct Node<'a> {
     findings: &'a [Finding],
     error: Option<Problem<'a>>,
     not_begun: Option<Reason>,
+    /// What a rollback brought back, or would.
+    snapshot: Option<&'a Snapshot>,
     seconds: f64,
 }
 
@@ -57,7 +60,7 @@ struct Seen<'a> {
 }
 
 #[derive(Serialize)]
-struct Reason {
+pub(super) struct Reason {
     code: &'static str,
     message: String,
 }
@@ -72,7 +75,7 @@ impl From<NotBegun> for Reason {
 }
 
 #[derive(Serialize)]
-struct Problem<'a> {
+pub(super) struct Problem<'a> {
     code: &'static str,
     stage: &'static str,
     message: &'a str,
@@ -107,6 +110,7 @@ pub fn outcomes(outcomes: &[Outcome], purpose: Purpose, took: Duration, exit_cod
         findings: &outcome.findings,
         error: outcome.failure.as_ref().map(Problem::from),
         not_begun: outcome.not_begun.map(Reason::from),
+        snapshot: outcome.snapshot.as_ref(),
         seconds: seconds(outcome.took),
     });
     document(nodes, &Summary::of(outcomes), purpose, took, exit_code)
@@ -143,12 +147,17 @@ fn document<N: Serialize>(
             exit_code,
         },
     };
-    let text = serde_json::to_string_pretty(&document);
+    pretty(&document)
+}
+
+/// The document as text.
+pub(super) fn pretty(document: &impl Serialize) -> String {
+    let text = serde_json::to_string_pretty(document);
     // Only a map with keys that are no strings, or a failing `Serialize`, could fail; the values above have neither.
     text.expect("the report's values are plain") + "\n"
 }
 
 /// Milliseconds are enough.
-fn seconds(duration: Duration) -> f64 {
+pub(super) fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }

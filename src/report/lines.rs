@@ -19,6 +19,14 @@ pub(super) fn lines(event: &Event, verbosity: Verbosity, plain: Plain) -> Option
         Event::Exceeded(exceeded) => Some(format!(
             "{exceeded}: the nodes at work are finished, no others are begun"
         )),
+        Event::TakingBack(nodes) => Some(format!(
+            "the run failed: {} that it has changed {} taken back",
+            match nodes.len() {
+                1 => "1 node".to_string(),
+                n => format!("{n} nodes"),
+            },
+            if nodes.len() == 1 { "is" } else { "are" }
+        )),
         Event::Stage { node, stage } => {
             let worth = verbose
                 || plain == Plain::Lines
@@ -28,7 +36,7 @@ pub(super) fn lines(event: &Event, verbosity: Verbosity, plain: Plain) -> Option
                         | Stage::Verifying
                         | Stage::Confirming => false,
                         Stage::Applying { step, .. } => *step == 1,
-                        Stage::RollingBack | Stage::Settling => true,
+                        Stage::RollingBack | Stage::Waiting | Stage::Settling => true,
                     };
             worth.then(|| format!("{node}: {stage}"))
         }

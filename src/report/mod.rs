@@ -9,10 +9,13 @@ mod lines;
 pub mod progress;
 pub mod recap;
 pub mod render;
+pub mod status;
 mod style;
 pub mod summary;
 pub mod text;
 
+#[cfg(test)]
+mod status_tests;
 #[cfg(test)]
 mod tests;
 

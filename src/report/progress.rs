@@ -302,6 +302,11 @@ impl Ui {
                 }
             }
             Event::Wave(wave) => self.fleet.wave = Some(wave),
+            Event::TakingBack(nodes) => {
+                for (_, verdict) in nodes {
+                    self.fleet.done.remove(verdict);
+                }
+            }
             Event::Exceeded(_) | Event::Sent { .. } | Event::Answered { .. } => {}
         }
     }

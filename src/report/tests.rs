@@ -11,6 +11,7 @@ use crate::engine::Stage;
 use crate::engine::Standing;
 use crate::engine::Verdict;
 use crate::engine::Wave;
+use crate::model::records::Snapshot;
 use crate::model::state::View;
 use crate::plan::Change;
 use crate::plan::Finding;
@@ -136,7 +137,44 @@ fn outcomes() -> Vec<Outcome> {
         ))),
         with("cyb-11", Verdict::Ok).failed(step(Standing::Untouched)),
         Outcome::new("cyb-12", Verdict::Skipped),
+        with("cyb-13", Verdict::Ok).failed(step(Standing::GoesBack {
+            why: "no answer within 10s".to_string(),
+            within: 41,
+        })),
+        taken_back(),
+        Outcome {
+            snapshot: Some(snapshot()),
+            changes: changes[..1].to_vec(),
+            ..with("cyb-15", Verdict::Changed)
+        },
     ]
+}
+
+/// A node that was as wanted, in a run that failed elsewhere.
+fn taken_back() -> Outcome {
+    let failure = Failure::new(
+        Stage::RollingBack,
+        "rolled-back",
+        "the node was as wanted, and was taken back because the run failed elsewhere (--rollback-all)",
+    );
+    Outcome {
+        verdict: Verdict::RolledBack,
+        failure: Some(failure.standing(Standing::AsBefore {
+            since: String::new(),
+        })),
+        snapshot: Some(snapshot()),
+        ..Outcome::new("cyb-14", Verdict::Ok)
+    }
+}
+
+fn snapshot() -> Snapshot {
+    Snapshot {
+        number: 7,
+        operator: "eva@desk".to_string(),
+        since: "2026-11-22T12:00:00Z".to_string(),
+        what: "run".to_string(),
+        ..Snapshot::default()
+    }
 }
 
 fn plain(text: &str) -> String {
@@ -212,7 +250,7 @@ fn a_script_reads_why_a_node_was_not_begun() {
 #[test]
 fn the_document_for_scripts_keeps_its_shape() {
     let all = outcomes();
-    let few = [all[1].clone(), all[4].clone(), all[5].clone()];
+    let few = [&all[1], &all[4], &all[5], &taken_back()].map(Clone::clone);
     insta::assert_snapshot!(json::outcomes(
         &few,
         Purpose::Run,
@@ -236,6 +274,7 @@ fn the_journey_is_told_as_loudly_as_asked() {
             nodes: 10,
         }),
         Event::Exceeded(exceeded()),
+        Event::TakingBack(vec![(node(), Verdict::Changed)]),
         stage(Stage::Connecting),
         stage(Stage::Applying {
             step: 1,
@@ -275,6 +314,6 @@ fn the_journey_is_told_as_loudly_as_asked() {
         }
     }
     insta::assert_snapshot!(told);
-    let everything = lines(&events[8], Verbosity::Everything, Plain::Lines);
+    let everything = lines(&events[9], Verbosity::Everything, Plain::Lines);
     assert_eq!(everything.map_or(0, |text| text.lines().count()), 51);
 }

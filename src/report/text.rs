@@ -28,7 +28,11 @@ pub fn node(outcome: &Outcome, diff: Diff) -> String {
         Diff::Shown => &outcome.changes,
         Diff::Counted => &[],
     };
-    if changes.is_empty() && outcome.findings.is_empty() && outcome.failure.is_none() {
+    if changes.is_empty()
+        && outcome.findings.is_empty()
+        && outcome.failure.is_none()
+        && outcome.snapshot.is_none()
+    {
         return String::new();
     }
     let mut text = String::new();
@@ -38,6 +42,17 @@ pub fn node(outcome: &Outcome, diff: Diff) -> String {
         paint(style::BOLD, &outcome.node),
         paint(style::verdict(outcome.verdict), headline(outcome))
     );
+    if let Some(snapshot) = &outcome.snapshot {
+        let _ = writeln!(
+            text,
+            "  snapshot {}: {}",
+            snapshot.number,
+            clean(&format!(
+                "the state before `{}` of {}, {}",
+                snapshot.what, snapshot.operator, snapshot.since
+            ))
+        );
+    }
     for change in changes {
         line(&mut text, "  ", change);
     }
@@ -76,7 +91,7 @@ fn found(text: &mut String, finding: &Finding) {
     hint(text, finding.hint.as_deref());
 }
 
-fn failed(text: &mut String, failure: &Failure) {
+pub(super) fn failed(text: &mut String, failure: &Failure) {
     let _ = writeln!(
         text,
         "  {}: {} [{}]",
@@ -100,7 +115,7 @@ fn failed(text: &mut String, failure: &Failure) {
     }
 }
 
-fn hint(text: &mut String, hint: Option<&str>) {
+pub(super) fn hint(text: &mut String, hint: Option<&str>) {
     if let Some(hint) = hint {
         let _ = writeln!(text, "    {}: {}", paint(style::HINT, "hint"), clean(hint));
     }

@@ -259,8 +259,8 @@ impl Cell<'_> {
         );
         let monotonic =
             said.out.contains("TimersMonotonic={") && !said.out.contains("TimersCalendar={");
-        let none_yet = self.row.is_early() && said.out.is_empty();
-        (!monotonic && !none_yet).then(|| format!("a timer is not monotonic: {:?}", said.out))
+        let none = (self.row.is_early() || *self.row == Row::Disarm) && said.out.is_empty();
+        (!monotonic && !none).then(|| format!("a timer is not monotonic: {:?}", said.out))
     }
 
     /// Kills the restore as soon as it appears, once.

@@ -164,12 +164,14 @@ impl Worker<'_> {
         let in_place = self.rows(Place::Two);
         known[Place::Two as usize].plain = self.settled().state;
         self.learn(&mut known[Place::Two as usize], Place::Two);
+        // Docker does one thing with networks of its own lifetime and another with those that it finds when it starts.
+        self.at_first();
         self.run(Place::One);
         self.learn(&mut known[Place::One as usize], Place::One);
         self.at_first();
         self.learn(&mut known[Place::Fresh as usize], Place::Fresh);
-        self.all(Scenario::InPlace, &in_place, &known, &mut entries);
         self.all(Scenario::Adoption, &adoption, &known, &mut entries);
+        self.all(Scenario::InPlace, &in_place, &known, &mut entries);
         entries
     }
 

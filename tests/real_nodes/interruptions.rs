@@ -1,8 +1,19 @@
 //! A run that is cut off, locked out or met by another one: the node ends as it was, and is said to.
 
+use std::process::Child;
+use std::process::Stdio;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::thread;
+use std::time::Duration;
+
+use rustix::process::Pid;
+use rustix::process::Signal;
+use rustix::process::kill_process;
 
 use crate::One;
+use crate::lab::Lab;
+use crate::lab::Said;
 use crate::lab::wait_until;
 
 /// What is ours on a node, and what it hangs on.
@@ -57,7 +68,7 @@ fn a_run_that_is_cut_off_locked_out_or_not_alone_leaves_the_node_as_it_was() {
     thread::scope(|scope| {
         let first = scope.spawn(|| lab.fwdeploy("run", &[]));
         wait_until("the first run is at work", || {
-            lab.try_sh("n1", "pgrep -f 'sleep 6'").code == 0
+            lab.try_sh("n1", "pgrep -f '[s]leep 6'").code == 0
         });
         let second = lab.fwdeploy("run", &[]);
         assert_eq!(second.code, 2, "{}{}", second.out, second.err);
@@ -67,6 +78,109 @@ fn a_run_that_is_cut_off_locked_out_or_not_alone_leaves_the_node_as_it_was() {
     });
     lab.sh("n1", DOCKER_AGAIN);
     one.assert_enforced("after two operators");
+}
+
+/// Starts a run that takes a while to make the network, and waits until it is at that step.
+fn slow_run(lab: &Lab, more: &[&str]) -> Child {
+    // No two are alike: one may outlive its run.
+    static RUNS: AtomicUsize = AtomicUsize::new(1);
+    let nap = format!("3.{:02}", RUNS.fetch_add(1, Ordering::SeqCst));
+    lab.sh("n1", &docker_that(&format!("sleep {nap}"), ":"));
+    let known_hosts = lab.known_hosts();
+    let inventory = lab.home().join("inventory.yml");
+    let mut args = vec![
+        "run",
+        inventory.to_str().expect("a plain path"),
+        "--known-hosts",
+        &known_hosts,
+    ];
+    args.extend(more);
+    let run = lab
+        .command(&args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("fwdeploy runs");
+    wait_until("the run makes the network", || {
+        lab.try_sh("n1", &format!("pgrep -f '[s]leep {nap}'")).code == 0
+    });
+    run
+}
+
+fn signal(run: &Child, signal: Signal) {
+    let pid = Pid::from_child(run);
+    kill_process(pid, signal).expect("it runs");
+}
+
+fn end(run: Child) -> Said {
+    Said::from(run.wait_with_output().expect("it ends"))
+}
+
+/// Waits until nothing of a run is left on the node, and then compares.
+fn assert_home(lab: &Lab, before: &str, when: &str) {
+    wait_until(&format!("the node has gone back, {when}"), || {
+        lab.try_sh("n1", "test -L /var/lib/fwdeploy/armed").code != 0
+    });
+    assert_eq!(lab.sh("n1", STATE), before, "{when}");
+    let left = lab.sh("n1", "ls -A /etc/firewalld | grep fwdeploy; ls /etc/systemd/system | grep fwdeploy; systemctl list-units --plain --no-legend 'fwdeploy*'; true");
+    assert_eq!(left, "", "{when}");
+}
+
+#[test]
+#[ignore = "needs root and the lab: make lab"]
+fn a_signal_lets_the_node_finish_and_a_second_lets_it_go_back_by_itself() {
+    let one = One::up("sig", "forky", "iptables");
+    let lab = &one.lab;
+    let before = lab.sh("n1", STATE);
+
+    for (number, twice) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        let run = slow_run(lab, &["--confirm-timeout", "8"]);
+        signal(&run, number);
+        std::thread::sleep(Duration::from_millis(300));
+        signal(&run, number);
+        let said = end(run);
+        assert_eq!(said.code, twice, "{}{}", said.out, said.err);
+        assert!(
+            said.out.contains("goes back to the state before by itself"),
+            "{}",
+            said.out
+        );
+        lab.sh("n1", DOCKER_AGAIN);
+        assert_home(lab, &before, "after two signals");
+    }
+
+    // Nobody says anything, and nobody has to.
+    let run = slow_run(lab, &["--confirm-timeout", "8"]);
+    signal(&run, Signal::KILL);
+    end(run);
+    lab.sh("n1", DOCKER_AGAIN);
+    assert_home(lab, &before, "after SIGKILL");
+
+    let run = slow_run(lab, &[]);
+    signal(&run, Signal::TERM);
+    let said = end(run);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(!said.out.contains("changed=0"), "{}", said.out);
+    lab.sh("n1", DOCKER_AGAIN);
+    one.assert_enforced("after a run that was asked to stop");
+}
+
+#[test]
+#[ignore = "needs root and the lab: make lab"]
+fn a_boot_in_the_middle_of_a_run_ends_in_the_state_before() {
+    let one = One::up("boot", "bookworm", "nftables");
+    let lab = &one.lab;
+    let before = lab.sh("n1", STATE);
+    let run = slow_run(lab, &["--confirm-timeout", "600"]);
+    // The shim of docker sleeps while the permanent rules are written already.
+    lab.lab("kill", &["n1"]);
+    signal(&run, Signal::KILL);
+    end(run);
+    lab.lab("start", &["n1"]);
+    lab.sh("n1", DOCKER_AGAIN);
+    assert_home(lab, &before, "after a boot");
+    one.run_changes();
+    one.assert_enforced("after the run that was made anew");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod interruptions;
 mod lab;
 mod pending;
 mod recovery;
+mod safety;
 mod whitelist;
 
 use lab::Lab;

@@ -1,0 +1,68 @@
+//! `status`: who is at work, and what earlier runs have left.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::args::Connection;
+use crate::cli::args::Selection;
+use crate::cli::error::CliError;
+use crate::cli::work;
+use crate::cli::work::Work;
+use crate::engine;
+use crate::engine::Rollout;
+use crate::plan::Allowed;
+use crate::report::Purpose;
+use crate::report::progress::print;
+use crate::report::status;
+use crate::report::status::NodeStatus;
+
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    #[command(flatten)]
+    selection: Selection,
+
+    /// Print one JSON document to stdout, and nothing else there
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// `fwdeploy status`.
+pub(super) fn status(args: &Status) -> Result<u8, CliError> {
+    let fleet = work::read(&args.selection, &args.connection)?;
+    // A node that has lost its roles still has its records.
+    let jobs = work::jobs(&fleet, &args.connection, |desired| {
+        Some(desired.cloned().unwrap_or_default())
+    });
+    let work = Work {
+        purpose: Purpose::Status,
+        connection: &args.connection,
+        rollout: Rollout::default(),
+        fleet: &fleet,
+        outcomes: None,
+        allowed: Allowed::default(),
+        confirm: Duration::ZERO,
+    };
+    let (seen, watch, took) = work.done(&jobs, engine::facts)?;
+    let members = fleet.members.iter().zip(&jobs);
+    let nodes: Vec<NodeStatus> = members
+        .zip(seen)
+        .map(|((member, job), (outcome, state))| {
+            let wanted = member.desired.as_ref().map(|_| job.policy.clone());
+            NodeStatus::of(outcome, state.as_ref(), wanted)
+        })
+        .collect();
+    let left = nodes.iter().any(|node| node.outcome.is_left());
+    let code = match watch.exit_code() {
+        Some(code) if left => code,
+        _ => status::exit_code(&nodes),
+    };
+    print(&match args.json {
+        true => status::document(&nodes, took, code),
+        false => status::text(&nodes, took),
+    });
+    Ok(code)
+}

@@ -1,0 +1,203 @@
+//! A drill: a node is armed and changed, nobody confirms, and it has to come back by itself.
+
+use std::time::Instant;
+
+use crate::engine::Job;
+use crate::engine::armed::Armed;
+use crate::engine::change::Change;
+use crate::engine::change::Pending;
+use crate::engine::change::Tried;
+use crate::engine::change::until_fresh;
+use crate::engine::clock;
+use crate::engine::event::Stage;
+use crate::engine::failure::Failure;
+use crate::engine::hands::Deed;
+use crate::engine::hands::Maker;
+use crate::engine::look;
+use crate::engine::outcome::Outcome;
+use crate::engine::outcome::Verdict;
+use crate::engine::standing::Standing;
+use crate::engine::standing::compare;
+use crate::engine::tally;
+use crate::model::DirectRule;
+use crate::model::Family;
+use crate::model::NodeState;
+use crate::model::records::RunOutcome;
+use crate::model::records::Snapshot;
+use crate::model::state::View;
+use crate::plan::Action;
+use crate::plan::Finding;
+use crate::plan::Severity;
+
+/// Provokes a way back, and sees whether the node takes it by itself.
+pub(super) fn node(job: &Job, maker: &Maker<'_>) -> Outcome {
+    until_fresh(job, maker, || once(job, maker))
+}
+
+fn once(job: &Job, maker: &Maker<'_>) -> Tried {
+    let mut outcome = Outcome::new(job.node(), Verdict::Ok);
+    let looked = maker
+        .open(job, &Stage::Connecting)
+        .and_then(|mut hands| Ok((hands.look(&Stage::Looking)?, hands)));
+    let (before, hands) = match looked {
+        Ok(looked) => looked,
+        Err(failure) => return Tried::done(outcome.failed(*failure)),
+    };
+    let plan = maker.plan(&before, job);
+    if plan.refusals().next().is_some() {
+        outcome.findings = plan.refusals().cloned().collect();
+        outcome.verdict = Verdict::Refused;
+        return Tried::done(outcome);
+    }
+    outcome.holds = tally::holding(&job.desired, &plan.actions);
+    let actions: Vec<Action> = harmless(&before).into_iter().collect();
+    let change = Change {
+        job,
+        maker,
+        before: &before,
+        deed: Deed::Drill(&actions),
+    };
+    match change.begin(hands, outcome) {
+        Ok(pending) => Tried::done(wait(*pending)),
+        Err(tried) => tried,
+    }
+}
+
+/// A rule in firewalld's files that does nothing, and that firewalld does not even load.
+fn harmless(before: &NodeState) -> Option<Action> {
+    let before = before.permanent.direct.known()?;
+    let mut after = before.clone();
+    let args = ["-m", "comment", "--comment", "fwdeploy:drill"];
+    after.rules.push(DirectRule {
+        family: Some(Family::V4),
+        table: "mangle".to_string(),
+        chain: "FORWARD".to_string(),
+        priority: 0,
+        args: args.map(String::from).to_vec(),
+    });
+    Some(Action::SetPermanentDirect {
+        before: before.clone(),
+        after,
+    })
+}
+
+/// Leaves the node alone until it must have gone back, and looks at what it has done.
+fn wait(pending: Pending<'_>) -> Outcome {
+    let Pending {
+        armed,
+        begun,
+        number,
+        hands,
+        mut outcome,
+    } = pending;
+    // As a lost connection would.
+    drop(hands);
+    let conditions = armed.maker.conditions;
+    look::tell(conditions, armed.job, Stage::Waiting);
+    armed.wait((begun + conditions.confirm).saturating_duration_since(Instant::now()));
+    loop {
+        let now = armed
+            .maker
+            .open(armed.job, &Stage::Settling)
+            .and_then(|mut hands| hands.look(&Stage::Settling));
+        let at_home = now.as_ref().is_ok_and(|now| !is_armed(now, number));
+        match now {
+            Ok(now) if at_home => return judge(&armed, &now, number, outcome),
+            Ok(_) if armed.is_over() || armed.leaving() => {
+                let late = Failure::new(
+                    Stage::Settling,
+                    "did-not-come-back",
+                    format!(
+                        "nobody confirmed, and the node did not go back by itself within {} s and {} s more",
+                        conditions.confirm.as_secs(),
+                        armed.allowed_for_the_way_back(),
+                    ),
+                )
+                .hint("journalctl -u 'fwdeploy-restore*' on the node tells what its timer did");
+                return outcome.failed(late.standing(armed.go_back(None)));
+            }
+            Err(failure) if armed.is_over() || armed.leaving() => {
+                outcome = outcome.failed(Failure {
+                    code: "did-not-come-back",
+                    message: format!(
+                        "nobody confirmed, and then the node could not be looked at: {}",
+                        failure.message
+                    ),
+                    standing: armed.unseen(failure.message.clone()),
+                    ..*failure
+                });
+                return outcome;
+            }
+            _ => armed.wait(conditions.pause),
+        }
+    }
+}
+
+fn is_armed(now: &NodeState, number: u64) -> bool {
+    let records = now.records.known();
+    records.is_none_or(|records| records.lease.as_ref().is_some_and(|l| l.number == number))
+}
+
+/// The node is as it was, and it was its own timer that brought it back.
+fn judge(armed: &Armed<'_>, now: &NodeState, number: u64, mut outcome: Outcome) -> Outcome {
+    let records = now.records.known();
+    let none = Snapshot::default();
+    let told = records.and_then(|r| r.snapshot(number)).unwrap_or(&none);
+    let differences = compare(armed.before, now);
+    if !differences.is_empty() {
+        let failure = Failure::new(
+            Stage::Settling,
+            "came-back-different",
+            "the node went back by itself, and is not as it was before",
+        )
+        .hint("was somebody else changing the node? if not, this is a mistake in fwdeploy: please report it");
+        return outcome.failed(failure.standing(Standing::Different(differences)));
+    }
+    let since = told.ended.clone();
+    if told.outcome != RunOutcome::Restored || told.why != "timer" {
+        let failure = Failure::new(
+            Stage::Settling,
+            "not-by-itself",
+            format!(
+                "the node is as it was, but its timer did not bring it back: {}{}{}",
+                told.outcome.word(),
+                if told.why.is_empty() { "" } else { " by " },
+                told.why
+            ),
+        )
+        .hint("was the node booted meanwhile, or somebody else at work? run the drill again");
+        return outcome.failed(failure.standing(Standing::AsBefore { since }));
+    }
+    let within = match clock::seconds_between(&told.until, &told.ended) {
+        Some(seconds) => format!("{seconds} s after"),
+        None => "after".to_string(),
+    };
+    outcome.findings.push(Finding::new(
+        Severity::Note,
+        "came-back",
+        View::Runtime,
+        format!(
+            "the node went back by itself ({}), {within} the {} s in which nobody confirmed, and is as it was before",
+            told.how,
+            armed.maker.conditions.confirm.as_secs(),
+        ),
+    ));
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::fake::open_node;
+
+    #[test]
+    fn the_change_of_a_drill_is_one_rule_that_decides_nothing() {
+        let action = harmless(&open_node()).expect("a node that can be read");
+        let changes = action.changes();
+        let said: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            ["+ permanent ipv4 mangle FORWARD 0 -m comment --comment fwdeploy:drill"]
+        );
+    }
+}

@@ -1,0 +1,254 @@
+//! Going back on purpose: to a snapshot, from a change that nobody confirms, and because others failed.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::*;
+use crate::engine::fake::Fake;
+use crate::engine::fake::Trouble;
+use crate::engine::fake::open_node;
+use crate::engine::standing::compare;
+use crate::engine::tests::with;
+use crate::model::Observed;
+
+fn run(fake: &Arc<Fake>) -> Outcome {
+    let (mut outcomes, _) = with(fake, &Stop::default(), |c| {
+        run_with(&fake.jobs(), c, &**fake)
+    });
+    outcomes.remove(0)
+}
+
+fn roll_back(fake: &Arc<Fake>, to: Option<u64>) -> Outcome {
+    let (mut outcomes, _) = with(fake, &Stop::default(), |c| {
+        rollback_with(&fake.jobs(), c, &**fake, to)
+    });
+    outcomes.remove(0)
+}
+
+fn drill(fake: &Arc<Fake>) -> Outcome {
+    let (mut outcomes, _) = with(fake, &Stop::default(), |c| {
+        let confirm = Duration::ZERO;
+        drill_with(&fake.jobs(), &Conditions { confirm, ..*c }, &**fake)
+    });
+    outcomes.remove(0)
+}
+
+fn code(outcome: &Outcome) -> &'static str {
+    outcome.failure.as_ref().map_or("none", |f| f.code)
+}
+
+fn standing(outcome: &Outcome) -> &'static str {
+    outcome
+        .failure
+        .as_ref()
+        .map_or("none", |f| f.standing.word())
+}
+
+fn policies(fake: &Arc<Fake>) -> Vec<(String, String)> {
+    let state = fake.state("a");
+    let snapshots = &state.records.known().unwrap().snapshots;
+    snapshots
+        .iter()
+        .map(|s| (s.what.clone(), s.policy.clone()))
+        .collect()
+}
+
+#[test]
+fn a_rollback_brings_the_state_before_the_last_run_and_can_be_rolled_back() {
+    let fake = Fake::new(&[("a", Trouble::None)]);
+    assert_eq!(run(&fake).verdict, Verdict::Changed);
+    let closed = fake.state("a");
+
+    let outcome = roll_back(&fake, None);
+    assert_eq!(outcome.verdict, Verdict::Changed, "{outcome:#?}");
+    assert_eq!(outcome.snapshot.as_ref().map(|s| s.number), Some(1));
+    assert_eq!(outcome.changes, compare(&closed, &open_node()));
+    assert_eq!(compare(&open_node(), &fake.state("a")), []);
+
+    let outcome = roll_back(&fake, None);
+    assert_eq!(outcome.snapshot.map(|s| s.number), Some(2));
+    assert_eq!(compare(&closed, &fake.state("a")), []);
+    // What was in force before the first run nobody knows; before the second rollback it was nothing of ours.
+    let hash = "0123456789abcdef";
+    assert_eq!(
+        policies(&fake),
+        [
+            ("run", hash),
+            ("rollback to 1", ""),
+            ("rollback to 2", hash)
+        ]
+        .map(|(what, policy)| (what.to_string(), policy.to_string()))
+    );
+}
+
+#[test]
+fn without_a_snapshot_nothing_is_touched() {
+    let fake = Fake::new(&[("a", Trouble::None)]);
+    assert_eq!(code(&roll_back(&fake, None)), "no-snapshot");
+    assert_eq!(code(&roll_back(&fake, Some(3))), "no-snapshot");
+    assert_eq!(fake.state("a"), open_node());
+    assert_eq!(fake.visits("a"), (2, 2));
+}
+
+#[test]
+fn a_rollback_that_fails_leaves_the_state_before_the_rollback() {
+    for trouble in [Trouble::Fails(0), Trouble::Late] {
+        let fake = Fake::new(&[("a", Trouble::None)]);
+        run(&fake);
+        let closed = fake.state("a");
+        fake.has("a", trouble);
+        let outcome = roll_back(&fake, None);
+        assert_eq!(outcome.verdict, Verdict::Failed);
+        assert_eq!(standing(&outcome), "as_before", "{outcome:#?}");
+        assert_eq!(compare(&closed, &fake.state("a")), []);
+    }
+}
+
+#[test]
+fn a_rollback_to_a_node_that_is_not_well_is_taken_back() {
+    let fake = Fake::new(&[("a", Trouble::None)]);
+    run(&fake);
+    let closed = fake.state("a");
+    fake.snapshot("a", 1, |state| {
+        state.firewalld.known_mut().unwrap().state = "FAILED".to_string();
+    });
+    let outcome = roll_back(&fake, None);
+    assert_eq!(code(&outcome), "not-well");
+    assert_eq!(standing(&outcome), "as_before", "{outcome:#?}");
+    assert_eq!(compare(&closed, &fake.state("a")), []);
+}
+
+#[test]
+fn what_a_rollback_would_bring_back_is_said_without_touching_anything() {
+    let fake = Fake::new(&[("a", Trouble::None)]);
+    run(&fake);
+    let (before, visits) = (fake.state("a"), fake.visits("a"));
+    let (outcomes, _) = with(&fake, &Stop::default(), |c| {
+        let looker = look::Looker::new(c, &*fake);
+        check::way_back(&fake.jobs()[0], &looker, None)
+    });
+    assert_eq!(outcomes.verdict, Verdict::Ok);
+    assert_eq!(outcomes.snapshot.map(|s| s.number), Some(1));
+    assert_eq!(fake.state("a"), before);
+    assert_eq!(fake.visits("a"), (visits.0 + 1, visits.1 + 1));
+}
+
+#[test]
+fn a_drill_is_won_by_a_node_that_comes_back_by_itself() {
+    let fake = Fake::new(&[("a", Trouble::None)]);
+    let outcome = drill(&fake);
+    assert_eq!(outcome.verdict, Verdict::Ok, "{outcome:#?}");
+    assert_eq!(outcome.findings[0].code, "came-back");
+    assert!(
+        outcome.findings[0].text.contains("2 s after"),
+        "{}",
+        outcome.findings[0].text
+    );
+    assert_eq!(compare(&open_node(), &fake.state("a")), []);
+    assert_eq!(policies(&fake)[0].0, "drill");
+}
+
+#[test]
+fn a_drill_is_lost_by_a_node_that_does_not_and_it_is_brought_back_all_the_same() {
+    let fake = Fake::new(&[("a", Trouble::NeverBack)]);
+    let leave = Arc::new(AtomicBool::new(true));
+    let stop = Stop::sharing(Arc::default(), leave);
+    let job = &fake.jobs()[0];
+    // Whoever leaves does not wait for the last second.
+    let (outcome, _) = with(&fake, &stop, |c| {
+        let confirm = Duration::ZERO;
+        let conditions = Conditions { confirm, ..*c };
+        drill::node(job, &hands::Maker::new(&conditions, &*fake))
+    });
+    assert_eq!(code(&outcome), "did-not-come-back");
+    assert_eq!(standing(&outcome), "as_before", "{outcome:#?}");
+    assert_eq!(compare(&open_node(), &fake.state("a")), []);
+}
+
+#[test]
+fn a_drill_that_comes_back_to_something_else_is_lost() {
+    let fake = Fake::new(&[("a", Trouble::None)]);
+    fake.comes_back_as("a", |state| {
+        state.runtime.rich = Observed::Unreadable("no answer".to_string());
+    });
+    let outcome = drill(&fake);
+    assert_eq!(code(&outcome), "came-back-different");
+    assert_eq!(standing(&outcome), "different");
+}
+
+#[test]
+fn a_node_that_may_not_be_touched_is_neither_rolled_back_nor_drilled() {
+    let fake = Fake::new(&[("a", Trouble::None)]);
+    run(&fake);
+    fake.change("a", |state| {
+        state.firewalld.known_mut().unwrap().state = "FAILED".to_string();
+    });
+    let visits = fake.visits("a");
+    assert_eq!(roll_back(&fake, None).verdict, Verdict::Refused);
+    assert_eq!(drill(&fake).verdict, Verdict::Refused);
+    assert_eq!(fake.visits("a"), (visits.0 + 2, visits.1 + 2));
+}
+
+/// Runs the fleet with `--rollback-all`.
+fn run_or_none(fake: &Arc<Fake>, stop: &Stop) -> (Vec<Outcome>, Vec<Event>) {
+    let rollout = Rollout {
+        when_failed: WhenFailed::RollBackAll,
+        ..Rollout::default()
+    };
+    with(fake, stop, |c| {
+        let rollout = &rollout;
+        run_with(&fake.jobs(), &Conditions { rollout, ..*c }, &**fake)
+    })
+}
+
+#[test]
+fn when_one_fails_the_others_are_taken_back_and_say_so() {
+    for trouble in [Trouble::Down, Trouble::Fails(0), Trouble::Busy] {
+        let fake = Fake::new(&[("a", Trouble::None), ("b", trouble), ("c", Trouble::None)]);
+        let (outcomes, events) = run_or_none(&fake, &Stop::default());
+        for outcome in [&outcomes[0], &outcomes[2]] {
+            assert_eq!(outcome.verdict, Verdict::RolledBack, "{outcome:#?}");
+            assert_eq!(code(outcome), "rolled-back");
+            assert_eq!(standing(outcome), "as_before");
+            assert_eq!(outcome.changed(), 0);
+            assert_eq!(compare(&open_node(), &fake.state(&outcome.node)), []);
+        }
+        assert_ne!(outcomes[1].verdict, Verdict::RolledBack);
+        let taken = events.iter().find_map(|event| match event {
+            Event::TakingBack(nodes) => Some(nodes.clone()),
+            _ => None,
+        });
+        let changed = |node: &str| (node.to_string(), Verdict::Changed);
+        assert_eq!(taken, Some(vec![changed("a"), changed("c")]));
+    }
+}
+
+#[test]
+fn when_none_fails_all_stay() {
+    let fake = Fake::new(&[("a", Trouble::None), ("b", Trouble::None)]);
+    let (outcomes, _) = run_or_none(&fake, &Stop::default());
+    assert!(outcomes.iter().all(|o| o.verdict == Verdict::Changed));
+    // And what was as wanted from the start is nobody's to take back.
+    fake.has("b", Trouble::Down);
+    let closed = fake.state("a");
+    let (outcomes, _) = run_or_none(&fake, &Stop::default());
+    assert_eq!(outcomes[0].verdict, Verdict::Ok);
+    assert_eq!(fake.state("a"), closed);
+}
+
+#[test]
+fn a_node_that_cannot_be_taken_back_is_said_to_stay_changed() {
+    let fake = Fake::new(&[("a", Trouble::FailsOnceConfirmed), ("b", Trouble::Down)]);
+    let (outcomes, _) = run_or_none(&fake, &Stop::default());
+    assert_eq!(code(&outcomes[0]), "not-rolled-back", "{:#?}", outcomes[0]);
+    assert_eq!(standing(&outcomes[0]), "applied");
+    assert_eq!(outcomes[0].verdict, Verdict::Failed);
+    assert_ne!(compare(&open_node(), &fake.state("a")), []);
+}
+
+#[test]
+fn without_the_flag_nobody_is_taken_back() {
+    let fake = Fake::new(&[("a", Trouble::None), ("b", Trouble::Down)]);
+    assert_eq!(run(&fake).verdict, Verdict::Changed);
+    assert_ne!(compare(&open_node(), &fake.state("a")), []);
+}

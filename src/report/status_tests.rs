@@ -1,0 +1,147 @@
+//! Every way in which a node's records are shown.
+
+use std::time::Duration;
+
+use crate::engine::Failure;
+use crate::engine::Outcome;
+use crate::engine::Stage;
+use crate::engine::Verdict;
+use crate::model::Records;
+use crate::model::records::Lease;
+use crate::model::records::RunOutcome;
+use crate::model::records::Snapshot;
+use crate::report::status;
+use crate::report::status::NodeStatus;
+
+const HASH: &str = "0f3c5a7b9d1e2468";
+
+fn snapshot(number: u64, what: &str, changes: u64, outcome: RunOutcome) -> Snapshot {
+    let went_back = outcome == RunOutcome::Restored;
+    let text = |text: &str| text.to_string();
+    Snapshot {
+        number,
+        operator: text("eva@desk"),
+        since: text("2026-11-22T12:00:00Z"),
+        until: text("2026-11-22T12:01:00Z"),
+        run: text("1-2"),
+        what: text(what),
+        changes,
+        policy: text(HASH),
+        outcome,
+        ended: match outcome {
+            RunOutcome::Armed => String::new(),
+            _ => text("2026-11-22T12:00:04Z"),
+        },
+        why: text(if went_back { "timer" } else { "" }),
+        how: text(if went_back { "in place" } else { "" }),
+    }
+}
+
+fn node(name: &str, snapshots: Vec<Snapshot>, lease: Option<Lease>, wanted: &str) -> NodeStatus {
+    NodeStatus {
+        outcome: Outcome::new(name, Verdict::Ok),
+        records: Some(Records {
+            last: snapshots.last().map_or(0, |snapshot| snapshot.number),
+            lease,
+            snapshots,
+        }),
+        wanted: (!wanted.is_empty()).then(|| wanted.to_string()),
+    }
+}
+
+fn lease(alive: bool, left: Option<i64>, restore_failed: bool, step: &str) -> Option<Lease> {
+    Some(Lease {
+        number: 10,
+        alive,
+        left,
+        restore_failed,
+        missing: Vec::new(),
+        step: step.to_string(),
+    })
+}
+
+fn nodes() -> Vec<NodeStatus> {
+    use RunOutcome::Armed;
+    use RunOutcome::Confirmed;
+    use RunOutcome::Failed;
+    use RunOutcome::Restored;
+    let armed = |outcome| vec![snapshot(10, "run", 19, outcome)];
+    let down = Failure::new(
+        Stage::Connecting,
+        "connection-refused",
+        "cannot connect to node `cyb-9`: connection refused",
+    );
+    vec![
+        node("cyb-1", vec![], None, HASH),
+        node(
+            "cyb-2",
+            vec![
+                snapshot(9, "run", 19, Confirmed),
+                snapshot(10, "drill", 1, Restored),
+                Snapshot {
+                    operator: "\u{1b}[2Jmallory".to_string(),
+                    policy: String::new(),
+                    ..snapshot(11, "rollback to 9", 0, Failed)
+                },
+            ],
+            None,
+            HASH,
+        ),
+        node(
+            "cyb-3",
+            vec![snapshot(1, "run", 3, Confirmed)],
+            None,
+            "0123",
+        ),
+        node("cyb-4", vec![snapshot(1, "run", 3, Confirmed)], None, ""),
+        node(
+            "cyb-5",
+            armed(Armed),
+            lease(true, Some(41), false, "3"),
+            HASH,
+        ),
+        node(
+            "cyb-6",
+            armed(Armed),
+            lease(true, Some(-2), false, "done"),
+            HASH,
+        ),
+        node("cyb-7", armed(Failed), lease(false, None, true, ""), HASH),
+        node("cyb-8", vec![snapshot(1, "run", 3, Restored)], None, HASH),
+        NodeStatus {
+            outcome: Outcome::new("cyb-9", Verdict::Ok).failed(down),
+            records: None,
+            wanted: None,
+        },
+        NodeStatus {
+            outcome: Outcome::new("cyb-10", Verdict::Ok).unreadable_records("permission denied"),
+            records: None,
+            wanted: None,
+        },
+    ]
+}
+
+#[test]
+fn who_is_at_work_and_what_was_left_is_said_in_lines() {
+    let text = status::text(&nodes(), Duration::from_millis(800));
+    insta::assert_snapshot!(anstream::adapter::strip_str(&text));
+}
+
+#[test]
+fn a_script_reads_the_same() {
+    let some = [nodes().swap_remove(1), nodes().swap_remove(4)];
+    insta::assert_snapshot!(status::document(&some, Duration::from_millis(800), 0));
+}
+
+#[test]
+fn the_exit_code_is_that_of_the_manual() {
+    let code = |which: &[usize]| {
+        let all = nodes();
+        let some: Vec<NodeStatus> = which.iter().map(|n| all[*n].clone()).collect();
+        status::exit_code(&some)
+    };
+    assert_eq!(code(&[0, 1, 2, 3, 4, 5, 7]), 0);
+    assert_eq!(code(&[0, 6]), 2);
+    assert_eq!(code(&[6, 9]), 1);
+    assert_eq!(code(&[6, 9, 8]), 4);
+}
