@@ -451,6 +451,7 @@ fn node() -> impl Strategy<Value = (NodeState, Desired)> {
                         default_zone: "public".into(),
                         active_zones: BTreeMap::new(),
                         panic: false,
+                        in_kernel: Observed::Known(true),
                     }),
                     zone: Observed::Known("public".into()),
                     permanent: Firewall {
@@ -481,6 +482,7 @@ fn node() -> impl Strategy<Value = (NodeState, Desired)> {
 }
 
 const ALL: Allowed = Allowed {
+    recover: Permission::Withheld,
     replace_network: Permission::Granted,
     reload: Reload::Auto,
     pending: Permission::Granted,

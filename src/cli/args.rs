@@ -128,6 +128,14 @@ pub(super) struct Run {
     #[arg(long)]
     pub(super) replace_network: bool,
 
+    /// Mend first what keeps a node from being deployed to
+    ///
+    /// A run that was never ended is taken back; a firewalld that has died is started; one in state FAILED, or whose rules or Docker's
+    /// were flushed, is reloaded. Permanent direct rules that cannot be loaded are set aside, and each is named. Without this flag such a
+    /// node is left alone.
+    #[arg(long)]
+    pub(super) recover: bool,
+
     /// When to reload firewalld instead of adding rules one by one
     ///
     /// A reload takes a second or two and also activates whatever else waits in firewalld's permanent configuration. New flows of the

@@ -85,6 +85,11 @@ pub(super) fn run(args: &args::Run) -> Result<u8, CliError> {
             } else {
                 Permission::Withheld
             },
+            recover: if args.recover {
+                Permission::Granted
+            } else {
+                Permission::Withheld
+            },
             reload: match args.reload {
                 args::Reload::Auto => Reload::Auto,
                 args::Reload::Always => Reload::Always,

@@ -114,13 +114,14 @@ impl<'a> Change<'a> {
     pub(super) fn begin(
         &self,
         mut hands: Hands<'a>,
-        outcome: Outcome,
+        mut outcome: Outcome,
     ) -> Result<Box<Pending<'a>>, Tried> {
         if let Some(busy) = busy(self.before) {
             return Err(Tried::done(outcome.failed(busy)));
         }
         let since = Instant::now();
         let applied = hands.apply(self.before, &self.deed);
+        self.deed.tell(&applied, &mut outcome);
         let armed = Armed {
             job: self.job,
             maker: self.maker,
@@ -267,7 +268,7 @@ pub(super) fn busy(seen: &NodeState) -> Option<Failure> {
 }
 
 /// Why the node was not armed.
-fn not_armed(code: i32, said: String) -> Failure {
+pub(super) fn not_armed(code: i32, said: String) -> Failure {
     match code {
         BUSY => Failure::new(Stage::Looking, "busy", said).hint("wait for the other run to end, and run it again"),
         NO_SNAPSHOT => Failure::new(Stage::Looking, "no-snapshot", said).hint("choose another snapshot with --to; `fwdeploy status` shows them"),

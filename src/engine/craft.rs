@@ -7,6 +7,7 @@ use crate::model::NodeState;
 use crate::node;
 use crate::node::Arming;
 use crate::plan::Action;
+use crate::plan::Recovery;
 use crate::probe;
 use crate::transport::Output;
 
@@ -26,6 +27,12 @@ pub(super) trait Craft: Sight {
 
     /// The script that arms the node and brings it to an older snapshot, as one step. Its answer is for [`node::Steps`].
     fn roll_back(&self, arming: &Arming, before: &NodeState, to: u64) -> String;
+
+    /// The script that arms the node and makes it fit for a run. Its answer is for [`node::Steps`].
+    fn recover(&self, arming: &Arming, recovery: &Recovery) -> String;
+
+    /// The script that tries the way back from an unfinished run once more. Its answer is for [`node::Ending`].
+    fn restore_again(&self, number: u64) -> String;
 
     /// The script that confirms a run. Its answer is for [`node::Ending`].
     fn disarm(&self, number: u64) -> String;
@@ -54,6 +61,14 @@ impl Craft for Rooms {
 
     fn roll_back(&self, arming: &Arming, before: &NodeState, to: u64) -> String {
         node::rolled_back(arming, before, to)
+    }
+
+    fn recover(&self, arming: &Arming, recovery: &Recovery) -> String {
+        node::recovered(arming, recovery)
+    }
+
+    fn restore_again(&self, number: u64) -> String {
+        node::restored_again(number)
     }
 
     fn disarm(&self, number: u64) -> String {

@@ -1,7 +1,10 @@
 //! What is done on a node between arming it and confirming.
 
 use crate::engine::Job;
+use crate::engine::hands::Applied;
+use crate::engine::outcome::Outcome;
 use crate::plan::Action;
+use crate::plan::Recovery;
 
 /// What is done on a node between arming it and confirming.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +20,8 @@ pub(super) enum Deed<'a> {
         /// The hash of the policy that is in force then, as far as it is known.
         policy: &'a str,
     },
+    /// The node is made fit for a run.
+    Recovery(&'a Recovery),
 }
 
 impl Deed<'_> {
@@ -25,6 +30,7 @@ impl Deed<'_> {
         match self {
             Deed::Steps(actions) | Deed::Drill(actions) => actions.len(),
             Deed::Snapshot { .. } => 1,
+            Deed::Recovery(recovery) => recovery.doing().len(),
         }
     }
 
@@ -35,6 +41,7 @@ impl Deed<'_> {
                 actions.get(step).map_or("", Action::doing)
             }
             Deed::Snapshot { .. } => "bringing back the snapshot",
+            Deed::Recovery(recovery) => recovery.doing().get(step).copied().unwrap_or(""),
         }
     }
 
@@ -44,6 +51,7 @@ impl Deed<'_> {
             Deed::Steps(_) => "run".to_string(),
             Deed::Drill(_) => "drill".to_string(),
             Deed::Snapshot { to, .. } => format!("rollback to {to}"),
+            Deed::Recovery(_) => "recovery".to_string(),
         }
     }
 
@@ -51,6 +59,8 @@ impl Deed<'_> {
     pub(super) fn policy(&self, job: &Job) -> String {
         match self {
             Deed::Steps(_) | Deed::Drill(_) => job.policy.clone(),
+            // What was in force is not known on a node that is not well.
+            Deed::Recovery(_) => String::new(),
             Deed::Snapshot { policy, .. } => (*policy).to_string(),
         }
     }
@@ -63,6 +73,15 @@ impl Deed<'_> {
             }
             // It is only known afterwards.
             Deed::Snapshot { .. } => 0,
+            Deed::Recovery(recovery) => recovery.changes(&[]).len(),
+        }
+    }
+
+    /// What it has done, for the outcome of a deed that says so only afterwards.
+    pub(super) fn tell(&self, applied: &Applied, outcome: &mut Outcome) {
+        if let Deed::Recovery(recovery) = self {
+            outcome.changes = recovery.changes(&applied.aside);
+            outcome.findings = recovery.findings(&applied.aside, applied.armed);
         }
     }
 }

@@ -37,6 +37,7 @@ use crate::model::state::Tables;
 use crate::node::Arming;
 use crate::plan;
 use crate::plan::Action;
+use crate::plan::Recovery;
 use crate::transport::Cancel;
 use crate::transport::ConnectError;
 use crate::transport::Connection;
@@ -115,6 +116,7 @@ type Script = (Arming, Vec<Action>, Option<u64>);
 #[derive(Default)]
 pub(super) struct Fake {
     nodes: BTreeMap<String, Mutex<Node>>,
+    recoveries: Mutex<Vec<(Arming, Recovery)>>,
     scripts: Mutex<Vec<Script>>,
     answers: Mutex<Vec<NodeState>>,
 }
@@ -152,6 +154,11 @@ impl Fake {
 
     pub(super) fn change(&self, node: &str, change: impl FnOnce(&mut NodeState)) {
         change(&mut self.nodes[node].lock().unwrap().state);
+    }
+
+    /// How many recoveries were sent.
+    pub(super) fn recoveries(&self) -> usize {
+        self.recoveries.lock().unwrap().len()
     }
 
     /// Lets something go wrong from now on.
@@ -282,6 +289,24 @@ impl Connection for Line {
                 "gone {number}\noutcome=restored\nended=12:00\nwhy=now\nend\n"
             )));
         }
+        if let Some(number) = script.strip_prefix("again ") {
+            if matches!(node.trouble, Trouble::FailsBack(_)) {
+                return Ok(said(format!(
+                    "still {number}\noutcome=failed\ntrouble=no room\nend\n"
+                )));
+            }
+            node.state.records.known_mut().unwrap().lease = None;
+            return Ok(said(format!(
+                "gone {number}\noutcome=restored\nended=12:00\nwhy=now\nend\n"
+            )));
+        }
+        if let Some(number) = script.strip_prefix("recover ") {
+            let recoveries = self.fake.recoveries.lock().unwrap();
+            let (arming, recovery) = &recoveries[number.parse::<usize>().unwrap()];
+            let answer = node.recover(arming, recovery);
+            on_stdout(answer.as_bytes());
+            return Ok(said(answer));
+        }
         let number = script.strip_prefix("apply ").expect("a script of the fake");
         let (arming, actions, to) =
             self.fake.scripts.lock().unwrap()[number.parse::<usize>().unwrap()].clone();
@@ -408,8 +433,39 @@ impl Node {
             alive: true,
             left: Some(1),
             restore_failed: false,
+            missing: Vec::new(),
             step: "0".to_string(),
         });
+    }
+
+    /// Does a recovery; what jumps to NOWHERE cannot be loaded.
+    fn recover(&mut self, arming: &Arming, recovery: &Recovery) -> String {
+        if let Recovery::Release { .. } = recovery {
+            self.state.records.known_mut().unwrap().lease = None;
+            return "step 0 begin\nstep 0 done\nend\n".to_string();
+        }
+        self.arm(arming);
+        let mut answer = format!(
+            "armed {}\nstep 0 begin\nstep 0 done\nstep 1 begin\n",
+            arming.last + 1
+        );
+        match self.trouble {
+            Trouble::Fails(1) => {
+                return answer + "step 1 failed 1\n| firewalld did not reload\nend\n";
+            }
+            Trouble::Pretends(1) => {}
+            _ => {
+                let direct = self.state.permanent.direct.known_mut().unwrap();
+                let bad = |rule: &DirectRule| rule.args.contains(&"NOWHERE".to_string());
+                if let Some(place) = direct.rules.iter().position(bad) {
+                    let place = direct.chains.len() + place;
+                    answer.push_str(&format!("aside {place} no such chain\n"));
+                }
+                direct.rules.retain(|rule| !bad(rule));
+                self.state.firewalld.known_mut().unwrap().state = "RUNNING".to_string();
+            }
+        }
+        answer + "step 1 done\nstep 2 begin\nstep 2 done\nend\n"
     }
 
     fn confirm(&mut self) -> Option<NodeState> {
@@ -465,6 +521,16 @@ impl Craft for Fake {
         let mut scripts = self.scripts.lock().unwrap();
         scripts.push((arming.clone(), Vec::new(), Some(to)));
         format!("apply {}", scripts.len() - 1)
+    }
+
+    fn recover(&self, arming: &Arming, recovery: &Recovery) -> String {
+        let mut recoveries = self.recoveries.lock().unwrap();
+        recoveries.push((arming.clone(), recovery.clone()));
+        format!("recover {}", recoveries.len() - 1)
+    }
+
+    fn restore_again(&self, number: u64) -> String {
+        format!("again {number}")
     }
 
     fn disarm(&self, number: u64) -> String {
@@ -572,6 +638,7 @@ pub(super) fn open_node() -> NodeState {
             chain(&["-j DOCKER-USER", "-j DOCKER-FORWARD"]),
         ),
     ]);
+    let nat = BTreeMap::from([("PREROUTING".to_string(), chain(&["-j DOCKER"]))]);
     NodeState {
         system: System {
             nft: true,
@@ -586,13 +653,14 @@ pub(super) fn open_node() -> NodeState {
             default_zone: "public".to_string(),
             active_zones: BTreeMap::new(),
             panic: false,
+            in_kernel: Observed::Known(true),
         }),
         zone: Observed::Known("public".to_string()),
         permanent: firewall(),
         runtime: firewall(),
         kernel: Kernel {
             v4: Observed::Known(Tables {
-                tables: BTreeMap::from([("filter".to_string(), filter)]),
+                tables: BTreeMap::from([("filter".to_string(), filter), ("nat".to_string(), nat)]),
             }),
             v6: Observed::Known(Tables::default()),
             split: Observed::Known(false),

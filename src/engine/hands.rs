@@ -22,6 +22,7 @@ use crate::node::Steps;
 use crate::node::StepsError;
 use crate::plan;
 use crate::plan::Plan;
+use crate::plan::recover::Aside;
 use crate::transport::Connection;
 use crate::transport::RunError;
 
@@ -54,6 +55,8 @@ pub(super) struct Hands<'a> {
 pub(super) struct Applied {
     /// The snapshot that the node is armed with, if it said so.
     pub(super) armed: Option<u64>,
+    /// What was set aside.
+    pub(super) aside: Vec<Aside>,
     /// How the script ended.
     pub(super) end: End,
 }
@@ -168,6 +171,11 @@ impl Hands<'_> {
         self.end(&Stage::RollingBack, &self.maker.craft.go_back(number))
     }
 
+    /// Tries the way back from an unfinished run once more, and waits for its end.
+    pub(super) fn restore_again(&mut self, number: u64) -> Result<Ending, Box<Failure>> {
+        self.end(&Stage::RollingBack, &self.maker.craft.restore_again(number))
+    }
+
     fn end(&mut self, stage: &Stage, script: &str) -> Result<Ending, Box<Failure>> {
         let conditions = self.maker.conditions;
         look::tell(conditions, self.job, stage.clone());
@@ -198,6 +206,7 @@ impl Hands<'_> {
         let script = match deed {
             Deed::Steps(actions) | Deed::Drill(actions) => craft.apply(&arming, actions),
             Deed::Snapshot { to, .. } => craft.roll_back(&arming, before, *to),
+            Deed::Recovery(recovery) => craft.recover(&arming, recovery),
         };
         let of = deed.len();
         let tell = |step: usize| {
@@ -224,6 +233,7 @@ impl Hands<'_> {
             },
         );
         let (armed, done) = (steps.armed(), steps.done());
+        let aside = steps.aside().to_vec();
         let end = match (steps.outcome(of), result) {
             (Ok(()), _) => End::All,
             // A step that said why it failed was the last one, whatever became of the connection.
@@ -245,7 +255,7 @@ impl Hands<'_> {
                 ),
             },
         };
-        Applied { armed, end }
+        Applied { armed, aside, end }
     }
 }
 

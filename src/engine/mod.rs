@@ -19,6 +19,7 @@ mod fleet;
 mod hands;
 mod look;
 mod outcome;
+mod recover;
 mod rollback;
 mod run;
 mod standing;
@@ -27,6 +28,8 @@ mod waves;
 
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod recover_tests;
 #[cfg(test)]
 mod safety_tests;
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::engine::failure::Failure;
 use crate::engine::hands::Maker;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
+use crate::engine::recover;
 use crate::engine::standing::Standing;
 use crate::engine::tally;
 use crate::model::state::View;
@@ -24,7 +25,16 @@ use crate::plan::Reload;
 use crate::plan::Severity;
 
 /// Makes a node as wanted: in place, and where the chain cannot be recreated in place, by a reload with the latch on.
+///
+/// What keeps any run from it is mended first, if that is allowed.
 pub(super) fn node(job: &Job, maker: &Maker<'_>) -> Outcome {
+    match recover::node(job, maker) {
+        Ok(mended) => mended.told(made(job, maker)),
+        Err(outcome) => *outcome,
+    }
+}
+
+fn made(job: &Job, maker: &Maker<'_>) -> Outcome {
     let allowed = maker.conditions.allowed;
     let first = attempt(job, maker, &allowed);
     let by_reload = Allowed {

@@ -3,6 +3,7 @@
 //! Nothing here reads a file, a clock or a socket; every type prints, parses and compares the same way each time.
 
 pub mod desired;
+pub mod direct_xml;
 pub mod net;
 pub mod records;
 pub mod rich;

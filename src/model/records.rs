@@ -31,6 +31,8 @@ pub struct Lease {
     pub left: Option<i64>,
     /// Whether a restore was tried and failed.
     pub restore_failed: bool,
+    /// What its snapshot lacks; without it the node cannot go back.
+    pub missing: Vec<String>,
     /// How far the run is: `arm`, a step's number counted from 0, or `done`.
     pub step: String,
 }

@@ -128,6 +128,8 @@ pub struct System {
     pub docker: bool,
     /// How firewalld's daemon is.
     pub firewalld_daemon: Daemon,
+    /// Whether firewalld is started at each boot.
+    pub firewalld_enabled: bool,
     /// How Docker's daemon is.
     pub docker_daemon: Daemon,
     /// SSH_CONNECTION as the node sees it: our address and port, its address and port. Empty for a local connection.
@@ -186,6 +188,8 @@ pub struct Firewalld {
     pub active_zones: BTreeMap<String, Vec<String>>,
     /// Whether panic mode drops everything.
     pub panic: bool,
+    /// Whether the kernel holds its rules at all: somebody may have flushed them behind its back.
+    pub in_kernel: Observed<bool>,
 }
 
 impl Firewalld {
@@ -401,6 +405,8 @@ pub struct Docker {
     pub version: String,
     /// `iptables`, `iptables+firewalld`, `nftables` as Docker 28.1 and later say; empty before.
     pub firewall: String,
+    /// The families that it was told to leave unfiltered: `"iptables": false`, `--ip6tables=false`.
+    pub unfiltered: Vec<Family>,
     /// The networks, by name.
     pub networks: Vec<Network>,
     /// The containers, running or not, by name.

@@ -72,7 +72,7 @@ fn asked(what: &str, number: u64) -> String {
     format!("{LIBRARY}{DISARM}\n{what} {number}\n")
 }
 
-fn whole(arming: &Arming, restore: &str, first: &str, plan: &str) -> String {
+pub(super) fn whole(arming: &Arming, restore: &str, first: &str, plan: &str) -> String {
     let about: Vec<String> = arming
         .about
         .iter()

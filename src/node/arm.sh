@@ -8,6 +8,7 @@
 #   /etc/firewalld/.fwdeploy         firewalld's files once more, to be renamed back when the disk is full
 
 kept=10 # How many snapshots are kept.
+recovering= # Whether the node is armed for a recovery, which begins where firewalld is not well.
 spared= # One more: the snapshot that a rollback goes to.
 
 # tell FILE KEY: the value of that key in a file of `key=value` lines, the last one said.
@@ -133,16 +134,36 @@ keep_now() { printf '%s\n' "$2" >"$1"; }
 # take: the state as it is now, into the snapshot.
 take() {
     ask cp -a /etc/firewalld "$snapshot/firewalld" || return
-    fw "$runtime" org.freedesktop.DBus.Properties Get ss "$firewalld" state || because "firewalld does not tell its state:" || return
-    keep state "$answer" || return
+    if fw "$runtime" org.freedesktop.DBus.Properties Get ss "$firewalld" state; then
+        take_state=$answer
+    elif [ -n "$recovering" ] && ! limited systemctl is-active -q firewalld.service </dev/null 2>/dev/null; then
+        take_state=dead
+    else
+        because "firewalld does not tell its state:"
+        return
+    fi
+    keep state "$take_state" || return
     look || return
     keep iptables "$now_iptables" && keep ip6tables "$now_ip6tables" && keep ebtables "$now_ebtables" || return
+    # Only a recovery has to bring these back.
+    [ -z "$recovering" ] || keep nft "$(own_tables)" || return
+    if [ "$take_state" = dead ]; then keep runtime ""; else keep_runtime; fi || return
+    keep docker "$(placed)" && keep networks "$(docker_networks)" && keep stamp "$(systemctl show -p ActiveState docker.service 2>/dev/null)"
+}
+
+# own_tables: firewalld's own tables of nft.
+own_tables() {
+    command -v nft >/dev/null || return 0
+    for own_family in inet ip ip6; do nft list table "$own_family" firewalld 2>/dev/null </dev/null; done
+}
+
+keep_runtime() {
     take_runtime=$(runtime_text) || {
         answer=$take_runtime
         because "firewalld does not tell its runtime configuration:"
         return
     }
-    keep runtime "$take_runtime" && keep docker "$(placed)" && keep networks "$(docker_networks)" && keep stamp "$(systemctl show -p ActiveState docker.service 2>/dev/null)"
+    keep runtime "$take_runtime"
 }
 
 # boot_units: a boot before the run is confirmed ends in the state before: first firewalld's files, before it reads them;

@@ -116,7 +116,7 @@ connection() {
 }
 
 units() {
-    limited systemctl show -p Id -p LoadState -p ActiveState -p SubState -p Result "$@"
+    limited systemctl show -p Id -p LoadState -p ActiveState -p SubState -p Result -p UnitFileState "$@"
 }
 
 # call PATH INTERFACE METHOD [SIGNATURE ARGUMENT…]
@@ -291,9 +291,22 @@ each() {
     return "$code"
 }
 
+# What Docker was told of iptables, in daemon.json and on its command line; nothing if it was told nothing.
+docker_told() {
+    for file in /etc/docker/daemon.json /var/snap/docker/current/config/daemon.json; do
+        [ ! -r "$file" ] || tr -d ' \t\r\n' <"$file" | grep -oE '"ip6?tables":(true|false)' | tr -d '"' | tr : =
+    done
+    process=$(limited systemctl show -p MainPID docker.service | sed -n 's/^MainPID=//p')
+    [ "${process:-0}" = 0 ] || tr '\0' '\n' <"/proc/$process/cmdline" | sed -n -E 's/^--?(ip6?tables)$/\1=true/p; s/^--?(ip6?tables)=(.*)$/\1=\2/p'
+    return 0
+}
+
 look_at_docker() {
     silent=
     ask docker-unit units docker.service docker.socket
+    unit_of_docker=$answer
+    ask docker-told docker_told
+    answer=$unit_of_docker
     if ! command -v docker >/dev/null; then
         skip "docker is not installed" docker-version docker-firewall docker-networks docker-containers
         return
@@ -349,6 +362,10 @@ records() {
         echo "left $(($(sed -n 's/^uptime=//p' "$about") + $(sed -n 's/^timeout=//p' "$about") - uptime))"
     [ ! -s "$live/outcome-$armed" ] || sed -n 's/^outcome=/restore /p' "$live/outcome-$armed"
     [ ! -r "$live/step" ] || echo "step $(cat "$live/step")"
+    # Without these nobody can go back to it.
+    for file in restore.sh library.sh firewalld state iptables runtime docker networks; do
+        [ -e "$home/snapshots/$armed/$file" ] || echo "missing $file"
+    done
 }
 
 look() {

@@ -1,5 +1,21 @@
 # ---------------------------------------------------------------------------------------------------- reload
 
+bring_about=reload_now # What makes firewalld load its permanent configuration.
+reload_now() {
+    own_table
+    fw "$runtime" "$firewalld" reload && return
+    # With its nftables backend firewalld also tells all that it wanted to load.
+    answer=$(printf %.600s "$answer")
+    because "firewalld did not reload:"
+}
+
+# own_table: a firewalld that wants to delete its table and finds none fails, and leaves behind one that drops everything.
+own_table() {
+    command -v nft >/dev/null || return 0
+    fw "$permanent" org.freedesktop.DBus.Properties Get ss "$firewalld.config" FirewallBackend && [ "$answer" = 'v s "nftables"' ] || return 0
+    nft list table inet firewalld >/dev/null 2>&1 </dev/null || nft add table inet firewalld >/dev/null 2>&1 </dev/null || :
+}
+
 # reload SUBNET…: the latch is on. Docker gets its rules back from itself, and from our memory what it forgets.
 reload() {
     mine=
@@ -12,10 +28,12 @@ reload() {
     # Docker's stamp counts whole seconds: two reloads within one could not be told apart.
     case $stamp in *"$(date -u +%Y-%m-%dT%H:%M:%S)"*) sleep 1 ;; esac
     reload_trouble=
-    fw "$runtime" "$firewalld" reload || reload_trouble="firewalld did not reload: $answer"
+    $bring_about || reload_trouble=$answer
     fw "$runtime" org.freedesktop.DBus.Properties Get ss "$firewalld" state || answer="no answer: $answer"
     [ "$answer" = 'v s "RUNNING"' ] || reload_trouble="$reload_trouble${reload_trouble:+$newline}firewalld's state after the reload: $answer"
     if [ -n "$reload_trouble" ]; then
+        # What it left, for who looks for the cause.
+        ! look || { left_iptables=$now_iptables left_ip6tables=$now_ip6tables left_ebtables=$now_ebtables; }
         # A reload that fails has flushed Docker's rules and sends no signal. Before 0.7 it leaves every policy at DROP.
         put_back || reload_trouble="$reload_trouble$newline$answer"
         answer=$reload_trouble

@@ -45,6 +45,12 @@ pub(super) fn of_state(before: &NodeState, managed: &[Cidr]) -> String {
     program("", take_back, &docker, managed)
 }
 
+/// The program that leaves a node as it stood before it was recovered.
+pub(super) fn of_recovery(managed: &[Cidr]) -> String {
+    let take_back = "    answer=\"there is no way in place from a reload\"\n    return 1\n";
+    program("recovery=yes\n", take_back, &[], managed)
+}
+
 fn program(functions: &str, take_back: &str, docker: &[Vec<String>], managed: &[Cidr]) -> String {
     let mut docker_back = String::new();
     for words in docker {

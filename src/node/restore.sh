@@ -14,6 +14,7 @@ patience=6
 attempts=5
 trouble=
 how=
+recovery= # Whether the run was a recovery.
 
 note() {
     printf '%s\n' "$1"
@@ -314,7 +315,7 @@ whole() {
     docker_up || note "$answer"
     stamp=$(reloaded_at)
     if fw "$runtime" org.freedesktop.DBus.Properties Get ss "$firewalld" state; then
-        fw "$runtime" "$firewalld" reload || note "firewalld did not reload: $answer"
+        reload_now || note "$answer"
         how="by a reload of firewalld"
     fi
     if ! is_running; then
@@ -351,6 +352,75 @@ whole() {
         note "$answer"
         return 1
     }
+}
+
+# as_it_stood: from a recovery, which begins on a node that is not well. What firewalld's files and its memory were comes back; what
+# the kernel held comes back where firewalld was in state FAILED, or dead, and held nothing of its own. What was flushed does not go
+# again.
+as_it_stood() {
+    how="as it stood"
+    state_was=$(cat "$snapshot/state")
+    if [ "$mode" = boot ]; then
+        how="by a boot"
+        same_files
+        return
+    fi
+    if same_files && has_state && same_memory && same_kernel; then
+        [ -z "$subnets" ] || unlatch || note "$answer"
+        return
+    fi
+    # shellcheck disable=SC2086
+    [ -z "$subnets" ] || latch $subnets || note "$answer"
+    stood_files=
+    same_files || stood_files=other
+    put_files || note "$answer"
+    case $state_was in
+    dead) limited systemctl stop firewalld.service </dev/null >/dev/null 2>&1 ;;
+    'v s "RUNNING"') reload_now || note "$answer" ;;
+    # It fails as it did.
+    *) [ -z "$stood_files" ] || reload_now || : ;;
+    esac
+    docker_up || note "$answer"
+    if [ "$state_was" = 'v s "RUNNING"' ]; then
+        runtime_again "$(cat "$snapshot/runtime")" || note "$answer"
+    else
+        kernel_again || note "$answer"
+        own_tables_again || note "$answer"
+    fi
+    [ -z "$subnets" ] || unlatch || note "$answer"
+    same_files || {
+        note "/etc/firewalld is not as it was"
+        return 1
+    }
+    { if [ "$state_was" = 'v s "RUNNING"' ]; then same_memory; else same_kernel; fi; } || {
+        note "$answer"
+        return 1
+    }
+}
+
+# has_state: whether firewalld is as it was, in its own word.
+has_state() {
+    fw "$runtime" org.freedesktop.DBus.Properties Get ss "$firewalld" state || answer=dead
+    [ "$answer" = "$state_was" ]
+}
+
+# same_memory: whether firewalld holds what it held, if it was well.
+same_memory() {
+    [ "$state_was" = 'v s "RUNNING"' ] || return 0
+    memory_now=$(runtime_text) && [ "$(alike "$(cat "$snapshot/runtime")")" = "$(alike "$memory_now")" ] || {
+        answer="firewalld's runtime is not as it was"
+        return 1
+    }
+}
+
+# own_tables_again: the tables of firewalld's nftables backend.
+own_tables_again() {
+    [ -s "$snapshot/nft" ] && grep -q . "$snapshot/nft" || return 0
+    again_text=$(
+        sed -n 's/^table \([a-z0-9]* firewalld\) {$/add table \1;delete table \1/p' "$snapshot/nft" | tr ';' '\n'
+        cat "$snapshot/nft"
+    )
+    answer=$(printf '%s\n' "$again_text" | limited nft -f - 2>&1) || because "firewalld's tables could not be put back:"
 }
 
 # reloaded, and then chosen: to this snapshot, which may be of long ago, in a step of a rollback. What others have made since stays, but
@@ -448,10 +518,13 @@ main() {
     tried=$((${tried:-0} + 1))
     { printf '%s\n' "$tried" >"$live/attempts-$number"; } 2>/dev/null
     find_lock
-    case $mode in
-    boot) after_boot || as_a_whole ;;
-    *) in_place || as_a_whole ;;
-    esac && finish
+    if [ -n "$recovery" ]; then
+        as_it_stood
+    elif [ "$mode" = boot ]; then
+        after_boot || as_a_whole
+    else
+        in_place || as_a_whole
+    fi && finish
     # systemd starts a program again that fails. What fails again and again is left to `--recover`.
     [ "$tried" -ge "$attempts" ] || exit 1
     ended failed

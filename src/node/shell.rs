@@ -22,5 +22,8 @@ pub(super) const DISARM: &str = include_str!("disarm.sh");
 /// The way back.
 pub(super) const RESTORE: &str = include_str!("restore.sh");
 
+/// Making a node fit for a run.
+pub(super) const RECOVER: &str = include_str!("recover.sh");
+
 /// Going to an older snapshot.
 pub(super) const ROLLBACK: &str = include_str!("rollback.sh");

@@ -11,6 +11,8 @@ pub enum Said {
     Begun(usize),
     /// The step is done.
     Done(usize),
+    /// An entry was set aside: its place among chains, rules and passthroughs, and why.
+    Aside(usize, String),
     /// The step has failed, and left the node as it was before that step.
     Failed(Failure),
     /// The script has come to its end.
@@ -66,6 +68,7 @@ pub struct Steps {
     done: usize,
     failing: Option<Failure>,
     failure: Option<Failure>,
+    aside: Vec<(usize, String)>,
     ended: bool,
 }
 
@@ -95,6 +98,11 @@ impl Steps {
     /// The step at work, or the last one that was.
     pub fn begun(&self) -> Option<usize> {
         self.begun
+    }
+
+    /// What was set aside.
+    pub fn aside(&self) -> &[(usize, String)] {
+        &self.aside
     }
 
     /// How many steps are done.
@@ -146,6 +154,13 @@ impl Steps {
                 if let Ok(number) = number.parse() {
                     self.armed = Some(number);
                     said.push(Said::Armed(number));
+                }
+            }
+            ["aside", place, ..] => {
+                if let Ok(place) = place.parse() {
+                    let why = words[2..].join(" ").trim_end().to_string();
+                    self.aside.push((place, why.clone()));
+                    said.push(Said::Aside(place, why));
                 }
             }
             ["arm", "failed", code] => {

@@ -7,6 +7,7 @@
 #
 #   armed N                       the snapshot that the node goes back to by itself
 #   arm failed CODE               followed by why, each line of it behind `| `; nothing was changed
+#   aside N WHY                   in a recovery: entry N of the permanent direct configuration was set aside
 #   step N begin
 #   step N done
 #   step N failed CODE            followed by why, as above; nothing more is done

@@ -418,7 +418,7 @@ fn only_in<T: PartialEq>(these: &[T], those: &[T], say: impl Fn(&T) -> Change) -
         .collect()
 }
 
-fn direct_changes(before: &Direct, after: &Direct) -> Vec<Change> {
+pub(super) fn direct_changes(before: &Direct, after: &Direct) -> Vec<Change> {
     let chain = |c: &DirectChain| format!("chain {} {} {}", c.ipv, c.table, c.chain);
     let side = |sign, these: &Direct, those: &Direct| {
         let mut out = only_in(&these.chains, &those.chains, |c| {

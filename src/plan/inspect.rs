@@ -23,8 +23,10 @@ use crate::plan::after::kernel_line;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
 use crate::plan::finding::command;
+use crate::plan::gone;
 use crate::plan::ownership::Ours;
 use crate::plan::records;
+use crate::plan::recover;
 
 fn refuse(code: &'static str, view: View, text: impl Into<String>) -> Finding {
     Finding::new(Severity::Refuse, code, view, text)
@@ -60,12 +62,16 @@ pub fn refusals(desired: &Desired, state: &NodeState) -> Vec<Finding> {
     match state.firewalld.as_result() {
         Ok(firewalld) => out.extend(firewalld_refusals(firewalld)),
         Err(_) if !state.system.busctl => {}
-        Err(why) => out.push(not_answering(
-            &FIREWALLD,
-            &state.system.firewalld_daemon,
-            why,
-        )),
+        Err(why) => {
+            let finding = not_answering(&FIREWALLD, &state.system.firewalld_daemon, why);
+            out.push(if recover::has_died(state) {
+                finding.hint("run --recover starts it with the latch on; journalctl -u firewalld tells why it died")
+            } else {
+                finding
+            });
+        }
     }
+    out.extend(gone::firewalld(state));
     match state.docker.as_result() {
         Ok(docker) => out.extend(docker_refusals(desired, docker, state)),
         Err(why) => out.push(not_answering(&DOCKER, &state.system.docker_daemon, why)),
@@ -144,7 +150,7 @@ fn firewalld_refusals(firewalld: &Firewalld) -> Vec<Finding> {
                 View::Runtime,
                 format!("firewalld is in state {}: it refuses permanent changes, and Docker's rules may be gone", firewalld.state),
             )
-            .hint("journalctl -u firewalld names the rule it could not load; mend it, then firewall-cmd --reload"),
+            .hint("run --recover reloads it with the latch on, and sets aside what cannot be loaded; or mend what journalctl -u firewalld names, then firewall-cmd --reload"),
         );
     }
     if firewalld.panic {
@@ -210,7 +216,8 @@ fn docker_refusals(desired: &Desired, docker: &Docker, state: &NodeState) -> Vec
             ),
         );
     }
-    if is_deaf(docker, state) {
+    let deaf = is_deaf(docker, state);
+    if deaf {
         out.push(
             refuse(
                 "docker-deaf",
@@ -220,17 +227,21 @@ fn docker_refusals(desired: &Desired, docker: &Docker, state: &NodeState) -> Vec
             .hint("systemctl restart docker, which stops the containers unless live-restore is on; \"After=firewalld.service\" in a drop-in of docker.service helps at the next boot"),
         );
     }
+    let gone = gone::docker(docker, state, deaf);
+    let all_gone = gone.is_some();
+    out.extend(gone);
     for family in Family::ALL {
         let Some(tables) = state.kernel.tables(family).known() else {
             continue;
         };
         let manages = tables.chain("filter", "DOCKER").is_some();
         let wanted = !desired.subnets(family).is_empty();
-        if wanted && !manages {
+        let told = family == Family::V6 || docker.unfiltered.contains(&family);
+        if wanted && !manages && told && !all_gone {
             let (text, hint) = match family {
                 Family::V4 => (
-                    "Docker does not manage iptables here: its own chains are missing",
-                    "remove \"iptables\": false from /etc/docker/daemon.json; if it is not there, restart Docker",
+                    "Docker was told not to manage iptables here, and its own chains are missing",
+                    "remove \"iptables\": false from /etc/docker/daemon.json, or --iptables=false from dockerd's command line, and restart Docker",
                 ),
                 Family::V6 => (
                     "Docker does not manage ip6tables here, so nothing would jump to the IPv6 whitelist",
@@ -251,6 +262,10 @@ fn is_deaf(docker: &Docker, state: &NodeState) -> bool {
     };
     if !docker.firewall.is_empty() {
         return docker.firewall == "iptables";
+    }
+    // A reload that failed took the bridges out of the zone, and says nothing about who listens.
+    if firewalld.state != "RUNNING" {
+        return false;
     }
     let zoned = firewalld.active_zones.get("docker");
     let version = docker.major_minor();

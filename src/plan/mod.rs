@@ -9,11 +9,13 @@ mod bridge;
 mod docker;
 pub mod finding;
 mod firewall;
+mod gone;
 mod inspect;
 pub mod ownership;
 mod passage;
 mod pending;
 mod records;
+pub mod recover;
 mod reload;
 pub mod restore;
 mod ssh;
@@ -23,6 +25,7 @@ pub use action::Change;
 pub use action::Sign;
 pub use finding::Finding;
 pub use finding::Severity;
+pub use recover::Recovery;
 
 use serde::Serialize;
 
@@ -84,6 +87,8 @@ pub struct Allowed {
     pub replace_network: Permission,
     /// Whether firewalld may be reloaded.
     pub reload: Reload,
+    /// Whether a node on which nothing can be planned is made fit for it first.
+    pub recover: Permission,
     /// Whether a reload may activate what others have written permanently and not loaded.
     pub pending: Permission,
 }
@@ -143,9 +148,11 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     let desired = &bridge::named_as_there(desired, state, allowed);
     let refusals = inspect::refusals(desired, state);
     let Some(views) = views(state).filter(|_| refusals.is_empty()) else {
+        let mut findings = refusals;
+        findings.extend(recover::obstacles(state, desired, allowed));
         return Plan {
             actions: Vec::new(),
-            findings: refusals,
+            findings,
         };
     };
     let ours = Ours::new(desired, state);

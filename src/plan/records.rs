@@ -13,11 +13,20 @@ pub(super) fn unfinished(state: &NodeState) -> Option<Finding> {
     if lease.alive {
         return None;
     }
-    let who = format!(
-        "{}, {} since {}",
-        snapshot.operator, snapshot.what, snapshot.since
-    );
-    let (code, text) = if lease.restore_failed {
+    let who = match snapshot.operator.as_str() {
+        "" => format!("nobody knows whose, snapshot {}", lease.number),
+        operator => format!("{operator}, {} since {}", snapshot.what, snapshot.since),
+    };
+    let (code, text) = if !lease.missing.is_empty() {
+        (
+            "snapshot-damaged",
+            format!(
+                "a run was never ended ({who}), and the node cannot go back to the state before it: snapshot {} lacks {}",
+                lease.number,
+                lease.missing.join(", ")
+            ),
+        )
+    } else if lease.restore_failed {
         (
             "restore-unfinished",
             format!("the node tried to go back to the state before a run ({who}) and could not"),
@@ -30,7 +39,14 @@ pub(super) fn unfinished(state: &NodeState) -> Option<Finding> {
             ),
         )
     };
-    let hint = "look at journalctl -u 'fwdeploy-restore*' on the node; run --recover brings it back to the state before that run";
+    let hint = match code {
+        "snapshot-damaged" => {
+            "run --recover lets go of that run, and leaves the node as it is; then it is made as wanted"
+        }
+        _ => {
+            "run --recover brings the node back to the state before that run; journalctl -u 'fwdeploy-restore*' tells what the node has tried"
+        }
+    };
     Some(Finding::new(Severity::Refuse, code, View::Runtime, text).hint(hint))
 }
 

@@ -63,16 +63,7 @@ pub(super) fn decide(
         return Reloading::default();
     }
     let mut findings = beside(views, ours, allowed.pending);
-    let backend = state.firewalld.known().map_or("", |f| f.backend.as_str());
-    findings.extend(ssh::lost(&state.system, backend, views).map(|why| {
-        Finding::new(
-            Severity::Refuse,
-            "ssh-lost",
-            View::Permanent,
-            format!("after a reload {why}"),
-        )
-        .hint("mend firewalld's permanent configuration first (firewall-cmd --permanent …); no flag allows this")
-    }));
+    findings.extend(ssh_lost(state, views));
     let chosen = findings.iter().all(|f| f.severity < Severity::Refuse);
     if !chosen && allowed.reload == Reload::Auto {
         findings.clear();
@@ -80,8 +71,23 @@ pub(super) fn decide(
     Reloading { chosen, findings }
 }
 
+/// The peer of this very ssh connection could not come back after a reload.
+pub(super) fn ssh_lost(state: &NodeState, views: &Views<'_>) -> Option<Finding> {
+    let backend = state.firewalld.known().map_or("", |f| f.backend.as_str());
+    let why = ssh::lost(&state.system, backend, views)?;
+    Some(
+        Finding::new(
+            Severity::Refuse,
+            "ssh-lost",
+            View::Permanent,
+            format!("after a reload {why}"),
+        )
+        .hint("mend firewalld's permanent configuration first (firewall-cmd --permanent …); no flag allows this"),
+    )
+}
+
 /// What a reload would change beside what is ours: in the way, or told and done, as the operator allows.
-fn beside(views: &Views<'_>, ours: &Ours, allowed: Permission) -> Vec<Finding> {
+pub(super) fn beside(views: &Views<'_>, ours: &Ours, allowed: Permission) -> Vec<Finding> {
     let texts = match pending(views, ours) {
         Ok(pending) => pending
             .iter()

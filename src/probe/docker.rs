@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::model::net::Cidr;
+use crate::model::net::Family;
 use crate::model::state::Container;
 use crate::model::state::Daemon;
 use crate::model::state::Docker;
@@ -48,9 +49,23 @@ pub fn docker(answers: &Answers) -> Result<Docker, String> {
     Ok(Docker {
         version: version.to_string(),
         firewall: firewall(answers.get("docker-firewall")?)?,
+        unfiltered: answers
+            .get("docker-told")
+            .map_or_else(|_| Vec::new(), unfiltered),
         networks,
         containers,
     })
+}
+
+/// The families that Docker was told not to filter; what stands last was said last.
+fn unfiltered(told: &str) -> Vec<Family> {
+    let told_of = |family: Family| {
+        let name = family.iptables();
+        let mut said = told.lines().rev().filter_map(|line| line.split_once('='));
+        said.find_map(|(key, value)| (key == name).then_some(value))
+    };
+    let off = |family: &Family| told_of(*family) == Some("false");
+    Family::ALL.into_iter().filter(off).collect()
 }
 
 /// Reads an answer line by line: the first tells how many follow, so that none at all is told from nothing said.

@@ -8,6 +8,7 @@ use crate::model::state::Daemon;
 use crate::model::state::Direct;
 use crate::model::state::DirectChain;
 use crate::model::state::Firewalld;
+use crate::model::state::Observed;
 use crate::model::state::RichText;
 use crate::probe::busctl;
 use crate::probe::busctl::Value;
@@ -47,6 +48,7 @@ pub fn firewalld(answers: &Answers) -> Result<Firewalld, String> {
         active_zones: active_zones(&ask(answers, "active-zones", "a{sa{sas}}")?)
             .ok_or("its active zones cannot be read")?,
         panic: ask(answers, "panic", "b")? == Value::Bool(true),
+        in_kernel: Observed::Unreadable("the kernel tells".to_string()),
     })
 }
 

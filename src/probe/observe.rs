@@ -1,7 +1,9 @@
 //! All answers together: the node as it is seen.
 
+use crate::model::rule::Target;
 use crate::model::state::Daemon;
 use crate::model::state::Firewall;
+use crate::model::state::Firewalld;
 use crate::model::state::Kernel;
 use crate::model::state::NodeState;
 use crate::model::state::Observed;
@@ -19,6 +21,15 @@ use crate::probe::system;
 
 /// The table that a latch of ours is.
 const LATCH: &str = "table inet fwdeploy_latch";
+
+/// The comment of the rules that a latch of ours is where there is no nft.
+const LATCH_RULE: &str = "fwdeploy:latch";
+
+/// The table of firewalld's nftables backend.
+const FIREWALLD: &str = "table inet firewalld";
+
+/// What firewalld's iptables backend has in INPUT, from 0.6 to 2.5.
+const OWN_JUMP: &str = "-j INPUT_direct";
 
 /// Why a look tells nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,7 +76,7 @@ pub fn observe(stdout: &[u8], stderr: &[u8]) -> Result<NodeState, ProbeError> {
     let of_firewalld = Of(&system.firewalld_daemon, "firewalld");
     let of_docker = Of(&system.docker_daemon, "docker");
     Ok(NodeState {
-        firewalld: of_firewalld.observed(|| firewalld::firewalld(&answers)),
+        firewalld: of_firewalld.observed(|| firewalld(&answers)),
         zone: of_firewalld.observed(|| firewalld::zone(&answers)),
         permanent: Firewall {
             direct: of_firewalld.observed(|| firewalld::permanent_direct(&answers)),
@@ -125,16 +136,51 @@ fn split(answers: &Answers) -> Result<bool, String> {
     Ok(iptables::has_chain(&tables(answers, "other-save")?))
 }
 
-/// Without nft there can be no latch.
+/// A table of nft, or rules in the mangle table where there is no nft.
 fn latch(answers: &Answers, system: &System) -> Result<bool, String> {
-    if !system.nft {
-        return Ok(false);
+    let closed = |tables: &Tables| {
+        let rules = tables.chain("mangle", "FORWARD").map(|c| &c.rules);
+        let mut rules = rules.into_iter().flatten();
+        rules.any(|line| {
+            let rule = line.rule.as_ref();
+            rule.is_some_and(|r| {
+                r.comment.as_deref() == Some(LATCH_RULE) && r.target == Target::Drop
+            })
+        })
+    };
+    if system.nft && has_table(answers, LATCH)? {
+        return Ok(true);
     }
+    // A node without IPv6 has no tables for it, and no latch in them.
+    let v6 = tables(answers, "ip6tables-save").is_ok_and(|tables| closed(&tables));
+    Ok(v6 || closed(&tables(answers, "iptables-save")?))
+}
+
+/// Whether nft has that table.
+fn has_table(answers: &Answers, name: &str) -> Result<bool, String> {
     let tables = answers.get("nft-tables")?;
     if let Some(line) = tables.lines().find(|line| !line.starts_with("table ")) {
         return Err(format!("`{line}` is not a table of nft"));
     }
-    Ok(tables.lines().any(|line| line.trim() == LATCH))
+    Ok(tables.lines().any(|line| line.trim() == name))
+}
+
+/// Whether the kernel holds firewalld's rules: its table with the one backend, its chain in INPUT with the other.
+fn in_kernel(answers: &Answers, backend: &str) -> Result<bool, String> {
+    if backend == "nftables" {
+        return has_table(answers, FIREWALLD);
+    }
+    let tables = tables(answers, "iptables-save")?;
+    let input = tables.chain("filter", "INPUT");
+    Ok(input.is_some_and(|chain| chain.rules.iter().any(|line| line.text == OWN_JUMP)))
+}
+
+fn firewalld(answers: &Answers) -> Result<Firewalld, String> {
+    let firewalld = firewalld::firewalld(answers)?;
+    Ok(Firewalld {
+        in_kernel: observed(in_kernel(answers, &firewalld.backend)),
+        ..firewalld
+    })
 }
 
 fn ip_forward(answers: &Answers) -> Result<bool, String> {

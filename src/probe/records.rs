@@ -41,6 +41,7 @@ fn parse(text: &str) -> Result<Records, String> {
                     alive: false,
                     left: None,
                     restore_failed: false,
+                    missing: Vec::new(),
                     step: String::new(),
                 });
             }
@@ -53,12 +54,18 @@ fn parse(text: &str) -> Result<Records, String> {
                     "left" => lease.left = value.parse().ok(),
                     "restore" => lease.restore_failed = value == "failed",
                     "step" => lease.step = value.to_string(),
+                    "missing" => lease.missing.push(value.to_string()),
                     _ => return Err(format!("`{line}` is not a line of the records")),
                 }
             }
         }
     }
     records.last = last.ok_or("they are cut off")?;
+    if let Some(lease) = &mut records.lease {
+        // What a boot has taken from `/run` is also in the snapshot.
+        let snapshot = records.snapshots.iter().find(|s| s.number == lease.number);
+        lease.restore_failed |= snapshot.is_some_and(|s| s.outcome == RunOutcome::Failed);
+    }
     Ok(records)
 }
 

@@ -30,8 +30,14 @@ pub fn system(answers: &Answers) -> Result<System, (&'static str, String)> {
         ssh_connection: needed("connection")?.trim().to_string(),
         ssh_interface: interface(&one_line(answers.get("ssh-interface"))),
         firewalld_daemon: Daemon::default(),
+        firewalld_enabled: is_enabled(answers.get("firewalld-unit")),
         docker_daemon: Daemon::default(),
     })
+}
+
+/// Whether systemd starts the unit at each boot; systemd that does not tell is no reason to start anything.
+fn is_enabled(answer: Result<&str, String>) -> bool {
+    answer.is_ok_and(|text| text.lines().any(|l| l == "UnitFileState=enabled"))
 }
 
 /// The first line of what only informs; empty if there is none.

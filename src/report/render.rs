@@ -11,6 +11,9 @@ use crate::model::Desired;
 use crate::model::DesiredNetwork;
 use crate::model::DirectRule;
 use crate::model::Family;
+use crate::model::direct_xml;
+use crate::model::state::Direct;
+use crate::model::state::DirectChain;
 use crate::policy::compile::BETWEEN;
 use crate::policy::compile::ESTABLISHED;
 use crate::policy::compile::FORGED;
@@ -50,27 +53,15 @@ pub fn commands(desired: &Desired) -> String {
 ///
 /// Only what fwdeploy asks for: a node's own file also holds whatever others put there.
 pub fn direct_xml(desired: &Desired) -> String {
-    let mut out = String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<direct>\n");
-    for family in desired.families() {
-        let chain = format!("ipv=\"{family}\" table=\"filter\" chain=\"{CHAIN}\"");
-        put(&mut out, &format!("  <chain {chain}/>"));
-    }
-    for rule in &desired.rules {
-        let args: Vec<String> = rule.args.iter().map(|arg| python_quote(arg)).collect();
-        put(
-            &mut out,
-            &format!(
-                "  <rule ipv=\"{}\" table=\"{}\" chain=\"{}\" priority=\"{}\">{}</rule>",
-                rule.ipv(),
-                rule.table,
-                rule.chain,
-                rule.priority,
-                xml_escape(&args.join(" "))
-            ),
-        );
-    }
-    out.push_str("</direct>\n");
-    out
+    direct_xml::file(&Direct {
+        chains: desired
+            .families()
+            .into_iter()
+            .map(DirectChain::ours)
+            .collect(),
+        rules: desired.rules.clone(),
+        passthroughs: Vec::new(),
+    })
 }
 
 /// All of it as JSON: the version of the shape, then the fields of [`Desired`]. Rules and rich rules are in their order.
@@ -222,22 +213,6 @@ fn meaning(rule: &DirectRule) -> &'static str {
 
 fn put(out: &mut String, line: &str) {
     writeln!(out, "{line}").expect("a String takes every text");
-}
-
-/// Quotes as Python's `shlex.quote` does, which is how firewalld writes arguments into the file.
-fn python_quote(word: &str) -> String {
-    let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"@%+=:,./-_".contains(&byte);
-    if !word.is_empty() && word.bytes().all(safe) {
-        word.to_string()
-    } else {
-        format!("'{}'", word.replace('\'', "'\"'\"'"))
-    }
-}
-
-fn xml_escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }
 
 #[cfg(test)]

@@ -55,6 +55,7 @@ fn lease(alive: bool, left: Option<i64>, restore_failed: bool, step: &str) -> Op
         alive,
         left,
         restore_failed,
+        missing: Vec::new(),
         step: step.to_string(),
     })
 }

@@ -10,6 +10,7 @@ mod fleet;
 mod interruptions;
 mod lab;
 mod pending;
+mod recovery;
 mod safety;
 mod whitelist;
 

@@ -1,0 +1,194 @@
+//! Making a node fit for a run, before it is planned for: one recovery after the other, a fresh look between them.
+
+use std::cell::RefCell;
+
+use crate::engine::Job;
+use crate::engine::change::Change;
+use crate::engine::change::Judged;
+use crate::engine::change::Tried;
+use crate::engine::change::until_fresh;
+use crate::engine::deed::Deed;
+use crate::engine::event::Stage;
+use crate::engine::failure::Failure;
+use crate::engine::hands::End;
+use crate::engine::hands::Hands;
+use crate::engine::hands::Maker;
+use crate::engine::outcome::Outcome;
+use crate::engine::outcome::Verdict;
+use crate::engine::standing::Standing;
+use crate::model::NodeState;
+use crate::node::Ending;
+use crate::plan::Change as Difference;
+use crate::plan::Finding;
+use crate::plan::Permission;
+use crate::plan::Recovery;
+use crate::plan::recover::recovery;
+
+/// What was mended on a node.
+#[derive(Debug, Default)]
+pub(super) struct Mended {
+    changes: Vec<Difference>,
+    findings: Vec<Finding>,
+}
+
+impl Mended {
+    /// The outcome of the run that came after, with what was mended ahead of it.
+    pub(super) fn told(self, mut outcome: Outcome) -> Outcome {
+        if outcome.verdict == Verdict::Ok && !self.changes.is_empty() {
+            outcome.verdict = Verdict::Changed;
+        }
+        outcome.changes.splice(0..0, self.changes);
+        outcome.findings.splice(0..0, self.findings);
+        outcome
+    }
+}
+
+/// Mends what can be mended, if the operator allows it. A node on which that went wrong gets its outcome here.
+pub(super) fn node(job: &Job, maker: &Maker<'_>) -> Result<Mended, Box<Outcome>> {
+    let mut mended = Mended::default();
+    let mut last: Option<Recovery> = None;
+    if maker.conditions.allowed.recover == Permission::Withheld {
+        return Ok(mended);
+    }
+    loop {
+        let tried = RefCell::new(None);
+        let outcome = until_fresh(job, maker, || {
+            let (now, one) = once(job, maker, last.as_ref());
+            *tried.borrow_mut() = now;
+            one
+        });
+        if outcome.failure.is_some() {
+            return Err(Box::new(mended.told(outcome)));
+        }
+        mended.changes.extend(outcome.changes);
+        mended.findings.extend(outcome.findings);
+        match tried.into_inner() {
+            Some(recovery) => last = Some(recovery),
+            None => return Ok(mended),
+        }
+    }
+}
+
+/// One look, and the recovery that it calls for, if any. What was just done and is called for again is left to the run, which refuses.
+fn once(job: &Job, maker: &Maker<'_>, last: Option<&Recovery>) -> (Option<Recovery>, Tried) {
+    let outcome = Outcome::new(job.node(), Verdict::Ok);
+    let looked = maker
+        .open(job, &Stage::Connecting)
+        .and_then(|mut hands| Ok((hands.look(&Stage::Looking)?, hands)));
+    let (before, hands) = match looked {
+        Ok(looked) => looked,
+        Err(failure) => return (None, Tried::done(outcome.failed(*failure))),
+    };
+    let allowed = &maker.conditions.allowed;
+    let wanted = recovery(&before, &job.desired, allowed);
+    let Some(recovery) = wanted.filter(|r| !last.is_some_and(|last| last.is_like(r))) else {
+        return (None, Tried::done(outcome));
+    };
+    let tried = match &recovery {
+        Recovery::Restore { number } => Tried::done(restored(&recovery, *number, hands, outcome)),
+        Recovery::Release { .. } => Tried::done(released(&recovery, &before, hands, outcome)),
+        _ => {
+            let change = Change {
+                job,
+                maker,
+                before: &before,
+                deed: Deed::Recovery(&recovery),
+            };
+            change.finish(hands, outcome, |now, _| judge(now, job, maker, &recovery))
+        }
+    };
+    let tried = match tried {
+        // What did not stay is not told; what is wrong with the node is.
+        Tried::Done(outcome) if outcome.failure.is_some() => Tried::done(Outcome {
+            changes: Vec::new(),
+            findings: maker.plan(&before, job).findings,
+            ..*outcome
+        }),
+        other => other,
+    };
+    (Some(recovery), tried)
+}
+
+/// A recovery stays if the node does not call for the same one again, seen through a new connection.
+fn judge(now: &NodeState, job: &Job, maker: &Maker<'_>, done: &Recovery) -> Judged {
+    // Our own lease would hide what else there is.
+    let mut now = now.clone();
+    if let Some(records) = now.records.known_mut() {
+        records.lease = None;
+    }
+    match recovery(&now, &job.desired, &maker.conditions.allowed) {
+        Some(again) if again.is_like(done) => Err(Box::new(
+            Failure::new(
+                Stage::Verifying,
+                "not-recovered",
+                "every step was done, and a second look shows that the node is as bad as before",
+            )
+            .hint("somebody or something on the node may undo it; run it again with `-v`"),
+        )),
+        _ => Ok(None),
+    }
+}
+
+/// The way back from an unfinished run, to its end.
+fn restored(recovery: &Recovery, number: u64, mut hands: Hands<'_>, outcome: Outcome) -> Outcome {
+    let failed = |message: String| {
+        Failure::new(Stage::RollingBack, "restore-failed", message.clone())
+            .hint(format!(
+                "mend on the node what the answer names, and run it again; or forget that run, and keep the node as it is, with `rm /var/lib/fwdeploy/armed` there (the state before stays in snapshots/{number})"
+            ))
+            .standing(Standing::Unknown(message))
+    };
+    match hands.restore_again(number) {
+        Ok(Ending::Restored(_) | Ending::Disarmed) => Outcome {
+            changes: recovery.changes(&[]),
+            verdict: Verdict::Changed,
+            ..outcome
+        },
+        Ok(Ending::Still { trouble }) => outcome.failed(failed(format!(
+            "the node could not go back to the state before the unfinished run: {}",
+            match trouble.as_slice() {
+                [] => "it is still at work, or does not say why".to_string(),
+                said => said.join("; "),
+            }
+        ))),
+        Err(failure) => {
+            let standing = Standing::Unknown(failure.message.clone());
+            outcome.failed(failure.standing(standing))
+        }
+    }
+}
+
+/// An unfinished run that cannot be taken back is forgotten.
+fn released(
+    recovery: &Recovery,
+    before: &NodeState,
+    mut hands: Hands<'_>,
+    outcome: Outcome,
+) -> Outcome {
+    let deed = Deed::Recovery(recovery);
+    let doing = deed.doing(0);
+    let stage = Stage::Applying {
+        step: 1,
+        of: 1,
+        doing,
+    };
+    match hands.apply(before, &deed).end {
+        End::All => Outcome {
+            changes: recovery.changes(&[]),
+            verdict: Verdict::Changed,
+            ..outcome
+        },
+        End::NotArmed { said, .. } | End::Stopped { said, .. } => outcome.failed(
+            Failure::new(stage, "step-failed", format!("{doing} failed: {said}"))
+                .hint("mend on the node what the answer names, and run it again"),
+        ),
+        End::Lost { error, .. } => {
+            let failure = Failure::new(
+                stage,
+                "step-lost",
+                format!("{doing} has no answer: {error}"),
+            );
+            outcome.failed(failure.standing(Standing::Unknown(error.to_string())))
+        }
+    }
+}
