@@ -92,7 +92,11 @@ fn repeatable(action: &Action) -> Option<Vec<String>> {
 fn all_of(docker: &Docker) -> Vec<Vec<String>> {
     let made = docker.networks.iter().filter(|network| is_made(network));
     let mut all: Vec<Vec<String>> = made
-        .filter_map(|network| repeatable(&Action::CreateNetwork(NetworkSpec::of(network))))
+        .map(|network| {
+            let mut words = network_words(&NetworkSpec::of(network));
+            words[0] = "network_again".to_string();
+            words
+        })
         .collect();
     for container in &docker.containers {
         let endpoints = || {

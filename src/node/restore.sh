@@ -101,15 +101,22 @@ put_files() {
 # Each of these may be done any number of times.
 network() {
     for network_name in "$@"; do :; done
-    limited docker network inspect "$network_name" >/dev/null 2>&1 </dev/null || { note_made "$network_name" && create_network "$@"; }
+    has_network "$network_name" || { note_network made "$network_name" && create_network "$@"; }
 }
 
-# note_made NAME: a rollback writes down which networks it makes, for whoever takes it back.
-note_made() {
-    case $mode in
-    docker | chosen) { printf '%s\n' "$1" >>"$home/armed/made"; } 2>/dev/null || because "$home/armed/made could not be written" ;;
-    esac
+# network_again: the same, of a network that this snapshot's rollback has removed. What others have removed since stays away.
+network_again() {
+    for network_name in "$@"; do :; done
+    ! grep -qxF -e "$network_name" "$snapshot/removed" 2>/dev/null || network "$@"
 }
+
+# note_network made|removed NAME: a rollback writes down which networks it makes and removes, for whoever takes it back.
+note_network() {
+    is_rollback || return 0
+    { printf '%s\n' "$2" >>"$home/armed/$1"; } 2>/dev/null || because "$home/armed/$1 could not be written"
+}
+is_rollback() { [ "$mode" = docker ] || [ "$mode" = chosen ]; }
+has_network() { limited docker network inspect "$1" >/dev/null 2>&1 </dev/null; }
 
 # unmake: takes back the networks that this snapshot's rollback has made.
 unmake() {
@@ -117,15 +124,16 @@ unmake() {
 }
 
 no_network() {
-    ! limited docker network inspect "$1" >/dev/null 2>&1 </dev/null || remove_network "$1"
+    ! has_network "$1" || { note_network removed "$1" && remove_network "$1"; }
 }
 is_attached() {
-    case " $(limited docker inspect -f '{{range $name, $settings := .NetworkSettings.Networks}}{{$name}} {{end}}' "$2" 2>/dev/null </dev/null)" in
+    case " $(limited docker inspect --type container -f '{{range $name, $settings := .NetworkSettings.Networks}}{{$name}} {{end}}' "$2" 2>/dev/null </dev/null)" in
     *" $1 "*) return 0 ;;
     esac
     return 1
 }
-has_container() { limited docker inspect -f '{{.Id}}' "$1" >/dev/null 2>&1 </dev/null; }
+# Without the type a network of that name would do.
+has_container() { limited docker inspect --type container -f '{{.Id}}' "$1" >/dev/null 2>&1 </dev/null; }
 attached() {
     attached_network=
     attached_container=
@@ -133,6 +141,8 @@ attached() {
         attached_network=$attached_container
         attached_container=$attached_word
     done
+    # What others have removed since nobody can be attached to.
+    ! is_rollback || has_network "$attached_network" || return 0
     ! has_container "$attached_container" || is_attached "$attached_network" "$attached_container" || connect "$@"
 }
 detached() {
@@ -144,7 +154,7 @@ only_on() {
     only_container=$1
     shift
     has_container "$only_container" || return 0
-    for only_network in $(limited docker inspect -f '{{range $name, $settings := .NetworkSettings.Networks}}{{$name}} {{end}}' "$only_container" 2>/dev/null </dev/null); do
+    for only_network in $(limited docker inspect --type container -f '{{range $name, $settings := .NetworkSettings.Networks}}{{$name}} {{end}}' "$only_container" 2>/dev/null </dev/null); do
         case " $* " in *" $only_network "*) ;; *) disconnect "$only_network" "$only_container" || return ;; esac
     done
 }
