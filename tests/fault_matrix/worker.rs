@@ -116,6 +116,10 @@ impl Worker<'_> {
             1 if !(fault == Fault::TimerServiceFailing && *row == Row::Timer) => When::After,
             _ => When::Before,
         };
+        // Docker 20.10 to 27 puts rules of networks that are gone back when firewalld starts, until it is started anew.
+        if *place == Some(Place::Fresh) && fault.moves_the_world() {
+            self.node.sh("systemctl restart docker");
+        }
         let (from, seen) = self.ready(scenario, *place, known);
         let to = match (scenario, from) {
             (Scenario::Adoption, _) | (_, Place::Two) => Place::One,
