@@ -8,6 +8,7 @@ mod drift;
 mod failures;
 mod fleet;
 mod interruptions;
+#[allow(dead_code, reason = "the fault matrix has it too")]
 mod lab;
 mod pending;
 mod recovery;
