@@ -32,7 +32,7 @@ fn docker_that(create: &str, rm: &str) -> String {
     )
 }
 
-const DOCKER_AGAIN: &str = "mv /usr/bin/docker.real /usr/bin/docker";
+pub(crate) const DOCKER_AGAIN: &str = "mv /usr/bin/docker.real /usr/bin/docker";
 
 #[test]
 #[ignore = "needs root and the lab: make lab"]
@@ -81,10 +81,10 @@ fn a_run_that_is_cut_off_locked_out_or_not_alone_leaves_the_node_as_it_was() {
 }
 
 /// Starts a run that takes a while to make the network, and waits until it is at that step.
-fn slow_run(lab: &Lab, more: &[&str]) -> Child {
+pub(crate) fn slow_run(lab: &Lab, seconds: usize, more: &[&str]) -> Child {
     // No two are alike: one may outlive its run.
     static RUNS: AtomicUsize = AtomicUsize::new(1);
-    let nap = format!("3.{:02}", RUNS.fetch_add(1, Ordering::SeqCst));
+    let nap = format!("{seconds}.{:02}", RUNS.fetch_add(1, Ordering::SeqCst));
     lab.sh("n1", &docker_that(&format!("sleep {nap}"), ":"));
     let known_hosts = lab.known_hosts();
     let inventory = lab.home().join("inventory.yml");
@@ -107,12 +107,12 @@ fn slow_run(lab: &Lab, more: &[&str]) -> Child {
     run
 }
 
-fn signal(run: &Child, signal: Signal) {
+pub(crate) fn signal(run: &Child, signal: Signal) {
     let pid = Pid::from_child(run);
     kill_process(pid, signal).expect("it runs");
 }
 
-fn end(run: Child) -> Said {
+pub(crate) fn end(run: Child) -> Said {
     Said::from(run.wait_with_output().expect("it ends"))
 }
 
@@ -134,7 +134,7 @@ fn a_signal_lets_the_node_finish_and_a_second_lets_it_go_back_by_itself() {
     let before = lab.sh("n1", STATE);
 
     for (number, twice) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
-        let run = slow_run(lab, &["--confirm-timeout", "8"]);
+        let run = slow_run(lab, 3, &["--confirm-timeout", "8"]);
         signal(&run, number);
         std::thread::sleep(Duration::from_millis(300));
         signal(&run, number);
@@ -150,13 +150,13 @@ fn a_signal_lets_the_node_finish_and_a_second_lets_it_go_back_by_itself() {
     }
 
     // Nobody says anything, and nobody has to.
-    let run = slow_run(lab, &["--confirm-timeout", "8"]);
+    let run = slow_run(lab, 3, &["--confirm-timeout", "8"]);
     signal(&run, Signal::KILL);
     end(run);
     lab.sh("n1", DOCKER_AGAIN);
     assert_home(lab, &before, "after SIGKILL");
 
-    let run = slow_run(lab, &[]);
+    let run = slow_run(lab, 3, &[]);
     signal(&run, Signal::TERM);
     let said = end(run);
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
@@ -171,7 +171,7 @@ fn a_boot_in_the_middle_of_a_run_ends_in_the_state_before() {
     let one = One::up("boot", "bookworm", "nftables");
     let lab = &one.lab;
     let before = lab.sh("n1", STATE);
-    let run = slow_run(lab, &["--confirm-timeout", "600"]);
+    let run = slow_run(lab, 3, &["--confirm-timeout", "600"]);
     // The shim of docker sleeps while the permanent rules are written already.
     lab.lab("kill", &["n1"]);
     signal(&run, Signal::KILL);

@@ -1,8 +1,12 @@
 //! Nodes on which no run can begin: `--check` names why, `run` leaves them alone, `run --recover` mends them.
 
-use std::thread;
+use rustix::process::Signal;
 
 use crate::One;
+use crate::interruptions::DOCKER_AGAIN;
+use crate::interruptions::end;
+use crate::interruptions::signal;
+use crate::interruptions::slow_run;
 use crate::lab::Lab;
 use crate::lab::wait_until;
 use crate::name;
@@ -142,48 +146,29 @@ fn leave_unfinished(one: &One, how: &str) {
     let lab = &one.lab;
     lab.sh(
         "n1",
-        "docker network disconnect -f cybex cybex && docker network rm cybex
-         mv /usr/bin/docker /usr/bin/docker.real && printf '%s\\n' '#!/bin/sh' 'case \"$1 $2\" in \"network create\") sleep 30 ;; esac' 'exec /usr/bin/docker.real \"$@\"' >/usr/bin/docker && chmod +x /usr/bin/docker",
+        "docker network disconnect -f cybex cybex && docker network rm cybex",
     );
-    thread::scope(|scope| {
-        scope.spawn(|| lab.fwdeploy("run", &["--confirm-timeout", "20"]));
-        wait_until("the run is at work", || {
-            lab.try_sh("n1", "pgrep -f 'sleep 30'").code == 0
-        });
-        lab.sh(
-            "n1",
-            // The controller asks the node to go back as soon as it can: so it must not be able to.
-            "n=$(readlink /var/lib/fwdeploy/armed) && mv /var/lib/fwdeploy/$n/restore.sh /root/ && printf 'exit 1\\n' >/var/lib/fwdeploy/$n/restore.sh
-             systemctl stop 'fwdeploy-restore-*.timer'
-             for holder in $(ls /proc | grep '^[0-9]*$'); do [ \"$(readlink /proc/$holder/fd/9 2>/dev/null)\" != /etc/firewalld ] || kill -9 $holder; done
-             pkill -9 -f sshd:.root@[n]otty; mv /usr/bin/docker.real /usr/bin/docker",
-        );
-    });
-    let end = match how {
-        LEASE => "rm -f /run/fwdeploy/outcome-*",
+    // Its script does not see that the operator is gone before the network is made, and that takes longer than it lives.
+    let run = slow_run(lab, 40, &["--confirm-timeout", "600"]);
+    signal(&run, Signal::KILL);
+    end(run);
+    let then = match how {
+        LEASE => ":",
         // Its files are back, half of them, and the rest is not.
         HALF_RESTORED => {
-            "printf 'outcome=failed\\nended=\\nwhy=timer\\nhow=\\n' >>/var/lib/fwdeploy/$n/about; rm -f /etc/firewalld/direct.xml"
+            "echo outcome=failed | tee -a /var/lib/fwdeploy/$n/about >/run/fwdeploy/outcome-${n#*/}; rm -f /etc/firewalld/direct.xml"
         }
-        _ => "rm /root/restore.sh /var/lib/fwdeploy/$n/restore.sh /var/lib/fwdeploy/$n/iptables",
+        _ => "rm /var/lib/fwdeploy/$n/restore.sh /var/lib/fwdeploy/$n/iptables",
     };
     lab.sh(
         "n1",
-        &format!("n=$(readlink /var/lib/fwdeploy/armed) && [ ! -e /root/restore.sh ] || mv /root/restore.sh /var/lib/fwdeploy/$n/restore.sh; {end}; systemctl reset-failed 'fwdeploy*' 2>/dev/null; :"),
+        &format!(
+            "systemctl stop 'fwdeploy-restore-*.timer'
+             for holder in $(ls /proc | grep '^[0-9]*$'); do [ \"$(readlink /proc/$holder/fd/9 2>/dev/null)\" != /etc/firewalld ] || kill -9 $holder; done
+             {DOCKER_AGAIN}
+             n=$(readlink /var/lib/fwdeploy/armed); {then}"
+        ),
     );
-    wait_until("nothing is at work", || {
-        lab.try_sh("n1", "systemctl is-active 'fwdeploy-restore*'")
-            .out
-            .trim()
-            .is_empty()
-            || lab
-                .try_sh(
-                    "n1",
-                    "systemctl is-active 'fwdeploy-restore*' | grep -q -e ^active -e activating",
-                )
-                .code
-                != 0
-    });
 }
 
 fn squeezed(text: &str) -> String {
