@@ -21,6 +21,7 @@ use crate::engine::standing::Standing;
 use crate::engine::waves::WhenFailed;
 use crate::model::NodeState;
 use crate::node::BUSY;
+use crate::node::GONE;
 use crate::node::NO_SNAPSHOT;
 use crate::node::STALE;
 use crate::node::UNFINISHED;
@@ -147,10 +148,15 @@ impl<'a> Change<'a> {
             },
             End::NotArmed { code: STALE, .. } => Err(Tried::Stale),
             End::NotArmed { code, said } => failed(not_armed(code, said)),
-            End::Stopped { done: steps, said } => {
+            End::Stopped {
+                code,
+                done: steps,
+                said,
+            } => {
                 let code = match self.deed {
                     Deed::Steps(actions)
-                        if matches!(actions.get(steps), Some(Action::OwnChain { .. })) =>
+                        if code != GONE
+                            && matches!(actions.get(steps), Some(Action::OwnChain { .. })) =>
                     {
                         NO_CHAIN
                     }

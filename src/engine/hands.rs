@@ -75,6 +75,8 @@ pub(super) enum End {
     },
     /// A step failed, and the script ended there.
     Stopped {
+        /// The exit code of what failed.
+        code: i32,
         /// How many steps were done before.
         done: usize,
         /// What was answered.
@@ -242,11 +244,13 @@ impl Hands<'_> {
                 said: one_line(&failure.answer),
             },
             (Err(StepsError::Failed(failure)), _) => End::Stopped {
+                code: failure.code,
                 done,
                 said: one_line(&failure.answer),
             },
             (Err(StepsError::CutOff { .. }), Err(error)) => End::Lost { done, error },
             (Err(StepsError::CutOff { .. }), Ok(output)) => End::Stopped {
+                code: output.status,
                 done,
                 said: format!(
                     "the script ended with status {}{}",

@@ -25,6 +25,9 @@ pub const UNFINISHED: i32 = 77;
 /// There is no such snapshot, or it is not whole (EX_NOINPUT of sysexits.h).
 pub const NO_SNAPSHOT: i32 = 66;
 
+/// A step failed because firewalld is gone (EX_UNAVAILABLE of sysexits.h).
+pub const GONE: i32 = 69;
+
 /// What a run is armed with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arming {

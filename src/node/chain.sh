@@ -13,8 +13,11 @@ own_chain() {
     recreate "$1" addChain && return
     trouble=$answer
     ! owned "$1" || recreate "$1" removeChain || trouble="$trouble${newline}and giving the chain back failed: $answer"
+    # 69: there is no firewalld any more, and so no other way either.
+    own_code=69
+    ! fw "$runtime" org.freedesktop.DBus.Properties Get ss "$firewalld" state || own_code=1
     answer=$trouble
-    return 1
+    return "$own_code"
 }
 
 disown_chain() {

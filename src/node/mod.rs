@@ -13,6 +13,7 @@ pub use apply::apply;
 pub use arm::Arming;
 pub use arm::BUSY;
 pub use arm::Ending;
+pub use arm::GONE;
 pub use arm::NO_SNAPSHOT;
 pub use arm::Restored;
 pub use arm::STALE;

@@ -13,7 +13,12 @@ reload_now() {
 own_table() {
     command -v nft >/dev/null || return 0
     fw "$permanent" org.freedesktop.DBus.Properties Get ss "$firewalld.config" FirewallBackend && [ "$answer" = 'v s "nftables"' ] || return 0
-    nft list table inet firewalld >/dev/null 2>&1 </dev/null || nft add table inet firewalld >/dev/null 2>&1 </dev/null || :
+    own_families=inet
+    # Before 1.0 the translation has tables of its own.
+    ! fw "$runtime" org.freedesktop.DBus.Properties Get ss "$firewalld" version || case $answer in *'"0.'*) own_families="inet ip ip6" ;; esac
+    for own_family in $own_families; do
+        nft list table "$own_family" firewalld >/dev/null 2>&1 </dev/null || nft add table "$own_family" firewalld >/dev/null 2>&1 </dev/null || :
+    done
 }
 
 # reload SUBNET…: the latch is on. Docker gets its rules back from itself, and from our memory what it forgets.

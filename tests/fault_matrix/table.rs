@@ -21,25 +21,7 @@ const LEGEND: &str = include_str!("legend.md");
 /// The whole document.
 pub fn document(entries: &[Entry]) -> String {
     let mut text = LEGEND.replace("{confirm}", &CONFIRM.as_secs().to_string());
-    let count = |end: End| {
-        entries
-            .iter()
-            .filter(|e| e.ended.as_ref().is_ok_and(|x| x.end == end))
-            .count()
-    };
-    let failed = entries.iter().filter(|e| e.ended.is_err()).count();
-    let slowest = entries
-        .iter()
-        .filter_map(|e| e.ended.as_ref().ok())
-        .map(|e| e.seconds)
-        .fold(0.0, f64::max);
-    let _ = writeln!(
-        text,
-        "\n{} cells: {} ended in the state before, {} in the state after, {failed} in neither. The slowest took {slowest:.1} s.",
-        entries.len(),
-        count(End::Before),
-        count(End::After),
-    );
+    text.push_str("\n{cells}\n");
     let mut tables: Vec<(&str, &str, Scenario)> = entries
         .iter()
         .map(|e| (e.node.as_str(), e.kind.as_str(), e.scenario))
@@ -47,11 +29,7 @@ pub fn document(entries: &[Entry]) -> String {
     tables.sort_unstable();
     tables.dedup();
     for (node, kind, scenario) in tables {
-        let _ = writeln!(
-            text,
-            "\n## {}: {scenario}\n",
-            kind.replace(", ", ", firewalld on ")
-        );
+        let _ = writeln!(text, "\n## {}\n", title(kind, scenario));
         let faults: Vec<String> = Fault::ALL.iter().map(Fault::to_string).collect();
         let _ = writeln!(
             text,
@@ -82,7 +60,62 @@ pub fn document(entries: &[Entry]) -> String {
             let _ = writeln!(text, "| {row} | {} |", cells.join(" | "));
         }
     }
-    text
+    let sum = sum(&text);
+    text.replace("{cells}", &sum)
+}
+
+/// A document in which cells that were run again take the place of theirs. The rest stays.
+pub fn amended(document: &str, entries: &[Entry]) -> String {
+    let mut out = String::new();
+    let mut heading = "";
+    for line in document.lines() {
+        if let Some(text) = line.strip_prefix("## ") {
+            heading = text;
+        }
+        let mut cells: Vec<String> = line.split(" | ").map(String::from).collect();
+        let these = entries
+            .iter()
+            .filter(|e| title(&e.kind, e.scenario) == heading);
+        let row = cells[0].clone();
+        for entry in these.filter(|e| row == format!("| {}", e.row)) {
+            let column = Fault::ALL.iter().position(|fault| *fault == entry.fault);
+            if let Some(old) = column.and_then(|column| cells.get_mut(column + 1)) {
+                let end = if old.ends_with(" |") { " |" } else { "" };
+                *old = cell(entry) + end;
+            }
+        }
+        out.push_str(&cells.join(" | "));
+        out.push('\n');
+    }
+    let old = out
+        .lines()
+        .find(|line| line.contains(" cells: "))
+        .unwrap_or_default();
+    out.replacen(&old.to_string(), &sum(&out), 1)
+}
+
+fn title(kind: &str, scenario: Scenario) -> String {
+    format!("{}: {scenario}", kind.replace(", ", ", firewalld on "))
+}
+
+/// How many cells, and how they ended, in one line.
+fn sum(document: &str) -> String {
+    let cells: Vec<&str> = cells(document)
+        .into_iter()
+        .filter(|c| !c.is_empty())
+        .collect();
+    let count = |word: &str| cells.iter().filter(|cell| cell.contains(word)).count();
+    let seconds = cells
+        .iter()
+        .filter_map(|cell| cell.rsplit(' ').next()?.parse().ok());
+    let slowest: f64 = seconds.fold(0.0, f64::max);
+    format!(
+        "{} cells: {} ended in the state before, {} in the state after, {} in neither. The slowest took {slowest:.1} s.",
+        cells.len(),
+        count(" before "),
+        count(" after "),
+        count("FAILED"),
+    )
 }
 
 /// One cell: on which side of the call the fault came, as what the node ended, after how many seconds.
@@ -111,5 +144,6 @@ pub fn cells(document: &str) -> Vec<&str> {
         .filter(|l| l.starts_with("| ") && !l.starts_with("| |"))
         .flat_map(|l| l.trim_matches('|').split(" | ").skip(1))
         .map(str::trim)
+        .filter(|cell| !cell.is_empty())
         .collect()
 }
