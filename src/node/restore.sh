@@ -333,6 +333,9 @@ whole() {
         systemctl reset-failed firewalld.service >/dev/null 2>&1
         limited systemctl restart firewalld.service >/dev/null 2>&1 </dev/null || note "firewalld did not start"
         how="by a start of firewalld"
+        # A Docker without firewalld tells no stamp; it is waited for all the same. Docker 28 before 29 may hang for good when one of its
+        # networks is changed while it puts its rules back (moby#50619).
+        stamp=
         for try in 1 2 3 4 5 6 7 8 9 10; do
             ! is_running || break
             pause

@@ -133,7 +133,8 @@ impl Cell<'_> {
         };
         // Ahead of the arming and behind the last look nobody is there who would start it again.
         if matches!(self.row, Row::Arm | Row::Disarm) && self.fault.moves_the_world() {
-            self.node.try_sh("/usr/bin/systemctl start firewalld");
+            // One that was killed leaves its table, and firewalld 1.3 would add every rule to it once more.
+            self.node.try_sh("systemctl is-active -q firewalld || { nft delete table inet firewalld 2>/dev/null; /usr/bin/systemctl start firewalld; }");
         }
         let mut allowed = CONFIRM + GRACE + course.boot;
         // One run that is two, the second by a reload: it is armed anew, and has its own time.

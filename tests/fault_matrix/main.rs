@@ -1,8 +1,8 @@
 //! The fault matrix: every kind of step of a plan × everything that can break, on real nodes.
 //!
 //! Needs root and the lab (tests/lab/README.md). `make fault-matrix` runs all of it and writes docs/fault-matrix.md;
-//! `make lab` runs a rotation through it. With `FAULT_MATRIX=WORD,WORD` only cells whose
-//! scenario, row and fault have all these words; they take the place of theirs in the table.
+//! `make lab` runs a rotation through it. With `FAULT_MATRIX=WORD,WORD;WORD` only cells whose
+//! node, scenario, row and fault have all the words of one of these lists; they take the place of theirs in the table.
 
 mod cell;
 mod course;

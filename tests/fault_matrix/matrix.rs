@@ -90,12 +90,19 @@ pub struct Entry {
     pub ended: Result<Ended, Vec<String>>,
 }
 
-/// What `FAULT_MATRIX` names: only cells with all these words are run.
-pub fn words() -> Vec<String> {
-    let words = std::env::var("FAULT_MATRIX").unwrap_or_default();
-    words
-        .split(',')
-        .filter(|w| !w.is_empty())
-        .map(String::from)
+/// What `FAULT_MATRIX` names: cells with all the words of one of these lists. None: all cells.
+pub fn words() -> Vec<Vec<String>> {
+    let lists = std::env::var("FAULT_MATRIX").unwrap_or_default();
+    let list = |list: &str| list.split(',').map(String::from).collect();
+    lists
+        .split(';')
+        .filter(|l| !l.is_empty())
+        .map(list)
         .collect()
+}
+
+/// Whether these lists name a cell.
+pub fn names(lists: &[Vec<String>], label: &str) -> bool {
+    let named = |list: &Vec<String>| list.iter().all(|word| label.contains(word.as_str()));
+    lists.is_empty() || lists.iter().any(named)
 }

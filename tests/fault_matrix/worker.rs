@@ -15,6 +15,7 @@ use crate::matrix::EVIDENCE;
 use crate::matrix::Entry;
 use crate::matrix::Row;
 use crate::matrix::Scenario;
+use crate::matrix::names;
 use crate::matrix::words;
 use crate::node::Node;
 use crate::state::Seen;
@@ -107,8 +108,8 @@ impl Worker<'_> {
         place: &mut Option<Place>,
         entries: &mut Vec<Entry>,
     ) {
-        let label = format!("{scenario}, {row}, {fault}");
-        if !words().iter().all(|w| label.contains(w)) {
+        let label = format!("{} {scenario}, {row}, {fault}", self.node.name);
+        if !names(&words(), &label) {
             return;
         }
         // Ahead of a call and behind it by turns, in another turn on the next node.

@@ -121,9 +121,9 @@ fn a_check_is_one_connection_and_changes_no_file() {
             one.run_changes();
         }
     }
-    // Two checks with one exec each, and a run with its look, its apply and its second look.
+    // Two checks with one exec each, and a run with its look, its apply, its second look and its confirmation.
     let since = (lab.connections("n1") - first, execs(lab) - first_execs);
-    assert_eq!(since, (4, 5), "connections and execs");
+    assert_eq!(since, (4, 6), "connections and execs");
 }
 
 /// How many commands sshd has run on the node.
