@@ -84,15 +84,15 @@ fn once(job: &Job, maker: &Maker<'_>, allowed: &Allowed) -> Tried {
         Ok(looked) => looked,
         Err(failure) => return Tried::done(outcome.failed(*failure)),
     };
+    // A chain that is just being recreated looks like a chain that is gone.
+    if let Some(busy) = busy(&before) {
+        return Tried::done(outcome.failed(busy));
+    }
     let plan = plan::plan(&before, &job.desired, allowed);
     outcome.findings = plan.findings.clone();
     if plan.refusals().next().is_some() {
         outcome.verdict = Verdict::Refused;
         return Tried::done(outcome);
-    }
-    if let Some(busy) = busy(&before) {
-        outcome.findings.retain(|f| f.code != "leased");
-        return Tried::done(outcome.failed(busy));
     }
     outcome.holds = tally::holding(&job.desired, &plan.actions);
     if plan.is_empty() {

@@ -150,6 +150,7 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     let Some(views) = views(state).filter(|_| refusals.is_empty()) else {
         let mut findings = refusals;
         findings.extend(recover::obstacles(state, desired, allowed));
+        findings.extend(records::held(state));
         return Plan {
             actions: Vec::new(),
             findings,
