@@ -139,7 +139,9 @@ pub fn cell(entry: &Entry) -> String {
 
 /// The cells of a document.
 pub fn cells(document: &str) -> Vec<&str> {
-    document
+    // The legend is a table too.
+    let tables = document.find("\n## ").map_or("", |at| &document[at..]);
+    tables
         .lines()
         .filter(|l| l.starts_with("| ") && !l.starts_with("| |"))
         .flat_map(|l| l.trim_matches('|').split(" | ").skip(1))
