@@ -284,11 +284,15 @@ fn forward() -> impl Strategy<Value = Chain> {
         "-o br-cybex -j DOCKER".to_string(),
         "-i br-cybex ! -o br-cybex -j ACCEPT".to_string(),
     ];
-    subsequence(lines, 0..=5).prop_shuffle().prop_map(|lines| {
-        let mut forward = chain(lines);
-        forward.policy = Some("DROP".into());
-        forward
-    })
+    subsequence(lines, 0..=5)
+        .prop_shuffle()
+        .prop_map(|mut lines| {
+            // What a Docker at work always has: without any such jump its rules count as gone.
+            lines.push("-o docker0 -j DOCKER".to_string());
+            let mut forward = chain(lines);
+            forward.policy = Some("DROP".into());
+            forward
+        })
 }
 
 fn docker() -> impl Strategy<Value = Docker> {
@@ -426,6 +430,8 @@ fn node() -> impl Strategy<Value = (NodeState, Desired)> {
                 latch,
                 (permanent_settings, runtime_settings),
             )| {
+                let dnat = "-m addrtype --dst-type LOCAL -j DOCKER".to_string();
+                let nat = BTreeMap::from([("PREROUTING".to_string(), chain(vec![dnat]))]);
                 let mut filter = BTreeMap::from([
                     ("FORWARD".to_string(), forward),
                     ("DOCKER".to_string(), chain(vec![])),
@@ -466,7 +472,10 @@ fn node() -> impl Strategy<Value = (NodeState, Desired)> {
                     },
                     kernel: Kernel {
                         v4: Observed::Known(Tables {
-                            tables: BTreeMap::from([("filter".to_string(), filter)]),
+                            tables: BTreeMap::from([
+                                ("filter".to_string(), filter),
+                                ("nat".to_string(), nat),
+                            ]),
                         }),
                         v6: Observed::Known(Tables::default()),
                         split: Observed::Known(false),
