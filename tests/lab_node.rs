@@ -904,13 +904,27 @@ fn the_permanent_configuration_is_written_as_a_whole_or_not_at_all() {
         node.take(&[write.clone(), zone.clone()]);
         let settings = node.call("/config", ".config.direct", "getSettings");
         assert!(settings.contains("fwdeploy:lab/p2p"), "{settings}");
+        // What is so already is well.
+        node.take(&[write.clone(), zone.clone()]);
         // Somebody else's change in between is not overwritten.
-        let answer = node.refuses(std::slice::from_ref(&write));
+        let other = Action::SetPermanentDirect {
+            before: Direct::default(),
+            after: Direct {
+                chains: after.chains.clone(),
+                ..Direct::default()
+            },
+        };
+        let answer = node.refuses(&[other]);
         assert!(
             answer.contains("somebody else changes it; nothing was written"),
             "{answer}"
         );
-        let answer = node.refuses(std::slice::from_ref(&zone));
+        let other = Action::SetPermanentRich {
+            zone: "public".to_string(),
+            before: vec![],
+            after: vec![rich()],
+        };
+        let answer = node.refuses(&[other]);
         assert!(
             answer.contains("somebody else changes them; nothing was written"),
             "{answer}"
