@@ -55,9 +55,7 @@ pub(super) fn rollback(args: &Rollback) -> Result<u8, CliError> {
     let rollout = args.waves.rollout()?;
     let fleet = work::read(&args.selection, &args.connection)?;
     // Whoever has lost its roles can go back too.
-    let jobs = work::jobs(&fleet, &args.connection, |desired| {
-        Some(desired.cloned().unwrap_or_default())
-    });
+    let jobs = work::jobs_of_all(&fleet, &args.connection);
     if args.check {
         rollout::note_waves(&rollout, jobs.len());
     }

@@ -1,7 +1,5 @@
 //! `status`: who is at work, and what earlier runs have left.
 
-use std::time::Duration;
-
 use clap::Args;
 
 use crate::cli::args::Connection;
@@ -10,8 +8,6 @@ use crate::cli::error::CliError;
 use crate::cli::work;
 use crate::cli::work::Work;
 use crate::engine;
-use crate::engine::Rollout;
-use crate::plan::Allowed;
 use crate::report::Purpose;
 use crate::report::progress::print;
 use crate::report::status;
@@ -34,18 +30,8 @@ pub(super) struct Status {
 pub(super) fn status(args: &Status) -> Result<u8, CliError> {
     let fleet = work::read(&args.selection, &args.connection)?;
     // A node that has lost its roles still has its records.
-    let jobs = work::jobs(&fleet, &args.connection, |desired| {
-        Some(desired.cloned().unwrap_or_default())
-    });
-    let work = Work {
-        purpose: Purpose::Status,
-        connection: &args.connection,
-        rollout: Rollout::default(),
-        fleet: &fleet,
-        outcomes: None,
-        allowed: Allowed::default(),
-        confirm: Duration::ZERO,
-    };
+    let jobs = work::jobs_of_all(&fleet, &args.connection);
+    let work = Work::looking(Purpose::Status, &args.connection, &fleet);
     let (seen, watch, took) = work.done(&jobs, engine::facts)?;
     let members = fleet.members.iter().zip(&jobs);
     let nodes: Vec<NodeStatus> = members

@@ -80,26 +80,14 @@ pub(super) fn run(args: &args::Run) -> Result<u8, CliError> {
         fleet: &fleet,
         outcomes: (!args.json).then_some(diff),
         allowed: Allowed {
-            replace_network: if args.replace_network {
-                Permission::Granted
-            } else {
-                Permission::Withheld
-            },
-            recover: if args.recover {
-                Permission::Granted
-            } else {
-                Permission::Withheld
-            },
+            replace_network: granted(args.replace_network),
+            recover: granted(args.recover),
             reload: match args.reload {
                 args::Reload::Auto => Reload::Auto,
                 args::Reload::Always => Reload::Always,
                 args::Reload::Never => Reload::Never,
             },
-            pending: if args.allow_pending {
-                Permission::Granted
-            } else {
-                Permission::Withheld
-            },
+            pending: granted(args.allow_pending),
         },
         confirm: args.guard.confirm_timeout,
     };
@@ -132,18 +120,8 @@ pub(super) fn report(
 pub(super) fn facts(args: &args::Facts) -> Result<u8, CliError> {
     let fleet = read(&args.selection, &args.connection)?;
     // A node without a role can be looked at all the same.
-    let jobs = jobs(&fleet, &args.connection, |desired| {
-        Some(desired.cloned().unwrap_or_default())
-    });
-    let work = Work {
-        purpose: Purpose::Facts,
-        connection: &args.connection,
-        rollout: Rollout::default(),
-        fleet: &fleet,
-        outcomes: None,
-        allowed: Allowed::default(),
-        confirm: Duration::ZERO,
-    };
+    let jobs = jobs_of_all(&fleet, &args.connection);
+    let work = Work::looking(Purpose::Facts, &args.connection, &fleet);
     let (seen, watch, took) = work.done(&jobs, engine::facts)?;
     let outcomes: Vec<Outcome> = seen.iter().map(|(outcome, _)| outcome.clone()).collect();
     let code = exit_code(&outcomes, Purpose::Facts, &watch);
@@ -204,6 +182,21 @@ fn names_without_role(fleet: &Fleet) -> Vec<&str> {
     without.map(|m| m.name.as_str()).collect()
 }
 
+/// What a flag of the operator's permits.
+fn granted(flag: bool) -> Permission {
+    match flag {
+        true => Permission::Granted,
+        false => Permission::Withheld,
+    }
+}
+
+/// A job for each node, also for one that no role asks anything of.
+pub(super) fn jobs_of_all(fleet: &Fleet, connection: &args::Connection) -> Vec<Job> {
+    jobs(fleet, connection, |desired| {
+        Some(desired.cloned().unwrap_or_default())
+    })
+}
+
 /// A job for each node of which `desired` makes something.
 pub(super) fn jobs(
     fleet: &Fleet,
@@ -254,7 +247,24 @@ pub(super) struct Work<'a> {
     pub(super) confirm: Duration,
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    /// Only looking: nothing is shown on the way, and nothing is allowed.
+    pub(super) fn looking(
+        purpose: Purpose,
+        connection: &'a args::Connection,
+        fleet: &'a Fleet,
+    ) -> Self {
+        Work {
+            purpose,
+            connection,
+            rollout: Rollout::default(),
+            fleet,
+            outcomes: None,
+            allowed: Allowed::default(),
+            confirm: Duration::ZERO,
+        }
+    }
+
     /// Does it, with everything set up around it and taken down again.
     pub(super) fn done<T>(
         &self,

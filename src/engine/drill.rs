@@ -36,10 +36,7 @@ pub(super) fn node(job: &Job, maker: &Maker<'_>) -> Outcome {
 
 fn once(job: &Job, maker: &Maker<'_>) -> Tried {
     let mut outcome = Outcome::new(job.node(), Verdict::Ok);
-    let looked = maker
-        .open(job, &Stage::Connecting)
-        .and_then(|mut hands| Ok((hands.look(&Stage::Looking)?, hands)));
-    let (before, hands) = match looked {
+    let (before, hands) = match maker.look(job) {
         Ok(looked) => looked,
         Err(failure) => return Tried::done(outcome.failed(*failure)),
     };

@@ -115,6 +115,12 @@ impl<'a> Maker<'a> {
         })
     }
 
+    /// Connects to the job's node, and looks for the first time.
+    pub(super) fn look(&'a self, job: &'a Job) -> Result<(NodeState, Hands<'a>), Box<Failure>> {
+        let mut hands = self.open(job, &Stage::Connecting)?;
+        Ok((hands.look(&Stage::Looking)?, hands))
+    }
+
     /// Judges what was seen.
     pub(super) fn plan(&self, state: &NodeState, job: &Job) -> Plan {
         plan::plan(state, &job.desired, &self.conditions.allowed)

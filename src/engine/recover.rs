@@ -72,10 +72,7 @@ pub(super) fn node(job: &Job, maker: &Maker<'_>) -> Result<Mended, Box<Outcome>>
 /// One look, and the recovery that it calls for, if any. What was just done and is called for again is left to the run, which refuses.
 fn once(job: &Job, maker: &Maker<'_>, last: Option<&Recovery>) -> (Option<Recovery>, Tried) {
     let outcome = Outcome::new(job.node(), Verdict::Ok);
-    let looked = maker
-        .open(job, &Stage::Connecting)
-        .and_then(|mut hands| Ok((hands.look(&Stage::Looking)?, hands)));
-    let (before, hands) = match looked {
+    let (before, hands) = match maker.look(job) {
         Ok(looked) => looked,
         Err(failure) => return (None, Tried::done(outcome.failed(*failure))),
     };

@@ -163,6 +163,7 @@ mod tests {
     use crate::model::Rule;
     use crate::model::state::Endpoint;
     use crate::node::shell::RESTORE;
+    use crate::node::shell::in_every_shell;
     use crate::plan::action::NetworkSpec;
 
     fn arming() -> Arming {
@@ -211,21 +212,6 @@ mod tests {
                 endpoint: endpoint("bridge"),
             },
         ]
-    }
-
-    fn in_every_shell(script: &str) {
-        for shell in [&["dash"][..], &["bash", "--posix"], &["busybox", "ash"]] {
-            let mut command = Command::new(shell[0]);
-            command.args(&shell[1..]).args(["-n", "-c", script]);
-            // Not every machine has every shell; the lab's nodes have all three.
-            if let Ok(output) = command.output() {
-                let said = String::from_utf8_lossy(&output.stderr);
-                assert!(
-                    output.status.success() && said.is_empty(),
-                    "{shell:?}: {said}"
-                );
-            }
-        }
     }
 
     /// What a shell prints that reads the library and then this.

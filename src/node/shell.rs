@@ -27,3 +27,20 @@ pub(super) const RECOVER: &str = include_str!("recover.sh");
 
 /// Going to an older snapshot.
 pub(super) const ROLLBACK: &str = include_str!("rollback.sh");
+
+/// Every shell at hand can read this script, and has nothing to say about it.
+#[cfg(test)]
+pub(super) fn in_every_shell(script: &str) {
+    for shell in [&["dash"][..], &["bash", "--posix"], &["busybox", "ash"]] {
+        let mut command = std::process::Command::new(shell[0]);
+        command.args(&shell[1..]).args(["-n", "-c", script]);
+        // Not every machine has every shell; the lab's nodes have all three.
+        if let Ok(output) = command.output() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(
+                output.status.success() && said.is_empty(),
+                "{shell:?}: {said}"
+            );
+        }
+    }
+}

@@ -121,6 +121,21 @@ macro_rules! on_every_node {
 }
 pub(crate) use on_every_node;
 
+/// One test for the oldest of Docker's ways and for the newest, and both of firewalld's backends.
+macro_rules! on_two_nodes {
+    ($($test:ident),+ $(,)?) => {
+        $(mod $test {
+            #[test]
+            #[ignore = "needs root and the lab: make lab"]
+            fn bookworm_nftables() { super::$test("bookworm", "nftables"); }
+            #[test]
+            #[ignore = "needs root and the lab: make lab"]
+            fn forky_iptables() { super::$test("forky", "iptables"); }
+        })+
+    };
+}
+pub(crate) use on_two_nodes;
+
 /// A lab's name: short, and different for each test and node.
 fn name(test: &str, suite: &str, backend: &str) -> String {
     format!("{test}{}{}", &suite[..2], &backend[..1])

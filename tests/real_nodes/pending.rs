@@ -5,6 +5,7 @@ use crate::failures::STATE;
 use crate::failures::assert_said;
 use crate::lab::wait_until;
 use crate::name;
+use crate::on_two_nodes;
 
 /// Changes that shut the controller out, and what takes them back; each is an argument list for `firewall-cmd --permanent`.
 fn doors_that_close(controller: &str) -> Vec<(Vec<String>, Vec<String>)> {
@@ -112,19 +113,7 @@ fn what_is_harmless_is_told_and_loaded_on_request(suite: &str, backend: &str) {
     assert!(one.holds());
 }
 
-macro_rules! on_an_old_and_a_new_node {
-    ($($test:ident),+) => {
-        $(mod $test {
-            #[test]
-            #[ignore = "needs root and the lab: make lab"]
-            fn bookworm_nftables() { super::$test("bookworm", "nftables"); }
-            #[test]
-            #[ignore = "needs root and the lab: make lab"]
-            fn forky_iptables() { super::$test("forky", "iptables"); }
-        })+
-    };
-}
-on_an_old_and_a_new_node!(
+on_two_nodes!(
     a_reload_that_would_shut_us_out_is_refused,
     what_is_harmless_is_told_and_loaded_on_request
 );

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::One;
 use crate::lab::Lab;
 use crate::name;
+use crate::on_two_nodes;
 
 /// What is ours on a node, what it hangs on, and what a run needs only while it is at work.
 const STATE: &str = "iptables-save | grep -v '^[#:]'; ip6tables-save | grep -v '^[#:]'; nft list tables | sort; \
@@ -15,20 +16,6 @@ const STATE: &str = "iptables-save | grep -v '^[#:]'; ip6tables-save | grep -v '
     docker inspect -f '{{.Name}}{{range $name, $place := .NetworkSettings.Networks}} {{$name}} {{$place.IPAddress}}{{end}}' $(docker ps -aq); \
     ls -A /etc/firewalld; ls /var/lib/fwdeploy 2>/dev/null | grep -xv -e snapshots -e last; ls /etc/systemd/system | grep fwdeploy; \
     systemctl list-timers --all --no-legend | grep -o 'fwdeploy-restore-.*timer'";
-
-/// One test for the oldest of Docker's ways and for the newest, and both of firewalld's backends.
-macro_rules! on_two_nodes {
-    ($($test:ident),+ $(,)?) => {
-        $(mod $test {
-            #[test]
-            #[ignore = "needs root and the lab: make lab"]
-            fn bookworm_nftables() { super::$test("bookworm", "nftables"); }
-            #[test]
-            #[ignore = "needs root and the lab: make lab"]
-            fn forky_iptables() { super::$test("forky", "iptables"); }
-        })+
-    };
-}
 
 on_two_nodes!(
     a_snapshot_comes_back_and_what_others_made_since_stays,
