@@ -331,6 +331,10 @@ mod tests {
             ),
             ("-s 0.0.0.0/0 -j ACCEPT", "-j ACCEPT"),
             (
+                "-m comment --comment ! -j ACCEPT",
+                "-j ACCEPT -m comment --comment \"!\"",
+            ),
+            (
                 "! -s 10.0.0.0/8 -d 10.0.0.0/8 -j DROP",
                 "-d 10.0.0.0/8 ! -s 10.0.0.0/255.0.0.0 -j DROP",
             ),

@@ -38,6 +38,11 @@ impl<'a> Parser<'a> {
             self.at += 1;
             *sense = Sense::Not;
         }
+        self.word(option)
+    }
+
+    /// The value of an option that cannot be turned: the next word, also where that is a `!` (`--comment !`).
+    fn word(&mut self, option: &str) -> Result<&'a str, RuleError> {
         self.next()
             .ok_or_else(|| RuleError::Missing(option.to_string()))
     }
@@ -92,10 +97,10 @@ impl<'a> Parser<'a> {
                     rule.matches.insert(Match::State(this, states));
                 }
                 "--comment" => {
-                    rule.comment = Some(self.value(word, &mut this)?.to_string());
+                    rule.comment = Some(self.word(word)?.to_string());
                 }
                 "-m" | "--match" => {
-                    let name = self.value(word, &mut this)?;
+                    let name = self.word(word)?;
                     // These say nothing by themselves; any other module may match without options.
                     if self.peek().is_none_or(|w| !w.starts_with("--") && w != "!")
                         && !matches!(name, "tcp" | "udp" | "conntrack" | "state" | "comment")
@@ -106,11 +111,11 @@ impl<'a> Parser<'a> {
                     module = Some(name);
                 }
                 "-j" | "--jump" => {
-                    let name = self.value(word, &mut this)?;
+                    let name = self.word(word)?;
                     rule.target = self.target(name);
                 }
                 "-g" | "--goto" => {
-                    rule.target = Target::Goto(self.value(word, &mut this)?.to_string());
+                    rule.target = Target::Goto(self.word(word)?.to_string());
                 }
                 _ => {
                     rule.matches.insert(self.other(module, this, word));
