@@ -79,9 +79,8 @@ arm() {
     snapshot=$home/snapshots/$arm_number
     if ! arm_now "$2"; then
         arm_trouble=$answer
-        systemctl stop "fwdeploy-restore-$arm_number.timer" >/dev/null 2>&1
-        rm -rf "$home/armed" "$snapshot" "$live/stop-$arm_number" "$live/asked-$arm_number"
-        tidy
+        end_lease "$arm_number"
+        rm -rf "$snapshot"
         answer="the node could not be armed to go back by itself; nothing was changed:$newline$arm_trouble"
         return 1
     fi
@@ -134,7 +133,7 @@ keep_now() { printf '%s\n' "$2" >"$1"; }
 # take: the state as it is now, into the snapshot.
 take() {
     ask cp -a /etc/firewalld "$snapshot/firewalld" || return
-    if fw "$runtime" org.freedesktop.DBus.Properties Get ss "$firewalld" state; then
+    if firewalld_state; then
         take_state=$answer
     elif [ -n "$recovering" ] && ! limited systemctl is-active -q firewalld.service </dev/null 2>/dev/null; then
         take_state=dead
@@ -192,6 +191,16 @@ durable() {
     find "$snapshot" "$staging" "$home" "$home/snapshots" "$units" "$units/multi-user.target.wants" "$units/fwdeploy-restore.service" \
         "$units/fwdeploy-restore-files.service" -prune -exec sync {} + 2>/dev/null &&
         find "$snapshot" "$staging" -type f -exec sync {} + 2>/dev/null || sync
+    return 0
+}
+
+# end_lease N: the run stays as it is now. Without the lease there is nothing to restore, whoever comes later.
+end_lease() {
+    ask rm -f "$home/armed" || because "the lease could not be released:" || return
+    sync "$home" 2>/dev/null || sync
+    tidy
+    rm -f "$live/step" "$live/stop-$1" "$live/asked-$1" "$live/attempts-$1"
+    limited systemctl stop "fwdeploy-restore-$1.timer" >/dev/null 2>&1 </dev/null
     return 0
 }
 

@@ -15,7 +15,7 @@ own_chain() {
     ! owned "$1" || recreate "$1" removeChain || trouble="$trouble${newline}and giving the chain back failed: $answer"
     # 69: there is no firewalld any more, and so no other way either.
     own_code=69
-    ! fw "$runtime" org.freedesktop.DBus.Properties Get ss "$firewalld" state || own_code=1
+    ! firewalld_state || own_code=1
     answer=$trouble
     return "$own_code"
 }

@@ -22,12 +22,11 @@ disarm() {
     fi
     snapshot=$home/snapshots/$1
     { printf 'outcome=confirmed\nended=%s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" >>"$snapshot/about"; } 2>/dev/null
-    # Without the lease there is nothing to restore, whoever comes now.
-    rm -f "$home/armed"
-    sync "$home" 2>/dev/null || sync
-    systemctl stop "fwdeploy-restore-$1.timer" >/dev/null 2>&1
-    tidy
-    rm -f "$live/step" "$live/stop-$1"
+    end_lease "$1" || {
+        exec 7<&-
+        back "$1"
+        return
+    }
     printf 'disarmed %s\nend\n' "$1"
 }
 

@@ -11,6 +11,16 @@ fw() {
     return "$fw_code"
 }
 
+# property PATH INTERFACE NAME: one of firewalld's properties, in busctl's words.
+property() { fw "$1" org.freedesktop.DBus.Properties Get ss "$2" "$3"; }
+
+# firewalld_state: its own word for how it is; fails if it is not on the bus.
+firewalld_state() { property "$runtime" "$firewalld" state; }
+running='v s "RUNNING"'
+
+# is_running: whether firewalld is on the bus and well.
+is_running() { firewalld_state && [ "$answer" = "$running" ]; }
+
 # fw_or CODE PATH …: as fw; that error means that it is so already.
 fw_or() {
     already=$1

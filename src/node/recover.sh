@@ -11,7 +11,7 @@ start_daemon() {
     systemctl reset-failed firewalld.service >/dev/null 2>&1
     ask systemctl start firewalld.service || because "firewalld did not start:" || return
     for try in 1 2 3 4 5 6 7 8 9 10; do
-        ! fw "$runtime" org.freedesktop.DBus.Properties Get ss "$firewalld" state || return 0
+        ! firewalld_state || return 0
         pause
     done
     because "firewalld was started and does not answer:"
@@ -108,9 +108,5 @@ release() {
     leased && [ "$leased" = "$1" ] || return 0
     ! alive "$1" || { answer="the node is going back to the state before that run" && return 1; }
     { printf 'outcome=failed\nended=%s\nwhy=released\nhow=the snapshot is damaged\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" >>"$home/snapshots/$1/about"; } 2>/dev/null
-    ask rm -f "$home/armed" || because "the lease could not be released:" || return
-    sync "$home" 2>/dev/null || sync
-    systemctl stop "fwdeploy-restore-$1.timer" >/dev/null 2>&1
-    tidy
-    rm -f "$live/step" "$live/stop-$1" "$live/asked-$1" "$live/attempts-$1"
+    end_lease "$1"
 }

@@ -12,10 +12,10 @@ reload_now() {
 # own_table: a firewalld that wants to delete its table and finds none fails, and leaves behind one that drops everything.
 own_table() {
     command -v nft >/dev/null || return 0
-    fw "$permanent" org.freedesktop.DBus.Properties Get ss "$firewalld.config" FirewallBackend && [ "$answer" = 'v s "nftables"' ] || return 0
+    property "$permanent" "$firewalld.config" FirewallBackend && [ "$answer" = 'v s "nftables"' ] || return 0
     own_families=inet
     # Before 1.0 the translation has tables of its own.
-    ! fw "$runtime" org.freedesktop.DBus.Properties Get ss "$firewalld" version || case $answer in *'"0.'*) own_families="inet ip ip6" ;; esac
+    ! property "$runtime" "$firewalld" version || case $answer in *'"0.'*) own_families="inet ip ip6" ;; esac
     for own_family in $own_families; do
         nft list table "$own_family" firewalld >/dev/null 2>&1 </dev/null || nft add table "$own_family" firewalld >/dev/null 2>&1 </dev/null || :
     done
@@ -34,8 +34,8 @@ reload() {
     case $stamp in *"$(date -u +%Y-%m-%dT%H:%M:%S)"*) sleep 1 ;; esac
     reload_trouble=
     $bring_about || reload_trouble=$answer
-    fw "$runtime" org.freedesktop.DBus.Properties Get ss "$firewalld" state || answer="no answer: $answer"
-    [ "$answer" = 'v s "RUNNING"' ] || reload_trouble="$reload_trouble${reload_trouble:+$newline}firewalld's state after the reload: $answer"
+    firewalld_state || answer="no answer: $answer"
+    [ "$answer" = "$running" ] || reload_trouble="$reload_trouble${reload_trouble:+$newline}firewalld's state after the reload: $answer"
     if [ -n "$reload_trouble" ]; then
         # What it left, for who looks for the cause.
         ! look || { left_iptables=$now_iptables left_ip6tables=$now_ip6tables left_ebtables=$now_ebtables; }

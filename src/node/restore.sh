@@ -181,11 +181,6 @@ docker_up() {
 
 # ---------------------------------------------------------------------------------------------------- firewalld, as it was
 
-# is_running: whether firewalld is on the bus and well.
-is_running() {
-    fw "$runtime" org.freedesktop.DBus.Properties Get ss "$firewalld" state && [ "$answer" = 'v s "RUNNING"' ]
-}
-
 # same_rules: whether firewalld and the kernel hold what they held, in $answer what differs.
 same_rules() {
     rules_now=$(runtime_text) || {
@@ -209,9 +204,11 @@ is_placed() {
 same_kernel() {
     look || return
     recall
+    kernel_whole=
+    ! is_placed || kernel_whole=yes
     for kind in iptables ip6tables; do
         eval "was=\$was_$kind now=\$now_$kind"
-        if is_placed; then
+        if [ -n "$kernel_whole" ]; then
             [ "$(lines "$was")" = "$(lines "$now")" ] || {
                 answer="$kind is not as it was: $(lacking "$was" "$now" | head -n 3); $(lacking "$now" "$was" | head -n 3)"
                 return 1
@@ -324,7 +321,7 @@ whole() {
     devices=$(printf '%s\n' "$networks" | while read -r device rest; do printf '%s ' "$device"; done)
     docker_up || note "$answer"
     stamp=$(reloaded_at)
-    if fw "$runtime" org.freedesktop.DBus.Properties Get ss "$firewalld" state; then
+    if firewalld_state; then
         reload_now || note "$answer"
         how="by a reload of firewalld"
     fi
@@ -389,12 +386,12 @@ as_it_stood() {
     put_files || note "$answer"
     case $state_was in
     dead) limited systemctl stop firewalld.service </dev/null >/dev/null 2>&1 ;;
-    'v s "RUNNING"') reload_now || note "$answer" ;;
+    "$running") reload_now || note "$answer" ;;
     # It fails as it did.
     *) [ -z "$stood_files" ] || reload_now || : ;;
     esac
     docker_up || note "$answer"
-    if [ "$state_was" = 'v s "RUNNING"' ]; then
+    if [ "$state_was" = "$running" ]; then
         runtime_again "$(cat "$snapshot/runtime")" || note "$answer"
     else
         kernel_again || note "$answer"
@@ -405,7 +402,7 @@ as_it_stood() {
         note "/etc/firewalld is not as it was"
         return 1
     }
-    { if [ "$state_was" = 'v s "RUNNING"' ]; then same_memory; else same_kernel; fi; } || {
+    { if [ "$state_was" = "$running" ]; then same_memory; else same_kernel; fi; } || {
         note "$answer"
         return 1
     }
@@ -413,13 +410,13 @@ as_it_stood() {
 
 # has_state: whether firewalld is as it was, in its own word.
 has_state() {
-    fw "$runtime" org.freedesktop.DBus.Properties Get ss "$firewalld" state || answer=dead
+    firewalld_state || answer=dead
     [ "$answer" = "$state_was" ]
 }
 
 # same_memory: whether firewalld holds what it held, if it was well.
 same_memory() {
-    [ "$state_was" = 'v s "RUNNING"' ] || return 0
+    [ "$state_was" = "$running" ] || return 0
     memory_now=$(runtime_text) && [ "$(alike "$(cat "$snapshot/runtime")")" = "$(alike "$memory_now")" ] || {
         answer="firewalld's runtime is not as it was"
         return 1
@@ -485,12 +482,8 @@ ended() {
 
 finish() {
     ended restored
-    rm -f "$home/armed"
-    sync "$home" 2>/dev/null || sync
-    tidy
+    end_lease "$number"
     forget_boot
-    rm -f "$live/step" "$live/stop-$number" "$live/asked-$number" "$live/attempts-$number"
-    systemctl stop --no-block "fwdeploy-restore-$number.timer" >/dev/null 2>&1
     exit 0
 }
 

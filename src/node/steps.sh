@@ -45,14 +45,12 @@ step() {
 failed() {
     # Whoever could ask the node to go back may be gone.
     [ -z "$stopped" ] || [ -z "$armed" ] || go_back
-    say "step $number failed $1"
-    say "$(printf '%s\n' "$answer" | sed 's/^/| /')"
-    say end
-    exit 1
+    give_up "step $number failed $1"
 }
 
-refused() {
-    say "arm failed $1"
+# give_up LINE: the line, why, and the end.
+give_up() {
+    say "$1"
     say "$(printf '%s\n' "$answer" | sed 's/^/| /')"
     say end
     exit 1
@@ -74,9 +72,9 @@ lock_or_lease() {
 
 main() {
     for signal in HUP INT PIPE TERM; do trap "stopped=$signal" "$signal"; done
-    lock_or_lease || refused 75
+    lock_or_lease || give_up "arm failed 75"
     find_lock
-    prepare || refused $?
+    prepare || give_up "arm failed $?"
     plan
     [ -z "$stopped" ] || [ -z "$armed" ] || go_back
     mark done

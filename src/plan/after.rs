@@ -38,35 +38,6 @@ pub(super) fn after_all<'a>(
     next
 }
 
-/// The steps that take back what was done, in the order in which they must run.
-#[must_use]
-pub fn roll_back(done: &[Action]) -> Vec<Action> {
-    roll_back_each(done)
-        .into_iter()
-        .map(|(_, undo)| undo)
-        .collect()
-}
-
-/// The same, each with the place of what it takes back.
-///
-/// A reload makes runtime what permanent is, so the permanent configuration goes back before it.
-pub(super) fn roll_back_each(done: &[Action]) -> Vec<(usize, Action)> {
-    let (permanent, rest): (Vec<_>, Vec<_>) = done.iter().enumerate().rev().partition(|(_, a)| {
-        matches!(
-            a,
-            Action::SetPermanentDirect { .. } | Action::SetPermanentRich { .. }
-        )
-    });
-    let reloaded = done.iter().any(|a| matches!(a, Action::Reload { .. }));
-    let (first, second) = if reloaded {
-        (permanent, rest)
-    } else {
-        (rest, permanent)
-    };
-    let all = first.into_iter().chain(second);
-    all.map(|(n, action)| (n, action.undo())).collect()
-}
-
 fn apply(state: &mut NodeState, action: &Action) {
     match action {
         Action::SetPermanentDirect { after, .. } => {

@@ -42,7 +42,6 @@ use crate::model::state::View;
 use crate::plan::ownership::Ours;
 
 pub use after::after;
-pub use after::roll_back;
 pub use records::held;
 
 /// What is to be done on a node, and what was found on the way.

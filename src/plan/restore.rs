@@ -5,7 +5,6 @@ use crate::model::state::Network;
 use crate::model::state::NodeState;
 use crate::plan::action::Action;
 use crate::plan::after::after_all;
-use crate::plan::after::roll_back_each;
 
 /// The way back from a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,8 +19,11 @@ pub struct Way {
 
 /// The way back from this plan.
 pub fn way_back(actions: &[Action]) -> Way {
-    let undo: Vec<(usize, Action)> = roll_back_each(actions)
-        .into_iter()
+    let undo: Vec<(usize, Action)> = actions
+        .iter()
+        .enumerate()
+        .rev()
+        .map(|(n, action)| (n, action.undo()))
         // A latch that an interrupted run left behind is not put back.
         .filter(|(_, undo)| !matches!(undo, Action::Latch { subnets } if subnets.is_empty()))
         .collect();
