@@ -43,7 +43,6 @@ containers() {
     limited docker ps --no-trunc --format '{{.ID}} {{.Networks}} {{.Ports}}' </dev/null 2>&1
 }
 
-
 # placed: every running container with its networks, addresses and ports: what Docker's rules hang on.
 placed() {
     placed_ids=$(limited docker ps -q --no-trunc 2>/dev/null </dev/null) && [ -n "$placed_ids" ] || return 0

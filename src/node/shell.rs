@@ -20,7 +20,12 @@ pub(super) const STEPS: &str = include_str!("steps.sh");
 pub(super) const DISARM: &str = include_str!("disarm.sh");
 
 /// The way back.
-pub(super) const RESTORE: &str = include_str!("restore.sh");
+pub(super) const RESTORE: &str = concat!(
+    include_str!("restore.sh"),
+    include_str!("restore/files.sh"),
+    include_str!("restore/docker.sh"),
+    include_str!("restore/rules.sh"),
+);
 
 /// Making a node fit for a run.
 pub(super) const RECOVER: &str = include_str!("recover.sh");
