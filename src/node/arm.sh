@@ -198,10 +198,9 @@ durable() {
 end_lease() {
     ask rm -f "$home/armed" || because "the lease could not be released:" || return
     sync "$home" 2>/dev/null || sync
+    limited systemctl stop "fwdeploy-restore-$1.timer" >/dev/null 2>&1 </dev/null
     tidy
     rm -f "$live/step" "$live/stop-$1" "$live/asked-$1" "$live/attempts-$1"
-    limited systemctl stop "fwdeploy-restore-$1.timer" >/dev/null 2>&1 </dev/null
-    return 0
 }
 
 # tidy: takes away what only an armed node has, and the oldest snapshots.
