@@ -20,6 +20,11 @@ pub fn options(options: &Options) -> Options {
                     out.add(key, port);
                 }
             }
+            "modules" => {
+                for module in options.all(key) {
+                    out.add(key, self::module(module));
+                }
+            }
             _ => {
                 for value in options.all(key) {
                     out.add(key, value);
@@ -28,6 +33,14 @@ pub fn options(options: &Options) -> Options {
         }
     }
     out
+}
+
+/// `nf_conntrack_netbios_ns` is `netbios-ns` once it was read from a file, and not while firewalld was only told of it.
+fn module(name: &str) -> String {
+    match name.strip_prefix("nf_conntrack_") {
+        Some(rest) => rest.replace('_', "-"),
+        None => name.to_string(),
+    }
 }
 
 /// A rich rule as firewalld 2 spells it, every value in quotes and without what is the default.
@@ -183,5 +196,12 @@ mod tests {
         );
         assert_ne!(one(&["80/tcp", "82/tcp"]), one(&["80-82/tcp"]));
         assert_ne!(one(&["80/tcp"]), one(&["80/udp"]));
+    }
+
+    #[test]
+    fn a_module_of_the_kernel_is_a_helper_by_another_name() {
+        let one = |name: &str| options(&[("modules", name)].into_iter().collect());
+        assert_eq!(one("nf_conntrack_netbios_ns"), one("netbios-ns"));
+        assert_ne!(one("nf_conntrack_ftp"), one("tftp"));
     }
 }

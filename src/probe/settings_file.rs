@@ -88,14 +88,7 @@ pub fn service(text: &str) -> Result<Options, String> {
         "protocol" => Ok(Some(one(element, "protocols", "value")?)),
         "include" => Ok(Some(one(element, "includes", "service")?)),
         "helper" => Ok(Some(one(element, "helpers", "name")?)),
-        "module" => {
-            let (key, name) = one(element, "modules", "name")?;
-            let name = match name.strip_prefix("nf_conntrack_") {
-                Some(rest) => rest.replace('_', "-"),
-                None => name,
-            };
-            Ok(Some((key, name)))
-        }
+        "module" => Ok(Some(one(element, "modules", "name")?)),
         // It has one for each family, and is read below.
         "destination" => element
             .only(&["ipv4", "ipv6"])
@@ -323,7 +316,7 @@ mod tests {
         let expected = options(&[
             ("protocols", "ah"),
             ("ports", "5353/udp"),
-            ("modules", "netbios-ns"),
+            ("modules", "nf_conntrack_netbios_ns"),
             ("helpers", "ftp"),
             ("includes", "ssh"),
             ("destination", "ipv4/224.0.0.251"),
