@@ -5,8 +5,12 @@
 //! runtime rich rules left out of `inspect::unreadable`; Ours only with `merged` dropping what it does not know; Open
 //! door without `locks_out`, and with each of the direct rules, the rich rules and the sources left out of `plan::ssh`.
 
+#[path = "captures/as_told.rs"]
+mod as_told;
+
 use std::collections::BTreeMap;
 
+use as_told::files_as_told;
 use fwdeploy::model::Attachment;
 use fwdeploy::model::CHAIN;
 use fwdeploy::model::Cidr;
@@ -379,38 +383,6 @@ fn both_settings() -> impl Strategy<Value = (Settings, Settings)> {
     })
 }
 
-/// The files that firewalld would write of what it knows.
-fn files_of(permanent: &Firewall) -> Files {
-    let file = |path: &str| format!("/etc/firewalld/{path}");
-    let settings = permanent.settings.known().unwrap();
-    let zones = settings.zones.iter().map(|(name, options)| {
-        let mut options = options.clone();
-        for rule in permanent.rich.known().unwrap() {
-            if name == "public" {
-                options.add("rules_str", rule.text.as_str());
-            }
-        }
-        let zone = File {
-            path: file(&format!("zones/{name}.xml")),
-            says: Observed::Known(Some(options)),
-        };
-        (name.clone(), zone)
-    });
-    Files {
-        direct: File {
-            path: file("direct.xml"),
-            says: permanent.direct.clone(),
-        },
-        default_zone: File {
-            path: file("firewalld.conf"),
-            says: Observed::Known(settings.default_zone.clone()),
-        },
-        zones: zones.collect(),
-        policies: BTreeMap::new(),
-        services: BTreeMap::new(),
-    }
-}
-
 /// What somebody does to a file, and which it is.
 fn edit(files: &mut Files, which: usize) -> &'static str {
     let zone = |files: &mut Files, name: &str, key: &str, value: &str| {
@@ -563,7 +535,7 @@ fn node() -> impl Strategy<Value = (NodeState, Desired)> {
                         in_kernel: Observed::Known(true),
                     }),
                     zone: Observed::Known("public".into()),
-                    files: Observed::Known(files_of(&permanent)),
+                    files: Observed::Known(files_as_told(&permanent, "public")),
                     permanent,
                     runtime: Firewall {
                         direct: Observed::Known(runtime),

@@ -84,6 +84,7 @@ fn is_told_as_unreadable(question: &str, state: &NodeState) -> bool {
         // Without it every interface counts.
         "ssh-interface" => state.system.ssh_interface.is_empty(),
         "settings" => unreadable(&state.permanent.settings) && unreadable(&state.runtime.settings),
+        "files" => unreadable(&state.files),
         _ if question.starts_with("permanent-") && question.contains(':') => {
             unreadable(&state.permanent.settings)
         }

@@ -9,6 +9,7 @@ use crate::model::state::Direct;
 use crate::model::state::Observed;
 use crate::probe::direct_file;
 use crate::probe::sections::Answers;
+use crate::probe::service_file;
 use crate::probe::settings_file;
 
 /// Where a file is, by what it is of: `direct:direct`, `zone:public`. `None` where there is none.
@@ -60,7 +61,7 @@ pub fn files(answers: &Answers) -> Result<Files, String> {
         let (all, folder, settings): (_, _, Read) = match kind {
             "zone" => (&mut files.zones, "zones", settings_file::zone),
             "policy" => (&mut files.policies, "policies", settings_file::policy),
-            "service" => (&mut files.services, "services", settings_file::service),
+            "service" => (&mut files.services, "services", service_file::service),
             "direct" | "conf" => continue,
             _ => return Err(format!("`{what}` is no file of firewalld's")),
         };

@@ -13,6 +13,7 @@ mod observe;
 mod records;
 mod rich_file;
 mod sections;
+mod service_file;
 mod settings;
 mod settings_file;
 mod system;

@@ -1,4 +1,4 @@
-//! The file of a zone, a policy or a service (firewalld.zone(5) …), as the settings that firewalld makes of it.
+//! The file of a zone or a policy (firewalld.zone(5), firewalld.policy(5)), as the settings that firewalld makes of it.
 
 use crate::model::settings::Options;
 use crate::probe::rich_file;
@@ -9,7 +9,7 @@ use crate::probe::xml::Element;
 const TEXTS: [&str; 2] = ["short", "description"];
 
 /// What one element adds to the settings: a setting and its text.
-type Setting = (&'static str, String);
+pub(super) type Setting = (&'static str, String);
 
 /// The settings of a zone's file.
 ///
@@ -73,47 +73,8 @@ pub fn policy(text: &str) -> Result<Options, String> {
     Ok(options)
 }
 
-/// The settings of a service's file.
-///
-/// # Errors
-/// What of it is not known.
-pub fn service(text: &str) -> Result<Options, String> {
-    let root = root(text, "service", &["name", "version"])?;
-    let mut options = read(&root, |element| match element.name.as_str() {
-        "port" if element.get("port") == Some("") => {
-            one_of(element, "protocols", "protocol", &["port", "protocol"]).map(Some)
-        }
-        "port" => Ok(Some(("ports", pair(element)?))),
-        "source-port" => Ok(Some(("source_ports", pair(element)?))),
-        "protocol" => Ok(Some(one(element, "protocols", "value")?)),
-        "include" => Ok(Some(one(element, "includes", "service")?)),
-        "helper" => Ok(Some(one(element, "helpers", "name")?)),
-        "module" => Ok(Some(one(element, "modules", "name")?)),
-        // It has one for each family, and is read below.
-        "destination" => element
-            .only(&["ipv4", "ipv6"])
-            .and(element.is_leaf())
-            .map(|()| None),
-        _ => Err(element.is_out_of_place("service")),
-    })?;
-    for element in &root.children {
-        for family in ["ipv4", "ipv6"] {
-            let address = element
-                .get(family)
-                .filter(|_| element.name == "destination");
-            // The first counts.
-            let already = options
-                .all("destination")
-                .any(|text| text.starts_with(family));
-            if let Some(address) = address.filter(|_| !already) {
-                options.add("destination", format!("{family}/{address}"));
-            }
-        }
-    }
-    Ok(options)
-}
-
-fn root(text: &str, kind: &str, known: &[&str]) -> Result<Element, String> {
+/// The element that all is in.
+pub(super) fn root(text: &str, kind: &str, known: &[&str]) -> Result<Element, String> {
     let root = xml::parse(text)?;
     if root.name != kind {
         return Err(format!("it is no `{kind}`"));
@@ -122,7 +83,8 @@ fn root(text: &str, kind: &str, known: &[&str]) -> Result<Element, String> {
     Ok(root)
 }
 
-fn read(
+/// What all elements in it add to the settings.
+pub(super) fn read(
     root: &Element,
     setting: impl Fn(&Element) -> Result<Option<Setting>, String>,
 ) -> Result<Options, String> {
@@ -158,11 +120,13 @@ fn on(element: &Element, key: &'static str) -> Result<Setting, String> {
     Ok((key, "yes".to_string()))
 }
 
-fn one(element: &Element, key: &'static str, name: &str) -> Result<Setting, String> {
+/// A setting whose text is one attribute, the only one.
+pub(super) fn one(element: &Element, key: &'static str, name: &str) -> Result<Setting, String> {
     one_of(element, key, name, &[name])
 }
 
-fn one_of(
+/// A setting whose text is one attribute of several.
+pub(super) fn one_of(
     element: &Element,
     key: &'static str,
     name: &str,
@@ -185,7 +149,7 @@ fn source(element: &Element) -> Result<Setting, String> {
 }
 
 /// `22/tcp`, as it is written.
-fn pair(element: &Element) -> Result<String, String> {
+pub(super) fn pair(element: &Element) -> Result<String, String> {
     element.only(&["port", "protocol"])?;
     element.is_leaf()?;
     Ok(format!(
@@ -296,11 +260,10 @@ mod tests {
         assert_eq!(zone("<zone target='{chain}_{zone}'/>"), Ok(plain));
         let plain = options(&[("target", "CONTINUE"), ("priority", "-1")]);
         assert_eq!(policy("<policy target='CONTINUE'/>"), Ok(plain));
-        assert_eq!(service("<service/>"), Ok(Options::default()));
     }
 
     #[test]
-    fn policies_and_services_have_their_own() {
+    fn a_policy_has_its_own() {
         let text = r#"<policy priority="-150" target="ACCEPT"><ingress-zone name="ANY"/><egress-zone name="HOST"/>
             <rule><icmp-type name="echo-reply"/><accept/></rule></policy>"#;
         let expected = options(&[
@@ -311,18 +274,6 @@ mod tests {
             ("rich_rules", r#"rule icmp-type name="echo-reply" accept"#),
         ]);
         assert_eq!(policy(text), Ok(expected));
-        let text = r#"<service version="1.0"><port port="" protocol="ah"/><port port="5353" protocol="udp"/><module name="nf_conntrack_netbios_ns"/>
-            <helper name="ftp"/><include service="ssh"/><destination ipv4="224.0.0.251" ipv6="ff02::fb"/></service>"#;
-        let expected = options(&[
-            ("protocols", "ah"),
-            ("ports", "5353/udp"),
-            ("modules", "nf_conntrack_netbios_ns"),
-            ("helpers", "ftp"),
-            ("includes", "ssh"),
-            ("destination", "ipv4/224.0.0.251"),
-            ("destination", "ipv6/ff02::fb"),
-        ]);
-        assert_eq!(service(text), Ok(expected));
     }
 
     #[test]
@@ -340,7 +291,6 @@ mod tests {
         ] {
             assert!(zone(text).is_err(), "{text}");
         }
-        assert!(service("<service><rule/></service>").is_err());
         assert!(policy("<policy><interface name='eth0'/></policy>").is_err());
     }
 }
