@@ -2,8 +2,8 @@
 //!
 //! Each was seen to fail with the code it guards broken on purpose: Rest without `settle` after the additions; Enforced
 //! with `admitted` ignored in `firewall::chain_lines`, and with `admits` ignored in `firewall::jump`; Return with `AddRule` as its own undo; Silence with the
-//! runtime rich rules left out of `inspect::unreadable`; Ours only with `merged` dropping what it does not know; Open
-//! door without `locks_out`, and with each of the direct rules, the rich rules and the sources left out of `plan::ssh`.
+//! runtime rich rules left out of `inspect::unreadable`; Ours only with `merged` dropping what it does not know, and with no
+//! step ever refused for an edited file; Open door without `locks_out`, and with each of the direct rules, the rich rules and the sources left out of `plan::ssh`.
 
 #[path = "captures/as_told.rs"]
 mod as_told;
@@ -629,6 +629,8 @@ proptest! {
         let done = fold(&state, &first.actions);
         let second = plan(&done, &wanted, &allowed);
         prop_assert!(second.is_empty(), "left over: {:#?}\nafter: {:#?}", second.changes(), first.changes());
+        // Nor does what we wrote ourselves look like somebody's edit.
+        prop_assert!(second.findings.iter().all(|f| f.code != EDITED), "{:#?}", second.findings);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! firewalld's direct.xml (firewalld.direct(5)), as the direct configuration that firewalld makes of it.
 
+use std::collections::BTreeSet;
+
 use crate::model::rule::DirectRule;
 use crate::model::state::Direct;
 use crate::model::state::DirectChain;
@@ -27,9 +29,7 @@ pub fn direct(text: &str) -> Result<Direct, String> {
                     table: element.needs("table")?.to_string(),
                     chain: element.needs("chain")?.to_string(),
                 };
-                if !direct.chains.contains(&chain) {
-                    direct.chains.push(chain);
-                }
+                direct.chains.push(chain);
             }
             "rule" => {
                 element.only(&["ipv", "table", "chain", "priority"])?;
@@ -47,22 +47,31 @@ pub fn direct(text: &str) -> Result<Direct, String> {
                         .map_err(|_| format!("`{priority}` is no priority"))?,
                     args: args(element)?,
                 };
-                // Without arguments it is none, and one that is there already is not there twice.
-                if !element.text.is_empty() && !direct.rules.contains(&rule) {
+                // Without arguments it is none.
+                if !element.text.is_empty() {
                     direct.rules.push(rule);
                 }
             }
             "passthrough" => {
                 element.only(&["ipv"])?;
                 let passthrough = (ipv(element)?.to_string(), args(element)?);
-                if !element.text.is_empty() && !direct.passthroughs.contains(&passthrough) {
+                if !element.text.is_empty() {
                     direct.passthroughs.push(passthrough);
                 }
             }
             _ => return Err(element.is_out_of_place("direct")),
         }
     }
+    once(&mut direct.chains);
+    once(&mut direct.rules);
+    once(&mut direct.passthroughs);
     Ok(direct)
+}
+
+/// What is there twice counts once.
+fn once<T: Ord + Clone>(entries: &mut Vec<T>) {
+    let mut seen = BTreeSet::new();
+    entries.retain(|entry| seen.insert(entry.clone()));
 }
 
 fn ipv(element: &Element) -> Result<&str, String> {

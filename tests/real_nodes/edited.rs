@@ -279,4 +279,36 @@ fn an_edit_is_neither_written_over_nor_loaded_unseen(suite: &str, backend: &str)
     );
 }
 
-on_two_nodes!(an_edit_is_neither_written_over_nor_loaded_unseen);
+/// A reload that fails leaves firewalld in state FAILED; somebody mends direct.xml by hand, and adds a rule meanwhile.
+fn a_recovery_loads_what_was_mended_by_hand(suite: &str, backend: &str) {
+    let one = One::up(&name("edmend", suite, backend), suite, backend);
+    let lab = &one.lab;
+    lab.sh(
+        "n1",
+        &format!(
+            "firewall-cmd -q --permanent --direct --add-rule ipv4 filter FORWARD 0 -j NOWHERE
+            ! firewall-cmd -q --reload 2>/dev/null
+            sed -i '/NOWHERE/d; s|</direct>|{DROP}</direct>|' /etc/firewalld/direct.xml"
+        ),
+    );
+    let said = lab.fwdeploy("run", &["--recover", "--diff"]);
+    let all = format!("{}{}", said.out, said.err);
+    assert_eq!(said.code, 0, "{all}");
+    assert!(all.contains("was in state FAILED and runs again"), "{all}");
+    assert!(!all.contains("[set-aside]"), "{all}");
+    for view in ["", "--permanent"] {
+        let rules = lab.sh(
+            "n1",
+            &format!("firewall-cmd {view} --direct --get-all-rules"),
+        );
+        assert!(rules.contains("198.51.100.66"), "{view} {rules}");
+        assert!(!rules.contains("NOWHERE"), "{view} {rules}");
+    }
+    one.assert_enforced("after a recovery that loaded what was mended by hand");
+    assert!(one.holds());
+}
+
+on_two_nodes!(
+    an_edit_is_neither_written_over_nor_loaded_unseen,
+    a_recovery_loads_what_was_mended_by_hand,
+);
