@@ -2,11 +2,15 @@
 //!
 //! Each was seen to fail with the code it guards broken on purpose: Rest without `settle` after the additions; Enforced
 //! with `admitted` ignored in `firewall::chain_lines`, and with `admits` ignored in `firewall::jump`; Return with `AddRule` as its own undo; Silence with the
-//! runtime rich rules left out of `inspect::unreadable`; Ours only with `merged` dropping what it does not know; Open
-//! door without `locks_out`, and with each of the direct rules, the rich rules and the sources left out of `plan::ssh`.
+//! runtime rich rules left out of `inspect::unreadable`; Ours only with `merged` dropping what it does not know, and with no
+//! step ever refused for an edited file; Open door without `locks_out`, and with each of the direct rules, the rich rules and the sources left out of `plan::ssh`.
+
+#[path = "captures/as_told.rs"]
+mod as_told;
 
 use std::collections::BTreeMap;
 
+use as_told::files_as_told;
 use fwdeploy::model::Attachment;
 use fwdeploy::model::CHAIN;
 use fwdeploy::model::Cidr;
@@ -15,6 +19,8 @@ use fwdeploy::model::Desired;
 use fwdeploy::model::DesiredNetwork;
 use fwdeploy::model::DirectRule;
 use fwdeploy::model::Family;
+use fwdeploy::model::File;
+use fwdeploy::model::Files;
 use fwdeploy::model::Match;
 use fwdeploy::model::NodeState;
 use fwdeploy::model::Observed;
@@ -28,6 +34,7 @@ use fwdeploy::model::settings::Options;
 use fwdeploy::model::state::*;
 use fwdeploy::plan::Action;
 use fwdeploy::plan::Allowed;
+use fwdeploy::plan::EDITED;
 use fwdeploy::plan::Permission;
 use fwdeploy::plan::Plan;
 use fwdeploy::plan::Reload;
@@ -375,6 +382,69 @@ fn both_settings() -> impl Strategy<Value = (Settings, Settings)> {
     })
 }
 
+/// What somebody does to a file, and which it is.
+fn edit(files: &mut Files, which: usize) -> &'static str {
+    let zone = |files: &mut Files, name: &str, key: &str, value: &str| {
+        let zone = files.zones.get_mut(name).unwrap();
+        zone.says
+            .known_mut()
+            .unwrap()
+            .as_mut()
+            .unwrap()
+            .add(key, value);
+    };
+    match which {
+        0 => zone(files, "public", "ports", "9999/tcp"),
+        1 => zone(
+            files,
+            "public",
+            "rules_str",
+            "rule service name=\"ftp\" drop",
+        ),
+        2 => zone(files, "drop", "interfaces", "eth9"),
+        3 => files.zones.get_mut("drop").unwrap().says = Observed::Known(None),
+        4 => files.default_zone.says = Observed::Known("drop".into()),
+        5 => {
+            let options = [("ports", "7/tcp")].into_iter().collect();
+            let file = File {
+                path: "/etc/firewalld/services/chat.xml".into(),
+                says: Observed::Known(Some(options)),
+            };
+            files.services.insert("chat".into(), file);
+        }
+        _ => {
+            let passthrough = ("ipv4".to_string(), vec!["-N".to_string(), "x".to_string()]);
+            files
+                .direct
+                .says
+                .known_mut()
+                .unwrap()
+                .passthroughs
+                .push(passthrough);
+        }
+    }
+    [
+        "public",
+        "public",
+        "drop",
+        "drop",
+        "firewalld.conf",
+        "chat",
+        "direct.xml",
+    ][which]
+}
+
+fn touches_files(plan: &Plan) -> bool {
+    plan.actions.iter().any(|action| {
+        matches!(
+            action,
+            Action::SetPermanentDirect { .. }
+                | Action::SetPermanentRich { .. }
+                | Action::Reload { .. }
+        )
+    })
+}
+
 /// Whether a peer's new ssh connection to port 22 gets in, by the memory of the node's firewalld: a second opinion.
 fn opens(state: &NodeState, peer: &str) -> bool {
     let settings = state.runtime.settings.known().unwrap();
@@ -442,6 +512,11 @@ fn node() -> impl Strategy<Value = (NodeState, Desired)> {
                 if let Some(kernel) = kernel {
                     filter.insert(CHAIN.to_string(), kernel);
                 }
+                let permanent = Firewall {
+                    direct: Observed::Known(permanent),
+                    rich: Observed::Known(rich_permanent),
+                    settings: Observed::Known(permanent_settings),
+                };
                 let state = NodeState {
                     system: System {
                         nft: true,
@@ -459,11 +534,8 @@ fn node() -> impl Strategy<Value = (NodeState, Desired)> {
                         in_kernel: Observed::Known(true),
                     }),
                     zone: Observed::Known("public".into()),
-                    permanent: Firewall {
-                        direct: Observed::Known(permanent),
-                        rich: Observed::Known(rich_permanent),
-                        settings: Observed::Known(permanent_settings),
-                    },
+                    files: Observed::Known(files_as_told(&permanent, "public")),
+                    permanent,
                     runtime: Firewall {
                         direct: Observed::Known(runtime),
                         rich: Observed::Known(rich_runtime),
@@ -556,6 +628,8 @@ proptest! {
         let done = fold(&state, &first.actions);
         let second = plan(&done, &wanted, &allowed);
         prop_assert!(second.is_empty(), "left over: {:#?}\nafter: {:#?}", second.changes(), first.changes());
+        // Nor does what we wrote ourselves look like somebody's edit.
+        prop_assert!(second.findings.iter().all(|f| f.code != EDITED), "{:#?}", second.findings);
     }
 
     #[test]
@@ -623,7 +697,7 @@ proptest! {
         let mut back = there;
         for _ in 0..2 {
             back = fold(&back, &way.docker);
-            let docker = |s: &NodeState| { let mut s = s.clone(); s.permanent = state.permanent.clone(); s.runtime = state.runtime.clone(); s.kernel = state.kernel.clone(); facts(&s) };
+            let docker = |s: &NodeState| { let mut s = s.clone(); s.permanent = state.permanent.clone(); s.files = state.files.clone(); s.runtime = state.runtime.clone(); s.kernel = state.kernel.clone(); facts(&s) };
             prop_assert_eq!(docker(&back), docker(&state));
         }
     }
@@ -749,6 +823,39 @@ proptest! {
         prop_assert_eq!(allowed.pending, Permission::Granted);
         let told = |f: &fwdeploy::plan::Finding| f.code == "pending-permanent" && f.severity == Severity::Warning;
         prop_assert!(plan.findings.iter().any(told));
+    }
+
+    #[test]
+    fn ours_only_an_edited_file_is_neither_written_over_nor_loaded((state, wanted) in node(), which in 0..7usize, allowed in either()) {
+        let whole = plan(&state, &wanted, &allowed);
+        prop_assert!(whole.findings.iter().all(|f| f.code != EDITED), "{:#?}", whole.findings);
+        let mut state = state;
+        let name = edit(state.files.known_mut().unwrap(), which);
+        let plan = plan(&state, &wanted, &allowed);
+        prop_assert!(!touches_files(&plan), "{:#?}", plan.actions);
+        let told: Vec<_> = plan.findings.iter().filter(|f| f.code == EDITED).collect();
+        prop_assert!(told.len() == 1 && told[0].text.contains(name), "{:#?}", told);
+        // Where nothing would be written, it keeps from nothing.
+        let stopped = told[0].severity == Severity::Refuse;
+        prop_assert_eq!(stopped, touches_files(&whole) || refused(&whole) && stopped);
+        prop_assert!(stopped || plan.actions == whole.actions);
+    }
+
+    #[test]
+    fn silence_a_file_that_is_not_understood_changes_no_plan((state, wanted) in node(), allowed in either(), part in 0..4) {
+        let whole = plan(&state, &wanted, &allowed);
+        let mut state = state;
+        let unread = || Observed::Unreadable("`tarpit` is not known".to_string());
+        if part == 0 {
+            state.files = Observed::Unreadable("timed out after 5 s".into());
+        } else if let Some(files) = state.files.known_mut() {
+            match part {
+                1 => files.direct.says = Observed::Unreadable("it is cut off".into()),
+                2 => files.zones.get_mut("public").unwrap().says = unread(),
+                _ => files.zones.clear(),
+            }
+        }
+        prop_assert_eq!(plan(&state, &wanted, &allowed), whole);
     }
 
     #[test]

@@ -78,12 +78,15 @@ fn is_told_as_unreadable(question: &str, state: &NodeState) -> bool {
     match question {
         // These only inform, or say how a daemon is that does not answer.
         "os" | "kernel" | "systemd" | "iptables" => true,
+        // What Docker was told explains why its chains are missing; that they are, the kernel tells.
+        "docker-told" => true,
         // Without these there is no state at all.
         "uid" | "tools" | "connection" => false,
         "firewalld-unit" => firewalld || state.system.firewalld_daemon == Daemon::Running,
         // Without it every interface counts.
         "ssh-interface" => state.system.ssh_interface.is_empty(),
         "settings" => unreadable(&state.permanent.settings) && unreadable(&state.runtime.settings),
+        "files" => unreadable(&state.files),
         _ if question.starts_with("permanent-") && question.contains(':') => {
             unreadable(&state.permanent.settings)
         }

@@ -12,10 +12,16 @@ use crate::plan;
 use crate::plan::Allowed;
 use crate::plan::Finding;
 
-/// Why nobody may touch the node, whatever its roles ask for.
+/// Why nobody may touch the node and write firewalld's files, whatever its roles ask for.
 pub(super) fn refusals(state: &NodeState) -> Vec<Finding> {
-    let plan = plan::plan(state, &Desired::default(), &Allowed::default());
-    plan.refusals().cloned().collect()
+    plan::plan(state, &Desired::default(), &Allowed::default()).refusals_to_write()
+}
+
+/// What is wrong with a node to which the files of a snapshot came back. That somebody has edited one is no fault of theirs.
+pub(super) fn ailments(state: &NodeState) -> Vec<Finding> {
+    let mut found = refusals(state);
+    found.retain(|finding| finding.code != plan::EDITED);
+    found
 }
 
 /// That snapshot, or the one of the last confirmed run.

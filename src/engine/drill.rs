@@ -41,8 +41,9 @@ fn once(job: &Job, maker: &Maker<'_>) -> Tried {
         Err(failure) => return Tried::done(outcome.failed(*failure)),
     };
     let plan = maker.plan(&before, job);
-    if plan.refusals().next().is_some() {
-        outcome.findings = plan.refusals().cloned().collect();
+    // The harmless change is written permanently.
+    outcome.findings = plan.refusals_to_write();
+    if !outcome.findings.is_empty() {
         outcome.verdict = Verdict::Refused;
         return Tried::done(outcome);
     }

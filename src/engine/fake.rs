@@ -657,6 +657,7 @@ pub(super) fn open_node() -> NodeState {
         }),
         zone: Observed::Known("public".to_string()),
         permanent: firewall(),
+        files: Observed::Unreadable("nobody looked".to_string()),
         runtime: firewall(),
         kernel: Kernel {
             v4: Observed::Known(Tables {

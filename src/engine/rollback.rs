@@ -67,7 +67,7 @@ fn once(
 /// No plan must be empty here: it is enough that the node can be judged, and the outcome says what is different.
 fn judge(before: &NodeState, now: &NodeState, outcome: &mut Outcome) -> Judged {
     outcome.changes = compare(before, now);
-    match choice::refusals(now).first() {
+    match choice::ailments(now).first() {
         None => Ok(None),
         Some(finding) => Err(Box::new(
             Failure::new(

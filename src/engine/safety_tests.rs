@@ -1,5 +1,6 @@
 //! Going back on purpose: to a snapshot, from a change that nobody confirms, and because others failed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -9,7 +10,10 @@ use crate::engine::fake::Trouble;
 use crate::engine::fake::open_node;
 use crate::engine::standing::compare;
 use crate::engine::tests::with;
+use crate::model::File;
+use crate::model::Files;
 use crate::model::Observed;
+use crate::plan::EDITED;
 
 fn run(fake: &Arc<Fake>) -> Outcome {
     let (mut outcomes, _) = with(fake, &Stop::default(), |c| {
@@ -195,6 +199,53 @@ fn a_node_that_may_not_be_touched_is_neither_rolled_back_nor_drilled() {
     assert_eq!(roll_back(&fake, None).verdict, Verdict::Refused);
     assert_eq!(drill(&fake).verdict, Verdict::Refused);
     assert_eq!(fake.visits("a"), (visits.0 + 2, visits.1 + 2));
+}
+
+/// Somebody adds a passthrough to direct.xml, and firewalld does not read it.
+fn edit(state: &mut NodeState) {
+    let mut direct = state.permanent.direct.known().unwrap().clone();
+    let passthrough = ("ipv4".to_string(), vec!["-L".to_string()]);
+    direct.passthroughs.push(passthrough);
+    let path = |name: &str| format!("/etc/firewalld/{name}");
+    state.files = Observed::Known(Files {
+        direct: File {
+            path: path("direct.xml"),
+            says: Observed::Known(direct),
+        },
+        default_zone: File {
+            path: path("firewalld.conf"),
+            says: Observed::Unreadable("nobody looked".to_string()),
+        },
+        zones: BTreeMap::new(),
+        policies: BTreeMap::new(),
+        services: BTreeMap::new(),
+    });
+}
+
+#[test]
+fn neither_a_rollback_nor_a_drill_writes_over_an_edit() {
+    for closed in [true, false] {
+        let fake = Fake::new(&[("a", Trouble::None)]);
+        run(&fake);
+        if !closed {
+            roll_back(&fake, None);
+        }
+        fake.change("a", edit);
+        let edited = fake.state("a");
+        for outcome in [roll_back(&fake, None), drill(&fake)] {
+            assert_eq!(outcome.verdict, Verdict::Refused, "{outcome:#?}");
+            assert_eq!(outcome.findings[0].code, EDITED);
+        }
+        let outcome = run(&fake);
+        let expected = if closed {
+            Verdict::Ok
+        } else {
+            Verdict::Refused
+        };
+        assert_eq!(outcome.verdict, expected, "{outcome:#?}");
+        assert!(outcome.findings.iter().any(|f| f.code == EDITED));
+        assert_eq!(fake.state("a"), edited);
+    }
 }
 
 /// Runs the fleet with `--rollback-all`.

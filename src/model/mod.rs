@@ -4,17 +4,21 @@
 
 pub mod desired;
 pub mod direct_xml;
+pub mod files;
 pub mod net;
 pub mod records;
 pub mod rich;
 pub mod rule;
 pub mod secret;
 pub mod settings;
+pub mod spelling;
 pub mod state;
 
 pub use desired::Attachment;
 pub use desired::Desired;
 pub use desired::DesiredNetwork;
+pub use files::File;
+pub use files::Files;
 pub use net::Cidr;
 pub use net::Family;
 pub use net::Peer;

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use crate::model::files::Files;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
 use crate::model::records::Records;
@@ -95,8 +96,10 @@ pub struct NodeState {
     pub firewalld: Observed<Firewalld>,
     /// The zone whose rich rules were read: the role's, or firewalld's default zone.
     pub zone: Observed<String>,
-    /// firewalld's files.
+    /// firewalld's files, as it has read them.
     pub permanent: Firewall,
+    /// The same files as they are: somebody may have edited one since.
+    pub files: Observed<Files>,
     /// firewalld's memory.
     pub runtime: Firewall,
     /// What the kernel holds.

@@ -169,7 +169,7 @@ look_at_firewalld() {
     if [ "$answer" != "b true$newline" ]; then
         skip "firewalld is not on the bus" firewalld-properties firewalld-config default-zone active-zones panic \
             zone permanent-direct permanent-zone permanent-rich runtime-chains runtime-rules runtime-passthroughs \
-            runtime-rich settings
+            runtime-rich settings files
         return
     fi
     properties=org.freedesktop.DBus.Properties
@@ -190,7 +190,7 @@ look_at_firewalld() {
         zone=${zone%%\"*}
     fi
     if [ -z "$zone" ]; then
-        skip "the default zone is unknown" zone permanent-zone permanent-rich runtime-rich settings
+        skip "the default zone is unknown" zone permanent-zone permanent-rich runtime-rich settings files
         return
     fi
     ask zone printf %s "$zone"
@@ -233,9 +233,35 @@ saved() {
     call "${found%%\"*}" "$firewalld.config.$2" "$3"
 }
 
+# files: what a reload would load of all that, each from /etc/firewalld or else as the distribution made it. First where each is,
+# or that there is none; then the texts, with a space before each line. One process, whatever their number.
+files() {
+    set --
+    for line in direct:direct conf:firewalld $listed; do
+        name=${line#*:}.xml
+        case $line in
+        direct:*) places=/etc/firewalld ;;
+        conf:*) places=/etc/firewalld name=firewalld.conf ;;
+        zone:*) places="/etc/firewalld/zones /usr/lib/firewalld/zones" ;;
+        policy:*) places="/etc/firewalld/policies /usr/lib/firewalld/policies" ;;
+        service:*) places="/etc/firewalld/services /usr/lib/firewalld/services" ;;
+        *) continue ;;
+        esac
+        found=
+        for place in $places; do
+            [ -n "$found" ] || ! [ -e "$place/$name" ] || found=$place/$name
+        done
+        echo "$line ${found:--}"
+        [ -z "$found" ] || set -- "$@" "$found"
+    done
+    limited awk 'FNR == 1 { print "=" FILENAME } { print " " $0 } END { print "end" }' "$@"
+}
+
 look_at_settings() {
     ask settings settings
-    for line in $(printf %s "$answer" | sort -u | grep '^[a-z]* [A-Za-z0-9_.-]*$' | tr ' ' :); do
+    listed=$(printf %s "$answer" | sort -u | grep '^[a-z]* [A-Za-z0-9_.-]*$' | tr ' ' :)
+    ask files files
+    for line in $listed; do
         whose=${line#*:}
         case $line in
         zone:*)

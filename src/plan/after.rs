@@ -17,6 +17,7 @@ use crate::model::state::KernelRule;
 use crate::model::state::Network;
 use crate::model::state::NodeState;
 use crate::model::state::Observed;
+use crate::model::state::RichText;
 use crate::plan::action::Action;
 use crate::plan::action::NetworkSpec;
 
@@ -42,9 +43,13 @@ fn apply(state: &mut NodeState, action: &Action) {
     match action {
         Action::SetPermanentDirect { after, .. } => {
             state.permanent.direct = Observed::Known(after.clone());
+            if let Some(files) = state.files.known_mut() {
+                files.direct.says = Observed::Known(after.clone());
+            }
         }
-        Action::SetPermanentRich { after, .. } => {
+        Action::SetPermanentRich { zone, after, .. } => {
             state.permanent.rich = Observed::Known(after.clone());
+            write_rich(state, zone, after);
         }
         Action::CreateNetwork(spec) => docker(state, |d| {
             d.networks.retain(|n| n.name != spec.name);
@@ -112,6 +117,19 @@ fn apply(state: &mut NodeState, action: &Action) {
 fn docker(state: &mut NodeState, change: impl FnOnce(&mut Docker)) {
     if let Some(docker) = state.docker.known_mut() {
         change(docker);
+    }
+}
+
+/// firewalld writes the zone's file with what it was told.
+fn write_rich(state: &mut NodeState, zone: &str, rules: &[RichText]) {
+    let files = state.files.known_mut();
+    let file = files.and_then(|files| files.zones.get_mut(zone));
+    let says = file.and_then(|file| file.says.known_mut()?.as_mut());
+    if let Some(options) = says {
+        options.remove("rules_str");
+        for rule in rules {
+            options.add("rules_str", rule.text.as_str());
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod admit;
 pub mod after;
 mod bridge;
 mod docker;
+mod edited;
 pub mod finding;
 mod firewall;
 mod gone;
@@ -23,6 +24,7 @@ mod ssh;
 pub use action::Action;
 pub use action::Change;
 pub use action::Sign;
+pub use edited::EDITED;
 pub use finding::Finding;
 pub use finding::Severity;
 pub use recover::Recovery;
@@ -64,6 +66,18 @@ impl Plan {
         self.findings
             .iter()
             .filter(|f| f.severity == Severity::Refuse)
+    }
+
+    /// The refusals of whoever writes to firewalld's files whatever the actions are: an edited file is one of them.
+    pub fn refusals_to_write(&self) -> Vec<Finding> {
+        let refusals = self.findings.iter().filter_map(|finding| {
+            let mut finding = finding.clone();
+            if finding.code == edited::EDITED {
+                finding.severity = Severity::Refuse;
+            }
+            (finding.severity == Severity::Refuse).then_some(finding)
+        });
+        refusals.collect()
     }
 
     /// The findings because of which the whitelist does not hold, whatever the actions do.
@@ -123,6 +137,7 @@ struct Views<'a> {
 }
 
 /// One of firewalld's two views. Its settings are needed for a reload only.
+#[derive(Clone, Copy)]
 struct Side<'a> {
     direct: &'a Direct,
     rich: &'a [RichText],
@@ -239,6 +254,7 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
         actions.extend(remove_rich);
     }
 
+    findings.extend(edited::findings(state, &views, &actions));
     findings.sort_by_key(|f| std::cmp::Reverse(f.severity));
     if findings.iter().any(|f| f.severity == Severity::Refuse) {
         actions.clear();

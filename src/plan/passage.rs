@@ -327,6 +327,7 @@ mod tests {
             firewalld: Observed::Unreadable("nobody looked".to_string()),
             zone: unread(),
             permanent: firewall(),
+            files: Observed::Unreadable("nobody looked".to_string()),
             runtime: firewall(),
             kernel: Kernel {
                 v4: Observed::Known(Tables::default()),

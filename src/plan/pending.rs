@@ -48,15 +48,26 @@ pub(super) fn pending(views: &Views<'_>, ours: &Ours) -> Result<Vec<Pending>, St
             )],
         });
     }
-    let mut objects = things("zone", &permanent.zones, &runtime.zones);
+    let beside_bindings = |key: &str| key != "interfaces";
+    let mut objects = things("zone", &permanent.zones, &runtime.zones, &beside_bindings);
     let managed = format!("zone `{}`", views.zone);
     let changes = differences(
         &rich(views.permanent.rich, ours),
         &rich(views.runtime.rich, ours),
     );
     objects.entry(managed).or_default().extend(changes);
-    objects.extend(things("policy", &permanent.policies, &runtime.policies));
-    objects.extend(things("service", &permanent.services, &runtime.services));
+    objects.extend(things(
+        "policy",
+        &permanent.policies,
+        &runtime.policies,
+        &|_| true,
+    ));
+    objects.extend(things(
+        "service",
+        &permanent.services,
+        &runtime.services,
+        &|_| true,
+    ));
     out.extend(
         objects
             .into_iter()
@@ -70,6 +81,17 @@ fn direct(direct: &Direct, ours: &Ours) -> BTreeSet<String> {
     let rules = direct.rules.iter().filter(|r| !ours.direct(r));
     let chains = direct.chains.iter();
     let chains = chains.filter(|c| Family::ALL.iter().all(|f| **c != DirectChain::ours(*f)));
+    entries(&Direct {
+        chains: chains.cloned().collect(),
+        rules: rules.cloned().collect(),
+        passthroughs: direct.passthroughs.clone(),
+    })
+}
+
+/// All that a direct configuration has, as phrases.
+pub(super) fn entries(direct: &Direct) -> BTreeSet<String> {
+    let rules = direct.rules.iter();
+    let chains = direct.chains.iter();
     let passthroughs = direct.passthroughs.iter();
     rules
         .map(|r| format!("rule `{r}`"))
@@ -86,21 +108,22 @@ fn rich(rules: &[RichText], ours: &Ours) -> BTreeSet<String> {
         .collect()
 }
 
-fn differences(permanent: &BTreeSet<String>, runtime: &BTreeSet<String>) -> Vec<String> {
+/// What the one adds to the other and takes from it.
+pub(super) fn differences(permanent: &BTreeSet<String>, runtime: &BTreeSet<String>) -> Vec<String> {
     let adds = permanent.difference(runtime).map(|what| adds(what));
     let removes = runtime.difference(permanent).map(|what| removes(what));
     adds.chain(removes).collect()
 }
 
-fn adds(what: &str) -> String {
+pub(super) fn adds(what: &str) -> String {
     format!("adds {what}")
 }
 
-fn removes(what: &str) -> String {
+pub(super) fn removes(what: &str) -> String {
     format!("removes {what}")
 }
 
-fn from_to(what: &str, from: &str, to: &str) -> String {
+pub(super) fn from_to(what: &str, from: &str, to: &str) -> String {
     format!("changes {what} from `{from}` to `{to}`")
 }
 
@@ -109,10 +132,11 @@ fn things(
     kind: &str,
     permanent: &BTreeMap<String, Options>,
     runtime: &BTreeMap<String, Options>,
+    counts: &dyn Fn(&str) -> bool,
 ) -> BTreeMap<String, Vec<String>> {
     let names: BTreeSet<&String> = permanent.keys().chain(runtime.keys()).collect();
     let changes = |name: &String| match (permanent.get(name), runtime.get(name)) {
-        (Some(permanent), Some(runtime)) => options(permanent, runtime),
+        (Some(permanent), Some(runtime)) => options(permanent, runtime, counts),
         (Some(_), None) => vec![adds(&format!("this {kind}"))],
         _ => vec![removes(&format!("this {kind}"))],
     };
@@ -122,7 +146,12 @@ fn things(
         .collect()
 }
 
-fn options(permanent: &Options, runtime: &Options) -> Vec<String> {
+/// The changes from the settings of one view to those of the other. Where a removal of a setting does not count, it is none.
+pub(super) fn options(
+    permanent: &Options,
+    runtime: &Options,
+    counts: &dyn Fn(&str) -> bool,
+) -> Vec<String> {
     let keys: BTreeSet<&str> = permanent.keys().chain(runtime.keys()).collect();
     let mut out = Vec::new();
     for key in keys {
@@ -140,7 +169,7 @@ fn options(permanent: &Options, runtime: &Options) -> Vec<String> {
         let added = permanent.all(key).filter(|v| !runtime.has(key, v));
         out.extend(added.map(|value| adds(&named(value))));
         let removed = runtime.all(key).filter(|v| !permanent.has(key, v));
-        let removed = removed.filter(|_| key != "interfaces");
+        let removed = removed.filter(|_| counts(key));
         out.extend(removed.map(|value| removes(&named(value))));
     }
     out

@@ -13,6 +13,7 @@ use crate::plan::Allowed;
 use crate::plan::action;
 use crate::plan::action::Change;
 use crate::plan::action::Sign;
+use crate::plan::edited;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
 use crate::plan::finding::command;
@@ -78,7 +79,7 @@ pub(super) fn obstacles(state: &NodeState, desired: &Desired, allowed: &Allowed)
     }
 }
 
-/// A reload may not take ssh away, nor activate what others have written and not loaded.
+/// A reload may not take ssh away, nor activate what others have written and not loaded, be it through firewalld or by hand.
 ///
 /// In state FAILED nothing of the permanent configuration is in force, so that all of it waits, and it is what was wanted. What would
 /// become of ssh cannot be told there: firewalld 2.5 then tells of zones that are empty. The way back by itself keeps it.
@@ -94,7 +95,12 @@ fn obstacles_of(
     let Some(views) = views(state) else {
         return Vec::new();
     };
-    let mut out = reload::beside(&views, &Ours::new(desired, state), allowed.pending);
+    let mut out = edited::told(state, &views, Severity::Refuse);
+    out.extend(reload::beside(
+        &views,
+        &Ours::new(desired, state),
+        allowed.pending,
+    ));
     out.extend(reload::ssh_lost(state, &views));
     out
 }

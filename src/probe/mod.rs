@@ -4,14 +4,20 @@
 //! never *empty*: see [`Observed`](crate::model::Observed).
 
 mod busctl;
+mod direct_file;
 mod docker;
+mod files;
 mod firewalld;
 mod iptables;
 mod observe;
 mod records;
+mod rich_file;
 mod sections;
+mod service_file;
 mod settings;
+mod settings_file;
 mod system;
+mod xml;
 
 pub use observe::ProbeError;
 pub use observe::observe;

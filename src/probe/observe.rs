@@ -10,6 +10,7 @@ use crate::model::state::Observed;
 use crate::model::state::System;
 use crate::model::state::Tables;
 use crate::probe::docker;
+use crate::probe::files;
 use crate::probe::firewalld;
 use crate::probe::iptables;
 use crate::probe::records;
@@ -85,6 +86,7 @@ pub fn observe(stdout: &[u8], stderr: &[u8]) -> Result<NodeState, ProbeError> {
                 settings::settings(&answers, Side::Permanent, &firewalld::zone(&answers)?)
             }),
         },
+        files: of_firewalld.observed(|| files::files(&answers)),
         runtime: Firewall {
             direct: of_firewalld.observed(|| firewalld::runtime_direct(&answers)),
             rich: of_firewalld.observed(|| firewalld::runtime_rich(&answers)),

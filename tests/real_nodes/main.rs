@@ -5,6 +5,7 @@
 
 mod adoption;
 mod drift;
+mod edited;
 mod failures;
 mod fleet;
 mod interruptions;

@@ -1,0 +1,33 @@
+//! What firewalld's files say, and a reload would load. firewalld's permanent view is as old as its last look at them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::model::settings::Options;
+use crate::model::state::Direct;
+use crate::model::state::Observed;
+
+/// The files of what [`Settings`](crate::model::Settings) lists, and of the direct configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Files {
+    /// The direct configuration; empty if there is no file.
+    pub direct: File<Direct>,
+    /// The default zone of firewalld.conf.
+    pub default_zone: File<String>,
+    /// The zones by name, rich rules among their settings; `None` where a zone has no file.
+    pub zones: BTreeMap<String, File<Option<Options>>>,
+    /// The policies by name.
+    pub policies: BTreeMap<String, File<Option<Options>>>,
+    /// The services by name.
+    pub services: BTreeMap<String, File<Option<Options>>>,
+}
+
+/// One file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct File<T> {
+    /// Where it is: that of /etc/firewalld if there is one, or else the distribution's.
+    pub path: String,
+    /// What it says; unreadable where any part of it is not understood.
+    pub says: Observed<T>,
+}
