@@ -67,7 +67,7 @@ pub(super) fn told(state: &NodeState, views: &Views<'_>, severity: Severity) -> 
         return Vec::new();
     }
     let hint = match lost(state, views, files) {
-        None => "`firewall-cmd --reload` loads it, or take it out of the file again; no flag allows this".to_string(),
+        None => "`firewall-cmd --reload` loads it, or take it out of the file again (what is named even after a reload, firewalld ignores); no flag allows this".to_string(),
         Some(why) => format!(
             "do not reload firewalld yet: after a reload {why}; mend the file first, or take the edit out of it again"
         ),
