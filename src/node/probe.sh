@@ -173,6 +173,7 @@ look_at_firewalld() {
         return
     fi
     properties=org.freedesktop.DBus.Properties
+    stamp=$(stamp)
     ask_daemon firewalld firewalld-properties call "$object" "$properties" GetAll s "$firewalld"
     ask_daemon firewalld firewalld-config call "$object/config" "$properties" GetAll s "$firewalld.config"
     ask_daemon firewalld active-zones call "$object" "$firewalld.zone" getActiveZones
@@ -233,6 +234,16 @@ saved() {
     call "${found%%\"*}" "$firewalld.config.$2" "$3"
 }
 
+# stamp: what tells whether somebody has written to firewalld's files meanwhile.
+stamp() { limited find /etc/firewalld -name .fwdeploy -prune -o -type f -exec cksum {} + 2>/dev/null; }
+
+# files_at_rest: the files, if nobody has written to one since firewalld was first asked. Otherwise what it tells and what they
+# say may be of two moments, and the difference nobody's edit.
+files_at_rest() {
+    files || return
+    [ "$(stamp)" = "$stamp" ] || { echo "somebody is writing to firewalld's files just now" >&2 && return 1; }
+}
+
 # files: what a reload would load of all that, each from /etc/firewalld or else as the distribution made it. First where each is,
 # or that there is none; then the texts, with a space before each line. One process, whatever their number.
 files() {
@@ -260,7 +271,6 @@ files() {
 look_at_settings() {
     ask settings settings
     listed=$(printf %s "$answer" | sort -u | grep '^[a-z]* [A-Za-z0-9_.-]*$' | tr ' ' :)
-    ask files files
     for line in $listed; do
         whose=${line#*:}
         case $line in
@@ -277,6 +287,7 @@ look_at_settings() {
         ask_daemon firewalld "runtime-$line" call "$object" "$1" "$2" s "$whose"
         ask_daemon firewalld "permanent-$line" saved "$3" "$4" "$5" "$whose"
     done
+    ask files files_at_rest
 }
 
 # How many there are, then one line of JSON for each network and container. Fields are picked, because a container's

@@ -287,6 +287,32 @@ fn an_edit_is_neither_written_over_nor_loaded_unseen(suite: &str, backend: &str)
     }
 }
 
+/// firewalld is told of changes without a pause, and writes its files while it is looked at.
+const KEEP_WRITING: &str = "touch /run/writing
+    while [ -e /run/writing ]; do
+        for change in add remove; do
+            firewall-cmd -q --permanent --zone=public --$change-port=9100/tcp
+            firewall-cmd -q --permanent --direct --$change-rule ipv4 filter INPUT 0 -s 198.51.100.66 -j DROP
+        done
+    done </dev/null >/dev/null 2>&1 &";
+
+fn what_firewalld_is_just_writing_is_no_edit(suite: &str, backend: &str) {
+    let lab = Lab::up(
+        &name("edrace", suite, backend),
+        &[&format!("n1={suite}:{backend}")],
+        0,
+    );
+    lab.sh("n1", KEEP_WRITING);
+    let mut met = 0;
+    for _ in 0..25 {
+        let state = looked(&lab);
+        assert_eq!(told(&state), Vec::<String>::new());
+        met += usize::from(state.files.known().is_none());
+    }
+    lab.sh("n1", "rm /run/writing");
+    assert!(met > 0, "no look met a write");
+}
+
 /// A reload that fails leaves firewalld in state FAILED; somebody mends direct.xml by hand, and adds a rule meanwhile.
 fn a_recovery_loads_what_was_mended_by_hand(suite: &str, backend: &str) {
     let one = One::up(&name("edmend", suite, backend), suite, backend);
@@ -317,6 +343,7 @@ fn a_recovery_loads_what_was_mended_by_hand(suite: &str, backend: &str) {
 }
 
 on_two_nodes!(
+    what_firewalld_is_just_writing_is_no_edit,
     an_edit_is_neither_written_over_nor_loaded_unseen,
     a_recovery_loads_what_was_mended_by_hand,
 );
