@@ -70,14 +70,16 @@ impl Plan {
 
     /// The refusals of whoever writes to firewalld's files whatever the actions are: an edited file is one of them.
     pub fn refusals_to_write(&self) -> Vec<Finding> {
-        let refusals = self.findings.iter().filter_map(|finding| {
-            let mut finding = finding.clone();
-            if finding.code == edited::EDITED {
-                finding.severity = Severity::Refuse;
-            }
-            (finding.severity == Severity::Refuse).then_some(finding)
-        });
-        refusals.collect()
+        let refusals = self
+            .findings
+            .iter()
+            .filter(|f| f.severity == Severity::Refuse || f.code == EDITED);
+        refusals
+            .map(|finding| Finding {
+                severity: Severity::Refuse,
+                ..finding.clone()
+            })
+            .collect()
     }
 
     /// The findings because of which the whitelist does not hold, whatever the actions do.

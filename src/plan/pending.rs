@@ -48,26 +48,15 @@ pub(super) fn pending(views: &Views<'_>, ours: &Ours) -> Result<Vec<Pending>, St
             )],
         });
     }
-    let beside_bindings = |key: &str| key != "interfaces";
-    let mut objects = things("zone", &permanent.zones, &runtime.zones, &beside_bindings);
+    let mut objects = things("zone", &permanent.zones, &runtime.zones);
     let managed = format!("zone `{}`", views.zone);
     let changes = differences(
         &rich(views.permanent.rich, ours),
         &rich(views.runtime.rich, ours),
     );
     objects.entry(managed).or_default().extend(changes);
-    objects.extend(things(
-        "policy",
-        &permanent.policies,
-        &runtime.policies,
-        &|_| true,
-    ));
-    objects.extend(things(
-        "service",
-        &permanent.services,
-        &runtime.services,
-        &|_| true,
-    ));
+    objects.extend(things("policy", &permanent.policies, &runtime.policies));
+    objects.extend(things("service", &permanent.services, &runtime.services));
     out.extend(
         objects
             .into_iter()
@@ -132,11 +121,10 @@ fn things(
     kind: &str,
     permanent: &BTreeMap<String, Options>,
     runtime: &BTreeMap<String, Options>,
-    counts: &dyn Fn(&str) -> bool,
 ) -> BTreeMap<String, Vec<String>> {
     let names: BTreeSet<&String> = permanent.keys().chain(runtime.keys()).collect();
     let changes = |name: &String| match (permanent.get(name), runtime.get(name)) {
-        (Some(permanent), Some(runtime)) => options(permanent, runtime, counts),
+        (Some(permanent), Some(runtime)) => options(permanent, runtime, &|key| key != "interfaces"),
         (Some(_), None) => vec![adds(&format!("this {kind}"))],
         _ => vec![removes(&format!("this {kind}"))],
     };

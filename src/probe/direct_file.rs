@@ -13,11 +13,7 @@ use crate::probe::xml::Element;
 /// # Errors
 /// What of it is not known.
 pub fn direct(text: &str) -> Result<Direct, String> {
-    let root = xml::parse(text)?;
-    if root.name != "direct" {
-        return Err("it is no `direct`".to_string());
-    }
-    root.only(&[])?;
+    let root = xml::root(text, "direct", &[])?;
     let mut direct = Direct::default();
     for element in &root.children {
         element.is_leaf()?;

@@ -5,14 +5,14 @@ use crate::probe::settings_file::one;
 use crate::probe::settings_file::one_of;
 use crate::probe::settings_file::pair;
 use crate::probe::settings_file::read;
-use crate::probe::settings_file::root;
+use crate::probe::xml;
 
 /// The settings of a service's file.
 ///
 /// # Errors
 /// What of it is not known.
 pub fn service(text: &str) -> Result<Options, String> {
-    let root = root(text, "service", &["name", "version"])?;
+    let root = xml::root(text, "service", &["name", "version"])?;
     let mut options = read(&root, |element| match element.name.as_str() {
         "port" if element.get("port") == Some("") => {
             one_of(element, "protocols", "protocol", &["port", "protocol"]).map(Some)

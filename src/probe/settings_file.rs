@@ -24,7 +24,7 @@ pub fn zone(text: &str) -> Result<Options, String> {
         "ingress-priority",
         "egress-priority",
     ];
-    let root = root(text, "zone", &known)?;
+    let root = xml::root(text, "zone", &known)?;
     let mut options = read(&root, |element| match element.name.as_str() {
         "interface" => Ok(Some(one(element, "interfaces", "name")?)),
         "source" => source(element).map(Some),
@@ -56,7 +56,7 @@ pub fn zone(text: &str) -> Result<Options, String> {
 /// # Errors
 /// What of it is not known.
 pub fn policy(text: &str) -> Result<Options, String> {
-    let root = root(text, "policy", &["version", "target", "priority"])?;
+    let root = xml::root(text, "policy", &["version", "target", "priority"])?;
     let mut options = read(&root, |element| match element.name.as_str() {
         "ingress-zone" => Ok(Some(one(element, "ingress_zones", "name")?)),
         "egress-zone" => Ok(Some(one(element, "egress_zones", "name")?)),
@@ -71,16 +71,6 @@ pub fn policy(text: &str) -> Result<Options, String> {
         options.add("priority", priority.to_string());
     }
     Ok(options)
-}
-
-/// The element that all is in.
-pub(super) fn root(text: &str, kind: &str, known: &[&str]) -> Result<Element, String> {
-    let root = xml::parse(text)?;
-    if root.name != kind {
-        return Err(format!("it is no `{kind}`"));
-    }
-    root.only(known)?;
-    Ok(root)
 }
 
 /// What all elements in it add to the settings.

@@ -127,6 +127,19 @@ pub fn parse(text: &str) -> Result<Element, String> {
         .ok_or_else(|| "it is cut off".to_string())
 }
 
+/// Reads a whole document whose root has this name, and no attributes but those.
+///
+/// # Errors
+/// What is wrong with it, or not known.
+pub fn root(text: &str, kind: &str, known: &[&str]) -> Result<Element, String> {
+    let root = parse(text)?;
+    if root.name != kind {
+        return Err(format!("it is no `{kind}`"));
+    }
+    root.only(known)?;
+    Ok(root)
+}
+
 fn element(start: &BytesStart<'_>) -> Result<Element, String> {
     let mut element = Element {
         name: start.name().as_ref().to_string(),
