@@ -15,6 +15,7 @@ mod inspect;
 pub mod ownership;
 mod passage;
 mod pending;
+mod reach;
 mod records;
 pub mod recover;
 mod reload;
@@ -177,6 +178,7 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     findings.extend(inspect::locks_out(desired, state));
     findings.extend(records::held(state));
     findings.extend(passage::troubles(desired, state, &ours));
+    findings.extend(reach::findings(desired, state));
     findings.extend(docker::published(desired, views.docker));
     findings.extend(docker::opened(desired, views.docker, &ours));
     let docker = docker::docker(desired, views.docker, allowed);

@@ -1,0 +1,201 @@
+//! The flows that the whitelist allows, one for each peer and entry.
+
+use std::net::IpAddr;
+
+use crate::model::desired::Desired;
+use crate::model::net::Cidr;
+use crate::model::net::Family;
+use crate::model::net::Port;
+use crate::model::rich::RichRule;
+use crate::model::rule::Match;
+use crate::model::rule::Rule;
+use crate::model::rule::Sense;
+use crate::model::rule::Tag;
+use crate::model::rule::Target;
+
+/// The direction of a flow, seen from the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Direction {
+    /// A peer opens it to the container, through a port of the node.
+    In,
+    /// The container opens it to a peer.
+    Out,
+}
+
+/// One flow that the whitelist allows.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Edge {
+    /// Who opens it.
+    pub(super) direction: Direction,
+    /// The address family.
+    pub(super) family: Family,
+    /// The peer; every address of the family where the entry allows everyone.
+    pub(super) peer: Cidr,
+    /// The container's address.
+    pub(super) container: IpAddr,
+    /// The protocol, as iptables calls it; `None` is any.
+    pub(super) protocol: Option<String>,
+    /// The port at the far end of the flow: of the container for [`Direction::In`], of the peer for [`Direction::Out`]; `None` is
+    /// any.
+    pub(super) port: Option<u16>,
+    /// For [`Direction::In`]: the port of the node that firewalld forwards; `None` where the peer addresses the container itself.
+    pub(super) node_port: Option<Port>,
+    /// The entry that allows it, `ROLE/WHAT`.
+    pub(super) entry: String,
+}
+
+/// Every flow that the whitelist allows.
+pub(super) fn edges(desired: &Desired) -> Vec<Edge> {
+    let mut out = Vec::new();
+    for direct in &desired.rules {
+        let (Some(family), Some(rule)) = (direct.family, direct.rule()) else {
+            continue;
+        };
+        if let Some(edge) = edge(desired, family, &rule) {
+            out.extend(with_node_ports(desired, edge));
+        }
+    }
+    out
+}
+
+/// The flow that an accepting rule is about; `None` if it is about no container of the node.
+fn edge(desired: &Desired, family: Family, rule: &Rule) -> Option<Edge> {
+    if rule.target != Target::Accept {
+        return None;
+    }
+    let everyone = match family {
+        Family::V4 => "0.0.0.0/0",
+        Family::V6 => "::/0",
+    };
+    let (mut source, mut destination, mut protocol, mut port) = (None, None, None, None);
+    for condition in rule.matches() {
+        match condition {
+            Match::Source(Sense::Is, net) => source = Some(*net),
+            Match::Destination(Sense::Is, net) => destination = Some(*net),
+            Match::Protocol(Sense::Is, name) => protocol = Some(name.clone()),
+            Match::DestinationPort(Sense::Is, first, _) => port = Some(*first),
+            _ => {}
+        }
+    }
+    let container = |net: Option<Cidr>| {
+        let of_attachments = desired
+            .attachments
+            .iter()
+            .flat_map(|a| std::iter::once(a.address).chain(a.address6));
+        of_attachments
+            .into_iter()
+            .find(|address| net == Some(Cidr::host(*address)))
+    };
+    let everyone = everyone.parse().ok()?;
+    let (direction, address, peer) = match (container(destination), container(source)) {
+        (Some(address), _) => (Direction::In, address, source),
+        (None, Some(address)) => (Direction::Out, address, destination),
+        (None, None) => return None,
+    };
+    let entry = rule.comment.as_deref().and_then(Tag::parse);
+    Some(Edge {
+        direction,
+        family,
+        peer: peer.unwrap_or(everyone),
+        container: address,
+        protocol,
+        port,
+        node_port: None,
+        entry: entry.map_or_else(String::new, |tag| format!("{}/{}", tag.role, tag.what)),
+    })
+}
+
+/// The same flow by each port of the node that is forwarded to it.
+fn with_node_ports(desired: &Desired, edge: Edge) -> Vec<Edge> {
+    if edge.direction == Direction::Out || edge.port.is_none() {
+        return vec![edge];
+    }
+    let ports = desired.rich.iter().filter_map(|rule| match rule {
+        RichRule::Forward {
+            family,
+            source,
+            service,
+            to_port,
+            to,
+        } => {
+            let same_peer = source.map_or(edge.peer.is_everything(), |net| net == edge.peer);
+            let same = *family == edge.family
+                && *to == edge.container
+                && Some(to_port.get()) == edge.port
+                && edge.protocol.as_deref() == Some(service.protocol.name());
+            (same_peer && same).then_some(service.port)
+        }
+        RichRule::Accept { .. } | RichRule::Other(_) => None,
+    });
+    ports
+        .map(|port| Edge {
+            node_port: Some(port),
+            ..edge.clone()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::desired::Attachment;
+    use crate::model::rule::DirectRule;
+
+    #[test]
+    fn each_peer_and_entry_is_one_flow() {
+        let rule = |priority: i32, text: &str| {
+            DirectRule::ours(Family::V4, priority, &Rule::parse_text(text).unwrap())
+        };
+        let desired = Desired {
+            attachments: vec![Attachment {
+                role: "cybex".into(),
+                container: "wit".into(),
+                network: "cybex".into(),
+                address: "172.20.0.2".parse().unwrap(),
+                address6: None,
+            }],
+            rules: vec![
+                rule(0, "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"),
+                rule(
+                    100,
+                    "-s 192.0.2.7 -d 172.20.0.2 -p tcp --dport 5000 -m conntrack --ctstate DNAT -m comment --comment fwdeploy:cybex/p2p -j ACCEPT",
+                ),
+                rule(
+                    100,
+                    "-d 172.20.0.2 -s 192.0.2.8 -m comment --comment fwdeploy:cybex/trusted -j ACCEPT",
+                ),
+                rule(
+                    200,
+                    "-s 172.20.0.2 -p udp --dport 53 -m comment --comment fwdeploy:cybex/dns -j ACCEPT",
+                ),
+                rule(1000, "-s 172.20.0.0/16 ! -d 172.20.0.0/16 -j REJECT"),
+            ],
+            rich: vec![RichRule::parse(
+                "rule family=\"ipv4\" source address=\"192.0.2.7\" forward-port port=\"15000\" protocol=\"tcp\" to-port=\"5000\" to-addr=\"172.20.0.2\"",
+            )],
+            ..Desired::default()
+        };
+        let told: Vec<String> = edges(&desired)
+            .iter()
+            .map(|e| {
+                format!(
+                    "{:?} {} {:?} {:?} {:?} {}",
+                    e.direction,
+                    e.peer,
+                    e.protocol.as_deref(),
+                    e.port,
+                    e.node_port.map(Port::get),
+                    e.entry
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "In 192.0.2.7/32 Some(\"tcp\") Some(5000) Some(15000) cybex/p2p",
+                "In 192.0.2.8/32 None None None cybex/trusted",
+                "Out 0.0.0.0/0 Some(\"udp\") Some(53) None cybex/dns",
+            ]
+        );
+    }
+}
