@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use crate::model::net::Cidr;
+
 /// The zones, policies and services that a reload could change: those in use, and those with a file in /etc/firewalld.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Settings {
@@ -17,9 +19,32 @@ pub struct Settings {
     pub policies: BTreeMap<String, Options>,
     /// The services that somebody has defined or changed, by name.
     pub services: BTreeMap<String, Options>,
+    /// The address sets (`ipset:NAME`) that a zone or rule names, by name; read at runtime only.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub sets: BTreeMap<String, AddressSet>,
+}
+
+/// An address set of firewalld's (firewalld.ipset(5)).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct AddressSet {
+    /// Its addresses and networks.
+    pub nets: Vec<Cidr>,
+    /// Whether it may hold more: MAC addresses, ports, ranges, entries with a timeout, or what could not be read.
+    pub more: bool,
 }
 
 impl Settings {
+    /// The zones in the order in which firewalld asks them about the source of a packet: by priority (firewalld 2.0), then by name.
+    pub fn zones_in_order(&self) -> Vec<(&str, &Options)> {
+        let mut zones: Vec<(&str, &Options)> = self
+            .zones
+            .iter()
+            .map(|(name, options)| (name.as_str(), options))
+            .collect();
+        zones.sort_by_key(|(_, options)| options.one("ingress_priority").parse().unwrap_or(0_i64));
+        zones
+    }
+
     /// The zone that an interface is bound to, by its name or by a name that ends with `+`; without one, it is in the
     /// default zone.
     pub fn zone_of_interface(&self, interface: &str) -> Option<&str> {

@@ -269,6 +269,7 @@ files() {
 }
 
 look_at_settings() {
+    sets=
     ask settings settings
     listed=$(printf %s "$answer" | sort -u | grep '^[a-z]* [A-Za-z0-9_.-]*$' | tr ' ' :)
     for line in $listed; do
@@ -285,9 +286,25 @@ look_at_settings() {
             ;;
         esac
         ask_daemon firewalld "runtime-$line" call "$object" "$1" "$2" s "$whose"
+        name_sets
         ask_daemon firewalld "permanent-$line" saved "$3" "$4" "$5" "$whose"
     done
     ask files files_at_rest
+    look_at_sets
+}
+
+# name_sets: adds the address sets that the answer names to $sets: `ipset:NAME` of a source, `ipset=\"NAME\"` of a rich rule.
+name_sets() {
+    case $answer in
+    *ipset*) sets="$sets $(printf %s "$answer" | grep -oE 'ipset(:|=\\")[A-Za-z0-9_.-]+' | sed 's/.*[:"]//')" ;;
+    esac
+}
+
+# look_at_sets: their kind, options and entries. Only firewalld's own sets are told.
+look_at_sets() {
+    for whose in $(printf '%s\n' $sets | sort -u | head -n 64); do
+        ask_daemon firewalld "set:$whose" call "$object" "$firewalld.ipset" getIPSetSettings s "$whose"
+    done
 }
 
 # How many there are, then one line of JSON for each network and container. Fields are picked, because a container's

@@ -20,6 +20,7 @@ mod records;
 pub mod recover;
 mod reload;
 pub mod restore;
+mod rich_match;
 mod ssh;
 
 pub use action::Action;
@@ -178,7 +179,7 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     findings.extend(inspect::locks_out(desired, state));
     findings.extend(records::held(state));
     findings.extend(passage::troubles(desired, state, &ours));
-    findings.extend(reach::findings(desired, state));
+    findings.extend(reach::findings(desired, state, &ours));
     findings.extend(docker::published(desired, views.docker));
     findings.extend(docker::opened(desired, views.docker, &ours));
     let docker = docker::docker(desired, views.docker, allowed);

@@ -1,7 +1,11 @@
 //! What firewalld holds beside its direct interface: zones, policies and services, in its memory and in its files.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
+use crate::model::Cidr;
+use crate::model::rich::words_of;
+use crate::model::settings::AddressSet;
 use crate::model::settings::Options;
 use crate::model::settings::Settings;
 use crate::probe::busctl::Value;
@@ -61,10 +65,57 @@ pub fn settings(answers: &Answers, side: Side, managed: &str) -> Result<Settings
             return Err(format!("the settings of zone `{zone}` were not asked for"));
         }
     }
+    if side == Side::Runtime {
+        settings.sets = sets(answers, &settings);
+    }
     if let Some(zone) = settings.zones.get_mut(managed) {
         zone.remove("rules_str");
     }
     Ok(settings)
+}
+
+/// The address sets that a zone's source or a rich rule names.
+fn sets(answers: &Answers, settings: &Settings) -> BTreeMap<String, AddressSet> {
+    let all = settings.zones.values().chain(settings.policies.values());
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    for options in all {
+        let sources = options.all("sources");
+        names.extend(sources.filter_map(|source| Some(source.strip_prefix("ipset:")?.to_string())));
+        for text in options.all("rules_str").chain(options.all("rich_rules")) {
+            let words = words_of(text).into_iter();
+            names.extend(words.filter_map(|(key, value)| value.filter(|_| key == "ipset")));
+        }
+    }
+    names
+        .into_iter()
+        .map(|name| {
+            let settings = ask(answers, &format!("set:{name}"), "(ssssa{ss}as)");
+            let unknown = AddressSet {
+                nets: Vec::new(),
+                more: true,
+            };
+            (name, settings.ok().and_then(|s| set(&s)).unwrap_or(unknown))
+        })
+        .collect()
+}
+
+/// `None` if it cannot be read.
+fn set(settings: &Value) -> Option<AddressSet> {
+    let [_, _, _, kind, options, entries] = settings.members()? else {
+        return None;
+    };
+    let entries = entries.texts()?;
+    let nets: Vec<Cidr> = entries
+        .iter()
+        .filter_map(|text| text.parse().ok())
+        .collect();
+    Some(AddressSet {
+        // firewalld does not know what is in a set whose entries have a timeout.
+        more: nets.len() < entries.len()
+            || options.entry("timeout").is_some()
+            || !matches!(kind.text()?, "hash:ip" | "hash:net"),
+        nets,
+    })
 }
 
 fn default_zone(answers: &Answers, side: Side) -> Result<String, String> {
@@ -181,6 +232,23 @@ mod tests {
         let old = "dbus.exceptions.UnknownMethodException: org.freedesktop.DBus.Error.UnknownMethod: Unknown method: getZoneSettings2 is not a valid method of interface org.fedoraproject.FirewallD1.zone";
         assert_eq!(said(old), Err(BEFORE_0_9.to_string()));
         assert!(said("Call failed: Connection timed out").is_err());
+    }
+
+    #[test]
+    fn a_set_tells_whether_it_may_hold_more() {
+        let read = |answer: &str| {
+            let set = set(&busctl::parse(answer, "(ssssa{ss}as)").unwrap()).unwrap();
+            (set.nets.len(), set.more)
+        };
+        // The answers of firewalld 1.3.3.
+        let net = r#"(ssssa{ss}as) "" "" "" "hash:net" 0 2 "10.77.1.101" "10.78.0.0/16""#;
+        assert_eq!(read(net), (2, false));
+        let timed = r#"(ssssa{ss}as) "" "" "" "hash:ip" 1 "timeout" "60" 0"#;
+        assert_eq!(read(timed), (0, true));
+        let mac = r#"(ssssa{ss}as) "" "" "" "hash:mac" 0 1 "aa:bb:cc:dd:ee:ff""#;
+        assert_eq!(read(mac), (0, true));
+        let ports = r#"(ssssa{ss}as) "" "" "" "hash:net,port" 0 1 "10.0.0.1,80""#;
+        assert_eq!(read(ports), (0, true));
     }
 
     #[test]

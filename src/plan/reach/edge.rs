@@ -135,6 +135,30 @@ fn with_node_ports(desired: &Desired, edge: Edge) -> Vec<Edge> {
         .collect()
 }
 
+/// The peers of some flows and their entries, as a phrase: at most three, and how many more.
+pub(super) fn peers(edges: &[&Edge]) -> String {
+    let mut named: Vec<String> = edges
+        .iter()
+        .map(|edge| {
+            let who = if edge.peer.is_everything() {
+                "everyone".to_string()
+            } else {
+                edge.peer.short()
+            };
+            format!("{who} of `{}`", edge.entry)
+        })
+        .collect();
+    named.sort();
+    named.dedup();
+    let more = named.len().saturating_sub(3);
+    named.truncate(3);
+    let named = named.join(", ");
+    match more {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

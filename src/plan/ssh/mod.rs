@@ -11,10 +11,12 @@ mod zone;
 use std::net::IpAddr;
 
 use crate::model::net::Cidr;
+use crate::model::net::Family;
 use crate::model::settings::Settings;
 use crate::model::state::System;
 use crate::plan::Side;
 use crate::plan::Views;
+use crate::plan::rich_match::Flow;
 
 /// A new ssh connection, as the node would see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +55,19 @@ impl Visit {
                 system.ssh_connection
             )
         }))
+    }
+}
+
+impl Visit {
+    /// Its first packet.
+    fn flow(&self) -> Flow<'static> {
+        Flow {
+            family: Family::of(&self.peer),
+            source: Cidr::host(self.peer),
+            destination: Some(Cidr::host(self.server)),
+            protocol: Some("tcp"),
+            port: Some(self.port),
+        }
     }
 }
 

@@ -3,6 +3,9 @@
 use crate::model::settings::Options;
 use crate::model::settings::Settings;
 use crate::model::state::RichText;
+use crate::plan::rich_match::in_ports;
+use crate::plan::rich_match::is_port;
+use crate::plan::rich_match::serves;
 
 use super::Effect;
 use super::Part;
@@ -93,7 +96,7 @@ fn placed<'a>(
     rules: impl Iterator<Item = &'a str>,
     visit: &Visit,
 ) -> Vec<Part> {
-    let serves = |name: &str| serves(settings, name, visit.port);
+    let flow = visit.flow();
     let mut out: Vec<Placed> = Vec::new();
     for forward in options.all("forward_ports") {
         let told = |key: &str| forward.split(':').find_map(|word| word.strip_prefix(key));
@@ -107,7 +110,7 @@ fn placed<'a>(
         }
     }
     for text in rules {
-        if let Some(judged) = rich::judge(text, visit, &serves) {
+        if let Some(judged) = rich::judge(text, visit, settings) {
             let does = match judged.effect {
                 Effect::Opens => "lets it in",
                 Effect::Shuts => "refuses it",
@@ -125,9 +128,12 @@ fn placed<'a>(
         Some((0, true, part))
     };
     let services = options.all("services");
-    out.extend(services.filter_map(|name| open(format!("service `{name}`"), serves(name))));
+    out.extend(
+        services
+            .filter_map(|name| open(format!("service `{name}`"), serves(settings, name, &flow))),
+    );
     let ports = options.all("ports");
-    out.extend(ports.filter_map(|port| open(format!("port `{port}`"), is_port(port, visit.port))));
+    out.extend(ports.filter_map(|port| open(format!("port `{port}`"), is_port(port, &flow))));
     if options.has("protocols", "tcp") {
         out.extend(open("protocol `tcp`".to_string(), Some(true)));
     }
@@ -144,45 +150,4 @@ fn met(holds: Option<bool>) -> Option<bool> {
         Some(true) => Some(true),
         None => Some(false),
     }
-}
-
-/// Whether a service is about a TCP port; `None` if it is not known.
-///
-/// What nobody changed on the node was not asked for: it is as the distribution made it, and then only `ssh` has port 22.
-fn serves(settings: &Settings, name: &str, port: u16) -> Option<bool> {
-    let Some(service) = settings.services.get(name) else {
-        return match (name, port) {
-            ("ssh", port) => Some(port == 22),
-            (_, 22) => Some(false),
-            _ => None,
-        };
-    };
-    let ports: Vec<Option<bool>> = service.all("ports").map(|p| is_port(p, port)).collect();
-    let limited = service.keys().any(|key| key == "destination");
-    if !limited && (ports.contains(&Some(true)) || service.has("protocols", "tcp")) {
-        return Some(true);
-    }
-    let plain = service.keys().all(|key| {
-        matches!(
-            key,
-            "ports" | "protocols" | "modules" | "helpers" | "source_ports"
-        )
-    });
-    (plain && !ports.contains(&None)).then_some(false)
-}
-
-/// Whether `22/tcp` or `20-30/tcp` is about a TCP port.
-fn is_port(text: &str, port: u16) -> Option<bool> {
-    match text.rsplit_once('/') {
-        Some((ports, "tcp")) => in_ports(ports, port),
-        Some(_) => Some(false),
-        None => None,
-    }
-}
-
-/// Whether a port is in `22` or `20-30`; `None` if that is neither.
-pub(super) fn in_ports(text: &str, port: u16) -> Option<bool> {
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let (first, last): (u16, u16) = (first.parse().ok()?, last.parse().ok()?);
-    Some((first..=last).contains(&port))
 }
