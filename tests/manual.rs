@@ -9,7 +9,13 @@ fn codes(folder: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(Path::new("src").join(folder)).unwrap() {
         let path = entry.unwrap().path();
-        let made_up = ["fake.rs", "tests.rs"].map(|name| path.ends_with(name));
+        if path.is_dir() {
+            let inner = path.strip_prefix("src").unwrap().to_str().unwrap();
+            found.extend(codes(inner));
+            continue;
+        }
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let made_up = ["fake.rs", "tests.rs"].map(|end| name.ends_with(end));
         if path.extension().is_none_or(|e| e != "rs") || made_up.contains(&true) {
             continue;
         }
@@ -26,6 +32,18 @@ fn codes(folder: &str) -> BTreeSet<String> {
     found
 }
 
+/// A program of the node, and the words of firewalld.richlanguage(5).
+const NOT_CODES: [&str; 8] = [
+    "firewall-cmd",
+    "source-port",
+    "forward-port",
+    "icmp-block",
+    "icmp-type",
+    "tcp-mss-clamp",
+    "to-port",
+    "to-addr",
+];
+
 fn is_code(text: &str) -> bool {
     let word = |word: &str| {
         !word.is_empty()
@@ -33,8 +51,7 @@ fn is_code(text: &str) -> bool {
                 .bytes()
                 .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
     };
-    // The one program of the node whose name looks like a code.
-    text.contains('-') && text.split('-').all(word) && text != "firewall-cmd"
+    text.contains('-') && text.split('-').all(word) && !NOT_CODES.contains(&text)
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod pending;
 mod recovery;
 mod safety;
 mod whitelist;
+mod zones;
 
 use lab::Lab;
 

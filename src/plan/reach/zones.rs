@@ -514,3 +514,7 @@ fn judged(
         _ => Judged::GoesOn,
     }
 }
+
+#[cfg(test)]
+#[path = "zones_tests.rs"]
+mod tests;
