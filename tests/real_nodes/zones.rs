@@ -53,14 +53,6 @@ fn cases(backend: &str) -> Vec<Case> {
             true,
         ),
         case(
-            "the interface in another zone",
-            "firewall-cmd -q --zone=internal --change-interface=host0",
-            "firewall-cmd -q --zone=public --change-interface=host0",
-            "peer-in-other-zone",
-            false,
-            true,
-        ),
-        case(
             "a rich rule of priority -5 that forwards the port",
             "firewall-cmd -q --add-rich-rule='rule priority=-5 family=ipv4 forward-port port=5000 protocol=tcp to-port=1'",
             "firewall-cmd -q --remove-rich-rule='rule priority=-5 family=ipv4 forward-port port=5000 protocol=tcp to-port=1'",
@@ -99,6 +91,14 @@ fn cases(backend: &str) -> Vec<Case> {
             "peer-in-other-zone",
             false,
             !last_word,
+        ),
+        case(
+            "the interface in another zone",
+            "firewall-cmd -q --zone=internal --change-interface=host0",
+            "firewall-cmd -q --zone=public --change-interface=host0",
+            "peer-in-other-zone",
+            false,
+            true,
         ),
     ]
 }
