@@ -33,6 +33,13 @@ pub struct Settings {
     pub keepalive: Duration,
 }
 
+impl Settings {
+    /// The files of the system, which hold beside the user's own: a revocation may stand in them.
+    pub fn system_known_hosts() -> [PathBuf; 2] {
+        ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"].map(PathBuf::from)
+    }
+}
+
 impl Default for Settings {
     /// What OpenSSH does by default, except that unknown keys are refused rather than asked about.
     fn default() -> Self {
@@ -40,12 +47,12 @@ impl Default for Settings {
             .filter(|home| !home.is_empty())
             .map(PathBuf::from);
         let folder = home.map(|home| home.join(".ssh"));
-        let own = folder.iter().map(|folder| folder.join("known_hosts"));
+        let own = folder
+            .iter()
+            .flat_map(|folder| ["known_hosts", "known_hosts2"].map(|name| folder.join(name)));
         Self {
             host_key_checking: HostKeyChecking::Strict,
-            known_hosts: own
-                .chain([PathBuf::from("/etc/ssh/ssh_known_hosts")])
-                .collect(),
+            known_hosts: own.chain(Self::system_known_hosts()).collect(),
             key_folder: folder,
             agent: env::var_os("SSH_AUTH_SOCK")
                 .filter(|path| !path.is_empty())

@@ -58,6 +58,11 @@ pub(super) fn verify(
         let said = "its host key is malformed".to_owned();
         return Err(ConnectError::Handshake { at, said });
     };
+    if key.is_too_short() {
+        let said =
+            "its host key is an RSA key of less than 1024 bits, which can be forged".to_owned();
+        return Err(ConnectError::Handshake { at, said });
+    }
     let mut verdict = known.check(&target.address, target.port, &key);
     let may_append = settings.host_key_checking == HostKeyChecking::AcceptNew;
     if let (Verdict::Unknown { .. }, true, Some(path)) =
