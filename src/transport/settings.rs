@@ -26,7 +26,8 @@ pub struct Settings {
     pub key_folder: Option<PathBuf>,
     /// The agent's socket (`SSH_AUTH_SOCK`).
     pub agent: Option<PathBuf>,
-    /// How long each address of a node may take to accept, and after that the handshake, and each step of logging in.
+    /// How long each address of a node may take to accept; and after that, each by itself: the handshake, the login, opening a session;
+    /// and how long an agent may take for an answer.
     pub connect_timeout: Duration,
     /// Time between two signs of life while a script runs, in whole seconds. After three without an answer the connection is lost (on Linux;
     /// elsewhere the system decides when). Zero sends none.

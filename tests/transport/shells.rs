@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use fwdeploy::transport::RunError;
+use fwdeploy::transport::ShellEnd;
 use fwdeploy::transport::Target;
 
 use crate::sshd::Sshd;
@@ -61,7 +62,13 @@ fn a_shell_that_lets_nobody_in_is_told() {
     };
     let error = run(sshd.try_connect(&target).unwrap().as_mut(), "true").unwrap_err();
     assert!(
-        matches!(error, RunError::Shell { status: 1, .. }),
+        matches!(
+            error,
+            RunError::Shell {
+                end: ShellEnd::Status(1),
+                ..
+            }
+        ),
         "{error}"
     );
     assert!(error.to_string().contains("not available"), "{error}");

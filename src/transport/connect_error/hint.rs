@@ -18,6 +18,9 @@ impl ConnectError {
             Self::Handshake { .. } | Self::HandshakeTimedOut { .. } => {
                 "check that `ansible_port` is sshd's; an sshd under load hangs up too (`MaxStartups`, `PerSourcePenalties`)".to_owned()
             }
+            Self::NoCommon { ours, .. } => format!(
+                "this side offers: {ours}; let the node's sshd_config offer one of these, or upgrade its sshd"
+            ),
             Self::KnownHosts { path, .. } => format!("check the owner and mode of {}", path.display()),
             Self::HostKeyUnknown { presented, file, .. } => add_key_hint(&presented.name, file.as_deref()),
             Self::HostKeyCertified { presented, authority, .. } => add_key_hint(&presented.name, Some(&authority.path)),
@@ -39,7 +42,13 @@ impl ConnectError {
                 "add one of these keys to the authorized_keys of {user} there, or choose another user (`ansible_user`) or key (`ansible_ssh_private_key_file`)"
             ),
             Self::TooManyKeys { .. } => "name the right key (`ansible_ssh_private_key_file`), so that no others are tried".to_owned(),
-            Self::HungUp { .. } | Self::LoginTimedOut { .. } => "the log of sshd on the node says why".to_owned(),
+            Self::FurtherMethod { user, .. } => format!(
+                "nodes are entered with keys only: let {user} in with a key alone (`Match User {user}` and `AuthenticationMethods publickey` in its sshd_config)"
+            ),
+            Self::HungUp { .. } => "the log of sshd on the node says why".to_owned(),
+            Self::LoginTimedOut { .. } => {
+                "the log of sshd on the node says why; if logging in takes its time there, give it longer with `-T`".to_owned()
+            }
             Self::Session { .. } | Self::Cancelled { .. } => return None,
         })
     }
