@@ -5,9 +5,11 @@
 
 mod agent;
 mod host_key;
+mod hostile;
 mod local;
 mod login;
 mod network;
+mod raw;
 mod run;
 mod shells;
 mod sshd;

@@ -36,6 +36,7 @@ use rustix::net::SocketType;
 use crate::transport::Cancel;
 use crate::transport::wait::Patience;
 use crate::transport::wait::Stopped;
+use crate::transport::wait::errno_words;
 
 /// The longest message of an agent; OpenSSH's own limit.
 const LONGEST: usize = 256 * 1024;
@@ -209,7 +210,7 @@ fn words(unanswered: &Unanswered, limit: Duration) -> String {
     match unanswered {
         Unanswered::Stopped(Stopped::TimedOut) => format!("no answer within {limit:?}"),
         Unanswered::Stopped(Stopped::Cancelled) => "stopped, as asked".to_owned(),
-        Unanswered::Stopped(Stopped::Failed(errno)) => io::Error::from(*errno).to_string(),
+        Unanswered::Stopped(Stopped::Failed(errno)) => errno_words(*errno),
         Unanswered::Closed => "it closed the connection".to_owned(),
         Unanswered::TooLong(length) => format!("it began an answer of {length} bytes"),
     }

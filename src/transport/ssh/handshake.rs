@@ -113,6 +113,9 @@ impl<'a> Heard<'a> {
     fn words(&self) -> Option<String> {
         match self {
             Self::Nothing => None,
+            Self::Other(bytes) if visible(bytes, 80).is_empty() => {
+                Some("what answers there does not speak SSH".to_owned())
+            }
             Self::Other(bytes) => Some(format!(
                 "what answers there does not speak SSH but says `{}`",
                 visible(bytes, 80)

@@ -20,6 +20,7 @@ use rustix::net::SendFlags;
 
 use crate::transport::wait::Patience;
 use crate::transport::wait::Stopped;
+use crate::transport::wait::errno_words;
 
 /// How much is moved at a time. libssh2 gets no more than a few of these in one call.
 const PIECE: usize = 64 * 1024;
@@ -41,7 +42,7 @@ impl Ended {
     pub(super) fn words(self) -> String {
         match self {
             Self::Closed => "the node closed the connection".to_owned(),
-            Self::Failed(errno) => io::Error::from(errno).to_string(),
+            Self::Failed(errno) => errno_words(errno),
         }
     }
 }

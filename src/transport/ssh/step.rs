@@ -13,6 +13,7 @@ use super::relay::Moved;
 use super::relay::Relay;
 use crate::transport::wait::Patience;
 use crate::transport::wait::Stopped;
+use crate::transport::wait::errno_words;
 
 /// `LIBSSH2_ERROR_EAGAIN`
 pub(super) const AGAIN: ErrorCode = ErrorCode::Session(-37);
@@ -143,7 +144,7 @@ impl Wire {
     pub(super) fn words(&self, halt: &Halt) -> String {
         let ended = self.relay.borrow().ended();
         match (halt, ended) {
-            (Halt::Stopped(Stopped::Failed(errno)), _) => io::Error::from(*errno).to_string(),
+            (Halt::Stopped(Stopped::Failed(errno)), _) => errno_words(*errno),
             (Halt::Flood(bytes), _) => {
                 format!("it sent {} KiB that nobody asked for", bytes / 1024)
             }

@@ -178,7 +178,7 @@ impl Login<'_> {
             if let Some(trouble) = watch.trouble() {
                 return Err(trouble);
             }
-            listed.map_err(|_| "it refuses to list its keys".to_owned())?;
+            listed.map_err(|error| format!("it lists no keys ({})", error.message()))?;
             let keys = agent.identities().map_err(said)?;
             Ok(OpenAgent { agent, keys, watch })
         };
