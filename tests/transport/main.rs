@@ -4,6 +4,7 @@
 //! in a mount namespace with its own `/etc/passwd` and `/etc/sudoers`, so that nothing on the machine changes.
 
 mod agent;
+mod decisions;
 mod host_key;
 mod hostile;
 mod local;

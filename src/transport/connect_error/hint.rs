@@ -25,9 +25,9 @@ impl ConnectError {
             Self::HostKeyUnknown { presented, file, .. } => add_key_hint(&presented.name, file.as_deref()),
             Self::HostKeyCertified { presented, authority, .. } => add_key_hint(&presented.name, Some(&authority.path)),
             Self::HostKeyChanged { presented, known, .. } => format!(
-                "if the node was installed anew, remove the old key with `ssh-keygen -R '{}' -f {}`; otherwise somebody may stand in between",
-                presented.name,
-                known.path.display()
+                "if the node was installed anew, remove the old key with `ssh-keygen -R {} -f {}`; otherwise somebody may stand in between",
+                word(&presented.name),
+                word(&known.path.to_string_lossy())
             ),
             Self::HostKeyRevoked { .. } => "do not connect; the node needs a new host key".to_owned(),
             Self::User { .. } => "set `ansible_user`".to_owned(),
@@ -56,7 +56,7 @@ impl ConnectError {
 
 impl KeyProblem {
     fn hint(&self, path: &Path) -> Option<String> {
-        let path = path.display();
+        let path = operand(&path.to_string_lossy());
         Some(match self {
             Self::Unreadable(_) | Self::NotAKey => {
                 "check `ansible_ssh_private_key_file`; it names a private key in OpenSSH or PEM format".to_owned()
@@ -71,16 +71,45 @@ impl KeyProblem {
 fn add_key_hint(name: &str, file: Option<&Path>) -> String {
     let file = file.map_or_else(
         || "~/.ssh/known_hosts".to_owned(),
-        |file| file.display().to_string(),
+        |file| word(&file.to_string_lossy()),
     );
     let scan = match name
         .strip_prefix('[')
         .and_then(|rest| rest.split_once("]:"))
     {
-        Some((address, port)) => format!("ssh-keyscan -p {port} {address}"),
-        None => format!("ssh-keyscan {name}"),
+        Some((address, port)) => format!("ssh-keyscan -p {port} {}", operand(address)),
+        None => format!("ssh-keyscan {}", operand(name)),
     };
     format!(
         "compare the fingerprint with the node's own (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` there); then `{scan} >> {file}`, or run once with `--host-key-checking accept-new`"
     )
+}
+
+/// A word as a shell reads it, so that a hint can be copied.
+fn word(text: &str) -> String {
+    shlex::try_quote(text).map_or_else(|_| "...".to_owned(), |quoted| quoted.into_owned())
+}
+
+/// The same at a place where a word that begins with `-` would be an option.
+fn operand(text: &str) -> String {
+    match text.starts_with('-') {
+        true => format!("-- {}", word(text)),
+        false => word(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_can_be_copied_whatever_the_name() {
+        let hint = |name| add_key_hint(name, Some(Path::new("/home/op one/kh")));
+        assert!(hint("gw").contains("`ssh-keyscan gw >> '/home/op one/kh'`"));
+        assert!(hint("-oX").contains("ssh-keyscan -- -oX "));
+        assert!(hint("[-oX]:2222").contains("ssh-keyscan -p 2222 -- -oX"));
+        assert!(hint("a;b").contains("ssh-keyscan 'a;b'"));
+        let key = KeyProblem::Exposed { mode: 0o644 };
+        assert_eq!(key.hint(Path::new("-key")).unwrap(), "chmod 600 -- -key");
+    }
 }

@@ -152,6 +152,23 @@ fn a_password_is_sent_once_and_only_to_the_prompt() {
 }
 
 #[test]
+fn a_password_of_several_lines_is_none() {
+    let root = root();
+    for password in ["a\nreboot", "a\rreboot", "a\0reboot"] {
+        let mut dialogue = dialogue("id", &root, Some(password));
+        let prompt = dialogue.prompt.clone();
+        dialogue.hear_stderr(prompt.as_bytes());
+        assert!(!dialogue.has_input());
+        assert!(
+            dialogue
+                .command_line()
+                .unwrap()
+                .contains("sudo -H -u root -n --")
+        );
+    }
+}
+
+#[test]
 fn a_shell_that_sudo_let_in_without_asking_never_sees_the_password() {
     let root = root();
     let mut dialogue = dialogue("id", &root, Some("s3cret"));

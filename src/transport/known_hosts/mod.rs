@@ -8,6 +8,7 @@
 //! still makes a node known, a revocation under the bare name holds for every port, and a host certificate vouches for nobody.
 
 mod append;
+mod certificate;
 mod pattern;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use openssl::base64;
 use openssl::sha::sha256;
 
 pub use append::append;
+pub use certificate::Certificate;
 use pattern::Hosts;
 
 /// A host key, as the wire and the files carry it.
@@ -217,8 +219,7 @@ impl KnownHosts {
             entries.filter(move |entry| entry.hosts.matches(&name))
         };
 
-        let mut revoked = of(Marker::Revoked, &name).chain(of(Marker::Revoked, &bare));
-        if let Some(entry) = revoked.find(|entry| entry.key == *key) {
+        if let Some(entry) = self.revoked(address, port).find(|entry| entry.key == *key) {
             return Verdict::Revoked {
                 location: entry.location.clone(),
             };
@@ -245,6 +246,31 @@ impl KnownHosts {
         Verdict::Unknown {
             authority: authorities.next().map(|entry| entry.location.clone()),
         }
+    }
+
+    /// Whether any key is revoked for a node.
+    pub fn revokes_some(&self, address: &str, port: u16) -> bool {
+        self.revoked(address, port).next().is_some()
+    }
+
+    /// The same as [`check`](Self::check) for the key in a certificate: with a revoked authority the key is revoked, too.
+    pub fn check_certified(&self, address: &str, port: u16, certificate: &Certificate) -> Verdict {
+        let mut revoked = self.revoked(address, port);
+        match revoked.find(|entry| entry.key == certificate.authority) {
+            Some(entry) => Verdict::Revoked {
+                location: entry.location.clone(),
+            },
+            None => self.check(address, port, &certificate.key),
+        }
+    }
+
+    /// A revocation under the bare name holds for every port.
+    fn revoked(&self, address: &str, port: u16) -> impl Iterator<Item = &Entry> {
+        let (name, bare) = (lookup_name(address, port), lookup_name(address, 22));
+        self.entries.iter().filter(move |entry| {
+            entry.marker == Marker::Revoked
+                && (entry.hosts.matches(&name) || entry.hosts.matches(&bare))
+        })
     }
 
     /// The types of the keys that are known of a node under its name and port, in the order of the files.

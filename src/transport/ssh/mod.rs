@@ -77,7 +77,7 @@ pub(super) fn connect(
         said,
     };
     let session = Session::new().map_err(|error| failed(error.message().to_owned()))?;
-    let algorithms = host_key::preference(&known.algorithms(&target.address, target.port));
+    let algorithms = host_key::algorithms(&known, target);
     methods::set(&session, &algorithms).map_err(|error| failed(error.message().to_owned()))?;
     let wire = Wire::new(session, socket).map_err(|error| failed(error.to_string()))?;
     // From here on whatever goes wrong hangs up.
