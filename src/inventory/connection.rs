@@ -241,16 +241,6 @@ fn password(name: &str, var: &Var) -> Result<Located<Secret>, InputError> {
         let error = InputError::at(location.clone(), error.message().to_owned());
         error.hint("put the password into quotes; it can be no template")
     })?;
-    // sudo reads one line. What stands after it would be read by whoever comes next, a shell of root.
-    if text.value.contains(['\n', '\r', '\0']) {
-        let error = InputError::at(
-            location,
-            format!("`{name}` has a line end or a NUL in it, and no password has"),
-        );
-        return Err(
-            error.hint("write it in quotes on one line: a block (`|`, `>`) ends with a line end")
-        );
-    }
     Ok(Located::new(Secret::new(text.value), location))
 }
 

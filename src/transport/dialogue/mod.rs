@@ -105,7 +105,7 @@ impl<'a> Dialogue<'a> {
             end: format!("fwdeploy-end-{nonce} "),
             prompt: format!("fwdeploy-sudo-{nonce}"),
             privilege,
-            // More than a line would be read by the shell behind sudo. The inventory refuses such a password; here it is none.
+            // More than a line would be read by the shell behind sudo. The inventory refuses control characters in it; here such a password is none.
             password: password.filter(|it| !it.expose().contains(['\n', '\r', '\0'])),
             script,
             prompts: 0,
