@@ -17,13 +17,13 @@ use crate::engine::fake::open_node;
 use crate::engine::standing::compare;
 use crate::model::DirectRule;
 use crate::model::Family;
-use crate::model::Lease;
-use crate::model::Observed;
-use crate::model::Records;
 use crate::model::Rule;
-use crate::model::Snapshot;
+use crate::model::records::Lease;
+use crate::model::records::Records;
+use crate::model::records::Snapshot;
 use crate::model::state::Container;
 use crate::model::state::Endpoint;
+use crate::model::state::Observed;
 use crate::plan;
 use crate::plan::Severity;
 

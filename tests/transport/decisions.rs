@@ -44,11 +44,12 @@ use crate::sshd::target;
 const INSIDE: &str = "FWDEPLOY_TEST_DECISIONS";
 
 /// Name, address, and host keys: ed25519, ecdsa, rsa, or ed25519 with a certificate.
-const SERVERS: [(&str, &str, &[&str]); 4] = [
+const SERVERS: [(&str, &str, &[&str]); 5] = [
     ("gw", "127.0.0.1", &["ed", "ec", "rsa"]),
     ("one", "127.0.0.2", &["ed"]),
     ("old", "127.0.0.3", &["rsa"]),
     ("cert", "127.0.0.4", &["certified"]),
+    ("two", "127.0.0.5", &["ec", "rsa"]),
 ];
 
 /// A known_hosts, and who is met with it.
@@ -212,6 +213,12 @@ fn table() -> Vec<Row> {
         row("one", 22, "one {xrsa}"),
         row("one", 22, "one {xec}\none {xrsa}"),
         row("old", 22, "old {xed}"),
+        row("two", 22, "two {two-rsa}"),
+        row("two", 22, "two {xed}\ntwo {two-rsa}"),
+        row("two", 22, "two {two-ec}\ntwo {two-rsa}"),
+        row("two", 22, "two {xec}\ntwo {two-rsa}"),
+        row("two", 2222, "two {two-rsa}"),
+        row("two", 2222, "[two]:2222 {two-rsa}\ntwo {xec}"),
         row("old", 22, "old rsa-sha2-512 {old blob}"),
         row("old", 22, "old rsa-sha2-256 {old blob}"),
         row("old", 22, "old RSA {old blob}"),
@@ -334,16 +341,18 @@ fn start(folder: &Path) -> (Servers, Keys) {
         for kind in kinds {
             // Those of the first server have the bare names.
             let label = match (name, *kind) {
-                ("gw", kind) => kind,
-                ("cert", _) => "certified",
-                (name, _) => name,
+                ("gw", kind) => kind.to_owned(),
+                ("cert", _) => "certified".to_owned(),
+                ("two", kind) => format!("two-{kind}"),
+                (name, _) => name.to_owned(),
             };
             let algorithm = match *kind {
                 "ec" => "ecdsa",
                 "rsa" => "rsa",
                 _ => "ed25519",
             };
-            let path = make(label, &["-t", algorithm]);
+            let bits: &[&str] = if *kind == "rsa" { &["-b", "2048"] } else { &[] };
+            let path = make(&label, &[&["-t", algorithm], bits].concat());
             lines += &format!("HostKey {}\n", path.display());
             if name == "cert" {
                 let mut sign = Command::new("ssh-keygen");
@@ -374,7 +383,6 @@ fn start(folder: &Path) -> (Servers, Keys) {
     let cut = ed.1[..ed.1.len() - 3].to_owned();
     keys.0.push(("one line cut".to_owned(), cut));
     keys.0.push(("a long name".to_owned(), "n".repeat(1100)));
-    // The server with one key is met in the table of states, where the key is `{ed}` all the same.
     (servers, keys)
 }
 
@@ -451,6 +459,7 @@ fn compare(row: &Row, keys: &Keys) -> Vec<String> {
     let mut was_stricter = false;
     for checking in [Strict, AcceptNew] {
         let folders = [tempdir().unwrap(), tempdir().unwrap()];
+        // In the table of states the one key of that server is `{ed}` all the same.
         let key = |text: &str| match row.address.as_str() {
             "one" => keys.fill(&text.replace("{ed}", "{one}")),
             _ => keys.fill(text),

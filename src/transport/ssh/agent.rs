@@ -1,7 +1,7 @@
 //! A door between libssh2 and an agent.
 //!
 //! libssh2 asks an agent without a limit: one that keeps silent keeps the thread for ever, and a comment that is not UTF-8 makes ssh2
-//! panic. So libssh2 talks to a socket of our own, behind which a thread asks the agent, with a clock, and checks what it answers.
+//! panic, and it takes no list of more than 8 KiB, which is that of fifteen large RSA keys. So libssh2 talks to a socket of our own, behind which a thread asks the agent, with a clock, and checks what it answers.
 
 use std::fs;
 use std::fs::DirBuilder;
@@ -34,12 +34,17 @@ use rustix::net::SocketAddrUnix;
 use rustix::net::SocketType;
 
 use crate::transport::Cancel;
+use crate::transport::known_hosts::HostKey;
 use crate::transport::wait::Patience;
 use crate::transport::wait::Stopped;
 use crate::transport::wait::errno_words;
 
 /// The longest message of an agent; OpenSSH's own limit.
 const LONGEST: usize = 256 * 1024;
+/// The longest list of keys that libssh2 takes.
+const LONGEST_LIST: usize = 8192 - 4;
+/// The longest comment that is worth its room.
+const LONGEST_COMMENT: usize = 64;
 /// SSH_AGENT_FAILURE
 const FAILURE: u8 = 5;
 /// SSH_AGENTC_REQUEST_IDENTITIES
@@ -57,6 +62,8 @@ pub(super) struct Door {
     listener: UnixListener,
     agent: UnixStream,
     state: Arc<Mutex<State>>,
+    /// The key that is wanted.
+    wanted: Option<HostKey>,
     limit: Duration,
     cancel: Cancel,
 }
@@ -92,7 +99,14 @@ impl Watch {
 
 impl Door {
     /// Reaches the agent, and opens a socket in a folder that only this user can enter.
-    pub(super) fn open(path: &Path, limit: Duration, cancel: &Cancel) -> Result<Self, String> {
+    ///
+    /// The key that is wanted is the first of the list, which has room for a few only.
+    pub(super) fn open(
+        path: &Path,
+        wanted: Option<HostKey>,
+        limit: Duration,
+        cancel: &Cancel,
+    ) -> Result<Self, String> {
         let patience = Patience::new(limit, cancel);
         let agent = reach(path, &patience).map_err(|stopped| words(&stopped, limit))?;
         let ours = || -> io::Result<(PathBuf, UnixListener)> {
@@ -116,6 +130,7 @@ impl Door {
             listener,
             agent,
             state: Arc::default(),
+            wanted,
             limit,
             cancel: cancel.clone(),
         })
@@ -127,7 +142,7 @@ impl Door {
     }
 
     /// Lets libssh2 in, which has knocked, and nobody after it.
-    pub(super) fn serve(self) -> io::Result<Watch> {
+    pub(super) fn serve(mut self) -> io::Result<Watch> {
         // It is in the queue by now; a connection that never came must not keep us.
         self.listener.set_nonblocking(true)?;
         let (near, _) = self.listener.accept()?;
@@ -138,6 +153,7 @@ impl Door {
             near,
             agent,
             watch: watch.clone(),
+            wanted: self.wanted.take(),
             limit: self.limit,
             cancel: self.cancel.clone(),
         };
@@ -160,6 +176,7 @@ struct Room {
     near: UnixStream,
     agent: UnixStream,
     watch: Watch,
+    wanted: Option<HostKey>,
     limit: Duration,
     cancel: Cancel,
 }
@@ -186,7 +203,7 @@ impl Room {
         let patience = Patience::new(self.limit, &self.cancel);
         let answer = exchange(&mut self.agent, question, &patience)
             .map_err(|stopped| words(&stopped, self.limit))
-            .and_then(|answer| check(question, answer));
+            .and_then(|answer| check(question, answer, self.wanted.as_ref()));
         let mut state = self.watch.lock();
         state.waited += since.elapsed();
         answer.map_err(|trouble| state.trouble = Some(trouble)).ok()
@@ -290,32 +307,43 @@ fn again(
 }
 
 /// Whether it is an answer to that question; a list of keys comes back with comments that are text.
-fn check(question: &[u8], answer: Vec<u8>) -> Result<Vec<u8>, String> {
+fn check(question: &[u8], answer: Vec<u8>, wanted: Option<&HostKey>) -> Result<Vec<u8>, String> {
     match (question.first(), answer.first()) {
         (_, Some(&FAILURE)) | (Some(&SIGN), Some(&SIGNED)) => Ok(answer),
         (Some(&LIST), Some(&LISTED)) => {
-            clean(&answer[1..]).ok_or_else(|| "its list of keys is malformed".to_owned())
+            clean(&answer[1..], wanted).ok_or_else(|| "its list of keys is malformed".to_owned())
         }
         _ => Err("its answer is none of an agent's".to_owned()),
     }
 }
 
-fn clean(mut rest: &[u8]) -> Option<Vec<u8>> {
+/// The list with comments that are text, as far as libssh2 has room for it.
+fn clean(mut rest: &[u8], wanted: Option<&HostKey>) -> Option<Vec<u8>> {
     let count = u32::from_be_bytes(*rest.first_chunk()?);
     rest = rest.get(4..)?;
-    let mut list = vec![LISTED];
-    list.extend(count.to_be_bytes());
+    let mut keys = Vec::new();
     for _ in 0..count {
         let blob = string(&mut rest)?;
         let comment = String::from_utf8_lossy(string(&mut rest)?);
-        let comment: String = comment.chars().filter(|c| !c.is_control()).collect();
+        let visible = comment.chars().filter(|c| !c.is_control());
+        keys.push((blob, visible.take(LONGEST_COMMENT).collect::<String>()));
+    }
+    // Stable, so that the others keep their order.
+    keys.sort_by_key(|(blob, _)| wanted.is_none_or(|wanted| wanted.blob() != *blob));
+    let mut list = Vec::new();
+    let mut fitting: u32 = 0;
+    for (blob, comment) in keys {
+        let mut entry = Vec::new();
         for part in [blob, comment.as_bytes()] {
-            list.extend(u32::try_from(part.len()).ok()?.to_be_bytes());
-            list.extend(part);
+            entry.extend(u32::try_from(part.len()).ok()?.to_be_bytes());
+            entry.extend(part);
+        }
+        if 5 + list.len() + entry.len() <= LONGEST_LIST {
+            list.extend(entry);
+            fitting += 1;
         }
     }
-    // Text that was none grows by being made so.
-    (list.len() <= LONGEST - 4).then_some(list)
+    Some([&[LISTED][..], &fitting.to_be_bytes(), &list].concat())
 }
 
 fn string<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
@@ -338,22 +366,22 @@ mod tests {
             b"a\xffb\x1b",
         ]
         .concat();
-        let cleaned = check(&[LIST], answer).unwrap();
+        let cleaned = check(&[LIST], answer, None).unwrap();
         assert!(cleaned.ends_with("a\u{fffd}b".as_bytes()), "{cleaned:?}");
     }
 
     #[test]
     fn what_is_no_answer_is_told() {
-        assert!(check(&[LIST], vec![]).is_err());
-        assert!(check(&[LIST], vec![SIGNED]).is_err());
-        assert!(check(&[LIST], vec![LISTED, 255, 255, 255, 255]).is_err());
-        assert_eq!(check(&[SIGN], vec![FAILURE]).unwrap(), [FAILURE]);
+        assert!(check(&[LIST], vec![], None).is_err());
+        assert!(check(&[LIST], vec![SIGNED], None).is_err());
+        assert!(check(&[LIST], vec![LISTED, 255, 255, 255, 255], None).is_err());
+        assert_eq!(check(&[SIGN], vec![FAILURE], None).unwrap(), [FAILURE]);
     }
 
     proptest! {
         #[test]
         fn no_answer_makes_the_reader_panic(bytes in any::<Vec<u8>>()) {
-            let _ = check(&[LIST], [&[LISTED][..], &bytes].concat());
+            let _ = check(&[LIST], [&[LISTED][..], &bytes].concat(), None);
         }
     }
 }

@@ -43,17 +43,23 @@ pub(super) fn algorithms(known: &KnownHosts, target: &Target) -> String {
     )
 }
 
-/// Those of the known keys first, so that a node with several keys presents one that can be compared.
+/// Those of the known keys first, so that a node with several keys presents one that can be compared; the order as it is where the best
+/// of them is known.
 fn preference(known: &[&str], certificates: bool) -> String {
-    let (names, others): (Vec<_>, Vec<_>) = ALGORITHMS
+    let plain = ALGORITHMS.into_iter();
+    let certified = CERTIFICATES
         .into_iter()
-        .partition(|(_, key)| known.contains(key));
-    let certificates = CERTIFICATES.into_iter().filter(|_| certificates);
-    names
+        .zip(ALGORITHMS.map(|(_, key)| key))
+        .filter(|_| certificates);
+    let all: Vec<_> = certified.chain(plain).collect();
+    let (first, others): (Vec<_>, Vec<_>) = match known.contains(&"ssh-ed25519") {
+        true => (all, Vec::new()),
+        false => all.into_iter().partition(|(_, key)| known.contains(key)),
+    };
+    first
         .into_iter()
+        .chain(others)
         .map(|(name, _)| name)
-        .chain(certificates)
-        .chain(others.into_iter().map(|(name, _)| name))
         .collect::<Vec<_>>()
         .join(",")
 }
@@ -169,8 +175,13 @@ mod tests {
         );
         assert!(preference(&[], false).starts_with("ssh-ed25519,"));
         assert!(!preference(&[], false).contains("cert"));
+        assert_eq!(
+            preference(&["ssh-rsa", "ssh-ed25519"], false),
+            preference(&[], false)
+        );
         let asked = preference(&["ssh-rsa"], true);
-        assert!(asked.starts_with("rsa-sha2-512,rsa-sha2-256,ssh-ed25519-cert-v01@openssh.com,"));
+        let first = "rsa-sha2-512-cert-v01@openssh.com,rsa-sha2-256-cert-v01@openssh.com,rsa-sha2-512,rsa-sha2-256,ssh-ed25519-cert-v01@openssh.com,";
+        assert!(asked.starts_with(first), "{asked}");
         assert!(
             asked.ends_with(
                 "ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521"

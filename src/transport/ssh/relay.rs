@@ -112,15 +112,14 @@ impl Relay {
             self.outward.fill(|room| session.read(room).ok());
         }
         let node = &self.node;
-        let sent = self.outward.drain(|bytes| {
+        self.outward.drain(|bytes| {
             match net::send(node, bytes, SendFlags::NOSIGNAL) {
                 Ok(count) => Some(count),
                 Err(Errno::AGAIN | Errno::INTR) => None,
                 // Reading says what happened, after all that the node had to say.
                 Err(_) => Some(bytes.len()),
             }
-        });
-        sent
+        })
     }
 
     fn carry_inward(&mut self) -> usize {

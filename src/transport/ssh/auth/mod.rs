@@ -169,7 +169,14 @@ impl Login<'_> {
         }
         let open = || -> Result<OpenAgent, String> {
             let said = |error: ssh2::Error| error.message().to_owned();
-            let door = Door::open(path, self.clock.limit, self.clock.cancel)?;
+            // With a key file its key is wanted, and no others are tried.
+            let file = self.target.key_file.as_deref();
+            let wanted = match file.and_then(|file| KeyFile::read(file).ok()) {
+                Some(KeyFile::Public(key)) => Some(key),
+                Some(KeyFile::Private(key)) => key.public,
+                None => None,
+            };
+            let door = Door::open(path, wanted, self.clock.limit, self.clock.cancel)?;
             let mut agent = self.wire.session.agent().map_err(said)?;
             agent.set_identity_path(&door.path()).map_err(said)?;
             agent.connect().map_err(said)?;
