@@ -4,8 +4,8 @@
 //! `/etc/hosts` of its own, sshd listens at port 22 and at 2222. Nothing may be accepted that ssh refuses; where ssh accepts what is
 //! refused here, the table says why. Where both write a key down, both write the same line.
 //!
-//! Tried: a bare name that vouches beside a port's own key (`a_bare_name_and_a_port` turns red), revocations that are read in the first file only,
-//! a key of another type taken for new.
+//! While it was written it was red for an authority that is revoked (certificates were never asked for), and for the order of the types
+//! of keys that are asked for.
 
 use std::fs;
 use std::net::Ipv4Addr;
