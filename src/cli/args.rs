@@ -281,7 +281,7 @@ pub(super) struct Connection {
     #[arg(long, visible_alias = "key-file", value_name = "FILE")]
     pub(super) private_key: Option<PathBuf>,
 
-    /// Seconds for a node to accept a connection, and for each step of logging in
+    /// Seconds for a node to accept a connection, for the handshake, for the login, and for opening a session
     #[arg(short = 'T', long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(super) timeout: Duration,
 
@@ -295,7 +295,7 @@ pub(super) struct Connection {
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     pub(super) host_key_checking: HostKeys,
 
-    /// Read host keys from this file instead of ~/.ssh/known_hosts
+    /// Read host keys from this file instead of ~/.ssh/known_hosts; the system's files count beside it
     #[arg(long, value_name = "FILE")]
     pub(super) known_hosts: Option<PathBuf>,
 

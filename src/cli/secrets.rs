@@ -27,9 +27,15 @@ pub(super) fn ask_become_password() -> Result<Secret, CliError> {
             ),
         );
     }
-    rpassword::prompt_password("sudo password: ")
-        .map(Secret::new)
-        .map_err(|error| CliError::new(format!("cannot ask for the password: {error}")))
+    let password = rpassword::prompt_password("sudo password: ")
+        .map_err(|error| CliError::new(format!("cannot ask for the password: {error}")))?;
+    // sudo reads one line, and what stands after it would be read by a shell of root.
+    if password.contains(['\n', '\r', '\0']) {
+        return Err(CliError::new(
+            "the password has a line end or a NUL in it, and no password has",
+        ));
+    }
+    Ok(Secret::new(password))
 }
 
 impl Keeper {

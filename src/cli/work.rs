@@ -333,7 +333,9 @@ impl<'a> Work<'a> {
             ..Settings::default()
         };
         if let Some(file) = &self.connection.known_hosts {
+            // As `ssh -o UserKnownHostsFile`: the system's files count beside it.
             settings.known_hosts = vec![file.clone()];
+            settings.known_hosts.extend(Settings::system_known_hosts());
         }
         settings
     }

@@ -117,7 +117,7 @@ impl<'a> Change<'a> {
         mut hands: Hands<'a>,
         mut outcome: Outcome,
     ) -> Result<Box<Pending<'a>>, Tried> {
-        if let Some(busy) = busy(self.before) {
+        if let Some(busy) = busy(self.before, &self.maker.run) {
             return Err(Tried::done(outcome.failed(busy)));
         }
         let since = Instant::now();
@@ -147,6 +147,12 @@ impl<'a> Change<'a> {
                 }
             },
             End::NotArmed { code: STALE, .. } => Err(Tried::Stale),
+            // Who holds it since the first look is seen only by another one: it may be this very run, by another name of the machine.
+            End::NotArmed { code: BUSY, said } => {
+                let seen = hands.look(&Stage::Looking).ok();
+                let busy = seen.and_then(|seen| busy(&seen, &self.maker.run));
+                failed(busy.unwrap_or_else(|| not_armed(BUSY, said)))
+            }
             End::NotArmed { code, said } => failed(not_armed(code, said)),
             End::Stopped {
                 code,
@@ -269,8 +275,23 @@ impl<'a> Change<'a> {
 }
 
 /// What is seen while somebody else is at work is no ground to plan on.
-pub(super) fn busy(seen: &NodeState) -> Option<Failure> {
-    plan::held(seen).map(|held| not_armed(BUSY, held.text))
+pub(super) fn busy(seen: &NodeState, run: &str) -> Option<Failure> {
+    let held = plan::held(seen)?;
+    let records = seen.records.known()?;
+    let lease = records.lease.as_ref()?;
+    let ours = records.snapshot(lease.number);
+    Some(match ours.filter(|snapshot| snapshot.run == run) {
+        Some(snapshot) => Failure::new(
+            Stage::Looking,
+            "same-machine",
+            format!(
+                "it is the same machine as {}, which this run is changing",
+                snapshot.node
+            ),
+        )
+        .hint("name each machine once in the inventory"),
+        None => not_armed(BUSY, held.text),
+    })
 }
 
 /// Why the node was not armed.

@@ -68,7 +68,7 @@ impl Failure {
     pub(super) fn is_unreachable(&self) -> bool {
         match self.stage {
             Stage::Connecting => !matches!(self.code, "stopped"),
-            Stage::Looking => matches!(self.code, "connection-lost" | "no-channel"),
+            Stage::Looking => matches!(self.code, "connection-lost" | "no-channel" | "no-session"),
             _ => false,
         }
     }
@@ -98,6 +98,7 @@ fn connect_code(error: &ConnectError) -> &'static str {
         ConnectError::NoRoute { .. } => "no-route",
         ConnectError::Socket { .. } => "no-socket",
         ConnectError::Handshake { .. } | ConnectError::HandshakeTimedOut { .. } => "no-handshake",
+        ConnectError::NoCommon { .. } => "no-common-algorithm",
         ConnectError::KnownHosts { .. } => "known-hosts",
         ConnectError::HostKeyUnknown { .. } | ConnectError::HostKeyCertified { .. } => {
             "host-key-unknown"
@@ -111,7 +112,9 @@ fn connect_code(error: &ConnectError) -> &'static str {
         } => "passphrase",
         ConnectError::Key { .. } => "key-unusable",
         ConnectError::NoKey { .. } => "no-key",
-        ConnectError::Authentication { .. } | ConnectError::TooManyKeys { .. } => "login-refused",
+        ConnectError::Authentication { .. }
+        | ConnectError::TooManyKeys { .. }
+        | ConnectError::FurtherMethod { .. } => "login-refused",
         ConnectError::HungUp { .. } | ConnectError::LoginTimedOut { .. } => "login-lost",
         ConnectError::Session { .. } => "ssh-session",
         ConnectError::Cancelled { .. } => "stopped",
@@ -121,10 +124,12 @@ fn connect_code(error: &ConnectError) -> &'static str {
 fn run_code(error: &RunError) -> &'static str {
     match error {
         RunError::Closed { .. } | RunError::Start { .. } => "no-channel",
+        RunError::NoSession { .. } => "no-session",
         RunError::Shell { .. } => "login-shell",
         RunError::Sudo { .. } => "sudo",
         RunError::Lost { .. } => "connection-lost",
         RunError::TimedOut { .. } => "timed-out",
+        RunError::TooMuch { .. } => "answer-too-long",
         RunError::Cancelled { .. } => "stopped",
     }
 }

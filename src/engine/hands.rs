@@ -139,6 +139,7 @@ impl<'a> Maker<'a> {
             about: vec![
                 ("operator", self.conditions.operator.to_string()),
                 ("run", self.run.clone()),
+                ("node", job.node().to_string()),
                 ("what", deed.what()),
                 ("changes", deed.changes().to_string()),
                 ("policy", deed.policy(job)),

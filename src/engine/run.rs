@@ -82,7 +82,7 @@ fn once(job: &Job, maker: &Maker<'_>, allowed: &Allowed) -> Tried {
         Err(failure) => return Tried::done(outcome.failed(*failure)),
     };
     // A chain that is just being recreated looks like a chain that is gone.
-    if let Some(busy) = busy(&before) {
+    if let Some(busy) = busy(&before, &maker.run) {
         return Tried::done(outcome.failed(busy));
     }
     let plan = plan::plan(&before, &job.desired, allowed);

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::*;
+use crate::engine::change::busy;
 use crate::engine::fake::Fake;
 use crate::engine::fake::Trouble;
 use crate::engine::fake::Way;
@@ -17,8 +18,12 @@ use crate::engine::standing::compare;
 use crate::model::DirectRule;
 use crate::model::Family;
 use crate::model::Rule;
+use crate::model::records::Lease;
+use crate::model::records::Records;
+use crate::model::records::Snapshot;
 use crate::model::state::Container;
 use crate::model::state::Endpoint;
+use crate::model::state::Observed;
 use crate::plan;
 use crate::plan::Severity;
 
@@ -232,7 +237,43 @@ fn a_node_that_another_run_holds_is_left_to_it() {
     assert_eq!(outcome.verdict, Verdict::Failed);
     assert_eq!(failure(&outcome).code, "busy");
     assert_eq!(failure(&outcome).standing, Standing::Untouched);
-    assert_eq!(fake.visits("a"), (1, 2));
+    // The last look tells who holds it.
+    assert_eq!(fake.visits("a"), (1, 3));
+}
+
+#[test]
+fn a_machine_under_a_second_name_is_told_from_somebody_elses_run() {
+    let mut seen = open_node();
+    let snapshot = Snapshot {
+        number: 3,
+        run: "1-2".to_string(),
+        node: "edge-1".to_string(),
+        operator: "eva@desk".to_string(),
+        ..Snapshot::default()
+    };
+    let lease = Lease {
+        number: 3,
+        alive: true,
+        left: Some(50),
+        restore_failed: false,
+        missing: Vec::new(),
+        step: "0".to_string(),
+    };
+    seen.records = Observed::Known(Records {
+        last: 3,
+        lease: Some(lease),
+        snapshots: vec![snapshot],
+    });
+    let ours = busy(&seen, "1-2").unwrap();
+    assert_eq!(ours.code, "same-machine");
+    assert!(
+        ours.message.contains("the same machine as edge-1"),
+        "{}",
+        ours.message
+    );
+    let theirs = busy(&seen, "9-9").unwrap();
+    assert_eq!(theirs.code, "busy");
+    assert!(theirs.message.contains("eva@desk"), "{}", theirs.message);
 }
 
 #[test]

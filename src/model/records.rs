@@ -50,6 +50,9 @@ pub struct Snapshot {
     pub until: String,
     /// Which run it was: a word of the operator's machine that no other run has.
     pub run: String,
+    /// The node's name in that run's inventory; empty in snapshots of older versions.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub node: String,
     /// What was run: `run`, `rollback to 3`, `drill`.
     pub what: String,
     /// How many differences it was to remove.

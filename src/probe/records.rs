@@ -76,6 +76,7 @@ fn tell(snapshot: &mut Snapshot, key: &str, value: &str) {
         "since" => snapshot.since = text,
         "until" => snapshot.until = text,
         "run" => snapshot.run = text,
+        "node" => snapshot.node = text,
         "what" => snapshot.what = text,
         "changes" => snapshot.changes = value.parse().unwrap_or_default(),
         "policy" => snapshot.policy = text,

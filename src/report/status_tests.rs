@@ -23,6 +23,7 @@ fn snapshot(number: u64, what: &str, changes: u64, outcome: RunOutcome) -> Snaps
         operator: text("eva@desk"),
         since: text("2026-11-22T12:00:00Z"),
         until: text("2026-11-22T12:01:00Z"),
+        node: String::new(),
         run: text("1-2"),
         what: text(what),
         changes,

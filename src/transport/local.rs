@@ -102,6 +102,8 @@ fn converse(
     }
     .pump(dialogue, on_stdout, patience);
     let stopped = match moved {
+        // A child whose outputs are closed notices that when it writes, or never.
+        Ok(()) if dialogue.is_too_much() => None,
         Ok(()) => match wait(child, AFTERMATH) {
             Ok(Some(status)) => {
                 return End::Closed {
@@ -188,7 +190,8 @@ impl Pipes {
             moved += drain(&mut self.stderr, &mut buffer, |bytes| {
                 dialogue.hear_stderr(bytes)
             });
-            if (self.stdout.is_none() && self.stderr.is_none()) || dialogue.is_refused() {
+            let outputs_ended = self.stdout.is_none() && self.stderr.is_none();
+            if outputs_ended || dialogue.is_refused() || dialogue.is_too_much() {
                 return Ok(());
             }
             if dialogue.has_ended() {

@@ -75,7 +75,22 @@ fn every_way_not_to_connect_says_what_and_where_and_what_to_do() {
             at: at(),
             said: "Failed getting banner".to_owned(),
         },
-        ConnectError::HandshakeTimedOut { at: at(), after },
+        ConnectError::HandshakeTimedOut {
+            at: at(),
+            after,
+            told: None,
+        },
+        ConnectError::HandshakeTimedOut {
+            at: at(),
+            after,
+            told: Some("it is `SSH-2.0-OpenSSH_9.2`".to_owned()),
+        },
+        ConnectError::NoCommon {
+            at: at(),
+            what: "cipher",
+            theirs: "aes128-cbc,3des-cbc".to_owned(),
+            ours: "aes256-ctr,aes128-ctr".to_owned(),
+        },
         ConnectError::KnownHosts {
             at: at(),
             path: line().path,
@@ -137,6 +152,12 @@ fn every_way_not_to_connect_says_what_and_where_and_what_to_do() {
             tried: Vec::new(),
             accepts: "password".to_owned(),
         },
+        ConnectError::FurtherMethod {
+            at: at(),
+            user: user(),
+            key: "/home/op/.ssh/id_rsa".to_owned(),
+            wants: "password,keyboard-interactive".to_owned(),
+        },
         ConnectError::TooManyKeys {
             at: at(),
             user: user(),
@@ -145,7 +166,7 @@ fn every_way_not_to_connect_says_what_and_where_and_what_to_do() {
         ConnectError::HungUp {
             at: at(),
             user: user(),
-            said: "socket disconnect".to_owned(),
+            said: "the node closed the connection".to_owned(),
         },
         ConnectError::LoginTimedOut {
             at: at(),
@@ -186,10 +207,26 @@ fn every_way_not_to_get_a_status_says_what_and_where_and_what_to_do() {
             at: at(),
             said: "Channel open failure".to_owned(),
         },
+        RunError::NoSession {
+            at: at(),
+            wanted: "open a session",
+            after: Duration::from_secs(10),
+        },
         RunError::Shell {
             at: at(),
-            status: 1,
+            end: ShellEnd::Status(1),
             said: said(),
+        },
+        RunError::Shell {
+            at: at(),
+            end: ShellEnd::StillRunning(limit),
+            said: String::new(),
+        },
+        RunError::TooMuch {
+            at: at(),
+            stream: "standard output",
+            most: 32 * 1024 * 1024,
+            partial: partial(Executed::Perhaps),
         },
         lost(Executed::Never),
         lost(Executed::Perhaps),

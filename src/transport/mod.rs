@@ -3,11 +3,12 @@
 //! [`Transport`] and [`Connection`] are all that the rest of the program sees. [`System`] is the real thing: over SSH, or on this
 //! very machine where the inventory says so. Whoever tests what stands above implements the two traits with a node that is made up.
 //!
-//! Three promises hold whatever happens to the network:
+//! Four promises hold whatever happens to the network:
 //!
 //! * [`Connection::run`] answers with a status only when the node itself said that the script came to its end. libssh2 reports
 //!   status 0 for a command whose connection died, so a status on its own means nothing here.
 //! * Nothing of a script runs before the node has read all of it. A connection that dies while sending leaves the node as it was.
+//! * Whatever a node or an agent does, it is left at the end of its time, and its answer takes no more than 64 MiB.
 //! * A password reaches `sudo` and nobody else: it is sent after sudo's own prompt was seen, and only once.
 
 mod cancel;
@@ -35,6 +36,7 @@ pub use connect_error::Presented;
 pub use run_error::Executed;
 pub use run_error::Partial;
 pub use run_error::RunError;
+pub use run_error::ShellEnd;
 pub use secret::Secrets;
 pub use settings::HostKeyChecking;
 pub use settings::Settings;
@@ -72,9 +74,12 @@ pub trait Connection {
     /// then nothing runs.
     ///
     /// `on_stdout` is called with each piece of standard output as it arrives; the pieces together are [`Output::stdout`].
-    /// `limit` covers everything from opening the channel to the last byte.
+    /// `limit` covers everything from the moment at which the node took the command to the last byte; for opening a session
+    /// until then it has [`Settings::connect_timeout`].
     ///
-    /// After [`RunError::Lost`], [`RunError::TimedOut`], [`RunError::Cancelled`] and a wrong password the connection is closed. What was running on the
+    /// A node that answers with more than 32 MiB on standard output, or 8 MiB on standard error, is cut off.
+    ///
+    /// After [`RunError::Lost`], [`RunError::TimedOut`], [`RunError::TooMuch`], [`RunError::Cancelled`] and a wrong password the connection is closed. What was running on the
     /// node may run on: a node over SSH gets no signal when its connection ends, only an output that nobody reads any more. On
     /// this machine it is ended.
     ///

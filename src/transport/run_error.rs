@@ -26,15 +26,23 @@ pub enum RunError {
         /// What it answered.
         said: String,
     },
-    /// The login shell ended without running our shell.
-    #[error(
-        "the login shell of {at} ended with status {status} before the script could begin{said}"
-    )]
+    /// The node logged the user in and did not open a session or take the command in time.
+    #[error("{at} let the user in, and did not {wanted} within {after:?}")]
+    NoSession {
+        /// The node.
+        at: Place,
+        /// What it was to do.
+        wanted: &'static str,
+        /// How long it was given.
+        after: Duration,
+    },
+    /// The login shell did not run the command that it was given.
+    #[error("the login shell of {at} {} without running what it was given{said}", ShellEnd::words(*end))]
     Shell {
         /// The node.
         at: Place,
-        /// Its status.
-        status: i32,
+        /// How it ended.
+        end: ShellEnd,
         /// The end of what it said, as `: …`, or empty.
         said: String,
     },
@@ -70,6 +78,18 @@ pub enum RunError {
         /// What had arrived.
         partial: Box<Partial>,
     },
+    /// The node answered with more than anything here can have to say, and was cut off.
+    #[error("the answer of {at} was cut off: more than {} MiB on {stream}", most / 1024 / 1024)]
+    TooMuch {
+        /// The node.
+        at: Place,
+        /// Where it said so much, such as `standard output`.
+        stream: &'static str,
+        /// How many bytes it may say there.
+        most: usize,
+        /// The beginning of what had arrived.
+        partial: Box<Partial>,
+    },
     /// Somebody asked to stop.
     #[error("stopped waiting for {at}, as asked")]
     Cancelled {
@@ -78,6 +98,24 @@ pub enum RunError {
         /// What had arrived.
         partial: Box<Partial>,
     },
+}
+
+/// How a login shell ended that did not run its command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShellEnd {
+    /// With this status.
+    Status(i32),
+    /// It went on until the limit of the run.
+    StillRunning(Duration),
+}
+
+impl ShellEnd {
+    fn words(self) -> String {
+        match self {
+            Self::Status(status) => format!("ended with status {status}"),
+            Self::StillRunning(limit) => format!("ran for {limit:?}"),
+        }
+    }
 }
 
 /// What arrived of a run that brought no status.
@@ -110,10 +148,13 @@ impl RunError {
     /// What had arrived, where something can have.
     pub fn partial(&self) -> Option<&Partial> {
         match self {
-            Self::Closed { .. } | Self::Start { .. } | Self::Shell { .. } | Self::Sudo { .. } => {
-                None
-            }
+            Self::Closed { .. }
+            | Self::Start { .. }
+            | Self::NoSession { .. }
+            | Self::Shell { .. }
+            | Self::Sudo { .. } => None,
             Self::Lost { partial, .. }
+            | Self::TooMuch { partial, .. }
             | Self::TimedOut { partial, .. }
             | Self::Cancelled { partial, .. } => Some(partial),
         }
@@ -125,8 +166,15 @@ impl RunError {
             Self::Start { .. } => Some(
                 "a node that refuses channels may be at its limit of sessions (`MaxSessions` in its sshd_config)".to_owned(),
             ),
-            Self::Shell { .. } => Some(
-                "the login user needs a usual shell there: see its entry in /etc/passwd, and `ForceCommand` in sshd_config".to_owned(),
+            Self::NoSession { .. } => Some(
+                "what happens at a login there takes its time (PAM, systemd-logind, a home on the network): see the log of sshd, or give it longer with `-T`".to_owned(),
+            ),
+            Self::Shell { end, .. } => Some(match end {
+                ShellEnd::Status(_) => "the login user needs a usual shell there: see its entry in /etc/passwd, an `exit` in its `.bashrc`, and `ForceCommand` in sshd_config".to_owned(),
+                ShellEnd::StillRunning(_) => "something else took its place: see `exec` or a menu in the login user's `.bashrc` (only for `[[ $- == *i* ]]`), and `ForceCommand` in sshd_config".to_owned(),
+            }),
+            Self::TooMuch { .. } => Some(
+                "nothing of it was used; who prints so much: the login user's shell, or a program in the place of another?".to_owned(),
             ),
             Self::Sudo { problem, user, .. } => problem.hint(user),
             Self::Lost { partial, .. } | Self::TimedOut { partial, .. } => match partial.executed {

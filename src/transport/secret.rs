@@ -27,6 +27,7 @@ pub(super) struct Vault {
     secrets: Box<dyn Secrets>,
     passphrases: Drawer<PathBuf>,
     passwords: Drawer<String>,
+    silent_agent: OnceLock<String>,
 }
 
 type Drawer<K> = Mutex<BTreeMap<K, Arc<OnceLock<Option<Secret>>>>>;
@@ -37,7 +38,18 @@ impl Vault {
             secrets,
             passphrases: Mutex::default(),
             passwords: Mutex::default(),
+            silent_agent: OnceLock::new(),
         }
+    }
+
+    /// What there is to say of an agent that kept silent in this run.
+    pub(super) fn silent_agent(&self) -> Option<String> {
+        self.silent_agent.get().cloned()
+    }
+
+    /// Spares the other nodes the wait for an agent that keeps silent.
+    pub(super) fn remember_silent_agent(&self, why: &str) {
+        let _ = self.silent_agent.set(why.to_owned());
     }
 
     pub(super) fn passphrase(&self, key: &Path) -> Option<Secret> {

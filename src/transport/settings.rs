@@ -26,11 +26,19 @@ pub struct Settings {
     pub key_folder: Option<PathBuf>,
     /// The agent's socket (`SSH_AUTH_SOCK`).
     pub agent: Option<PathBuf>,
-    /// How long each address of a node may take to accept, and after that the handshake, and each step of logging in.
+    /// How long each address of a node may take to accept; and after that, each by itself: the handshake, the login, opening a session;
+    /// and how long an agent may take for an answer.
     pub connect_timeout: Duration,
     /// Time between two signs of life while a script runs, in whole seconds. After three without an answer the connection is lost (on Linux;
     /// elsewhere the system decides when). Zero sends none.
     pub keepalive: Duration,
+}
+
+impl Settings {
+    /// The files of the system, which hold beside the user's own: a revocation may stand in them.
+    pub fn system_known_hosts() -> [PathBuf; 2] {
+        ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"].map(PathBuf::from)
+    }
 }
 
 impl Default for Settings {
@@ -40,12 +48,12 @@ impl Default for Settings {
             .filter(|home| !home.is_empty())
             .map(PathBuf::from);
         let folder = home.map(|home| home.join(".ssh"));
-        let own = folder.iter().map(|folder| folder.join("known_hosts"));
+        let own = folder
+            .iter()
+            .flat_map(|folder| ["known_hosts", "known_hosts2"].map(|name| folder.join(name)));
         Self {
             host_key_checking: HostKeyChecking::Strict,
-            known_hosts: own
-                .chain([PathBuf::from("/etc/ssh/ssh_known_hosts")])
-                .collect(),
+            known_hosts: own.chain(Self::system_known_hosts()).collect(),
             key_folder: folder,
             agent: env::var_os("SSH_AUTH_SOCK")
                 .filter(|path| !path.is_empty())

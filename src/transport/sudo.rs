@@ -91,6 +91,22 @@ impl SudoProblem {
     }
 }
 
+/// What sudo said, without the lecture that it gives a user once.
+pub(super) fn without_lecture(said: &str) -> String {
+    const LECTURE: [&str; 6] = [
+        "We trust you have received the usual lecture from the local System",
+        "Administrator. It usually boils down to these three things:",
+        "#1) Respect the privacy of others.",
+        "#2) Think before you type.",
+        "#3) With great power comes great responsibility.",
+        "For security reasons, the password you type will not be visible.",
+    ];
+    said.lines()
+        .filter(|line| !LECTURE.contains(&line.trim()))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -21,6 +21,15 @@ pub(super) enum Stopped {
     Failed(Errno),
 }
 
+/// What the system says, without its number.
+pub(super) fn errno_words(errno: Errno) -> String {
+    let words = std::io::Error::from(errno).to_string();
+    match words.split_once(" (os error") {
+        Some((words, _)) => words.to_owned(),
+        None => words,
+    }
+}
+
 /// How long to wait, and whom to listen to meanwhile.
 pub(super) struct Patience<'a> {
     pub(super) limit: Duration,

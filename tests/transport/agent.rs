@@ -187,3 +187,23 @@ fn an_agent_that_is_gone_does_not_keep_the_key_file_out() {
     let text = refusal(system.connect(&sshd.target(), &Cancel::new())).to_string();
     assert!(text.contains("does not answer"), "{text}");
 }
+
+#[test]
+fn the_named_key_is_found_behind_more_keys_than_libssh2_has_room_for() {
+    let Some(sshd) = Sshd::start() else { return };
+    let agent = Agent::start(&sshd);
+    for index in 0..80 {
+        let stranger = sshd.stranger(&format!("s{index}"), &["-t", "ed25519"]);
+        // With 64 letters of each comment 80 keys take 10 KiB, and libssh2 has room for 8.
+        let mut comment = Command::new("ssh-keygen");
+        comment
+            .args(["-q", "-c", "-C", &"c".repeat(300), "-f"])
+            .arg(&stranger);
+        assert!(comment.stdout(Stdio::null()).status().unwrap().success());
+        agent.add(&stranger);
+    }
+    let key = sshd.key("id", &["-t", "rsa", "-b", "3072"]);
+    agent.add(&key);
+    let public = key.with_extension("pub");
+    agent.connect(&sshd, Some(public)).map(|_| ()).unwrap();
+}

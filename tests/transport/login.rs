@@ -258,3 +258,103 @@ fn a_node_that_takes_only_passwords_says_so() {
         "{text}"
     );
 }
+
+#[test]
+fn a_key_that_is_the_first_of_two_factors_is_not_called_refused() {
+    let config = "AuthenticationMethods publickey,password\nPasswordAuthentication yes";
+    let Some(sshd) = Sshd::with(&["ed25519"], config) else {
+        return;
+    };
+    let key = sshd.key("id", &["-t", "ed25519"]);
+    let error = refusal(sshd.try_connect(&with_key(&sshd, key.clone())));
+    assert!(
+        matches!(error, ConnectError::FurtherMethod { .. }),
+        "{error}"
+    );
+    let text = error.to_string();
+    let took = format!("it took {}, and wants as well: password", key.display());
+    assert!(text.ends_with(&took), "{text}");
+    assert!(
+        error
+            .hint()
+            .unwrap()
+            .contains("AuthenticationMethods publickey")
+    );
+    // A key that is no factor at all is refused as ever.
+    let stranger = sshd.stranger("stranger", &["-t", "ed25519"]);
+    let error = refusal(sshd.try_connect(&with_key(&sshd, stranger)));
+    assert!(
+        matches!(error, ConnectError::Authentication { .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn two_keys_log_in_where_two_are_wanted() {
+    let config = "AuthenticationMethods publickey,publickey";
+    let Some(sshd) = Sshd::with(&["ed25519"], config) else {
+        return;
+    };
+    sshd.key("id_ed25519", &["-t", "ed25519"]);
+    let settings = |sshd: &Sshd| Settings {
+        key_folder: Some(sshd.folder.path().to_owned()),
+        ..sshd.settings()
+    };
+    let system = System::new(settings(&sshd), Box::new(Nobody));
+    let error = refusal(system.connect(&sshd.target(), &Cancel::new()));
+    assert!(
+        matches!(error, ConnectError::Authentication { .. }),
+        "{error}"
+    );
+    sshd.key("id_rsa", &["-t", "rsa", "-b", "2048"]);
+    let system = System::new(settings(&sshd), Box::new(Nobody));
+    system
+        .connect(&sshd.target(), &Cancel::new())
+        .map(|_| ())
+        .unwrap();
+}
+
+#[test]
+fn an_old_sshd_is_told_what_it_lacks() {
+    for (config, what) in [
+        (
+            "Ciphers aes128-cbc,3des-cbc",
+            "no common cipher; it offers: aes128-cbc,3des-cbc",
+        ),
+        (
+            "KexAlgorithms diffie-hellman-group14-sha1",
+            "no common key exchange; it offers: diffie-hellman-group14-sha1",
+        ),
+        (
+            "Ciphers aes128-ctr\nMACs hmac-sha1",
+            "no common message authentication code; it offers: hmac-sha1",
+        ),
+    ] {
+        let Some(sshd) = Sshd::with(&["ed25519"], config) else {
+            return;
+        };
+        let key = sshd.key("id", &["-t", "ed25519"]);
+        let error = refusal(sshd.try_connect(&with_key(&sshd, key)));
+        assert!(error.to_string().contains(what), "{error}");
+        assert!(!error.hint().unwrap().contains("ansible_port"));
+    }
+}
+
+#[test]
+fn an_sshd_of_ten_years_ago_is_reached() {
+    // What CentOS 7's OpenSSH 7.4 has in common with this side, each alone.
+    for config in [
+        "KexAlgorithms curve25519-sha256@libssh.org\nCiphers chacha20-poly1305@openssh.com",
+        "KexAlgorithms diffie-hellman-group-exchange-sha256\nCiphers aes256-gcm@openssh.com",
+        "KexAlgorithms ecdh-sha2-nistp256\nCiphers aes128-ctr\nMACs hmac-sha2-256-etm@openssh.com",
+        "KexAlgorithms diffie-hellman-group14-sha256\nCiphers aes192-ctr\nMACs hmac-sha2-512",
+    ] {
+        let Some(sshd) = Sshd::with(&["ed25519"], config) else {
+            return;
+        };
+        let key = sshd.key("id", &["-t", "ed25519"]);
+        let mut connection = sshd.try_connect(&with_key(&sshd, key)).unwrap();
+        let said = run(connection.as_mut(), "head -c 3000000 /dev/zero").unwrap();
+        assert_eq!(said.stdout.len(), 3_000_000, "{config}");
+    }
+}

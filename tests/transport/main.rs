@@ -4,10 +4,13 @@
 //! in a mount namespace with its own `/etc/passwd` and `/etc/sudoers`, so that nothing on the machine changes.
 
 mod agent;
+mod decisions;
 mod host_key;
+mod hostile;
 mod local;
 mod login;
 mod network;
+mod raw;
 mod run;
 mod shells;
 mod sshd;

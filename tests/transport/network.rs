@@ -13,6 +13,7 @@ use std::time::Instant;
 use fwdeploy::transport::Cancel;
 use fwdeploy::transport::ConnectError;
 use fwdeploy::transport::HostKeyChecking;
+use fwdeploy::transport::RunError;
 use fwdeploy::transport::Settings;
 use fwdeploy::transport::System;
 use fwdeploy::transport::Target;
@@ -20,8 +21,11 @@ use fwdeploy::transport::Transport;
 use rustix::net::AddressFamily;
 use rustix::net::SocketType;
 
+use crate::raw::Raw;
+use crate::raw::string;
 use crate::sshd::Nobody;
 use crate::sshd::free_port;
+use crate::sshd::keygen;
 use crate::sshd::refusal;
 use crate::sshd::target;
 
@@ -185,4 +189,74 @@ fn a_server_that_talks_nonsense_after_its_banner_is_no_handshake() {
         ConnectError::Handshake { .. } | ConnectError::HandshakeTimedOut { .. }
     );
     assert!(told, "{error}");
+}
+
+/// A node whose session takes its time: nothing is answered meanwhile, and its first word then is about something else.
+fn slow(login: Duration) -> u16 {
+    port(move |stream| {
+        let mut raw = Raw::new(stream);
+        let mut serve = || {
+            raw.log_in()?;
+            sleep(login);
+            raw.write(&[&[80][..], &string(b"hostkeys-00@openssh.com"), &[0]].concat())?;
+            sleep(Duration::from_millis(500));
+            raw.until(90)?;
+            raw.confirm(1 << 21)?;
+            raw.until(98)?;
+            raw.write(&[&[100][..], &[0; 4]].concat())?;
+            raw.until(0).map(drop)
+        };
+        let _ = serve();
+    })
+}
+
+/// How the first script on it ends, and when.
+fn first_run(port: u16, connect_timeout: Duration) -> (RunError, Duration) {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        host_key_checking: HostKeyChecking::AcceptNew,
+        known_hosts: vec![folder.path().join("known_hosts")],
+        key_folder: None,
+        agent: None,
+        connect_timeout,
+        keepalive: Duration::from_secs(10),
+    };
+    let key_file = Some(keygen(folder.path(), "id", &["-t", "ed25519"]));
+    let target = Target {
+        key_file,
+        ..target(port)
+    };
+    let system = System::new(settings, Box::new(Nobody));
+    let mut connection = system.connect(&target, &Cancel::new()).unwrap();
+    let since = Instant::now();
+    // Less than the login takes: it is not the script's time.
+    let limit = Duration::from_secs(1);
+    let error = connection.run("id", limit, &mut |_| {}, &Cancel::new());
+    (error.unwrap_err(), since.elapsed())
+}
+
+#[test]
+fn a_login_that_takes_its_time_has_the_time_of_logging_in() {
+    let (error, _) = first_run(slow(Duration::from_secs(3)), Duration::from_secs(10));
+    // The node was waited for until it refused the command.
+    assert!(matches!(error, RunError::Start { .. }), "{error}");
+    let (error, took) = first_run(slow(Duration::from_secs(9)), Duration::from_secs(2));
+    assert!(matches!(error, RunError::NoSession { .. }), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("did not open a session within 2s"),
+        "{error}"
+    );
+    assert!(error.hint().unwrap().contains("-T"));
+    assert!(took < Duration::from_secs(4), "{took:?}");
+}
+
+#[test]
+#[ignore = "takes more than a minute"]
+fn a_login_of_more_than_a_minute_is_waited_for() {
+    // libssh2 gives up after 60 s, whatever it is told.
+    let (error, took) = first_run(slow(Duration::from_secs(65)), Duration::from_secs(90));
+    assert!(matches!(error, RunError::Start { .. }), "{error}");
+    assert!(took > Duration::from_secs(64), "{took:?}");
 }

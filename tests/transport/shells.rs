@@ -2,8 +2,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
+use fwdeploy::transport::Cancel;
+use fwdeploy::transport::Executed;
+use fwdeploy::transport::Privilege;
 use fwdeploy::transport::RunError;
+use fwdeploy::transport::ShellEnd;
 use fwdeploy::transport::Target;
 
 use crate::sshd::Sshd;
@@ -61,7 +66,13 @@ fn a_shell_that_lets_nobody_in_is_told() {
     };
     let error = run(sshd.try_connect(&target).unwrap().as_mut(), "true").unwrap_err();
     assert!(
-        matches!(error, RunError::Shell { status: 1, .. }),
+        matches!(
+            error,
+            RunError::Shell {
+                end: ShellEnd::Status(1),
+                ..
+            }
+        ),
         "{error}"
     );
     assert!(error.to_string().contains("not available"), "{error}");
@@ -94,4 +105,63 @@ fn a_talkative_bashrc_is_not_in_the_output() {
         (output.stdout.as_slice(), output.stderr.as_slice()),
         (&b"ok\n"[..], &b"warn\n"[..])
     );
+}
+
+#[test]
+fn what_a_login_shell_does_in_place_of_its_command_is_not_blamed_on_sudo() {
+    let homes: Vec<tempfile::TempDir> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
+    let mut passwd = String::new();
+    for (index, home) in homes.iter().enumerate() {
+        let open: fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(home.path(), open).unwrap();
+        let shell = if index == 2 {
+            "/usr/sbin/nologin"
+        } else {
+            "/bin/bash"
+        };
+        let uid = 65_001 + index;
+        passwd += &format!(
+            "ops{index}:*:{uid}:65500::{}:{shell}\n",
+            home.path().display()
+        );
+    }
+    fs::write(
+        homes[0].path().join(".bashrc"),
+        "echo no shell for you >&2; exit 3\n",
+    )
+    .unwrap();
+    fs::write(homes[1].path().join(".bashrc"), "exec cat\n").unwrap();
+    let Some(sshd) = Sshd::with_users(&passwd, "ALL ALL=(ALL:ALL) NOPASSWD: ALL\n") else {
+        return;
+    };
+    let key = sshd.key("login", &["-t", "ed25519"]);
+    let limit = Duration::from_secs(3);
+    let met = |index: usize| {
+        let target = Target {
+            user: Some(format!("ops{index}")),
+            key_file: Some(key.clone()),
+            privilege: Privilege::Sudo {
+                user: "root".to_owned(),
+            },
+            ..sshd.target()
+        };
+        let mut connection = sshd.try_connect(&target).unwrap();
+        let error = connection.run("id", limit, &mut |_| {}, &Cancel::new());
+        error.unwrap_err()
+    };
+    let ends = [
+        (ShellEnd::Status(3), "no shell for you"),
+        (ShellEnd::StillRunning(limit), "ran for 3s"),
+        (ShellEnd::Status(1), "not available"),
+    ];
+    for (index, (wanted, said)) in ends.into_iter().enumerate() {
+        let error = met(index);
+        let RunError::Shell { end, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(end, wanted, "{index}");
+        assert!(error.to_string().contains(said), "{error}");
+        assert!(!error.to_string().contains("become root"), "{error}");
+        assert_eq!(error.executed(), Executed::Never);
+    }
 }

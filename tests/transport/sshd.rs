@@ -209,6 +209,20 @@ impl Sshd {
         .unwrap()
     }
 
+    /// A connection with the key that the first one made.
+    pub fn connect_again(&self) -> Box<dyn Connection> {
+        let key = self.at("login");
+        if !key.exists() {
+            self.key("login", &["-t", "ed25519"]);
+        }
+        let key_file = Some(key);
+        self.try_connect(&Target {
+            key_file,
+            ..self.target()
+        })
+        .unwrap()
+    }
+
     pub fn try_connect(&self, target: &Target) -> Result<Box<dyn Connection>, ConnectError> {
         System::new(self.settings(), Box::new(Nobody)).connect(target, &Cancel::new())
     }

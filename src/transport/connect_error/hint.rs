@@ -18,13 +18,16 @@ impl ConnectError {
             Self::Handshake { .. } | Self::HandshakeTimedOut { .. } => {
                 "check that `ansible_port` is sshd's; an sshd under load hangs up too (`MaxStartups`, `PerSourcePenalties`)".to_owned()
             }
+            Self::NoCommon { ours, .. } => format!(
+                "this side offers: {ours}; let the node's sshd_config offer one of these, or upgrade its sshd"
+            ),
             Self::KnownHosts { path, .. } => format!("check the owner and mode of {}", path.display()),
             Self::HostKeyUnknown { presented, file, .. } => add_key_hint(&presented.name, file.as_deref()),
             Self::HostKeyCertified { presented, authority, .. } => add_key_hint(&presented.name, Some(&authority.path)),
             Self::HostKeyChanged { presented, known, .. } => format!(
-                "if the node was installed anew, remove the old key with `ssh-keygen -R '{}' -f {}`; otherwise somebody may stand in between",
-                presented.name,
-                known.path.display()
+                "if the node was installed anew, remove the old key with `ssh-keygen -R {} -f {}`; otherwise somebody may stand in between",
+                word(&presented.name),
+                word(&known.path.to_string_lossy())
             ),
             Self::HostKeyRevoked { .. } => "do not connect; the node needs a new host key".to_owned(),
             Self::User { .. } => "set `ansible_user`".to_owned(),
@@ -39,7 +42,13 @@ impl ConnectError {
                 "add one of these keys to the authorized_keys of {user} there, or choose another user (`ansible_user`) or key (`ansible_ssh_private_key_file`)"
             ),
             Self::TooManyKeys { .. } => "name the right key (`ansible_ssh_private_key_file`), so that no others are tried".to_owned(),
-            Self::HungUp { .. } | Self::LoginTimedOut { .. } => "the log of sshd on the node says why".to_owned(),
+            Self::FurtherMethod { user, .. } => format!(
+                "nodes are entered with keys only: let {user} in with a key alone (`Match User {user}` and `AuthenticationMethods publickey` in its sshd_config)"
+            ),
+            Self::HungUp { .. } => "the log of sshd on the node says why".to_owned(),
+            Self::LoginTimedOut { .. } => {
+                "the log of sshd on the node says why; if logging in takes its time there, give it longer with `-T`".to_owned()
+            }
             Self::Session { .. } | Self::Cancelled { .. } => return None,
         })
     }
@@ -47,7 +56,7 @@ impl ConnectError {
 
 impl KeyProblem {
     fn hint(&self, path: &Path) -> Option<String> {
-        let path = path.display();
+        let path = operand(&path.to_string_lossy());
         Some(match self {
             Self::Unreadable(_) | Self::NotAKey => {
                 "check `ansible_ssh_private_key_file`; it names a private key in OpenSSH or PEM format".to_owned()
@@ -62,16 +71,45 @@ impl KeyProblem {
 fn add_key_hint(name: &str, file: Option<&Path>) -> String {
     let file = file.map_or_else(
         || "~/.ssh/known_hosts".to_owned(),
-        |file| file.display().to_string(),
+        |file| word(&file.to_string_lossy()),
     );
     let scan = match name
         .strip_prefix('[')
         .and_then(|rest| rest.split_once("]:"))
     {
-        Some((address, port)) => format!("ssh-keyscan -p {port} {address}"),
-        None => format!("ssh-keyscan {name}"),
+        Some((address, port)) => format!("ssh-keyscan -p {port} {}", operand(address)),
+        None => format!("ssh-keyscan {}", operand(name)),
     };
     format!(
         "compare the fingerprint with the node's own (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` there); then `{scan} >> {file}`, or run once with `--host-key-checking accept-new`"
     )
+}
+
+/// A word as a shell reads it, so that a hint can be copied.
+fn word(text: &str) -> String {
+    shlex::try_quote(text).map_or_else(|_| "...".to_owned(), |quoted| quoted.into_owned())
+}
+
+/// The same at a place where a word that begins with `-` would be an option.
+fn operand(text: &str) -> String {
+    match text.starts_with('-') {
+        true => format!("-- {}", word(text)),
+        false => word(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_can_be_copied_whatever_the_name() {
+        let hint = |name| add_key_hint(name, Some(Path::new("/home/op one/kh")));
+        assert!(hint("gw").contains("`ssh-keyscan gw >> '/home/op one/kh'`"));
+        assert!(hint("-oX").contains("ssh-keyscan -- -oX "));
+        assert!(hint("[-oX]:2222").contains("ssh-keyscan -p 2222 -- -oX"));
+        assert!(hint("a;b").contains("ssh-keyscan 'a;b'"));
+        let key = KeyProblem::Exposed { mode: 0o644 };
+        assert_eq!(key.hint(Path::new("-key")).unwrap(), "chmod 600 -- -key");
+    }
 }

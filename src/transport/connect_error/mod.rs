@@ -61,13 +61,27 @@ pub enum ConnectError {
         /// What went wrong.
         said: String,
     },
-    /// Something accepted and then kept silent.
-    #[error("no SSH handshake with {at}: it accepted and said nothing for {after:?}")]
+    /// Something accepted and did not come to the end of the handshake.
+    #[error("no SSH handshake with {at}: {}", silence(*after, told.as_deref()))]
     HandshakeTimedOut {
         /// The node.
         at: Place,
         /// How long it was given.
         after: Duration,
+        /// What it said until then.
+        told: Option<String>,
+    },
+    /// The node and this program have no algorithm in common.
+    #[error("no SSH handshake with {at}: no common {what}; it offers: {theirs}")]
+    NoCommon {
+        /// The node.
+        at: Place,
+        /// The kind of algorithm.
+        what: &'static str,
+        /// What the node offers.
+        theirs: String,
+        /// What this program offers.
+        ours: String,
     },
     /// A file of known host keys can't be read or written.
     #[error("cannot use the known host keys in {} for {at}", path.display())]
@@ -178,8 +192,22 @@ pub enum ConnectError {
         /// Each key with what became of it.
         tried: Vec<String>,
     },
+    /// The node took a key and wants another method beside it (`AuthenticationMethods`).
+    #[error(
+        "{user} is not let in on {at} by a key alone: it took {key}, and wants as well: {wants}"
+    )]
+    FurtherMethod {
+        /// The node.
+        at: Place,
+        /// The user to log in as.
+        user: String,
+        /// The key that it took.
+        key: String,
+        /// The methods of which it wants one, such as `password`.
+        wants: String,
+    },
     /// The connection ended while logging in.
-    #[error("{at} hung up while {user} was logging in: {said}")]
+    #[error("the login of {user} on {at} broke off: {said}")]
     HungUp {
         /// The node.
         at: Place,
@@ -188,8 +216,8 @@ pub enum ConnectError {
         /// What went wrong.
         said: String,
     },
-    /// The node kept silent while logging in.
-    #[error("{at} said nothing for {after:?} while {user} was logging in")]
+    /// The node did not come to the end of the login.
+    #[error("the login of {user} on {at} took more than {after:?}")]
     LoginTimedOut {
         /// The node.
         at: Place,
@@ -268,9 +296,17 @@ impl ConnectError {
                 | Self::NoRoute { .. }
                 | Self::Handshake { .. }
                 | Self::HandshakeTimedOut { .. }
+                | Self::NoCommon { .. }
                 | Self::HungUp { .. }
                 | Self::LoginTimedOut { .. }
         )
+    }
+}
+
+fn silence(after: Duration, told: Option<&str>) -> String {
+    match told {
+        None => format!("it accepted and said nothing for {after:?}"),
+        Some(told) => format!("no end of it within {after:?}; {told}"),
     }
 }
 

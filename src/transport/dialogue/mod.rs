@@ -4,6 +4,7 @@
 //! what all of it means. The marks carry a nonce, so nothing that a script prints can be taken for one.
 //!
 //! ```text
+//! node   fwdeploy-login-NONCE     on both outputs, before sudo: the login shell runs what it was given
 //! node   fwdeploy-sudo-NONCE      sudo's prompt, on standard error       → the password, once
 //! node   fwdeploy-begin-NONCE     on both outputs: our shell is there    → the script, wrapped; then end of input
 //! node   fwdeploy-end-NONCE 0     on standard output: the status that counts
@@ -19,8 +20,8 @@ use openssl::error::ErrorStack;
 use openssl::rand::rand_bytes;
 use zeroize::Zeroizing;
 
-use self::text::count;
 use self::text::find;
+use self::text::find_from;
 use self::text::overlap;
 use super::run_error::Executed;
 use super::target::Privilege;
@@ -29,6 +30,18 @@ use crate::model::Secret;
 
 /// How much is offered to the transport at a time. Small enough that a script is known to be unsent until its last piece.
 const PIECE: usize = 16 * 1024;
+
+/// How much a node may answer on standard output. The largest answer, a node with 60,000 foreign rules, has 8 MB.
+const MOST_OUTPUT: usize = 32 * 1024 * 1024;
+
+/// How much it may complain about.
+const MOST_ERRORS: usize = 8 * 1024 * 1024;
+
+/// How much a login shell may print before the script begins.
+const MOST_NOISE: usize = 1024 * 1024;
+
+/// How much is kept of an answer that was cut off.
+const KEPT: usize = 64 * 1024;
 
 /// How the bytes stopped flowing.
 #[derive(Debug)]
@@ -46,6 +59,7 @@ pub(super) enum End {
 
 /// One script, one run.
 pub(super) struct Dialogue<'a> {
+    login: String,
     begin: String,
     end: String,
     prompt: String,
@@ -53,6 +67,8 @@ pub(super) struct Dialogue<'a> {
     password: Option<Secret>,
     script: &'a str,
     prompts: usize,
+    /// Where in standard error the last prompt ends.
+    prompted: usize,
     input: Zeroizing<Vec<u8>>,
     given: usize,
     executed: Executed,
@@ -62,6 +78,8 @@ pub(super) struct Dialogue<'a> {
     stdout: Vec<u8>,
     stderr: Vec<u8>,
     stderr_begins: Option<usize>,
+    /// Where there was more than there may be, and how much there may be.
+    too_much: Option<(&'static str, usize)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,13 +100,16 @@ impl<'a> Dialogue<'a> {
         rand_bytes(&mut nonce)?;
         let nonce: String = nonce.iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Self {
+            login: format!("fwdeploy-login-{nonce}\n"),
             begin: format!("fwdeploy-begin-{nonce}\n"),
             end: format!("fwdeploy-end-{nonce} "),
             prompt: format!("fwdeploy-sudo-{nonce}"),
             privilege,
-            password,
+            // More than a line would be read by the shell behind sudo. The inventory refuses control characters in it; here such a password is none.
+            password: password.filter(|it| !it.expose().contains(['\n', '\r', '\0'])),
             script,
             prompts: 0,
+            prompted: 0,
             input: Zeroizing::default(),
             given: 0,
             executed: Executed::Never,
@@ -97,6 +118,7 @@ impl<'a> Dialogue<'a> {
             stdout: Vec::new(),
             stderr: Vec::new(),
             stderr_begins: None,
+            too_much: None,
         })
     }
 
@@ -104,14 +126,19 @@ impl<'a> Dialogue<'a> {
     ///
     /// sudo runs in the C locale because its complaints are read.
     pub(super) fn arguments(&self) -> Vec<String> {
-        let mut words = vec!["env", "LC_ALL=C"];
+        let login = self.login.trim_end();
+        let arrive = format!("echo {login}; echo {login} >&2; exec \"$@\"");
+        let mut words = Vec::new();
         if let Privilege::Sudo { user } = self.privilege {
-            words.extend(["sudo", "-H", "-u", user]);
+            words.extend(["/bin/sh", "-c", &arrive, "sh"]);
+            words.extend(["env", "LC_ALL=C", "sudo", "-H", "-u", user]);
             match self.password {
                 Some(_) => words.extend(["-S", "-p", &self.prompt]),
                 None => words.push("-n"),
             }
             words.push("--");
+        } else {
+            words.extend(["env", "LC_ALL=C"]);
         }
         let begin = self.begin.trim_end();
         let greet = format!("echo {begin}; echo {begin} >&2; exec /bin/sh -s");
@@ -163,16 +190,32 @@ impl<'a> Dialogue<'a> {
         self.stage == Stage::Greeting && self.prompts > 1
     }
 
+    /// Whether the node said more than anybody can have to say, so that it is to be left.
+    pub(super) fn is_too_much(&self) -> bool {
+        self.too_much.is_some()
+    }
+
     /// Takes in standard output.
     pub(super) fn hear_stdout(&mut self, bytes: &[u8], on_stdout: &mut dyn FnMut(&[u8])) {
+        if self.is_too_much() || self.has_ended() {
+            return;
+        }
+        let known = self.pending.len();
         self.pending.extend_from_slice(bytes);
-        if self.stage == Stage::Greeting
-            && let Some(at) = find(&self.pending, self.begin.as_bytes())
-        {
-            self.pending.drain(..at + self.begin.len());
-            self.stage = Stage::Running;
-            self.input = Zeroizing::new(self.wrapped().into_bytes());
-            self.given = 0;
+        if self.stage == Stage::Greeting {
+            match find_from(&self.pending, self.begin.as_bytes(), known) {
+                Some(at) => {
+                    self.pending.drain(..at + self.begin.len());
+                    self.stage = Stage::Running;
+                    self.input = Zeroizing::new(self.wrapped().into_bytes());
+                    self.given = 0;
+                }
+                None if self.pending.len() > MOST_NOISE => {
+                    self.is_cut_off("standard output before the script began", MOST_NOISE);
+                    return;
+                }
+                None => {}
+            }
         }
         if self.stage == Stage::Running {
             let (whole, skip) = match find(&self.pending, self.end.as_bytes()) {
@@ -185,41 +228,78 @@ impl<'a> Dialogue<'a> {
                     0,
                 ),
             };
+            if self.stdout.len() + whole > MOST_OUTPUT {
+                self.is_cut_off("standard output", MOST_OUTPUT);
+                return;
+            }
             if whole > 0 {
                 on_stdout(&self.pending[..whole]);
                 self.stdout.extend_from_slice(&self.pending[..whole]);
             }
             self.pending.drain(..whole + skip);
         }
-        if self.stage == Stage::Counting
-            && let Some(at) = find(&self.pending, b"\n")
-            && let Some(status) = str::from_utf8(&self.pending[..at])
-                .ok()
-                .and_then(|text| text.parse().ok())
-        {
-            self.stage = Stage::Ended(status);
+        if self.stage == Stage::Counting {
+            match find(&self.pending, b"\n") {
+                Some(at) => {
+                    let status = str::from_utf8(&self.pending[..at])
+                        .ok()
+                        .and_then(|text| text.parse().ok());
+                    if let Some(status) = status {
+                        self.stage = Stage::Ended(status);
+                    }
+                }
+                None if self.pending.len() > MOST_NOISE => {
+                    self.is_cut_off("standard output in place of the status", MOST_NOISE);
+                }
+                None => {}
+            }
         }
     }
 
     /// Takes in standard error.
     pub(super) fn hear_stderr(&mut self, bytes: &[u8]) {
+        if self.is_too_much() {
+            return;
+        }
+        if self.stderr.len() + bytes.len() > MOST_ERRORS {
+            self.is_cut_off("standard error", MOST_ERRORS);
+            return;
+        }
+        let known = self.stderr.len();
         self.stderr.extend_from_slice(bytes);
         if self.stderr_begins.is_some() {
             return;
         }
-        if let Some(at) = find(&self.stderr, self.begin.as_bytes()) {
+        if let Some(at) = find_from(&self.stderr, self.begin.as_bytes(), known) {
             self.stderr_begins = Some(at + self.begin.len());
         }
-        let prompts = count(&self.stderr, self.prompt.as_bytes());
-        if self.prompts == 0
-            && prompts > 0
-            && self.stage == Stage::Greeting
-            && let Some(password) = &self.password
-        {
-            self.input.extend_from_slice(password.expose().as_bytes());
-            self.input.push(b'\n');
+        while let Some(at) = find_from(
+            &self.stderr[self.prompted..],
+            self.prompt.as_bytes(),
+            known.saturating_sub(self.prompted),
+        ) {
+            self.prompted += at + self.prompt.len();
+            self.prompts += 1;
+            if self.prompts == 1
+                && self.stage == Stage::Greeting
+                && let Some(password) = &self.password
+            {
+                self.input.extend_from_slice(password.expose().as_bytes());
+                self.input.push(b'\n');
+            }
         }
-        self.prompts = prompts;
+    }
+
+    /// Keeps the beginning of what was said, and no more.
+    fn is_cut_off(&mut self, stream: &'static str, most: usize) {
+        self.too_much = Some((stream, most));
+        for kept in [&mut self.stdout, &mut self.stderr, &mut self.pending] {
+            kept.truncate(KEPT);
+            kept.shrink_to_fit();
+        }
+        self.stderr_begins = self
+            .stderr_begins
+            .map(|begins| begins.min(self.stderr.len()));
     }
 
     /// The script between its marks. A shell reads a compound command to its closing word before it runs any of it; an end of input

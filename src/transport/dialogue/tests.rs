@@ -120,7 +120,8 @@ fn a_script_that_was_not_offered_to_its_end_never_ran() {
 fn a_password_is_sent_once_and_only_to_the_prompt() {
     let root = root();
     let mut dialogue = dialogue("id", &root, Some("s3cret"));
-    let prompt = dialogue.prompt.clone();
+    let (login, prompt) = (dialogue.login.clone(), dialogue.prompt.clone());
+    hear(&mut dialogue, login.as_bytes());
     dialogue.hear_stderr(b"Password: ");
     assert!(!dialogue.has_input());
     dialogue.hear_stderr(prompt.as_bytes());
@@ -151,6 +152,23 @@ fn a_password_is_sent_once_and_only_to_the_prompt() {
 }
 
 #[test]
+fn a_password_of_several_lines_is_none() {
+    let root = root();
+    for password in ["a\nreboot", "a\rreboot", "a\0reboot"] {
+        let mut dialogue = dialogue("id", &root, Some(password));
+        let prompt = dialogue.prompt.clone();
+        dialogue.hear_stderr(prompt.as_bytes());
+        assert!(!dialogue.has_input());
+        assert!(
+            dialogue
+                .command_line()
+                .unwrap()
+                .contains("sudo -H -u root -n --")
+        );
+    }
+}
+
+#[test]
 fn a_shell_that_sudo_let_in_without_asking_never_sees_the_password() {
     let root = root();
     let mut dialogue = dialogue("id", &root, Some("s3cret"));
@@ -172,20 +190,28 @@ fn no_argument_holds_a_secret_or_the_script() {
         "{line}"
     );
     assert!(
-        line.starts_with("exec env 'LC_ALL=C' sudo -H -u root -S -p fwdeploy-sudo-"),
+        line.starts_with("exec /bin/sh -c 'echo fwdeploy-login-"),
+        "{line}"
+    );
+    assert!(
+        line.contains("\"$@\"' sh env 'LC_ALL=C' sudo -H -u root -S -p fwdeploy-sudo-"),
         "{line}"
     );
     let line = dialogue("", &root, None).command_line().unwrap();
     assert!(
-        line.starts_with("exec env 'LC_ALL=C' sudo -H -u root -n -- /bin/sh -c '"),
+        line.contains("\"$@\"' sh env 'LC_ALL=C' sudo -H -u root -n -- /bin/sh -c '"),
         "{line}"
     );
 }
 
 #[test]
-fn sudo_that_asks_something_else_is_named() {
+fn sudo_that_asks_something_else_is_named_without_its_lecture() {
     let root = root();
     let mut dialogue = dialogue("id", &root, Some("s3cret"));
+    let login = dialogue.login.clone();
+    dialogue.hear_stderr(format!("motd\n{login}").as_bytes());
+    let lecture = "\nWe trust you have received the usual lecture from the local System\nAdministrator. It usually boils down to these three things:\n\n    #1) Respect the privacy of others.\n    #2) Think before you type.\n    #3) With great power comes great responsibility.\n\nFor security reasons, the password you type will not be visible.\n\n";
+    dialogue.hear_stderr(lecture.as_bytes());
     dialogue.hear_stderr(b"Verification code: ");
     let error = conclude(dialogue, End::Stopped(Stopped::TimedOut)).unwrap_err();
     assert!(
@@ -199,9 +225,89 @@ fn sudo_that_asks_something_else_is_named() {
         "{error}"
     );
     assert!(
-        error.to_string().ends_with(": Verification code:"),
+        error
+            .to_string()
+            .ends_with("the password: Verification code:"),
         "{error}"
     );
+}
+
+#[test]
+fn what_the_login_shell_does_is_not_blamed_on_sudo() {
+    let root = root();
+    // `exit` in .bashrc, nologin, `exec fish`: none of them runs what it was given.
+    for end in [closed(0), closed(1), End::Stopped(Stopped::TimedOut)] {
+        let mut dialogue = dialogue("id", &root, Some("s3cret"));
+        dialogue.hear_stderr(b"Sorry, only rsync is allowed here\n");
+        let error = conclude(dialogue, end).unwrap_err();
+        assert!(matches!(error, RunError::Shell { .. }), "{error}");
+        assert!(
+            error.to_string().ends_with("only rsync is allowed here"),
+            "{error}"
+        );
+        assert!(!error.to_string().contains("sudo") && error.hint().is_some());
+    }
+    // Once the login shell has run it, it is sudo.
+    let mut dialogue = dialogue("id", &root, None);
+    let login = dialogue.login.clone();
+    hear(&mut dialogue, login.as_bytes());
+    dialogue.hear_stderr(
+        format!("a motd about sudo\n{login}sudo: a password is required\n").as_bytes(),
+    );
+    let error = conclude(dialogue, closed(1)).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("none was given: sudo: a password is required"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_answer_has_an_end() {
+    let mib = vec![b'x'; 1024 * 1024];
+    let most = |told: &str| {
+        let mut dialogue = dialogue("id", &AS_IS, None);
+        let (begin, end) = (dialogue.begin.clone(), dialogue.end.clone());
+        match told {
+            "standard output before the script began" => {}
+            "standard output in place of the status" => {
+                hear(&mut dialogue, format!("{begin}{end}").as_bytes());
+            }
+            _ => {
+                hear(&mut dialogue, begin.as_bytes());
+            }
+        }
+        let mut said = 0;
+        while !dialogue.is_too_much() {
+            assert!(said < 64, "{told} has no end");
+            match told {
+                "standard error" => dialogue.hear_stderr(&mib),
+                _ => drop(hear(&mut dialogue, &mib)),
+            }
+            said += 1;
+        }
+        let error = conclude(dialogue, closed(0)).unwrap_err();
+        assert!(error.to_string().ends_with(told), "{error}");
+        let partial = error.partial().unwrap();
+        assert!(partial.stdout.len() + partial.stderr.len() <= 2 * KEPT);
+        said
+    };
+    assert_eq!(most("standard output"), 33);
+    assert_eq!(most("standard error"), 9);
+    assert_eq!(most("standard output before the script began"), 2);
+    assert_eq!(most("standard output in place of the status"), 2);
+}
+
+#[test]
+fn what_comes_after_the_status_is_kept_by_nobody() {
+    let mut dialogue = dialogue("id", &AS_IS, None);
+    let (begin, end) = (dialogue.begin.clone(), dialogue.end.clone());
+    hear(&mut dialogue, format!("{begin}{end}0\n").as_bytes());
+    for _ in 0..100 {
+        hear(&mut dialogue, &[b'x'; 64 * 1024]);
+    }
+    assert!(dialogue.pending.len() < 1024 && !dialogue.is_too_much());
 }
 
 #[test]
@@ -214,7 +320,7 @@ fn every_error_says_where_and_hides_control_characters() {
     let error = conclude(dialogue, closed(1)).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the login shell of node `edge-1` (10.0.0.1:22) ended with status 1 before the script could begin: [31mThis account is currently not available."
+        "the login shell of node `edge-1` (10.0.0.1:22) ended with status 1 without running what it was given: [31mThis account is currently not available."
     );
     assert!(error.hint().is_some());
 }

@@ -29,14 +29,10 @@ pub(super) fn find(text: &[u8], mark: &[u8]) -> Option<usize> {
     None
 }
 
-pub(super) fn count(text: &[u8], mark: &[u8]) -> usize {
-    let mut rest = text;
-    let mut count = 0;
-    while let Some(at) = find(rest, mark) {
-        count += 1;
-        rest = &rest[at + mark.len()..];
-    }
-    count
+/// The same for a text of which the first `known` bytes were looked at before.
+pub(super) fn find_from(text: &[u8], mark: &[u8], known: usize) -> Option<usize> {
+    let from = known.saturating_sub(mark.len() - 1).min(text.len());
+    find(&text[from..], mark).map(|at| from + at)
 }
 
 /// The length of the longest end of `text` with which `mark` could begin.

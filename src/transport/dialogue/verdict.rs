@@ -5,13 +5,16 @@ use std::time::Duration;
 use super::Dialogue;
 use super::End;
 use super::Stage;
+use super::text::find;
 use super::text::tail;
 use crate::transport::Output;
 use crate::transport::Partial;
 use crate::transport::Place;
 use crate::transport::Privilege;
 use crate::transport::RunError;
+use crate::transport::ShellEnd;
 use crate::transport::SudoProblem;
+use crate::transport::sudo::without_lecture;
 use crate::transport::wait::Stopped;
 
 impl Dialogue<'_> {
@@ -22,7 +25,9 @@ impl Dialogue<'_> {
         at: &Place,
         limit: Duration,
     ) -> Result<Output, RunError> {
-        if let Stage::Ended(status) = self.stage {
+        if let Stage::Ended(status) = self.stage
+            && !self.is_too_much()
+        {
             let stderr = self
                 .stderr
                 .split_off(self.stderr_begins.unwrap_or_default());
@@ -33,18 +38,20 @@ impl Dialogue<'_> {
             });
         }
         let at = at.clone();
+        if let Some((stream, most)) = self.too_much {
+            return Err(RunError::TooMuch {
+                at,
+                stream,
+                most,
+                partial: self.partial(),
+            });
+        }
         if self.stage == Stage::Greeting
-            && let Some(error) = self.never_began(&end, &at)
+            && let Some(error) = self.never_began(&end, &at, limit)
         {
             return Err(error);
         }
-        let partial = Box::new(Partial {
-            executed: self.executed,
-            stderr: self
-                .stderr
-                .split_off(self.stderr_begins.unwrap_or_default()),
-            stdout: self.stdout,
-        });
+        let partial = self.partial();
         Err(match end {
             End::Stopped(Stopped::TimedOut) => RunError::TimedOut { at, limit, partial },
             End::Stopped(Stopped::Cancelled) => RunError::Cancelled { at, partial },
@@ -93,49 +100,83 @@ impl Dialogue<'_> {
         })
     }
 
+    fn partial(&mut self) -> Box<Partial> {
+        Box::new(Partial {
+            executed: self.executed,
+            stderr: self
+                .stderr
+                .split_off(self.stderr_begins.unwrap_or_default()),
+            stdout: std::mem::take(&mut self.stdout),
+        })
+    }
+
     /// The error of a shell that never greeted, unless the connection is to blame.
-    fn never_began(&self, end: &End, at: &Place) -> Option<RunError> {
+    fn never_began(&self, end: &End, at: &Place, limit: Duration) -> Option<RunError> {
         let at = at.clone();
-        let mut words = self.stderr.clone();
-        words.extend_from_slice(&self.pending);
-        let words = String::from_utf8_lossy(&words).replace(&self.prompt, "");
-        let said = tail(words.as_bytes());
-        match (self.privilege, end) {
-            (Privilege::Sudo { user }, _) if self.is_refused() => {
-                let problem = SudoProblem::WrongPassword;
+        let arrived = find(&self.pending, self.login.as_bytes())
+            .or_else(|| find(&self.stderr, self.login.as_bytes()))
+            .is_some();
+        let (user, arrived) = match self.privilege {
+            Privilege::Sudo { user } => (user.as_str(), arrived),
+            Privilege::AsIs => ("", false),
+        };
+        match end {
+            End::Closed { .. } | End::Stopped(Stopped::TimedOut) if !arrived => {
+                let words = [self.stderr.as_slice(), self.pending.as_slice()].concat();
+                let end = match end {
+                    End::Closed { status, .. } => ShellEnd::Status(status.unwrap_or_default()),
+                    _ => ShellEnd::StillRunning(limit),
+                };
+                let said = tail(&words);
+                Some(RunError::Shell { at, end, said })
+            }
+            _ if self.is_refused() => {
                 // What it said was its lecture and that one may try again.
                 Some(RunError::Sudo {
                     at,
-                    user: user.clone(),
-                    problem,
+                    user: user.to_owned(),
+                    problem: SudoProblem::WrongPassword,
                     said: String::new(),
                 })
             }
-            (Privilege::Sudo { user }, End::Closed { status, .. }) => {
-                let problem = SudoProblem::read(&words, *status);
+            End::Closed { status, .. } => {
+                let words = self.of_sudo();
                 Some(RunError::Sudo {
                     at,
-                    user: user.clone(),
-                    problem,
-                    said,
+                    user: user.to_owned(),
+                    problem: SudoProblem::read(&words, *status),
+                    said: tail(words.as_bytes()),
                 })
             }
             // sudo, or a PAM module behind it, asked for something that isn't the password.
-            (Privilege::Sudo { user }, End::Stopped(Stopped::TimedOut)) if !said.is_empty() => {
-                let problem = SudoProblem::Unanswered;
-                Some(RunError::Sudo {
+            End::Stopped(Stopped::TimedOut) => {
+                let said = tail(self.of_sudo().as_bytes());
+                (!said.is_empty()).then(|| RunError::Sudo {
                     at,
-                    user: user.clone(),
-                    problem,
+                    user: user.to_owned(),
+                    problem: SudoProblem::Unanswered,
                     said,
                 })
             }
-            (Privilege::AsIs, End::Closed { status, .. }) => Some(RunError::Shell {
-                at,
-                status: status.unwrap_or_default(),
-                said,
-            }),
             _ => None,
         }
+    }
+
+    /// What sudo said after its prompt, or all of it where it had none: without what the login shell printed, and without the lecture.
+    fn of_sudo(&self) -> String {
+        let since = |bytes: &[u8]| {
+            let mark = self.login.as_bytes();
+            let at = find(bytes, mark).map_or(0, |at| at + mark.len());
+            String::from_utf8_lossy(&bytes[at..]).into_owned()
+        };
+        let mut errors = since(&self.stderr);
+        // A prompt that nobody answers is the last that it says.
+        if let Some((_, after)) = errors.rsplit_once(&self.prompt)
+            && !after.trim().is_empty()
+        {
+            errors = after.to_owned();
+        }
+        let words = [errors, since(&self.pending)].concat();
+        without_lecture(&words.replace(&self.prompt, ""))
     }
 }

@@ -20,8 +20,18 @@ use super::lookup_name;
 /// only [`Verdict::Unknown`] leads to a new line. A missing folder is made with mode 0700 and a missing file with 0600, as OpenSSH does.
 ///
 /// # Errors
-/// The file can't be read, locked or written.
+/// The file can't be read, locked or written, or the address would be read as a pattern or a column of its own.
 pub fn append(path: &Path, address: &str, port: u16, key: &HostKey) -> io::Result<Verdict> {
+    // OpenSSH writes down no such name either.
+    if address.is_empty() || address.contains(|c: char| c <= ' ' || "@?*#[]|'\"\\!,".contains(c)) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!(
+                "the address `{}` cannot be written down there",
+                address.escape_debug()
+            ),
+        ));
+    }
     if let Some(folder) = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())

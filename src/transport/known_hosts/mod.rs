@@ -3,10 +3,12 @@
 //! libssh2 has a matcher of its own; it takes a revoked key for a good one, calls a second key type an attack, knows no wildcards, and
 //! stops reading at the first malformed line. So the files are read here. The format is that of sshd(8), SSH_KNOWN_HOSTS FILE FORMAT.
 //!
-//! Where OpenSSH would let a person decide, this is stricter: a node of which another key is known is [`Verdict::Changed`] even if
-//! the new key is of another type, and a revocation under the bare name holds for every port.
+//! What OpenSSH ignores is ignored here, and what it reads is read: a line that one of the two understands and the other does not would
+//! be a key that is accepted, or a revocation that is missed. Three things are stricter: a key of a type that OpenSSH does not know
+//! still makes a node known, a revocation under the bare name holds for every port, and a host certificate vouches for nobody.
 
 mod append;
+mod certificate;
 mod pattern;
 
 use std::fmt;
@@ -19,6 +21,7 @@ use openssl::base64;
 use openssl::sha::sha256;
 
 pub use append::append;
+pub use certificate::Certificate;
 use pattern::Hosts;
 
 /// A host key, as the wire and the files carry it.
@@ -52,6 +55,30 @@ impl HostKey {
     /// The blob.
     pub fn blob(&self) -> &[u8] {
         &self.0
+    }
+
+    /// Whether it is an RSA key of less than 1,024 bits, which can be forged. OpenSSH takes such a key for none.
+    pub fn is_too_short(&self) -> bool {
+        if self.algorithm() != "ssh-rsa" {
+            return false;
+        }
+        // After the name come the exponent and the modulus, each with its length (RFC 4253 §6.6).
+        let modulus = || {
+            let mut rest = self.0.get(4 + "ssh-rsa".len()..)?;
+            let exponent = u32::from_be_bytes(*rest.first_chunk()?);
+            rest = rest.get(4..)?.get(usize::try_from(exponent).ok()?..)?;
+            let length = u32::from_be_bytes(*rest.first_chunk()?);
+            rest.get(4..)?.get(..usize::try_from(length).ok()?)
+        };
+        let Some(modulus) = modulus() else {
+            return true;
+        };
+        let first = modulus.iter().position(|byte| *byte != 0);
+        let significant = &modulus[first.unwrap_or(modulus.len())..];
+        let bits = significant.first().map_or(0, |byte| {
+            significant.len() * 8 - byte.leading_zeros() as usize
+        });
+        bits < 1024
     }
 
     /// The key in base64, as the files have it.
@@ -149,8 +176,11 @@ impl KnownHosts {
     /// Adds what a file holds. A malformed line is left out and remembered.
     pub fn add(&mut self, path: &Path, bytes: &[u8]) {
         for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
-            let line = line.trim_ascii();
-            if line.is_empty() || line.starts_with(b"#") {
+            // OpenSSH reads a line as a C string: it ends at a NUL, and only blanks and tabs part its columns.
+            let line = line.split(|byte| *byte == 0).next().unwrap_or_default();
+            let start = line.iter().position(|byte| !is_blank(byte));
+            let line = &line[start.unwrap_or(line.len())..];
+            if line.trim_ascii().is_empty() || line.starts_with(b"#") {
                 continue;
             }
             let location = Location {
@@ -189,27 +219,28 @@ impl KnownHosts {
             entries.filter(move |entry| entry.hosts.matches(&name))
         };
 
-        let mut revoked = of(Marker::Revoked, &name).chain(of(Marker::Revoked, &bare));
-        if let Some(entry) = revoked.find(|entry| entry.key == *key) {
+        if let Some(entry) = self.revoked(address, port).find(|entry| entry.key == *key) {
             return Verdict::Revoked {
                 location: entry.location.clone(),
             };
         }
-        // As OpenSSH does: an entry without a port vouches for the same key on any port, but does not make another one an attack.
-        let mut same = of(Marker::Plain, &name).chain(of(Marker::Plain, &bare));
-        if same.any(|entry| entry.key == *key) {
+        let exact: Vec<&Entry> = of(Marker::Plain, &name).collect();
+        if exact.iter().any(|entry| entry.key == *key) {
             return Verdict::Known;
         }
-        let others: Vec<&Entry> = of(Marker::Plain, &name).collect();
-        let alike = others
+        let alike = exact
             .iter()
             .find(|entry| entry.key.algorithm() == key.algorithm());
-        if let Some(entry) = alike.or(others.first()) {
+        if let Some(entry) = alike.or(exact.first()) {
             let algorithm = entry.key.algorithm().to_owned();
             return Verdict::Changed {
                 known: entry.location.clone(),
                 algorithm,
             };
+        }
+        // Only where nothing is known of the port does the bare name count: it vouches for its key, and makes another one no attack.
+        if of(Marker::Plain, &bare).any(|entry| entry.key == *key) {
+            return Verdict::Known;
         }
         let mut authorities = of(Marker::Authority, &name).chain(of(Marker::Authority, &bare));
         Verdict::Unknown {
@@ -217,19 +248,39 @@ impl KnownHosts {
         }
     }
 
-    /// The types of the keys that are known of a node, in the order of the files.
+    /// Whether any key is revoked for a node.
+    pub fn revokes_some(&self, address: &str, port: u16) -> bool {
+        self.revoked(address, port).next().is_some()
+    }
+
+    /// The same as [`check`](Self::check) for the key in a certificate: with a revoked authority the key is revoked, too.
+    pub fn check_certified(&self, address: &str, port: u16, certificate: &Certificate) -> Verdict {
+        let mut revoked = self.revoked(address, port);
+        match revoked.find(|entry| entry.key == certificate.authority) {
+            Some(entry) => Verdict::Revoked {
+                location: entry.location.clone(),
+            },
+            None => self.check(address, port, &certificate.key),
+        }
+    }
+
+    /// A revocation under the bare name holds for every port.
+    fn revoked(&self, address: &str, port: u16) -> impl Iterator<Item = &Entry> {
+        let (name, bare) = (lookup_name(address, port), lookup_name(address, 22));
+        self.entries.iter().filter(move |entry| {
+            entry.marker == Marker::Revoked
+                && (entry.hosts.matches(&name) || entry.hosts.matches(&bare))
+        })
+    }
+
+    /// The types of the keys that are known of a node under its name and port, in the order of the files.
+    ///
+    /// The bare name has no say, as with OpenSSH: the key that it is asked about is the one that OpenSSH would be shown.
     pub fn algorithms(&self, address: &str, port: u16) -> Vec<&str> {
         let name = lookup_name(address, port);
-        let bare = lookup_name(address, 22);
-        let plain = || {
-            self.entries
-                .iter()
-                .filter(|entry| entry.marker == Marker::Plain)
-        };
-        let exact = plain().filter(|entry| entry.hosts.matches(&name));
-        let others = plain().filter(|entry| port != 22 && entry.hosts.matches(&bare));
-        exact
-            .chain(others)
+        self.entries
+            .iter()
+            .filter(|entry| entry.marker == Marker::Plain && entry.hosts.matches(&name))
             .map(|entry| entry.key.algorithm())
             .collect()
     }
@@ -244,22 +295,41 @@ pub fn lookup_name(address: &str, port: u16) -> String {
     }
 }
 
+fn is_blank(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
 fn parse(line: &[u8]) -> Option<(Marker, Hosts, HostKey)> {
-    let mut words = line
-        .split(u8::is_ascii_whitespace)
-        .filter(|word| !word.is_empty());
+    let mut words = line.split(is_blank).filter(|word| !word.is_empty());
     let first = words.next()?;
     let (marker, hosts) = match first {
         b"@revoked" => (Marker::Revoked, words.next()?),
         b"@cert-authority" => (Marker::Authority, words.next()?),
-        _ if first.starts_with(b"@") => return None,
         _ => (Marker::Plain, first),
     };
+    // One marker at most, so nobody's name begins like one.
+    (!hosts.starts_with(b"@")).then_some(())?;
     let algorithm = words.next()?;
-    let blob = base64::decode_block(str::from_utf8(words.next()?).ok()?).ok()?;
-    let key = HostKey::from_blob(blob)?;
-    (key.algorithm().as_bytes() == algorithm).then_some(())?;
+    let key = HostKey::from_blob(decode(words.next()?)?)?;
+    let fits = match algorithm {
+        // The names of its signatures are good for an RSA key, too.
+        b"rsa-sha2-256" | b"rsa-sha2-512" => key.algorithm() == "ssh-rsa",
+        _ => key.algorithm().as_bytes() == algorithm,
+    };
+    (fits && !key.is_too_short()).then_some(())?;
     Some((marker, Hosts::parse(hosts)?, key))
+}
+
+/// Base64 as `b64_pton` reads it: white space inside does not count (a line may end with a carriage return), all else must be as an
+/// encoder would have written it.
+fn decode(word: &[u8]) -> Option<Vec<u8>> {
+    let text: String = word
+        .iter()
+        .filter(|byte| !byte.is_ascii_whitespace() && **byte != 0x0b)
+        .map(|byte| char::from(*byte))
+        .collect();
+    let bytes = base64::decode_block(&text).ok()?;
+    (base64::encode_block(&bytes) == text).then_some(bytes)
 }
 
 #[cfg(test)]

@@ -2,15 +2,20 @@
 
 use openssl::base64;
 use openssl::hash::MessageDigest;
-use openssl::memcmp;
 use openssl::pkey::PKey;
 use openssl::sign::Signer;
+
+/// The length of a salt and of a hash.
+const HASHED: usize = 20;
+
+/// The shortest pattern that OpenSSH has no room for.
+const LONGEST: usize = 1023;
 
 /// The nodes of one line.
 #[derive(Debug)]
 pub(super) enum Hosts {
-    /// `|1|salt|hash`: one name, as HMAC-SHA1 under the salt.
-    Hashed { salt: Vec<u8>, hash: Vec<u8> },
+    /// `|1|salt|hash`: one name, as HMAC-SHA1 under the salt, as it is written.
+    Hashed { salt: Vec<u8>, written: Vec<u8> },
     /// Patterns, of which one must match and no negated one may.
     Listed(Vec<Pattern>),
 }
@@ -31,11 +36,13 @@ impl Hosts {
     /// `None` if the column is malformed.
     pub(super) fn parse(column: &[u8]) -> Option<Self> {
         if let Some(rest) = column.strip_prefix(b"|1|") {
-            let (salt, hash) = str::from_utf8(rest).ok()?.split_once('|')?;
+            let (salt, _) = str::from_utf8(rest).ok()?.split_once('|')?;
             let salt = base64::decode_block(salt).ok()?;
-            let hash = base64::decode_block(hash).ok()?;
-            // HMAC-SHA1 gives 20 bytes; OpenSSL takes no empty key.
-            return (hash.len() == 20 && !salt.is_empty()).then_some(Self::Hashed { salt, hash });
+            // As long as what HMAC-SHA1 gives; OpenSSH makes and takes no other.
+            return (salt.len() == HASHED).then_some(Self::Hashed {
+                salt,
+                written: column.to_vec(),
+            });
         }
         if column.starts_with(b"|") {
             return None;
@@ -55,14 +62,25 @@ impl Hosts {
                 },
             })
             .collect();
-        (!patterns.is_empty()).then_some(Self::Listed(patterns))
+        // OpenSSH gives up on a list with a longer one.
+        let bearable = patterns.iter().all(|pattern| pattern.glob.len() < LONGEST);
+        (!patterns.is_empty() && bearable).then_some(Self::Listed(patterns))
     }
 
     /// Whether the line holds for a name in lower case, as [`lookup_name`](super::lookup_name) makes it.
     pub(super) fn matches(&self, name: &str) -> bool {
         match self {
-            Self::Hashed { salt, hash } => hmac_sha1(salt, name.as_bytes())
-                .is_some_and(|ours| ours.len() == hash.len() && memcmp::eq(&ours, hash)),
+            Self::Hashed { salt, written } => {
+                let Some(hash) = hmac_sha1(salt, name.as_bytes()) else {
+                    return false;
+                };
+                let ours = format!(
+                    "|1|{}|{}",
+                    base64::encode_block(salt),
+                    base64::encode_block(&hash)
+                );
+                ours.as_bytes() == written
+            }
             Self::Listed(patterns) => {
                 let fits = |sense: Sense| {
                     let mut some = patterns.iter().filter(|pattern| pattern.sense == sense);

@@ -21,6 +21,23 @@ fn ed(body: &[u8]) -> HostKey {
     key("ssh-ed25519", body)
 }
 
+/// An RSA key of 1,024 bits.
+fn rsa(body: &[u8]) -> HostKey {
+    rsa_of(1024, body)
+}
+
+fn rsa_of(bits: usize, body: &[u8]) -> HostKey {
+    let mut modulus = vec![0; bits.div_ceil(8)];
+    modulus[0] = 1 << ((bits - 1) % 8);
+    let end = modulus.len() - body.len();
+    modulus[end..].copy_from_slice(body);
+    let mut numbers = vec![0, 0, 0, 3, 1, 0, 1];
+    numbers.extend(u32::try_from(modulus.len() + 1).unwrap().to_be_bytes());
+    numbers.push(0);
+    numbers.extend(modulus);
+    key("ssh-rsa", &numbers)
+}
+
 fn line(hosts: &str, key: &HostKey) -> String {
     format!(
         "{hosts} {} {} a comment\n",
@@ -62,6 +79,79 @@ fn a_bare_name_vouches_for_other_ports_and_accuses_none() {
     let known = known(&line("web1", &ed(b"a")));
     assert_eq!(known.check("web1", 2222, &ed(b"a")), Verdict::Known);
     assert_eq!(known.check("web1", 2222, &ed(b"b")), UNKNOWN);
+}
+
+#[test]
+fn a_bare_name_vouches_for_nobody_where_the_port_has_a_key_of_its_own() {
+    let text = line("gw", &ed(b"bare")) + &line("[gw]:2222", &ed(b"port"));
+    let verdict = Verdict::Changed {
+        known: at(2),
+        algorithm: "ssh-ed25519".to_owned(),
+    };
+    assert_eq!(known(&text).check("gw", 2222, &ed(b"bare")), verdict);
+    assert_eq!(known(&text).check("gw", 2222, &ed(b"port")), Verdict::Known);
+    assert_eq!(known(&text).check("gw", 2200, &ed(b"bare")), Verdict::Known);
+    let wild = line("*", &ed(b"bare")) + &line("[gw]:*", &rsa(b"port"));
+    // A `*` is a name with any port, too.
+    assert_eq!(known(&wild).check("gw", 2222, &ed(b"bare")), Verdict::Known);
+}
+
+#[test]
+fn an_rsa_key_that_can_be_forged_is_no_key() {
+    let short = rsa_of(1023, b"a");
+    assert!(short.is_too_short() && !rsa(b"a").is_too_short());
+    assert!(key("ssh-rsa", b"").is_too_short());
+    let known = known(&line("web1", &short));
+    assert_eq!(known.malformed(), [at(1)]);
+    assert_eq!(known.check("web1", 22, &short), UNKNOWN);
+}
+
+#[test]
+fn what_openssh_reads_is_read_and_what_it_ignores_is_ignored() {
+    let (key, other) = (ed(b"a"), rsa(b"r"));
+    let (blob, rsa_blob) = (key.to_base64(), other.to_base64());
+    let reads = [
+        format!("web1 ssh-ed25519 {blob}\r"),
+        format!("\t web1\t \tssh-ed25519\t{blob}\0rest"),
+    ];
+    for text in &reads {
+        assert_eq!(
+            known(text).check("web1", 22, &key),
+            Verdict::Known,
+            "{text:?}"
+        );
+    }
+    let revoked = known(&format!("@revoked * rsa-sha2-512 {rsa_blob}\n"));
+    assert!(matches!(
+        revoked.check("web1", 22, &other),
+        Verdict::Revoked { .. }
+    ));
+    let salt = encode_block(b"ten bytes.");
+    let long = "a".repeat(1023);
+    let ignores = [
+        format!("web1\x0cssh-ed25519 {blob}"),
+        format!("@revoked @cert-authority web1 ssh-ed25519 {blob}"),
+        format!("|1|{salt}|{} ssh-ed25519 {blob}", encode_block(&[0; 20])),
+        format!("web1,{long} ssh-ed25519 {blob}"),
+        format!("web1 ED25519 {blob}"),
+        format!("web1 ssh-ed25519 {}", blob.trim_end_matches('=')),
+    ];
+    for text in &ignores {
+        assert_eq!(known(text).check("web1", 22, &key), UNKNOWN, "{text:?}");
+    }
+}
+
+#[test]
+fn an_address_that_would_be_a_pattern_is_not_written_down() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("kh");
+    for address in ["*", "web?", "a,b", "a b", "!a", "[a]", "", "a\nb"] {
+        assert!(
+            append(&path, address, 22, &ed(b"a")).is_err(),
+            "{address:?}"
+        );
+    }
+    assert!(!path.exists());
 }
 
 #[test]
@@ -110,7 +200,7 @@ fn another_key_is_changed_and_says_where_the_old_one_stands() {
 
 #[test]
 fn a_key_of_another_type_is_changed_too_and_names_that_type() {
-    let known = known(&line("web1", &key("ssh-rsa", b"a")));
+    let known = known(&line("web1", &rsa(b"a")));
     let verdict = Verdict::Changed {
         known: at(1),
         algorithm: "ssh-rsa".to_owned(),
@@ -120,18 +210,13 @@ fn a_key_of_another_type_is_changed_too_and_names_that_type() {
 
 #[test]
 fn one_of_several_keys_is_enough() {
-    let text = line("web1", &ed(b"old"))
-        + &line("web1", &key("ssh-rsa", b"r"))
-        + &line("web1", &ed(b"new"));
+    let text = line("web1", &ed(b"old")) + &line("web1", &rsa(b"r")) + &line("web1", &ed(b"new"));
     assert_eq!(known(&text).check("web1", 22, &ed(b"new")), Verdict::Known);
     let verdict = Verdict::Changed {
         known: at(2),
         algorithm: "ssh-rsa".to_owned(),
     };
-    assert_eq!(
-        known(&text).check("web1", 22, &key("ssh-rsa", b"s")),
-        verdict
-    );
+    assert_eq!(known(&text).check("web1", 22, &rsa(b"s")), verdict);
 }
 
 #[test]
@@ -282,14 +367,11 @@ fn twenty_threads_write_a_new_key_once() {
 }
 
 #[test]
-fn known_types_are_listed_and_authorities_are_not() {
-    let text = line("[web1]:2222", &key("ssh-rsa", b"r"))
+fn known_types_of_the_name_with_its_port_are_listed_and_no_others() {
+    let text = line("[web1]:2222", &rsa(b"r"))
         + &line("web1", &ed(b"a"))
         + &line("@cert-authority web1", &ed(b"ca"));
-    assert_eq!(
-        known(&text).algorithms("web1", 2222),
-        ["ssh-rsa", "ssh-ed25519"]
-    );
+    assert_eq!(known(&text).algorithms("web1", 2222), ["ssh-rsa"]);
     assert_eq!(known(&text).algorithms("web1", 22), ["ssh-ed25519"]);
 }
 

@@ -7,14 +7,14 @@ use crate::transport::HostKeyChecking;
 use crate::transport::Presented;
 use crate::transport::Settings;
 use crate::transport::Target;
+use crate::transport::known_hosts::Certificate;
 use crate::transport::known_hosts::HostKey;
 use crate::transport::known_hosts::KnownHosts;
 use crate::transport::known_hosts::Verdict;
 use crate::transport::known_hosts::append;
 use crate::transport::known_hosts::lookup_name;
 
-/// The host key algorithms of libssh2 1.11.2 for plain keys, each with the type of its key. Those for host certificates are left out: a
-/// node with a certificate has a plain key too, and the certificate would not be understood.
+/// The host key algorithms of libssh2 1.11.2 for plain keys, each with the type of its key.
 const ALGORITHMS: [(&str, &str); 6] = [
     ("ssh-ed25519", "ssh-ed25519"),
     ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256"),
@@ -24,14 +24,41 @@ const ALGORITHMS: [(&str, &str); 6] = [
     ("rsa-sha2-256", "ssh-rsa"),
 ];
 
-/// The algorithms to ask for: those of the known keys first, so that a node with several keys presents one that can be compared.
-pub(super) fn preference(known: &[&str]) -> String {
-    let (mut names, others): (Vec<_>, Vec<_>) = ALGORITHMS
+/// Those for host certificates. A node with a certificate has a plain key, too, and the certificate vouches for nobody; but its authority
+/// may be revoked, so it is asked for where anything is.
+const CERTIFICATES: [&str; 6] = [
+    "ssh-ed25519-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp256-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp384-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp521-cert-v01@openssh.com",
+    "rsa-sha2-512-cert-v01@openssh.com",
+    "rsa-sha2-256-cert-v01@openssh.com",
+];
+
+/// The algorithms to ask for in this known_hosts' sense, in OpenSSH's order.
+pub(super) fn algorithms(known: &KnownHosts, target: &Target) -> String {
+    preference(
+        &known.algorithms(&target.address, target.port),
+        known.revokes_some(&target.address, target.port),
+    )
+}
+
+/// Those of the known keys first, so that a node with several keys presents one that can be compared; the order as it is where the best
+/// of them is known.
+fn preference(known: &[&str], certificates: bool) -> String {
+    let plain = ALGORITHMS.into_iter();
+    let certified = CERTIFICATES
         .into_iter()
-        .partition(|(_, key)| known.contains(key));
-    names.extend(others);
-    names
+        .zip(ALGORITHMS.map(|(_, key)| key))
+        .filter(|_| certificates);
+    let all: Vec<_> = certified.chain(plain).collect();
+    let (first, others): (Vec<_>, Vec<_>) = match known.contains(&"ssh-ed25519") {
+        true => (all, Vec::new()),
+        false => all.into_iter().partition(|(_, key)| known.contains(key)),
+    };
+    first
         .into_iter()
+        .chain(others)
         .map(|(name, _)| name)
         .collect::<Vec<_>>()
         .join(",")
@@ -58,7 +85,29 @@ pub(super) fn verify(
         let said = "its host key is malformed".to_owned();
         return Err(ConnectError::Handshake { at, said });
     };
-    let mut verdict = known.check(&target.address, target.port, &key);
+    let certificate = match Certificate::is_one(&key) {
+        false => None,
+        true => match Certificate::read(&key) {
+            Some(certificate) => Some(certificate),
+            None => {
+                let said = "its host certificate is malformed".to_owned();
+                return Err(ConnectError::Handshake { at, said });
+            }
+        },
+    };
+    let key = match &certificate {
+        Some(certificate) => certificate.key.clone(),
+        None => key,
+    };
+    if key.is_too_short() {
+        let said =
+            "its host key is an RSA key of less than 1024 bits, which can be forged".to_owned();
+        return Err(ConnectError::Handshake { at, said });
+    }
+    let mut verdict = match &certificate {
+        Some(certificate) => known.check_certified(&target.address, target.port, certificate),
+        None => known.check(&target.address, target.port, &key),
+    };
     let may_append = settings.host_key_checking == HostKeyChecking::AcceptNew;
     if let (Verdict::Unknown { .. }, true, Some(path)) =
         (&verdict, may_append, settings.known_hosts.first())
@@ -119,12 +168,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_key_types_are_asked_for_first_and_certificates_never() {
+    fn known_key_types_are_asked_for_first_and_certificates_only_where_a_key_is_revoked() {
         assert_eq!(
-            preference(&["ssh-rsa", "sk-ssh-ed25519@openssh.com"]),
+            preference(&["ssh-rsa", "sk-ssh-ed25519@openssh.com"], false),
             "rsa-sha2-512,rsa-sha2-256,ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521"
         );
-        assert!(preference(&[]).starts_with("ssh-ed25519,"));
-        assert!(!preference(&[]).contains("cert"));
+        assert!(preference(&[], false).starts_with("ssh-ed25519,"));
+        assert!(!preference(&[], false).contains("cert"));
+        assert_eq!(
+            preference(&["ssh-rsa", "ssh-ed25519"], false),
+            preference(&[], false)
+        );
+        let asked = preference(&["ssh-rsa"], true);
+        let first = "rsa-sha2-512-cert-v01@openssh.com,rsa-sha2-256-cert-v01@openssh.com,rsa-sha2-512,rsa-sha2-256,ssh-ed25519-cert-v01@openssh.com,";
+        assert!(asked.starts_with(first), "{asked}");
+        assert!(
+            asked.ends_with(
+                "ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521"
+            )
+        );
     }
 }

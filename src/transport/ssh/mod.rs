@@ -1,29 +1,32 @@
 //! A node over SSH, by libssh2.
 //!
-//! The session never blocks: this side polls, so that every step has its limit and can be cancelled. One thread owns a session and
-//! all that is made from it, because ssh2 frees a channel without the session's lock (ssh2-rs#322).
+//! The session never blocks, and gets a node's bytes in pieces that this side hands out, so that every step has its limit in time and
+//! in memory and can be cancelled. One thread owns a session and all that is made from it, because ssh2 frees a channel without the
+//! session's lock (ssh2-rs#322).
 
+mod agent;
 mod auth;
+mod handshake;
 mod host_key;
 mod key;
+mod methods;
 mod pump;
+mod relay;
 mod socket;
 mod step;
 
+use std::cell::Cell;
 use std::env;
-use std::os::fd::OwnedFd;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::net::Shutdown;
-use rustix::net::shutdown;
-use ssh2::MethodType;
 use ssh2::Session;
 
+use self::auth::Clock;
 use self::auth::Login;
+use self::pump::Unopened;
 use self::step::Halt;
-use self::step::Steps;
+use self::step::Wire;
 use super::Cancel;
 use super::ConnectError;
 use super::Connection;
@@ -45,8 +48,9 @@ pub(super) struct Ssh {
     at: Place,
     privilege: Privilege,
     password: Option<Secret>,
-    session: Session,
-    socket: Arc<OwnedFd>,
+    wire: Wire,
+    /// How long the node may take to open a channel and to take the command.
+    opening: Duration,
     state: State,
 }
 
@@ -66,73 +70,54 @@ pub(super) fn connect(
     let at = target.place();
     let user = user(target)?;
     let known = host_key::read(target, settings)?;
-    let socket = Arc::new(socket::reach(target, settings, cancel)?);
+    let socket = socket::reach(target, settings, cancel)?;
 
-    let failed = |error: ssh2::Error| {
-        let said = error.message().to_owned();
-        ConnectError::Session {
-            at: at.clone(),
-            said,
-        }
+    let failed = |said: String| ConnectError::Session {
+        at: at.clone(),
+        said,
     };
-    let mut session = Session::new().map_err(failed)?;
-    session.set_blocking(false);
-    let algorithms = host_key::preference(&known.algorithms(&target.address, target.port));
-    session
-        .method_pref(MethodType::HostKey, &algorithms)
-        .map_err(failed)?;
-    session.set_tcp_stream(Arc::clone(&socket));
+    let session = Session::new().map_err(|error| failed(error.message().to_owned()))?;
+    let algorithms = host_key::algorithms(&known, target);
+    methods::set(&session, &algorithms).map_err(|error| failed(error.message().to_owned()))?;
+    let wire = Wire::new(session, socket).map_err(|error| failed(error.to_string()))?;
     // From here on whatever goes wrong hangs up.
     let mut ssh = Ssh {
         at: at.clone(),
         privilege: target.privilege.clone(),
         password: None,
-        session: session.clone(),
-        socket: Arc::clone(&socket),
+        wire,
+        opening: settings.connect_timeout,
         state: State::Open,
     };
 
-    let steps = Steps {
-        session: session.clone(),
-        socket,
-        limit: settings.connect_timeout,
+    handshake::shake_hands(
+        &ssh.wire,
+        &at,
+        &algorithms,
+        settings.connect_timeout,
         cancel,
-    };
-    steps
-        .again(|| session.handshake())
-        .map_err(|halt| match halt {
-            Halt::Stopped(Stopped::Cancelled) => ConnectError::Cancelled { at: at.clone() },
-            Halt::Stopped(Stopped::TimedOut) => ConnectError::HandshakeTimedOut {
-                at: at.clone(),
-                after: settings.connect_timeout,
-            },
-            Halt::Stopped(Stopped::Failed(errno)) => ConnectError::Handshake {
-                at: at.clone(),
-                said: errno.to_string(),
-            },
-            Halt::Ssh(error) => ConnectError::Handshake {
-                at: at.clone(),
-                said: error.message().to_owned(),
-            },
-            Halt::Stream(error) => ConnectError::Handshake {
-                at: at.clone(),
-                said: error.to_string(),
-            },
-        })?;
-    host_key::verify(&session, target, settings, &known)?;
+    )?;
+    host_key::verify(&ssh.wire.session, target, settings, &known)?;
     Login {
-        steps,
+        wire: &ssh.wire,
+        clock: Clock {
+            limit: settings.connect_timeout,
+            spent: Cell::default(),
+            cancel,
+        },
         target,
         settings,
         vault,
         user,
+        accepts: String::new(),
         tried: Vec::new(),
     }
     .log_in()?;
+    ssh.wire.is_logged_in();
 
     // Not before: servers may refuse a client that sends keepalives while it is logging in (libssh2#1810).
     if let Ok(seconds) = u32::try_from(settings.keepalive.as_secs()) {
-        session.set_keepalive(true, seconds);
+        ssh.wire.session.set_keepalive(true, seconds);
     }
     if matches!(target.privilege, Privilege::Sudo { .. }) {
         ssh.password = vault.become_password(&target.node);
@@ -170,7 +155,6 @@ impl Connection for Ssh {
         on_stdout: &mut dyn FnMut(&[u8]),
         cancel: &Cancel,
     ) -> Result<Output, RunError> {
-        let patience = Patience::new(limit, cancel);
         let refuse = |said: String| RunError::Start {
             at: self.at.clone(),
             said,
@@ -186,22 +170,35 @@ impl Connection for Ssh {
         let command = dialogue
             .command_line()
             .map_err(|error| refuse(error.to_string()))?;
-        let end = match pump::open(&self.session, &self.socket, &patience, &command) {
-            Ok(channel) => pump::pump(
-                &self.session,
-                &self.socket,
-                channel,
-                &mut dialogue,
-                on_stdout,
-                &patience,
-            ),
-            Err(Halt::Stopped(stopped)) => End::Stopped(stopped),
+        let opened = pump::open(&self.wire, &Patience::new(self.opening, cancel), &command);
+        let end = match opened {
+            Ok(channel) => {
+                let patience = Patience::new(limit, cancel);
+                pump::pump(&self.wire, channel, &mut dialogue, on_stdout, &patience)
+            }
             // The channel alone failed: the session lives, and nothing was sent.
-            Err(Halt::Ssh(error)) if pump::is_refusal(&error) => {
+            Err(Unopened {
+                halt: Halt::Ssh(error),
+                ..
+            }) if pump::is_refusal(&error) => {
                 return Err(refuse(error.message().to_owned()));
             }
-            Err(Halt::Ssh(error)) => End::Broken(error.message().to_owned()),
-            Err(Halt::Stream(error)) => End::Broken(error.to_string()),
+            Err(Unopened {
+                halt: Halt::Stopped(Stopped::TimedOut),
+                wanted,
+            }) => {
+                self.hang_up();
+                return Err(RunError::NoSession {
+                    at: self.at.clone(),
+                    wanted,
+                    after: self.opening,
+                });
+            }
+            Err(Unopened {
+                halt: Halt::Stopped(stopped),
+                ..
+            }) => End::Stopped(stopped),
+            Err(Unopened { halt, .. }) => End::Broken(self.wire.words(&halt)),
         };
         // A sudo that still asks would keep the channel for as long as it likes.
         if dialogue.is_refused() || !matches!(end, End::Closed { .. }) {
@@ -215,7 +212,7 @@ impl Ssh {
     /// Closes the connection under libssh2. Without this, dropping a channel waits for the node, possibly for ever (ssh2-rs#165).
     fn hang_up(&mut self) {
         self.state = State::Closed;
-        let _ = shutdown(&self.socket, Shutdown::Both);
+        self.wire.hang_up();
     }
 }
 
@@ -223,7 +220,8 @@ impl Drop for Ssh {
     fn drop(&mut self) {
         if self.state == State::Open {
             // A word to the node's log; whether it can be sent at once makes no difference.
-            let _ = self.session.disconnect(None, "done", None);
+            let _ = self.wire.session.disconnect(None, "done", None);
+            self.wire.flush();
         }
         self.hang_up();
     }

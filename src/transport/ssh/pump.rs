@@ -6,19 +6,14 @@
 use std::io;
 use std::io::Read;
 use std::io::Write;
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use rustix::event::PollFd;
-use rustix::event::PollFlags;
 use ssh2::Channel;
 use ssh2::ErrorCode;
-use ssh2::Session;
 
 use super::step::AGAIN;
 use super::step::Halt;
-use super::step::again;
-use super::step::wants as directions;
+use super::step::Wire;
 use crate::transport::Cancel;
 use crate::transport::dialogue::Dialogue;
 use crate::transport::dialogue::End;
@@ -34,34 +29,54 @@ pub(super) fn is_refusal(error: &ssh2::Error) -> bool {
     matches!(error.code(), ErrorCode::Session(-21 | -22))
 }
 
+/// A wait that libssh2 ends by itself after 60 s, whatever was asked for.
+const LIBSSH2_GIVES_UP: Duration = Duration::from_secs(50);
+
+/// Why no command runs.
+pub(super) struct Unopened {
+    pub(super) halt: Halt,
+    /// What the node was to do, as the end of a sentence.
+    pub(super) wanted: &'static str,
+}
+
 /// Opens a channel and starts the command in it.
 pub(super) fn open(
-    session: &Session,
-    socket: &OwnedFd,
+    wire: &Wire,
     patience: &Patience<'_>,
     command: &str,
-) -> Result<Channel, Halt> {
-    let mut channel = again(session, socket, patience, || session.channel_session())?;
-    again(session, socket, patience, || channel.exec(command))?;
+) -> Result<Channel, Unopened> {
+    let opening = |halt| Unopened {
+        halt,
+        wanted: "open a session",
+    };
+    let session = &wire.session;
+    // A node whose session takes its time (PAM, logind) answers nothing until it is there. Its first word may be about something else,
+    // and libssh2 would then give up if it had asked for the channel already.
+    if patience.limit > LIBSSH2_GIVES_UP && session.keepalive_send().is_ok() {
+        wire.wait_for_sign(patience).map_err(opening)?;
+    }
+    let mut channel = wire
+        .again(patience, || session.channel_session())
+        .map_err(opening)?;
+    wire.again(patience, || channel.exec(command))
+        .map_err(|halt| Unopened {
+            halt,
+            wanted: "start the command",
+        })?;
     Ok(channel)
 }
 
 /// Moves bytes until the channel is closed, or there is a reason to stop.
 pub(super) fn pump(
-    session: &Session,
-    socket: &OwnedFd,
+    wire: &Wire,
     mut channel: Channel,
     dialogue: &mut Dialogue<'_>,
     on_stdout: &mut dyn FnMut(&[u8]),
     patience: &Patience<'_>,
 ) -> End {
-    let flow = Flow {
-        session,
-        socket,
-        patience,
-    };
+    let flow = Flow { wire, patience };
     let moved = flow.move_all(&mut channel, dialogue, on_stdout);
-    let closed = moved.and_then(|()| match dialogue.is_refused() {
+    let closed = moved.and_then(|()| match dialogue.is_refused() || dialogue.is_too_much() {
         true => Ok(End::Closed {
             status: None,
             signal: None,
@@ -71,14 +86,12 @@ pub(super) fn pump(
     match closed {
         Ok(end) => end,
         Err(Halt::Stopped(stopped)) => End::Stopped(stopped),
-        Err(Halt::Ssh(error)) => End::Broken(error.message().to_owned()),
-        Err(Halt::Stream(error)) => End::Broken(error.to_string()),
+        Err(halt) => End::Broken(wire.words(&halt)),
     }
 }
 
 struct Flow<'a> {
-    session: &'a Session,
-    socket: &'a OwnedFd,
+    wire: &'a Wire,
     patience: &'a Patience<'a>,
 }
 
@@ -96,39 +109,33 @@ impl Flow<'_> {
         let mut aftermath = None;
         loop {
             self.patience.check()?;
-            // First, because its call changes the directions that the wait below asks about.
-            self.session.keepalive_send().map_err(Halt::Ssh)?;
+            self.wire.session.keepalive_send().map_err(Halt::Ssh)?;
             let mut moved = 0;
-            let mut wants = PollFlags::IN;
-            // Writing before reading: a write reads packets from the socket too, and nothing would wake us for those.
-            if dialogue.has_input() {
-                match taken(channel.write(dialogue.offer()))? {
-                    Some(count) => {
-                        dialogue.sent(count);
-                        moved += count;
-                    }
-                    None => wants |= directions(self.session),
-                }
+            // Writing before reading: a write reads packets from the session's socket too, and nothing would wake us for those.
+            if dialogue.has_input()
+                && let Some(count) = taken(channel.write(dialogue.offer()))?
+            {
+                dialogue.sent(count);
+                moved += count;
             }
             if dialogue.is_told() && !told {
                 match channel.send_eof() {
                     Ok(()) => told = true,
-                    Err(error) if error.code() == AGAIN => wants |= directions(self.session),
+                    Err(error) if error.code() == AGAIN => {}
                     Err(error) => return Err(Halt::Ssh(error)),
                 }
             }
             while let Some(count @ 1..) = taken(channel.read(&mut buffer))? {
                 dialogue.hear_stdout(&buffer[..count], on_stdout);
+                self.wire.heard(count);
                 moved += count;
-                // A node that never stops talking must not outrun the clock.
-                self.patience.check()?;
             }
             while let Some(count @ 1..) = taken(stderr.read(&mut buffer))? {
                 dialogue.hear_stderr(&buffer[..count]);
+                self.wire.heard(count);
                 moved += count;
-                self.patience.check()?;
             }
-            if channel.eof() || dialogue.is_refused() {
+            if channel.eof() || dialogue.is_refused() || dialogue.is_too_much() {
                 return Ok(());
             }
             if dialogue.has_ended() {
@@ -137,9 +144,9 @@ impl Flow<'_> {
                     return Ok(());
                 }
             }
-            if moved == 0 {
-                wants |= directions(self.session);
-                self.patience.wait(&mut [PollFd::new(self.socket, wants)])?;
+            let carried = self.wire.carry()?;
+            if moved + carried.inward + carried.outward == 0 {
+                self.wire.wait(self.patience)?;
             }
         }
     }
@@ -147,10 +154,8 @@ impl Flow<'_> {
     /// Closes the channel and asks how the command ended.
     fn close(&self, channel: &mut Channel) -> Result<End, Halt> {
         let patience = Patience::new(AFTERMATH, self.patience.cancel);
-        again(self.session, self.socket, &patience, || channel.close())?;
-        again(self.session, self.socket, &patience, || {
-            channel.wait_close()
-        })?;
+        self.wire.again(&patience, || channel.close())?;
+        self.wire.again(&patience, || channel.wait_close())?;
         let signal = channel
             .exit_signal()
             .ok()

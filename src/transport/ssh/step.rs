@@ -1,22 +1,29 @@
-//! One step of the protocol at a time, without blocking.
+//! One step of the protocol at a time, without blocking, without outrunning the clock, and without more memory than a node may take.
 
+use std::cell::Cell;
+use std::cell::RefCell;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::time::Duration;
 
-use rustix::event::PollFd;
-use rustix::event::PollFlags;
 use ssh2::BlockDirections;
 use ssh2::ErrorCode;
 use ssh2::Session;
 
-use crate::transport::Cancel;
+use super::relay::Moved;
+use super::relay::Relay;
 use crate::transport::wait::Patience;
 use crate::transport::wait::Stopped;
+use crate::transport::wait::errno_words;
 
 /// `LIBSSH2_ERROR_EAGAIN`
 pub(super) const AGAIN: ErrorCode = ErrorCode::Session(-37);
+
+/// What a node may send until somebody is logged in: a handshake takes 5 KB, a banner and the answers to a dozen keys a few more.
+const BEFORE_LOGIN: u64 = 1024 * 1024;
+
+/// What it may send after that beside the output of scripts: 50 bytes with each piece of it. libssh2 keeps what nobody asked for, in up
+/// to three times the room that it took on the wire.
+const BESIDE_OUTPUT: u64 = 6 * 1024 * 1024;
 
 /// Why a step did not come to its end.
 #[derive(Debug)]
@@ -25,6 +32,8 @@ pub(super) enum Halt {
     Ssh(ssh2::Error),
     /// What ssh2 makes of an error of a channel's stream.
     Stream(io::Error),
+    /// The node sent more than anybody asked for, this many bytes.
+    Flood(u64),
 }
 
 impl From<Stopped> for Halt {
@@ -33,49 +42,126 @@ impl From<Stopped> for Halt {
     }
 }
 
-/// What each step needs.
-pub(super) struct Steps<'a> {
+/// A session and the way its bytes take.
+pub(super) struct Wire {
     pub(super) session: Session,
-    pub(super) socket: Arc<OwnedFd>,
-    /// How long one step may take.
-    pub(super) limit: Duration,
-    pub(super) cancel: &'a Cancel,
+    relay: RefCell<Relay>,
+    /// How much of what was received is output of scripts.
+    output: Cell<u64>,
+    allowed: Cell<u64>,
 }
 
-impl Steps<'_> {
-    /// Repeats a call of libssh2 until it no longer asks to come again.
-    pub(super) fn again<T>(&self, step: impl FnMut() -> Result<T, ssh2::Error>) -> Result<T, Halt> {
-        again(
-            &self.session,
-            &self.socket,
-            &Patience::new(self.limit, self.cancel),
-            step,
-        )
+impl Wire {
+    /// A session over a connected socket, before the handshake.
+    pub(super) fn new(mut session: Session, node: OwnedFd) -> io::Result<Self> {
+        let (relay, theirs) = Relay::new(node)?;
+        session.set_blocking(false);
+        session.set_tcp_stream(theirs);
+        Ok(Self {
+            session,
+            relay: RefCell::new(relay),
+            output: Cell::new(0),
+            allowed: Cell::new(BEFORE_LOGIN),
+        })
     }
-}
 
-/// Repeats a call of libssh2 until it no longer asks to come again, with one clock for all of it.
-pub(super) fn again<T>(
-    session: &Session,
-    socket: &OwnedFd,
-    patience: &Patience<'_>,
-    mut step: impl FnMut() -> Result<T, ssh2::Error>,
-) -> Result<T, Halt> {
-    loop {
-        match step() {
-            Ok(value) => return Ok(value),
-            Err(error) if error.code() == AGAIN => {
-                patience.wait(&mut [PollFd::new(socket, wants(session))])?;
+    /// From now on scripts run.
+    pub(super) fn is_logged_in(&self) {
+        self.allowed.set(BESIDE_OUTPUT);
+        self.output.set(self.relay.borrow().received());
+    }
+
+    /// Takes note of output that was received.
+    pub(super) fn heard(&self, bytes: usize) {
+        self.output.set(self.output.get() + bytes as u64);
+    }
+
+    /// What the node said first, in clear.
+    pub(super) fn first(&self) -> Vec<u8> {
+        self.relay.borrow().first().to_vec()
+    }
+
+    /// Repeats a call of libssh2 until it no longer asks to come again, with one clock for all of it.
+    ///
+    /// libssh2 gives up by itself when it is called a minute after it began to wait. So it is called when there is something for it, and not before:
+    /// how long to wait is decided here.
+    pub(super) fn again<T>(
+        &self,
+        patience: &Patience<'_>,
+        mut step: impl FnMut() -> Result<T, ssh2::Error>,
+    ) -> Result<T, Halt> {
+        loop {
+            match step() {
+                Ok(value) => {
+                    self.carry()?;
+                    return Ok(value);
+                }
+                Err(error) if error.code() == AGAIN => self.wait_for_more(patience)?,
+                Err(error) => return Err(Halt::Ssh(error)),
             }
-            Err(error) => return Err(Halt::Ssh(error)),
+            patience.check()?;
         }
     }
-}
 
-/// What the last call waits for.
-pub(super) fn wants(session: &Session) -> PollFlags {
-    match session.block_directions() {
-        BlockDirections::Outbound | BlockDirections::Both => PollFlags::IN | PollFlags::OUT,
-        BlockDirections::Inbound | BlockDirections::None => PollFlags::IN,
+    fn wait_for_more(&self, patience: &Patience<'_>) -> Result<(), Halt> {
+        let writes = matches!(
+            self.session.block_directions(),
+            BlockDirections::Outbound | BlockDirections::Both
+        );
+        loop {
+            let moved = self.carry()?;
+            let ended = self.relay.borrow().ended().is_some();
+            if moved.inward > 0 || ended || (writes && moved.outward > 0) {
+                return Ok(());
+            }
+            if moved.outward == 0 {
+                self.wait(patience)?;
+            }
+        }
+    }
+
+    /// Moves what can be moved at once, within what the node may send.
+    pub(super) fn carry(&self) -> Result<Moved, Halt> {
+        let mut relay = self.relay.borrow_mut();
+        let beside = relay.received().saturating_sub(self.output.get());
+        if beside > self.allowed.get() {
+            return Err(Halt::Flood(beside));
+        }
+        Ok(relay.carry())
+    }
+
+    /// Waits until something can be moved, or a moment has passed.
+    pub(super) fn wait(&self, patience: &Patience<'_>) -> Result<(), Halt> {
+        Ok(self.relay.borrow().wait(patience)?)
+    }
+
+    /// Waits for a sign of life: whatever the node sends.
+    pub(super) fn wait_for_sign(&self, patience: &Patience<'_>) -> Result<(), Halt> {
+        self.wait_for_more(patience)
+    }
+
+    /// What an error means: how the connection ended if it did, else what libssh2 says.
+    pub(super) fn words(&self, halt: &Halt) -> String {
+        let ended = self.relay.borrow().ended();
+        match (halt, ended) {
+            (Halt::Stopped(Stopped::Failed(errno)), _) => errno_words(*errno),
+            (Halt::Flood(bytes), _) => {
+                format!("it sent {} KiB that nobody asked for", bytes / 1024)
+            }
+            (_, Some(ended)) => ended.words(),
+            (Halt::Ssh(error), None) => error.message().to_owned(),
+            (Halt::Stream(error), None) => error.to_string(),
+            (Halt::Stopped(Stopped::TimedOut | Stopped::Cancelled), None) => "stopped".to_owned(),
+        }
+    }
+
+    /// Closes the connection under libssh2.
+    pub(super) fn hang_up(&self) {
+        self.relay.borrow().hang_up();
+    }
+
+    /// Lets the last words out, if there is room for them at once.
+    pub(super) fn flush(&self) {
+        let _ = self.relay.borrow_mut().carry();
     }
 }

@@ -4,6 +4,7 @@ use ssh2::ErrorCode;
 
 use super::Login;
 use super::Outcome;
+use super::takes_keys;
 use crate::model::Secret;
 use crate::transport::ConnectError;
 use crate::transport::KeyProblem;
@@ -38,7 +39,7 @@ impl Login<'_> {
             }
             let public = public.map(String::as_str);
             let user = self.user.clone();
-            let session = self.steps.session.clone();
+            let session = self.wire.session.clone();
             let sign = |passphrase: Option<&str>| {
                 session.userauth_pubkey_memory(&user, public, &key.text, passphrase)
             };
@@ -85,7 +86,7 @@ impl Login<'_> {
         name: &str,
         step: impl FnMut() -> Result<(), ssh2::Error>,
     ) -> Result<Outcome, ConnectError> {
-        match self.steps.again(step) {
+        match self.again(step) {
             Ok(()) => Ok(Outcome::LoggedIn),
             Err(Halt::Ssh(error)) => match (error.code(), error.message()) {
                 (ErrorCode::Session(AUTHENTICATION_FAILED), _) => Ok(Outcome::Refused),
@@ -95,8 +96,18 @@ impl Login<'_> {
                 {
                     Ok(Outcome::Unsigned)
                 }
+                // It wanted the key and did not let its signature in, or not alone: then it has changed its mind about the methods.
                 (ErrorCode::Session(PUBLICKEY_UNVERIFIED), said) if said.starts_with("Invalid") => {
-                    Ok(Outcome::Refused)
+                    let wants = self.methods()?;
+                    if wants == self.accepts || takes_keys(&wants) {
+                        return Ok(Outcome::Refused);
+                    }
+                    Err(ConnectError::FurtherMethod {
+                        at: self.place(),
+                        user: self.user.clone(),
+                        key: name.to_owned(),
+                        wants,
+                    })
                 }
                 // sshd counts each refused key and hangs up at MaxAuthTries. libssh2 drops the reason that it gives.
                 _ if !self.tried.is_empty() => {

@@ -5,14 +5,22 @@
 
 mod attempt;
 
+use std::cell::Cell;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
 use std::path::Path;
+use std::time::Duration;
+use std::time::Instant;
 
 use ssh2::Agent;
 use ssh2::PublicKey;
 
+use super::agent::Door;
+use super::agent::Watch;
 use super::key::KeyFile;
 use super::step::Halt;
-use super::step::Steps;
+use super::step::Wire;
+use crate::transport::Cancel;
 use crate::transport::ConnectError;
 use crate::transport::KeyProblem;
 use crate::transport::Place;
@@ -21,6 +29,7 @@ use crate::transport::Target;
 use crate::transport::known_hosts::HostKey;
 use crate::transport::known_hosts::fingerprint;
 use crate::transport::secret::Vault;
+use crate::transport::wait::Patience;
 use crate::transport::wait::Stopped;
 
 /// The default key files, strongest first, of the types that libssh2 reads.
@@ -28,12 +37,29 @@ const DEFAULT_KEYS: [&str; 3] = ["id_ed25519", "id_ecdsa", "id_rsa"];
 
 /// Logs in on one node.
 pub(super) struct Login<'a> {
-    pub(super) steps: Steps<'a>,
+    pub(super) wire: &'a Wire,
+    pub(super) clock: Clock<'a>,
     pub(super) target: &'a Target,
     pub(super) settings: &'a Settings,
     pub(super) vault: &'a Vault,
     pub(super) user: String,
+    /// The methods that the node accepts.
+    pub(super) accepts: String,
     pub(super) tried: Vec<String>,
+}
+
+/// How long the node may take for the whole of a login. What a person or an agent takes does not count.
+pub(super) struct Clock<'a> {
+    pub(super) limit: Duration,
+    pub(super) spent: Cell<Duration>,
+    pub(super) cancel: &'a Cancel,
+}
+
+/// An agent with its keys.
+struct OpenAgent {
+    agent: Agent,
+    keys: Vec<PublicKey>,
+    watch: Watch,
 }
 
 /// What became of one key.
@@ -49,16 +75,12 @@ enum Outcome {
 impl Login<'_> {
     /// Tries key after key.
     pub(super) fn log_in(mut self) -> Result<(), ConnectError> {
-        let session = self.steps.session.clone();
-        let methods = self
-            .steps
-            .again(|| session.auth_methods(&self.user).map(str::to_owned));
-        let accepts = methods.map_err(|halt| self.halted(halt))?;
-        if session.authenticated() {
+        self.accepts = self.methods()?;
+        if self.wire.session.authenticated() {
             return Ok(());
         }
-        if !accepts.split(',').any(|method| method == "publickey") {
-            return Err(self.refused(accepts));
+        if !takes_keys(&self.accepts) {
+            return Err(self.refused());
         }
 
         let mut looked = Vec::new();
@@ -69,7 +91,7 @@ impl Login<'_> {
                 None
             }
         };
-        let in_agent = agent.as_ref().map_or(0, |(_, keys)| keys.len());
+        let in_agent = agent.as_ref().map_or(0, |agent| agent.keys.len());
         let outcome = match &self.target.key_file {
             Some(path) => self.with_named_key(path, agent.as_mut(), looked.first())?,
             None => {
@@ -94,38 +116,96 @@ impl Login<'_> {
                     looked,
                 })
             }
-            _ => Err(self.refused(accepts)),
+            _ => Err(self.refused()),
         }
     }
 
-    /// `None` without an agent, or the agent and its keys.
-    fn open_agent(&self) -> Result<Option<(Agent, Vec<PublicKey>)>, String> {
+    /// One step, on the clock of the login.
+    fn again<T>(&self, step: impl FnMut() -> Result<T, ssh2::Error>) -> Result<T, Halt> {
+        let left = self.clock.limit.saturating_sub(self.clock.spent.get());
+        let since = Instant::now();
+        let result = self
+            .wire
+            .again(&Patience::new(left, self.clock.cancel), step);
+        self.clock
+            .spent
+            .set(self.clock.spent.get() + since.elapsed());
+        result
+    }
+
+    /// The methods that the node accepts now.
+    fn methods(&self) -> Result<String, ConnectError> {
+        let session = &self.wire.session;
+        let ask = || {
+            // ssh2 panics at a list that is not UTF-8.
+            let asked = catch_unwind(AssertUnwindSafe(|| {
+                session.auth_methods(&self.user).map(str::to_owned)
+            }));
+            match asked {
+                Ok(methods) => methods.map(Some),
+                Err(_) => Ok(None),
+            }
+        };
+        match self.again(ask) {
+            Ok(Some(methods)) => Ok(methods.chars().filter(|c| !c.is_control()).collect()),
+            Ok(None) => Err(ConnectError::HungUp {
+                at: self.place(),
+                user: self.user.clone(),
+                said: "its list of login methods is no text".to_owned(),
+            }),
+            Err(halt) => Err(self.halted(halt)),
+        }
+    }
+
+    /// The agent and its keys, or why there is none.
+    fn open_agent(&self) -> Result<Option<OpenAgent>, String> {
         let Some(path) = &self.settings.agent else {
             return Err("no agent (SSH_AUTH_SOCK is not set)".to_owned());
         };
-        let open = || {
-            let mut agent = self.steps.session.agent()?;
-            agent.set_identity_path(path)?;
-            agent.connect()?;
-            agent.list_identities()?;
-            let keys = agent.identities()?;
-            Ok((agent, keys))
+        let fails = |why: &str| format!("the agent at {} does not answer: {why}", path.display());
+        // One that kept silent once would keep each node waiting.
+        if let Some(why) = self.vault.silent_agent() {
+            return Err(fails(&why));
+        }
+        let open = || -> Result<OpenAgent, String> {
+            let said = |error: ssh2::Error| error.message().to_owned();
+            // With a key file its key is wanted, and no others are tried.
+            let file = self.target.key_file.as_deref();
+            let wanted = match file.and_then(|file| KeyFile::read(file).ok()) {
+                Some(KeyFile::Public(key)) => Some(key),
+                Some(KeyFile::Private(key)) => key.public,
+                None => None,
+            };
+            let door = Door::open(path, wanted, self.clock.limit, self.clock.cancel)?;
+            let mut agent = self.wire.session.agent().map_err(said)?;
+            agent.set_identity_path(&door.path()).map_err(said)?;
+            agent.connect().map_err(said)?;
+            let watch = door.serve().map_err(|error| error.to_string())?;
+            let listed = agent.list_identities();
+            if let Some(trouble) = watch.trouble() {
+                return Err(trouble);
+            }
+            listed.map_err(|error| format!("it lists no keys ({})", error.message()))?;
+            let keys = agent.identities().map_err(said)?;
+            Ok(OpenAgent { agent, keys, watch })
         };
-        let open = open().map_err(|error: ssh2::Error| {
-            format!(
-                "the agent at {} does not answer: {}",
-                path.display(),
-                error.message()
-            )
-        });
-        open.map(Some)
+        match open() {
+            Ok(agent) => Ok(Some(agent)),
+            Err(why) => {
+                if why.starts_with("no answer") {
+                    self.vault.remember_silent_agent(&why);
+                }
+                Err(fails(&why))
+            }
+        }
     }
 
     fn with_agent(
         &mut self,
-        (agent, keys): &mut (Agent, Vec<PublicKey>),
+        open: &mut OpenAgent,
         wanted: impl Fn(&[u8]) -> bool,
     ) -> Result<Outcome, ConnectError> {
+        let OpenAgent { agent, keys, watch } = open;
         for key in keys.iter().filter(|key| wanted(key.blob())) {
             let mut name = format!("the agent's key {}", fingerprint(key.blob()));
             if !key.comment().is_empty() {
@@ -139,10 +219,24 @@ impl Login<'_> {
                 continue;
             }
             let user = self.user.clone();
-            match self.attempt(&name, || agent.userauth(&user, key))? {
+            let waited = watch.waited();
+            let outcome = self.attempt(&name, || agent.userauth(&user, key))?;
+            let spent = self.clock.spent.get();
+            let elsewhere = watch.waited().saturating_sub(waited);
+            self.clock.spent.set(spent.saturating_sub(elsewhere));
+            match outcome {
                 Outcome::LoggedIn => return Ok(Outcome::LoggedIn),
                 Outcome::Refused => self.tried.push(format!("{name}: refused")),
-                Outcome::Unsigned => self.tried.push(format!("{name}: the agent did not sign")),
+                Outcome::Unsigned => {
+                    let why = watch
+                        .trouble()
+                        .map_or_else(String::new, |why| format!(" ({why})"));
+                    self.tried
+                        .push(format!("{name}: the agent did not sign{why}"));
+                    if !why.is_empty() {
+                        break;
+                    }
+                }
             }
         }
         Ok(Outcome::Refused)
@@ -151,7 +245,7 @@ impl Login<'_> {
     fn with_named_key(
         &mut self,
         path: &Path,
-        agent: Option<&mut (Agent, Vec<PublicKey>)>,
+        agent: Option<&mut OpenAgent>,
         no_agent: Option<&String>,
     ) -> Result<Outcome, ConnectError> {
         let fails = |problem| ConnectError::Key {
@@ -165,8 +259,10 @@ impl Login<'_> {
             KeyFile::Private(key) => key.public.as_ref(),
         };
         // An agent that has the key spares its owner the passphrase.
-        let held = agent.filter(|(_, keys)| {
-            keys.iter()
+        let held = agent.filter(|agent| {
+            agent
+                .keys
+                .iter()
                 .any(|held| public.is_some_and(|key| key.blob() == held.blob()))
         });
         if let (Some(agent), Some(public)) = (held, public) {
@@ -225,13 +321,13 @@ impl Login<'_> {
         Ok(Outcome::Refused)
     }
 
-    fn refused(&mut self, accepts: String) -> ConnectError {
+    fn refused(&mut self) -> ConnectError {
         let tried = std::mem::take(&mut self.tried);
         ConnectError::Authentication {
             at: self.place(),
             user: self.user.clone(),
             tried,
-            accepts,
+            accepts: self.accepts.clone(),
         }
     }
 
@@ -242,22 +338,12 @@ impl Login<'_> {
             Halt::Stopped(Stopped::TimedOut) => ConnectError::LoginTimedOut {
                 at,
                 user,
-                after: self.settings.connect_timeout,
+                after: self.clock.limit,
             },
-            Halt::Stopped(Stopped::Failed(errno)) => ConnectError::HungUp {
+            halt => ConnectError::HungUp {
                 at,
                 user,
-                said: errno.to_string(),
-            },
-            Halt::Ssh(error) => ConnectError::HungUp {
-                at,
-                user,
-                said: error.message().to_owned(),
-            },
-            Halt::Stream(error) => ConnectError::HungUp {
-                at,
-                user,
-                said: error.to_string(),
+                said: self.wire.words(&halt),
             },
         }
     }
@@ -265,4 +351,8 @@ impl Login<'_> {
     fn place(&self) -> Place {
         self.target.place()
     }
+}
+
+fn takes_keys(methods: &str) -> bool {
+    methods.split(',').any(|method| method == "publickey")
 }
