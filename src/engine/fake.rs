@@ -433,6 +433,7 @@ impl Node {
             alive: true,
             left: Some(1),
             restore_failed: false,
+            trouble: Vec::new(),
             missing: Vec::new(),
             step: "0".to_string(),
         });

@@ -180,10 +180,13 @@ fn firewall(out: &mut Vec<(View, String)>, view: View, firewall: &Firewall) {
                 .collect();
             chains.sort();
             out.extend(chains.into_iter().map(|text| (view, text)));
+            // Their order says something within a chain and a priority only; between chains a reload may change it.
             let mut rules: Vec<_> = direct.rules.iter().collect();
-            rules.sort_by_key(|r| r.priority);
+            rules.sort_by_key(|r| (r.ipv(), &r.table, &r.chain, r.priority));
             out.extend(rules.iter().map(|r| (view, r.to_string())));
-            out.extend(direct.passthroughs.iter().map(|(ipv, args)| {
+            let mut passthroughs: Vec<_> = direct.passthroughs.iter().collect();
+            passthroughs.sort_by_key(|(ipv, _)| ipv);
+            out.extend(passthroughs.into_iter().map(|(ipv, args)| {
                 let args: Vec<String> = args.iter().map(|a| quote_saved(a)).collect();
                 (view, format!("passthrough {ipv} {}", args.join(" ")))
             }));

@@ -18,7 +18,9 @@ fn parse(text: &str) -> Result<Records, String> {
     let mut records = Records::default();
     let mut last = None;
     for line in text.lines().filter(|line| !line.is_empty()) {
+        // A word of the lease may have the sign in its text.
         if let Some((key, value)) = line.split_once('=')
+            && !line.starts_with("trouble ")
             && let Some(snapshot) = records.snapshots.last_mut()
         {
             tell(snapshot, key, value);
@@ -41,6 +43,7 @@ fn parse(text: &str) -> Result<Records, String> {
                     alive: false,
                     left: None,
                     restore_failed: false,
+                    trouble: Vec::new(),
                     missing: Vec::new(),
                     step: String::new(),
                 });
@@ -54,6 +57,7 @@ fn parse(text: &str) -> Result<Records, String> {
                     "left" => lease.left = value.parse().ok(),
                     "restore" => lease.restore_failed = value == "failed",
                     "step" => lease.step = value.to_string(),
+                    "trouble" => lease.trouble.push(value.to_string()),
                     "missing" => lease.missing.push(value.to_string()),
                     _ => return Err(format!("`{line}` is not a line of the records")),
                 }
@@ -84,6 +88,8 @@ fn tell(snapshot: &mut Snapshot, key: &str, value: &str) {
         "ended" => snapshot.ended = text,
         "why" => snapshot.why = text,
         "how" => snapshot.how = text,
+        "remark" => snapshot.remarks.push(text),
+        "trouble" => snapshot.trouble.push(text),
         _ => {}
     }
 }

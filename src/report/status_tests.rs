@@ -34,6 +34,8 @@ fn snapshot(number: u64, what: &str, changes: u64, outcome: RunOutcome) -> Snaps
         },
         why: text(if went_back { "timer" } else { "" }),
         how: text(if went_back { "in place" } else { "" }),
+        remarks: Vec::new(),
+        trouble: Vec::new(),
     }
 }
 
@@ -55,6 +57,7 @@ fn lease(alive: bool, left: Option<i64>, restore_failed: bool, step: &str) -> Op
         alive,
         left,
         restore_failed,
+        trouble: Vec::new(),
         missing: Vec::new(),
         step: step.to_string(),
     })
