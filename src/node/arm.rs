@@ -312,7 +312,9 @@ mod tests {
         let read = |text: &str| Ending::read(text.as_bytes());
         assert_eq!(read("Welcome!\ndisarmed 7\nend\n"), Some(Ending::Disarmed));
         assert_eq!(
-            read("gone 7\noutcome=restored\nended=12:00\nwhy=timer\nhow=in place\nremark=container x is gone since\ntrouble=\nend\n"),
+            read(
+                "gone 7\noutcome=restored\nended=12:00\nwhy=timer\nhow=in place\nremark=container x is gone since\ntrouble=\nend\n"
+            ),
             Some(Ending::Restored(Restored {
                 ended: "12:00".to_string(),
                 why: "timer".to_string(),
@@ -332,10 +334,16 @@ mod tests {
             })
         );
         // What is not told is not taken for a word that the run stays.
-        for (told, said) in [("", "nothing"), ("outcome=armed\n", "armed"), ("outcome=failed\nwhy=released\n", "failed")] {
+        for (told, said) in [
+            ("", "nothing"),
+            ("outcome=armed\n", "armed"),
+            ("outcome=failed\nwhy=released\n", "failed"),
+        ] {
             assert_eq!(
                 read(&format!("gone 7\n{told}end\n")),
-                Some(Ending::Unknown { said: said.to_string() })
+                Some(Ending::Unknown {
+                    said: said.to_string()
+                })
             );
         }
         for text in ["", "disarmed 7\n", "gone 7\noutcome=rest"] {

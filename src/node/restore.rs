@@ -95,7 +95,7 @@ fn touched(action: &Action) -> Option<String> {
 }
 
 /// A word as the templates of Docker code it (Go's `url.QueryEscape`), and picture.sh does.
-fn coded(word: &str) -> String {
+pub(super) fn coded(word: &str) -> String {
     let mut out = String::new();
     for byte in word.bytes() {
         match byte {

@@ -14,7 +14,8 @@
 #   touched               what a rollback has changed of Docker's, written ahead of each change
 
 tab=$(printf '\t')
-things=5000 # More than that in /etc/firewalld is somebody's whole disk behind a link.
+etc=/etc/firewalld
+things=5000 # More than that in $etc is somebody's whole disk behind a link.
 
 # keep NAME TEXT: a file of the snapshot. A shell may not notice that a disk is full.
 keep() {
@@ -105,8 +106,8 @@ survey() {
 
 # surveyed: in $survey what is in /etc/firewalld; fails where it cannot be read to its end, as with a loop of links.
 surveyed() {
-    survey_trouble=$({ survey /etc/firewalld >/dev/null; } 2>&1)
-    survey=$(survey /etc/firewalld 2>/dev/null)
+    survey_trouble=$({ survey $etc >/dev/null; } 2>&1)
+    survey=$(survey $etc 2>/dev/null)
     answer=$survey_trouble
     [ -z "$answer" ]
 }
@@ -116,7 +117,7 @@ comparable() { printf '%s\n' "$1" | grep -v -e "^asked$tab" -e "^attribute$tab";
 
 # same_files: whether /etc/firewalld is what the snapshot has, in $answer what is not.
 same_files() {
-    surveyed || because "/etc/firewalld cannot be read:" || return
+    surveyed || because "$etc cannot be read:" || return
     files_was=$(cat "$snapshot/files")
     files_now=$survey
     case "$files_was$newline=$newline$files_now" in
@@ -127,36 +128,36 @@ same_files() {
         ;;
     esac
     [ "$files_was" = "$files_now" ] || {
-        answer="/etc/firewalld is not as it was: $({ only_in "$files_was" "$files_now"; only_in "$files_now" "$files_was"; } | tr '\t' ' ' | head -n 4)"
+        answer="$etc is not as it was: $({ only_in "$files_was" "$files_now"; only_in "$files_now" "$files_was"; } | tr '\t' ' ' | head -n 4)"
         return 1
     }
     files_other=$(printf '%s\n' "$files_was" | while IFS=$tab read -r files_mode file; do
-        case $files_mode in 8*) cmp -s "$snapshot/firewalld/$file" "/etc/firewalld/$file" || echo "$file" ;; esac
+        case $files_mode in 8*) cmp -s "$snapshot/firewalld/$file" "$etc/$file" || echo "$file" ;; esac
     done)
-    answer="/etc/firewalld is not as it was: $(printf '%s' "$files_other" | head -n 4)"
+    answer="$etc is not as it was: $(printf '%s' "$files_other" | head -n 4)"
     [ -z "$files_other" ]
 }
 
 # take_files: firewalld's files, or why they could not be brought back as they are.
 take_files() {
     answer=
-    take_count=$(find -L /etc/firewalld 2>/dev/null | head -n "$((things + 1))" | grep -c .)
-    [ "$take_count" -le "$things" ] || because "/etc/firewalld has more than $things files in it, counting what its links lead to: that is no configuration of firewalld" || return
-    take_odd=$(cd /etc/firewalld && find -L . -path ./.fwdeploy -prune -o -name '*[[:cntrl:]]*' -print 2>/dev/null | tr '[:cntrl:]' '?' | head -c 200)
-    [ -z "$take_odd" ] || because "a name in /etc/firewalld has a control character in it, and could not be brought back: $take_odd" || return
+    take_count=$(find -L $etc 2>/dev/null | head -n "$((things + 1))" | grep -c .)
+    [ "$take_count" -le "$things" ] || because "$etc has more than $things files in it, counting what its links lead to: that is no configuration of firewalld" || return
+    take_odd=$(cd $etc && find -L . -path ./.fwdeploy -prune -o -name '*[[:cntrl:]]*' -print 2>/dev/null | tr '[:cntrl:]' '?' | head -c 200)
+    [ -z "$take_odd" ] || because "a name in $etc has a control character in it, and could not be brought back: $take_odd" || return
     # With links followed, one that is still a link leads nowhere.
-    take_odd=$(cd /etc/firewalld && find -L . -path ./.fwdeploy -prune -o -type l -print 2>/dev/null | head -n 3 | tr '\n' ' ')
-    [ -z "$take_odd" ] || because "a symbolic link in /etc/firewalld leads to nothing, and what is written there could not be taken back: $take_odd" || return
-    take_odd=$(cd /etc/firewalld && find -L . -path ./.fwdeploy -prune -o ! -type f ! -type d -print 2>/dev/null | head -n 3 | tr '\n' ' ')
-    [ -z "$take_odd" ] || because "neither a file nor a folder, so that it could not be brought back, in /etc/firewalld: $take_odd" || return
-    take_odd=$(cd /etc/firewalld && find -L . -path ./.fwdeploy -prune -o -type f -links +1 -print 2>/dev/null | head -n 3 | tr '\n' ' ')
-    [ -z "$take_odd" ] || because "a file of /etc/firewalld has another name elsewhere (a hard link), which would be lost on the way back: $take_odd" || return
-    surveyed || because "/etc/firewalld cannot be read to its end:" || return
+    take_odd=$(cd $etc && find -L . -path ./.fwdeploy -prune -o -type l -print 2>/dev/null | head -n 3 | tr '\n' ' ')
+    [ -z "$take_odd" ] || because "a symbolic link in $etc leads to nothing, and what is written there could not be taken back: $take_odd" || return
+    take_odd=$(cd $etc && find -L . -path ./.fwdeploy -prune -o ! -type f ! -type d -print 2>/dev/null | head -n 3 | tr '\n' ' ')
+    [ -z "$take_odd" ] || because "neither a file nor a folder, so that it could not be brought back, in $etc: $take_odd" || return
+    take_odd=$(cd $etc && find -L . -path ./.fwdeploy -prune -o -type f -links +1 -print 2>/dev/null | head -n 3 | tr '\n' ' ')
+    [ -z "$take_odd" ] || because "a file of $etc has another name elsewhere (a hard link), which would be lost on the way back: $take_odd" || return
+    surveyed || because "$etc cannot be read to its end:" || return
     case $(printf '%s\n' "$survey" | sed -n "s/^link$tab[^$tab]*$tab//p" | tr -d '\n') in
-    *[[:cntrl:]]*) because "a symbolic link in /etc/firewalld leads to a name with a control character in it" || return ;;
+    *[[:cntrl:]]*) because "a symbolic link in $etc leads to a name with a control character in it" || return ;;
     esac
     keep files "$survey" || return
-    copy -L /etc/firewalld "$snapshot/firewalld" || because "firewalld's files could not be copied to $snapshot:" || return
+    copy -L $etc "$snapshot/firewalld" || because "firewalld's files could not be copied to $snapshot:" || return
     rm -rf "$snapshot/firewalld/.fwdeploy"
     same_files || because "somebody is writing to firewalld's files just now:"
 }
@@ -170,7 +171,7 @@ stage() {
     IFS=$newline
     for stage_line in $stage_beside; do
         IFS=$stage_ifs
-        copy "$snapshot/firewalld/${stage_line%%"$tab"*}" "${stage_line#*"$tab"}" || because "there is no place for a copy of what a link in /etc/firewalld leads to:" || return
+        copy "$snapshot/firewalld/${stage_line%%"$tab"*}" "${stage_line#*"$tab"}" || because "there is no place for a copy of what a link in $etc leads to:" || return
         sync "${stage_line#*"$tab"}" 2>/dev/null || sync
         IFS=$newline
     done
@@ -180,12 +181,12 @@ stage() {
 # elsewhere: each file of the survey that does not lie in /etc/firewalld itself, and where its copy is to lie: in its own folder, under
 # a name that firewalld does not read.
 elsewhere() {
-    elsewhere_root=$(readlink -f /etc/firewalld)
+    elsewhere_root=$(readlink -f $etc)
     elsewhere_mounts=$(awk -v root="$elsewhere_root/" 'index($5, root) == 1 { print $5 }' /proc/self/mountinfo)
     case $elsewhere_mounts:$survey in :*"link$tab./"*) ;; :*) return 0 ;; esac
     printf '%s\n' "$survey" | while IFS=$tab read -r elsewhere_mode elsewhere_file; do
         case $elsewhere_mode in 8*) ;; *) continue ;; esac
-        elsewhere_real=$(readlink -f "/etc/firewalld/$elsewhere_file")
+        elsewhere_real=$(readlink -f "$etc/$elsewhere_file")
         elsewhere_here=$elsewhere_root/${elsewhere_file#./}
         if [ "$elsewhere_real" = "$elsewhere_here" ] && ! is_under "$elsewhere_real" "$elsewhere_mounts"; then continue; fi
         # What is mounted read-only cannot change.

@@ -34,10 +34,10 @@ put_links() {
     for files_line in $(only_in "$links_now" "$links_was"); do
         IFS=$files_ifs
         link_name=${files_line#*"$tab"}
-        link_name=/etc/firewalld/${link_name%%"$tab"*}
+        link_name=$etc/${link_name%%"$tab"*}
         # One that leads elsewhere now is replaced below, by a rename.
         case $newline$links_was in
-        *"$newline""link$tab${link_name#/etc/firewalld/}$tab"*) ;;
+        *"$newline""link$tab${link_name#"$etc/"}$tab"*) ;;
         *) rm -f "$link_name" || files_wrong "$link_name cannot be removed" ;;
         esac
         IFS=$newline
@@ -46,7 +46,7 @@ put_links() {
         IFS=$files_ifs
         link_to=${files_line##*"$tab"}
         link_name=${files_line#*"$tab"}
-        link_name=/etc/firewalld/${link_name%%"$tab"*}
+        link_name=$etc/${link_name%%"$tab"*}
         if [ -d "$link_name" ] && [ ! -L "$link_name" ]; then
             files_wrong "$link_name was a link to $link_to, and is a folder"
         else
@@ -65,14 +65,14 @@ put_folders() {
     files_ifs=$IFS
     IFS=$newline
     for file in $(only_in "$(names_of "$survey" 8)" "$(names_of "$files_was" 8)"); do
-        rm -f "/etc/firewalld/$file" || files_wrong "/etc/firewalld/$file cannot be removed"
+        rm -f "$etc/$file" || files_wrong "$etc/$file cannot be removed"
     done
     for file in $(only_in "$(names_of "$survey" 4)" "$(names_of "$files_was" 4)" | sort -r); do
-        rmdir "/etc/firewalld/$file" 2>/dev/null || files_wrong "the folder /etc/firewalld/$file, which was not there, cannot be removed"
+        rmdir "$etc/$file" 2>/dev/null || files_wrong "the folder $etc/$file, which was not there, cannot be removed"
     done
     for files_line in $(only_in "$(printf '%s\n' "$files_was" | grep '^4')" "$(printf '%s\n' "$survey" | grep '^4')"); do
         IFS=$files_ifs
-        file=/etc/firewalld/${files_line#*"$tab"}
+        file=$etc/${files_line#*"$tab"}
         mkdir -p "$file" 2>/dev/null && put_mode "$file" "${files_line%%"$tab"*}" || files_wrong "the folder $file cannot be made as it was"
         IFS=$newline
     done
@@ -90,15 +90,15 @@ put_mode() {
 # put_file MODE-OWNER-GROUP NAME
 put_file() {
     file=$2
-    if cmp -s "$snapshot/firewalld/$file" "/etc/firewalld/$file"; then
+    if cmp -s "$snapshot/firewalld/$file" "$etc/$file"; then
         case $newline$survey$newline in *"$newline$1$tab$file$newline"*)
             [ "$(printf '%s\n' "$files_was" | grep -F -e "attribute$tab${file#./}$tab")" != "$(printf '%s\n' "$survey" | grep -F -e "attribute$tab${file#./}$tab")" ] || return 0
             ;;
         esac
     fi
     # Through a link, so that it stays one.
-    file_target=$(readlink -f "/etc/firewalld/$file") && [ -n "$file_target" ] && [ ! -d "$file_target" ] || {
-        files_wrong "/etc/firewalld/$file has no place to be put"
+    file_target=$(readlink -f "$etc/$file") && [ -n "$file_target" ] && [ ! -d "$file_target" ] || {
+        files_wrong "$etc/$file has no place to be put"
         return
     }
     mkdir -p "${file_target%/*}" 2>/dev/null
@@ -113,5 +113,5 @@ put_file() {
     copy "$snapshot/firewalld/$file" "$file_part" && mv -f "$file_part" "$file_target" 2>/dev/null && return
     rm -f "$file_part"
     # The room of the old content is all there is; or the file is a mount of its own, which cannot be renamed over.
-    cat "$snapshot/firewalld/$file" 2>/dev/null >"$file_target" && put_mode "$file_target" "$1" || files_wrong "/etc/firewalld/$file cannot be written"
+    cat "$snapshot/firewalld/$file" 2>/dev/null >"$file_target" && put_mode "$file_target" "$1" || files_wrong "$etc/$file cannot be written"
 }
