@@ -263,3 +263,50 @@ fn docker(out: &mut Vec<(View, String)>, docker: &Observed<Docker>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::fake::open_node;
+    use crate::model::DirectRule;
+
+    fn rule(family: Family, chain: &str, priority: i32, args: &str) -> DirectRule {
+        DirectRule {
+            family: Some(family),
+            table: "filter".to_string(),
+            chain: chain.to_string(),
+            priority,
+            args: args.split(' ').map(String::from).collect(),
+        }
+    }
+
+    fn with(rules: &[&DirectRule]) -> NodeState {
+        let mut state = open_node();
+        let direct = state.runtime.direct.known_mut().unwrap();
+        direct.rules = rules.iter().map(|rule| (*rule).clone()).collect();
+        state
+    }
+
+    #[test]
+    fn only_the_order_within_a_chain_is_a_difference() {
+        let a = rule(Family::V4, "FORWARD", 0, "-j ACCEPT");
+        let b = rule(Family::V4, "INPUT", 0, "-j ACCEPT");
+        let six = rule(Family::V6, "FORWARD", 0, "-j ACCEPT");
+        let later = rule(Family::V4, "FORWARD", 1, "-j DROP");
+        let drop = rule(Family::V4, "FORWARD", 0, "-j DROP");
+        let differ = |x: &[&DirectRule], y: &[&DirectRule]| !compare(&with(x), &with(y)).is_empty();
+        assert!(!differ(&[&a, &b], &[&b, &a]));
+        assert!(!differ(&[&a, &six], &[&six, &a]));
+        assert!(!differ(&[&a, &later], &[&later, &a]));
+        assert!(!differ(&[&a, &b, &drop], &[&b, &a, &drop]));
+        assert!(differ(&[&a, &drop], &[&drop, &a]));
+        assert!(differ(&[&a, &a], &[&a]));
+        let mut one = with(&[]);
+        let mut other = one.clone();
+        let passed = |ipv: &str| (ipv.to_string(), vec!["-L".to_string()]);
+        one.runtime.direct.known_mut().unwrap().passthroughs = vec![passed("ipv4"), passed("ipv6")];
+        other.runtime.direct.known_mut().unwrap().passthroughs =
+            vec![passed("ipv6"), passed("ipv4")];
+        assert_eq!(compare(&one, &other), []);
+    }
+}

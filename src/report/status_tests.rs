@@ -131,6 +131,63 @@ fn who_is_at_work_and_what_was_left_is_said_in_lines() {
 }
 
 #[test]
+fn what_is_not_wholly_as_before_is_said() {
+    let said = |node: NodeStatus| {
+        let text = status::text(&[node], Duration::from_millis(800));
+        anstream::adapter::strip_str(&text).to_string()
+    };
+    let lines = |texts: &[&str]| {
+        texts
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<String>>()
+    };
+    let restored = Snapshot {
+        remarks: lines(&["container guest is gone since", "x\u{1b}[2J"]),
+        ..snapshot(1, "run", 3, RunOutcome::Restored)
+    };
+    let text = said(node("a", vec![restored], None, HASH));
+    assert!(
+        text.contains(
+            "(timer, in place), but not wholly as before: container guest is gone since; x"
+        ),
+        "{text}"
+    );
+    assert!(!text.contains('\u{1b}'), "{text:?}");
+    let failed = Snapshot {
+        trouble: lines(&[
+            "container cybex has 172.20.0.9 on network cybex where it had 172.20.0.2",
+        ]),
+        ..snapshot(10, "rollback to 9", 0, RunOutcome::Failed)
+    };
+    let text = said(node("a", vec![failed.clone()], None, HASH));
+    assert!(
+        text.contains("could not go back: container cybex has 172.20.0.9"),
+        "{text}"
+    );
+    let text = said(node("a", vec![failed], lease(false, None, true, ""), HASH));
+    assert!(
+        text.contains("unfinished")
+            && text.contains("the node could not go back: container cybex has"),
+        "{text}"
+    );
+    let mut trying = lease(true, Some(3), false, "0");
+    if let Some(lease) = &mut trying {
+        lease.trouble = lines(&["docker does not answer"]);
+    }
+    let text = said(node(
+        "a",
+        vec![snapshot(10, "run", 1, RunOutcome::Armed)],
+        trying,
+        HASH,
+    ));
+    assert!(
+        text.contains("going back, and not there yet; the last try failed: docker does not answer"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_script_reads_the_same() {
     let some = [nodes().swap_remove(1), nodes().swap_remove(4)];
     insta::assert_snapshot!(status::document(&some, Duration::from_millis(800), 0));
