@@ -13,6 +13,7 @@ use crate::engine::standing::Standing;
 use crate::engine::standing::compare;
 use crate::model::NodeState;
 use crate::node::Ending;
+use crate::plan::Change;
 
 /// How often a new connection is tried after something was changed. One refusal may be sshd's `MaxStartups`; three are an answer.
 const TRIES: usize = 3;
@@ -56,8 +57,20 @@ impl<'a> Armed<'a> {
                         ),
                     )
                     .hint("give it more time with --confirm-timeout, and run it again");
-                    let since = restored.ended;
-                    return Err(Box::new(late.standing(Standing::AsBefore { since })));
+                    return Err(Box::new(late.standing(self.seen(Some(restored.ended)))));
+                }
+                Ok(Ending::Unknown { said }) => {
+                    return Err(Box::new(
+                        Failure::new(
+                            Stage::Confirming,
+                            "not-confirmed",
+                            format!(
+                                "the node is not armed any more, and does not tell whether it took the confirmation or went back (it says: {said})"
+                            ),
+                        )
+                        .hint("is there room for /var/lib/fwdeploy on the node? what the run was to change may be in force: look with --check")
+                        .standing(self.seen(None)),
+                    ));
                 }
                 Ok(Ending::Still { trouble }) => {
                     return Err(Box::new(
@@ -93,33 +106,41 @@ impl<'a> Armed<'a> {
     /// Lets the node go back at once, over `hands` if that connection lives, and says truthfully how it stands then.
     pub(super) fn go_back(&self, hands: Option<Hands<'a>>) -> Standing {
         let mut hands = hands;
+        let mut told = None;
         loop {
-            let told = match hands.take() {
+            let standing = match hands.take() {
                 Some(hands) => Ok(hands),
                 None => self.maker.open(self.job, &Stage::RollingBack),
             }
-            .and_then(|hands| self.gone_back(hands));
-            match told {
+            .and_then(|hands| self.gone_back(hands, &mut told));
+            match standing {
                 Ok(standing) => return standing,
                 Err(failure) if self.is_over() || self.leaving() => {
-                    return self.unseen(failure.message);
+                    return match told {
+                        Some(since) => unlooked(&since, &failure.message),
+                        None => self.unseen(failure.message),
+                    };
                 }
                 Err(_) => self.wait(self.maker.conditions.pause),
             }
         }
     }
 
-    fn gone_back(&self, mut hands: Hands<'a>) -> Result<Standing, Box<Failure>> {
+    /// `told` becomes when the node went back, by its own word.
+    fn gone_back(
+        &self,
+        mut hands: Hands<'a>,
+        told: &mut Option<String>,
+    ) -> Result<Standing, Box<Failure>> {
         let number = match self.number {
             Some(number) => Some(number),
             None => self.taken(&mut hands)?,
         };
-        let since = match number {
-            None => String::new(),
-            Some(number) => match hands.go_back(number)? {
-                Ending::Restored(restored) => restored.ended,
-                // Nobody but us would have confirmed it.
-                Ending::Disarmed => String::new(),
+        if let Some(number) = number {
+            match hands.go_back(number)? {
+                Ending::Restored(restored) => *told = Some(restored.ended),
+                // Nobody but us would have confirmed it; the look below tells.
+                Ending::Disarmed | Ending::Unknown { .. } => {}
                 Ending::Still { trouble } => {
                     return Ok(Standing::Unknown(format!(
                         "it could not go back to the state before: {}",
@@ -129,10 +150,22 @@ impl<'a> Armed<'a> {
                         }
                     )));
                 }
-            },
-        };
+            }
+        }
         // What the old connection shows may not be what a new one can see.
         drop(hands);
+        let changes = self.differences()?;
+        Ok(match changes {
+            changes if !changes.is_empty() => Standing::Different(changes),
+            _ if number.is_none() => Standing::Untouched,
+            _ => Standing::AsBefore {
+                since: told.clone().unwrap_or_default(),
+            },
+        })
+    }
+
+    /// What a new connection shows to be different from before.
+    fn differences(&self) -> Result<Vec<Change>, Box<Failure>> {
         let mut fresh = self.maker.open(self.job, &Stage::Settling)?;
         let mut changes = compare(self.before, &fresh.look(&Stage::Settling)?);
         // Docker may still be putting its rules back: it does so after a boot, and when firewalld has started again.
@@ -143,11 +176,33 @@ impl<'a> Armed<'a> {
             self.wait(self.maker.conditions.pause);
             changes = compare(self.before, &fresh.look(&Stage::Settling)?);
         }
-        Ok(match changes {
-            changes if !changes.is_empty() => Standing::Different(changes),
-            _ if number.is_none() => Standing::Untouched,
-            _ => Standing::AsBefore { since },
-        })
+        Ok(changes)
+    }
+
+    /// How a node stands that is not armed any more: what a new connection shows, and where there is none, no more than the node's
+    /// own word, `since` when it went back.
+    fn seen(&self, since: Option<String>) -> Standing {
+        let mut tried = 1;
+        loop {
+            match self.differences() {
+                Ok(changes) if changes.is_empty() => {
+                    return Standing::AsBefore {
+                        since: since.unwrap_or_default(),
+                    };
+                }
+                Ok(changes) => return Standing::Different(changes),
+                Err(_) if tried < TRIES && !self.leaving() => {
+                    tried += 1;
+                    self.wait(self.maker.conditions.pause);
+                }
+                Err(failure) => {
+                    return match since {
+                        Some(since) => unlooked(&since, &failure.message),
+                        None => Standing::Unknown(failure.message),
+                    };
+                }
+            }
+        }
     }
 
     /// The snapshot that the node took for us, if it did before the connection was lost.
@@ -205,4 +260,11 @@ impl<'a> Armed<'a> {
             thread::sleep(Duration::from_millis(20).min(pause));
         }
     }
+}
+
+/// What is known of a node that says that it went back, and that nobody has looked at since.
+fn unlooked(since: &str, why: &str) -> Standing {
+    Standing::Unknown(format!(
+        "the node says that it went back to the state before at {since}, and no look could confirm it: {why}"
+    ))
 }

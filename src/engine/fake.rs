@@ -68,6 +68,12 @@ pub(super) enum Trouble {
     Stale(usize),
     /// The node goes back before the run is confirmed.
     Late,
+    /// The node says that it went back before the run was confirmed, and it did not.
+    LateByWord,
+    /// The node goes back before the run is confirmed, says so, and nobody can connect any more.
+    LateAndGone,
+    /// The node is not armed any more when the run is to be confirmed, and does not tell why.
+    Forgets,
     /// The connection ends on the way to the confirmation.
     LostConfirming,
     /// After the steps nobody can connect any more, not even by the connection that is there.
@@ -262,6 +268,24 @@ impl Connection for Line {
         if let Some(number) = script.strip_prefix("disarm ") {
             match node.trouble {
                 Trouble::Late => node.go_back("timer"),
+                Trouble::LateByWord | Trouble::LateAndGone | Trouble::Forgets => {
+                    let trouble = std::mem::replace(&mut node.trouble, Trouble::None);
+                    match trouble {
+                        Trouble::LateByWord => {
+                            node.armed = None;
+                            node.end(RunOutcome::Restored, "timer");
+                        }
+                        _ => node.go_back("timer"),
+                    }
+                    let told = match trouble {
+                        Trouble::Forgets => "outcome=armed\n",
+                        _ => "outcome=restored\nended=12:00\nwhy=timer\n",
+                    };
+                    if trouble == Trouble::LateAndGone {
+                        node.trouble = Trouble::Down;
+                    }
+                    return Ok(said(format!("gone {number}\n{told}end\n")));
+                }
                 Trouble::LostConfirming => {
                     node.trouble = Trouble::None;
                     node.confirm();
@@ -433,6 +457,7 @@ impl Node {
             alive: true,
             left: Some(1),
             restore_failed: false,
+            trouble: Vec::new(),
             missing: Vec::new(),
             step: "0".to_string(),
         });

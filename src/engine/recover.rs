@@ -136,7 +136,8 @@ fn restored(recovery: &Recovery, number: u64, mut hands: Hands<'_>, outcome: Out
             .standing(Standing::Unknown(message))
     };
     match hands.restore_again(number) {
-        Ok(Ending::Restored(_) | Ending::Disarmed) => Outcome {
+        // Whichever it is, the lease is gone, and the node is looked at anew.
+        Ok(Ending::Restored(_) | Ending::Disarmed | Ending::Unknown { .. }) => Outcome {
             changes: recovery.changes(&[]),
             verdict: Verdict::Changed,
             ..outcome

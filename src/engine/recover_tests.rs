@@ -52,6 +52,7 @@ fn lease(missing: &[&str]) -> Option<Lease> {
         alive: false,
         left: None,
         restore_failed: false,
+        trouble: Vec::new(),
         missing: missing.iter().map(ToString::to_string).collect(),
         step: "2".to_string(),
     })

@@ -180,10 +180,13 @@ fn firewall(out: &mut Vec<(View, String)>, view: View, firewall: &Firewall) {
                 .collect();
             chains.sort();
             out.extend(chains.into_iter().map(|text| (view, text)));
+            // Their order says something within a chain and a priority only; between chains a reload may change it.
             let mut rules: Vec<_> = direct.rules.iter().collect();
-            rules.sort_by_key(|r| r.priority);
+            rules.sort_by_key(|r| (r.ipv(), &r.table, &r.chain, r.priority));
             out.extend(rules.iter().map(|r| (view, r.to_string())));
-            out.extend(direct.passthroughs.iter().map(|(ipv, args)| {
+            let mut passthroughs: Vec<_> = direct.passthroughs.iter().collect();
+            passthroughs.sort_by_key(|(ipv, _)| ipv);
+            out.extend(passthroughs.into_iter().map(|(ipv, args)| {
                 let args: Vec<String> = args.iter().map(|a| quote_saved(a)).collect();
                 (view, format!("passthrough {ipv} {}", args.join(" ")))
             }));
@@ -258,5 +261,52 @@ fn docker(out: &mut Vec<(View, String)>, docker: &Observed<Docker>) {
             }
             out.push((View::Docker, text));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::fake::open_node;
+    use crate::model::DirectRule;
+
+    fn rule(family: Family, chain: &str, priority: i32, args: &str) -> DirectRule {
+        DirectRule {
+            family: Some(family),
+            table: "filter".to_string(),
+            chain: chain.to_string(),
+            priority,
+            args: args.split(' ').map(String::from).collect(),
+        }
+    }
+
+    fn with(rules: &[&DirectRule]) -> NodeState {
+        let mut state = open_node();
+        let direct = state.runtime.direct.known_mut().unwrap();
+        direct.rules = rules.iter().map(|rule| (*rule).clone()).collect();
+        state
+    }
+
+    #[test]
+    fn only_the_order_within_a_chain_is_a_difference() {
+        let a = rule(Family::V4, "FORWARD", 0, "-j ACCEPT");
+        let b = rule(Family::V4, "INPUT", 0, "-j ACCEPT");
+        let six = rule(Family::V6, "FORWARD", 0, "-j ACCEPT");
+        let later = rule(Family::V4, "FORWARD", 1, "-j DROP");
+        let drop = rule(Family::V4, "FORWARD", 0, "-j DROP");
+        let differ = |x: &[&DirectRule], y: &[&DirectRule]| !compare(&with(x), &with(y)).is_empty();
+        assert!(!differ(&[&a, &b], &[&b, &a]));
+        assert!(!differ(&[&a, &six], &[&six, &a]));
+        assert!(!differ(&[&a, &later], &[&later, &a]));
+        assert!(!differ(&[&a, &b, &drop], &[&b, &a, &drop]));
+        assert!(differ(&[&a, &drop], &[&drop, &a]));
+        assert!(differ(&[&a, &a], &[&a]));
+        let mut one = with(&[]);
+        let mut other = one.clone();
+        let passed = |ipv: &str| (ipv.to_string(), vec!["-L".to_string()]);
+        one.runtime.direct.known_mut().unwrap().passthroughs = vec![passed("ipv4"), passed("ipv6")];
+        other.runtime.direct.known_mut().unwrap().passthroughs =
+            vec![passed("ipv6"), passed("ipv4")];
+        assert_eq!(compare(&one, &other), []);
     }
 }

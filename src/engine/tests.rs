@@ -206,6 +206,40 @@ fn a_run_that_is_confirmed_too_late_is_no_changed_node() {
 }
 
 #[test]
+fn as_before_is_said_of_a_node_only_after_a_look() {
+    // Tried: `confirm` with the node's own word for it.
+    let (fake, outcome) = run_one(Trouble::LateByWord);
+    assert_eq!(failure(&outcome).code, "confirmed-too-late");
+    let Standing::Different(changes) = &failure(&outcome).standing else {
+        panic!("{outcome:#?}");
+    };
+    assert_eq!(*changes, compare(&open_node(), &fake.state("a")));
+
+    let (_, outcome) = run_one(Trouble::LateAndGone);
+    assert_eq!(failure(&outcome).code, "confirmed-too-late");
+    let Standing::Unknown(why) = &failure(&outcome).standing else {
+        panic!("{outcome:#?}");
+    };
+    assert!(
+        why.starts_with("the node says that it went back to the state before at 12:00, and no look could confirm it: "),
+        "{why}"
+    );
+}
+
+#[test]
+fn an_ending_that_is_not_told_is_no_confirmation() {
+    let (_, outcome) = run_one(Trouble::Forgets);
+    assert_eq!(outcome.verdict, Verdict::Failed);
+    assert_eq!(failure(&outcome).code, "not-confirmed");
+    assert_eq!(
+        failure(&outcome).standing,
+        Standing::AsBefore {
+            since: String::new()
+        }
+    );
+}
+
+#[test]
 fn a_confirmation_without_an_answer_is_asked_for_again() {
     let (_, outcome) = run_one(Trouble::LostConfirming);
     assert_eq!(outcome.verdict, Verdict::Changed, "{outcome:#?}");

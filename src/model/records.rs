@@ -31,6 +31,8 @@ pub struct Lease {
     pub left: Option<i64>,
     /// Whether a restore was tried and failed.
     pub restore_failed: bool,
+    /// What the last try of the way back has failed with; another may follow.
+    pub trouble: Vec<String>,
     /// What its snapshot lacks; without it the node cannot go back.
     pub missing: Vec<String>,
     /// How far the run is: `arm`, a step's number counted from 0, or `done`.
@@ -67,6 +69,10 @@ pub struct Snapshot {
     pub why: String,
     /// Which way back was taken: `in place`, `by a reload of firewalld`, …
     pub how: String,
+    /// What is not as it was before although the node went back, because others have changed it since.
+    pub remarks: Vec<String>,
+    /// What went wrong on the way back: of one that failed, what differs from the snapshot.
+    pub trouble: Vec<String>,
 }
 
 /// How a run ended.

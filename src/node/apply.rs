@@ -282,6 +282,7 @@ pub(super) fn network_words(spec: &NetworkSpec) -> Vec<String> {
     if spec.internal {
         words.push("--internal".to_string());
     }
+    words.extend(no_option(&spec.name));
     words.push(spec.name.clone());
     words
 }
@@ -304,8 +305,14 @@ pub(super) fn connect_words(container: &str, endpoint: &Endpoint) -> Vec<String>
     for link in &endpoint.links {
         option("--link", link.clone());
     }
+    words.extend(no_option(&endpoint.network));
     words.extend([endpoint.network.clone(), container.to_string()]);
     words
+}
+
+/// What stands ahead of a name that Docker would take for an option.
+fn no_option(name: &str) -> Option<String> {
+    name.starts_with('-').then(|| "--".to_string())
 }
 
 #[cfg(test)]

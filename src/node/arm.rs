@@ -79,13 +79,16 @@ pub(super) fn whole(arming: &Arming, restore: &str, first: &str, plan: &str) -> 
     let about: Vec<String> = arming
         .about
         .iter()
-        .map(|(key, value)| format!("{key}={}", value.replace(['\n', '\r'], " ")))
+        .map(|(key, value)| format!("{key}={}", value.replace(char::is_control, " ")))
         .collect();
+    let managed: Vec<String> = arming.managed.iter().map(Cidr::to_string).collect();
+    // The library twice, to be read and to be kept: no program has an `eval`.
     format!(
-        "library={}\neval \"$library\"\n{STEPS}\nabout={}\nrestore_program={}\nprepare() {{ {first}arm {} {}; }}\n{plan}\nmain\n",
+        "{LIBRARY}\nlibrary={}\n{STEPS}\nabout={}\nrestore_program={}\nmanaged={}\nprepare() {{ {first}arm {} {}; }}\n{plan}\nmain\n",
         quote(LIBRARY),
         quote(&about.join("\n")),
         quote(restore),
+        quote(&managed.join(" ")),
         arming.last,
         arming.timeout,
     )
@@ -98,6 +101,11 @@ pub enum Ending {
     Disarmed,
     /// The node went back to the state before.
     Restored(Restored),
+    /// It is over, and nobody knows how: what the node wrote down of it is lost.
+    Unknown {
+        /// What it says all the same.
+        said: String,
+    },
     /// The node is still armed: it did not come back, or is not yet back.
     Still {
         /// What went wrong on the way back, in the node's words.
@@ -114,6 +122,8 @@ pub struct Restored {
     pub why: String,
     /// In which way: `in place`, `by a reload of firewalld`, …
     pub how: String,
+    /// What is not as it was all the same, because others have changed it since.
+    pub remarks: Vec<String>,
 }
 
 impl Ending {
@@ -128,10 +138,12 @@ impl Ending {
         let first = lines.next()?;
         let mut values: BTreeMap<&str, &str> = BTreeMap::new();
         let mut trouble = Vec::new();
+        let mut remarks = Vec::new();
         let mut whole = false;
         for line in lines {
             match line.split_once('=') {
                 Some(("trouble", said)) if !said.is_empty() => trouble.push(said.to_string()),
+                Some(("remark", said)) if !said.is_empty() => remarks.push(said.to_string()),
                 Some((key, value)) => drop(values.insert(key, value)),
                 None => whole |= line == "end",
             }
@@ -142,13 +154,20 @@ impl Ending {
         let value = |key: &str| values.get(key).copied().unwrap_or_default().to_string();
         Some(match first.split(' ').next()? {
             "still" => Ending::Still { trouble },
+            "disarmed" => Ending::Disarmed,
             // Whoever took the lease away said so first, or went back.
-            "gone" if value("outcome") == "restored" => Ending::Restored(Restored {
-                ended: value("ended"),
-                why: value("why"),
-                how: value("how"),
-            }),
-            _ => Ending::Disarmed,
+            _ => match values.get("outcome").copied() {
+                Some("restored") => Ending::Restored(Restored {
+                    ended: value("ended"),
+                    why: value("why"),
+                    how: value("how"),
+                    remarks,
+                }),
+                Some("confirmed") => Ending::Disarmed,
+                other => Ending::Unknown {
+                    said: other.unwrap_or("nothing").to_string(),
+                },
+            },
         })
     }
 }
@@ -293,11 +312,14 @@ mod tests {
         let read = |text: &str| Ending::read(text.as_bytes());
         assert_eq!(read("Welcome!\ndisarmed 7\nend\n"), Some(Ending::Disarmed));
         assert_eq!(
-            read("gone 7\noutcome=restored\nended=12:00\nwhy=timer\nhow=in place\ntrouble=\nend\n"),
+            read(
+                "gone 7\noutcome=restored\nended=12:00\nwhy=timer\nhow=in place\nremark=container x is gone since\ntrouble=\nend\n"
+            ),
             Some(Ending::Restored(Restored {
                 ended: "12:00".to_string(),
                 why: "timer".to_string(),
                 how: "in place".to_string(),
+                remarks: vec!["container x is gone since".to_string()],
             }))
         );
         // The lease is gone because the confirmation came through, and only its answer was lost.
@@ -311,6 +333,19 @@ mod tests {
                 trouble: vec!["a".to_string(), "b".to_string()]
             })
         );
+        // What is not told is not taken for a word that the run stays.
+        for (told, said) in [
+            ("", "nothing"),
+            ("outcome=armed\n", "armed"),
+            ("outcome=failed\nwhy=released\n", "failed"),
+        ] {
+            assert_eq!(
+                read(&format!("gone 7\n{told}end\n")),
+                Some(Ending::Unknown {
+                    said: said.to_string()
+                })
+            );
+        }
         for text in ["", "disarmed 7\n", "gone 7\noutcome=rest"] {
             assert_eq!(read(text), None, "{text:?}");
         }

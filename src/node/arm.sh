@@ -78,7 +78,7 @@ arm() {
     next_number
     snapshot=$home/snapshots/$arm_number
     if ! arm_now "$2"; then
-        arm_trouble=$answer
+        arm_trouble=${answer:-"no reason was told; is there room in $home and /etc/firewalld?"}
         end_lease "$arm_number"
         rm -rf "$snapshot"
         answer="the node could not be armed to go back by itself; nothing was changed:$newline$arm_trouble"
@@ -102,11 +102,12 @@ arm_now() {
     tidy
     arm_since=$(date -u +%Y-%m-%dT%H:%M:%SZ)
     arm_until=$(date -u -d "@$(($(date +%s) + $1))" +%Y-%m-%dT%H:%M:%SZ 2>/dev/null) || arm_until="$1 s later"
-    keep about "$about${newline}number=$arm_number${newline}since=$arm_since${newline}until=$arm_until${newline}timeout=$1${newline}boot=$(cat /proc/sys/kernel/random/boot_id)${newline}uptime=$(uptime_now)${newline}outcome=armed" &&
+    keep about "$about${newline}format=2${newline}number=$arm_number${newline}since=$arm_since${newline}until=$arm_until${newline}timeout=$1${newline}boot=$(cat /proc/sys/kernel/random/boot_id)${newline}uptime=$(uptime_now)${newline}outcome=armed" &&
         keep library.sh "$library" &&
         keep restore.sh "$restore_program" &&
+        keep subnets "$managed" &&
         take &&
-        ask cp -a "$snapshot/firewalld" "$staging" &&
+        stage &&
         boot_units &&
         durable || return
     arm_timer "$1" || because "systemd does not take the timer:" || return
@@ -124,53 +125,12 @@ arm_timer() {
     return 1
 }
 
-# keep NAME TEXT: a file of the snapshot. A shell may not notice that a disk is full.
-keep() {
-    try keep_now "$snapshot/$1" "$2" && printf '%s\n' "$2" | cmp -s - "$snapshot/$1" || because "$snapshot/$1 could not be written:"
-}
-keep_now() { printf '%s\n' "$2" >"$1"; }
-
-# take: the state as it is now, into the snapshot.
-take() {
-    ask cp -a /etc/firewalld "$snapshot/firewalld" || return
-    if firewalld_state; then
-        take_state=$answer
-    elif [ -n "$recovering" ] && ! limited systemctl is-active -q firewalld.service </dev/null 2>/dev/null; then
-        take_state=dead
-    else
-        because "firewalld does not tell its state:"
-        return
-    fi
-    keep state "$take_state" || return
-    look || return
-    keep iptables "$now_iptables" && keep ip6tables "$now_ip6tables" && keep ebtables "$now_ebtables" || return
-    # Only a recovery has to bring these back.
-    [ -z "$recovering" ] || keep nft "$(own_tables)" || return
-    if [ "$take_state" = dead ]; then keep runtime ""; else keep_runtime; fi || return
-    keep docker "$(placed)" && keep networks "$(docker_networks)" && keep stamp "$(systemctl show -p ActiveState docker.service 2>/dev/null)"
-}
-
-# own_tables: firewalld's own tables of nft.
-own_tables() {
-    command -v nft >/dev/null || return 0
-    for own_family in inet ip ip6; do nft list table "$own_family" firewalld 2>/dev/null </dev/null; done
-}
-
-keep_runtime() {
-    take_runtime=$(runtime_text) || {
-        answer=$take_runtime
-        because "firewalld does not tell its runtime configuration:"
-        return
-    }
-    keep runtime "$take_runtime"
-}
-
 # boot_units: a boot before the run is confirmed ends in the state before: first firewalld's files, before it reads them;
 # then, when Docker is there, the rest.
 boot_units() {
     try unit_file fwdeploy-restore-files.service "Description=fwdeploy: firewalld's files of before a run that nobody confirmed
 Before=firewalld.service docker.service network-pre.target
-RequiresMountsFor=$home" "Type=oneshot
+RequiresMountsFor=$home$(mounts_needed)" "Type=oneshot
 ExecStart=/bin/sh $snapshot/restore.sh files" &&
         try unit_file fwdeploy-restore.service "Description=fwdeploy: back to the state before a run that nobody confirmed
 After=firewalld.service docker.service fwdeploy-restore-files.service
@@ -205,7 +165,7 @@ end_lease() {
 
 # tidy: takes away what only an armed node has, and the oldest snapshots.
 tidy() {
-    rm -rf "$staging"
+    unstage
     rm -f "$units/fwdeploy-restore-files.service" "$units/fwdeploy-restore.service" \
         "$units/multi-user.target.wants/fwdeploy-restore-files.service" "$units/multi-user.target.wants/fwdeploy-restore.service"
     for tidy_number in $(ls "$home/snapshots" 2>/dev/null | sort -rn | tail -n "+$((kept + 1))"); do

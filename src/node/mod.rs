@@ -8,6 +8,8 @@ mod recover;
 mod restore;
 mod shell;
 mod steps;
+#[cfg(test)]
+mod way_back_tests;
 
 pub use apply::apply;
 pub use arm::Arming;

@@ -414,7 +414,7 @@ records() {
     about=$home/snapshots/$armed/about
     [ "$(sed -n 's/^boot=//p' "$about")" != "$(cat /proc/sys/kernel/random/boot_id)" ] ||
         echo "left $(($(sed -n 's/^uptime=//p' "$about") + $(sed -n 's/^timeout=//p' "$about") - uptime))"
-    [ ! -s "$live/outcome-$armed" ] || sed -n 's/^outcome=/restore /p' "$live/outcome-$armed"
+    [ ! -s "$live/outcome-$armed" ] || sed -n 's/^outcome=/restore /p; s/^trouble=/trouble /p' "$live/outcome-$armed"
     [ ! -r "$live/step" ] || echo "step $(cat "$live/step")"
     # Without these nobody can go back to it.
     for file in restore.sh library.sh firewalld state iptables runtime docker networks; do

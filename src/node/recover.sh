@@ -86,7 +86,7 @@ alone() { answer=$(printf '%s\n' "$1" | limited unshare -n "$loads_program-resto
 
 # chains_left IPV TABLE: each chain of one's own that the failed reload has left, or that can be declared, and what has passed.
 chains_left() {
-    eval "chains_tables=\$left_$loads_program"
+    case $loads_program in iptables) chains_tables=$left_iptables ;; ip6tables) chains_tables=$left_ip6tables ;; *) chains_tables=$left_ebtables ;; esac
     case $1 in eb) chains_policy=RETURN ;; *) chains_policy="- [0:0]" ;; esac
     {
         printf '%s\n' "$chains_tables" | awk -v table="*$2" -v policy="$chains_policy" '/^\*/ { here = $0 == table; next } here && /^:/ && $2 == "-" { print $1 " " policy }'

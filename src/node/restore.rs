@@ -34,33 +34,81 @@ pub(super) fn of_plan(actions: &[Action], managed: &[Cidr]) -> String {
         }
     };
     let docker: Vec<_> = way.docker.iter().filter_map(repeatable).collect();
-    program(&functions, &take_back, &docker, managed)
+    let touched: Vec<String> = way.docker.iter().filter_map(touched).collect();
+    program(&functions, &take_back, &docker, &touched, managed)
 }
 
 /// The program that brings back Docker's networks and attachments as they are here, whatever is there, and all else as a whole.
 pub(super) fn of_state(before: &NodeState, managed: &[Cidr]) -> String {
     let take_back = "    answer=\"a snapshot is brought back as a whole\"\n    return 1\n";
-    let mut docker = before.docker.known().map(all_of).unwrap_or_default();
+    let mut docker = vec![vec!["unsettle".to_string()]];
+    docker.extend(before.docker.known().map(all_of).unwrap_or_default());
     docker.push(vec!["unmake".to_string()]);
-    program("", take_back, &docker, managed)
+    program("", take_back, &docker, &[], managed)
 }
 
 /// The program that leaves a node as it stood before it was recovered.
 pub(super) fn of_recovery(managed: &[Cidr]) -> String {
     let take_back = "    answer=\"there is no way in place from a reload\"\n    return 1\n";
-    program("recovery=yes\n", take_back, &[], managed)
+    program("recovery=yes\n", take_back, &[], &[], managed)
 }
 
-fn program(functions: &str, take_back: &str, docker: &[Vec<String>], managed: &[Cidr]) -> String {
+fn program(
+    functions: &str,
+    take_back: &str,
+    docker: &[Vec<String>],
+    touched: &[String],
+    managed: &[Cidr],
+) -> String {
     let mut docker_back = String::new();
     for words in docker {
         let _ = writeln!(docker_back, "    {} || return", line(words));
     }
     let managed: Vec<String> = managed.iter().map(Cidr::to_string).collect();
     format!(
-        ". \"${{0%/*}}/library.sh\"\n{RESTORE}\nsubnets={}\n{functions}take_back() {{\n{take_back}}}\ndocker_back() {{\n{docker_back}    :\n}}\n\nmain \"$@\"\n",
-        line(&[managed.join(" ")])
+        ". \"${{0%/*}}/library.sh\"\n{RESTORE}\nsubnets={}\ntouched={}\n{functions}take_back() {{\n{take_back}}}\ndocker_back() {{\n{docker_back}    :\n}}\n\nmain \"$@\"\n",
+        line(&[managed.join(" ")]),
+        line(&[touched.join("\n")])
     )
+}
+
+/// What an action changes of Docker's, in the words of the snapshot's picture (picture.sh).
+fn touched(action: &Action) -> Option<String> {
+    match action {
+        Action::CreateNetwork(spec) | Action::RemoveNetwork(spec) => {
+            Some(format!("network {}", coded(&spec.name)))
+        }
+        Action::Connect {
+            container,
+            endpoint,
+        }
+        | Action::Disconnect {
+            container,
+            endpoint,
+        } => Some(format!(
+            "place {} {}",
+            coded(container),
+            coded(&endpoint.network)
+        )),
+        _ => None,
+    }
+}
+
+/// A word as the templates of Docker code it (Go's `url.QueryEscape`), and picture.sh does.
+pub(super) fn coded(word: &str) -> String {
+    let mut out = String::new();
+    for byte in word.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                out.push(char::from(byte));
+            }
+            b' ' => out.push('+'),
+            _ => {
+                let _ = write!(out, "%{byte:02X}");
+            }
+        }
+    }
+    out
 }
 
 /// What is Docker's in a form that may be done any number of times.

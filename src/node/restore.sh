@@ -16,9 +16,16 @@ trouble=
 how=
 recovery= # Whether the run was a recovery.
 
+remarks=  # What is not as it was, and no fault of the way back.
+
 note() {
     printf '%s\n' "$1"
     trouble="$trouble${trouble:+$newline}$1"
+}
+
+# remark LINES: each once.
+remark() {
+    remarks=$(printf '%s\n%s\n' "$remarks" "$1" | awk 'NF && !seen[$0]++')
 }
 
 is_armed() { [ "$(readlink "$home/armed" 2>/dev/null)" = "snapshots/$number" ]; }
@@ -85,6 +92,10 @@ in_place() {
         note "in place: $answer"
         return 1
     }
+    same_docker || { docker_back && same_docker; } || {
+        note "in place: $answer"
+        return 1
+    }
     # Docker puts its own rules in another order when a network comes and goes.
     same_rules || { kernel_again && same_rules; } || {
         note "in place: $answer"
@@ -143,8 +154,8 @@ whole() {
         note "firewalld is not running: $answer"
         return 1
     }
-    same_files || {
-        note "/etc/firewalld is not as it was"
+    same_files && same_docker || {
+        note "$answer"
         return 1
     }
     # Docker before 25 also puts rules back of networks that are gone, and does it late.
@@ -189,7 +200,7 @@ as_it_stood() {
     fi
     [ -z "$subnets" ] || unlatch || note "$answer"
     same_files || {
-        note "/etc/firewalld is not as it was"
+        note "$answer"
         return 1
     }
     { if [ "$state_was" = "$running" ]; then same_memory; else same_kernel; fi; } || {
@@ -210,12 +221,10 @@ reloaded() {
 }
 chosen() {
     docker_back && runtime_again "$(cat "$snapshot/runtime")" && kernel_again || return
-    same_files || {
-        answer="/etc/firewalld is not as it was"
-        return 1
-    }
-    same_rules
+    same_files && same_docker && same_rules || return
+    { printf '%s\n' "$remarks" | told_as remark >>"$home/armed/about"; } 2>/dev/null || :
 }
+taken_back() { docker_back && same_docker; }
 
 # after_boot: the files were put back before firewalld read them; what is left is Docker's.
 after_boot() {
@@ -227,8 +236,8 @@ after_boot() {
         note "firewalld did not come up with its files of before: $answer"
         return 1
     fi
-    docker_up && docker_back || {
-        note "$answer"
+    docker_up && docker_back && same_docker && same_after_boot || {
+        note "after the boot: $answer"
         return 1
     }
     how="by a boot"
@@ -241,9 +250,14 @@ ended() {
     [ "$mode" != timer ] || [ ! -e "$live/asked-$number" ] || mode=now
     ended_text="outcome=$1${newline}ended=$(date -u +%Y-%m-%dT%H:%M:%SZ)${newline}why=$mode${newline}how=$how"
     mkdir -p "$live" 2>/dev/null
-    { printf '%s\n%s\n' "$ended_text" "$(printf '%s\n' "$trouble" | sed 's/^/trouble=/')" >"$live/outcome-$number"; } 2>/dev/null
-    { printf '%s\n' "$ended_text" >>"$snapshot/about"; } 2>/dev/null
+    ended_text="$ended_text$newline$(printf '%s\n' "$remarks" | told_as remark)$newline$(printf '%s\n' "$trouble" | told_as trouble)"
+    { printf '%s\n' "$ended_text" >"$live/outcome-$number"; } 2>/dev/null
+    # A try that is followed by another is nothing to be kept.
+    [ "$1" = trying ] || { printf '%s\n' "$ended_text" >>"$snapshot/about"; } 2>/dev/null
 }
+
+# told_as WORD: lines as they are written down: some of them, not endless, and nothing in them that moves a cursor.
+told_as() { tr -d '\000-\010\013-\037' | cut -c 1-400 | awk -v word="$1" 'NF && n++ < 12 { print word "=" $0 }'; }
 
 finish() {
     ended restored
@@ -264,7 +278,7 @@ main() {
         seconds=60
         patience=30
         find_lock
-        case $mode in docker) docker_back ;; *) "$mode" ;; esac && exit 0
+        case $mode in docker) taken_back ;; *) "$mode" ;; esac && exit 0
         printf '%s\n' "$answer"
         exit 1
         ;;
@@ -297,7 +311,7 @@ main() {
         in_place || as_a_whole
     fi && finish
     # systemd starts a program again that fails. What fails again and again is left to `--recover`.
-    [ "$tried" -ge "$attempts" ] || exit 1
+    [ "$tried" -ge "$attempts" ] || { ended trying && exit 1; }
     ended failed
     exit 0
 }

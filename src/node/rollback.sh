@@ -6,7 +6,10 @@ has_snapshot() {
         answer="there is no snapshot $1"
         return 66
     }
-    for needed in restore.sh library.sh firewalld runtime; do
+    has_files="restore.sh library.sh firewalld runtime"
+    # Older ones know nothing of these.
+    [ "$(tell "$home/snapshots/$1/about" format)" != 2 ] || has_files="$has_files files picture"
+    for needed in $has_files; do
         [ -r "$home/snapshots/$1/$needed" ] || {
             answer="snapshot $1 has lost its $needed, without which it cannot be brought back"
             return 66
@@ -25,7 +28,7 @@ restore_snapshot() {
     for later in $(ls "$home/snapshots" | sort -rn); do
         case $later in *[!0-9]*) continue ;; esac
         [ "$later" -ge "$chosen_number" ] && [ "$later" -lt "$armed" ] || continue
-        eval "chosen_subnets=\"\$chosen_subnets \"$(sed -n 's/^subnets=//p' "$home/snapshots/$later/restore.sh")"
+        chosen_subnets="$chosen_subnets $(subnets_of "$later")"
         [ "$later" != "$chosen_number" ] && [ "$(tell "$home/snapshots/$later/about" outcome)" = confirmed ] || continue
         chosen_later="$chosen_later $later"
     done
@@ -37,6 +40,16 @@ restore_snapshot() {
     done
     by_snapshot "$chosen_number" chosen || because "snapshot $chosen_number could not be brought back:" || return
     unlatch
+}
+
+# subnets_of N: those that were managed then, and nothing that is no subnet. A snapshot of before has them in the first such line of its
+# program.
+subnets_of() {
+    if [ -e "$home/snapshots/$1/subnets" ]; then
+        cat "$home/snapshots/$1/subnets"
+    else
+        sed -n "s/^subnets=//p" "$home/snapshots/$1/restore.sh" 2>/dev/null | head -n 1 | tr -d "'"
+    fi 2>/dev/null | tr -s ' \n' '\n' | grep -x '[0-9A-Fa-f.:]*/[0-9]*' | tr '\n' ' '
 }
 
 # by_snapshot N MODE

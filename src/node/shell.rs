@@ -10,6 +10,8 @@ pub(super) const LIBRARY: &str = concat!(
     include_str!("chain.sh"),
     include_str!("reload.sh"),
     include_str!("runtime.sh"),
+    include_str!("picture.sh"),
+    include_str!("snapshot.sh"),
     include_str!("arm.sh"),
 );
 

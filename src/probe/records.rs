@@ -18,7 +18,9 @@ fn parse(text: &str) -> Result<Records, String> {
     let mut records = Records::default();
     let mut last = None;
     for line in text.lines().filter(|line| !line.is_empty()) {
+        // A word of the lease may have the sign in its text.
         if let Some((key, value)) = line.split_once('=')
+            && !line.starts_with("trouble ")
             && let Some(snapshot) = records.snapshots.last_mut()
         {
             tell(snapshot, key, value);
@@ -41,6 +43,7 @@ fn parse(text: &str) -> Result<Records, String> {
                     alive: false,
                     left: None,
                     restore_failed: false,
+                    trouble: Vec::new(),
                     missing: Vec::new(),
                     step: String::new(),
                 });
@@ -54,6 +57,7 @@ fn parse(text: &str) -> Result<Records, String> {
                     "left" => lease.left = value.parse().ok(),
                     "restore" => lease.restore_failed = value == "failed",
                     "step" => lease.step = value.to_string(),
+                    "trouble" => lease.trouble.push(value.to_string()),
                     "missing" => lease.missing.push(value.to_string()),
                     _ => return Err(format!("`{line}` is not a line of the records")),
                 }
@@ -85,6 +89,8 @@ fn tell(snapshot: &mut Snapshot, key: &str, value: &str) {
         "ended" => snapshot.ended = text,
         "why" => snapshot.why = text,
         "how" => snapshot.how = text,
+        "remark" => snapshot.remarks.push(text),
+        "trouble" => snapshot.trouble.push(text),
         _ => {}
     }
 }
@@ -111,6 +117,19 @@ mod tests {
         let lease = records.lease.unwrap();
         assert!(lease.alive && !lease.restore_failed);
         assert_eq!((lease.left, &*lease.step), (Some(-2), "7"));
+    }
+
+    #[test]
+    fn what_the_way_back_could_not_do_is_read_with_its_signs() {
+        let records = parse(
+            "snapshot 4\noutcome=failed\nremark=container a is gone since\ntrouble=x=y\nlast 4\narmed 4\nalive yes\n\
+             restore trying\ntrouble zone public ports=22\n",
+        )
+        .unwrap();
+        let snapshot = records.snapshot(4).unwrap();
+        assert_eq!(snapshot.remarks, ["container a is gone since"]);
+        assert_eq!(snapshot.trouble, ["x=y"]);
+        assert_eq!(records.lease.unwrap().trouble, ["zone public ports=22"]);
     }
 
     #[test]

@@ -35,6 +35,8 @@ fn snapshot(number: u64, what: &str, changes: u64, outcome: RunOutcome) -> Snaps
         },
         why: text(if went_back { "timer" } else { "" }),
         how: text(if went_back { "in place" } else { "" }),
+        remarks: Vec::new(),
+        trouble: Vec::new(),
     }
 }
 
@@ -56,6 +58,7 @@ fn lease(alive: bool, left: Option<i64>, restore_failed: bool, step: &str) -> Op
         alive,
         left,
         restore_failed,
+        trouble: Vec::new(),
         missing: Vec::new(),
         step: step.to_string(),
     })
@@ -126,6 +129,63 @@ fn nodes() -> Vec<NodeStatus> {
 fn who_is_at_work_and_what_was_left_is_said_in_lines() {
     let text = status::text(&nodes(), Duration::from_millis(800));
     insta::assert_snapshot!(anstream::adapter::strip_str(&text));
+}
+
+#[test]
+fn what_is_not_wholly_as_before_is_said() {
+    let said = |node: NodeStatus| {
+        let text = status::text(&[node], Duration::from_millis(800));
+        anstream::adapter::strip_str(&text).to_string()
+    };
+    let lines = |texts: &[&str]| {
+        texts
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<String>>()
+    };
+    let restored = Snapshot {
+        remarks: lines(&["container guest is gone since", "x\u{1b}[2J"]),
+        ..snapshot(1, "run", 3, RunOutcome::Restored)
+    };
+    let text = said(node("a", vec![restored], None, HASH));
+    assert!(
+        text.contains(
+            "(timer, in place), but not wholly as before: container guest is gone since; x"
+        ),
+        "{text}"
+    );
+    assert!(!text.contains('\u{1b}'), "{text:?}");
+    let failed = Snapshot {
+        trouble: lines(&[
+            "container cybex has 172.20.0.9 on network cybex where it had 172.20.0.2",
+        ]),
+        ..snapshot(10, "rollback to 9", 0, RunOutcome::Failed)
+    };
+    let text = said(node("a", vec![failed.clone()], None, HASH));
+    assert!(
+        text.contains("could not go back: container cybex has 172.20.0.9"),
+        "{text}"
+    );
+    let text = said(node("a", vec![failed], lease(false, None, true, ""), HASH));
+    assert!(
+        text.contains("unfinished")
+            && text.contains("the node could not go back: container cybex has"),
+        "{text}"
+    );
+    let mut trying = lease(true, Some(3), false, "0");
+    if let Some(lease) = &mut trying {
+        lease.trouble = lines(&["docker does not answer"]);
+    }
+    let text = said(node(
+        "a",
+        vec![snapshot(10, "run", 1, RunOutcome::Armed)],
+        trying,
+        HASH,
+    ));
+    assert!(
+        text.contains("going back, and not there yet; the last try failed: docker does not answer"),
+        "{text}"
+    );
 }
 
 #[test]

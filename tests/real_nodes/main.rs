@@ -14,6 +14,7 @@ mod lab;
 mod pending;
 mod recovery;
 mod safety;
+mod way_back;
 mod whitelist;
 mod zones;
 

@@ -24,9 +24,13 @@ same_kernel() {
     look || return
     recall
     kernel_whole=
-    ! is_placed || kernel_whole=yes
+    if is_placed; then
+        kernel_whole=yes
+    else
+        [ "$mode" = chosen ] || remark "Docker's own rules were not compared with those of before: not every container and every network is where it was"
+    fi
     for kind in iptables ip6tables; do
-        eval "was=\$was_$kind now=\$now_$kind"
+        pick "$kind"
         if [ -n "$kernel_whole" ]; then
             [ "$(lines "$was")" = "$(lines "$now")" ] || {
                 answer="$kind is not as it was: $(lacking "$was" "$now" | head -n 3); $(lacking "$now" "$was" | head -n 3)"
@@ -61,7 +65,7 @@ kernel_again() {
     kernel_whole=
     ! is_placed || kernel_whole=yes
     for kind in iptables ip6tables ebtables; do
-        eval "was=\$was_$kind now=\$now_$kind"
+        pick "$kind"
         case $kind in
         iptables) family=ipv4 options="$lock -c" ;;
         ip6tables) family=ipv6 options="$lock -c" ;;
@@ -80,6 +84,53 @@ kernel_again() {
             load "$kind" "*filter$newline:DOCKER-USER - [0:0]$newline$(content "$was")${newline}COMMIT" $lock --noflush || return
         [ "$(places "$was")" != 1 ] || place_jump "$family" 1 || return
     done
+}
+
+# same_after_boot: whether firewalld and the kernel hold nothing that they did not hold before the run. What was there at runtime only is
+# gone with any boot, and is a remark.
+same_after_boot() {
+    boot_now=$(runtime_text) || {
+        answer="firewalld does not tell: $boot_now"
+        return 1
+    }
+    boot_was=$(atoms "$(with_devices "$(cat "$snapshot/runtime")" "$boot_now")")
+    boot_now=$(atoms "$boot_now")
+    boot_more=$(only_in "$boot_now" "$boot_was" | grep -v '^zone [^ ]* interfaces ')
+    [ -z "$boot_more" ] || {
+        answer="firewalld's runtime has what it had not: $(printf '%s\n' "$boot_more" | head -n 3)"
+        return 1
+    }
+    boot_less=$(only_in "$boot_was" "$boot_now" | grep -v '^zone [^ ]* interfaces ')
+    look || return
+    recall
+    for kind in iptables ip6tables; do
+        pick "$kind"
+        boot_more=$(only_in "$(content "$(uncounted "$now")")" "$(content "$(uncounted "$was")")" | grep -v '^-A DOCKER-USER -j RETURN$')
+        [ -z "$boot_more" ] || {
+            answer="$kind: DOCKER-USER has what it had not: $(printf '%s\n' "$boot_more" | head -n 3)"
+            return 1
+        }
+        boot_less="$boot_less$newline$(only_in "$(content "$(uncounted "$was")")" "$(content "$(uncounted "$now")")" | grep -v '^-A DOCKER-USER -j RETURN$')"
+        [ "$(places "$(uncounted "$was")")" != 1 ] || [ "$(places "$(uncounted "$now")")" = 1 ] ||
+            boot_less="$boot_less$newline$kind: the jump to DOCKER-USER at the first place"
+    done
+    boot_less=$(printf '%s\n' "$boot_less" | grep .)
+    [ -z "$boot_less" ] || remark "was there at runtime only, and is gone with the boot: $(printf '%s\n' "$boot_less" | head -n 5)"
+    return 0
+}
+
+# atoms RUNTIME: a line for each value that firewalld holds, whatever list it is in.
+atoms() {
+    printf '%s\n' "$1" | awk '{
+        n = split($0, token, "\037")
+        if (token[1] != "zone" || token[4] !~ /^a/) { gsub("\037", " "); print; next }
+        width = token[4] == "as" ? 1 : length(token[4]) - 3
+        for (i = 6; i <= n; i += width) {
+            line = token[1] " " token[2] " " token[3]
+            for (j = i; j < i + width; j++) line = line " " token[j]
+            print line
+        }
+    }'
 }
 
 # has_state: whether firewalld is as it was, in its own word.

@@ -102,17 +102,28 @@ fn held(lease: &Lease, snapshot: Option<&Snapshot>) -> (Style, String) {
     let who = format!("{}, {}, since {}", run.operator, run.what, run.since);
     if lease.alive {
         let left = match lease.left {
-            Some(left) if left > 0 => format!("{left} s left to confirm"),
-            _ => "going back".to_string(),
+            Some(left) if left > 0 && lease.trouble.is_empty() => {
+                format!("{left} s left to confirm")
+            }
+            _ if lease.trouble.is_empty() => "going back".to_string(),
+            _ => format!(
+                "going back, and not there yet; the last try failed: {}",
+                lease.trouble.join("; ")
+            ),
         };
         return (
             style::YELLOW,
             format!("at work: {who}, until {}; {left}{step}", run.until),
         );
     }
+    let trouble = match lease.trouble.as_slice() {
+        [] => &run.trouble,
+        told => told,
+    };
     let why = match lease.restore_failed {
-        true => "the node could not go back",
-        false => "nothing will end it",
+        true if trouble.is_empty() => "the node could not go back".to_string(),
+        true => format!("the node could not go back: {}", trouble.join("; ")),
+        false => "nothing will end it".to_string(),
     };
     (style::ERROR, format!("unfinished: {who}{step}; {why}"))
 }
@@ -157,7 +168,13 @@ fn snapshots(out: &mut String, node: &NodeStatus) {
 
 fn ending(snapshot: &Snapshot, is_armed: bool) -> (Style, String) {
     match snapshot.outcome {
-        RunOutcome::Confirmed => (style::GREEN, "confirmed".to_string()),
+        RunOutcome::Confirmed if snapshot.remarks.is_empty() => {
+            (style::GREEN, "confirmed".to_string())
+        }
+        RunOutcome::Confirmed => (
+            style::GREEN,
+            format!("confirmed, with this: {}", snapshot.remarks.join("; ")),
+        ),
         RunOutcome::Restored => {
             let about: Vec<&str> = [&*snapshot.why, &*snapshot.how]
                 .into_iter()
@@ -167,12 +184,22 @@ fn ending(snapshot: &Snapshot, is_armed: bool) -> (Style, String) {
                 true => String::new(),
                 false => format!(" ({})", about.join(", ")),
             };
+            let remarks = match snapshot.remarks.as_slice() {
+                [] => String::new(),
+                remarks => format!(", but not wholly as before: {}", remarks.join("; ")),
+            };
             (
                 style::YELLOW,
-                format!("went back {}{about}", snapshot.ended),
+                format!("went back {}{about}{remarks}", snapshot.ended),
             )
         }
-        RunOutcome::Failed => (style::RED, "could not go back".to_string()),
+        RunOutcome::Failed if snapshot.trouble.is_empty() => {
+            (style::RED, "could not go back".to_string())
+        }
+        RunOutcome::Failed => (
+            style::RED,
+            format!("could not go back: {}", snapshot.trouble.join("; ")),
+        ),
         RunOutcome::Armed if is_armed => (style::YELLOW, "armed".to_string()),
         RunOutcome::Armed => (style::YELLOW, "how it ended is not known".to_string()),
     }
