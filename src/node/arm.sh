@@ -133,7 +133,7 @@ keep_now() { printf '%s\n' "$2" >"$1"; }
 # take: the state as it is now, into the snapshot.
 take() {
     ask cp -a /etc/firewalld "$snapshot/firewalld" || return
-    if firewalld_state; then
+    if state_soon; then
         take_state=$answer
     elif [ -n "$recovering" ] && ! limited systemctl is-active -q firewalld.service </dev/null 2>/dev/null; then
         take_state=dead

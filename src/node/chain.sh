@@ -6,8 +6,8 @@ own_chain() {
     program_of "$1"
     if owned "$1"; then
         look || return
-        eval "chain_now=\$now_$program"
-        has_chain "$chain_now" || load "$program" "*filter${newline}:DOCKER-USER - [0:0]${newline}COMMIT" $lock --noflush
+        tables_of "$program"
+        has_chain "$now" || load "$program" "*filter${newline}:DOCKER-USER - [0:0]${newline}COMMIT" $lock --noflush
         return
     fi
     recreate "$1" addChain && return
@@ -46,7 +46,8 @@ recreate() {
     containers_were=$(containers)
     look || return
     remember
-    eval "chain_was=\$was_$mine"
+    tables_of "$mine"
+    chain_was=$was
     # What could not be put back must not be taken away.
     load iptables "$was_iptables" $lock -c --test || because "what iptables-save prints is not what iptables-restore takes; nothing was changed:" || return
     load ip6tables "$was_ip6tables" $lock -c --test || because "what ip6tables-save prints is not what ip6tables-restore takes; nothing was changed:" || return
@@ -60,12 +61,12 @@ recreate() {
             if (there) printf "*filter\n%s-F DOCKER-USER\n%sCOMMIT\n", jumps, method == "addChain" ? "-X DOCKER-USER\n" : ""
             else if (method == "removeChain") print "*filter\n:DOCKER-USER - [0:0]\nCOMMIT"
         }')
-    [ "$recreate_method" = removeChain ] || eval "was_$mine=\$(with_chain \"\$chain_was\")"
+    [ "$recreate_method" = removeChain ] || remember_as "$mine" "$(with_chain "$chain_was")"
     [ -z "$unlink" ] || load "$mine" "$unlink" $lock --noflush || because "the kernel did not let go of DOCKER-USER; nothing was changed:" || return
     recreate_trouble=
     fw "$runtime" "$firewalld.direct" "$recreate_method" sss "$1" filter DOCKER-USER ||
         recreate_trouble="firewalld would not ($recreate_method): $answer"
-    [ -z "$recreate_trouble" ] || eval "was_$mine=\$chain_was"
+    [ -z "$recreate_trouble" ] || remember_as "$mine" "$chain_was"
     put_back || recreate_trouble="$recreate_trouble${recreate_trouble:+$newline}$answer"
     # Docker may have written a rule between our look and the flush, and only Docker knows which.
     [ -z "$flushed" ] || [ "$containers_were" = "$(containers)" ] ||
@@ -89,7 +90,7 @@ put_back() {
     put_back_trouble=
     look || return
     for kind in iptables ip6tables ebtables; do
-        eval "was=\$was_$kind now=\$now_$kind"
+        tables_of "$kind"
         # A reload that failed leaves firewalld's own rules, perhaps, and takes Docker's: there anything missing counts.
         if [ -z "$mine" ] && [ -n "$(lacking "$was" "$now")" ] || is_flushed "$was" "$now"; then
             flushed="$flushed $kind"
@@ -110,7 +111,7 @@ put_back() {
     done
     look || return
     for kind in $flushed; do
-        eval "was=\$was_$kind now=\$now_$kind"
+        tables_of "$kind"
         [ "$(lines "$was")" = "$(lines "$now")" ] || {
             lost=$(lacking "$was" "$now")
             # One rule more is Docker's latest.
@@ -119,7 +120,7 @@ put_back() {
         }
     done
     if [ -n "$mine" ]; then
-        eval "was=\$was_$mine now=\$now_$mine"
+        tables_of "$mine"
         [ "$(chain_of "$was")" = "$(chain_of "$now")" ] ||
             put_back_trouble="$put_back_trouble${put_back_trouble:+$newline}DOCKER-USER is not as it was: $(chain_of "$now")"
     fi

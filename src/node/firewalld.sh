@@ -18,6 +18,21 @@ property() { fw "$1" org.freedesktop.DBus.Properties Get ss "$2" "$3"; }
 firewalld_state() { property "$runtime" "$firewalld" state; }
 running='v s "RUNNING"'
 
+# state_soon: the same of a firewalld that is just starting, or busy: it is on the bus within a few seconds, or not at all.
+state_soon() {
+    state_until=$(($(uptime_now) + 15))
+    until firewalld_state; do
+        state_answer=$answer
+        case $(limited systemctl show -p ActiveState firewalld.service </dev/null 2>/dev/null) in
+        *=active* | *=activating* | *=reloading* | *=refreshing* | *=deactivating*) ;;
+        *) answer=$state_answer && return 1 ;;
+        esac
+        answer=$state_answer
+        [ "$(uptime_now)" -lt "$state_until" ] || return 1
+        pause
+    done
+}
+
 # is_running: whether firewalld is on the bus and well.
 is_running() { firewalld_state && [ "$answer" = "$running" ]; }
 

@@ -8,13 +8,21 @@ start_firewalld() {
     reload "$@"
 }
 start_daemon() {
+    start_stale=
+    ! has_stale_table || start_stale=yes
     systemctl reset-failed firewalld.service >/dev/null 2>&1
     ask systemctl start firewalld.service || because "firewalld did not start:" || return
-    for try in 1 2 3 4 5 6 7 8 9 10; do
-        ! firewalld_state || return 0
-        pause
-    done
-    because "firewalld was started and does not answer:"
+    state_soon || because "firewalld was started and does not answer:" || return
+    # Each rule would be there twice, and what is removed later only once: a port that was closed stays open.
+    [ -z "$start_stale" ] || reload_now
+}
+
+# has_stale_table: whether a firewalld that was killed has left its tables of nft, to which the next one adds every rule once more
+# (0.9 to 2.0; from 2.1 on the table goes with its owner, where kernel and nft know such). A reload begins afresh. Where nothing
+# tells, there may be one.
+has_stale_table() {
+    command -v nft >/dev/null || return 0
+    limited nft list tables </dev/null 2>/dev/null | grep -q ' firewalld$'
 }
 
 # unfail SUBNET…: firewalld is in state FAILED. Its cause may be gone; if not, each entry of direct.xml is tried, and those that
@@ -86,7 +94,11 @@ alone() { answer=$(printf '%s\n' "$1" | limited unshare -n "$loads_program-resto
 
 # chains_left IPV TABLE: each chain of one's own that the failed reload has left, or that can be declared, and what has passed.
 chains_left() {
-    eval "chains_tables=\$left_$loads_program"
+    case $loads_program in
+    iptables) chains_tables=$left_iptables ;;
+    ip6tables) chains_tables=$left_ip6tables ;;
+    *) chains_tables=$left_ebtables ;;
+    esac
     case $1 in eb) chains_policy=RETURN ;; *) chains_policy="- [0:0]" ;; esac
     {
         printf '%s\n' "$chains_tables" | awk -v table="*$2" -v policy="$chains_policy" '/^\*/ { here = $0 == table; next } here && /^:/ && $2 == "-" { print $1 " " policy }'

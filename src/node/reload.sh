@@ -67,7 +67,7 @@ reload() {
 # The latch of a node without nft was flushed with all else.
 hold_latch() {
     for program in iptables ip6tables; do
-        eval "was=\$was_$program"
+        tables_of "$program"
         held=$(printf '%s\n' "$was" | sed -n 's/^\[[0-9]*:[0-9]*\] //; /^-A FORWARD .*--comment "*fwdeploy:latch"* -j DROP$/{s/^-A FORWARD/-I FORWARD 1/;p;}')
         [ -z "$held" ] || [ -n "$(latch_lines "$program" -D)" ] || load "$program" "*mangle$newline$held${newline}COMMIT" $lock --noflush
     done
@@ -152,7 +152,7 @@ mend() {
 
 # mending PROGRAM: what mend has to feed it, as $now_PROGRAM tells.
 mending() {
-    eval "was=\$was_$1 now=\$now_$1"
+    tables_of "$1"
     printf '%s\n' "$was" '=' "$now" | awk -v devices="$devices" -v changed="$changed" '
     function dockers(table, rule,    n, words, i) {
         if (rule ~ / -j DOCKER-USER$/ || rule ~ /^-j DOCKER-USER$/) return 0

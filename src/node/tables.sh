@@ -20,6 +20,24 @@ remember() {
     was_ebtables=$now_ebtables
 }
 
+# tables_of PROGRAM: what was remembered of it, in $was, and what was seen last, in $now.
+tables_of() {
+    case $1 in
+    iptables) was=$was_iptables now=$now_iptables ;;
+    ip6tables) was=$was_ip6tables now=$now_ip6tables ;;
+    ebtables) was=$was_ebtables now=$now_ebtables ;;
+    esac
+}
+
+# remember_as PROGRAM TABLES: it held these.
+remember_as() {
+    case $1 in
+    iptables) was_iptables=$2 ;;
+    ip6tables) was_ip6tables=$2 ;;
+    ebtables) was_ebtables=$2 ;;
+    esac
+}
+
 # lines TABLES: a line for each policy but ACCEPT, each chain of one's own and each rule, its table ahead of it, without
 # counters, in the order of tables and chains. The kernel is as it was when these are.
 lines() {

@@ -26,7 +26,7 @@ same_kernel() {
     kernel_whole=
     ! is_placed || kernel_whole=yes
     for kind in iptables ip6tables; do
-        eval "was=\$was_$kind now=\$now_$kind"
+        tables_of "$kind"
         if [ -n "$kernel_whole" ]; then
             [ "$(lines "$was")" = "$(lines "$now")" ] || {
                 answer="$kind is not as it was: $(lacking "$was" "$now" | head -n 3); $(lacking "$now" "$was" | head -n 3)"
@@ -61,7 +61,7 @@ kernel_again() {
     kernel_whole=
     ! is_placed || kernel_whole=yes
     for kind in iptables ip6tables ebtables; do
-        eval "was=\$was_$kind now=\$now_$kind"
+        tables_of "$kind"
         case $kind in
         iptables) family=ipv4 options="$lock -c" ;;
         ip6tables) family=ipv6 options="$lock -c" ;;
