@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use crate::model::backend::Backend;
 use crate::model::files::Files;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
@@ -321,6 +322,8 @@ pub struct Kernel {
     pub latch: Observed<bool>,
     /// net.ipv4.ip_forward.
     pub ip_forward: Observed<bool>,
+    /// firewalld's own tables of nft; `None` if the look did not ask for them.
+    pub backend: Option<Observed<Backend>>,
 }
 
 impl Kernel {

@@ -158,6 +158,41 @@ look_at_kernel() {
         ask other-save limited "$other"
     fi
     ask nft-tables limited nft list tables
+    ask_backend "$answer"
+}
+
+# ask_backend TABLES: what firewalld's own tables of nft hold, as far as it matters.
+ask_backend() {
+    tables_of_nft=$newline$1
+    if ! command -v nft >/dev/null; then
+        skip "nft is not installed" firewalld-nft
+        return
+    fi
+    ask firewalld-nft firewalld_nft
+}
+
+# firewalld_nft: a line for each forward, for each way from chain to chain ahead of it, for each chain with a hook that holds a rule
+# twice, and for each such chain that is bare. The rest, however long, stays here: zones have elements by the ten thousand.
+firewalld_nft() {
+    for family in inet ip ip6; do
+        case $tables_of_nft in *"${newline}table $family firewalld$newline"*) ;; *) continue ;; esac
+        listing=$(limited nft -nn list table "$family" firewalld) || return
+        echo "table $family"
+        printf '%s\n' "$listing" | awk '
+            function over() { if (hook != "" && !rules) print "bare " chain; chain = hook = "" }
+            /^\tchain / { chain = $2; hook = ""; rules = 0; next }
+            /^\t}/ { over(); next }
+            chain == "" { next }
+            /^\t\ttype .* hook / { hook = $4; next }
+            /^\t\tpolicy / { next }
+            { rules++; sub(/^\t+/, "") }
+            hook != "" && ++seen[chain, $0] == 2 && !twice[chain]++ { print "twice " chain }
+            / dnat (ip6? )?to / { print "forward " chain " " $0 }
+            hook == "prerouting" || chain ~ /^nat_PRE/ {
+                for (i = 1; i < NF; i++) if (($i == "jump" || $i == "goto") && !leads[chain, $(i + 1)]++) print "leads " chain " " $(i + 1)
+            }' | awk 'NR > 30000 { print "more"; exit } { print substr($0, 1, 500) }'
+    done
+    echo end
 }
 
 look_at_firewalld() {

@@ -5,6 +5,7 @@
 pub mod action;
 mod admit;
 pub mod after;
+mod backend_rules;
 mod bridge;
 mod docker;
 mod edited;
@@ -239,6 +240,9 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     };
     let reloading = reload::decide(state, &views, &ours, allowed, &work);
     findings.extend(reloading.findings);
+    if !reloading.chosen {
+        findings.extend(backend_rules::troubles(desired, state, &ours));
+    }
     if reloading.chosen {
         let reloaded = reload::steps(state, &actions, desired, &ours, subnets);
         actions.extend(reloaded);
