@@ -59,8 +59,12 @@ pub(super) fn refusals(state: &NodeState) -> Vec<Finding> {
                 DOUBLED,
                 View::Kernel,
                 format!(
-                    "firewalld's rules are in the kernel twice (in {}): it was killed, and the next one has filled the same table; the older forwards go first, and what is removed stays open",
-                    backend.doubled.join(", ")
+                    "firewalld's rules are in the kernel twice (chain {}{}): it was killed, and the next one has filled the same table; the older forwards go first, and what is removed stays open",
+                    backend.doubled[0],
+                    match backend.doubled.len() {
+                        1 => String::new(),
+                        all => format!(" and {} more", all - 1),
+                    }
                 ),
             )
             .hint("run --recover reloads firewalld with the latch on; firewall-cmd --reload does it without"),
