@@ -147,7 +147,11 @@ take() {
     # Only a recovery has to bring these back.
     [ -z "$recovering" ] || keep nft "$(own_tables)" || return
     if [ "$take_state" = dead ]; then keep runtime ""; else keep_runtime; fi || return
-    keep docker "$(placed)" && keep networks "$(docker_networks)" && keep stamp "$(systemctl show -p ActiveState docker.service 2>/dev/null)"
+    take_placed=$(placed) && take_networks=$(docker_networks) || {
+        answer="docker does not answer, so that where its containers are cannot be written down"
+        return 1
+    }
+    keep docker "$take_placed" && keep networks "$take_networks" && keep stamp "$(systemctl show -p ActiveState docker.service 2>/dev/null)"
 }
 
 # own_tables: firewalld's own tables of nft.

@@ -41,7 +41,10 @@ limited() {
 # because TEXT: fails for that reason, ahead of what a program has said about it, and with that program's code.
 because() {
     because_code=$?
-    [ "$because_code" != 124 ] || answer="${answer:+$answer$newline}no end within $seconds seconds"
+    case $because_code$answer in
+    124*"no end within "*) ;;
+    124*) answer="${answer:+$answer$newline}no end within $seconds seconds" ;;
+    esac
     answer="$1${answer:+$newline$answer}"
     [ "$because_code" != 0 ] || because_code=1
     return "$because_code"

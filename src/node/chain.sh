@@ -43,7 +43,11 @@ recreate() {
     recreate_method=$2
     program_of "$1"
     mine=$program
-    containers_were=$(containers)
+    containers_were=$(containers) || {
+        answer="docker does not answer"
+        because "nothing was changed:"
+        return 124
+    }
     look || return
     remember
     tables_of "$mine"

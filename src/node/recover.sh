@@ -8,21 +8,25 @@ start_firewalld() {
     reload "$@"
 }
 start_daemon() {
-    start_stale=
-    ! has_stale_table || start_stale=yes
     systemctl reset-failed firewalld.service >/dev/null 2>&1
     ask systemctl start firewalld.service || because "firewalld did not start:" || return
     state_soon || because "firewalld was started and does not answer:" || return
-    # Each rule would be there twice, and what is removed later only once: a port that was closed stays open.
-    [ -z "$start_stale" ] || reload_now
+    # It is on the bus before it has loaded everything.
+    start_until=$(($(uptime_now) + patience))
+    while [ "$answer" = 'v s "INIT"' ] && [ "$(uptime_now)" -lt "$start_until" ]; do
+        pause
+        firewalld_state || :
+    done
+    ! is_doubled || reload_now
 }
 
-# has_stale_table: whether a firewalld that was killed has left its tables of nft, to which the next one adds every rule once more
-# (0.9 to 2.0; from 2.1 on the table goes with its owner, where kernel and nft know such). A reload begins afresh. Where nothing
-# tells, there may be one.
-has_stale_table() {
+# is_doubled: whether firewalld's rules are in the kernel twice. One that was killed leaves its table of nft, and the next one adds all
+# rules to it (0.9.3 and 1.3.3; 2.3 begins with an empty one): the forwards of before go first, and what is removed later stays
+# open, being there once more. A reload begins afresh. Where nothing tells, it may be so.
+is_doubled() {
+    property "$permanent" "$firewalld.config" FirewallBackend && [ "$answer" = 'v s "nftables"' ] || return 1
     command -v nft >/dev/null || return 0
-    limited nft list tables </dev/null 2>/dev/null | grep -q ' firewalld$'
+    limited nft list chain inet firewalld filter_INPUT </dev/null 2>/dev/null | sort | uniq -d | grep -q '[a-z]'
 }
 
 # unfail SUBNET…: firewalld is in state FAILED. Its cause may be gone; if not, each entry of direct.xml is tried, and those that
