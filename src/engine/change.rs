@@ -21,6 +21,7 @@ use crate::engine::standing::Standing;
 use crate::engine::waves::WhenFailed;
 use crate::model::NodeState;
 use crate::node::BUSY;
+use crate::node::EDITED;
 use crate::node::GONE;
 use crate::node::NO_SNAPSHOT;
 use crate::node::STALE;
@@ -184,6 +185,15 @@ impl<'a> Change<'a> {
                     _ => "step-failed",
                 };
                 let failure = match self.deed {
+                    _ if code_of_step == EDITED => self
+                        .step_failure(steps, "edited-by-hand", "failed", &said)
+                        .hint(format!(
+                            "the edit is kept on the node in {}; put it in place and load it with firewall-cmd --reload, or let it be, then run again",
+                            match applied.armed {
+                                Some(number) => format!("/var/lib/fwdeploy/snapshots/{number}/kept"),
+                                None => "the file itself".to_string(),
+                            }
+                        )),
                     Deed::Steps(actions) if hangs(code_of_step, actions.get(steps)) => self
                         .step_failure(steps, DOCKER_HANGS, "failed", &said)
                         .hint("dockerd is blocked, perhaps for good: Docker 28.1 to 28.5 may be when firewalld reloads while a network changes (moby#50619); if `docker network ls` on the node does not answer either, restart Docker there, which stops the containers unless live-restore is on; then run again"),

@@ -140,6 +140,12 @@ pub struct System {
     pub ssh_connection: String,
     /// The interface that has the address which the ssh connection came to; empty if it is not known.
     pub ssh_interface: String,
+    /// firewalld's files at the beginning of the look, each with checksum and size as cksum(1) prints them. Empty if it is not known.
+    #[serde(skip)]
+    pub sums: BTreeMap<String, String>,
+    /// Why the node is still on its way to where it will be, such as Docker's starting; none if nothing tells so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settling: Option<String>,
 }
 
 /// How a daemon of the node is: what can be done about it differs.

@@ -12,6 +12,7 @@ mod steps;
 pub use apply::apply;
 pub use arm::Arming;
 pub use arm::BUSY;
+pub use arm::EDITED;
 pub use arm::Ending;
 pub use arm::GONE;
 pub use arm::NO_SNAPSHOT;

@@ -209,6 +209,7 @@ look_at_firewalld() {
     fi
     properties=org.freedesktop.DBus.Properties
     stamp=$(stamp)
+    ask file-sums printf '%s\n' "$stamp"
     ask_daemon firewalld firewalld-properties call "$object" "$properties" GetAll s "$firewalld"
     ask_daemon firewalld firewalld-config call "$object/config" "$properties" GetAll s "$firewalld.config"
     ask_daemon firewalld active-zones call "$object" "$firewalld.zone" getActiveZones

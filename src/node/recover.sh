@@ -46,7 +46,9 @@ unfail() {
     answer=
     [ "$(grep -oE '<(chain|rule|passthrough)[ />]' /etc/firewalld/direct.xml | grep -c .)" = "$entries_count" ] ||
         because "/etc/firewalld/direct.xml has other entries than firewalld tells, so that it was not written; firewalld said: $unfail_trouble" || return
+    untouched /etc/firewalld/direct.xml || return
     try write_direct || because "/etc/firewalld/direct.xml could not be written:" || return
+    wrote /etc/firewalld/direct.xml
     printf '%s' "$set_aside" | while IFS= read -r aside_line; do say "aside $aside_line"; done
     reload "$@" || because "firewalld does not reload either when what cannot be loaded is set aside:"
 }

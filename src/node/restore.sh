@@ -239,7 +239,7 @@ after_boot() {
 # ended OUTCOME: written where a full disk does not matter, and in the snapshot if there is room.
 ended() {
     [ "$mode" != timer ] || [ ! -e "$live/asked-$number" ] || mode=now
-    ended_text="outcome=$1${newline}ended=$(date -u +%Y-%m-%dT%H:%M:%SZ)${newline}why=$mode${newline}how=$how"
+    ended_text="outcome=$1${newline}ended=$(date -u +%Y-%m-%dT%H:%M:%SZ)${newline}why=$mode${newline}how=$how${edits_kept:+; what somebody edited meanwhile is in $edits_kept}"
     mkdir -p "$live" 2>/dev/null
     { printf '%s\n%s\n' "$ended_text" "$(printf '%s\n' "$trouble" | sed 's/^/trouble=/')" >"$live/outcome-$number"; } 2>/dev/null
     { printf '%s\n' "$ended_text" >>"$snapshot/about"; } 2>/dev/null

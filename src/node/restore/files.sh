@@ -24,6 +24,7 @@ put_files() {
     files_list=$(files_of /etc/firewalld)
     IFS=$newline
     for file in $files_list; do
+        keep_edit "${file#./}"
         [ -e "$snapshot/firewalld/$file" ] || [ -L "$snapshot/firewalld/$file" ] || rm -f "/etc/firewalld/$file" || files_trouble="$file cannot be removed"
     done
     files_list=$(files_of "$snapshot/firewalld")
