@@ -177,6 +177,7 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     let mut findings = inspect::hazards(state);
     findings.extend(inspect::locks_out(desired, state));
     findings.extend(records::held(state));
+    findings.extend(records::leftovers(state));
     findings.extend(passage::troubles(desired, state, &ours));
     findings.extend(docker::published(desired, views.docker));
     findings.extend(docker::opened(desired, views.docker, &ours));

@@ -75,6 +75,7 @@ pub fn observe(stdout: &[u8], stderr: &[u8]) -> Result<NodeState, ProbeError> {
         system::system(&answers).map_err(|(question, why)| ProbeError::System { question, why })?;
     system.firewalld_daemon = firewalld::daemon(&answers);
     system.docker_daemon = docker::daemon(&answers);
+    system.settling = settling(&answers);
     let of_firewalld = Of(&system.firewalld_daemon, "firewalld");
     let of_docker = Of(&system.docker_daemon, "docker");
     Ok(NodeState {
@@ -107,6 +108,16 @@ pub fn observe(stdout: &[u8], stderr: &[u8]) -> Result<NodeState, ProbeError> {
         records: observed(records::records(&answers)),
         system,
     })
+}
+
+/// Why the node is still on its way to where it will be.
+fn settling(answers: &Answers) -> Option<String> {
+    // A firewalld that is on the bus may still be loading (its unit is of type simple since 2.4).
+    if firewalld::firewalld(answers).is_ok_and(|firewalld| firewalld.state == "INIT") {
+        return Some("firewalld is starting".to_string());
+    }
+    let told = answers.get("settling").ok()?.trim();
+    (!told.is_empty()).then(|| told.to_string())
 }
 
 /// A daemon with its name: what it did not answer has the daemon's trouble for a reason.

@@ -31,6 +31,7 @@ fn parse(text: &str) -> Result<Records, String> {
         };
         match key {
             "last" => last = Some(number()?),
+            "leftover" => records.leftovers.push(value.to_string()),
             "snapshot" => records.snapshots.push(Snapshot {
                 number: number()?,
                 ..Snapshot::default()
@@ -110,6 +111,13 @@ mod tests {
         let lease = records.lease.unwrap();
         assert!(lease.alive && !lease.restore_failed);
         assert_eq!((lease.left, &*lease.step), (Some(-2), "7"));
+    }
+
+    #[test]
+    fn what_was_left_behind_is_told() {
+        let records = parse("last 4\nleftover /etc/firewalld/.fwdeploy\n").unwrap();
+        assert_eq!(records.leftovers, ["/etc/firewalld/.fwdeploy"]);
+        assert_eq!(records.lease, None);
     }
 
     #[test]
