@@ -2,7 +2,7 @@
 
 # How long a question to Docker may take, and a change of its networks. A dockerd that is blocked answers neither, ever.
 docker_asking=15
-docker_changing=30
+docker_changing=40
 
 # is_hang CODE: whether a command took too long: timeout's own code, or that of the signal it was ended by (busybox).
 is_hang() {
