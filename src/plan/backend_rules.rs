@@ -13,7 +13,6 @@ use crate::model::net::Family;
 use crate::model::net::Port;
 use crate::model::net::Service;
 use crate::model::rich::RichRule;
-use crate::model::rich::words_of;
 use crate::model::settings::Options;
 use crate::model::state::NodeState;
 use crate::model::state::View;
@@ -259,7 +258,7 @@ fn left(backend: &Backend, state: &NodeState, ours: &Ours) -> Vec<Finding> {
 struct Known {
     forwards: BTreeSet<RichRule>,
     /// Where those lead that say more than ours do.
-    to: BTreeSet<IpAddr>,
+    to: BTreeSet<Cidr>,
 }
 
 impl Known {
@@ -279,12 +278,7 @@ impl Known {
     fn add(&mut self, rule: RichRule) {
         match rule {
             RichRule::Forward { .. } => drop(self.forwards.insert(rule)),
-            RichRule::Other(text) => {
-                let words = words_of(&text);
-                let to = words.iter().filter(|(key, _)| key == "to-addr");
-                self.to
-                    .extend(to.filter_map(|(_, value)| value.as_ref()?.parse::<IpAddr>().ok()));
-            }
+            RichRule::Other(_) => self.to.extend(rule.about()),
             RichRule::Accept { .. } => {}
         }
     }
@@ -299,7 +293,7 @@ impl Known {
             // The last of its words.
             let to = text.split_once("toaddr=");
             let to = to.and_then(|(_, to)| to.parse::<IpAddr>().ok());
-            self.to.extend(to);
+            self.to.extend(to.map(Cidr::host));
         }
     }
 
@@ -308,7 +302,9 @@ impl Known {
             .rule
             .as_ref()
             .is_some_and(|rule| self.forwards.contains(rule))
-            || forward.to.is_some_and(|to| self.to.contains(&to))
+            || forward
+                .to
+                .is_some_and(|to| self.to.contains(&Cidr::host(to)))
     }
 }
 
