@@ -329,6 +329,7 @@ pub struct Kernel {
     /// net.ipv4.ip_forward.
     pub ip_forward: Observed<bool>,
     /// firewalld's own tables of nft; `None` if the look did not ask for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub backend: Option<Observed<Backend>>,
 }
 

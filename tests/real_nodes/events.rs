@@ -272,6 +272,8 @@ fn a_node_goes_back_by_itself_whatever_systemd_and_firewalld_do() {
         let slow = slow_run(lab, 20, &["--confirm-timeout", "8"]);
         signal(&slow, Signal::KILL);
         end(slow);
+        // Nobody is left who could ask: only the timer.
+        lab.sh("n1", KILL_SCRIPT);
         lab.sh("n1", does);
         lab.sh("n1", DOCKER_AGAIN);
         assert!(
