@@ -552,6 +552,7 @@ fn node() -> impl Strategy<Value = (NodeState, Desired)> {
                         split: Observed::Known(false),
                         latch: Observed::Known(latch),
                         ip_forward: Observed::Known(true),
+                        backend: None,
                     },
                     docker: Observed::Known(docker),
                     records: Observed::Known(Records::default()),

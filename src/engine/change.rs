@@ -21,6 +21,7 @@ use crate::engine::standing::Standing;
 use crate::engine::waves::WhenFailed;
 use crate::model::NodeState;
 use crate::node::BUSY;
+use crate::node::EDITED;
 use crate::node::GONE;
 use crate::node::NO_SNAPSHOT;
 use crate::node::STALE;
@@ -38,6 +39,26 @@ const LOOKS: usize = 5;
 
 /// The failure of the one step for which there is another way.
 pub(super) const NO_CHAIN: &str = "chain-not-recreated";
+
+/// The failure of a step that waits for a dockerd that does not answer.
+const DOCKER_HANGS: &str = "docker-hangs";
+
+/// The exit code of what took too long.
+const TOO_LONG: i32 = 124;
+
+/// Whether a step failed because Docker has not answered in time.
+fn hangs(code: i32, step: Option<&Action>) -> bool {
+    code == TOO_LONG
+        && matches!(
+            step,
+            Some(
+                Action::CreateNetwork(_)
+                    | Action::RemoveNetwork(_)
+                    | Action::Connect { .. }
+                    | Action::Disconnect { .. }
+            )
+        )
+}
 
 /// What became of one look and what followed from it.
 pub(super) enum Tried {
@@ -159,6 +180,7 @@ impl<'a> Change<'a> {
                 done: steps,
                 said,
             } => {
+                let code_of_step = code;
                 let code = match self.deed {
                     Deed::Steps(actions)
                         if code != GONE
@@ -168,9 +190,23 @@ impl<'a> Change<'a> {
                     }
                     _ => "step-failed",
                 };
-                let failure = self
-                    .step_failure(steps, code, "failed", &said)
-                    .hint("mend on the node what the answer names, then run again; `-v` shows each step and its answer");
+                let failure = match self.deed {
+                    _ if code_of_step == EDITED => self
+                        .step_failure(steps, "edited-by-hand", "failed", &said)
+                        .hint(format!(
+                            "the edit is kept on the node in {}; put it in place and load it with firewall-cmd --reload, or let it be, then run again",
+                            match applied.armed {
+                                Some(number) => format!("/var/lib/fwdeploy/snapshots/{number}/kept"),
+                                None => "the file itself".to_string(),
+                            }
+                        )),
+                    Deed::Steps(actions) if hangs(code_of_step, actions.get(steps)) => self
+                        .step_failure(steps, DOCKER_HANGS, "failed", &said)
+                        .hint("dockerd is blocked, perhaps for good: Docker 28.1 to 28.5 may be when firewalld reloads while a network changes (moby#50619); if `docker network ls` on the node does not answer either, restart Docker there, which stops the containers unless live-restore is on; then run again"),
+                    _ => self
+                        .step_failure(steps, code, "failed", &said)
+                        .hint("mend on the node what the answer names, then run again; `-v` shows each step and its answer"),
+                };
                 failed(failure.standing(armed.go_back(Some(hands))))
             }
             End::Lost { done: steps, error } => {

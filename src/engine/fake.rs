@@ -692,6 +692,7 @@ pub(super) fn open_node() -> NodeState {
             split: Observed::Known(false),
             latch: Observed::Known(false),
             ip_forward: Observed::Known(true),
+            backend: None,
         },
         docker: Observed::Known(Docker {
             version: "28.5.2".to_string(),

@@ -151,6 +151,7 @@ impl<'a> Maker<'a> {
                 .iter()
                 .flat_map(DesiredNetwork::subnets)
                 .collect(),
+            seen: before.system.sums.clone().into_iter().collect(),
         }
     }
 }

@@ -289,14 +289,16 @@ fn a_machine_under_a_second_name_is_told_from_somebody_elses_run() {
         number: 3,
         alive: true,
         left: Some(50),
+        step: "0".to_string(),
         restore_failed: false,
         missing: Vec::new(),
-        step: "0".to_string(),
+        trouble: Vec::new(),
     };
     seen.records = Observed::Known(Records {
         last: 3,
         lease: Some(lease),
         snapshots: vec![snapshot],
+        ..Records::default()
     });
     let ours = busy(&seen, "1-2").unwrap();
     assert_eq!(ours.code, "same-machine");

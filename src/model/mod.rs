@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a file, a clock or a socket; every type prints, parses and compares the same way each time.
 
+pub mod backend;
 pub mod desired;
 pub mod direct_xml;
 pub mod files;

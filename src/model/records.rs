@@ -11,6 +11,9 @@ pub struct Records {
     pub lease: Option<Lease>,
     /// The snapshots that are kept, the oldest first.
     pub snapshots: Vec<Snapshot>,
+    /// What a run that was killed while it was being armed has left behind: paths.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub leftovers: Vec<String>,
 }
 
 impl Records {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use crate::model::backend::Backend;
 use crate::model::files::Files;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
@@ -139,6 +140,12 @@ pub struct System {
     pub ssh_connection: String,
     /// The interface that has the address which the ssh connection came to; empty if it is not known.
     pub ssh_interface: String,
+    /// firewalld's files at the beginning of the look, each with checksum and size as cksum(1) prints them. Empty if it is not known.
+    #[serde(skip)]
+    pub sums: BTreeMap<String, String>,
+    /// Why the node is still on its way to where it will be, such as Docker's starting; none if nothing tells so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settling: Option<String>,
 }
 
 /// How a daemon of the node is: what can be done about it differs.
@@ -321,6 +328,9 @@ pub struct Kernel {
     pub latch: Observed<bool>,
     /// net.ipv4.ip_forward.
     pub ip_forward: Observed<bool>,
+    /// firewalld's own tables of nft; `None` if the look did not ask for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backend: Option<Observed<Backend>>,
 }
 
 impl Kernel {

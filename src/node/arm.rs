@@ -25,6 +25,9 @@ pub const UNFINISHED: i32 = 77;
 /// There is no such snapshot, or it is not whole (EX_NOINPUT of sysexits.h).
 pub const NO_SNAPSHOT: i32 = 66;
 
+/// A step would have overwritten what somebody has edited since the look (EX_DATAERR of sysexits.h).
+pub const EDITED: i32 = 65;
+
 /// A step failed because firewalld is gone (EX_UNAVAILABLE of sysexits.h).
 pub const GONE: i32 = 69;
 
@@ -37,6 +40,8 @@ pub struct Arming {
     pub timeout: u64,
     /// What is written down about the run: `operator`, `what`, `policy` and more. Line breaks in values become spaces.
     pub about: Vec<(&'static str, String)>,
+    /// The files of firewalld as the look has seen them, each with checksum and size.
+    pub seen: Vec<(String, String)>,
     /// The managed subnets: closed to new flows while the way back reloads firewalld.
     pub managed: Vec<Cidr>,
 }
@@ -81,11 +86,17 @@ pub(super) fn whole(arming: &Arming, restore: &str, first: &str, plan: &str) -> 
         .iter()
         .map(|(key, value)| format!("{key}={}", value.replace(char::is_control, " ")))
         .collect();
+    let seen: Vec<String> = arming
+        .seen
+        .iter()
+        .map(|(path, sum)| format!("{sum} {}", path.replace(char::is_control, " ")))
+        .collect();
     let managed: Vec<String> = arming.managed.iter().map(Cidr::to_string).collect();
-    // The library twice, to be read and to be kept: no program has an `eval`.
+    // The library twice, to be read by this shell and to be kept for the way back: no program has an `eval`.
     format!(
-        "{LIBRARY}\nlibrary={}\n{STEPS}\nabout={}\nrestore_program={}\nmanaged={}\nprepare() {{ {first}arm {} {}; }}\n{plan}\nmain\n",
+        "{LIBRARY}\nlibrary={}\nseen={}\n{STEPS}\nabout={}\nrestore_program={}\nmanaged={}\nprepare() {{ {first}arm {} {}; }}\n{plan}\nmain\n",
         quote(LIBRARY),
+        quote(&seen.join("\n")),
         quote(&about.join("\n")),
         quote(restore),
         quote(&managed.join(" ")),
@@ -193,6 +204,10 @@ mod tests {
                 ("operator", "o'neil@desk\noutcome=confirmed".to_string()),
                 ("what", "run".to_string()),
             ],
+            seen: vec![(
+                "/etc/firewalld/direct.xml".to_string(),
+                "4294967295 0".to_string(),
+            )],
             managed: vec!["172.20.0.0/16".parse().unwrap()],
         }
     }

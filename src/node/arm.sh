@@ -163,11 +163,22 @@ end_lease() {
     rm -f "$live/step" "$live/stop-$1" "$live/asked-$1" "$live/attempts-$1"
 }
 
-# tidy: takes away what only an armed node has, and the oldest snapshots.
+# tidy: takes away what only an armed node has, also of a run that was killed while it was being armed, and the oldest snapshots.
 tidy() {
     unstage
     rm -f "$units/fwdeploy-restore-files.service" "$units/fwdeploy-restore.service" \
         "$units/multi-user.target.wants/fwdeploy-restore-files.service" "$units/multi-user.target.wants/fwdeploy-restore.service"
+    # Whoever has let systemd read its units while the node was armed has left it with two that are not there any more.
+    case $(limited systemctl show -p LoadState fwdeploy-restore.service fwdeploy-restore-files.service 2>/dev/null </dev/null) in
+    *LoadState=loaded*) limited systemctl daemon-reload >/dev/null 2>&1 </dev/null ;;
+    esac
+    # How the last run went may still be asked for.
+    tidy_last=$(cat "$home/last" 2>/dev/null)
+    for tidy_file in $(ls "$live" 2>/dev/null); do
+        tidy_number=${tidy_file##*-}
+        case $tidy_number in '' | *[!0-9]*) continue ;; esac
+        [ "$tidy_number" -ge "${tidy_last:-0}" ] || rm -f "$live/$tidy_file"
+    done
     for tidy_number in $(ls "$home/snapshots" 2>/dev/null | sort -rn | tail -n "+$((kept + 1))"); do
         case $tidy_number in *[!0-9]* | "$spared") ;; *) rm -rf "$home/snapshots/$tidy_number" ;; esac
     done

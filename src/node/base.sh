@@ -41,7 +41,10 @@ limited() {
 # because TEXT: fails for that reason, ahead of what a program has said about it, and with that program's code.
 because() {
     because_code=$?
-    [ "$because_code" != 124 ] || answer="${answer:+$answer$newline}no end within $seconds seconds"
+    case $because_code$answer in
+    124*"no end within "*) ;;
+    124*) answer="${answer:+$answer$newline}no end within $seconds seconds" ;;
+    esac
     answer="$1${answer:+$newline$answer}"
     [ "$because_code" != 0 ] || because_code=1
     return "$because_code"
@@ -72,6 +75,62 @@ program_of() {
     ipv6) program=ip6tables ;;
     esac
 }
+
+# What the look has seen of firewalld's files: `CHECKSUM SIZE PATH`. Empty where nobody has looked, as on the way back.
+seen=
+EDITED=65 # A file has been edited by somebody since (EX_DATAERR of sysexits.h).
+
+# remark TEXT: for programs that have a place for it.
+remark() { :; }
+
+# sum_of FILE: `CHECKSUM SIZE`, or `-` where there is none.
+sum_of() { if [ -e "$1" ]; then cksum <"$1"; else echo -; fi; }
+
+# untouched FILE: whether it is as it was seen, or as we have written it since. firewalld writes its files from its memory, and would
+# overwrite what somebody has edited meanwhile. Where nobody has looked, what is there is kept instead.
+untouched() {
+    if [ -z "$seen" ]; then
+        keep_edit "${1#/etc/firewalld/}"
+        return 0
+    fi
+    touched_was=$(printf '%s\n' "$seen" | awk -v path="$1" '{ sum = $1 " " $2; sub(/^[^ ]+ [^ ]+ /, ""); if ($0 == path) was = sum } END { print was == "" ? "-" : was }')
+    [ "$(sum_of "$1")" = "$touched_was" ] || {
+        answer="$1 was edited by somebody since the node was looked at; it was not written"
+        return "$EDITED"
+    }
+}
+
+# wrote FILE: firewalld has written it for us, and what was there beside it.
+wrote() {
+    for wrote_file in "$1" "$1.old"; do
+        [ -f "$wrote_file" ] || continue
+        wrote_line="$(sum_of "$wrote_file") $wrote_file"
+        [ -z "$seen" ] || seen="$seen$newline$wrote_line"
+        # Without a snapshot there is no way back that would ask.
+        [ -z "$snapshot" ] || { printf '%s\n' "$wrote_line" >>"$snapshot/wrote"; } 2>/dev/null || :
+    done
+}
+
+# keep_edit FILE: a file of /etc/firewalld that is neither as in the snapshot nor as the run has written it is somebody's edit. It is
+# about to be overwritten, and is kept in the snapshot. In the step of a rollback the rollback's own snapshot has it.
+keep_edit() {
+    [ -n "$snapshot" ] || return 0
+    case ${mode:-} in reloaded | chosen | docker) return 0 ;; esac
+    edit_file=/etc/firewalld/$1
+    [ -f "$edit_file" ] && ! cmp -s "$edit_file" "$snapshot/firewalld/$1" || return 0
+    ! grep -qxF -e "$(sum_of "$edit_file") $edit_file" "$snapshot/wrote" 2>/dev/null || return 0
+    edit_kept=$snapshot/kept/$1
+    ! cmp -s "$edit_file" "$edit_kept" || return 0
+    [ ! -e "$edit_kept" ] || edit_kept=$edit_kept.$(uptime_now)
+    if mkdir -p "${edit_kept%/*}" 2>/dev/null && cp -p "$edit_file" "$edit_kept" 2>/dev/null; then
+        edits_kept=$snapshot/kept
+        remark "$edit_file was edited by somebody meanwhile; that is kept as $edit_kept"
+    else
+        rm -f "$edit_kept"
+        remark "$edit_file was edited by somebody meanwhile, and there is no room to keep that"
+    fi
+}
+edits_kept= # Where edits were kept.
 
 # What no setting of the clock moves: whole seconds since the node has booted.
 uptime_now() {

@@ -6,9 +6,8 @@ own_chain() {
     program_of "$1"
     if owned "$1"; then
         look || return
-        pick "$program"
-        chain_now=$now
-        has_chain "$chain_now" || load "$program" "*filter${newline}:DOCKER-USER - [0:0]${newline}COMMIT" $lock --noflush
+        tables_of "$program"
+        has_chain "$now" || load "$program" "*filter${newline}:DOCKER-USER - [0:0]${newline}COMMIT" $lock --noflush
         return
     fi
     recreate "$1" addChain && return
@@ -44,10 +43,14 @@ recreate() {
     recreate_method=$2
     program_of "$1"
     mine=$program
-    containers_were=$(containers)
+    containers_were=$(containers) || {
+        answer="docker does not answer"
+        because "nothing was changed:"
+        return 124
+    }
     look || return
     remember
-    pick "$mine"
+    tables_of "$mine"
     chain_was=$was
     # What could not be put back must not be taken away.
     load iptables "$was_iptables" $lock -c --test || because "what iptables-save prints is not what iptables-restore takes; nothing was changed:" || return
@@ -62,12 +65,12 @@ recreate() {
             if (there) printf "*filter\n%s-F DOCKER-USER\n%sCOMMIT\n", jumps, method == "addChain" ? "-X DOCKER-USER\n" : ""
             else if (method == "removeChain") print "*filter\n:DOCKER-USER - [0:0]\nCOMMIT"
         }')
-    [ "$recreate_method" = removeChain ] || put_was "$mine" "$(with_chain "$chain_was")"
+    [ "$recreate_method" = removeChain ] || remember_as "$mine" "$(with_chain "$chain_was")"
     [ -z "$unlink" ] || load "$mine" "$unlink" $lock --noflush || because "the kernel did not let go of DOCKER-USER; nothing was changed:" || return
     recreate_trouble=
     fw "$runtime" "$firewalld.direct" "$recreate_method" sss "$1" filter DOCKER-USER ||
         recreate_trouble="firewalld would not ($recreate_method): $answer"
-    [ -z "$recreate_trouble" ] || put_was "$mine" "$chain_was"
+    [ -z "$recreate_trouble" ] || remember_as "$mine" "$chain_was"
     put_back || recreate_trouble="$recreate_trouble${recreate_trouble:+$newline}$answer"
     # Docker may have written a rule between our look and the flush, and only Docker knows which.
     [ -z "$flushed" ] || [ "$containers_were" = "$(containers)" ] ||
@@ -91,7 +94,7 @@ put_back() {
     put_back_trouble=
     look || return
     for kind in iptables ip6tables ebtables; do
-        pick "$kind"
+        tables_of "$kind"
         # A reload that failed leaves firewalld's own rules, perhaps, and takes Docker's: there anything missing counts.
         if [ -z "$mine" ] && [ -n "$(lacking "$was" "$now")" ] || is_flushed "$was" "$now"; then
             flushed="$flushed $kind"
@@ -112,7 +115,7 @@ put_back() {
     done
     look || return
     for kind in $flushed; do
-        pick "$kind"
+        tables_of "$kind"
         [ "$(lines "$was")" = "$(lines "$now")" ] || {
             lost=$(lacking "$was" "$now")
             # One rule more is Docker's latest.
@@ -121,7 +124,7 @@ put_back() {
         }
     done
     if [ -n "$mine" ]; then
-        pick "$mine"
+        tables_of "$mine"
         [ "$(chain_of "$was")" = "$(chain_of "$now")" ] ||
             put_back_trouble="$put_back_trouble${put_back_trouble:+$newline}DOCKER-USER is not as it was: $(chain_of "$now")"
     fi

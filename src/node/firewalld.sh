@@ -18,6 +18,21 @@ property() { fw "$1" org.freedesktop.DBus.Properties Get ss "$2" "$3"; }
 firewalld_state() { property "$runtime" "$firewalld" state; }
 running='v s "RUNNING"'
 
+# state_soon: the same of a firewalld that is just starting, or busy: it is on the bus within a few seconds, or not at all.
+state_soon() {
+    state_until=$(($(uptime_now) + 15))
+    until firewalld_state; do
+        state_answer=$answer
+        case $(limited systemctl show -p ActiveState firewalld.service </dev/null 2>/dev/null) in
+        *=active* | *=activating* | *=reloading* | *=refreshing* | *=deactivating*) ;;
+        *) answer=$state_answer && return 1 ;;
+        esac
+        answer=$state_answer
+        [ "$(uptime_now)" -lt "$state_until" ] || return 1
+        pause
+    done
+}
+
 # is_running: whether firewalld is on the bus and well.
 is_running() { firewalld_state && [ "$answer" = "$running" ]; }
 
@@ -53,7 +68,9 @@ set_direct() {
         because "firewalld's permanent direct configuration is not what it was when the plan was made: somebody else changes it; nothing was written"
         return
     fi
+    untouched /etc/firewalld/direct.xml || return
     if "$2"; then
+        wrote /etc/firewalld/direct.xml
         direct_settings || return
         [ "$answer" != "$4" ] || return 0
         because "firewalld holds another permanent direct configuration than was written:"
@@ -61,7 +78,7 @@ set_direct() {
         because "firewalld did not take the permanent direct configuration:"
     fi
     trouble=$answer
-    direct_settings && [ "$answer" = "$3" ] || "$1" || trouble="$trouble${newline}and did not take the old one back: $answer"
+    direct_settings && [ "$answer" = "$3" ] || { "$1" && wrote /etc/firewalld/direct.xml; } || trouble="$trouble${newline}and did not take the old one back: $answer"
     answer=$trouble
     return 1
 }
@@ -91,7 +108,9 @@ set_rich() {
     fi
     rich_count=${5#as }
     rich_count=${rich_count%% *}
+    untouched "/etc/firewalld/zones/$1.xml" || return
     if "$3"; then
+        wrote "/etc/firewalld/zones/$1.xml"
         rich_settings "$1" || return
         # firewalld may spell a rule in its own way, hence the number only.
         case $answer in "as $rich_count" | "as $rich_count "*) return 0 ;; esac
@@ -100,7 +119,7 @@ set_rich() {
         because "firewalld did not take the permanent rich rules of zone $1:"
     fi
     trouble=$answer
-    rich_settings "$1" && [ "$(sorted "$answer")" = "$(sorted "$4")" ] || "$2" || trouble="$trouble${newline}and did not take the old ones back: $answer"
+    rich_settings "$1" && [ "$(sorted "$answer")" = "$(sorted "$4")" ] || { "$2" && wrote "/etc/firewalld/zones/$1.xml"; } || trouble="$trouble${newline}and did not take the old ones back: $answer"
     answer=$trouble
     return 1
 }

@@ -14,6 +14,7 @@ mod way_back_tests;
 pub use apply::apply;
 pub use arm::Arming;
 pub use arm::BUSY;
+pub use arm::EDITED;
 pub use arm::Ending;
 pub use arm::GONE;
 pub use arm::NO_SNAPSHOT;

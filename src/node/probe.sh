@@ -158,6 +158,41 @@ look_at_kernel() {
         ask other-save limited "$other"
     fi
     ask nft-tables limited nft list tables
+    ask_backend "$answer"
+}
+
+# ask_backend TABLES: what firewalld's own tables of nft hold, as far as it matters.
+ask_backend() {
+    tables_of_nft=$newline$1
+    if ! command -v nft >/dev/null; then
+        skip "nft is not installed" firewalld-nft
+        return
+    fi
+    ask firewalld-nft firewalld_nft
+}
+
+# firewalld_nft: a line for each forward, for each way from chain to chain ahead of it, for each chain with a hook that holds a rule
+# twice, and for each such chain that is bare. The rest, however long, stays here: zones have elements by the ten thousand.
+firewalld_nft() {
+    for family in inet ip ip6; do
+        case $tables_of_nft in *"${newline}table $family firewalld$newline"*) ;; *) continue ;; esac
+        listing=$(limited nft -nn list table "$family" firewalld) || return
+        echo "table $family"
+        printf '%s\n' "$listing" | awk '
+            function over() { if (hook != "" && !rules) print "bare " chain; chain = hook = "" }
+            /^\tchain / { chain = $2; hook = ""; rules = 0; next }
+            /^\t}/ { over(); next }
+            chain == "" { next }
+            /^\t\ttype .* hook / { hook = $4; next }
+            /^\t\tpolicy / { next }
+            { rules++; sub(/^\t+/, "") }
+            hook != "" && ++seen[chain, $0] == 2 && !twice[chain]++ { print "twice " chain }
+            / dnat (ip6? )?to / { print "forward " chain " " $0 }
+            hook == "prerouting" || chain ~ /^nat_PRE/ {
+                for (i = 1; i < NF; i++) if (($i == "jump" || $i == "goto") && !leads[chain, $(i + 1)]++) print "leads " chain " " $(i + 1)
+            }' | awk 'NR > 30000 { print "more"; exit } { print substr($0, 1, 500) }'
+    done
+    echo end
 }
 
 look_at_firewalld() {
@@ -174,6 +209,7 @@ look_at_firewalld() {
     fi
     properties=org.freedesktop.DBus.Properties
     stamp=$(stamp)
+    ask file-sums printf '%s\n' "$stamp"
     ask_daemon firewalld firewalld-properties call "$object" "$properties" GetAll s "$firewalld"
     ask_daemon firewalld firewalld-config call "$object/config" "$properties" GetAll s "$firewalld.config"
     ask_daemon firewalld active-zones call "$object" "$firewalld.zone" getActiveZones
@@ -355,6 +391,20 @@ docker_told() {
     return 0
 }
 
+# settling FIREWALL: why Docker's rules are not all back yet, by what it tells of its firewall; nothing if nothing tells so.
+settling() {
+    case $(units firewalld.service) in
+    *ActiveState=activating*) echo "firewalld is starting" && return ;;
+    esac
+    # Docker 28.1 and later tell when they had last put their rules back.
+    back=$(printf '%s' "$1" | sed -n 's/.*"ReloadedAt","\([^"]*\)".*/\1/p')
+    [ -n "$back" ] || return 0
+    began=$(limited systemctl show -p ActiveEnterTimestamp firewalld.service | sed -n 's/^ActiveEnterTimestamp=//p')
+    began=$(date -d "$began" +%s 2>/dev/null) && back=$(date -d "$back" +%s 2>/dev/null) || return 0
+    # One that does not hear of firewalld's starts never will.
+    [ "$back" -ge "$began" ] || [ "$(($(date +%s) - began))" -gt 60 ] || echo "Docker has not put its rules back since firewalld was started"
+}
+
 look_at_docker() {
     silent=
     ask docker-unit units docker.service docker.socket
@@ -368,6 +418,13 @@ look_at_docker() {
     # A question would start the engine where systemd listens on its socket.
     service=${answer%%"$newline$newline"*}
     socket=${answer#*"$newline$newline"}
+    starting=
+    case $service in
+    *ActiveState=activating* | *ActiveState=reloading*)
+        starting=yes
+        ask settling echo "Docker is starting"
+        ;;
+    esac
     case $service in
     *ActiveState=active* | *ActiveState=activating* | *ActiveState=reloading*) ;;
     *)
@@ -386,8 +443,17 @@ look_at_docker() {
     0:*) ask_daemon docker docker-firewall limited docker info --format '{{json .FirewallBackend}}' ;;
     *) skip "docker does not answer" docker-firewall docker-networks docker-containers && return ;;
     esac
+    [ -n "$starting" ] || ask settling settling "$answer"
     ask_daemon docker docker-networks networks
     ask_daemon docker docker-containers containers
+}
+
+# leftovers: what only an armed node has, where none is: a run was killed while it was being armed. One that is at it just now is not
+# told apart from that for a minute.
+leftovers() {
+    for left in /etc/firewalld/.fwdeploy /etc/systemd/system/fwdeploy-restore.service /etc/systemd/system/fwdeploy-restore-files.service; do
+        [ ! -e "$left" ] || limited find "$left" -prune -cmin +0 -exec echo leftover {} ';' 2>/dev/null
+    done
 }
 
 # What runs have left on the node: the number of the last that was armed, the lease, and a paragraph for each snapshot.
@@ -403,7 +469,10 @@ records() {
     done
     last=$(cat "$home/last" 2>/dev/null)
     echo "last ${last:-0}"
-    armed=$(readlink "$home/armed" 2>/dev/null) || return 0
+    armed=$(readlink "$home/armed" 2>/dev/null) || {
+        leftovers
+        return 0
+    }
     armed=${armed##*/}
     echo "armed $armed"
     case $(limited systemctl show -p ActiveState "fwdeploy-restore-$armed.timer" "fwdeploy-restore-$armed.service" fwdeploy-restore.service) in

@@ -10,11 +10,23 @@ start_firewalld() {
 start_daemon() {
     systemctl reset-failed firewalld.service >/dev/null 2>&1
     ask systemctl start firewalld.service || because "firewalld did not start:" || return
-    for try in 1 2 3 4 5 6 7 8 9 10; do
-        ! firewalld_state || return 0
+    state_soon || because "firewalld was started and does not answer:" || return
+    # It is on the bus before it has loaded everything.
+    start_until=$(($(uptime_now) + patience))
+    while [ "$answer" = 'v s "INIT"' ] && [ "$(uptime_now)" -lt "$start_until" ]; do
         pause
+        firewalld_state || :
     done
-    because "firewalld was started and does not answer:"
+    ! is_doubled || reload_now
+}
+
+# is_doubled: whether firewalld's rules are in the kernel twice. One that was killed leaves its table of nft, and the next one adds all
+# rules to it (0.9.3 and 1.3.3; 2.3 begins with an empty one): the forwards of before go first, and what is removed later stays
+# open, being there once more. A reload begins afresh. Where nothing tells, it may be so.
+is_doubled() {
+    property "$permanent" "$firewalld.config" FirewallBackend && [ "$answer" = 'v s "nftables"' ] || return 1
+    command -v nft >/dev/null || return 0
+    limited nft list chain inet firewalld filter_INPUT </dev/null 2>/dev/null | sort | uniq -d | grep -q '[a-z]'
 }
 
 # unfail SUBNET…: firewalld is in state FAILED. Its cause may be gone; if not, each entry of direct.xml is tried, and those that
@@ -34,7 +46,9 @@ unfail() {
     answer=
     [ "$(grep -oE '<(chain|rule|passthrough)[ />]' /etc/firewalld/direct.xml | grep -c .)" = "$entries_count" ] ||
         because "/etc/firewalld/direct.xml has other entries than firewalld tells, so that it was not written; firewalld said: $unfail_trouble" || return
+    untouched /etc/firewalld/direct.xml || return
     try write_direct || because "/etc/firewalld/direct.xml could not be written:" || return
+    wrote /etc/firewalld/direct.xml
     printf '%s' "$set_aside" | while IFS= read -r aside_line; do say "aside $aside_line"; done
     reload "$@" || because "firewalld does not reload either when what cannot be loaded is set aside:"
 }
@@ -86,7 +100,11 @@ alone() { answer=$(printf '%s\n' "$1" | limited unshare -n "$loads_program-resto
 
 # chains_left IPV TABLE: each chain of one's own that the failed reload has left, or that can be declared, and what has passed.
 chains_left() {
-    case $loads_program in iptables) chains_tables=$left_iptables ;; ip6tables) chains_tables=$left_ip6tables ;; *) chains_tables=$left_ebtables ;; esac
+    case $loads_program in
+    iptables) chains_tables=$left_iptables ;;
+    ip6tables) chains_tables=$left_ip6tables ;;
+    *) chains_tables=$left_ebtables ;;
+    esac
     case $1 in eb) chains_policy=RETURN ;; *) chains_policy="- [0:0]" ;; esac
     {
         printf '%s\n' "$chains_tables" | awk -v table="*$2" -v policy="$chains_policy" '/^\*/ { here = $0 == table; next } here && /^:/ && $2 == "-" { print $1 " " policy }'

@@ -26,10 +26,12 @@ reload() {
     mine=
     look || return
     remember
-    containers_were=$(containers)
-    networks=$(docker_networks)
+    containers_were=$(containers) && networks=$(docker_networks) && stamp=$(reloaded_at) || {
+        answer="docker does not answer"
+        because "nothing was reloaded, for Docker would not put its rules back:"
+        return 124
+    }
     devices=$(printf '%s\n' "$networks" | while read -r device subnets; do printf '%s ' "$device"; done)
-    stamp=$(reloaded_at)
     # Docker's stamp counts whole seconds: two reloads within one could not be told apart.
     case $stamp in *"$(date -u +%Y-%m-%dT%H:%M:%S)"*) sleep 1 ;; esac
     reload_trouble=
@@ -67,31 +69,11 @@ reload() {
 # The latch of a node without nft was flushed with all else.
 hold_latch() {
     for program in iptables ip6tables; do
-        pick "$program"
+        tables_of "$program"
         held=$(printf '%s\n' "$was" | sed -n 's/^\[[0-9]*:[0-9]*\] //; /^-A FORWARD .*--comment "*fwdeploy:latch"* -j DROP$/{s/^-A FORWARD/-I FORWARD 1/;p;}')
         [ -z "$held" ] || [ -n "$(latch_lines "$program" -D)" ] || load "$program" "*mangle$newline$held${newline}COMMIT" $lock --noflush
     done
 }
-
-# A line for each bridge network: its device, then the IPv4 subnets that Docker translates.
-docker_networks() {
-    ids=$(limited docker network ls -q --no-trunc --filter driver=bridge 2>/dev/null </dev/null) && [ -n "$ids" ] || return 0
-    limited docker network inspect -f '{{.Id}}|{{.Internal}}|{{range $k, $v := .Options}}{{$k}}={{$v}}|{{end}} {{range .IPAM.Config}}{{.Subnet}} {{end}}' $ids 2>/dev/null </dev/null |
-        while read -r about subnets; do
-            case $about in
-            *'|com.docker.network.bridge.name='*)
-                device=${about##*'|com.docker.network.bridge.name='}
-                device=${device%%'|'*}
-                ;;
-            *) device=br-$(printf %.12s "$about") ;;
-            esac
-            case $about in *'|true|'* | *enable_ip_masquerade=false* | *gateway_mode_ipv4=routed* | *gateway_mode_ipv4=isolated*) subnets= ;; esac
-            echo "$device $subnets"
-        done
-}
-
-# What Docker 28.1 and later tell about reloads: when they had put the last of their rules back.
-reloaded_at() { limited docker info --format '{{json .FirewallBackend}}' 2>/dev/null </dev/null | grep Driver; }
 
 # nat_lacking SUBNET…: those that Docker should translate and does not, as $now_iptables tells.
 nat_lacking() {
@@ -126,7 +108,8 @@ await_docker() {
 # while something is missing: some of it will never come, and a loaded machine lets dockerd wait between two rules.
 has_finished() {
     if [ -n "$stamp" ]; then
-        [ "$stamp" != "$(reloaded_at)" ]
+        # No answer is no other stamp.
+        finished_at=$(reloaded_at) && [ "$stamp" != "$finished_at" ]
     else
         [ "$quiet" -ge 16 ] || { [ "$quiet" -ge 8 ] && [ -z "$(mending iptables)$(mending ip6tables)" ]; }
     fi
@@ -152,7 +135,7 @@ mend() {
 
 # mending PROGRAM: what mend has to feed it, as $now_PROGRAM tells.
 mending() {
-    pick "$1"
+    tables_of "$1"
     printf '%s\n' "$was" '=' "$now" | awk -v devices="$devices" -v changed="$changed" '
     function dockers(table, rule,    n, words, i) {
         if (rule ~ / -j DOCKER-USER$/ || rule ~ /^-j DOCKER-USER$/) return 0

@@ -248,7 +248,7 @@ after_boot() {
 # ended OUTCOME: written where a full disk does not matter, and in the snapshot if there is room.
 ended() {
     [ "$mode" != timer ] || [ ! -e "$live/asked-$number" ] || mode=now
-    ended_text="outcome=$1${newline}ended=$(date -u +%Y-%m-%dT%H:%M:%SZ)${newline}why=$mode${newline}how=$how"
+    ended_text="outcome=$1${newline}ended=$(date -u +%Y-%m-%dT%H:%M:%SZ)${newline}why=$mode${newline}how=$how${edits_kept:+; what somebody edited meanwhile is in $edits_kept}"
     mkdir -p "$live" 2>/dev/null
     ended_text="$ended_text$newline$(printf '%s\n' "$remarks" | told_as remark)$newline$(printf '%s\n' "$trouble" | told_as trouble)"
     { printf '%s\n' "$ended_text" >"$live/outcome-$number"; } 2>/dev/null

@@ -28,7 +28,7 @@ keep_now() { printf '%s\n' "$2" >"$1"; }
 # take: the state as it is now, into the snapshot. What cannot be read cannot be brought back, and is a reason not to begin.
 take() {
     take_files || return
-    if firewalld_state; then
+    if state_soon; then
         take_state=$answer
     elif [ -n "$recovering" ] && ! limited systemctl is-active -q firewalld.service </dev/null 2>/dev/null; then
         take_state=dead
@@ -38,7 +38,16 @@ take() {
     fi
     keep state "$take_state" && take_tables || return
     if [ "$take_state" = dead ]; then keep runtime ""; else keep_runtime; fi || return
-    pictured && keep picture "$picture" && keep docker "$(placed)" && keep networks "$(docker_networks)" &&
+    pictured || return
+    take_placed=
+    take_networks=
+    if [ "$picture" != stopped ]; then
+        take_placed=$(placed) && take_networks=$(docker_networks) || {
+            answer="docker does not answer, so that where its containers are cannot be written down"
+            return 1
+        }
+    fi
+    keep picture "$picture" && keep docker "$take_placed" && keep networks "$take_networks" &&
         keep stamp "$(systemctl show -p ActiveState docker.service 2>/dev/null)"
 }
 

@@ -20,8 +20,8 @@ remember() {
     was_ebtables=$now_ebtables
 }
 
-# pick PROGRAM: its tables of before and of now, in $was and $now.
-pick() {
+# tables_of PROGRAM: what was remembered of it, in $was, and what was seen last, in $now.
+tables_of() {
     case $1 in
     iptables) was=$was_iptables now=$now_iptables ;;
     ip6tables) was=$was_ip6tables now=$now_ip6tables ;;
@@ -29,8 +29,8 @@ pick() {
     esac
 }
 
-# put_was PROGRAM TABLES: what is to be remembered of it.
-put_was() {
+# remember_as PROGRAM TABLES: it held these.
+remember_as() {
     case $1 in
     iptables) was_iptables=$2 ;;
     ip6tables) was_ip6tables=$2 ;;

@@ -20,6 +20,7 @@ use crate::model::state::Observed;
 use crate::model::state::RichText;
 use crate::plan::action::Action;
 use crate::plan::action::NetworkSpec;
+use crate::plan::backend_rules;
 
 /// The node after a step that went well. Views that could not be read stay so.
 #[must_use]
@@ -98,17 +99,19 @@ fn apply(state: &mut NodeState, action: &Action) {
         Action::PlaceJump { family, after, .. } => place_jump(state, *family, after),
         Action::AddRule(rule) => add_rule(state, rule),
         Action::RemoveRule(rule) => remove_rule(state, rule),
-        Action::AddRich { rule, .. } => {
+        Action::AddRich { zone, rule, .. } => {
             if let Some(rich) = state.runtime.rich.known_mut()
                 && !rich.contains(rule)
             {
                 rich.push(rule.clone());
             }
+            backend_rules::changed(state, zone, &rule.rule, true);
         }
-        Action::RemoveRich { rule, .. } => {
+        Action::RemoveRich { zone, rule, .. } => {
             if let Some(rich) = state.runtime.rich.known_mut() {
                 rich.retain(|r| r != rule);
             }
+            backend_rules::changed(state, zone, &rule.rule, false);
         }
         Action::Reload { .. } => reload(state),
     }
@@ -298,6 +301,7 @@ fn reload(state: &mut NodeState) {
     }
     state.runtime.direct = Observed::Known(permanent);
     state.runtime.rich = state.permanent.rich.clone();
+    backend_rules::reloaded(state);
     state.runtime.settings = match (&state.permanent.settings, &state.runtime.settings) {
         (Observed::Known(permanent), Observed::Known(runtime)) => {
             Observed::Known(with_bindings(permanent.clone(), runtime))

@@ -20,6 +20,7 @@ use crate::model::state::Tables;
 use crate::model::state::View;
 use crate::plan::admit::could_admit;
 use crate::plan::after::kernel_line;
+use crate::plan::backend_rules;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
 use crate::plan::finding::command;
@@ -72,6 +73,7 @@ pub fn refusals(desired: &Desired, state: &NodeState) -> Vec<Finding> {
         }
     }
     out.extend(gone::firewalld(state));
+    out.extend(backend_rules::refusals(state));
     match state.docker.as_result() {
         Ok(docker) => out.extend(docker_refusals(desired, docker, state)),
         Err(why) => out.push(not_answering(&DOCKER, &state.system.docker_daemon, why)),

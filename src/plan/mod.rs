@@ -5,6 +5,7 @@
 pub mod action;
 mod admit;
 pub mod after;
+mod backend_rules;
 mod bridge;
 mod docker;
 mod edited;
@@ -178,6 +179,7 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     let mut findings = inspect::hazards(state);
     findings.extend(inspect::locks_out(desired, state));
     findings.extend(records::held(state));
+    findings.extend(records::leftovers(state));
     findings.extend(passage::troubles(desired, state, &ours));
     findings.extend(reach::findings(desired, state, &ours));
     findings.extend(docker::published(desired, views.docker));
@@ -242,6 +244,9 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     };
     let reloading = reload::decide(state, &views, &ours, allowed, &work);
     findings.extend(reloading.findings);
+    if !reloading.chosen {
+        findings.extend(backend_rules::troubles(desired, state, &ours));
+    }
     if reloading.chosen {
         let reloaded = reload::steps(state, &actions, desired, &ours, subnets);
         actions.extend(reloaded);

@@ -335,6 +335,7 @@ mod tests {
                 split: Observed::Known(false),
                 latch: Observed::Known(false),
                 ip_forward: Observed::Known(true),
+                backend: None,
             },
             docker: Observed::Known(Docker::default()),
             records: Observed::Known(crate::model::Records::default()),

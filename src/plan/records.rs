@@ -64,6 +64,23 @@ pub fn held(state: &NodeState) -> Option<Finding> {
     })
 }
 
+/// What a run that was killed while it was being armed has left on the node. It does nothing there.
+pub(super) fn leftovers(state: &NodeState) -> Option<Finding> {
+    let left = &state.records.known()?.leftovers;
+    (!left.is_empty()).then(|| {
+        Finding::new(
+            Severity::Note,
+            "left-behind",
+            View::Permanent,
+            format!(
+                "a run was killed while it was being armed, and has left {} behind",
+                left.join(", ")
+            ),
+        )
+        .hint("the next run that changes the node, and the next boot, take it away")
+    })
+}
+
 fn lease(state: &NodeState) -> Option<(&Lease, Snapshot)> {
     let records = state.records.known()?;
     let lease = records.lease.as_ref()?;

@@ -13,6 +13,7 @@ use crate::plan::Allowed;
 use crate::plan::action;
 use crate::plan::action::Change;
 use crate::plan::action::Sign;
+use crate::plan::backend_rules;
 use crate::plan::edited;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
@@ -139,11 +140,15 @@ fn needed(state: &NodeState, desired: &Desired) -> Option<Recovery> {
         return only(&["firewalld-failed", gone::DOCKER])
             .then_some(Recovery::Unfail { subnets, permanent });
     }
-    let gone: Vec<&'static str> = [gone::FIREWALLD, gone::DOCKER]
+    let mut gone: Vec<&'static str> = [gone::FIREWALLD, backend_rules::DOUBLED, gone::DOCKER]
         .into_iter()
         .filter(|code| refusals.contains(code))
         .collect();
-    (!gone.is_empty() && only(&gone)).then_some(Recovery::Reload { subnets, gone })
+    let only_these = only(&gone);
+    if gone.is_empty() {
+        gone = backend_rules::mended_by_reload(desired, state, &ours);
+    }
+    (!gone.is_empty() && only_these).then_some(Recovery::Reload { subnets, gone })
 }
 
 /// Whether firewalld was killed or broke down, on a node that starts it at each boot. One that was stopped was meant to be.
@@ -219,15 +224,16 @@ impl Recovery {
             Recovery::Reload { gone, .. } => gone
                 .iter()
                 .map(|code| {
-                    let whose = if *code == gone::DOCKER {
-                        "Docker's"
-                    } else {
-                        "firewalld's"
+                    let was = match *code {
+                        gone::DOCKER => "Docker's rules were gone and are back",
+                        backend_rules::DOUBLED => {
+                            "firewalld's rules were there twice and are there once"
+                        }
+                        backend_rules::LOST => "a forward of firewalld's was lost and is back",
+                        backend_rules::LEFT => "a forward that firewalld did not know of is gone",
+                        _ => "firewalld's rules were gone and are back",
                     };
-                    replaced(
-                        View::Kernel,
-                        format!("{whose} rules were gone and are back (reload)"),
-                    )
+                    replaced(View::Kernel, format!("{was} (reload)"))
                 })
                 .collect(),
         }

@@ -8,6 +8,7 @@ mod direct_file;
 mod docker;
 mod files;
 mod firewalld;
+mod firewalld_nft;
 mod iptables;
 mod observe;
 mod records;

@@ -12,6 +12,7 @@ use crate::model::state::Tables;
 use crate::probe::docker;
 use crate::probe::files;
 use crate::probe::firewalld;
+use crate::probe::firewalld_nft;
 use crate::probe::iptables;
 use crate::probe::records;
 use crate::probe::sections::Answers;
@@ -74,6 +75,7 @@ pub fn observe(stdout: &[u8], stderr: &[u8]) -> Result<NodeState, ProbeError> {
         system::system(&answers).map_err(|(question, why)| ProbeError::System { question, why })?;
     system.firewalld_daemon = firewalld::daemon(&answers);
     system.docker_daemon = docker::daemon(&answers);
+    system.settling = settling(&answers);
     let of_firewalld = Of(&system.firewalld_daemon, "firewalld");
     let of_docker = Of(&system.docker_daemon, "docker");
     Ok(NodeState {
@@ -100,11 +102,22 @@ pub fn observe(stdout: &[u8], stderr: &[u8]) -> Result<NodeState, ProbeError> {
             split: observed(split(&answers)),
             latch: observed(latch(&answers, &system)),
             ip_forward: observed(ip_forward(&answers)),
+            backend: firewalld_nft::backend(&answers).map(observed),
         },
         docker: of_docker.observed(|| docker::docker(&answers)),
         records: observed(records::records(&answers)),
         system,
     })
+}
+
+/// Why the node is still on its way to where it will be.
+fn settling(answers: &Answers) -> Option<String> {
+    // A firewalld that is on the bus may still be loading (its unit is of type simple since 2.4).
+    if firewalld::firewalld(answers).is_ok_and(|firewalld| firewalld.state == "INIT") {
+        return Some("firewalld is starting".to_string());
+    }
+    let told = answers.get("settling").ok()?.trim();
+    (!told.is_empty()).then(|| told.to_string())
 }
 
 /// A daemon with its name: what it did not answer has the daemon's trouble for a reason.

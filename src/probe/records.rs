@@ -33,6 +33,7 @@ fn parse(text: &str) -> Result<Records, String> {
         };
         match key {
             "last" => last = Some(number()?),
+            "leftover" => records.leftovers.push(value.to_string()),
             "snapshot" => records.snapshots.push(Snapshot {
                 number: number()?,
                 ..Snapshot::default()
@@ -130,6 +131,13 @@ mod tests {
         assert_eq!(snapshot.remarks, ["container a is gone since"]);
         assert_eq!(snapshot.trouble, ["x=y"]);
         assert_eq!(records.lease.unwrap().trouble, ["zone public ports=22"]);
+    }
+
+    #[test]
+    fn what_was_left_behind_is_told() {
+        let records = parse("last 4\nleftover /etc/firewalld/.fwdeploy\n").unwrap();
+        assert_eq!(records.leftovers, ["/etc/firewalld/.fwdeploy"]);
+        assert_eq!(records.lease, None);
     }
 
     #[test]

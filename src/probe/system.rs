@@ -29,6 +29,8 @@ pub fn system(answers: &Answers) -> Result<System, (&'static str, String)> {
         docker: tools.contains(&"docker"),
         ssh_connection: needed("connection")?.trim().to_string(),
         ssh_interface: interface(&one_line(answers.get("ssh-interface"))),
+        sums: answers.get("file-sums").map(sums).unwrap_or_default(),
+        settling: None,
         firewalld_daemon: Daemon::default(),
         firewalld_enabled: is_enabled(answers.get("firewalld-unit")),
         docker_daemon: Daemon::default(),
@@ -44,6 +46,19 @@ fn is_enabled(answer: Result<&str, String>) -> bool {
 fn one_line(answer: Result<&str, String>) -> String {
     let text = answer.unwrap_or_default();
     text.lines().next().unwrap_or_default().trim().to_string()
+}
+
+/// The lines of cksum(1): `CHECKSUM SIZE PATH`.
+fn sums(text: &str) -> BTreeMap<String, String> {
+    text.lines()
+        .filter_map(|line| {
+            let mut words = line.splitn(3, ' ');
+            let (sum, size) = (words.next()?, words.next()?);
+            let path = words.next()?.to_string();
+            let number = |word: &str| word.parse::<u64>().is_ok();
+            (number(sum) && number(size)).then(|| (path, format!("{sum} {size}")))
+        })
+        .collect()
 }
 
 /// The name in a line of `ip -o addr`, such as `2: eth0    inet 192.0.2.1/24 …`.
@@ -137,6 +152,12 @@ mod tests {
         );
         assert_eq!(systemd_version("systemd 219"), 219);
         assert_eq!(systemd_version(""), 0);
+        let read = sums(
+            "77 12 /etc/firewalld/direct.xml\n1 2 /etc/firewalld/zones/a b.xml\ncksum: x\nx 1 /y\n",
+        );
+        assert_eq!(read["/etc/firewalld/direct.xml"], "77 12");
+        assert_eq!(read["/etc/firewalld/zones/a b.xml"], "1 2");
+        assert_eq!(read.len(), 2);
         assert_eq!(interface("2: host0    inet 10.77.1.11/24 brd"), "host0");
         assert_eq!(interface(""), "");
     }

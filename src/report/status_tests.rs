@@ -47,6 +47,7 @@ fn node(name: &str, snapshots: Vec<Snapshot>, lease: Option<Lease>, wanted: &str
             last: snapshots.last().map_or(0, |snapshot| snapshot.number),
             lease,
             snapshots,
+            ..Records::default()
         }),
         wanted: (!wanted.is_empty()).then(|| wanted.to_string()),
     }

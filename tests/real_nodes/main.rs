@@ -6,6 +6,7 @@
 mod adoption;
 mod drift;
 mod edited;
+mod events;
 mod failures;
 mod fleet;
 mod interruptions;

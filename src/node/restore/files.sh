@@ -5,6 +5,14 @@ put_files() {
     files_trouble=
     surveyed || :
     files_was=$(cat "$snapshot/files")
+    files_ifs=$IFS
+    IFS=$newline
+    for file in $(names_of "$survey" 8); do
+        IFS=$files_ifs
+        keep_edit "${file#./}"
+        IFS=$newline
+    done
+    IFS=$files_ifs
     put_links
     put_folders
     files_ifs=$IFS

@@ -30,7 +30,7 @@ same_kernel() {
         [ "$mode" = chosen ] || remark "Docker's own rules were not compared with those of before: not every container and every network is where it was"
     fi
     for kind in iptables ip6tables; do
-        pick "$kind"
+        tables_of "$kind"
         if [ -n "$kernel_whole" ]; then
             [ "$(lines "$was")" = "$(lines "$now")" ] || {
                 answer="$kind is not as it was: $(lacking "$was" "$now" | head -n 3); $(lacking "$now" "$was" | head -n 3)"
@@ -65,7 +65,7 @@ kernel_again() {
     kernel_whole=
     ! is_placed || kernel_whole=yes
     for kind in iptables ip6tables ebtables; do
-        pick "$kind"
+        tables_of "$kind"
         case $kind in
         iptables) family=ipv4 options="$lock -c" ;;
         ip6tables) family=ipv6 options="$lock -c" ;;
@@ -104,7 +104,7 @@ same_after_boot() {
     look || return
     recall
     for kind in iptables ip6tables; do
-        pick "$kind"
+        tables_of "$kind"
         boot_more=$(only_in "$(content "$(uncounted "$now")")" "$(content "$(uncounted "$was")")" | grep -v '^-A DOCKER-USER -j RETURN$')
         [ -z "$boot_more" ] || {
             answer="$kind: DOCKER-USER has what it had not: $(printf '%s\n' "$boot_more" | head -n 3)"

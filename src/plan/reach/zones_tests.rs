@@ -145,6 +145,7 @@ impl Node {
                 split: Observed::Known(false),
                 latch: Observed::Known(false),
                 ip_forward: Observed::Known(true),
+                backend: None,
             },
             docker: Observed::Known(Docker {
                 networks: vec![Network {

@@ -1,0 +1,368 @@
+//! What firewalld's nftables backend holds beside what firewalld believes: rules that are there twice, forwards that are lost, left over
+//! or behind somebody else's.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use crate::model::backend::Backend;
+use crate::model::backend::Forward;
+use crate::model::desired::Desired;
+use crate::model::net::Cidr;
+use crate::model::net::Family;
+use crate::model::net::Port;
+use crate::model::net::Service;
+use crate::model::rich::RichRule;
+use crate::model::settings::Options;
+use crate::model::state::NodeState;
+use crate::model::state::View;
+use crate::plan::finding::Finding;
+use crate::plan::finding::Severity;
+use crate::plan::gone;
+use crate::plan::ownership::Ours;
+
+/// firewalld's rules are in its tables twice.
+pub(super) const DOUBLED: &str = "firewalld-doubled";
+
+/// A forward that firewalld believes in is not in force.
+pub(super) const LOST: &str = "forward-lost";
+
+/// A forward to a managed address is in force, and firewalld does not know of it.
+pub(super) const LEFT: &str = "forward-left";
+
+/// The tables of a firewalld whose backend is nftables, if the look asked for them.
+fn backend(state: &NodeState) -> Option<Result<&Backend, &str>> {
+    let firewalld = state.firewalld.known()?;
+    // Where the table is not there at all, that is said.
+    let here = firewalld.backend == "nftables"
+        && firewalld.state == "RUNNING"
+        && firewalld.in_kernel.known() != Some(&false);
+    state
+        .kernel
+        .backend
+        .as_ref()
+        .filter(|_| here)
+        .map(|told| told.as_result())
+}
+
+/// Why nothing may be planned: what is removed would be removed once, and is there twice.
+pub(super) fn refusals(state: &NodeState) -> Vec<Finding> {
+    let Some(Ok(backend)) = backend(state) else {
+        return Vec::new();
+    };
+    let mut out = Vec::new();
+    if !backend.doubled.is_empty() {
+        out.push(
+            Finding::new(
+                Severity::Refuse,
+                DOUBLED,
+                View::Kernel,
+                format!(
+                    "firewalld's rules are in the kernel twice (chain {}{}): it was killed, and the next one has filled the same table; the older forwards go first, and what is removed stays open",
+                    backend.doubled[0],
+                    match backend.doubled.len() {
+                        1 => String::new(),
+                        all => format!(" and {} more", all - 1),
+                    }
+                ),
+            )
+            .hint("run --recover reloads firewalld with the latch on; firewall-cmd --reload does it without"),
+        );
+    }
+    if !backend.bare.is_empty() {
+        out.push(
+            Finding::new(
+                Severity::Refuse,
+                gone::FIREWALLD,
+                View::Kernel,
+                format!(
+                    "firewalld's rules are gone, flushed by somebody behind its back: {} in its table of nft {} empty",
+                    backend.bare.join(", "),
+                    if backend.bare.len() == 1 { "is" } else { "are" }
+                ),
+            )
+            .hint("run --recover reloads firewalld with the latch on; firewall-cmd --reload does it without"),
+        );
+    }
+    out
+}
+
+/// The forwards that are not as firewalld believes.
+pub(super) fn troubles(desired: &Desired, state: &NodeState, ours: &Ours) -> Vec<Finding> {
+    let backend = match backend(state) {
+        None => return Vec::new(),
+        Some(Ok(backend)) => backend,
+        Some(Err(why)) => {
+            return vec![
+                Finding::new(
+                    Severity::Warning,
+                    "forwards-unread",
+                    View::Kernel,
+                    format!("whether the kernel forwards what firewalld believes in cannot be told: {why}"),
+                )
+                .hint("install nft on the node, by which firewalld's own table is read; or see what nft list table inet firewalld says there"),
+            ];
+        }
+    };
+    let mut out = left(backend, state, ours);
+    let memory: BTreeSet<&RichRule> = match state.runtime.rich.known() {
+        Some(rich) => rich.iter().map(|r| &r.rule).collect(),
+        None => return out,
+    };
+    let held = Held::of(backend);
+    // What firewalld does not believe in yet is to be added.
+    for rule in desired.rich.iter().filter(|rule| memory.contains(rule)) {
+        if !held.has(rule) {
+            out.push(lost(rule));
+        } else if let Some(ahead) = held.ahead_of(rule) {
+            out.push(behind(ahead, rule));
+        }
+    }
+    out
+}
+
+/// The forwards that packets come to, by what is asked of them: one question for each of thousands.
+struct Held<'a> {
+    places: BTreeMap<&'a RichRule, usize>,
+    /// Where those lead that say more than ours do.
+    odd: BTreeSet<IpAddr>,
+    /// By chain and service, then by where they lead: place and forward.
+    to: BTreeMap<(&'a str, Family, Service), BTreeMap<(IpAddr, Port), Vec<(usize, &'a Forward)>>>,
+    chains: Vec<&'a str>,
+}
+
+impl<'a> Held<'a> {
+    fn of(backend: &'a Backend) -> Self {
+        let mut held = Held {
+            places: BTreeMap::new(),
+            odd: BTreeSet::new(),
+            to: BTreeMap::new(),
+            chains: Vec::new(),
+        };
+        for forward in backend.forwards.iter().filter(|f| f.reached) {
+            let place = held.chains.len();
+            held.chains.push(&forward.chain);
+            match &forward.rule {
+                Some(
+                    rule @ RichRule::Forward {
+                        family,
+                        service,
+                        to,
+                        to_port,
+                        ..
+                    },
+                ) => {
+                    held.places.entry(rule).or_insert(place);
+                    let key = (&*forward.chain, *family, *service);
+                    let places = held.to.entry(key).or_default();
+                    places
+                        .entry((*to, *to_port))
+                        .or_default()
+                        .push((place, forward));
+                }
+                _ => held.odd.extend(forward.to),
+            }
+        }
+        held
+    }
+
+    fn has(&self, rule: &RichRule) -> bool {
+        match rule {
+            RichRule::Forward { to, .. } => self.places.contains_key(rule) || self.odd.contains(to),
+            _ => true,
+        }
+    }
+
+    /// A forward of the same port to somewhere else that stands ahead in the same chain, and takes packets of this one.
+    fn ahead_of(&self, rule: &RichRule) -> Option<&'a Forward> {
+        let RichRule::Forward {
+            family,
+            source,
+            service,
+            to,
+            to_port,
+        } = rule
+        else {
+            return None;
+        };
+        let place = *self.places.get(rule)?;
+        let chain = *self.chains.get(place)?;
+        let others = self.to.get(&(chain, *family, *service))?;
+        let meets = |forward: &Forward| match &forward.rule {
+            Some(RichRule::Forward { source: other, .. }) => match (source, other) {
+                (Some(own), Some(other)) => own.overlaps(*other),
+                _ => true,
+            },
+            _ => false,
+        };
+        others
+            .iter()
+            .filter(|(other, _)| **other != (*to, *to_port))
+            .flat_map(|(_, forwards)| forwards)
+            .filter(|(at, forward)| *at < place && meets(forward))
+            .map(|(_, forward)| *forward)
+            .next()
+    }
+}
+
+fn behind(ahead: &Forward, rule: &RichRule) -> Finding {
+    Finding::new(
+        Severity::Warning,
+        "forward-behind",
+        View::Kernel,
+        format!("`{}` stands ahead of `{rule}` in firewalld's table of nft and takes its packets elsewhere", ahead.text),
+    )
+    .hint("remove the other forward if it is not needed, or give the role another port of the node")
+}
+
+fn lost(rule: &RichRule) -> Finding {
+    Finding::new(
+        Severity::Warning,
+        LOST,
+        View::Kernel,
+        format!("firewalld believes in `{rule}`, and the kernel does not forward it: somebody changed firewalld's table of nft behind its back"),
+    )
+    .hint("run --recover reloads firewalld with the latch on; firewall-cmd --reload does it without")
+}
+
+/// What leads to a managed address and is nobody's: a port that was closed with success, and is open.
+fn left(backend: &Backend, state: &NodeState, ours: &Ours) -> Vec<Finding> {
+    let managed: Vec<Cidr> = Family::ALL
+        .into_iter()
+        .flat_map(|family| ours.managed(family))
+        .collect();
+    let is_managed = |to: IpAddr| managed.iter().any(|net| net.contains(&to));
+    let known = Known::of(state);
+    backend
+        .forwards
+        .iter()
+        .filter(|forward| forward.to.is_some_and(is_managed))
+        .filter(|forward| !known.has(forward))
+        .map(|forward| {
+            Finding::new(
+                Severity::Defeat,
+                LEFT,
+                View::Kernel,
+                format!(
+                    "the kernel forwards `{}` (chain {} of firewalld's table), of which firewalld does not know: what was closed is open",
+                    forward.text, forward.chain
+                ),
+            )
+            .hint("run --recover reloads firewalld with the latch on; firewall-cmd --reload does it without")
+        })
+        .collect()
+}
+
+/// The forwards that firewalld's memory tells of, in whichever zone or policy.
+#[derive(Default)]
+struct Known {
+    forwards: BTreeSet<RichRule>,
+    /// Where those lead that say more than ours do.
+    to: BTreeSet<Cidr>,
+}
+
+impl Known {
+    fn of(state: &NodeState) -> Self {
+        let mut known = Known::default();
+        for rich in state.runtime.rich.known().into_iter().flatten() {
+            known.add(rich.rule.clone());
+        }
+        if let Some(settings) = state.runtime.settings.known() {
+            for options in settings.zones.values().chain(settings.policies.values()) {
+                known.add_options(options);
+            }
+        }
+        known
+    }
+
+    fn add(&mut self, rule: RichRule) {
+        match rule {
+            RichRule::Forward { .. } => drop(self.forwards.insert(rule)),
+            RichRule::Other(_) => self.to.extend(rule.about()),
+            RichRule::Accept { .. } => {}
+        }
+    }
+
+    fn add_options(&mut self, options: &Options) {
+        for key in ["rules_str", "rich_rules"] {
+            for text in options.all(key) {
+                self.add(RichRule::parse(text));
+            }
+        }
+        for text in options.all("forward_ports") {
+            // The last of its words.
+            let to = text.split_once("toaddr=");
+            let to = to.and_then(|(_, to)| to.parse::<IpAddr>().ok());
+            self.to.extend(to.map(Cidr::host));
+        }
+    }
+
+    fn has(&self, forward: &Forward) -> bool {
+        forward
+            .rule
+            .as_ref()
+            .is_some_and(|rule| self.forwards.contains(rule))
+            || forward
+                .to
+                .is_some_and(|to| self.to.contains(&Cidr::host(to)))
+    }
+}
+
+/// What a reload of firewalld would mend of it, by the finding's code.
+pub(super) fn mended_by_reload(
+    desired: &Desired,
+    state: &NodeState,
+    ours: &Ours,
+) -> Vec<&'static str> {
+    let found = troubles(desired, state, ours);
+    [LOST, LEFT]
+        .into_iter()
+        .filter(|code| found.iter().any(|finding| finding.code == *code))
+        .collect()
+}
+
+/// What becomes of the tables when firewalld takes a rich rule at runtime, or drops one.
+pub(super) fn changed(state: &mut NodeState, zone: &str, rule: &RichRule, there: bool) {
+    let Some(backend) = state.kernel.backend.as_mut().and_then(|b| b.known_mut()) else {
+        return;
+    };
+    let RichRule::Forward { to, .. } = rule else {
+        return;
+    };
+    let is_it = |forward: &Forward| forward.rule.as_ref() == Some(rule);
+    if !there {
+        if let Some(at) = backend.forwards.iter().position(is_it) {
+            backend.forwards.remove(at);
+        }
+    } else if !backend.forwards.iter().any(is_it) {
+        backend.forwards.push(Forward {
+            chain: format!("nat_PRE_{zone}_allow"),
+            text: rule.to_string(),
+            reached: true,
+            to: Some(*to),
+            rule: Some(rule.clone()),
+        });
+    }
+}
+
+/// What becomes of them when firewalld reloads: they hold what its memory tells, once.
+pub(super) fn reloaded(state: &mut NodeState) {
+    let zone = state.zone.known().cloned().unwrap_or_default();
+    let rich = state.runtime.rich.known().cloned().unwrap_or_default();
+    let Some(backend) = state.kernel.backend.as_mut().and_then(|b| b.known_mut()) else {
+        return;
+    };
+    backend.doubled.clear();
+    backend.bare.clear();
+    // Those of other zones stay as they are.
+    let own = format!("nat_PRE_{zone}_");
+    backend
+        .forwards
+        .retain(|forward| forward.reached && !forward.chain.starts_with(&own));
+    for one in rich {
+        changed(state, &zone, &one.rule, true);
+    }
+}
+
+#[cfg(test)]
+mod tests;
