@@ -32,6 +32,10 @@ restore_snapshot() {
         [ "$later" != "$chosen_number" ] && [ "$(tell "$home/snapshots/$later/about" outcome)" = confirmed ] || continue
         chosen_later="$chosen_later $later"
     done
+    # A snapshot of before does not write down whom it moves: then all that is here may have been.
+    for later in $chosen_number $chosen_later; do
+        [ "$(tell "$home/snapshots/$later/about" format)" = 2 ] || { try touch_all || because "$home/armed/touched could not be written:" || return; }
+    done
     # shellcheck disable=SC2086
     latch $chosen_subnets || return
     by_snapshot "$chosen_number" reloaded || because "the files of snapshot $chosen_number could not be brought back:" || return
@@ -41,6 +45,8 @@ restore_snapshot() {
     by_snapshot "$chosen_number" chosen || because "snapshot $chosen_number could not be brought back:" || return
     unlatch
 }
+
+touch_all() { awk '$1 == "network" { print $1, $2 } $1 == "place" { print $1, $2, $3 }' "$home/armed/picture" >>"$home/armed/touched"; }
 
 # subnets_of N: those that were managed then, and nothing that is no subnet. A snapshot of before has them in the first such line of its
 # program.

@@ -410,6 +410,36 @@ fn only_subnets_are_read_where_a_snapshot_names_subnets() {
     }
 }
 
+#[test]
+fn what_a_rollback_to_an_older_kind_of_snapshot_changed_is_ours_too() {
+    for shell in shells() {
+        let node = Node::new();
+        node.docker(CYBEX, &place("172.20.0.2"));
+        node.says(shell, TAKE);
+        node.write("home/snapshots/7/removed", "cybex\n");
+        node.write("home/snapshots/7/made", "a b\n");
+        node.docker(
+            &format!("{MOVED}\nnetwork a+b bridge false false 10.1.0.0%2F16|||,. . . n3"),
+            &place("172.20.0.2"),
+        );
+        let said = node.says(shell, "same_docker || echo \"$answer\"; unmake");
+        assert!(
+            said.contains("network cybex is another one, subnet 172.29.0.0/16"),
+            "{said}"
+        );
+        assert!(said.contains("network a b is still there"), "{said}");
+        assert_eq!(node.read("fake/log"), "network|rm|n3|\n");
+        // Where not even names are written down, all that was there is.
+        fs::create_dir_all(node.path("home")).unwrap();
+        let _ = symlink("snapshots/7", node.path("home/armed"));
+        node.says(shell, &format!("{ROLLBACK}\ntouch_all"));
+        assert_eq!(
+            node.read("home/snapshots/7/touched"),
+            "network cybex\nplace cybex cybex\n"
+        );
+    }
+}
+
 // ---- firewalld's files
 
 impl Node {

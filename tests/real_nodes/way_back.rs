@@ -201,7 +201,7 @@ fn what_cannot_be_brought_back_is_refused_and_nothing_of_a_node_is_run(suite: &s
     for (spoil, mend, why) in [
         (format!("mkfifo {zones}/pipe"), format!("rm {zones}/pipe"), "neither a file nor a folder"),
         (format!("ln -s /nowhere {zones}/gone.xml"), format!("rm {zones}/gone.xml"), "leads to nothing"),
-        (format!("ln {zones}/public.xml /root/twin"), "rm /root/twin".to_string(), "hard link"),
+        (format!("ln {zones}/../firewalld.conf /root/twin"), "rm /root/twin".to_string(), "hard link"),
         (
             "printf '#!/bin/sh\\necho no tables today >&2\\nexit 3\\n' >/usr/local/sbin/ebtables-save; chmod +x /usr/local/sbin/ebtables-save".to_string(),
             "rm /usr/local/sbin/ebtables-save".to_string(),

@@ -48,7 +48,14 @@ touch_now() {
     sync "$home/armed/touched" 2>/dev/null || sync
 }
 is_rollback() { [ "$mode" = docker ] || [ "$mode" = chosen ]; }
-is_touched() { grep -qxF -e "$1" "$snapshot/touched" 2>/dev/null; }
+is_touched() { touched_lines | grep -qxF -e "$1"; }
+
+# touched_lines: what a rollback has written down. Snapshots of before write the names of networks, in two files.
+touched_lines() {
+    cat "$snapshot/touched" 2>/dev/null
+    cat "$snapshot/made" "$snapshot/removed" 2>/dev/null | while IFS= read -r touched_name; do echo "network $(coded "$touched_name")"; done
+    return 0
+}
 
 # last_of WORD…: the last of them, coded, in $last_code.
 last_of() {
@@ -108,7 +115,7 @@ unwanted() {
 
 # unmake: takes back the networks that this snapshot's rollback has made.
 unmake() {
-    for made_name in $(sed -n 's/^network //p' "$snapshot/touched" 2>/dev/null | sort -u); do
+    for made_name in $(touched_lines | sed -n 's/^network //p' | sort -u); do
         [ -n "$(was network "$made_name")" ] || unwanted "$made_name" || return
     done
 }
@@ -117,7 +124,7 @@ unmake() {
 # way only later.
 unsettle() {
     see || return
-    for unsettled in $(sed -n 's/^place \([^ ]*\) \([^ ]*\)$/\1,\2/p' "$snapshot/touched" 2>/dev/null | sort -u); do
+    for unsettled in $(touched_lines | sed -n 's/^place \([^ ]*\) \([^ ]*\)$/\1,\2/p' | sort -u); do
         [ -n "$(is place "${unsettled%,*}" "${unsettled#*,}")" ] && ! same_place "${unsettled%,*}" "${unsettled#*,}" || continue
         off "${unsettled%,*}" "${unsettled#*,}" && see || return
     done
@@ -171,8 +178,7 @@ only_on() {
 # ours: a line for each network and place that the run or the rollback has changed.
 ours() {
     printf '%s\n' "$touched"
-    cat "$snapshot/touched" 2>/dev/null
-    return 0
+    touched_lines
 }
 
 # same_docker: whether networks and containers are as they were, in $answer what is not. What others have done to what was none of
