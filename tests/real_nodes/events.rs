@@ -269,7 +269,7 @@ fn a_node_goes_back_by_itself_whatever_systemd_and_firewalld_do() {
         "cat /etc/firewalld/zones/public.xml 2>/dev/null; docker network ls -q | wc -l",
     );
     for does in ["systemctl daemon-reexec", "systemctl daemon-reload"] {
-        let slow = slow_run(lab, 20, &["--confirm-timeout", "8"]);
+        let slow = slow_run(lab, 30, &["--confirm-timeout", "20"]);
         signal(&slow, Signal::KILL);
         end(slow);
         // Nobody is left who could ask: only the timer.
