@@ -121,13 +121,16 @@ pub(super) fn troubles(desired: &Desired, state: &NodeState, ours: &Ours) -> Vec
     out
 }
 
+/// Forwards with their places, by where they lead.
+type Destinations<'a> = BTreeMap<(IpAddr, Port), Vec<(usize, &'a Forward)>>;
+
 /// The forwards that packets come to, by what is asked of them: one question for each of thousands.
 struct Held<'a> {
     places: BTreeMap<&'a RichRule, usize>,
     /// Where those lead that say more than ours do.
     odd: BTreeSet<IpAddr>,
     /// By chain and service, then by where they lead: place and forward.
-    to: BTreeMap<(&'a str, Family, Service), BTreeMap<(IpAddr, Port), Vec<(usize, &'a Forward)>>>,
+    to: BTreeMap<(&'a str, Family, Service), Destinations<'a>>,
     chains: Vec<&'a str>,
 }
 
