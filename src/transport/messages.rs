@@ -155,8 +155,8 @@ fn every_way_not_to_connect_says_what_and_where_and_what_to_do() {
         ConnectError::FurtherMethod {
             at: at(),
             user: user(),
-            key: "/home/op/.ssh/id_rsa".to_owned(),
-            wants: "password,keyboard-interactive".to_owned(),
+            key: "/home/op/.ssh/id_rsa".into(),
+            wants: "password,keyboard-interactive".into(),
         },
         ConnectError::TooManyKeys {
             at: at(),

@@ -202,9 +202,9 @@ pub enum ConnectError {
         /// The user to log in as.
         user: String,
         /// The key that it took.
-        key: String,
+        key: Box<str>,
         /// The methods of which it wants one, such as `password`.
-        wants: String,
+        wants: Box<str>,
     },
     /// The connection ended while logging in.
     #[error("the login of {user} on {at} broke off: {said}")]

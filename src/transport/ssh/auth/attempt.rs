@@ -105,8 +105,8 @@ impl Login<'_> {
                     Err(ConnectError::FurtherMethod {
                         at: self.place(),
                         user: self.user.clone(),
-                        key: name.to_owned(),
-                        wants,
+                        key: name.into(),
+                        wants: wants.into(),
                     })
                 }
                 // sshd counts each refused key and hangs up at MaxAuthTries. libssh2 drops the reason that it gives.
