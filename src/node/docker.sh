@@ -18,7 +18,7 @@ connect() {
     for connect_word in $connect_address; do
         connect_holder=$(limited docker network inspect -f '{{range .Containers}}{{.Name}} {{.IPv4Address}} {{.IPv6Address}}{{"\n"}}{{end}}' "$connect_network" 2>/dev/null </dev/null |
             awk -v address="$connect_word/" 'index($2, address) == 1 || index($3, address) == 1 { print $1 }')
-        [ -z "$connect_holder" ] || because "$connect_word on network $connect_network is taken by container $connect_holder; nothing was changed" || return
+        [ -z "$connect_holder" ] || because "$connect_word on network $(called "$connect_network") is taken by container $connect_holder; nothing was changed" || return
     done
     connect_before=$(attachments)
     ask docker network connect "$@" && return
@@ -30,6 +30,9 @@ connect() {
     answer=$connect_trouble
     return 1
 }
+
+# called NETWORK: the name of a network that may be told by its id.
+called() { limited docker network inspect -f '{{.Name}}' "$1" 2>/dev/null </dev/null || printf '%s\n' "$1"; }
 
 attachments() {
     limited docker inspect -f '{{range $name, $settings := .NetworkSettings.Networks}}{{$name}} {{end}}' "$connect_container" 2>&1 </dev/null

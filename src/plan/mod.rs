@@ -19,6 +19,7 @@ mod records;
 pub mod recover;
 mod reload;
 pub mod restore;
+mod shadow;
 mod ssh;
 
 pub use action::Action;
@@ -179,6 +180,10 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     findings.extend(passage::troubles(desired, state, &ours));
     findings.extend(docker::published(desired, views.docker));
     findings.extend(docker::opened(desired, views.docker, &ours));
+    findings.extend(docker::beside(desired, views.docker));
+    let resolvers = &state.system.resolvers;
+    findings.extend(docker::leaves(desired, views.docker, resolvers));
+    findings.extend(shadow::shadowed(desired, views.docker, state));
     let docker = docker::docker(desired, views.docker, allowed);
     findings.extend(docker.findings);
 
