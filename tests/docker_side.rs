@@ -657,7 +657,7 @@ fn every_other_state_of_a_container_is_planned_for() {
         assert_eq!(
             case.commands(),
             [
-                format!("disconnect cybex wit"),
+                format!("disconnect {ID} wit"),
                 format!("connect --ip 172.20.0.2 {ID} wit")
             ],
             "{status}"
@@ -751,6 +751,16 @@ fn docker_is_told_of_a_network_by_its_id() {
             format!("connect --ip 172.20.0.2 {ID} wit")
         ]
     );
+    // A container that does not run may name a network that is gone: Docker's own bridge is another after each restart.
+    let mut stopped = case.containers[0].clone();
+    for key in ["running", "status"] {
+        stopped[key] = container("wit", "cybex", "", "exited")[key].clone();
+    }
+    stopped["networks"] =
+        json!({"bridge": with(place("", ""), &["NetworkID"], json!("d".repeat(64)))});
+    let running = std::mem::replace(&mut case.containers[0], stopped);
+    assert_eq!(case.commands()[0], format!("disconnect {OTHER_ID} wit"));
+    case.containers[0] = running;
     // One that is made anew has no id yet.
     let mut case = case.replacing();
     case.networks[1]["internal"] = json!(true);

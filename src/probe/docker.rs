@@ -11,6 +11,8 @@ use serde::de::DeserializeOwned;
 use crate::model::net::Family;
 use crate::model::state::Daemon;
 use crate::model::state::Docker;
+use crate::model::state::Endpoint;
+use crate::model::state::Network;
 use crate::probe::sections::Answers;
 use crate::probe::system::Unit;
 use crate::probe::system::unit;
@@ -44,6 +46,9 @@ pub fn docker(answers: &Answers) -> Result<Docker, String> {
     networks.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
     let mut containers = lines(answers, "docker-containers", container::container)?;
     containers.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+    for endpoint in containers.iter_mut().flat_map(|c| &mut c.endpoints) {
+        identify(endpoint, &networks);
+    }
     Ok(Docker {
         version: version.to_string(),
         firewall: firewall(answers.get("docker-firewall")?)?,
@@ -57,6 +62,15 @@ pub fn docker(answers: &Answers) -> Result<Docker, String> {
         networks,
         containers,
     })
+}
+
+/// Says which network a place is on now. A container that does not run keeps the id of a network that is gone, such as Docker's
+/// own bridge before its last restart, and is attached to whatever has the name when it starts.
+fn identify(endpoint: &mut Endpoint, networks: &[Network]) {
+    let mut named = networks.iter().filter(|n| n.name == endpoint.network);
+    if let (Some(network), None) = (named.next(), named.next()) {
+        endpoint.network_id.clone_from(&network.id);
+    }
 }
 
 /// The families that Docker was told not to filter; what stands last was said last.
