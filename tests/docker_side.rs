@@ -3,7 +3,7 @@
 //!
 //! Seen to fail with the code broken on purpose: `locks_out` without its gateways, `own_network` that only looks for what is
 //! inside of the subnet, `carried` without labels, `is_restarting` never true, `claims` that refuse whoever was told the address,
-//! `twice` never found, `is_closed` whatever the driver, `from_the_node` that takes every version for 28.
+//! `twice` never found, `is_closed` whatever the driver, `from_the_node` that takes every version for 28, `by_id` that takes the name.
 
 #[path = "captures/read.rs"]
 mod read;
