@@ -66,7 +66,11 @@ fn every_finding_and_error_is_in_the_manual_with_what_to_do() {
             .iter()
             .any(|cell| format!("`{cell}").contains(&format!("`{code}`")))
     };
-    for (room, one) in [("plan", "foreign-accept"), ("engine", "connection-refused")] {
+    for (room, one) in [
+        ("plan", "foreign-accept"),
+        ("plan/docker", "address-taken"),
+        ("engine", "connection-refused"),
+    ] {
         let codes = codes(room);
         assert!(
             codes.contains(one),

@@ -5,10 +5,12 @@
 pub mod backend;
 pub mod desired;
 pub mod direct_xml;
+pub mod docker;
 pub mod files;
 pub mod net;
 pub mod records;
 pub mod rich;
+pub mod routing;
 pub mod rule;
 pub mod secret;
 pub mod settings;

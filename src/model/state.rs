@@ -2,16 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
 
 use serde::Serialize;
 
+pub use crate::model::docker::Container;
+pub use crate::model::docker::Docker;
+pub use crate::model::docker::Endpoint;
+pub use crate::model::docker::Network;
+
 use crate::model::backend::Backend;
 use crate::model::files::Files;
-use crate::model::net::Cidr;
 use crate::model::net::Family;
 use crate::model::records::Records;
 use crate::model::rich::RichRule;
+use crate::model::routing::Resolvers;
+use crate::model::routing::Routing;
 use crate::model::rule::DirectRule;
 use crate::model::rule::Rule;
 use crate::model::settings::Settings;
@@ -26,7 +31,18 @@ pub enum Observed<T> {
     Unreadable(String),
 }
 
+impl<T> Default for Observed<T> {
+    fn default() -> Self {
+        Observed::Unreadable("it was not asked".to_string())
+    }
+}
+
 impl<T> Observed<T> {
+    /// Whether there is no answer.
+    pub fn is_unreadable(&self) -> bool {
+        self.known().is_none()
+    }
+
     /// The answer, if there is one.
     pub fn known(&self) -> Option<&T> {
         match self {
@@ -146,6 +162,12 @@ pub struct System {
     /// Why the node is still on its way to where it will be, such as Docker's starting; none if nothing tells so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settling: Option<String>,
+    /// Its own addresses, and where it sends what.
+    #[serde(skip_serializing_if = "Observed::is_unreadable")]
+    pub routing: Observed<Routing>,
+    /// The DNS servers that it asks.
+    #[serde(skip_serializing_if = "Observed::is_unreadable")]
+    pub resolvers: Observed<Resolvers>,
 }
 
 /// How a daemon of the node is: what can be done about it differs.
@@ -210,7 +232,7 @@ impl Firewalld {
 }
 
 /// The first two numbers of a version.
-fn major_minor(version: &str) -> (u32, u32) {
+pub(super) fn major_minor(version: &str) -> (u32, u32) {
     let mut numbers = version
         .split(|c: char| !c.is_ascii_digit())
         .map(|n| n.parse().unwrap_or(0));
@@ -409,104 +431,4 @@ impl Serialize for KernelRule {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.text)
     }
-}
-
-/// Docker.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Docker {
-    /// The engine's version, such as `28.5.2`.
-    pub version: String,
-    /// `iptables`, `iptables+firewalld`, `nftables` as Docker 28.1 and later say; empty before.
-    pub firewall: String,
-    /// The families that it was told to leave unfiltered: `"iptables": false`, `--ip6tables=false`.
-    pub unfiltered: Vec<Family>,
-    /// The networks, by name.
-    pub networks: Vec<Network>,
-    /// The containers, running or not, by name.
-    pub containers: Vec<Container>,
-}
-
-impl Docker {
-    /// A network by its name.
-    pub fn network(&self, name: &str) -> Option<&Network> {
-        self.networks.iter().find(|n| n.name == name)
-    }
-
-    /// A container by its name.
-    pub fn container(&self, name: &str) -> Option<&Container> {
-        self.containers.iter().find(|c| c.name == name)
-    }
-
-    /// Major and minor version; `(0, 0)` if it cannot be read.
-    pub fn major_minor(&self) -> (u32, u32) {
-        major_minor(&self.version)
-    }
-}
-
-/// A Docker network.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Network {
-    /// Its name.
-    pub name: String,
-    /// Its id, in full.
-    pub id: String,
-    /// `bridge`, `host`, `null`, `overlay` …
-    pub driver: String,
-    /// Its subnets.
-    pub subnets: Vec<Cidr>,
-    /// Its gateways.
-    pub gateways: Vec<IpAddr>,
-    /// The bridge device: the option `com.docker.network.bridge.name`, or `br-` and twelve digits of the id.
-    pub bridge: String,
-    /// Whether it has no way out (`--internal`).
-    pub internal: bool,
-    /// Whether IPv6 is on.
-    pub ipv6: bool,
-    /// Driver options.
-    pub options: BTreeMap<String, String>,
-    /// Labels.
-    pub labels: BTreeMap<String, String>,
-}
-
-/// A container.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Container {
-    /// Its name, without the leading slash.
-    pub name: String,
-    /// Its id, in full.
-    pub id: String,
-    /// Whether it runs.
-    pub running: bool,
-    /// HostConfig.NetworkMode: `bridge`, `host`, `none`, a network's name, `container:ID`.
-    pub network_mode: String,
-    /// Where it is attached, by network.
-    pub endpoints: Vec<Endpoint>,
-    /// Published ports such as `0.0.0.0:8090->8090/tcp`.
-    pub published: Vec<String>,
-}
-
-impl Container {
-    /// Its place on a network.
-    pub fn endpoint(&self, network: &str) -> Option<&Endpoint> {
-        self.endpoints.iter().find(|e| e.network == network)
-    }
-}
-
-/// A container's place on a network.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Endpoint {
-    /// The network's name.
-    pub network: String,
-    /// The address it has now; `None` while it does not run.
-    pub address: Option<IpAddr>,
-    /// The address it was told to have (IPAMConfig), which outlives a restart.
-    pub fixed: Option<IpAddr>,
-    /// The IPv6 address it has now.
-    pub address6: Option<IpAddr>,
-    /// The IPv6 address it was told to have.
-    pub fixed6: Option<IpAddr>,
-    /// Extra names on that network, without the container's id.
-    pub aliases: Vec<String>,
-    /// Links of the old kind, `NAME:ALIAS`.
-    pub links: Vec<String>,
 }

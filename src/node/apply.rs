@@ -87,17 +87,26 @@ pub(super) fn step(number: &str, action: &Action, functions: &mut String) -> Vec
             ]
         }
         Action::CreateNetwork(spec) => network_words(spec),
-        Action::RemoveNetwork(spec) => vec!["remove_network".to_string(), spec.name.clone()],
+        Action::RemoveNetwork(spec) => {
+            let network = by_id(&spec.id, &spec.name);
+            vec!["remove_network".to_string(), network]
+        }
         Action::Connect {
             container,
             endpoint,
-        } => connect_words(container, endpoint),
+        } => {
+            let mut words = connect_words(container, endpoint);
+            // The last but one, as connect_words ends.
+            let network = words.len() - 2;
+            words[network] = by_id(&endpoint.network_id, &endpoint.network);
+            words
+        }
         Action::Disconnect {
             container,
             endpoint,
         } => vec![
             "disconnect".to_string(),
-            endpoint.network.clone(),
+            by_id(&endpoint.network_id, &endpoint.network),
             container.clone(),
         ],
         Action::Latch { subnets } => with_subnets("latch", subnets),
@@ -132,6 +141,13 @@ pub(super) fn step(number: &str, action: &Action, functions: &mut String) -> Vec
         }
         Action::Reload { subnets } => with_subnets("reload", subnets),
     }
+}
+
+/// A network in the words of Docker's command line: its id where it is known, since two can have one name, and a name can be
+/// the beginning of another's id.
+fn by_id(id: &str, name: &str) -> String {
+    let known = if id.is_empty() { name } else { id };
+    known.to_string()
 }
 
 fn with_subnets(command: &str, subnets: &[Cidr]) -> Vec<String> {
@@ -276,11 +292,24 @@ pub(super) fn network_words(spec: &NetworkSpec) -> Vec<String> {
     for (key, value) in &spec.labels {
         option("--label", format!("{key}={value}"));
     }
-    if spec.subnets.iter().any(|s| s.family() == Family::V6) {
-        words.push("--ipv6".to_string());
+    for range in &spec.ranges {
+        option("--ip-range", range.to_string());
     }
+    for (name, address) in &spec.reserved {
+        option("--aux-address", format!("{name}={address}"));
+    }
+    if !spec.ipam_driver.is_empty() {
+        option("--ipam-driver", spec.ipam_driver.clone());
+    }
+    for (key, value) in &spec.ipam_options {
+        option("--ipam-opt", format!("{key}={value}"));
+    }
+    words.push(format!("--ipv6={}", spec.ipv6));
     if spec.internal {
         words.push("--internal".to_string());
+    }
+    if spec.attachable {
+        words.push("--attachable".to_string());
     }
     words.extend(no_option(&spec.name));
     words.push(spec.name.clone());
@@ -304,6 +333,16 @@ pub(super) fn connect_words(container: &str, endpoint: &Endpoint) -> Vec<String>
     }
     for link in &endpoint.links {
         option("--link", link.clone());
+    }
+    for address in &endpoint.link_local {
+        option("--link-local-ip", address.to_string());
+    }
+    for (key, value) in &endpoint.driver_options {
+        option("--driver-opt", format!("{key}={value}"));
+    }
+    // Docker before 28 has no such option.
+    if endpoint.gateway_priority != 0 {
+        option("--gw-priority", endpoint.gateway_priority.to_string());
     }
     words.extend(no_option(&endpoint.network));
     words.extend([endpoint.network.clone(), container.to_string()]);
@@ -339,6 +378,9 @@ mod tests {
             fixed6: Some("fd00::2".parse().unwrap()),
             aliases: vec!["node".to_string()],
             links: vec!["db:database".to_string()],
+            driver_options: [("a".to_string(), "b c".to_string())].into(),
+            link_local: vec!["169.254.8.8".parse().unwrap()],
+            gateway_priority: 7,
             ..Endpoint::default()
         }
     }
@@ -365,6 +407,13 @@ mod tests {
                 "br-chain".to_string(),
             )],
             labels: vec![("who".to_string(), "a b".to_string())],
+            ipv6: true,
+            attachable: true,
+            ranges: vec!["172.20.4.0/24".parse().unwrap()],
+            reserved: vec![("it's".to_string(), "172.20.0.9".parse().unwrap())],
+            ipam_driver: "own".to_string(),
+            ipam_options: vec![("a".to_string(), "b c".to_string())],
+            id: String::new(),
         };
         let family = Family::V4;
         vec![

@@ -224,10 +224,7 @@ mod tests {
             Action::CreateNetwork(NetworkSpec {
                 name: "chain".to_string(),
                 subnets: vec!["172.20.0.0/16".parse().unwrap()],
-                gateways: Vec::new(),
-                internal: false,
-                options: Vec::new(),
-                labels: Vec::new(),
+                ..NetworkSpec::default()
             }),
             Action::Latch {
                 subnets: vec!["172.20.0.0/16".parse().unwrap()],

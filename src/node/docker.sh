@@ -121,7 +121,7 @@ connect() {
         esac
         connect_holder=$(printf '%s\n' "$answer" | awk -v address="$connect_word/" 'index($2, address) == 1 || index($3, address) == 1 { print $1 }')
         answer=
-        [ -z "$connect_holder" ] || because "$connect_word on network $connect_network is taken by container $connect_holder; nothing was changed" || return
+        [ -z "$connect_holder" ] || because "$connect_word on network $(called "$connect_network") is taken by container $connect_holder; nothing was changed" || return
     done
     attachments || because "nothing was changed:" || return
     connect_before=$attachments
@@ -137,6 +137,9 @@ connect() {
     answer=$connect_trouble
     return "$connect_code"
 }
+
+# called NETWORK: the name of a network that may be told by its id.
+called() { limited docker network inspect -f '{{.Name}}' "$1" 2>/dev/null </dev/null || printf '%s\n' "$1"; }
 
 # attachments: the networks that the settings of the container name, in $attachments; fails if Docker does not answer.
 attachments() {

@@ -144,6 +144,30 @@ look_at_system() {
     *) other=iptables-nft-save ;;
     esac
     ask ip_forward cat /proc/sys/net/ipv4/ip_forward
+    look_at_routing
+}
+
+# Where the node sends what. A router of the Internet has a million routes: so many are not read.
+look_at_routing() {
+    ask addresses at_most 2000 ip -o addr show
+    ask routes-ipv4 at_most 5000 ip -4 -o route show table all
+    ask routes-ipv6 at_most 5000 ip -6 -o route show table all
+    ask resolvers resolvers
+}
+
+# at_most NUMBER COMMAND…: so many lines of what the command says, then `more` or `end`; neither if it failed.
+at_most() {
+    most=$1
+    shift
+    { limited "$@" && echo end; } | awk -v most="$most" 'NR > most && $0 != "end" { print "more"; exit } { print }'
+}
+
+# The DNS servers of the node, and those that systemd-resolved asks for it.
+resolvers() {
+    for file in /etc/resolv.conf /run/systemd/resolve/resolv.conf; do
+        [ ! -r "$file" ] || awk -v file="$file" '$1 == "nameserver" && NF > 1 { print file, $2 }' "$file"
+    done | head -n 64
+    echo end
 }
 
 look_at_kernel() {
@@ -348,14 +372,19 @@ look_at_sets() {
 networks() {
     template='{"name":{{json .Name}},"id":{{json .Id}},"driver":{{json .Driver}},"ipam":{{json .IPAM.Config}}'
     template=$template',"internal":{{json .Internal}},"ipv6":{{json .EnableIPv6}},"options":{{json .Options}}'
-    template=$template',"labels":{{json .Labels}}}'
+    template=$template',"labels":{{json .Labels}},"ipam_driver":{{json .IPAM.Driver}}'
+    template=$template',"ipam_options":{{json .IPAM.Options}},"attachable":{{json .Attachable}}}'
     each "network ls -q --no-trunc" "network inspect" "$template"
 }
 
 containers() {
     template='{"name":{{json .Name}},"id":{{json .Id}},"running":{{json .State.Running}}'
     template=$template',"mode":{{json .HostConfig.NetworkMode}},"bindings":{{json .HostConfig.PortBindings}}'
-    template=$template',"ports":{{json .NetworkSettings.Ports}},"networks":{{json .NetworkSettings.Networks}}}'
+    template=$template',"ports":{{json .NetworkSettings.Ports}},"networks":{{json .NetworkSettings.Networks}}'
+    template=$template',"status":{{json .State.Status}},"dns":{{json .HostConfig.Dns}}'
+    template=$template',"privileged":{{json .HostConfig.Privileged}},"capabilities":{{json .HostConfig.CapAdd}}'
+    template=$template',"compose_service":{{with .Config.Labels}}{{json (index . "com.docker.compose.service")}}{{else}}null{{end}}'
+    template=$template',"swarm_service":{{with .Config.Labels}}{{json (index . "com.docker.swarm.service.name")}}{{else}}null{{end}}}'
     each "ps -aq --no-trunc" "container inspect" "$template"
 }
 
@@ -381,13 +410,14 @@ each() {
     return "$code"
 }
 
-# What Docker was told of iptables, in daemon.json and on its command line; nothing if it was told nothing.
+# What Docker was told of iptables and of DNS servers, in daemon.json and on its command line; nothing if it was told nothing.
 docker_told() {
     for file in /etc/docker/daemon.json /var/snap/docker/current/config/daemon.json; do
         [ ! -r "$file" ] || tr -d ' \t\r\n' <"$file" | grep -oE '"ip6?tables":(true|false)' | tr -d '"' | tr : =
+        [ ! -r "$file" ] || ! tr -d ' \t\r\n' <"$file" | grep -q '"dns":\["' || echo dns=true
     done
     process=$(limited systemctl show -p MainPID docker.service | sed -n 's/^MainPID=//p')
-    [ "${process:-0}" = 0 ] || tr '\0' '\n' <"/proc/$process/cmdline" | sed -n -E 's/^--?(ip6?tables)$/\1=true/p; s/^--?(ip6?tables)=(.*)$/\1=\2/p'
+    [ "${process:-0}" = 0 ] || tr '\0' '\n' <"/proc/$process/cmdline" | sed -n -E 's/^--?(ip6?tables)$/\1=true/p; s/^--?(ip6?tables)=(.*)$/\1=\2/p; s/^--?dns(=.*)?$/dns=true/p'
     return 0
 }
 

@@ -20,7 +20,7 @@ use crate::model::state::RichText;
 use crate::model::state::View;
 
 /// A Docker network with all that it takes to make it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct NetworkSpec {
     /// Its name.
     pub name: String,
@@ -34,6 +34,22 @@ pub struct NetworkSpec {
     pub options: Vec<(String, String)>,
     /// Labels.
     pub labels: Vec<(String, String)>,
+    /// Whether IPv6 is on. It is always said: daemon.json can turn it on for every network that does not say.
+    pub ipv6: bool,
+    /// `--attachable`.
+    pub attachable: bool,
+    /// `--ip-range`, one at most for each subnet.
+    pub ranges: Vec<Cidr>,
+    /// `--aux-address`.
+    pub reserved: Vec<(String, IpAddr)>,
+    /// `--ipam-driver`; empty for Docker's own.
+    pub ipam_driver: String,
+    /// `--ipam-opt`.
+    pub ipam_options: Vec<(String, String)>,
+    /// The id of a network that is there already, by which it is told from another of the same name. A network that is made
+    /// gets an id of its own.
+    #[serde(skip_serializing)]
+    pub id: String,
 }
 
 impl NetworkSpec {
@@ -49,6 +65,17 @@ impl NetworkSpec {
             internal: network.internal,
             options: pairs(&network.options),
             labels: pairs(&network.labels),
+            ipv6: network.ipv6,
+            attachable: network.attachable,
+            ranges: network.ranges.clone(),
+            reserved: network
+                .reserved
+                .iter()
+                .map(|(name, address)| (name.clone(), *address))
+                .collect(),
+            ipam_driver: network.ipam_driver.clone(),
+            ipam_options: pairs(&network.ipam_options),
+            id: network.id.clone(),
         }
     }
 }

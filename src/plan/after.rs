@@ -169,9 +169,14 @@ fn network(spec: &NetworkSpec) -> Network {
             .map(|(_, v)| v.clone())
             .unwrap_or_default(),
         internal: spec.internal,
-        ipv6: spec.subnets.iter().any(|s| s.family() == Family::V6),
+        ipv6: spec.ipv6,
         options: spec.options.iter().cloned().collect(),
         labels: spec.labels.iter().cloned().collect(),
+        attachable: spec.attachable,
+        ranges: spec.ranges.clone(),
+        reserved: spec.reserved.iter().cloned().collect(),
+        ipam_driver: spec.ipam_driver.clone(),
+        ipam_options: spec.ipam_options.iter().cloned().collect(),
         ..Network::default()
     }
 }

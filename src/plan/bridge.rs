@@ -10,6 +10,7 @@ use crate::model::rule::Rule;
 use crate::model::state::NodeState;
 use crate::plan::Allowed;
 use crate::plan::Permission;
+use crate::plan::after::BRIDGE_NAME;
 use crate::plan::docker;
 
 /// What is desired, with each bridge under the name that it has on this node.
@@ -34,7 +35,7 @@ pub(super) fn named_as_there(desired: &Desired, state: &NodeState, allowed: &All
     out
 }
 
-/// The names that differ: as desired → as there. A network that is made anew takes the desired one.
+/// The names that differ: as desired → as there. A network that is made anew takes the desired one, unless it has one of its own.
 fn names(desired: &Desired, state: &NodeState, allowed: &Allowed) -> BTreeMap<String, String> {
     let Some(seen) = state.docker.known() else {
         return BTreeMap::new();
@@ -44,8 +45,10 @@ fn names(desired: &Desired, state: &NodeState, allowed: &Allowed) -> BTreeMap<St
         .iter()
         .filter_map(|wanted| {
             let there = seen.network(&wanted.name)?;
+            // One that is made anew keeps the name that somebody has given it.
             let stays = allowed.replace_network == Permission::Withheld
-                || docker::differences(wanted, there).is_empty();
+                || docker::differences(wanted, there).is_empty()
+                || there.driver == "bridge" && there.options.contains_key(BRIDGE_NAME);
             let other = !there.bridge.is_empty() && there.bridge != wanted.bridge;
             (stays && other).then(|| (wanted.bridge.clone(), there.bridge.clone()))
         })

@@ -22,6 +22,7 @@ pub mod recover;
 mod reload;
 pub mod restore;
 mod rich_match;
+mod shadow;
 mod ssh;
 
 pub use action::Action;
@@ -184,6 +185,10 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     findings.extend(reach::findings(desired, state, &ours));
     findings.extend(docker::published(desired, views.docker));
     findings.extend(docker::opened(desired, views.docker, &ours));
+    findings.extend(docker::beside(desired, views.docker));
+    let resolvers = &state.system.resolvers;
+    findings.extend(docker::leaves(desired, views.docker, resolvers));
+    findings.extend(shadow::shadowed(desired, views.docker, state));
     let docker = docker::docker(desired, views.docker, allowed);
     findings.extend(docker.findings);
 

@@ -1,14 +1,14 @@
 //! Docker's networks and containers: a count, then a line of JSON for each, in the fields that `node/probe.sh` picks.
 
-use std::collections::BTreeMap;
+mod container;
+mod network;
+
 use std::net::IpAddr;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::model::net::Cidr;
 use crate::model::net::Family;
-use crate::model::state::Container;
 use crate::model::state::Daemon;
 use crate::model::state::Docker;
 use crate::model::state::Endpoint;
@@ -42,19 +42,35 @@ pub fn docker(answers: &Answers) -> Result<Docker, String> {
     if !version.starts_with(|c: char| c.is_ascii_digit()) {
         return Err(format!("`{version}` is not a version of docker"));
     }
-    let mut networks = lines(answers, "docker-networks", network)?;
+    let mut networks = lines(answers, "docker-networks", network::network)?;
     networks.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
-    let mut containers = lines(answers, "docker-containers", container)?;
+    let mut containers = lines(answers, "docker-containers", container::container)?;
     containers.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+    for endpoint in containers.iter_mut().flat_map(|c| &mut c.endpoints) {
+        identify(endpoint, &networks);
+    }
     Ok(Docker {
         version: version.to_string(),
         firewall: firewall(answers.get("docker-firewall")?)?,
         unfiltered: answers
             .get("docker-told")
             .map_or_else(|_| Vec::new(), unfiltered),
+        told_dns: answers
+            .get("docker-told")
+            .ok()
+            .map(|told| told.lines().any(|line| line == "dns=true")),
         networks,
         containers,
     })
+}
+
+/// Says which network a place is on now. A container that does not run keeps the id of a network that is gone, such as Docker's
+/// own bridge before its last restart, and is attached to whatever has the name when it starts.
+fn identify(endpoint: &mut Endpoint, networks: &[Network]) {
+    let mut named = networks.iter().filter(|n| n.name == endpoint.network);
+    if let (Some(network), None) = (named.next(), named.next()) {
+        endpoint.network_id.clone_from(&network.id);
+    }
 }
 
 /// The families that Docker was told not to filter; what stands last was said last.
@@ -105,66 +121,6 @@ fn firewall(answer: &str) -> Result<String, String> {
     Ok(firewall.map(|f| f.driver).unwrap_or_default())
 }
 
-#[derive(Deserialize)]
-struct RawNetwork {
-    name: String,
-    id: String,
-    driver: String,
-    ipam: Option<Vec<RawPool>>,
-    internal: bool,
-    ipv6: bool,
-    options: Option<BTreeMap<String, String>>,
-    labels: Option<BTreeMap<String, String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct RawPool {
-    #[serde(default)]
-    subnet: String,
-    #[serde(default)]
-    gateway: String,
-}
-
-fn network(raw: RawNetwork) -> Result<Network, String> {
-    let options = raw.options.unwrap_or_default();
-    let pools = raw.ipam.unwrap_or_default();
-    let bridge = match options.get("com.docker.network.bridge.name") {
-        Some(name) => name.clone(),
-        None if raw.driver == "bridge" => format!("br-{}", short(&raw.id)),
-        None => String::new(),
-    };
-    Ok(Network {
-        subnets: pools
-            .iter()
-            .map(|pool| pool.subnet.as_str())
-            .filter(|subnet| !subnet.is_empty())
-            .map(subnet)
-            .collect::<Result<_, _>>()?,
-        gateways: pools
-            .iter()
-            .filter_map(|pool| address(&pool.gateway).transpose())
-            .collect::<Result<_, _>>()?,
-        name: raw.name,
-        id: raw.id,
-        driver: raw.driver,
-        bridge,
-        internal: raw.internal,
-        ipv6: raw.ipv6,
-        options,
-        labels: raw.labels.unwrap_or_default(),
-    })
-}
-
-/// A subnet; older engines keep the host bits that somebody typed.
-fn subnet(text: &str) -> Result<Cidr, String> {
-    text.parse().or_else(|why| {
-        text.split_once('/')
-            .and_then(|(address, prefix)| Cidr::around(address.parse().ok()?, prefix.parse().ok()?))
-            .ok_or_else(|| format!("{why}"))
-    })
-}
-
 /// An address; empty is none, and the prefix that older engines give to IPv6 gateways is dropped.
 fn address(text: &str) -> Result<Option<IpAddr>, String> {
     let bare = text.split_once('/').map_or(text, |(bare, _)| bare);
@@ -181,107 +137,11 @@ fn short(id: &str) -> &str {
     id.get(..SHORT).unwrap_or(id)
 }
 
-/// Published ports: for each of the container's the places on the node.
-type RawPorts = BTreeMap<String, Option<Vec<RawBinding>>>;
-
-#[derive(Deserialize)]
-struct RawContainer {
-    name: String,
-    id: String,
-    running: bool,
-    mode: String,
-    bindings: Option<RawPorts>,
-    ports: Option<RawPorts>,
-    networks: Option<BTreeMap<String, RawEndpoint>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct RawBinding {
-    #[serde(default)]
-    host_ip: String,
-    #[serde(default)]
-    host_port: String,
-}
-
-#[derive(Deserialize)]
-struct RawEndpoint {
-    #[serde(rename = "IPAMConfig")]
-    ipam: Option<RawFixed>,
-    #[serde(rename = "IPAddress", default)]
-    address: String,
-    #[serde(rename = "GlobalIPv6Address", default)]
-    address6: String,
-    #[serde(rename = "Aliases")]
-    aliases: Option<Vec<String>>,
-    #[serde(rename = "Links")]
-    links: Option<Vec<String>>,
-}
-
-#[derive(Deserialize, Default)]
-struct RawFixed {
-    #[serde(rename = "IPv4Address", default)]
-    address: String,
-    #[serde(rename = "IPv6Address", default)]
-    address6: String,
-}
-
-fn container(raw: RawContainer) -> Result<Container, String> {
-    let id = raw.id;
-    let endpoints = raw.networks.unwrap_or_default();
-    // What is published now; for one that does not run, what will be.
-    let ports = if raw.running { raw.ports } else { raw.bindings };
-    Ok(Container {
-        name: raw.name.trim_start_matches('/').to_string(),
-        running: raw.running,
-        network_mode: raw.mode,
-        endpoints: endpoints
-            .into_iter()
-            .map(|(network, raw)| endpoint(network, raw, &id))
-            .collect::<Result<_, _>>()?,
-        published: published(ports.unwrap_or_default()),
-        id,
-    })
-}
-
-fn endpoint(network: String, raw: RawEndpoint, id: &str) -> Result<Endpoint, String> {
-    let fixed = raw.ipam.unwrap_or_default();
-    // Docker before 25 adds the short id by itself, and would again.
-    let aliases = raw.aliases.unwrap_or_default();
-    let aliases = aliases.into_iter().filter(|alias| alias != short(id));
-    Ok(Endpoint {
-        network,
-        address: address(&raw.address)?,
-        fixed: address(&fixed.address)?,
-        address6: address(&raw.address6)?,
-        fixed6: address(&fixed.address6)?,
-        aliases: aliases.collect(),
-        links: raw.links.unwrap_or_default(),
-    })
-}
-
-fn published(ports: RawPorts) -> Vec<String> {
-    let mut published = Vec::new();
-    for (port, bindings) in ports {
-        for binding in bindings.unwrap_or_default() {
-            let address = match binding.host_ip.as_str() {
-                "" => "0.0.0.0".to_string(),
-                v6 if v6.contains(':') => format!("[{v6}]"),
-                v4 => v4.to_string(),
-            };
-            // No port is a free one, which docker also writes as 0.
-            let host_port = match binding.host_port.as_str() {
-                "" => "0",
-                host_port => host_port,
-            };
-            published.push(format!("{address}:{host_port}->{port}"));
-        }
-    }
-    published
-}
-
 #[cfg(test)]
 mod tests {
+    use super::container::container;
+    use super::network::network;
+    use super::network::subnet;
     use super::*;
 
     #[test]

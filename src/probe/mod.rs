@@ -13,6 +13,7 @@ mod iptables;
 mod observe;
 mod records;
 mod rich_file;
+mod routing;
 mod sections;
 mod service_file;
 mod settings;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::state::Daemon;
 use crate::model::state::System;
+use crate::probe::routing;
 use crate::probe::sections::Answers;
 
 /// Reads the machine. Its daemons are left to be found out by who asks them.
@@ -34,6 +35,8 @@ pub fn system(answers: &Answers) -> Result<System, (&'static str, String)> {
         firewalld_daemon: Daemon::default(),
         firewalld_enabled: is_enabled(answers.get("firewalld-unit")),
         docker_daemon: Daemon::default(),
+        routing: routing::routing(answers),
+        resolvers: routing::resolvers(answers),
     })
 }
 

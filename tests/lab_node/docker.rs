@@ -27,12 +27,13 @@ fn containers_are_attached_running_or_not_and_from_none() {
             name: "side".to_string(),
             subnets: vec![cidr("172.31.5.0/24"), cidr("fd00:5::/64")],
             gateways: vec!["172.31.5.1".parse().unwrap(), "fd00:5::1".parse().unwrap()],
-            internal: false,
+            ipv6: true,
             options: vec![(
                 "com.docker.network.bridge.name".to_string(),
                 "br-side".to_string(),
             )],
             labels: vec![("a-label".to_string(), "it's \"x\" $y".to_string())],
+            ..NetworkSpec::default()
         });
         let endpoint = |last: u8, fixed: bool| Endpoint {
             network: "side".to_string(),

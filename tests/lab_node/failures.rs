@@ -200,11 +200,7 @@ fn a_stopped_docker_does_not_hinder_the_firewall() {
         let kernel = node.kernel();
         let network = Action::RemoveNetwork(NetworkSpec {
             name: "chain".to_string(),
-            subnets: vec![],
-            gateways: vec![],
-            internal: false,
-            options: vec![],
-            labels: vec![],
+            ..NetworkSpec::default()
         });
         assert!(
             node.refuses(&[network])

@@ -4,6 +4,7 @@
 //! `make lab`; plain `cargo test` leaves them out (`#[ignore]`).
 
 mod adoption;
+mod docker_kinds;
 mod drift;
 mod edited;
 mod events;

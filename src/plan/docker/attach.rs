@@ -1,0 +1,280 @@
+//! A managed container: brought to its network and address, or why it cannot be.
+
+use std::net::IpAddr;
+
+use crate::model::desired::Attachment;
+use crate::model::desired::Desired;
+use crate::model::state::Container;
+use crate::model::state::Docker;
+use crate::model::state::Endpoint;
+use crate::model::state::Network;
+use crate::model::state::View;
+use crate::plan::action::Action;
+use crate::plan::docker::Steps;
+use crate::plan::docker::address;
+use crate::plan::docker::beside;
+use crate::plan::docker::replace;
+use crate::plan::finding::Finding;
+use crate::plan::finding::Severity;
+use crate::plan::finding::command;
+
+pub(super) fn found(severity: Severity, code: &'static str, text: String) -> Finding {
+    Finding::new(severity, code, View::Docker, text)
+}
+
+/// How to start a container at its place.
+pub(super) fn start(wanted: &Attachment, container: Option<&Container>) -> String {
+    if container.is_some_and(|c| c.of_compose) {
+        let service = container.map(|c| c.service.as_str()).unwrap_or_default();
+        return beside::compose(wanted, service);
+    }
+    format!(
+        "start it with --network {} --ip {}",
+        wanted.network, wanted.address
+    )
+}
+
+/// The place that a role wants for a container, with the names and settings that it has there.
+pub(super) fn at(wanted: &Attachment, was: Option<&Endpoint>, container: &Container) -> Endpoint {
+    let running = |address: Option<IpAddr>| address.filter(|_| container.running);
+    Endpoint {
+        network: wanted.network.clone(),
+        address: running(Some(wanted.address)),
+        fixed: Some(wanted.address),
+        address6: running(wanted.address6),
+        fixed6: wanted.address6,
+        mac: String::new(),
+        ..was.cloned().unwrap_or_default()
+    }
+}
+
+/// `docker network connect` cannot say a MAC address. Docker before 28 derives it from the address where nobody chose one.
+pub(super) fn loses_mac(
+    container: &Container,
+    endpoint: &Endpoint,
+    seen: &Docker,
+) -> Option<Finding> {
+    let version = seen.major_minor();
+    // Before 25 it is the container's own setting, which stays.
+    if endpoint.mac.is_empty() || version < (25, 0) {
+        return None;
+    }
+    let derived = match endpoint.address {
+        Some(IpAddr::V4(address)) => {
+            let [a, b, c, d] = address.octets();
+            format!("02:42:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
+        }
+        _ => String::new(),
+    };
+    if version < (28, 0) && endpoint.mac == derived {
+        return None;
+    }
+    Some(replace::setting_lost(format!(
+        "container `{}` gets another MAC address than {} on network `{}`: Docker's command line cannot set one",
+        container.name, endpoint.mac, endpoint.network
+    )))
+}
+
+pub(super) fn attach(
+    steps: &mut Steps,
+    desired: &Desired,
+    wanted: &Attachment,
+    seen: &Docker,
+    replaced: bool,
+) {
+    let Some(container) = seen.container(&wanted.container) else {
+        steps
+            .findings
+            .extend(beside::missing(desired, wanted, seen));
+        return;
+    };
+    if container.is_going() {
+        steps.findings.push(
+            found(
+                Severity::Note,
+                "no-container",
+                format!(
+                    "container `{}` is being removed (Docker calls it {}); its rules stand before the next one does",
+                    container.name, container.status
+                ),
+            )
+            .hint(start(wanted, Some(container))),
+        );
+        return;
+    }
+    if container.network_mode == "host" || container.network_mode.starts_with("container:") {
+        steps.findings.push(
+            found(
+                Severity::Defeat,
+                "shared-network-stack",
+                format!(
+                    "container `{}` runs with network mode `{}`: its packets never pass DOCKER-USER",
+                    container.name, container.network_mode
+                ),
+            )
+            .hint(start(wanted, Some(container))),
+        );
+        return;
+    }
+    // A network that is made anew is made without what is in the way.
+    if let Some(finding) = address::reserved(desired, wanted, seen).filter(|_| !replaced) {
+        steps.findings.push(finding);
+        return;
+    }
+    let claims = address::claims(wanted, container, seen);
+    let is_taken = claims.iter().any(|f| f.severity == Severity::Refuse);
+    steps.findings.extend(claims);
+    if is_taken {
+        return;
+    }
+    if container.is_restarting() {
+        steps.findings.push(restarting(wanted, container, seen));
+        return;
+    }
+    for endpoint in &container.endpoints {
+        if endpoint.network != wanted.network {
+            leave(steps, wanted, container, endpoint, seen);
+        }
+    }
+    let was = container.endpoint(&wanted.network);
+    if replaced && was.is_some() {
+        return;
+    }
+    let mut place = at(wanted, was, container);
+    place.network_id = match seen.network(&wanted.network) {
+        Some(network) if !replaced => network.id.clone(),
+        _ => String::new(),
+    };
+    let is_told = was.is_some_and(|e| e.fixed == place.fixed && e.fixed6 == place.fixed6);
+    let has = was.is_some_and(|e| e.address == place.address && e.address6 == place.address6);
+    if is_told && (has || !container.running) {
+        return;
+    }
+    // Docker says nothing of an address while it starts or ends a container, and detaches none then.
+    if let Some(was) = was.filter(|e| is_told && e.address.is_none() && e.address6.is_none()) {
+        steps.findings.push(
+            found(
+                Severity::Warning,
+                "container-restarting",
+                format!(
+                    "container `{}` runs and has no address on network `{}` just now, though {} is its own",
+                    container.name, was.network, wanted.address
+                ),
+            )
+            .hint(format!(
+                "if it stays so: {}",
+                command(["docker", "restart", &container.name])
+            )),
+        );
+        return;
+    }
+    if let Some(was) = was {
+        steps.findings.extend(loses_mac(container, was, seen));
+        steps.moves.push(Action::Disconnect {
+            container: container.name.clone(),
+            endpoint: was.clone(),
+        });
+    }
+    steps.moves.push(Action::Connect {
+        container: container.name.clone(),
+        endpoint: place,
+    });
+}
+
+/// How to bring a container to rest that ends again and again.
+pub(super) fn stop(container: &Container) -> String {
+    format!(
+        "{}, then run again; {} tells why it ends",
+        command(["docker", "stop", &container.name]),
+        command(["docker", "logs", &container.name])
+    )
+}
+
+/// A container that ends again and again: while it is between two starts it can be neither detached nor attached, so that what
+/// it was told counts.
+fn restarting(wanted: &Attachment, container: &Container, seen: &Docker) -> Finding {
+    let elsewhere: Vec<&str> = container
+        .endpoints
+        .iter()
+        .map(|e| e.network.as_str())
+        .filter(|network| *network != wanted.network)
+        .filter(|network| !seen.network(network).is_some_and(Network::is_closed))
+        .collect();
+    let told = container
+        .endpoint(&wanted.network)
+        .is_some_and(|e| e.fixed == Some(wanted.address) && e.fixed6 == wanted.address6);
+    let name = &container.name;
+    if told && elsewhere.is_empty() {
+        return found(
+            Severity::Note,
+            "container-restarting",
+            format!(
+                "container `{name}` ends again and again; {} is its own whenever it starts",
+                wanted.address
+            ),
+        )
+        .hint(format!(
+            "{} tells why it ends",
+            command(["docker", "logs", name.as_str()])
+        ));
+    }
+    let wrong = if told {
+        format!("is also on {}", elsewhere.join(", "))
+    } else {
+        format!(
+            "was not told to be at {} on network `{}`",
+            wanted.address, wanted.network
+        )
+    };
+    found(
+        Severity::Defeat,
+        "container-restarting",
+        format!("container `{name}` {wrong}, and cannot be moved while it ends again and again"),
+    )
+    .hint(stop(container))
+}
+
+/// Another network of a managed container is a way around its whitelist.
+///
+/// Docker's own `bridge` has no names, so nothing depends on it; `none` must be left before any other network can be
+/// joined. Any other network is somebody's choice: it is reported, not undone.
+fn leave(
+    steps: &mut Steps,
+    wanted: &Attachment,
+    container: &Container,
+    endpoint: &Endpoint,
+    seen: &Docker,
+) {
+    let is_closed = seen
+        .network(&endpoint.network)
+        .is_some_and(Network::is_closed);
+    match endpoint.network.as_str() {
+        "bridge" | "none" => steps.moves.push(Action::Disconnect {
+            container: container.name.clone(),
+            endpoint: endpoint.clone(),
+        }),
+        _ if is_closed => {}
+        other => {
+            let leave = command(["docker", "network", "disconnect", other, &container.name]);
+            let hint = if container.of_compose {
+                format!(
+                    "{leave}; that it stays so, {}",
+                    beside::compose(wanted, &container.service)
+                )
+            } else {
+                leave
+            };
+            steps.findings.push(
+                found(
+                    Severity::Defeat,
+                    "second-network",
+                    format!(
+                        "container `{}` is also on network `{other}`, by which it reaches anybody",
+                        container.name
+                    ),
+                )
+                .hint(hint),
+            );
+        }
+    }
+}
