@@ -6,6 +6,8 @@ pub mod desired;
 pub mod direct_xml;
 pub mod files;
 pub mod net;
+pub mod networking;
+pub mod ranges;
 pub mod records;
 pub mod rich;
 pub mod rule;
@@ -13,6 +15,7 @@ pub mod secret;
 pub mod settings;
 pub mod spelling;
 pub mod state;
+pub mod step;
 
 pub use desired::Attachment;
 pub use desired::Desired;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::model::files::Files;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
+use crate::model::networking::Networking;
 use crate::model::records::Records;
 use crate::model::rich::RichRule;
 use crate::model::rule::DirectRule;
@@ -139,6 +140,9 @@ pub struct System {
     pub ssh_connection: String,
     /// The interface that has the address which the ssh connection came to; empty if it is not known.
     pub ssh_interface: String,
+    /// What decides about a packet beside iptables and firewalld.
+    #[serde(skip_serializing_if = "Networking::is_not_asked")]
+    pub networking: Networking,
 }
 
 /// How a daemon of the node is: what can be done about it differs.

@@ -177,9 +177,8 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     let mut findings = inspect::hazards(state);
     findings.extend(inspect::locks_out(desired, state));
     findings.extend(records::held(state));
-    findings.extend(passage::troubles(desired, state, &ours));
+    findings.extend(passage::troubles(desired, state));
     findings.extend(reach::findings(desired, state));
-    findings.extend(docker::published(desired, views.docker));
     findings.extend(docker::opened(desired, views.docker, &ours));
     let docker = docker::docker(desired, views.docker, allowed);
     findings.extend(docker.findings);

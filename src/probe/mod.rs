@@ -9,6 +9,8 @@ mod docker;
 mod files;
 mod firewalld;
 mod iptables;
+mod networking;
+mod nft;
 mod observe;
 mod records;
 mod rich_file;

@@ -151,6 +151,11 @@ impl Answers {
         }
     }
 
+    /// Whether the look had that question at all: an older one may not have had it.
+    pub fn has(&self, name: &str) -> bool {
+        self.answers.contains_key(name)
+    }
+
     /// Whether the node chose not to ask a question, rather than failed to answer it.
     pub fn was_skipped(&self, name: &str) -> bool {
         self.answers.get(name).is_some_and(|a| a.code.is_none())

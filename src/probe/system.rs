@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::state::Daemon;
 use crate::model::state::System;
+use crate::probe::networking::networking;
 use crate::probe::sections::Answers;
 
 /// Reads the machine. Its daemons are left to be found out by who asks them.
@@ -29,6 +30,7 @@ pub fn system(answers: &Answers) -> Result<System, (&'static str, String)> {
         docker: tools.contains(&"docker"),
         ssh_connection: needed("connection")?.trim().to_string(),
         ssh_interface: interface(&one_line(answers.get("ssh-interface"))),
+        networking: networking(answers),
         firewalld_daemon: Daemon::default(),
         firewalld_enabled: is_enabled(answers.get("firewalld-unit")),
         docker_daemon: Daemon::default(),

@@ -1,8 +1,13 @@
 //! Whether what the whitelist allows really passes, and what it refuses really does not: each allowed flow is followed
 //! through all that decides it on the node.
 
-#[allow(dead_code)] // Its fields are read by what judges the flows.
 mod edge;
+mod flows;
+mod listeners;
+mod steps;
+mod tables;
+mod walk;
+mod world;
 
 use crate::model::desired::Desired;
 use crate::model::state::NodeState;
@@ -11,6 +16,12 @@ use crate::plan::finding::Finding;
 /// What was found about the flows of the whitelist.
 pub(super) fn findings(desired: &Desired, state: &NodeState) -> Vec<Finding> {
     let edges = edge::edges(desired);
-    let _ = (&edges, state);
-    Vec::new()
+    let world = world::World::new(desired, state);
+    let flows = flows::flows(&edges, &world.tables);
+    let mut out = tables::findings(&flows, &world);
+    out.extend(listeners::findings(&flows, &world));
+    out
 }
+
+#[cfg(test)]
+mod tests;
