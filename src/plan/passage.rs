@@ -176,6 +176,7 @@ mod tests {
     use super::*;
     use crate::model::desired::DesiredNetwork;
     use crate::model::state::Chain;
+    use crate::model::state::KernelRule;
 
     fn desired() -> Desired {
         Desired {

@@ -36,7 +36,8 @@ pub fn networking(answers: &Answers) -> Networking {
 fn whole<'a>(answers: &'a Answers, name: &str) -> Result<&'a str, String> {
     let text = answers.get(name)?;
     let text = text.strip_suffix("end\n");
-    text.ok_or_else(|| "the answer is too long, or was cut off".to_string())
+    let cut_off = "the answer is too long, or was cut off";
+    text.ok_or_else(|| answers.said(name).unwrap_or(cut_off).to_string())
 }
 
 /// `ss -lntup`, with its header line.

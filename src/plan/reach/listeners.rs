@@ -26,9 +26,11 @@ use crate::plan::finding::Severity;
 const PROXY: &str = "docker-proxy";
 
 /// What was found about listeners.
-pub(super) fn findings(flows: &[Flows], world: &World) -> Vec<Finding> {
+///
+/// `first` are the containers that get what is meant for a whitelisted one, which is told already.
+pub(super) fn findings(flows: &[Flows], world: &World, first: &BTreeSet<&str>) -> Vec<Finding> {
     let mut out = published(flows, world);
-    out.extend(shadowed(flows, world));
+    out.extend(shadowed(flows, world, first));
     out
 }
 
@@ -333,7 +335,7 @@ fn delivered(packets: &Packets, peers: Ranges, world: &World) -> Ranges {
 }
 
 /// Programs of the node that listen at a port which is forwarded: a peer's packets no longer come to them.
-fn shadowed(flows: &[Flows], world: &World) -> Vec<Finding> {
+fn shadowed(flows: &[Flows], world: &World, first: &BTreeSet<&str>) -> Vec<Finding> {
     let mut told = BTreeSet::new();
     let mut out = Vec::new();
     let Some(listeners) = world.state.system.networking.listeners.known() else {
@@ -358,7 +360,7 @@ fn shadowed(flows: &[Flows], world: &World) -> Vec<Finding> {
                     .iter()
                     .any(|a| a.container == name)
             };
-            if publisher.is_some_and(managed)
+            if publisher.is_some_and(|name| managed(name) || first.contains(name))
                 || !told.insert((port, &listener.protocol, &listener.program))
             {
                 continue;

@@ -4,6 +4,7 @@
 mod edge;
 mod flows;
 mod listeners;
+mod routing;
 mod steps;
 mod tables;
 mod walk;
@@ -18,8 +19,9 @@ pub(super) fn findings(desired: &Desired, state: &NodeState) -> Vec<Finding> {
     let edges = edge::edges(desired);
     let world = world::World::new(desired, state);
     let flows = flows::flows(&edges, &world.tables);
-    let mut out = tables::findings(&flows, &world);
-    out.extend(listeners::findings(&flows, &world));
+    let (mut out, elsewhere) = tables::findings(&flows, &world);
+    out.extend(listeners::findings(&flows, &world, &elsewhere));
+    out.extend(routing::findings(&flows, &world));
     out
 }
 

@@ -2,6 +2,7 @@
 //! them out of connection tracking.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::edge::Direction;
@@ -57,18 +58,24 @@ struct Told {
     port: Option<u16>,
 }
 
-/// Follows every flow.
-pub(super) fn findings(flows: &[Flows], world: &World) -> Vec<Finding> {
+/// Follows every flow. Beside the findings: the containers that get what is meant for a whitelisted one.
+pub(super) fn findings<'a>(
+    flows: &[Flows],
+    world: &World<'a>,
+) -> (Vec<Finding>, BTreeSet<&'a str>) {
     let mut culprits: BTreeMap<Culprit, Told> = BTreeMap::new();
     for group in flows {
         for half in group.legs(world).chunks(3) {
             follow(group, half, world, &mut culprits);
         }
     }
-    culprits
-        .iter()
-        .map(|(culprit, told)| finding(culprit, told, world))
-        .collect()
+    let elsewhere = culprits.keys().filter_map(|culprit| match culprit.harm {
+        Harm::Elsewhere(Some((address, _))) => world.container_at(address),
+        _ => None,
+    });
+    let found = culprits.iter();
+    let found = found.map(|(culprit, told)| finding(culprit, told, world));
+    (found.collect(), elsewhere.collect())
 }
 
 /// Follows the packets of one direction from hook to hook.
@@ -267,6 +274,15 @@ fn finding(culprit: &Culprit, told: &Told, world: &World) -> Finding {
         ("may ", ", as far as its conditions can be judged")
     };
     let found = match culprit.harm {
+        // A set that cannot be read holds a peer as likely as not, and would be told of for ever.
+        Harm::Refuses if !told.sure && rule.contains("--match-set") => Finding::new(
+            Severity::Note,
+            "foreign-drop",
+            View::Kernel,
+            format!(
+                "{place} refuses what is in a set, and whether {whom} is in it could not be read"
+            ),
+        ),
         Harm::Refuses => {
             let verb = if told.sure { "refuses" } else { "refuse" };
             warn(

@@ -8,7 +8,9 @@ use crate::model::desired::Attachment;
 use crate::model::desired::Desired;
 use crate::model::desired::DesiredNetwork;
 use crate::model::net::Family;
+use crate::model::networking::Listener;
 use crate::model::networking::Networking;
+use crate::model::networking::Routing;
 use crate::model::ranges::Ranges;
 use crate::model::rich::RichRule;
 use crate::model::rule::DirectRule;
@@ -27,6 +29,12 @@ use crate::model::state::NodeState;
 use crate::model::state::Observed;
 use crate::model::state::System;
 use crate::model::state::Tables;
+use crate::model::step::Act;
+use crate::model::step::Hook;
+use crate::model::step::NftChain;
+use crate::model::step::NftTable;
+use crate::model::step::Step;
+use crate::model::step::Test;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
 
@@ -218,8 +226,15 @@ impl Case {
         (desired(&self.rules), state)
     }
 
-    /// What is said.
+    /// What is said of what the case tells; what it does not tell is not judged.
     pub(super) fn found(&self) -> Vec<Finding> {
+        let mut found = self.all_found();
+        found.retain(|f| f.code != "not-judged");
+        found
+    }
+
+    /// All that is said.
+    fn all_found(&self) -> Vec<Finding> {
         let (desired, state) = self.state();
         findings(&desired, &state)
     }
@@ -404,7 +419,7 @@ fn a_set_is_looked_into() {
     for (rule, members, says) in [
         (drop, Some(&["198.51.100.1"][..]), None),
         (drop, Some(&["192.0.2.0/28"]), Some("refuses")),
-        (drop, None, Some("may refuse")),
+        (drop, None, Some("could not be read")),
         (allow, Some(&["192.0.2.7"]), None),
         (allow, Some(&["192.0.2.8"]), Some("refuses")),
     ] {
@@ -497,7 +512,8 @@ fn another_destination_for_the_forwarded_port_is_said() {
     // In one chain with firewalld's own forward the first of them decides.
     let ours =
         "nat PREROUTING -s 192.0.2.7 -p tcp --dport 5000 -j DNAT --to-destination 172.20.0.2:5000";
-    let theirs = "nat PREROUTING -p tcp --dport 5000 -j DNAT --to-destination 172.17.0.3:5000";
+    let theirs =
+        "nat PREROUTING -i eth0 -p tcp --dport 5000 -j DNAT --to-destination 172.17.0.3:5000";
     let case = |lines: &[&str]| Case::new().backend("iptables").ahead(Family::V4, lines);
     assert_eq!(case(&[ours, theirs]).found(), []);
     assert_eq!(case(&[theirs, ours]).codes(), ["forward-taken"]);
@@ -555,4 +571,453 @@ fn who_has_no_port_is_refused_by_docker_and_that_is_said() {
         found[0].text.contains("192.0.2.9 (cybex/trusted)"),
         "{found:?}"
     );
+}
+
+/// A listener as `ss` shows it.
+fn listener(protocol: &str, address: &str, port: u16, program: &str) -> Listener {
+    Listener {
+        protocol: protocol.into(),
+        address: address.parse().ok(),
+        port,
+        program: program.into(),
+    }
+}
+
+/// A case with listeners; the managed container publishes what docker-proxy listens for.
+fn listening(listeners: &[(&str, u16, &str)], publisher: &str) -> Case {
+    let mut case = Case::new();
+    let all = listeners.iter();
+    let all = all.map(|(address, port, program)| listener("tcp", address, *port, program));
+    case.networking.listeners = Observed::Known(all.collect());
+    for container in case
+        .docker
+        .containers
+        .iter_mut()
+        .filter(|c| c.name == publisher)
+    {
+        for (address, port, program) in listeners {
+            if *program == "docker-proxy" {
+                let address = if address.contains(':') {
+                    format!("[{address}]")
+                } else {
+                    address.to_string()
+                };
+                container
+                    .published
+                    .push(format!("{address}:{port}->5000/tcp"));
+            }
+        }
+    }
+    case
+}
+
+/// Docker's own DNAT for a published port.
+const DOCKERS: [&str; 3] = [
+    "nat PREROUTING -m addrtype --dst-type LOCAL -j DOCKER",
+    "nat DOCKER -i docker0 -j RETURN",
+    "nat DOCKER ! -i br-cybex -p tcp -m tcp --dport 5000 -j DNAT --to-destination 172.20.0.2:5000",
+];
+const OPEN: &str = "filter INPUT -i eth0 -p tcp -m tcp --dport 5000 -j ACCEPT";
+const ZONE_DOCKER: &str = "filter INPUT -i docker0 -j ACCEPT";
+const CLOSED: &str = "filter INPUT -j REJECT";
+
+#[test]
+fn who_gets_in_by_docker_proxy_makes_the_node_not_enforced() {
+    let proxy = |address| (address, 5000, "docker-proxy");
+    let (v4, v6) = (Family::V4, Family::V6);
+    for (name, case, says) in [
+        (
+            "[::] and the port open in the zone",
+            listening(&[proxy("::")], "wit").ahead(v6, &[OPEN, CLOSED]),
+            &["a stranger over IPv6"][..],
+        ),
+        (
+            "[::] and everything open",
+            listening(&[proxy("::")], "wit"),
+            &["a stranger over IPv6"],
+        ),
+        (
+            "[::] and the port shut",
+            listening(&[proxy("::")], "wit").ahead(v6, &[CLOSED]),
+            &[],
+        ),
+        (
+            "open to a peer alone",
+            listening(&[proxy("::")], "wit")
+                .ahead(v6, &["filter INPUT -s 2001:db8::7 -j ACCEPT", CLOSED]),
+            &[],
+        ),
+        (
+            "0.0.0.0, and Docker forwards",
+            listening(&[proxy("0.0.0.0")], "wit")
+                .ahead(v4, &DOCKERS)
+                .ahead(v4, &[OPEN, CLOSED]),
+            &[],
+        ),
+        (
+            "0.0.0.0, and Docker's nat rules are gone",
+            listening(&[proxy("0.0.0.0")], "wit").ahead(v4, &[OPEN, CLOSED]),
+            &["a stranger reaches"],
+        ),
+        (
+            "0.0.0.0, and nothing is tracked",
+            listening(&[proxy("0.0.0.0")], "wit")
+                .ahead(v4, &DOCKERS)
+                .ahead(
+                    v4,
+                    &[
+                        "raw PREROUTING -p tcp --dport 5000 -j NOTRACK",
+                        OPEN,
+                        CLOSED,
+                    ],
+                ),
+            &["a stranger reaches"],
+        ),
+        (
+            "firewalld leaves the table ahead of Docker",
+            listening(&[proxy("0.0.0.0")], "wit")
+                .ahead(v4, &DOCKERS)
+                .ahead(v4, &["nat PREROUTING -j ACCEPT", OPEN, CLOSED]),
+            &["a stranger reaches"],
+        ),
+        (
+            "another container",
+            listening(&[proxy("0.0.0.0")], "wit")
+                .ahead(v4, &DOCKERS)
+                .ahead(v4, &[ZONE_DOCKER, CLOSED]),
+            &["container `web`"],
+        ),
+        (
+            "127.0.0.1",
+            listening(&[proxy("127.0.0.1")], "wit").ahead(v4, &[OPEN]),
+            &[],
+        ),
+        (
+            "an address of the node",
+            listening(&[proxy("203.0.113.9")], "wit").ahead(v4, &[OPEN, CLOSED]),
+            &["a stranger reaches"],
+        ),
+        (
+            "raw drops strangers",
+            listening(&[proxy("0.0.0.0")], "wit")
+                .ahead(v4, &["raw PREROUTING ! -s 192.0.2.7 -j DROP", OPEN, CLOSED]),
+            &[],
+        ),
+    ] {
+        let found = case.found();
+        let open: Vec<&Finding> = found.iter().filter(|f| f.code == "proxy-open").collect();
+        assert_eq!(open.len(), says.len(), "{name}: {found:?}");
+        for words in says {
+            assert!(
+                open.iter()
+                    .any(|f| f.text.contains(words) && f.severity == Severity::Defeat),
+                "{name}: {found:?}"
+            );
+        }
+        let harmless = found.iter().any(|f| f.code == "published-port");
+        assert_eq!(harmless, says.is_empty(), "{name}: {found:?}");
+    }
+    // Without docker-proxy, or without an answer about listeners, nobody is seen to get in.
+    let mut off = listening(&[("::", 5000, "docker-proxy")], "wit");
+    off.networking.listeners = Observed::Known(Vec::new());
+    assert_eq!(off.codes(), ["published-port"]);
+    off.networking = Networking::default();
+    assert!(off.found()[0].text.contains("whoever reaches docker-proxy"));
+    // A condition that is not understood lets in perhaps.
+    let perhaps = listening(&[("::", 5000, "docker-proxy")], "wit").ahead(
+        Family::V6,
+        &[
+            "filter INPUT -i eth0 -m geoip --source-country XX -j ACCEPT",
+            CLOSED,
+        ],
+    );
+    let found = perhaps.found();
+    assert_eq!(
+        (found[0].code, found[0].severity),
+        ("proxy-open", Severity::Warning),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_program_at_a_forwarded_port_is_told() {
+    for (listener, publisher, says) in [
+        (("0.0.0.0", 5000, "nginx"), "", Some("`nginx` of the node")),
+        (("*", 5000, "java"), "", Some("`java`")),
+        (
+            ("::", 5000, "docker-proxy"),
+            "web",
+            Some("container `web` publishes"),
+        ),
+        (("127.0.0.1", 5000, "nginx"), "", None),
+        (("0.0.0.0", 5001, "nginx"), "", None),
+    ] {
+        let found = listening(&[listener], publisher).found();
+        match says {
+            None => assert_eq!(found, [], "{listener:?}"),
+            Some(words) => {
+                assert_eq!(
+                    found[0].code, "listener-shadowed",
+                    "{listener:?}: {found:?}"
+                );
+                assert!(found[0].text.contains(words), "{found:?}");
+            }
+        }
+    }
+}
+
+/// A table of nft with one chain.
+fn nft(
+    family: &str,
+    name: &str,
+    hook: (&str, &str, i64),
+    drops: bool,
+    steps: Vec<Step>,
+) -> NftTable {
+    let (kind, hook, priority) = hook;
+    let hook = Hook {
+        kind: kind.into(),
+        hook: hook.into(),
+        priority,
+        drops,
+    };
+    NftTable {
+        family: family.into(),
+        name: name.into(),
+        chains: BTreeMap::from([(
+            "c".to_string(),
+            NftChain {
+                hook: Some(hook),
+                steps,
+            },
+        )]),
+    }
+}
+
+#[test]
+fn tables_of_nft_and_of_the_other_backend_refuse_as_well() {
+    let from = |text: &str| Test::Source(true, Ranges::of(Family::V4, [text.parse().unwrap()]));
+    let step = |tests: Vec<Test>, act: Act| Step {
+        text: "handle 4".into(),
+        tests,
+        act,
+    };
+    let to_other = || Act::Dnat("10.0.0.1".parse().ok().map(|a| (a, Some(80))));
+    for (table, code) in [
+        (
+            nft(
+                "inet",
+                "crowdsec",
+                ("filter", "forward", 0),
+                false,
+                vec![step(vec![from("192.0.2.7")], Act::Refuse)],
+            ),
+            Some("foreign-drop"),
+        ),
+        (
+            nft(
+                "ip",
+                "crowdsec",
+                ("filter", "prerouting", -300),
+                false,
+                vec![step(vec![from("192.0.2.0/24")], Act::Refuse)],
+            ),
+            Some("foreign-drop"),
+        ),
+        (
+            nft(
+                "netdev",
+                "ddos",
+                ("filter", "ingress", -500),
+                false,
+                vec![step(vec![], Act::Refuse)],
+            ),
+            Some("foreign-drop"),
+        ),
+        (
+            nft("inet", "filter", ("filter", "forward", 0), true, vec![]),
+            Some("foreign-drop"),
+        ),
+        (
+            nft(
+                "ip",
+                "lb",
+                ("nat", "prerouting", -110),
+                false,
+                vec![step(vec![], to_other())],
+            ),
+            Some("forward-taken"),
+        ),
+        (
+            nft(
+                "ip",
+                "lb",
+                ("nat", "prerouting", -80),
+                false,
+                vec![step(vec![], to_other())],
+            ),
+            None,
+        ),
+        (
+            nft(
+                "inet",
+                "firewalld",
+                ("nat", "prerouting", -90),
+                false,
+                vec![step(vec![], to_other())],
+            ),
+            Some("forward-taken"),
+        ),
+        (
+            nft("inet", "filter", ("filter", "input", 0), true, vec![]),
+            None,
+        ),
+        (
+            nft(
+                "ip6",
+                "filter",
+                ("filter", "forward", 0),
+                false,
+                vec![step(vec![from("192.0.2.7")], Act::Refuse)],
+            ),
+            None,
+        ),
+        (
+            nft(
+                "inet",
+                "ban",
+                ("filter", "forward", 0),
+                false,
+                vec![step(vec![from("198.51.100.0/24")], Act::Refuse)],
+            ),
+            None,
+        ),
+        (
+            nft(
+                "inet",
+                "ct",
+                ("filter", "forward", 0),
+                true,
+                vec![step(vec![], Act::Accept)],
+            ),
+            None,
+        ),
+    ] {
+        let mut case = Case::new();
+        let name = format!("{} {}", table.family, table.name);
+        case.networking.nft = Observed::Known(vec![table]);
+        let found: Vec<Finding> = case.found();
+        assert_eq!(found.first().map(|f| f.code), code, "{name}: {found:?}");
+        if let Some(finding) = found.first() {
+            assert!(finding.text.contains(&name), "{found:?}");
+        }
+    }
+    let mut legacy = Tables::default();
+    let rule = KernelRule::new("-s 192.0.2.7 -j DROP");
+    let chain = Chain {
+        policy: None,
+        rules: vec![rule],
+    };
+    legacy.tables.insert(
+        "filter".into(),
+        BTreeMap::from([("FORWARD".to_string(), chain)]),
+    );
+    let mut case = Case::new();
+    case.networking.other = Observed::Known([legacy, Tables::default()]);
+    let found: Vec<Finding> = case.found();
+    assert!(
+        found[0].text.contains("the other backend's filter"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn routing_and_options_that_close_are_told() {
+    for (rule, says) in [
+        ("ip -4 rule: from 172.20.0.0/16 lookup vpn", true),
+        ("ip -4 rule: from all to 192.0.2.0/24 lookup vpn", true),
+        ("ip -4 rule: from all iif br-cybex unreachable", true),
+        (
+            "ip -4 rule: from all fwmark 0x80000/0xff0000 lookup main",
+            false,
+        ),
+        ("ip -4 rule: from all lookup 52", false),
+        ("ip -4 rule: from 10.9.0.0/16 lookup vpn", false),
+        ("ip -6 rule: from fd00:99::/64 lookup vpn", false),
+    ] {
+        let mut case = Case::new();
+        case.networking.routing = Observed::Known(Routing {
+            rules: vec![rule.into()],
+            ..Routing::default()
+        });
+        assert_eq!(case.codes().contains(&"policy-routing"), says, "{rule}");
+    }
+    let mut off = Case::new();
+    off.networking.routing = Observed::Known(Routing {
+        forwarding6: Some(false),
+        ..Routing::default()
+    });
+    assert!(off.codes().contains(&"no-forwarding"));
+    for (option, value, code) in [
+        ("gateway_mode_ipv4", "routed", Some("network-option")),
+        ("gateway_mode_ipv4", "isolated", Some("network-option")),
+        ("inhibit_ipv4", "true", Some("network-option")),
+        ("enable_ip_masquerade", "false", Some("no-masquerade")),
+        ("enable_icc", "false", None),
+        ("gateway_mode_ipv4", "nat", None),
+    ] {
+        let mut case = Case::new();
+        let options = &mut case.docker.networks[0].options;
+        options.insert(format!("com.docker.network.bridge.{option}"), value.into());
+        assert_eq!(case.codes().first().copied(), code, "{option}={value}");
+    }
+}
+
+#[test]
+fn what_a_node_cannot_tell_is_said_and_an_old_look_is_silent() {
+    let mut case = Case::new();
+    assert_eq!(case.all_found(), []);
+    case.networking.listeners = Observed::Unreadable("ss is not installed".into());
+    let found = case.all_found();
+    assert!(
+        found
+            .iter()
+            .all(|f| f.code == "not-judged" && f.severity == Severity::Note),
+        "{found:?}"
+    );
+    assert!(found[0].text.contains("ss is not installed"), "{found:?}");
+}
+
+/// Five thousand peers and a thousand rules of others, none of which is about them, cost no more than a glance.
+#[test]
+fn many_peers_and_many_rules_are_judged_in_no_time() {
+    let mut case = Case::new();
+    case.rules.clear();
+    let peers: Vec<String> = (0..5000u32)
+        .map(|n| format!("-s 172.20.0.2 -d 10.{}.{}.7 -p tcp --dport {} -m comment --comment fwdeploy:cybex/p2p -j ACCEPT", n / 250, n % 250, 1000 + n))
+        .collect();
+    for text in &peers {
+        case.rule(Family::V4, "filter", "DOCKER-USER", text);
+    }
+    let rules: Vec<String> = (0..1000)
+        .map(|n| {
+            format!(
+                "filter FORWARD -s 198.51.{}.{} -p tcp --dport {n} -j DROP",
+                n / 250,
+                n % 250
+            )
+        })
+        .collect();
+    let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
+    let case = case.ahead(Family::V4, &rules);
+    let (mut desired, state) = case.state();
+    desired.rules = peers
+        .iter()
+        .map(|text| DirectRule::ours(Family::V4, 200, &Rule::parse_text(text).unwrap()))
+        .collect();
+    let edges = super::edge::edges(&desired);
+    let world = super::world::World::new(&desired, &state);
+    let groups = super::flows::flows(&edges, &world.tables);
+    assert_eq!((edges.len(), groups.len()), (5000, 1));
+    assert_eq!(super::findings(&desired, &state), []);
 }

@@ -273,7 +273,7 @@ impl<'a> World<'a> {
     }
 
     /// The container that has an address, managed or not.
-    pub(super) fn container_at(&self, address: IpAddr) -> Option<&str> {
+    pub(super) fn container_at(&self, address: IpAddr) -> Option<&'a str> {
         let containers = self
             .docker
             .into_iter()
