@@ -181,11 +181,11 @@ sets() {
     done
 }
 
-# nft_tables: the tables of nft that iptables does not show and that are not ours, each as one line of JSON.
+# nft_tables: the tables of nft that iptables does not show, each as one line of JSON.
 nft_tables() {
     limited nft list tables | while read -r word family name; do
         case $word:$family:$name in
-        table:*:fwdeploy* | table:ip:filter | table:ip:nat | table:ip:mangle | table:ip:raw | table:ip:security) continue ;;
+        table:ip:filter | table:ip:nat | table:ip:mangle | table:ip:raw | table:ip:security) continue ;;
         table:ip6:filter | table:ip6:nat | table:ip6:mangle | table:ip6:raw | table:ip6:security) continue ;;
         table:ip:* | table:ip6:* | table:inet:* | table:netdev:*) ;;
         *) continue ;;

@@ -376,6 +376,16 @@ mod tests {
         );
     }
 
+    /// firewalld's policy for neighbour discovery has such rules, and accepts by them.
+    #[test]
+    fn a_field_of_another_protocol_is_a_condition_on_the_protocol() {
+        let rule = r#"{"nftables":[{"rule":{"family":"inet","table":"t","chain":"c","handle":3,"expr":[
+            {"match":{"op":"==","left":{"payload":{"protocol":"icmpv6","field":"type"}},"right":"nd-neighbor-advert"}},{"accept":null}]}}]}"#;
+        let tables = tables(&rule.replace('\n', "")).unwrap();
+        let tests = &tables[0].chains["c"].steps[0].tests;
+        assert_eq!(tests[0], Test::Protocol(true, vec!["icmpv6".into()]));
+    }
+
     #[test]
     fn what_is_no_json_of_nft_is_an_error() {
         for text in ["{", "[]", "{\"nftables\":1}"] {

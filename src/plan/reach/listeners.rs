@@ -31,6 +31,7 @@ const PROXY: &str = "docker-proxy";
 pub(super) fn findings(flows: &[Flows], world: &World, first: &BTreeSet<&str>) -> Vec<Finding> {
     let mut out = published(flows, world);
     out.extend(shadowed(flows, world, first));
+    out.extend(reached(world));
     out
 }
 
@@ -280,7 +281,7 @@ fn admitted(packets: &Packets, peers: Ranges, world: &World) -> Option<(String, 
                             Owner::Iptables | Owner::Other => {
                                 format!("`{} {}`", met.chain, met.step.text)
                             }
-                            Owner::Nft | Owner::Firewalld => {
+                            Owner::Nft | Owner::Firewalld | Owner::Ours => {
                                 format!("{}, chain `{}`,", base.table, met.chain)
                             }
                         };
@@ -332,6 +333,69 @@ fn delivered(packets: &Packets, peers: Ranges, world: &World) -> Ranges {
         }
     }
     live
+}
+
+/// The ports of other containers that a managed one reaches by docker-proxy: what it sends to the node no rule of
+/// DOCKER-USER sees.
+fn reached(world: &World) -> Vec<Finding> {
+    let mut out = Vec::new();
+    let listeners = world.state.system.networking.listeners.known();
+    let managed = &world.desired.attachments;
+    for listener in listeners.into_iter().flatten() {
+        let loopback = listener
+            .address
+            .is_some_and(|address| address.is_loopback());
+        let Some(name) = publisher(listener, world).filter(|_| !loopback) else {
+            continue;
+        };
+        for wanted in managed.iter().filter(|a| a.container != name) {
+            // Two roles on one network reach each other anyway.
+            if managed
+                .iter()
+                .any(|a| a.container == name && a.network == wanted.network)
+            {
+                continue;
+            }
+            let addresses = std::iter::once(wanted.address).chain(wanted.address6);
+            let open = addresses
+                .filter(|a| families(listener).contains(&Family::of(a)))
+                .find_map(|address| {
+                    let family = Family::of(&address);
+                    let packets = Packets {
+                        family,
+                        from_peer: true,
+                        near: Near::Node,
+                        node: &world.node,
+                        protocol: Some(&listener.protocol),
+                        source_port: At::Ephemeral,
+                        destination_port: At::Port(listener.port),
+                        input: world.bridge(address),
+                        output: Device::None,
+                        reply: false,
+                        rewritten: false,
+                    };
+                    let from = Ranges::of(family, [crate::model::Cidr::host(address)]);
+                    admitted(&packets, from, world)
+                });
+            if let Some((by, _)) = open {
+                out.push(
+                    Finding::new(
+                        Severity::Warning,
+                        "proxy-reached",
+                        View::Docker,
+                        format!(
+                            "container `{}` reaches container `{name}` at port {}/{} of the node: docker-proxy takes the packets, and {by} lets them in",
+                            wanted.container, listener.port, listener.protocol
+                        ),
+                    )
+                    .hint("publish that port at 127.0.0.1 if only the node needs it, or set \"userland-proxy\": false in daemon.json, so that Docker forwards what DOCKER-USER then refuses"),
+                );
+                break;
+            }
+        }
+    }
+    out.dedup();
+    out
 }
 
 /// Programs of the node that listen at a port which is forwarded: a peer's packets no longer come to them.

@@ -98,6 +98,7 @@ fn follow(group: &Flows, legs: &[Leg], world: &World, culprits: &mut BTreeMap<Cu
                     portless && nftables && leg.hook == "forward" && !leg.packets.reply
                 }
                 Owner::Other => !nat,
+                Owner::Ours => false,
                 Owner::Nft if nat => {
                     base.hook.priority < if nftables { FIREWALLD.1 } else { DSTNAT }
                 }
@@ -264,7 +265,9 @@ fn finding(culprit: &Culprit, told: &Told, world: &World) -> Finding {
         _ if rule.is_empty() => format!("the policy of {family}`{chain}` in table {table}"),
         (Owner::Iptables, "filter") => format!("{family}`{chain} {rule}`"),
         (Owner::Iptables | Owner::Other, _) => format!("{family}`{chain} {rule}` in table {table}"),
-        (Owner::Nft | Owner::Firewalld, _) => format!("{table}, chain `{chain}`, {rule},"),
+        (Owner::Nft | Owner::Firewalld | Owner::Ours, _) => {
+            format!("{table}, chain `{chain}`, {rule},")
+        }
     };
     let whom = &told.whom;
     let warn = |code, text| Finding::new(Severity::Warning, code, View::Kernel, text);
@@ -379,7 +382,7 @@ fn remedy(culprit: &Culprit, world: &World) -> Option<String> {
                 command(["nft", "-a", "list", "table", family, table])
             ))
         }
-        Owner::Iptables | Owner::Other => None,
+        Owner::Iptables | Owner::Other | Owner::Ours => None,
     }
 }
 

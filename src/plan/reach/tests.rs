@@ -1021,3 +1021,53 @@ fn many_peers_and_many_rules_are_judged_in_no_time() {
     assert_eq!((edges.len(), groups.len()), (5000, 1));
     assert_eq!(super::findings(&desired, &state), []);
 }
+
+#[test]
+fn what_a_managed_container_reaches_by_docker_proxy_is_told() {
+    let ours = |name: &str| {
+        let reject = Step {
+            text: "handle 9".into(),
+            tests: Vec::new(),
+            act: Act::Refuse,
+        };
+        nft("inet", name, ("filter", "input", -10), false, vec![reject])
+    };
+    let web = || listening(&[("0.0.0.0", 8080, "docker-proxy")], "web");
+    for (name, case, says) in [
+        ("open", web(), true),
+        (
+            "shut to the bridge",
+            web().ahead(Family::V4, &["filter INPUT -i br-cybex -j REJECT"]),
+            false,
+        ),
+        (
+            "Docker forwards",
+            web().ahead(
+                Family::V4,
+                &["nat PREROUTING -p tcp --dport 8080 -j DNAT --to-destination 172.17.0.3:5000"],
+            ),
+            false,
+        ),
+        (
+            "loopback",
+            listening(&[("127.0.0.1", 8080, "docker-proxy")], "web"),
+            false,
+        ),
+        (
+            "a program of the node",
+            listening(&[("0.0.0.0", 8080, "nginx")], "web"),
+            false,
+        ),
+    ] {
+        assert_eq!(
+            case.codes().contains(&"proxy-reached"),
+            says,
+            "{name}: {:?}",
+            case.found()
+        );
+    }
+    // What our own table refuses is refused, and nothing to warn of.
+    let mut guarded = web();
+    guarded.networking.nft = Observed::Known(vec![ours("fwdeploy")]);
+    assert_eq!(guarded.codes(), [""; 0]);
+}

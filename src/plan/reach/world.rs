@@ -27,6 +27,8 @@ use crate::plan::ownership::tag;
 
 /// firewalld's own table, and its place at the hook where destinations are rewritten.
 pub(super) const FIREWALLD: (&str, i64) = ("firewalld", -90);
+/// How the names of our own tables begin.
+const OURS: &str = "fwdeploy";
 /// The place of iptables' table nat at that hook.
 pub(super) const DSTNAT: i64 = -100;
 
@@ -41,6 +43,8 @@ pub(super) enum Owner {
     Nft,
     /// firewalld's table.
     Firewalld,
+    /// A table of nft that is ours: what it refuses it refuses rightly.
+    Ours,
 }
 
 /// A chain that the kernel enters by itself, with those it leads to.
@@ -224,10 +228,10 @@ impl<'a> World<'a> {
                 ..hook.clone()
             };
             self.bases.push(Base {
-                owner: if firewalld {
-                    Owner::Firewalld
-                } else {
-                    Owner::Nft
+                owner: match table.name.as_str() {
+                    _ if firewalld => Owner::Firewalld,
+                    name if name.starts_with(OURS) => Owner::Ours,
+                    _ => Owner::Nft,
                 },
                 family,
                 table: format!("nft table {} {}", table.family, table.name),
