@@ -166,11 +166,11 @@ look_at_kernel() {
 # matched_sets: the names of the sets that saved rules ask.
 matched_sets() { grep -o -e '--match-set [^ ]*' | cut -d ' ' -f 2 | sort -u; }
 
-# bounded COMMAND…: what it prints, up to 4 MB, and `end` if that is all.
+# bounded COMMAND…: what it prints, up to 12 MB, and `end` if that is all.
 bounded() {
     {
         "$@" && echo end
-    } | head -c 4194304
+    } | head -c 12582912
 }
 
 # sets: the sets that rules ask, as ipset saves them.
