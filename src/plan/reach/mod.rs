@@ -3,6 +3,7 @@
 
 mod edge;
 mod flows;
+mod input;
 mod listeners;
 mod routing;
 mod steps;
