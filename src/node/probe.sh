@@ -151,10 +151,11 @@ look_at_kernel() {
     matched=$(printf %s "$answer" | matched_sets)
     ask ip6tables-save limited ip6tables-save
     matched=$matched$newline$(printf %s "$answer" | matched_sets)
-    # The other backend's tables. Asking the legacy one where it was never used could load its module.
+    # The other backend's tables. Asking the legacy one where it was never used could load its module. A file of /proc
+    # has no size: only its content tells.
     if ! command -v "$other" >/dev/null; then
         skip "no $other" other-save
-    elif [ "$other" = iptables-legacy-save ] && ! [ -s /proc/net/ip_tables_names ]; then
+    elif [ "$other" = iptables-legacy-save ] && [ -z "$(cat /proc/net/ip_tables_names 2>/dev/null)" ]; then
         skip "no legacy tables" other-save
     else
         ask other-save limited "$other"
@@ -209,7 +210,7 @@ routing() {
 other6() {
     # Asking the legacy one where it was never used could load its module.
     case $1 in
-    *legacy*) [ -s /proc/net/ip6_tables_names ] || return 0 ;;
+    *legacy*) [ -n "$(cat /proc/net/ip6_tables_names 2>/dev/null)" ] || return 0 ;;
     esac
     ! command -v "$1" >/dev/null || limited "$1"
 }

@@ -53,6 +53,15 @@ fn what_keeps_a_peer_out_is_named(suite: &str, backend: &str) {
             &["the policy of `FORWARD` in table mangle", "foreign-drop"],
         ),
         (
+            "the other backend of iptables",
+            "iptables-legacy -I FORWARD -s PEER -j DROP",
+            "iptables-legacy -D FORWARD -s PEER -j DROP",
+            &[
+                "in table filter of the other iptables backend",
+                "foreign-drop",
+            ],
+        ),
+        (
             "a redirect",
             "iptables -t nat -I PREROUTING -i host0 -p tcp --dport 5000 -j REDIRECT --to-ports 9",
             "iptables -t nat -D PREROUTING -i host0 -p tcp --dport 5000 -j REDIRECT --to-ports 9",

@@ -926,7 +926,9 @@ fn tables_of_nft_and_of_the_other_backend_refuse_as_well() {
     case.networking.other = Observed::Known([legacy, Tables::default()]);
     let found: Vec<Finding> = case.found();
     assert!(
-        found[0].text.contains("the other backend's filter"),
+        found[0]
+            .text
+            .contains("filter of the other iptables backend"),
         "{found:?}"
     );
 }

@@ -193,7 +193,7 @@ impl<'a> World<'a> {
                     owner,
                     family: Some(family),
                     table: match owner {
-                        Owner::Other => format!("the other backend's {name}"),
+                        Owner::Other => format!("{name} of the other iptables backend"),
                         _ => name.to_string(),
                     },
                     chain: (*hook).to_string(),
