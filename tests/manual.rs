@@ -32,9 +32,12 @@ fn codes(folder: &str) -> BTreeSet<String> {
     found
 }
 
-/// A program of the node, and the words of firewalld.richlanguage(5).
-const NOT_CODES: [&str; 8] = [
+/// Programs of the node, a protocol, and the words of firewalld.richlanguage(5).
+const NOT_CODES: [&str; 11] = [
     "firewall-cmd",
+    "docker-proxy",
+    "iptables-legacy-save",
+    "ipv6-icmp",
     "source-port",
     "forward-port",
     "icmp-block",

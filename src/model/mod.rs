@@ -8,6 +8,8 @@ pub mod direct_xml;
 pub mod docker;
 pub mod files;
 pub mod net;
+pub mod networking;
+pub mod ranges;
 pub mod records;
 pub mod rich;
 pub mod routing;
@@ -16,6 +18,7 @@ pub mod secret;
 pub mod settings;
 pub mod spelling;
 pub mod state;
+pub mod step;
 
 pub use desired::Attachment;
 pub use desired::Desired;

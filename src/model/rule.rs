@@ -28,7 +28,7 @@ pub enum Sense {
 }
 
 /// A state of conntrack's `--ctstate` (iptables-extensions(8)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[allow(missing_docs)]
 pub enum CtState {
     Related,

@@ -13,6 +13,7 @@ pub use crate::model::docker::Network;
 use crate::model::backend::Backend;
 use crate::model::files::Files;
 use crate::model::net::Family;
+use crate::model::networking::Networking;
 use crate::model::records::Records;
 use crate::model::rich::RichRule;
 use crate::model::routing::Resolvers;
@@ -168,6 +169,9 @@ pub struct System {
     /// The DNS servers that it asks.
     #[serde(skip_serializing_if = "Observed::is_unreadable")]
     pub resolvers: Observed<Resolvers>,
+    /// What decides about a packet beside iptables and firewalld.
+    #[serde(skip_serializing_if = "Networking::is_not_asked")]
+    pub networking: Networking,
 }
 
 /// How a daemon of the node is: what can be done about it differs.

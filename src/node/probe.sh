@@ -172,17 +172,21 @@ resolvers() {
 
 look_at_kernel() {
     ask iptables-save limited iptables-save
+    matched=$(printf %s "$answer" | matched_sets)
     ask ip6tables-save limited ip6tables-save
-    # The other backend's tables. Asking the legacy one where it was never used could load its module.
+    matched=$matched$newline$(printf %s "$answer" | matched_sets)
+    # The other backend's tables. Asking the legacy one where it was never used could load its module. A file of /proc
+    # has no size: only its content tells.
     if ! command -v "$other" >/dev/null; then
         skip "no $other" other-save
-    elif [ "$other" = iptables-legacy-save ] && ! [ -s /proc/net/ip_tables_names ]; then
+    elif [ "$other" = iptables-legacy-save ] && [ -z "$(cat /proc/net/ip_tables_names 2>/dev/null)" ]; then
         skip "no legacy tables" other-save
     else
         ask other-save limited "$other"
     fi
     ask nft-tables limited nft list tables
     ask_backend "$answer"
+    look_at_networking
 }
 
 # ask_backend TABLES: what firewalld's own tables of nft hold, as far as it matters.
@@ -217,6 +221,66 @@ firewalld_nft() {
             }' | awk 'NR > 30000 { print "more"; exit } { print substr($0, 1, 500) }'
     done
     echo end
+}
+
+# matched_sets: the names of the sets that saved rules ask.
+matched_sets() { grep -o -e '--match-set [^ ]*' | cut -d ' ' -f 2 | sort -u; }
+
+# bounded COMMAND…: what it prints, up to 12 MB, and `end` if that is all.
+bounded() {
+    {
+        "$@" && echo end
+    } | head -c 12582912
+}
+
+# sets: the sets that rules ask, as ipset saves them.
+sets() {
+    printf '%s\n' "$matched" | sort -u | while IFS= read -r name; do
+        case $name in '' | -*) continue ;; esac
+        limited ipset save "$name" || return
+    done
+}
+
+# nft_tables: the tables of nft that iptables does not show, each as one line of JSON.
+nft_tables() {
+    limited nft list tables | while read -r word family name; do
+        case $word:$family:$name in
+        table:ip:filter | table:ip:nat | table:ip:mangle | table:ip:raw | table:ip:security) continue ;;
+        table:ip6:filter | table:ip6:nat | table:ip6:mangle | table:ip6:raw | table:ip6:security) continue ;;
+        table:ip:* | table:ip6:* | table:inet:* | table:netdev:*) ;;
+        *) continue ;;
+        esac
+        limited nft -j list table "$family" "$name" || return
+        echo
+    done
+}
+
+# routing: what routing is told beyond the ordinary.
+routing() {
+    for version in 4 6; do
+        limited ip "-$version" rule | sed "s/^/rule$version /"
+    done
+    [ ! -r /proc/sys/net/ipv6/conf/all/forwarding ] || echo "forwarding6 $(cat /proc/sys/net/ipv6/conf/all/forwarding)"
+    grep -l '^1' /proc/sys/net/ipv4/conf/*/rp_filter 2>/dev/null | sed 's|.*/conf/\(.*\)/rp_filter|strict \1|'
+    return 0
+}
+
+# other6 COMMAND: the IPv6 tables of the other iptables backend.
+other6() {
+    # Asking the legacy one where it was never used could load its module.
+    case $1 in
+    *legacy*) [ -n "$(cat /proc/net/ip6_tables_names 2>/dev/null)" ] || return 0 ;;
+    esac
+    ! command -v "$1" >/dev/null || limited "$1"
+}
+
+# What decides about a packet beside iptables and firewalld.
+look_at_networking() {
+    ask listeners bounded limited ss -lntup
+    ask routing bounded routing
+    ask sets bounded sets
+    ask nft-rules bounded nft_tables
+    ask other6-save other6 "ip6tables${other#iptables}"
 }
 
 look_at_firewalld() {

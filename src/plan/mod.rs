@@ -181,9 +181,8 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     findings.extend(inspect::locks_out(desired, state));
     findings.extend(records::held(state));
     findings.extend(records::leftovers(state));
-    findings.extend(passage::troubles(desired, state, &ours));
+    findings.extend(passage::troubles(desired, state));
     findings.extend(reach::findings(desired, state, &ours));
-    findings.extend(docker::published(desired, views.docker));
     findings.extend(docker::opened(desired, views.docker, &ours));
     findings.extend(docker::beside(desired, views.docker));
     let resolvers = &state.system.resolvers;

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use crate::model::CHAIN;
 use crate::model::desired::Desired;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
@@ -11,31 +10,21 @@ use crate::model::rule::Match;
 use crate::model::rule::Rule;
 use crate::model::rule::Sense;
 use crate::model::rule::Target;
-use crate::model::rule::split_saved;
 use crate::model::state::Docker;
 use crate::model::state::Firewalld;
-use crate::model::state::KernelRule;
 use crate::model::state::Network;
 use crate::model::state::NodeState;
 use crate::model::state::RichText;
 use crate::model::state::Tables;
 use crate::model::state::View;
-use crate::plan::after::is_jump;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
-use crate::plan::finding::command;
-use crate::plan::ownership::Ours;
 
 /// Everything of the kind on this node.
-pub(super) fn troubles(desired: &Desired, state: &NodeState, ours: &Ours) -> Vec<Finding> {
+pub(super) fn troubles(desired: &Desired, state: &NodeState) -> Vec<Finding> {
     let mut out = Vec::new();
     if let (Some(firewalld), Some(docker)) = (state.firewalld.known(), state.docker.known()) {
         out.extend(unzoned(desired, firewalld, docker));
-    }
-    for family in Family::ALL {
-        if let Some(tables) = state.kernel.tables(family).known() {
-            out.extend(dropped(desired, family, tables, ours));
-        }
     }
     if let (Some(docker), Some(tables)) = (state.docker.known(), state.kernel.v4.known()) {
         out.extend(unmasked(desired, docker, tables));
@@ -124,88 +113,6 @@ fn unmasked(desired: &Desired, docker: &Docker, tables: &Tables) -> Vec<Finding>
         .collect()
 }
 
-/// A rule by somebody else that throws away, ahead of ours, what ours lets through.
-fn dropped(desired: &Desired, family: Family, tables: &Tables, ours: &Ours) -> Vec<Finding> {
-    let accepts: Vec<Rule> = desired
-        .rules_of(family)
-        .filter_map(|rule| rule.rule())
-        .filter(|rule| rule.target == Target::Accept && rule.networks().next().is_some())
-        .collect();
-    // What is ours and stale is on its way out.
-    let is_ours = |line: &KernelRule| line.rule.as_ref().is_some_and(|r| ours.rule(family, r));
-    let ahead = |chain: &str, ours: &dyn Fn(&KernelRule) -> bool| -> Vec<String> {
-        let rules = tables.chain("filter", chain).map(|c| c.rules.as_slice());
-        let rules = rules.unwrap_or_default();
-        let until = rules.iter().rposition(ours).unwrap_or(0);
-        rules[..until]
-            .iter()
-            .filter(|line| {
-                line.rule
-                    .as_ref()
-                    .is_some_and(|rule| refuses(rule) && accepts.iter().any(|a| meet(rule, a)))
-            })
-            .filter(|line| chain != CHAIN || !is_ours(line))
-            .map(|line| line.text.clone())
-            .collect()
-    };
-    let accepted = |line: &KernelRule| line.rule.as_ref().is_some_and(|r| accepts.contains(r));
-    [("FORWARD", ahead("FORWARD", &is_jump)), (CHAIN, ahead(CHAIN, &accepted))]
-        .into_iter()
-        .flat_map(|(chain, lines)| lines.into_iter().map(move |line| (chain, line)))
-        .map(|(chain, line)| {
-            warning(
-                "foreign-drop",
-                View::Kernel,
-                format!("`{chain} {line}` is not ours, goes ahead of the whitelist and refuses what is on it"),
-            )
-            .hint(format!(
-                "if it is not needed: {}",
-                command(
-                    [family.iptables().to_string(), "-D".to_string(), chain.to_string()]
-                        .into_iter()
-                        .chain(split_saved(&line).unwrap_or_default())
-                )
-            ))
-        })
-        .collect()
-}
-
-fn refuses(rule: &Rule) -> bool {
-    matches!(rule.target, Target::Drop | Target::Reject(_))
-}
-
-/// Whether some first packet may meet both rules. A condition that is not understood counts as met.
-fn meet(theirs: &Rule, ours: &Rule) -> bool {
-    let same = |mine: &Match, sense: Sense, net: Cidr| match mine {
-        Match::Source(Sense::Is, own) | Match::Destination(Sense::Is, own) => match sense {
-            Sense::Is => net.overlaps(*own),
-            Sense::Not => !net.covers(*own),
-        },
-        _ => true,
-    };
-    theirs.matches().all(|condition| match condition {
-        Match::Source(sense, net) => ours
-            .matches()
-            .filter(|m| matches!(m, Match::Source(..)))
-            .all(|m| same(m, *sense, *net)),
-        Match::Destination(sense, net) => ours
-            .matches()
-            .filter(|m| matches!(m, Match::Destination(..)))
-            .all(|m| same(m, *sense, *net)),
-        Match::Protocol(Sense::Is, name) => ours.matches().all(|m| match m {
-            Match::Protocol(Sense::Is, own) => own == name,
-            _ => true,
-        }),
-        Match::DestinationPort(Sense::Is, first, last) => ours.matches().all(|m| match m {
-            Match::DestinationPort(Sense::Is, own, _) => (first..=last).contains(&own),
-            _ => true,
-        }),
-        // What sorts by the state of a flow is about broken or finished ones, as a rule for INVALID is.
-        Match::State(..) | Match::In(..) | Match::Out(..) => false,
-        _ => true,
-    })
-}
-
 /// firewalld's iptables backend forwards in table nat, where it can be seen. What its memory holds and the kernel does
 /// not was removed behind its back.
 fn unforwarded(desired: &Desired, memory: &[RichText], state: &NodeState) -> Vec<Finding> {
@@ -268,22 +175,11 @@ mod tests {
 
     use super::*;
     use crate::model::desired::DesiredNetwork;
-    use crate::model::rule::DirectRule;
     use crate::model::state::Chain;
-    use crate::model::state::Direct;
-    use crate::model::state::Firewall;
-    use crate::model::state::Kernel;
-    use crate::model::state::Observed;
-    use crate::model::state::System;
-
-    const IN: &str =
-        "-s 192.0.2.7 -d 172.20.0.2 -p tcp --dport 5000 -m conntrack --ctstate DNAT -j ACCEPT";
-    const OTHERWISE: &str = "-d 172.20.0.0/16 ! -s 172.20.0.0/16 -j REJECT";
+    use crate::model::state::KernelRule;
 
     fn desired() -> Desired {
-        let rules = [(100, IN), (900, OTHERWISE)];
         Desired {
-            zone: None,
             networks: vec![DesiredNetwork {
                 name: "cybex".into(),
                 subnet: "172.20.0.0/16".parse().unwrap(),
@@ -291,11 +187,7 @@ mod tests {
                 subnet6: None,
                 bridge: "br-cybex".into(),
             }],
-            attachments: Vec::new(),
-            rules: rules
-                .map(|(n, text)| DirectRule::ours(Family::V4, n, &Rule::parse_text(text).unwrap()))
-                .to_vec(),
-            rich: Vec::new(),
+            ..Desired::default()
         }
     }
 
@@ -313,74 +205,6 @@ mod tests {
         Tables {
             tables: BTreeMap::from([(table.to_string(), chains.collect())]),
         }
-    }
-
-    fn ours() -> Ours {
-        let unread = || Observed::Unreadable("nobody looked".to_string());
-        let firewall = || Firewall {
-            direct: Observed::Known(Direct::default()),
-            rich: Observed::Known(Vec::new()),
-            settings: Observed::Unreadable("nobody looked".to_string()),
-        };
-        let state = NodeState {
-            system: System::default(),
-            firewalld: Observed::Unreadable("nobody looked".to_string()),
-            zone: unread(),
-            permanent: firewall(),
-            files: Observed::Unreadable("nobody looked".to_string()),
-            runtime: firewall(),
-            kernel: Kernel {
-                v4: Observed::Known(Tables::default()),
-                v6: Observed::Known(Tables::default()),
-                split: Observed::Known(false),
-                latch: Observed::Known(false),
-                ip_forward: Observed::Known(true),
-                backend: None,
-            },
-            docker: Observed::Known(Docker::default()),
-            records: Observed::Known(crate::model::Records::default()),
-        };
-        Ours::new(
-            &Desired {
-                networks: Vec::new(),
-                ..desired()
-            },
-            &state,
-        )
-    }
-
-    #[test]
-    fn a_drop_ahead_of_the_whitelist_is_said_if_it_meets_a_peer() {
-        let found = |line: &str| {
-            let seen = tables(
-                "filter",
-                &[
-                    ("FORWARD", &["-j DOCKER-USER", "-j DROP"]),
-                    (CHAIN, &[line, IN, OTHERWISE]),
-                ],
-            );
-            dropped(&desired(), Family::V4, &seen, &ours()).len()
-        };
-        for (line, says) in [
-            ("-s 192.0.2.7 -j DROP", 1),
-            ("-j REJECT", 1),
-            ("-d 172.20.0.0/16 -p tcp --dport 5000 -j DROP", 1),
-            ("! -s 198.51.100.0/24 -j DROP", 1),
-            ("! -s 192.0.2.0/24 -j DROP", 0),
-            ("-s 198.51.100.7 -j DROP", 0),
-            ("-p udp -j DROP", 0),
-            ("-p tcp --dport 25 -j DROP", 0),
-            ("-m conntrack --ctstate INVALID -j DROP", 0),
-            ("-s 192.0.2.7 -j RETURN", 0),
-            (
-                "-d 172.20.0.2 -m comment --comment fwdeploy:eos/between -j DROP",
-                0,
-            ),
-        ] {
-            assert_eq!(found(line), says, "{line}");
-        }
-        let seen = tables("filter", &[("FORWARD", &["-j DROP", "-j DOCKER-USER"])]);
-        assert_eq!(dropped(&desired(), Family::V4, &seen, &ours()).len(), 1);
     }
 
     #[test]

@@ -10,6 +10,8 @@ mod files;
 mod firewalld;
 mod firewalld_nft;
 mod iptables;
+mod networking;
+mod nft;
 mod observe;
 mod records;
 mod rich_file;

@@ -162,7 +162,7 @@ impl Answers {
     }
 
     /// What a question said on stderr: its last line, where programs put what it came to.
-    fn said(&self, name: &str) -> Option<&str> {
+    pub fn said(&self, name: &str) -> Option<&str> {
         let said = self.said.get(name)?;
         said.lines().map(str::trim).rfind(|line| !line.is_empty())
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::state::Daemon;
 use crate::model::state::System;
+use crate::probe::networking::networking;
 use crate::probe::routing;
 use crate::probe::sections::Answers;
 
@@ -30,6 +31,7 @@ pub fn system(answers: &Answers) -> Result<System, (&'static str, String)> {
         docker: tools.contains(&"docker"),
         ssh_connection: needed("connection")?.trim().to_string(),
         ssh_interface: interface(&one_line(answers.get("ssh-interface"))),
+        networking: networking(answers),
         sums: answers.get("file-sums").map(sums).unwrap_or_default(),
         settling: None,
         firewalld_daemon: Daemon::default(),

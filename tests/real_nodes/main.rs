@@ -14,6 +14,7 @@ mod interruptions;
 #[allow(dead_code, reason = "the fault matrix has it too")]
 mod lab;
 mod pending;
+mod reach;
 mod recovery;
 mod safety;
 mod way_back;

@@ -279,25 +279,3 @@ pub fn opened(desired: &Desired, seen: &Docker, ours: &Ours) -> Vec<Finding> {
         })
         .collect()
 }
-
-/// What is worth knowing about ports that a managed container publishes.
-pub fn published(desired: &Desired, seen: &Docker) -> Vec<Finding> {
-    desired
-        .attachments
-        .iter()
-        .filter_map(|a| seen.container(&a.container))
-        .filter(|c| !c.published.is_empty())
-        .map(|c| {
-            found(
-                Severity::Warning,
-                "published-port",
-                format!(
-                    "container `{}` publishes {}: the whitelist still decides who gets in from outside, but the node itself reaches it",
-                    c.name,
-                    c.published.join(", ")
-                ),
-            )
-            .hint("a whitelisted container needs no published port; start it without -p")
-        })
-        .collect()
-}

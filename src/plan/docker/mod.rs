@@ -20,7 +20,6 @@ use crate::plan::finding::Finding;
 
 pub use beside::beside;
 pub use beside::opened;
-pub use beside::published;
 pub use dns::leaves;
 pub(super) use network::differences;
 

@@ -1,5 +1,6 @@
 //! The flows that the whitelist allows, one for each peer and entry.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::model::desired::Desired;
@@ -47,12 +48,13 @@ pub(super) struct Edge {
 /// Every flow that the whitelist allows.
 pub(super) fn edges(desired: &Desired) -> Vec<Edge> {
     let mut out = Vec::new();
+    let forwards = forwards(desired);
     for direct in &desired.rules {
         let (Some(family), Some(rule)) = (direct.family, direct.rule()) else {
             continue;
         };
         if let Some(edge) = edge(desired, family, &rule) {
-            out.extend(with_node_ports(desired, edge));
+            out.extend(with_node_ports(&forwards, edge));
         }
     }
     out
@@ -105,31 +107,49 @@ fn edge(desired: &Desired, family: Family, rule: &Rule) -> Option<Edge> {
     })
 }
 
-/// The same flow by each port of the node that is forwarded to it.
-fn with_node_ports(desired: &Desired, edge: Edge) -> Vec<Edge> {
-    if edge.direction == Direction::Out || edge.port.is_none() {
-        return vec![edge];
-    }
-    let ports = desired.rich.iter().filter_map(|rule| match rule {
-        RichRule::Forward {
+/// Where a forward leads, and for whom: family, address, port, protocol, peer.
+type Place = (Family, IpAddr, u16, &'static str, Option<Cidr>);
+
+/// The ports of the node by where they are forwarded to.
+fn forwards(desired: &Desired) -> BTreeMap<Place, Vec<Port>> {
+    let mut out: BTreeMap<Place, Vec<Port>> = BTreeMap::new();
+    for rule in &desired.rich {
+        if let RichRule::Forward {
             family,
             source,
             service,
             to_port,
             to,
-        } => {
-            let same_peer = source.map_or(edge.peer.is_everything(), |net| net == edge.peer);
-            let same = *family == edge.family
-                && *to == edge.container
-                && Some(to_port.get()) == edge.port
-                && edge.protocol.as_deref() == Some(service.protocol.name());
-            (same_peer && same).then_some(service.port)
+        } = rule
+        {
+            let place = (
+                *family,
+                *to,
+                to_port.get(),
+                service.protocol.name(),
+                *source,
+            );
+            out.entry(place).or_default().push(service.port);
         }
-        RichRule::Accept { .. } | RichRule::Other(_) => None,
-    });
+    }
+    out
+}
+
+/// The same flow by each port of the node that is forwarded to it.
+fn with_node_ports(forwards: &BTreeMap<Place, Vec<Port>>, edge: Edge) -> Vec<Edge> {
+    let (Direction::In, Some(port)) = (edge.direction, edge.port) else {
+        return vec![edge];
+    };
+    let protocol = match edge.protocol.as_deref() {
+        Some("udp") => "udp",
+        _ => "tcp",
+    };
+    let source = (!edge.peer.is_everything()).then_some(edge.peer);
+    let place = (edge.family, edge.container, port, protocol, source);
+    let ports = forwards.get(&place).into_iter().flatten();
     ports
         .map(|port| Edge {
-            node_port: Some(port),
+            node_port: Some(*port),
             ..edge.clone()
         })
         .collect()

@@ -2,7 +2,15 @@
 //! through all that decides it on the node.
 
 mod edge;
+mod flows;
+mod input;
 mod landing;
+mod listeners;
+mod routing;
+mod steps;
+mod tables;
+mod walk;
+mod world;
 mod zones;
 
 use crate::model::desired::Desired;
@@ -13,5 +21,14 @@ use crate::plan::ownership::Ours;
 /// What was found about the flows of the whitelist.
 pub(super) fn findings(desired: &Desired, state: &NodeState, ours: &Ours) -> Vec<Finding> {
     let edges = edge::edges(desired);
-    zones::findings(desired, state, ours, &edges, &|_| None)
+    let world = world::World::new(desired, state);
+    let flows = flows::flows(&edges, &world.tables);
+    let (mut out, elsewhere) = tables::findings(&flows, &world);
+    out.extend(listeners::findings(&flows, &world, &elsewhere));
+    out.extend(routing::findings(&flows, &world));
+    out.extend(zones::findings(desired, state, ours, &edges, &|_| None));
+    out
 }
+
+#[cfg(test)]
+mod tests;

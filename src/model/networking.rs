@@ -1,0 +1,76 @@
+//! What decides about a packet on its way beside iptables and firewalld: listeners, routing, sets, other tables.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use crate::model::ranges::Ranges;
+use crate::model::state::Observed;
+use crate::model::state::Tables;
+use crate::model::step::NftTable;
+
+/// A process of the node that waits for packets.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Listener {
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// The address that it is bound to; `None` is every address of both families.
+    pub address: Option<IpAddr>,
+    /// The port.
+    pub port: u16,
+    /// The program's name; empty if it is not known.
+    pub program: String,
+}
+
+/// What the node's routing is told beyond the ordinary.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Routing {
+    /// The lines of `ip rule` that a fresh system does not have.
+    pub rules: Vec<String>,
+    /// net.ipv6.conf.all.forwarding; `None` where there is no IPv6.
+    pub forwarding6: Option<bool>,
+    /// The devices whose reverse path filter is strict (net.ipv4.conf.*.rp_filter is 1).
+    pub strict: Vec<String>,
+}
+
+/// What decides beside iptables and firewalld. A look that did not ask for it leaves it unreadable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Networking {
+    /// Who listens on the node.
+    pub listeners: Observed<Vec<Listener>>,
+    /// Its routing.
+    pub routing: Observed<Routing>,
+    /// The address sets that rules of iptables ask, by name; `None` is one that is not of addresses alone.
+    pub sets: Observed<BTreeMap<String, Option<Ranges>>>,
+    /// The tables of nft that iptables does not show, with firewalld's. `nft list ruleset` tells them better.
+    #[serde(skip)]
+    pub nft: Observed<Vec<NftTable>>,
+    /// The tables of the other iptables backend, IPv4 and IPv6.
+    pub other: Observed<[Tables; 2]>,
+}
+
+/// What a look that did not ask leaves.
+const NOT_ASKED: &str = "not asked";
+
+impl Default for Networking {
+    fn default() -> Self {
+        fn not_asked<T>() -> Observed<T> {
+            Observed::Unreadable(NOT_ASKED.to_string())
+        }
+        Networking {
+            listeners: not_asked(),
+            routing: not_asked(),
+            sets: not_asked(),
+            nft: not_asked(),
+            other: not_asked(),
+        }
+    }
+}
+
+impl Networking {
+    /// Whether the look did not ask for any of it.
+    pub fn is_not_asked(&self) -> bool {
+        *self == Networking::default()
+    }
+}

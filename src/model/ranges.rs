@@ -1,0 +1,201 @@
+//! Sets of addresses of one family, as ranges: what is left of many peers when rule after rule takes some of them.
+
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+
+use serde::Serialize;
+
+use crate::model::net::Cidr;
+use crate::model::net::Family;
+
+/// A set of addresses of one family: ranges that are sorted and do not touch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Ranges {
+    family: Family,
+    ranges: Vec<(u128, u128)>,
+}
+
+/// An address as a number.
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u128::from(u32::from(address)),
+        IpAddr::V6(address) => u128::from(address),
+    }
+}
+
+impl Ranges {
+    /// No address.
+    pub fn none(family: Family) -> Self {
+        Ranges {
+            family,
+            ranges: Vec::new(),
+        }
+    }
+
+    /// Every address of a family.
+    pub fn every(family: Family) -> Self {
+        let last = match family {
+            Family::V4 => u128::from(u32::MAX),
+            Family::V6 => u128::MAX,
+        };
+        Ranges {
+            family,
+            ranges: vec![(0, last)],
+        }
+    }
+
+    /// The addresses of the networks; those of the other family are left out.
+    pub fn of(family: Family, networks: impl IntoIterator<Item = Cidr>) -> Self {
+        let networks = networks.into_iter().filter(|net| net.family() == family);
+        Self::from_ranges(family, networks.map(|net| (net.address(), net.last())))
+    }
+
+    /// The addresses from one to another; none if they are of another family.
+    pub fn between(family: Family, ends: impl IntoIterator<Item = (IpAddr, IpAddr)>) -> Self {
+        let same = |(first, last): &(IpAddr, IpAddr)| {
+            Family::of(first) == family && Family::of(last) == family
+        };
+        Self::from_ranges(family, ends.into_iter().filter(same))
+    }
+
+    fn from_ranges(family: Family, ends: impl IntoIterator<Item = (IpAddr, IpAddr)>) -> Self {
+        let mut all: Vec<(u128, u128)> = ends
+            .into_iter()
+            .map(|(first, last)| (number(first), number(last)))
+            .filter(|(first, last)| first <= last)
+            .collect();
+        all.sort_unstable();
+        let mut ranges: Vec<(u128, u128)> = Vec::with_capacity(all.len());
+        for (first, last) in all {
+            match ranges.last_mut() {
+                Some((_, end)) if first <= end.saturating_add(1) => *end = (*end).max(last),
+                _ => ranges.push((first, last)),
+            }
+        }
+        Ranges { family, ranges }
+    }
+
+    /// The family.
+    pub fn family(&self) -> Family {
+        self.family
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    /// Whether there is one address and no other.
+    pub fn is_one(&self) -> bool {
+        matches!(self.ranges.as_slice(), [(first, last)] if first == last)
+    }
+
+    /// The first address.
+    pub fn first(&self) -> Option<IpAddr> {
+        let (first, _) = self.ranges.first()?;
+        Some(match self.family {
+            Family::V4 => IpAddr::V4(Ipv4Addr::from(u32::try_from(*first).ok()?)),
+            Family::V6 => IpAddr::V6(Ipv6Addr::from(*first)),
+        })
+    }
+
+    /// Whether an address is among them.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let at = number(address);
+        Family::of(&address) == self.family && {
+            let next = self.ranges.partition_point(|(first, _)| *first <= at);
+            next > 0 && at <= self.ranges[next - 1].1
+        }
+    }
+
+    /// Those that are in both. It costs as much as the shorter of the two, and what is found.
+    #[must_use]
+    pub fn and(&self, other: &Ranges) -> Ranges {
+        let mut out = Ranges::none(self.family);
+        if self.family != other.family {
+            return out;
+        }
+        let (few, many) = if self.ranges.len() <= other.ranges.len() {
+            (self, other)
+        } else {
+            (other, self)
+        };
+        for (first, last) in &few.ranges {
+            let from = many.ranges.partition_point(|(_, end)| end < first);
+            let found = many.ranges[from..]
+                .iter()
+                .take_while(|(start, _)| start <= last);
+            out.ranges
+                .extend(found.map(|(start, end)| (*start.max(first), *end.min(last))));
+        }
+        out
+    }
+
+    /// Takes others away, in place.
+    pub fn remove(&mut self, other: &Ranges) {
+        if self.family != other.family {
+            return;
+        }
+        for (first, last) in &other.ranges {
+            let from = self.ranges.partition_point(|(_, end)| end < first);
+            let to = self.ranges.partition_point(|(start, _)| start <= last);
+            if from >= to {
+                continue;
+            }
+            let mut left = Vec::new();
+            if self.ranges[from].0 < *first {
+                left.push((self.ranges[from].0, first - 1));
+            }
+            if self.ranges[to - 1].1 > *last {
+                left.push((last + 1, self.ranges[to - 1].1));
+            }
+            self.ranges.splice(from..to, left);
+        }
+    }
+
+    /// Adds others.
+    pub fn add(&mut self, other: &Ranges) {
+        if self.family != other.family || other.is_empty() {
+            return;
+        }
+        let mut all = std::mem::take(&mut self.ranges);
+        all.extend(&other.ranges);
+        all.sort_unstable();
+        for (first, last) in all {
+            match self.ranges.last_mut() {
+                Some((_, end)) if first <= end.saturating_add(1) => *end = (*end).max(last),
+                _ => self.ranges.push((first, last)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn v4(networks: &[&str]) -> Ranges {
+        Ranges::of(Family::V4, networks.iter().map(|n| n.parse().unwrap()))
+    }
+
+    #[test]
+    fn sets_are_cut_and_joined_as_sets_are() {
+        let mut all = v4(&["192.0.2.0/24", "10.0.0.1", "10.0.0.2", "2001:db8::/32"]);
+        assert_eq!(all.and(&v4(&["192.0.2.128/25"])), v4(&["192.0.2.128/25"]));
+        assert!(all.and(&v4(&["10.0.0.3"])).is_empty());
+        all.remove(&v4(&["192.0.2.0/25", "10.0.0.2"]));
+        assert_eq!(all, v4(&["192.0.2.128/25", "10.0.0.1"]));
+        all.remove(&v4(&["192.0.2.200"]));
+        assert!(!all.contains("192.0.2.200".parse().unwrap()));
+        assert!(all.contains("192.0.2.201".parse().unwrap()));
+        assert_eq!(all.first(), "10.0.0.1".parse().ok());
+        all.add(&v4(&["10.0.0.0", "192.0.2.200"]));
+        assert_eq!(all, v4(&["192.0.2.128/25", "10.0.0.0/31"]));
+        all.remove(&Ranges::every(Family::V4));
+        assert!(all.is_empty());
+        let mut every = Ranges::every(Family::V6);
+        every.remove(&Ranges::every(Family::V6));
+        assert!(every.is_empty());
+    }
+}

@@ -1,0 +1,211 @@
+//! Listeners (`ss`), routing, address sets (`ipset save`) and the tables of the other iptables backend.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::model::net::Cidr;
+use crate::model::net::Family;
+use crate::model::networking::Listener;
+use crate::model::networking::Networking;
+use crate::model::networking::Routing;
+use crate::model::ranges::Ranges;
+use crate::model::state::Observed;
+use crate::model::state::Tables;
+use crate::probe::iptables;
+use crate::probe::nft;
+use crate::probe::sections::Answers;
+
+/// Reads all of it; what was not asked or is not understood is unreadable.
+pub fn networking(answers: &Answers) -> Networking {
+    fn observed<T>(read: Result<T, String>) -> Observed<T> {
+        read.map_or_else(Observed::Unreadable, Observed::Known)
+    }
+    if !answers.has("listeners") {
+        return Networking::default();
+    }
+    Networking {
+        listeners: observed(whole(answers, "listeners").and_then(listeners)),
+        routing: observed(whole(answers, "routing").and_then(routing)),
+        sets: observed(whole(answers, "sets").and_then(sets)),
+        nft: observed(whole(answers, "nft-rules").and_then(nft::tables)),
+        other: observed(other(answers)),
+    }
+}
+
+/// An answer that its `end` shows to be whole.
+fn whole<'a>(answers: &'a Answers, name: &str) -> Result<&'a str, String> {
+    let text = answers.get(name)?;
+    let text = text.strip_suffix("end\n");
+    let cut_off = "the answer is too long, or was cut off";
+    text.ok_or_else(|| answers.said(name).unwrap_or(cut_off).to_string())
+}
+
+/// `ss -lntup`, with its header line.
+fn listeners(text: &str) -> Result<Vec<Listener>, String> {
+    let mut out = Vec::new();
+    for line in text.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [protocol @ ("tcp" | "udp"), _, _, _, local, _, rest @ ..] = words.as_slice() else {
+            continue;
+        };
+        let wrong = || format!("`{line}` is no line of ss");
+        let (address, port) = local.rsplit_once(':').ok_or_else(wrong)?;
+        // An address of a link has its device behind a `%`, and older versions give `*` for all.
+        let address = address.split('%').next().unwrap_or_default();
+        let address = address.trim_start_matches('[').trim_end_matches(']');
+        let address = match address {
+            "*" | "" => None,
+            address => Some(address.parse().map_err(|_| wrong())?),
+        };
+        let Ok(port) = port.parse() else { continue };
+        let program = rest
+            .join(" ")
+            .split('"')
+            .nth(1)
+            .map(str::to_string)
+            .unwrap_or_default();
+        out.push(Listener {
+            protocol: (*protocol).to_string(),
+            address,
+            port,
+            program,
+        });
+    }
+    out.sort();
+    out.dedup();
+    Ok(out)
+}
+
+/// The rules that every system has.
+const ORDINARY: [&str; 3] = ["lookup local", "lookup main", "lookup default"];
+
+fn routing(text: &str) -> Result<Routing, String> {
+    let mut out = Routing::default();
+    for line in text.lines() {
+        let Some((word, rest)) = line.split_once(' ') else {
+            return Err(format!("`{line}` is not understood"));
+        };
+        match word {
+            "rule4" | "rule6" => {
+                let rule = rest.split_once(':').map_or(rest, |(_, rule)| rule).trim();
+                let ordinary = rule
+                    .strip_prefix("from all ")
+                    .is_some_and(|r| ORDINARY.contains(&r));
+                if !ordinary {
+                    let version = word.trim_start_matches("rule");
+                    out.rules.push(format!("ip -{version} rule: {rule}"));
+                }
+            }
+            "forwarding6" => out.forwarding6 = Some(rest.trim() != "0"),
+            "strict" => out.strict.push(rest.to_string()),
+            _ => return Err(format!("`{line}` is not understood")),
+        }
+    }
+    Ok(out)
+}
+
+/// `ipset save` of some sets.
+fn sets(text: &str) -> Result<BTreeMap<String, Option<Ranges>>, String> {
+    let mut kinds: BTreeMap<&str, (Family, bool)> = BTreeMap::new();
+    let mut members: BTreeMap<&str, Vec<(IpAddr, IpAddr)>> = BTreeMap::new();
+    for line in text.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words.as_slice() {
+            ["create", name, kind, rest @ ..] => {
+                let v6 = rest.windows(2).any(|pair| pair == ["family", "inet6"]);
+                let family = if v6 { Family::V6 } else { Family::V4 };
+                let plain = matches!(*kind, "hash:ip" | "hash:net" | "bitmap:ip");
+                kinds.insert(name, (family, plain));
+                members.entry(name).or_default();
+            }
+            ["add", name, entry, rest @ ..] => {
+                let entry = (!rest.contains(&"nomatch")).then(|| ends(entry)).flatten();
+                match (entry, kinds.get_mut(name)) {
+                    (Some(ends), _) => members.entry(name).or_default().push(ends),
+                    (None, Some(kind)) => kind.1 = false,
+                    (None, None) => {}
+                }
+            }
+            _ => return Err(format!("`{line}` is no line of ipset")),
+        }
+    }
+    let of = |name: &str, family| {
+        Ranges::between(family, members.get(name).into_iter().flatten().copied())
+    };
+    Ok(kinds
+        .into_iter()
+        .map(|(name, (family, plain))| (name.to_string(), plain.then(|| of(name, family))))
+        .collect())
+}
+
+/// `192.0.2.1`, `192.0.2.0/24` or `192.0.2.1-192.0.2.9`.
+pub(super) fn ends(text: &str) -> Option<(IpAddr, IpAddr)> {
+    if let Some((first, last)) = text.split_once('-') {
+        return Some((first.parse().ok()?, last.parse().ok()?));
+    }
+    let net: Cidr = text.parse().ok()?;
+    Some((net.address(), net.last()))
+}
+
+/// The other backend's tables; a family that was never used there has none.
+fn other(answers: &Answers) -> Result<[Tables; 2], String> {
+    let tables = |name: &str| {
+        if answers.was_skipped(name) {
+            return Ok(Tables::default());
+        }
+        iptables::parse(answers.get(name)?)
+    };
+    Ok([tables("other-save")?, tables("other6-save")?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listeners_are_read_from_every_version_of_ss() {
+        let text = "Netid State  Recv-Q Send-Q Local Address:Port  Peer Address:PortProcess\n\
+            tcp   LISTEN 0      4096         0.0.0.0:5000       0.0.0.0:*    users:((\"docker-proxy\",pid=334,fd=4))\n\
+            tcp   LISTEN 0      4096            [::]:5000          [::]:*    users:((\"docker-proxy\",pid=340,fd=4))\n\
+            udp    UNCONN     0      0    127.0.0.53%lo:53    *:*\n\
+            tcp    LISTEN     0      128       *:22         *:*      users:((\"sshd\",pid=9,fd=3))\n";
+        let told: Vec<String> = listeners(text)
+            .unwrap()
+            .iter()
+            .map(|l| format!("{} {:?} {} {}", l.protocol, l.address, l.port, l.program))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "tcp None 22 sshd",
+                "tcp Some(0.0.0.0) 5000 docker-proxy",
+                "tcp Some(::) 5000 docker-proxy",
+                "udp Some(127.0.0.53) 53 ",
+            ]
+        );
+        assert!(listeners("tcp LISTEN 0 1 nowhere:5000 0.0.0.0:*\n").is_err());
+    }
+
+    #[test]
+    fn only_what_routing_is_told_beyond_the_ordinary_counts() {
+        let text = "rule4 0:\tfrom all lookup local\nrule4 5209:\tfrom all fwmark 0x80000/0xff0000 lookup main\n\
+            rule4 32766:\tfrom all lookup main\nrule6 0:\tfrom all lookup local\nforwarding6 0\nstrict eth0\n";
+        let routing = routing(text).unwrap();
+        assert_eq!(routing.rules.len(), 1, "{routing:?}");
+        assert_eq!(routing.forwarding6, Some(false));
+        assert_eq!(routing.strict, ["eth0"]);
+        assert!(super::routing("hello world\n").is_err());
+    }
+
+    #[test]
+    fn sets_of_addresses_are_read_and_others_are_unknown() {
+        let text = "create ban hash:ip family inet hashsize 1024 maxelem 65536 timeout 600\nadd ban 192.0.2.7 timeout 59\n\
+            create nets hash:net family inet\nadd nets 198.51.100.0/24\nadd nets 198.51.100.9 nomatch\n\
+            create pairs hash:ip,port family inet\nadd pairs 192.0.2.7,tcp:80\ncreate none hash:ip family inet6\n";
+        let sets = sets(text).unwrap();
+        let ban = sets["ban"].as_ref().unwrap();
+        assert!(ban.contains("192.0.2.7".parse().unwrap()));
+        assert_eq!((&sets["nets"], &sets["pairs"]), (&None, &None));
+        assert!(sets["none"].as_ref().unwrap().is_empty());
+    }
+}

@@ -1,0 +1,396 @@
+//! `nft -j list table` (libnftables-json(5)), one table a line, read as far as the way of a packet depends on it.
+//!
+//! What is not understood is [`Test::Unknown`] or [`Act::Elsewhere`]: it may hold or not.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::model::net::Family;
+use crate::model::ranges::Ranges;
+use crate::model::rule::CtState;
+use crate::model::step::Act;
+use crate::model::step::Hook;
+use crate::model::step::NftTable;
+use crate::model::step::Step;
+use crate::model::step::Test;
+use crate::probe::networking::ends;
+
+/// Reads the tables.
+///
+/// # Errors
+/// What is not JSON of nft.
+pub fn tables(text: &str) -> Result<Vec<NftTable>, String> {
+    text.lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(table)
+        .collect()
+}
+
+/// The members of the sets of a table, by name.
+type Sets<'a> = BTreeMap<&'a str, Vec<&'a Value>>;
+
+fn table(line: &str) -> Result<NftTable, String> {
+    let document: Value =
+        serde_json::from_str(line).map_err(|why| format!("nft's answer cannot be read: {why}"))?;
+    let Some(objects) = document["nftables"].as_array() else {
+        return Err("nft's answer holds no `nftables`".to_string());
+    };
+    let mut table = NftTable::default();
+    let mut sets = Sets::new();
+    for object in objects {
+        if let Some(set) = object.get("set").or_else(|| object.get("map")) {
+            let members = set["elem"].as_array().into_iter().flatten().collect();
+            sets.insert(text(&set["name"]), members);
+        } else if let Some(chain) = object.get("chain") {
+            let entry = table.chains.entry(text(&chain["name"]).to_string());
+            entry.or_default().hook = hook(chain);
+        } else if let Some(found) = object.get("table") {
+            table.family = text(&found["family"]).to_string();
+            table.name = text(&found["name"]).to_string();
+        }
+    }
+    for rule in objects.iter().filter_map(|object| object.get("rule")) {
+        let chain = text(&rule["chain"]);
+        let steps = steps(rule, &sets);
+        table
+            .chains
+            .entry(chain.to_string())
+            .or_default()
+            .steps
+            .extend(steps);
+    }
+    Ok(table)
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn hook(chain: &Value) -> Option<Hook> {
+    Some(Hook {
+        hook: chain.get("hook")?.as_str()?.to_string(),
+        kind: text(&chain["type"]).to_string(),
+        priority: chain["prio"].as_i64().unwrap_or(0),
+        drops: chain["policy"] == "drop",
+    })
+}
+
+/// A rule; a verdict map is as many.
+fn steps(rule: &Value, sets: &Sets) -> Vec<Step> {
+    let name = format!("handle {}", rule["handle"]);
+    let step = |tests: &[Test], act: Act| Step {
+        text: name.clone(),
+        tests: tests.to_vec(),
+        act,
+    };
+    let mut out = Vec::new();
+    let mut tests = Vec::new();
+    for statement in rule["expr"].as_array().into_iter().flatten() {
+        let Some((word, said)) = statement.as_object().and_then(|o| o.iter().next()) else {
+            tests.push(Test::Unknown);
+            continue;
+        };
+        match word.as_str() {
+            "match" => tests.extend(matched(said, sets)),
+            "vmap" => {
+                for (more, act) in mapped(said, sets) {
+                    tests.extend(more);
+                    out.push(step(&tests, act));
+                    tests.pop();
+                }
+                return out;
+            }
+            "counter" | "log" | "set" | "map" | "last" | "flow" | "ct helper" | "ct timeout"
+            | "meter" => {}
+            "mangle" if said["key"]["meta"]["key"] == "mark" => out.push(step(&tests, Act::Mark)),
+            "mangle" => {}
+            _ => match verdict(word, said) {
+                Some(act @ (Act::Untrack | Act::Mark)) => out.push(step(&tests, act)),
+                Some(act) => {
+                    out.push(step(&tests, act));
+                    return out;
+                }
+                None => tests.push(Test::Unknown),
+            },
+        }
+    }
+    out
+}
+
+fn verdict(word: &str, said: &Value) -> Option<Act> {
+    let target = || text(&said["target"]).to_string();
+    Some(match word {
+        "accept" => Act::Accept,
+        "drop" | "reject" => Act::Refuse,
+        "return" => Act::Return,
+        "continue" => Act::GoOn,
+        "jump" => Act::Jump(target()),
+        "goto" => Act::Goto(target()),
+        "queue" | "tproxy" | "synproxy" | "fwd" | "dup" => Act::Elsewhere,
+        "dnat" => {
+            let address = text(&said["addr"]).parse().ok();
+            let port = said["port"]
+                .as_u64()
+                .and_then(|port| u16::try_from(port).ok());
+            Act::Dnat(address.map(|address| (address, port)))
+        }
+        "redirect" => Act::Redirect,
+        "snat" | "masquerade" => Act::Snat,
+        "notrack" => Act::Untrack,
+        _ => return None,
+    })
+}
+
+/// The cases of a verdict map, each with its one condition.
+fn mapped(said: &Value, sets: &Sets) -> Vec<(Vec<Test>, Act)> {
+    let named = |name: &str| sets.get(name.trim_start_matches('@')).cloned();
+    let cases = match &said["data"] {
+        Value::String(name) => named(name),
+        data => data["set"].as_array().map(|cases| cases.iter().collect()),
+    };
+    let Some(cases) = cases else {
+        return vec![(vec![Test::Unknown], Act::Elsewhere)];
+    };
+    cases
+        .into_iter()
+        .map(|case| {
+            let test = values(&case[0], sets)
+                .and_then(|values| test(&said["key"], &values, true))
+                .unwrap_or(Test::Unknown);
+            let said = case[1].as_object().and_then(|o| o.iter().next());
+            let act = said.and_then(|(word, said)| verdict(word, said));
+            (vec![test], act.unwrap_or(Act::Elsewhere))
+        })
+        .collect()
+}
+
+/// One value of the right side of a match.
+enum Right<'a> {
+    Text(&'a str),
+    Number(u64),
+    Prefix(String),
+    Between(&'a Value, &'a Value),
+}
+
+/// The values of a right side; `None` if one is not understood.
+fn values<'a>(right: &'a Value, sets: &Sets<'a>) -> Option<Vec<Right<'a>>> {
+    match right {
+        Value::String(name) if name.starts_with('@') => {
+            let members = sets.get(name.trim_start_matches('@'))?;
+            let all: Option<Vec<_>> = members.iter().map(|m| values(m, &Sets::new())).collect();
+            Some(all?.into_iter().flatten().collect())
+        }
+        Value::String(text) => Some(vec![Right::Text(text)]),
+        Value::Number(number) => Some(vec![Right::Number(number.as_u64()?)]),
+        Value::Array(list) => list_of(list),
+        Value::Object(object) => match object.iter().next()? {
+            (word, Value::Array(list)) if word == "set" => list_of(list),
+            (word, value) if word == "elem" => values(&value["val"], sets),
+            (word, value) if word == "prefix" => {
+                let net = format!("{}/{}", text(&value["addr"]), value["len"]);
+                Some(vec![Right::Prefix(net)])
+            }
+            (word, value) if word == "range" => {
+                Some(vec![Right::Between(value.get(0)?, value.get(1)?)])
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn list_of(list: &[Value]) -> Option<Vec<Right<'_>>> {
+    let all: Option<Vec<_>> = list.iter().map(|m| values(m, &Sets::new())).collect();
+    Some(all?.into_iter().flatten().collect())
+}
+
+/// The conditions of a `match`.
+fn matched<'a>(said: &'a Value, sets: &Sets<'a>) -> Vec<Test> {
+    let is = match text(&said["op"]) {
+        "==" | "in" | "" => true,
+        "!=" => false,
+        _ => return vec![Test::Unknown],
+    };
+    let left = &said["left"];
+    let mut out = Vec::new();
+    // A field of a header is only there in packets that have it.
+    match text(&left["payload"]["protocol"]) {
+        "ip" => out.push(Test::Family(Family::V4)),
+        "ip6" => out.push(Test::Family(Family::V6)),
+        "" | "th" | "ether" | "vlan" | "arp" => {}
+        protocol => out.push(Test::Protocol(true, vec![protocol.to_string()])),
+    }
+    let found = values(&said["right"], sets).and_then(|values| test(left, &values, is));
+    out.push(found.unwrap_or(Test::Unknown));
+    out
+}
+
+fn test(left: &Value, right: &[Right], is: bool) -> Option<Test> {
+    let payload = (
+        text(&left["payload"]["protocol"]),
+        text(&left["payload"]["field"]),
+    );
+    match payload {
+        ("ip", "saddr") => return Some(Test::Source(is, addresses(Family::V4, right)?)),
+        ("ip6", "saddr") => return Some(Test::Source(is, addresses(Family::V6, right)?)),
+        ("ip", "daddr") => return Some(Test::Destination(is, addresses(Family::V4, right)?)),
+        ("ip6", "daddr") => return Some(Test::Destination(is, addresses(Family::V6, right)?)),
+        ("tcp" | "udp" | "th", "dport") => return Some(Test::DestinationPort(is, ports(right)?)),
+        ("tcp" | "udp" | "th", "sport") => return Some(Test::SourcePort(is, ports(right)?)),
+        ("ip", "protocol") | ("ip6", "nexthdr") => {
+            return Some(Test::Protocol(is, protocols(right)?));
+        }
+        ("ip", "frag-off") => return Some(Test::Never),
+        _ => {}
+    }
+    match text(&left["meta"]["key"]) {
+        "iifname" | "iif" => return Some(Test::In(is, texts(right)?)),
+        "oifname" | "oif" => return Some(Test::Out(is, texts(right)?)),
+        "l4proto" => return Some(Test::Protocol(is, protocols(right)?)),
+        "nfproto" | "protocol" => return family(&texts(right)?, is),
+        "mark" => return marked(right, is),
+        "pkttype" => {
+            let host = texts(right)?.contains(&"host".to_string());
+            return (host != is).then_some(Test::Never);
+        }
+        _ => {}
+    }
+    match text(&left["ct"]["key"]) {
+        "state" | "status" => Some(Test::State(is, states(right)?)),
+        "mark" => marked(right, is),
+        _ if left["fib"]["result"] == "type" && texts(right)? == ["local"] => Some(Test::Local(is)),
+        // The reverse path filter: nobody's real address fails it.
+        _ if left["fib"]["result"] == "oif" => Some(Test::Never),
+        _ => None,
+    }
+}
+
+fn addresses(family: Family, right: &[Right]) -> Option<Ranges> {
+    let each = right.iter().map(|value| match value {
+        Right::Text(text) => ends(text),
+        Right::Prefix(net) => ends(net),
+        Right::Between(first, last) => Some((text(first).parse().ok()?, text(last).parse().ok()?)),
+        Right::Number(_) => None,
+    });
+    let all: Option<Vec<_>> = each.collect();
+    Some(Ranges::between(family, all?))
+}
+
+fn ports(right: &[Right]) -> Option<Vec<(u16, u16)>> {
+    let port = |number: u64| u16::try_from(number).ok();
+    let each = right.iter().map(|value| match value {
+        Right::Number(number) => Some((port(*number)?, port(*number)?)),
+        Right::Between(first, last) => Some((port(first.as_u64()?)?, port(last.as_u64()?)?)),
+        _ => None,
+    });
+    each.collect()
+}
+
+fn texts(right: &[Right]) -> Option<Vec<String>> {
+    let each = right.iter().map(|value| match value {
+        Right::Text(text) => Some((*text).to_string()),
+        _ => None,
+    });
+    each.collect()
+}
+
+fn protocols(right: &[Right]) -> Option<Vec<String>> {
+    let each = right.iter().map(|value| match value {
+        Right::Text(text) => Some((*text).to_string()),
+        Right::Number(number) => Some(number.to_string()),
+        _ => None,
+    });
+    each.collect()
+}
+
+fn family(names: &[String], is: bool) -> Option<Test> {
+    let [name] = names else { return None };
+    let v4 = match name.as_str() {
+        "ipv4" | "ip" => true,
+        "ipv6" | "ip6" => false,
+        _ => return is.then_some(Test::Never),
+    };
+    Some(Test::Family(if v4 == is { Family::V4 } else { Family::V6 }))
+}
+
+fn marked(right: &[Right], is: bool) -> Option<Test> {
+    match right {
+        [Right::Number(number)] if (*number != 0) == is => Some(Test::Marked),
+        _ => None,
+    }
+}
+
+fn states(right: &[Right]) -> Option<BTreeSet<CtState>> {
+    let each = right.iter().map(|value| match value {
+        Right::Text(text) => text.to_ascii_uppercase().parse().ok(),
+        _ => None,
+    });
+    each.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = r#"{"nftables":[{"metainfo":{"version":"1.0.6"}},{"table":{"family":"inet","name":"crowdsec","handle":5}},
+        {"chain":{"family":"inet","table":"crowdsec","name":"c","handle":1,"type":"filter","hook":"input","prio":-10,"policy":"accept"}},
+        {"set":{"family":"inet","name":"ban","table":"crowdsec","type":"ipv4_addr","handle":2,"flags":["timeout","interval"],
+            "elem":[{"elem":{"val":"192.0.2.7","timeout":600}},{"prefix":{"addr":"198.51.100.0","len":24}},{"range":["203.0.113.1","203.0.113.9"]}]}},
+        {"rule":{"family":"inet","table":"crowdsec","chain":"c","handle":3,"expr":[
+            {"match":{"op":"==","left":{"payload":{"protocol":"ip","field":"saddr"}},"right":"@ban"}},{"counter":{"packets":0,"bytes":0}},{"drop":null}]}},
+        {"rule":{"family":"inet","table":"crowdsec","chain":"c","handle":4,"expr":[
+            {"match":{"op":"in","left":{"ct":{"key":"state"}},"right":["established","related"]}},{"accept":null}]}},
+        {"rule":{"family":"inet","table":"crowdsec","chain":"c","handle":6,"expr":[
+            {"vmap":{"key":{"meta":{"key":"iifname"}},"data":{"set":[["eth0",{"goto":{"target":"in"}}],["wg0",{"drop":null}]]}}}]}},
+        {"rule":{"family":"inet","table":"crowdsec","chain":"c","handle":7,"expr":[{"xt":null},{"drop":null}]}}]}"#;
+
+    #[test]
+    fn rules_sets_and_verdict_maps_are_read() {
+        let tables = tables(&TABLE.replace('\n', "")).unwrap();
+        let chain = &tables[0].chains["c"];
+        assert_eq!(chain.hook.as_ref().unwrap().priority, -10);
+        let [ban, state, eth, wg, xt] = chain.steps.as_slice() else {
+            panic!("{chain:?}");
+        };
+        let [Test::Family(Family::V4), Test::Source(true, set)] = ban.tests.as_slice() else {
+            panic!("{ban:?}");
+        };
+        for (address, among) in [
+            ("192.0.2.7", true),
+            ("198.51.100.200", true),
+            ("203.0.113.9", true),
+            ("203.0.113.10", false),
+        ] {
+            assert_eq!(set.contains(address.parse().unwrap()), among, "{address}");
+        }
+        assert_eq!((&ban.act, ban.text.as_str()), (&Act::Refuse, "handle 3"));
+        assert!(matches!(state.tests[0], Test::State(true, _)));
+        assert_eq!(eth.tests, [Test::In(true, vec!["eth0".into()])]);
+        assert_eq!(eth.act, Act::Goto("in".into()));
+        assert_eq!(wg.tests, [Test::In(true, vec!["wg0".into()])]);
+        assert_eq!(
+            (&xt.tests[..], &xt.act),
+            (&[Test::Unknown][..], &Act::Refuse)
+        );
+    }
+
+    /// firewalld's policy for neighbour discovery has such rules, and accepts by them.
+    #[test]
+    fn a_field_of_another_protocol_is_a_condition_on_the_protocol() {
+        let rule = r#"{"nftables":[{"rule":{"family":"inet","table":"t","chain":"c","handle":3,"expr":[
+            {"match":{"op":"==","left":{"payload":{"protocol":"icmpv6","field":"type"}},"right":"nd-neighbor-advert"}},{"accept":null}]}}]}"#;
+        let tables = tables(&rule.replace('\n', "")).unwrap();
+        let tests = &tables[0].chains["c"].steps[0].tests;
+        assert_eq!(tests[0], Test::Protocol(true, vec!["icmpv6".into()]));
+    }
+
+    #[test]
+    fn what_is_no_json_of_nft_is_an_error() {
+        for text in ["{", "[]", "{\"nftables\":1}"] {
+            assert!(tables(text).is_err(), "{text}");
+        }
+        assert_eq!(tables("\n"), Ok(Vec::new()));
+    }
+}
