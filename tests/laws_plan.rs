@@ -547,6 +547,7 @@ fn node() -> impl Strategy<Value = (NodeState, Desired)> {
                                 ("filter".to_string(), filter),
                                 ("nat".to_string(), nat),
                             ]),
+                            ..Tables::default()
                         }),
                         v6: Observed::Known(Tables::default()),
                         split: Observed::Known(false),

@@ -1,5 +1,6 @@
 //! How a node stands after something went wrong, found by comparing two looks.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::model::CHAIN;
@@ -119,14 +120,15 @@ pub(super) fn compare(before: &NodeState, now: &NodeState) -> Vec<Change> {
     let (before, now) = (lines(before), lines(now));
     let mut changes = Vec::new();
     for (sign, these, those) in [(Sign::Remove, &before, &now), (Sign::Add, &now, &before)] {
-        let mut rest = those.clone();
+        // Each line is counted: a rule that stood there twice and now once is a difference.
+        let mut rest: BTreeMap<&(View, String), usize> = BTreeMap::new();
+        for line in those {
+            *rest.entry(line).or_default() += 1;
+        }
         for line in these {
-            // Each line is counted: a rule that stood there twice and now once is a difference.
-            match rest.iter().position(|other| other == line) {
-                Some(at) => {
-                    rest.swap_remove(at);
-                }
-                None => changes.push(Change {
+            match rest.get_mut(line) {
+                Some(count) if *count > 0 => *count -= 1,
+                _ => changes.push(Change {
                     sign,
                     view: line.0,
                     text: line.1.clone(),

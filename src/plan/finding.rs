@@ -65,7 +65,10 @@ impl Finding {
 
     /// Whether it tells what the steps of the plan bring about, so that only a look before them can find it.
     pub fn is_of_a_step(&self) -> bool {
-        matches!(self.code, "opened" | "address-lost" | "pending-permanent")
+        matches!(
+            self.code,
+            "opened" | "address-lost" | "pending-permanent" | "kept-behind"
+        )
     }
 
     /// The same finding with a hint.

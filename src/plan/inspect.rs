@@ -8,23 +8,16 @@ use crate::model::net::Family;
 use crate::model::net::Port;
 use crate::model::net::Protocol;
 use crate::model::rich::RichRule;
-use crate::model::rule::DirectRule;
 use crate::model::state::Daemon;
-use crate::model::state::Direct;
 use crate::model::state::Docker;
 use crate::model::state::Firewalld;
-use crate::model::state::KernelRule;
 use crate::model::state::NodeState;
 use crate::model::state::Observed;
 use crate::model::state::Tables;
 use crate::model::state::View;
-use crate::plan::admit::could_admit;
-use crate::plan::after::kernel_line;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
-use crate::plan::finding::command;
 use crate::plan::gone;
-use crate::plan::ownership::Ours;
 use crate::plan::records;
 use crate::plan::recover;
 
@@ -323,60 +316,6 @@ fn unreadable(desired: &Desired, state: &NodeState) -> Vec<Finding> {
             .flatten(),
     )
     .collect()
-}
-
-/// The words that remove a direct rule.
-fn removal(permanent: Option<&str>, rule: &DirectRule) -> Vec<String> {
-    let mut words = vec!["firewall-cmd".to_string()];
-    words.extend(permanent.map(String::from));
-    words.extend(
-        [
-            "--direct",
-            "--remove-rule",
-            rule.ipv(),
-            &rule.table,
-            &rule.chain,
-        ]
-        .map(String::from),
-    );
-    words.push(rule.priority.to_string());
-    words.extend(rule.args.iter().cloned());
-    words
-}
-
-/// Foreign direct rules ahead of ours that could admit a managed packet: firewalld puts them back at each reload, and
-/// they are not ours to remove.
-pub fn foreign_admits(
-    desired: &Desired,
-    view: View,
-    direct: &Direct,
-    tables: &Tables,
-    family: Family,
-    ours: &Ours,
-) -> Vec<Finding> {
-    let managed = ours.managed(family);
-    let Some(last) = desired.rules_of(family).map(|r| r.priority).max() else {
-        return Vec::new();
-    };
-    let permanent = (view == View::Permanent).then_some("--permanent");
-    direct
-        .chain(family)
-        .into_iter()
-        .filter(|r| r.priority <= last && !ours.direct(r))
-        .filter(|r| could_admit(&KernelRule::new(kernel_line(r)), &managed, tables))
-        .map(|r: &DirectRule| {
-            Finding::new(
-                Severity::Defeat,
-                "foreign-accept",
-                view,
-                format!("`{r}` is not ours and goes ahead of the whitelist"),
-            )
-            .hint(format!(
-                "if it is not needed: {}",
-                command(removal(permanent, r))
-            ))
-        })
-        .collect()
 }
 
 /// The forward that would take this very ssh connection's peer away from sshd, which is where it comes in now.

@@ -128,7 +128,7 @@ fn unmasked(desired: &Desired, docker: &Docker, tables: &Tables) -> Vec<Finding>
 fn dropped(desired: &Desired, family: Family, tables: &Tables, ours: &Ours) -> Vec<Finding> {
     let accepts: Vec<Rule> = desired
         .rules_of(family)
-        .filter_map(|rule| rule.rule())
+        .filter_map(|rule| rule.rule().cloned())
         .filter(|rule| rule.target == Target::Accept && rule.networks().next().is_some())
         .collect();
     // What is ours and stale is on its way out.
@@ -312,6 +312,7 @@ mod tests {
         });
         Tables {
             tables: BTreeMap::from([(table.to_string(), chains.collect())]),
+            ..Tables::default()
         }
     }
 

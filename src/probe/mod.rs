@@ -10,6 +10,7 @@ mod files;
 mod firewalld;
 mod iptables;
 mod observe;
+mod printed;
 mod records;
 mod rich_file;
 mod sections;
@@ -21,3 +22,4 @@ mod xml;
 
 pub use observe::ProbeError;
 pub use observe::observe;
+pub use printed::printed;
