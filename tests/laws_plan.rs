@@ -754,7 +754,7 @@ proptest! {
                         let mut out: Vec<String> = lines.iter().filter(|l| {
                             let rule = Rule::parse_text(l).unwrap();
                             !owner.rule(Family::V4, &rule)
-                                && !state.runtime.direct.known().unwrap().rules.iter().any(|r| r.rule().as_ref() == Some(&rule))
+                                && !state.runtime.direct.known().unwrap().rules.iter().any(|r| r.rule() == Some(&rule))
                         }).cloned().collect();
                         out.sort();
                         out

@@ -169,17 +169,18 @@ fn may_be_loaded(args: &[String]) -> bool {
     let of_the_machine = ["CLUSTERIP", "IDLETIMER", "LED"];
     // getopt takes `--modprobe` by its beginning, and letters without a value in one word.
     let runs = |word: &str| {
+        let name = word.split('=').next().unwrap_or_default();
         let letters = word.strip_prefix('-').unwrap_or_default();
-        word.starts_with("--mo")
-            || letters
-                .trim_start_matches(['4', '6', 'f', 'h', 'n', 'v', 'x', 'V'])
-                .starts_with('M')
+        let last = letters.trim_start_matches(['4', '6', 'f', 'h', 'n', 'v', 'x', 'V']);
+        last.starts_with('M') || (name.len() > 3 && "--modprobe".starts_with(name))
     };
-    !args.iter().any(|word| {
-        runs(word)
-            || word.contains(char::is_control)
-            || of_the_machine.iter().any(|name| word.ends_with(name))
-    })
+    let is_of_the_machine = |word: &str| {
+        let name = word.trim_start_matches("--jump=").trim_start_matches("-j");
+        of_the_machine.contains(&name)
+    };
+    !args
+        .iter()
+        .any(|word| runs(word) || is_of_the_machine(word) || word.contains(char::is_control))
 }
 
 /// Rules on the way to the whitelist that have no meaning by our own reading, so that they might let anybody through.
@@ -279,6 +280,26 @@ mod tests {
             ("-m comment --comment \u{fc} -j DROP", false),
         ] {
             assert_eq!(form(&rule(text), &tables).certain, certain, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_reaches_beyond_its_namespace_is_not_loaded() {
+        for (text, may) in [
+            ("-m statistic --mode nth --every 3 -j DROP", true),
+            ("-m mark --mark 1 -j MARK --set-mark 2", true),
+            ("-fvs 10.0.0.1 -j DISABLED", true),
+            ("-M /bin/sh -j DROP", false),
+            ("-M/bin/sh -j DROP", false),
+            ("-fvM/bin/sh -j DROP", false),
+            ("--modprobe /bin/sh -j DROP", false),
+            ("--modp=/bin/sh -j DROP", false),
+            ("-j LED --led-trigger-id x", false),
+            ("-jIDLETIMER --timeout 5 --label x", false),
+            ("--jump=CLUSTERIP --new", false),
+            ("-m comment --comment \"a\nCOMMIT\" -j DROP", false),
+        ] {
+            assert_eq!(may_be_loaded(&rule(text).args), may, "{text}");
         }
     }
 

@@ -8,6 +8,7 @@ mod drift;
 mod edited;
 mod failures;
 mod fleet;
+mod foreign;
 mod interruptions;
 #[allow(dead_code, reason = "the fault matrix has it too")]
 mod lab;
