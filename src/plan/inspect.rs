@@ -380,7 +380,31 @@ pub fn hazards(state: &NodeState) -> Vec<Finding> {
     if let (Some(docker), Some(tables)) = (state.docker.known(), state.kernel.v4.known()) {
         out.extend(lost_isolation(docker, tables));
     }
+    if let Some(docker) = state.docker.known() {
+        let families = Family::ALL.into_iter();
+        out.extend(families.filter_map(|family| left_over(docker, state, family)));
+    }
     out
+}
+
+/// Docker was told to leave a family alone, and its rules from before still stand.
+fn left_over(docker: &Docker, state: &NodeState, family: Family) -> Option<Finding> {
+    let tables = state.kernel.tables(family).known()?;
+    let stands = tables.chain("filter", "DOCKER").is_some();
+    let told = docker.unfiltered.contains(&family);
+    (stands && told).then(|| {
+        let (program, option) = match family {
+            Family::V4 => ("iptables", "\"iptables\": false"),
+            Family::V6 => ("ip6tables", "\"ip6tables\": false"),
+        };
+        Finding::new(
+            Severity::Warning,
+            "docker-unfiltered",
+            View::Docker,
+            format!("Docker was told not to manage {program}, and its rules from before still stand: the next reload of firewalld, or boot, takes them away with the jump to {CHAIN}, and then nothing filters its containers"),
+        )
+        .hint(format!("remove {option} from /etc/docker/daemon.json, or the option from dockerd's command line, and restart Docker"))
+    })
 }
 
 /// Docker before 25.0.13 and 28.0 does not put its isolation between networks back after a reload (CVE-2025-54410).
