@@ -169,9 +169,42 @@ fn foreign() -> Vec<DirectRule> {
         rule(CHAIN, 0, "-s 10.9.0.0/16 -j DROP"),
         rule(CHAIN, 2000, "-s 10.8.0.0/16 -j ACCEPT"),
         rule(CHAIN, 5, "-p tcp -m limit --limit 5/min -j LOG"),
+        rule(CHAIN, 7, ODD),
+        rule(CHAIN, 0, LIST),
+        rule(CHAIN, 1500, ODD_LIST),
         rule("INPUT", 0, "-s 10.7.0.1 -j ACCEPT"),
         rule("INPUT", 1, NO_SSH),
     ]
+}
+
+/// Foreign rules that the kernel prints in other words, and in several lines.
+const ODD: &str = "-p tcp --dport https --syn -j LOG --log-level warning";
+const LIST: &str = "-s 10.5.0.1,10.5.0.2 -d 192.0.2.1 -j DROP";
+const ODD_LIST: &str = "-s peer.example -j ACCEPT";
+
+/// How the kernel prints those.
+fn printed() -> BTreeMap<Vec<String>, Vec<String>> {
+    let lines = |text: &str, lines: &[&str]| {
+        let words = text.split(' ').map(String::from).collect();
+        (words, lines.iter().map(ToString::to_string).collect())
+    };
+    BTreeMap::from([
+        lines(
+            ODD,
+            &["-p tcp -m tcp --dport 443 --tcp-flags FIN,SYN,RST,ACK SYN -j LOG"],
+        ),
+        lines(
+            LIST,
+            &[
+                "-s 10.5.0.1/32 -d 192.0.2.1/32 -j DROP",
+                "-s 10.5.0.2/32 -d 192.0.2.1/32 -j DROP",
+            ],
+        ),
+        lines(
+            ODD_LIST,
+            &["-s 10.4.0.1/32 -j ACCEPT", "-s 10.4.0.2/32 -j ACCEPT"],
+        ),
+    ])
 }
 
 /// A foreign rule that shuts ssh out.
@@ -254,7 +287,10 @@ fn kernel_chain(runtime: Direct) -> impl Strategy<Value = Option<Chain>> {
     let lines: Vec<String> = runtime
         .chain(Family::V4)
         .iter()
-        .map(|r| r.rule().unwrap().to_string())
+        .flat_map(|r| match printed().remove(&r.args.to_vec()) {
+            Some(lines) => lines,
+            None => vec![r.rule().unwrap().to_string()],
+        })
         .collect();
     let extra = [
         foreign_lines(),
@@ -484,6 +520,8 @@ fn node() -> impl Strategy<Value = (NodeState, Desired)> {
                 forward(),
                 docker(),
                 any::<bool>(),
+                // Whether the node tells how its iptables prints a rule.
+                any::<bool>(),
                 both_settings(),
             )
         })
@@ -497,6 +535,7 @@ fn node() -> impl Strategy<Value = (NodeState, Desired)> {
                 forward,
                 docker,
                 latch,
+                tells,
                 (permanent_settings, runtime_settings),
             )| {
                 let dnat = "-m addrtype --dst-type LOCAL -j DOCKER".to_string();
@@ -547,7 +586,14 @@ fn node() -> impl Strategy<Value = (NodeState, Desired)> {
                                 ("filter".to_string(), filter),
                                 ("nat".to_string(), nat),
                             ]),
-                            ..Tables::default()
+                            printed: printed()
+                                .into_iter()
+                                .map(|(args, lines)| {
+                                    let lines = lines.into_iter().map(KernelRule::new);
+                                    (args, Printed::Lines(lines.collect()))
+                                })
+                                .filter(|_| tells)
+                                .collect(),
                         }),
                         v6: Observed::Known(Tables::default()),
                         split: Observed::Known(false),
