@@ -207,6 +207,13 @@ fn printed() -> BTreeMap<Vec<String>, Vec<String>> {
     ])
 }
 
+/// A line of the kernel, also one that was written there as it was typed.
+fn read(line: &str) -> Rule {
+    let words: Vec<String> = line.split(' ').map(String::from).collect();
+    let printed = printed().remove(&words);
+    Rule::parse_text(printed.as_ref().map_or(line, |lines| &lines[0])).unwrap()
+}
+
 /// A foreign rule that shuts ssh out.
 const NO_SSH: &str = "-p tcp --dport 22 -j DROP";
 
@@ -686,7 +693,7 @@ proptest! {
         let done = fold(&state, &plan.actions);
         let tables = done.kernel.v4.known().unwrap();
         let rules = |chain: &str| -> Vec<Rule> {
-            tables.chain("filter", chain).unwrap().rules.iter().map(|r| r.rule.clone().unwrap()).collect()
+            tables.chain("filter", chain).unwrap().rules.iter().map(|r| read(&r.text)).collect()
         };
         let accepts = |r: &Rule| r.target == Target::Accept && !r.to_string().contains("ESTABLISHED");
         let forward = rules("FORWARD");
@@ -797,10 +804,14 @@ proptest! {
                 Action::RemoveRich { rule, .. } => prop_assert!(owner.rich(&rule.rule)),
                 Action::SetKernelChain { before: Some(before), after: Some(after), .. } => {
                     let others = |lines: &[String]| -> Vec<String> {
+                        let tracked: Vec<Rule> = state.runtime.direct.known().unwrap().rules.iter().flat_map(|r| {
+                            let typed = r.args.join(" ");
+                            let printed = printed().remove(&r.args.to_vec()).unwrap_or_default();
+                            printed.into_iter().chain([typed]).filter_map(|line| Rule::parse_text(&line).ok())
+                        }).collect();
                         let mut out: Vec<String> = lines.iter().filter(|l| {
-                            let rule = Rule::parse_text(l).unwrap();
-                            !owner.rule(Family::V4, &rule)
-                                && !state.runtime.direct.known().unwrap().rules.iter().any(|r| r.rule() == Some(&rule))
+                            let rule = read(l);
+                            !owner.rule(Family::V4, &rule) && !tracked.contains(&rule)
                         }).cloned().collect();
                         out.sort();
                         out

@@ -76,3 +76,62 @@ pub const SPELLINGS6: &[&str] = &[
     "-s 2001:db8::5,2001:db8::6 -j DROP",
     "-s 2001:db8::7 -m hl --hl-lt 5 -j LOG --log-level info",
 ];
+
+/// A hundred rules more, put together from what they can be made of: each word in one of its spellings.
+pub fn generated() -> Vec<String> {
+    let sources = [
+        "-s 10.91.0.{n}",
+        "--source 10.91.{n}.0/255.255.255.0",
+        "--src 10.91.{n}.9/24",
+        "-s 10.91.0.{n},10.91.1.{n}",
+        "-s 10.91.0.{n}/32 -d 0/0",
+    ];
+    let protocols = [
+        "",
+        "-p 6 -m tcp",
+        "-p TCP --syn",
+        "-p tcp --dport ftp:telnet",
+        "-p udp --sport 53 --dport ntp",
+        "-p icmp --icmp-type 8/0",
+        "-p tcp --tcp-flags SYN,ACK SYN",
+        "-p tcp -m multiport --sports 1,2:9,smtp",
+        "-p sctp --dport 5000",
+    ];
+    let matches = [
+        "",
+        "-m limit --limit 2/min",
+        "-m mark --mark 0x0f",
+        "-m conntrack --ctstate NEW,RELATED",
+        "-m state ! --state ESTABLISHED,RELATED",
+        "-m comment --comment 'n {n}, \"q\"'",
+        "-m connlimit --connlimit-upto 3 --connlimit-mask 24",
+        "-i eth+",
+        "! -o lo",
+        "-m time --datestart 2030-01-01",
+        "-m connmark --mark 3",
+    ];
+    let targets = [
+        "-j DROP",
+        "--jump DROP",
+        "-j REJECT",
+        "-j REJECT --reject-with icmp-net-unreachable",
+        "-j REJECT --reject-with proto-unreach",
+        "-j LOG --log-level notice --log-uid",
+        "",
+    ];
+    (1..=100)
+        .map(|n: usize| {
+            let parts = [
+                sources[n % sources.len()],
+                protocols[n % protocols.len()],
+                matches[n % matches.len()],
+                targets[n % targets.len()],
+            ];
+            let parts = parts.into_iter().filter(|part| !part.is_empty());
+            parts
+                .map(|part| part.replace("{n}", &n.to_string()))
+                .collect::<Vec<_>>()
+                .join(" ")
+        })
+        .collect()
+}
