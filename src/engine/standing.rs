@@ -262,3 +262,51 @@ fn docker(out: &mut Vec<(View, String)>, docker: &Observed<Docker>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::fake::open_node;
+    use crate::model::rule::DirectRule;
+
+    fn with(rules: &[&str]) -> NodeState {
+        let mut state = open_node();
+        let direct = state.runtime.direct.known_mut().unwrap();
+        direct.rules = rules
+            .iter()
+            .map(|text| DirectRule {
+                family: Some(Family::V4),
+                table: "filter".to_string(),
+                chain: CHAIN.to_string(),
+                priority: 0,
+                args: text.split(' ').map(String::from).collect(),
+            })
+            .collect();
+        state
+    }
+
+    #[test]
+    fn each_line_is_counted() {
+        let said = |before: &[&str], now: &[&str]| -> Vec<String> {
+            let changes = compare(&with(before), &with(now));
+            changes
+                .iter()
+                .map(|change| format!("{:?} {}", change.sign, change.text))
+                .collect()
+        };
+        let rule = |sign: &str, text: &str| format!("{sign} ipv4 filter DOCKER-USER 0 {text}");
+        assert!(said(&["-j DROP", "-j LOG"], &["-j DROP", "-j LOG"]).is_empty());
+        assert_eq!(
+            said(&["-j LOG", "-j LOG"], &["-j LOG"]),
+            [rule("Remove", "-j LOG")]
+        );
+        assert_eq!(
+            said(&["-j LOG"], &["-j DROP", "-j LOG", "-j LOG"]),
+            [rule("Add", "-j DROP"), rule("Add", "-j LOG")]
+        );
+        assert_eq!(
+            said(&["-j DROP", "-j LOG"], &["-j LOG", "-j DROP"]),
+            ["Replace the order of the rules"]
+        );
+    }
+}
