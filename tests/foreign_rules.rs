@@ -476,7 +476,8 @@ fn time(work: &dyn Fn()) -> Duration {
 #[test]
 fn four_times_the_rules_take_about_four_times_the_time() {
     let address = |n: usize| format!("10.{}.{}.{}", n >> 16 & 255, n >> 8 & 255, n & 255);
-    let kinds: [(&str, Box<dyn Fn(usize) -> String>); 4] = [
+    type Text = Box<dyn Fn(usize) -> String>;
+    let kinds: [(&str, Text); 4] = [
         (
             "plain",
             Box::new(move |n| format!("-s {}/32 -j DROP", address(n))),
