@@ -116,8 +116,7 @@ pub fn generated() -> Vec<String> {
         "-j REJECT",
         "-j REJECT --reject-with icmp-net-unreachable",
         "-j REJECT --reject-with proto-unreach",
-        "-j LOG --log-level notice --log-uid",
-        "",
+        "-j REJECT --reject-with net-prohib",
     ];
     (1..=100)
         .map(|n: usize| {
