@@ -181,7 +181,7 @@ fn a_whitelisted_node_holds_the_same_rules_in_all_three_views() {
         for family in Family::ALL {
             assert!(permanent.owns(family) && runtime.owns(family), "{name}");
             let meant = |rules: Vec<&DirectRule>| -> Vec<Rule> {
-                rules.iter().map(|r| r.rule().unwrap()).collect()
+                rules.iter().map(|r| r.rule().unwrap().clone()).collect()
             };
             let permanent = meant(permanent.chain(family));
             assert_eq!(permanent.len(), 5, "{name}");
@@ -362,7 +362,7 @@ fn every_rule_reads_back_as_written() {
         }
         for view in [&state.permanent, &state.runtime] {
             for rule in view.direct.known().map_or(&[][..], |direct| &direct.rules) {
-                rules.push((rule.to_string(), rule.rule().unwrap()));
+                rules.push((rule.to_string(), rule.rule().unwrap().clone()));
             }
             for rich in view.rich.known().map_or(&[][..], Vec::as_slice) {
                 assert_eq!(RichRule::parse(&rich.rule.to_string()), rich.rule, "{name}");

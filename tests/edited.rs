@@ -255,3 +255,45 @@ fn a_recovery_loads_no_edit_unseen_but_where_the_edit_is_what_mends() {
     let failed = edited("firewalld-failed", edit);
     assert!(matches!(chosen(&failed), Some(Recovery::Unfail { .. })));
 }
+
+/// `--set-default-zone` changes firewalld's memory and its file; what it tells of its file stays as it was up to 1.3.
+#[test]
+fn a_default_zone_that_firewalld_has_set_itself_is_no_edit() {
+    let replaced = |text: &str, from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        text.replacen(from, to, 1)
+    };
+    let fresh = captures().iter().filter(|c| c.situation() == "fresh");
+    let mut seen = 0;
+    for capture in fresh {
+        let text = String::from_utf8(capture.stdout.clone()).unwrap();
+        // Another zone whose name is as long.
+        let edited = replaced(&text, "\n DefaultZone=public", "\n DefaultZone=docker");
+        let set = replaced(&edited, "\ns \"public\"\n", "\ns \"docker\"\n");
+        for (text, edits) in [(&text, 0), (&set, 0), (&edited, 1)] {
+            let state = fwdeploy::probe::observe(text.as_bytes(), b"").unwrap();
+            let plan = planned(&state, true, &Allowed::default());
+            assert_eq!(
+                told(&plan).len(),
+                edits,
+                "{}: {:?}",
+                capture.name,
+                told(&plan)
+            );
+        }
+        // Nor does a reload change it.
+        let state = fwdeploy::probe::observe(set.as_bytes(), b"").unwrap();
+        if let (Some(permanent), Some(runtime)) = (
+            state.permanent.settings.known(),
+            state.runtime.settings.known(),
+        ) {
+            assert_eq!(
+                permanent.default_zone, runtime.default_zone,
+                "{}",
+                capture.name
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen >= 4, "{seen}");
+}

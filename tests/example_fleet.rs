@@ -65,6 +65,6 @@ fn every_command_reads_back_as_the_rule_that_it_adds() {
     let words: Vec<Vec<String>> = adds.map(|line| shlex::split(line).unwrap()).collect();
     assert_eq!(words.len(), desired.rules.len());
     for (words, rule) in words.iter().zip(&desired.rules) {
-        assert_eq!(words[8..], rule.args);
+        assert_eq!(words[8..], *rule.args);
     }
 }

@@ -169,9 +169,49 @@ fn foreign() -> Vec<DirectRule> {
         rule(CHAIN, 0, "-s 10.9.0.0/16 -j DROP"),
         rule(CHAIN, 2000, "-s 10.8.0.0/16 -j ACCEPT"),
         rule(CHAIN, 5, "-p tcp -m limit --limit 5/min -j LOG"),
+        rule(CHAIN, 7, ODD),
+        rule(CHAIN, 0, LIST),
+        rule(CHAIN, 1500, ODD_LIST),
         rule("INPUT", 0, "-s 10.7.0.1 -j ACCEPT"),
         rule("INPUT", 1, NO_SSH),
     ]
+}
+
+/// Foreign rules that the kernel prints in other words, and in several lines.
+const ODD: &str = "-p tcp --dport https --syn -j LOG --log-level warning";
+const LIST: &str = "-s 10.5.0.1,10.5.0.2 -d 192.0.2.1 -j DROP";
+const ODD_LIST: &str = "-s peer.example -j ACCEPT";
+
+/// How the kernel prints those.
+fn printed() -> BTreeMap<Vec<String>, Vec<String>> {
+    let lines = |text: &str, lines: &[&str]| {
+        let words = text.split(' ').map(String::from).collect();
+        (words, lines.iter().map(ToString::to_string).collect())
+    };
+    BTreeMap::from([
+        lines(
+            ODD,
+            &["-p tcp -m tcp --dport 443 --tcp-flags FIN,SYN,RST,ACK SYN -j LOG"],
+        ),
+        lines(
+            LIST,
+            &[
+                "-s 10.5.0.1/32 -d 192.0.2.1/32 -j DROP",
+                "-s 10.5.0.2/32 -d 192.0.2.1/32 -j DROP",
+            ],
+        ),
+        lines(
+            ODD_LIST,
+            &["-s 10.4.0.1/32 -j ACCEPT", "-s 10.4.0.2/32 -j ACCEPT"],
+        ),
+    ])
+}
+
+/// A line of the kernel, also one that was written there as it was typed.
+fn read(line: &str) -> Rule {
+    let words: Vec<String> = line.split(' ').map(String::from).collect();
+    let printed = printed().remove(&words);
+    Rule::parse_text(printed.as_ref().map_or(line, |lines| &lines[0])).unwrap()
 }
 
 /// A foreign rule that shuts ssh out.
@@ -254,7 +294,10 @@ fn kernel_chain(runtime: Direct) -> impl Strategy<Value = Option<Chain>> {
     let lines: Vec<String> = runtime
         .chain(Family::V4)
         .iter()
-        .map(|r| r.rule().unwrap().to_string())
+        .flat_map(|r| match printed().remove(&r.args.to_vec()) {
+            Some(lines) => lines,
+            None => vec![r.rule().unwrap().to_string()],
+        })
         .collect();
     let extra = [
         foreign_lines(),
@@ -484,6 +527,8 @@ fn node() -> impl Strategy<Value = (NodeState, Desired)> {
                 forward(),
                 docker(),
                 any::<bool>(),
+                // Whether the node tells how its iptables prints a rule.
+                any::<bool>(),
                 both_settings(),
             )
         })
@@ -497,6 +542,7 @@ fn node() -> impl Strategy<Value = (NodeState, Desired)> {
                 forward,
                 docker,
                 latch,
+                tells,
                 (permanent_settings, runtime_settings),
             )| {
                 let dnat = "-m addrtype --dst-type LOCAL -j DOCKER".to_string();
@@ -547,6 +593,14 @@ fn node() -> impl Strategy<Value = (NodeState, Desired)> {
                                 ("filter".to_string(), filter),
                                 ("nat".to_string(), nat),
                             ]),
+                            printed: printed()
+                                .into_iter()
+                                .map(|(args, lines)| {
+                                    let lines = lines.into_iter().map(KernelRule::new);
+                                    (args, Printed::Lines(lines.collect()))
+                                })
+                                .filter(|_| tells)
+                                .collect(),
                         }),
                         v6: Observed::Known(Tables::default()),
                         split: Observed::Known(false),
@@ -640,7 +694,7 @@ proptest! {
         let done = fold(&state, &plan.actions);
         let tables = done.kernel.v4.known().unwrap();
         let rules = |chain: &str| -> Vec<Rule> {
-            tables.chain("filter", chain).unwrap().rules.iter().map(|r| r.rule.clone().unwrap()).collect()
+            tables.chain("filter", chain).unwrap().rules.iter().map(|r| read(&r.text)).collect()
         };
         let accepts = |r: &Rule| r.target == Target::Accept && !r.to_string().contains("ESTABLISHED");
         let forward = rules("FORWARD");
@@ -751,10 +805,14 @@ proptest! {
                 Action::RemoveRich { rule, .. } => prop_assert!(owner.rich(&rule.rule)),
                 Action::SetKernelChain { before: Some(before), after: Some(after), .. } => {
                     let others = |lines: &[String]| -> Vec<String> {
+                        let tracked: Vec<Rule> = state.runtime.direct.known().unwrap().rules.iter().flat_map(|r| {
+                            let typed = r.args.join(" ");
+                            let printed = printed().remove(&r.args.to_vec()).unwrap_or_default();
+                            printed.into_iter().chain([typed]).filter_map(|line| Rule::parse_text(&line).ok())
+                        }).collect();
                         let mut out: Vec<String> = lines.iter().filter(|l| {
-                            let rule = Rule::parse_text(l).unwrap();
-                            !owner.rule(Family::V4, &rule)
-                                && !state.runtime.direct.known().unwrap().rules.iter().any(|r| r.rule().as_ref() == Some(&rule))
+                            let rule = read(l);
+                            !owner.rule(Family::V4, &rule) && !tracked.contains(&rule)
                         }).cloned().collect();
                         out.sort();
                         out

@@ -442,7 +442,7 @@ proptest! {
         for packet in packets {
             let rules: Vec<Rule> = desired
                 .rules_of(packet.family())
-                .map(|rule| rule.rule().unwrap())
+                .map(|rule| rule.rule().unwrap().clone())
                 .collect();
             let Evaluation::Decided(verdict, by) = evaluate(&rules, &packet) else {
                 panic!("our own rules are understood");
@@ -499,7 +499,7 @@ proptest! {
         prop_assert_eq!(Rule::parse_text(&rule.to_string()).unwrap(), rule.clone());
         prop_assert_eq!(Rule::parse_args(&rule.args()).unwrap(), rule.clone());
         let direct = DirectRule::ours(Family::V4, priority, &rule);
-        prop_assert_eq!(direct.rule().unwrap(), rule);
+        prop_assert_eq!(direct.rule().unwrap(), &rule);
     }
 
     #[test]

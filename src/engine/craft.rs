@@ -7,6 +7,7 @@ use crate::model::NodeState;
 use crate::node;
 use crate::node::Arming;
 use crate::plan::Action;
+use crate::plan::Question;
 use crate::plan::Recovery;
 use crate::probe;
 use crate::transport::Output;
@@ -18,6 +19,11 @@ pub(super) trait Sight: Sync {
 
     /// What its answer means.
     fn observe(&self, answer: &Output) -> Result<NodeState, String>;
+
+    /// The script that lets the node's iptables print rules that have no one spelling, where there are any. It changes nothing.
+    fn ask_printed(&self, _questions: &[Question]) -> String {
+        String::new()
+    }
 }
 
 /// How a node is changed.
@@ -51,6 +57,10 @@ impl Sight for Rooms {
 
     fn observe(&self, answer: &Output) -> Result<NodeState, String> {
         probe::observe(&answer.stdout, &answer.stderr).map_err(|error| error.to_string())
+    }
+
+    fn ask_printed(&self, questions: &[Question]) -> String {
+        node::printed(questions)
     }
 }
 

@@ -71,7 +71,7 @@ fn harmless(before: &NodeState) -> Option<Action> {
         table: "mangle".to_string(),
         chain: "FORWARD".to_string(),
         priority: 0,
-        args: args.map(String::from).to_vec(),
+        args: args.map(String::from).to_vec().into(),
     });
     Some(Action::SetPermanentDirect {
         before: before.clone(),

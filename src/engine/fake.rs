@@ -687,6 +687,7 @@ pub(super) fn open_node() -> NodeState {
         kernel: Kernel {
             v4: Observed::Known(Tables {
                 tables: BTreeMap::from([("filter".to_string(), filter), ("nat".to_string(), nat)]),
+                ..Tables::default()
             }),
             v6: Observed::Known(Tables::default()),
             split: Observed::Known(false),

@@ -12,6 +12,7 @@ use crate::engine::failure::Failure;
 use crate::model::NodeState;
 use crate::plan;
 use crate::plan::Plan;
+use crate::probe;
 use crate::transport::Connection;
 use crate::transport::Output;
 use crate::transport::RunError;
@@ -107,10 +108,42 @@ pub(super) fn look(
             message,
         )));
     }
-    sight.observe(&output).map_err(|why| {
+    let mut state = sight.observe(&output).map_err(|why| {
         let message = format!("the node could not be read: {why}");
         Box::new(Failure::new(stage.clone(), "answer-unreadable", message))
-    })
+    })?;
+    printed(conditions, sight, job, connection, stage, &mut state)?;
+    Ok(state)
+}
+
+/// Asks the node's own iptables how it prints the rules whose spelling is its own. Most nodes have none.
+fn printed(
+    conditions: &Conditions<'_>,
+    sight: &dyn Sight,
+    job: &Job,
+    connection: &mut dyn Connection,
+    stage: &Stage,
+    state: &mut NodeState,
+) -> Result<(), Box<Failure>> {
+    let questions = plan::questions(state);
+    if questions.is_empty() || state.system.uid != 0 {
+        return Ok(());
+    }
+    let output = exchange(
+        conditions,
+        job,
+        connection,
+        &sight.ask_printed(&questions),
+        conditions.limit,
+        &mut |_| {},
+    )
+    .map_err(|error| Box::new(look_failure(stage, &error)))?;
+    for question in questions {
+        if let Some(tables) = state.kernel.tables_mut(question.family).known_mut() {
+            tables.printed = probe::printed(&output.stdout, question.family, &question.rules);
+        }
+    }
+    Ok(())
 }
 
 fn look_failure(stage: &Stage, error: &RunError) -> Failure {

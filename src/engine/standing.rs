@@ -1,5 +1,6 @@
 //! How a node stands after something went wrong, found by comparing two looks.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::model::CHAIN;
@@ -119,14 +120,15 @@ pub(super) fn compare(before: &NodeState, now: &NodeState) -> Vec<Change> {
     let (before, now) = (lines(before), lines(now));
     let mut changes = Vec::new();
     for (sign, these, those) in [(Sign::Remove, &before, &now), (Sign::Add, &now, &before)] {
-        let mut rest = those.clone();
+        // Each line is counted: a rule that stood there twice and now once is a difference.
+        let mut rest: BTreeMap<&(View, String), usize> = BTreeMap::new();
+        for line in those {
+            *rest.entry(line).or_default() += 1;
+        }
         for line in these {
-            // Each line is counted: a rule that stood there twice and now once is a difference.
-            match rest.iter().position(|other| other == line) {
-                Some(at) => {
-                    rest.swap_remove(at);
-                }
-                None => changes.push(Change {
+            match rest.get_mut(line) {
+                Some(count) if *count > 0 => *count -= 1,
+                _ => changes.push(Change {
                     sign,
                     view: line.0,
                     text: line.1.clone(),
@@ -287,6 +289,22 @@ mod tests {
         state
     }
 
+    fn with_lines(rules: &[&str]) -> NodeState {
+        let mut state = open_node();
+        let direct = state.runtime.direct.known_mut().unwrap();
+        direct.rules = rules
+            .iter()
+            .map(|text| DirectRule {
+                family: Some(Family::V4),
+                table: "filter".to_string(),
+                chain: CHAIN.to_string(),
+                priority: 0,
+                args: text.split(' ').map(String::from).collect(),
+            })
+            .collect();
+        state
+    }
+
     #[test]
     fn only_the_order_within_a_chain_is_a_difference() {
         let a = rule(Family::V4, "FORWARD", 0, "-j ACCEPT");
@@ -308,5 +326,30 @@ mod tests {
         other.runtime.direct.known_mut().unwrap().passthroughs =
             vec![passed("ipv6"), passed("ipv4")];
         assert_eq!(compare(&one, &other), []);
+    }
+
+    #[test]
+    fn each_line_is_counted() {
+        let said = |before: &[&str], now: &[&str]| -> Vec<String> {
+            let changes = compare(&with_lines(before), &with_lines(now));
+            changes
+                .iter()
+                .map(|change| format!("{:?} {}", change.sign, change.text))
+                .collect()
+        };
+        let rule = |sign: &str, text: &str| format!("{sign} ipv4 filter DOCKER-USER 0 {text}");
+        assert!(said(&["-j DROP", "-j LOG"], &["-j DROP", "-j LOG"]).is_empty());
+        assert_eq!(
+            said(&["-j LOG", "-j LOG"], &["-j LOG"]),
+            [rule("Remove", "-j LOG")]
+        );
+        assert_eq!(
+            said(&["-j LOG"], &["-j DROP", "-j LOG", "-j LOG"]),
+            [rule("Add", "-j DROP"), rule("Add", "-j LOG")]
+        );
+        assert_eq!(
+            said(&["-j DROP", "-j LOG"], &["-j LOG", "-j DROP"]),
+            ["Replace the order of the rules"]
+        );
     }
 }

@@ -42,12 +42,16 @@ fn missing(desired: &Desired, action: &Action) -> Vec<String> {
             .collect::<Vec<_>>()
     };
     match action {
-        Action::SetPermanentDirect { before, after } => direct(None, &|rule| {
-            after.rules.contains(rule) && !before.rules.contains(rule)
-        }),
-        Action::SetPermanentRich { before, after, .. } => rich(&|rule| {
-            after.iter().any(|r| r.rule == *rule) && !before.iter().any(|r| r.rule == *rule)
-        }),
+        Action::SetPermanentDirect { before, after } => {
+            let before: BTreeSet<_> = before.rules.iter().collect();
+            let after: BTreeSet<_> = after.rules.iter().collect();
+            direct(None, &|rule| after.contains(rule) && !before.contains(rule))
+        }
+        Action::SetPermanentRich { before, after, .. } => {
+            let before: BTreeSet<_> = before.iter().map(|r| &r.rule).collect();
+            let after: BTreeSet<_> = after.iter().map(|r| &r.rule).collect();
+            rich(&|rule| after.contains(rule) && !before.contains(rule))
+        }
         Action::AddRule(added) => direct(None, &|rule| rule == added),
         Action::AddRich { rule: added, .. } => rich(&|rule| added.rule == *rule),
         Action::SetKernelChain {
@@ -60,12 +64,12 @@ fn missing(desired: &Desired, action: &Action) -> Vec<String> {
                     .iter()
                     .flatten()
                     .filter_map(|line| KernelRule::new(line.as_str()).rule)
-                    .collect::<Vec<_>>()
+                    .collect::<BTreeSet<_>>()
             };
             let (before, after) = (read(before), read(after));
             direct(Some(*family), &|rule| {
                 rule.rule()
-                    .is_some_and(|r| after.contains(&r) && !before.contains(&r))
+                    .is_some_and(|r| after.contains(r) && !before.contains(r))
             })
         }
         Action::CreateNetwork(spec) => vec![format!("network {}", spec.name)],

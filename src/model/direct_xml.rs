@@ -100,7 +100,8 @@ mod tests {
 
     #[test]
     fn each_entry_is_written_as_firewalld_does() {
-        let args = |text: &[&str]| text.iter().map(ToString::to_string).collect();
+        let args =
+            |text: &[&str]| -> Vec<String> { text.iter().map(ToString::to_string).collect() };
         let direct = Direct {
             chains: vec![DirectChain::ours(Family::V4)],
             rules: vec![DirectRule {
@@ -108,7 +109,7 @@ mod tests {
                 table: "filter".to_string(),
                 chain: "INPUT".to_string(),
                 priority: -3,
-                args: args(&["!", "--comment", "it's <a> & \"b\"", "-j", "ACCEPT"]),
+                args: args(&["!", "--comment", "it's <a> & \"b\"", "-j", "ACCEPT"]).into(),
             }],
             passthroughs: vec![("ipv6".to_string(), args(&["-t", "nat", ""]))],
         };

@@ -1,5 +1,6 @@
 //! One iptables rule, as a value that compares by meaning: whatever order and spelling a version prints it in.
 
+mod args;
 mod direct;
 mod parse;
 mod saved;
@@ -13,6 +14,7 @@ use serde::Serializer;
 
 use crate::model::net::Cidr;
 
+pub use args::Args;
 pub use direct::DirectRule;
 pub use direct::Tag;
 pub use saved::quote_saved;
@@ -97,9 +99,34 @@ pub enum Match {
 }
 
 impl Match {
-    /// Everybody is no condition, and the kernel does not print it back.
+    /// Everybody is no condition, nor is every port, and the kernel does not print them back.
     fn says_something(&self) -> bool {
-        !matches!(self, Match::Source(Sense::Is, net) | Match::Destination(Sense::Is, net) if net.is_everything())
+        match self {
+            Match::Source(Sense::Is, net) | Match::Destination(Sense::Is, net) => {
+                !net.is_everything()
+            }
+            Match::SourcePort(Sense::Is, from, to)
+            | Match::DestinationPort(Sense::Is, from, to) => (*from, *to) != (0, u16::MAX),
+            _ => true,
+        }
+    }
+
+    /// Whether every version of iptables prints it in words that are read back as the same condition.
+    fn is_plain(&self) -> bool {
+        match self {
+            Match::Source(sense, net) | Match::Destination(sense, net) => {
+                *sense == Sense::Is || !net.is_everything()
+            }
+            Match::In(_, name) | Match::Out(_, name) => name != "+",
+            Match::Protocol(_, name) => {
+                matches!(name.as_str(), "tcp" | "udp" | "icmp" | "sctp" | "ipv6-icmp")
+            }
+            Match::SourcePort(_, from, to) | Match::DestinationPort(_, from, to) => {
+                from <= to && (*from, *to) != (0, u16::MAX)
+            }
+            Match::State(..) => true,
+            Match::Other(_) => false,
+        }
     }
 }
 
@@ -192,6 +219,33 @@ impl Rule {
     /// The conditions, in canonical order.
     pub fn matches(&self) -> impl Iterator<Item = &Match> {
         self.matches.iter()
+    }
+
+    /// Whether every version of iptables prints the rule in words that are read back as this very rule. What an extension
+    /// says of itself is known to iptables alone. A jump is plain if `is_chain` knows its chain.
+    pub fn is_plain(&self, is_chain: &dyn Fn(&str) -> bool) -> bool {
+        let target = match &self.target {
+            Target::Accept | Target::Drop | Target::Return | Target::Nothing => true,
+            Target::Reject(with) => with.as_deref().is_none_or(|with| {
+                matches!(
+                    with,
+                    "tcp-reset"
+                        | "icmp-net-unreachable"
+                        | "icmp-host-unreachable"
+                        | "icmp-proto-unreachable"
+                        | "icmp-net-prohibited"
+                        | "icmp-host-prohibited"
+                        | "icmp-admin-prohibited"
+                )
+            }),
+            Target::Jump(name, args) => args.is_empty() && is_chain(name),
+            Target::Goto(name) => is_chain(name),
+        };
+        let comment = self
+            .comment
+            .as_deref()
+            .is_none_or(|text| text.bytes().all(|b| (b' '..=b'~').contains(&b)));
+        target && comment && self.matches.iter().all(Match::is_plain)
     }
 
     /// Every network that the rule names in `-s` or `-d`, with the sense in which it does.

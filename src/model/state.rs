@@ -383,6 +383,18 @@ impl Kernel {
 pub struct Tables {
     /// `filter`, `nat`, … each with its chains.
     pub tables: BTreeMap<String, BTreeMap<String, Chain>>,
+    /// How the node's own iptables prints direct rules that no other version need print so, by their arguments.
+    #[serde(skip)]
+    pub printed: BTreeMap<Vec<String>, Printed>,
+}
+
+/// What the node's iptables makes of a rule, when it is asked to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Printed {
+    /// It prints these lines: several where the rule names several addresses.
+    Lines(Vec<KernelRule>),
+    /// It does not tell, and why.
+    Untold(String),
 }
 
 impl Tables {

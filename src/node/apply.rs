@@ -1,5 +1,6 @@
 //! The change: one script that takes the steps of a plan, and stops at the first that fails.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -207,20 +208,18 @@ fn grouped(direct: &Direct) -> Direct {
     }
 }
 
-fn by_group<T: Clone + PartialEq, G: PartialEq>(items: &[T], group: impl Fn(&T) -> G) -> Vec<T> {
-    let mut groups: Vec<(G, Vec<T>)> = Vec::new();
-    for item in items {
-        let name = group(item);
-        match groups.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, members)) if members.contains(item) => {}
-            Some((_, members)) => members.push(item.clone()),
-            None => groups.push((name, vec![item.clone()])),
+fn by_group<T: Clone + Ord, G: Ord>(items: &[T], group: impl Fn(&T) -> G) -> Vec<T> {
+    let mut places: BTreeMap<G, usize> = BTreeMap::new();
+    let mut groups: Vec<Vec<T>> = Vec::new();
+    let mut seen: BTreeSet<&T> = BTreeSet::new();
+    for item in items.iter().filter(|item| seen.insert(item)) {
+        let place = *places.entry(group(item)).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some(members) => members.push(item.clone()),
+            None => groups.push(vec![item.clone()]),
         }
     }
-    groups
-        .into_iter()
-        .flat_map(|(_, members)| members)
-        .collect()
+    groups.into_iter().flatten().collect()
 }
 
 /// A direct configuration in busctl's words.
@@ -371,6 +370,15 @@ mod tests {
         }
     }
 
+    /// The rule with one argument more.
+    fn with(rule: DirectRule, last: &str) -> DirectRule {
+        let args = rule.args.iter().cloned().chain([last.to_string()]);
+        DirectRule {
+            args: args.collect(),
+            ..rule
+        }
+    }
+
     fn endpoint() -> Endpoint {
         Endpoint {
             network: "chain".to_string(),
@@ -390,8 +398,10 @@ mod tests {
             "172.20.0.0/16".parse().unwrap(),
             "fd00::/64".parse().unwrap(),
         ];
-        let mut tagged = direct("DOCKER-USER", "-m comment --comment");
-        tagged.args.push("it's $(reboot)\t\u{fc}".to_string());
+        let tagged = with(
+            direct("DOCKER-USER", "-m comment --comment"),
+            "it's $(reboot)\t\u{fc}",
+        );
         let rich = |port: u16| {
             RichText::new(format!(
                 "rule family=\"ipv4\" forward-port port=\"{port}\" protocol=\"tcp\" to-port=\"1\" to-addr=\"172.20.0.2\""
@@ -544,8 +554,7 @@ mod tests {
             "", " ", "it's", "\"", "$(id)", "`id`", "\\", "a\nb", "*", "-n", "#", "\t", "\u{fc}",
             "!", "\r", "~", "a=b",
         ] {
-            let mut rule = direct("DOCKER-USER", "-j ACCEPT");
-            rule.args.push(nasty.to_string());
+            let rule = with(direct("DOCKER-USER", "-j ACCEPT"), nasty);
             let words = words_in_a_shell(Action::AddRule(rule));
             assert_eq!(words.last().map(String::as_str), Some(nasty));
             let words = words_in_a_shell(Action::SetKernelChain {

@@ -83,7 +83,7 @@ recreate() {
 chain_of() {
     printf '%s\n' "$1" | awk '
         { sub(/^\[[0-9]+:[0-9]+\] /, "") }
-        /^-A DOCKER-USER / || /^-A .* -[jg] DOCKER-USER$/ { print }
+        /^-A DOCKER-USER( |$)/ || /^-A .* -[jg] DOCKER-USER$/ { print }
         /^:DOCKER-USER / { print $1 }'
 }
 
@@ -106,7 +106,7 @@ put_back() {
                 table != "*filter" || /^(#|COMMIT|$)/ { next }
                 { line = $0; sub(/^\[[0-9]+:[0-9]+\] /, "") }
                 /^-A/ { place[$2]++ }
-                /^-A DOCKER-USER / { content = content line "\n"; next }
+                /^-A DOCKER-USER( |$)/ { content = content line "\n"; next }
                 / -[jg] DOCKER-USER$/ { at = "-I " $2 " " place[$2]; sub(/^-A [^ ]+/, at); jumps = jumps $0 "\n" }
                 END { printf "*filter\n:DOCKER-USER - [0:0]\n%s%sCOMMIT\n", content, jumps }')" $lock -c --noflush
         else
@@ -142,7 +142,7 @@ filter() {
 }
 
 # content TABLES: the rules of DOCKER-USER.
-content() { printf '%s\n' "$1" | sed -n '/^-A DOCKER-USER /p'; }
+content() { printf '%s\n' "$1" | sed -n -e '/^-A DOCKER-USER /p' -e '/^-A DOCKER-USER$/p'; }
 
 # set_chain FAMILY COUNT RULES: the chain holds these rules, in iptables-save's words, and no others. One transaction:
 # restoring a chain that is there empties it first.
@@ -172,10 +172,11 @@ remove_chain() {
         because "the kernel did not let go of DOCKER-USER:"
 }
 
-# places TABLES: where the jump stands among the rules of FORWARD, counted from 1.
+# places TABLES: where the jump stands among the rules of FORWARD, counted from 1. A rule that iptables has no words for is a
+# bare `-A FORWARD`.
 places() {
     printf '%s\n' "$1" | awk '
-        /^-A FORWARD / { n++ }
+        /^-A FORWARD( |$)/ { n++ }
         /^-A FORWARD -j DOCKER-USER$/ { printf "%s%s", between, n; between = " " }'
 }
 
@@ -201,7 +202,7 @@ place_jump() {
 move_jump() {
     move_text=$(printf '%s\n' "$filter" | awk -v places="$1" '
         /^-A FORWARD -j DOCKER-USER$/ { deletes = deletes "-D FORWARD -j DOCKER-USER\n"; next }
-        /^-A FORWARD / { n++ }
+        /^-A FORWARD( |$)/ { n++ }
         END {
             count = split(places, place, " ")
             for (i = 1; i <= count; i++) {

@@ -3,6 +3,7 @@
 mod apply;
 mod arm;
 mod look;
+mod printed;
 mod quote;
 mod recover;
 mod restore;
@@ -26,6 +27,7 @@ pub use arm::disarm;
 pub use arm::go_back;
 pub use arm::rolled_back;
 pub use look::look;
+pub use printed::printed;
 pub use quote::quote;
 pub use recover::recovered;
 pub use recover::restored_again;

@@ -2,6 +2,7 @@
 //! [`crate::plan::after()`]'s; how it is taken back is [`Action::undo`].
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -18,6 +19,8 @@ use crate::model::state::KernelRule;
 use crate::model::state::Network;
 use crate::model::state::RichText;
 use crate::model::state::View;
+use crate::plan::printed::Line;
+use crate::plan::printed::Places;
 
 /// A Docker network with all that it takes to make it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -437,7 +440,8 @@ impl fmt::Display for Endpoint {
 }
 
 /// The entries of `these` that are not among `those`, each said by `say`.
-fn only_in<T: PartialEq>(these: &[T], those: &[T], say: impl Fn(&T) -> Change) -> Vec<Change> {
+fn only_in<T: Ord>(these: &[T], those: &[T], say: impl Fn(&T) -> Change) -> Vec<Change> {
+    let those: BTreeSet<&T> = those.iter().collect();
     these
         .iter()
         .filter(|x| !those.contains(x))
@@ -509,19 +513,15 @@ fn kernel_changes(
     };
     let (before, after) = (read(before), read(after));
     let lacking = |these: &[KernelRule], those: &[KernelRule], sign| {
-        let mut left = those.to_vec();
-        let mut out = Vec::new();
-        for line in these {
-            match left.iter().position(|other| other.same(line)) {
-                Some(at) => drop(left.remove(at)),
-                None => out.push(change(
-                    sign,
-                    View::Kernel,
-                    format!("{family} filter DOCKER-USER {}", line.text),
-                )),
-            }
-        }
-        out
+        let mut left = Places::of(those.iter().map(Line::from).enumerate());
+        let lacking = these
+            .iter()
+            .filter(|line| left.take(&Line::from(*line)).is_none());
+        let lacking = lacking.map(|line| {
+            let text = format!("{family} filter DOCKER-USER {}", line.text);
+            change(sign, View::Kernel, text)
+        });
+        lacking.collect::<Vec<Change>>()
     };
     out.extend(lacking(&before, &after, Sign::Remove));
     out.extend(lacking(&after, &before, Sign::Add));

@@ -2,16 +2,73 @@
 //!
 //! The question is answered on the safe side: a condition that is not understood counts as met.
 
-use crate::model::net::Cidr;
+use crate::model::rule::Match;
+use crate::model::rule::Rule;
 use crate::model::rule::Target;
+use crate::model::rule::split_saved;
 use crate::model::state::KernelRule;
+use crate::model::state::Printed;
 use crate::model::state::Tables;
+use crate::plan::printed::words;
+use crate::policy::Edge;
 use crate::policy::could_meet;
 
 /// Whether the rule by itself could end the whitelist's say over such a packet: an ACCEPT, a RETURN, or a way into a
 /// chain from which a packet could be accepted.
-pub fn could_admit(rule: &KernelRule, managed: &[Cidr], tables: &Tables) -> bool {
-    admits(rule, managed, tables, Returns::End, 0)
+pub fn could_admit(rule: &KernelRule, edges: &[Edge], tables: &Tables) -> bool {
+    admits(rule, edges, tables, Returns::End, 0)
+}
+
+/// Whether a rule of firewalld's direct interface, or of a passthrough, could do so. Its target is known from its arguments.
+pub fn args_could_admit(args: &[String], edges: &[Edge], tables: &Tables) -> bool {
+    let admit = |line: &KernelRule| {
+        let counts = line.rule.as_ref().map(|r| &r.target) == Some(&Target::Nothing);
+        !counts && could_admit(line, edges, tables)
+    };
+    match (Rule::parse_args(args), tables.printed.get(args)) {
+        (Err(_), Some(Printed::Lines(lines))) => lines.iter().any(admit),
+        (Ok(rule), _) => admit(&KernelRule {
+            text: String::new(),
+            rule: Some(rule),
+        }),
+        (Err(_), _) => admit(&KernelRule {
+            text: words(args),
+            rule: None,
+        }),
+    }
+}
+
+/// A rule that is not understood refuses whatever it is about, if it says so at its end.
+fn refuses(text: &str) -> bool {
+    let words = split_saved(text).unwrap_or_default();
+    words.windows(2).any(|pair| {
+        matches!(pair[0].as_str(), "-j" | "--jump") && matches!(pair[1].as_str(), "DROP" | "REJECT")
+    })
+}
+
+/// A rule without a target counts, or holds what iptables has no words for: a verdict map of nft is printed so. What has an
+/// extension that nft cannot write was written by iptables, which would have printed its target.
+fn could_hide_a_verdict(rule: &Rule) -> bool {
+    let of_iptables = [
+        "bpf",
+        "connbytes",
+        "geoip",
+        "hashlimit",
+        "helper",
+        "owner",
+        "quota",
+        "recent",
+        "set",
+        "string",
+        "time",
+        "u32",
+    ];
+    !rule.matches().any(|m| match m {
+        Match::Other(words) => words
+            .get(1)
+            .is_some_and(|m| of_iptables.contains(&m.as_str())),
+        _ => false,
+    })
 }
 
 /// What a RETURN means where the rule stands.
@@ -28,26 +85,27 @@ const DEEPEST: usize = 16;
 
 fn admits(
     rule: &KernelRule,
-    managed: &[Cidr],
+    edges: &[Edge],
     tables: &Tables,
     returns: Returns,
     depth: usize,
 ) -> bool {
     let Some(parsed) = &rule.rule else {
-        return true;
+        return !refuses(&rule.text);
     };
-    if !could_meet(parsed, managed) {
+    if !could_meet(parsed, edges) {
         return false;
     }
     match &parsed.target {
         Target::Accept => true,
         Target::Return => returns == Returns::End,
-        Target::Drop | Target::Reject(_) | Target::Nothing => false,
+        Target::Drop | Target::Reject(_) => false,
+        Target::Nothing => could_hide_a_verdict(parsed),
         Target::Jump(name, _) => match tables.chain("filter", name) {
             Some(chain) if depth < DEEPEST => chain
                 .rules
                 .iter()
-                .any(|r| admits(r, managed, tables, Returns::GoOn, depth + 1)),
+                .any(|r| admits(r, edges, tables, Returns::GoOn, depth + 1)),
             Some(_) => true,
             // Extensions: LOG, MARK, NFLOG and their like go on to the next rule. NFQUEUE may accept.
             None => name == "NFQUEUE" || name == "QUEUE",
@@ -58,7 +116,7 @@ fn admits(
                     || chain
                         .rules
                         .iter()
-                        .any(|r| admits(r, managed, tables, Returns::GoOn, depth + 1))
+                        .any(|r| admits(r, edges, tables, Returns::GoOn, depth + 1))
             }
             _ => true,
         },

@@ -4,12 +4,9 @@ use crate::model::CHAIN;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
 use crate::model::rule::DirectRule;
-use crate::model::rule::Rule;
 use crate::model::rule::Target;
-use crate::model::rule::quote_saved;
 use crate::model::settings::Settings;
 use crate::model::state::Chain;
-use crate::model::state::Direct;
 use crate::model::state::DirectChain;
 use crate::model::state::Docker;
 use crate::model::state::Endpoint;
@@ -18,9 +15,11 @@ use crate::model::state::Network;
 use crate::model::state::NodeState;
 use crate::model::state::Observed;
 use crate::model::state::RichText;
+use crate::model::state::Tables;
 use crate::plan::action::Action;
 use crate::plan::action::NetworkSpec;
 use crate::plan::backend_rules;
+use crate::plan::printed::form;
 
 /// The node after a step that went well. Views that could not be read stay so.
 #[must_use]
@@ -220,41 +219,49 @@ fn place_jump(state: &mut NodeState, family: Family, after: &[usize]) {
     }
 }
 
-/// A direct rule's line in the kernel.
-pub fn kernel_line(rule: &DirectRule) -> String {
-    match rule.rule() {
-        Some(rule) => rule.to_string(),
-        None => {
-            let words: Vec<String> = rule.args.iter().map(|a| quote_saved(a)).collect();
-            words.join(" ")
-        }
-    }
-}
-
 /// firewalld inserts at 1 + the number of its own rules of the same or a lower priority, whatever else the kernel's
-/// chain holds (fw_direct.py, 0.6.3 to 2.5).
+/// chain holds (fw_direct.py, 0.6.3 to 2.5). From 1.0 on it counts the lines that a list of addresses makes, and not its
+/// rules.
 fn add_rule(state: &mut NodeState, rule: &DirectRule) {
+    let counts_lines = state
+        .firewalld
+        .known()
+        .is_some_and(|firewalld| firewalld.major_minor() >= (1, 0));
     let Some(direct) = state.runtime.direct.known_mut() else {
         return;
     };
     if direct.rules.contains(rule) {
         return;
     }
+    direct.rules.push(rule.clone());
     let Some(family) = rule.family.filter(|f| rule.is_in_chain(*f)) else {
-        direct.rules.push(rule.clone());
         return;
     };
-    let index = direct
-        .rules
-        .iter()
-        .filter(|r| r.is_in_chain(family) && r.priority <= rule.priority)
-        .count();
-    direct.rules.push(rule.clone());
-    let line = KernelRule::new(kernel_line(rule));
+    let Some(tables) = state.kernel.tables_mut(family).known_mut() else {
+        return;
+    };
+    let own = direct.rules[..direct.rules.len() - 1].iter();
+    let own = own.filter(|r| r.is_in_chain(family) && r.priority <= rule.priority);
+    let index: usize = if counts_lines {
+        own.map(|r| lines_of(r, tables)).sum()
+    } else {
+        own.count()
+    };
+    let lines = form(rule, tables).texts;
     kernel(state, family, |chain| {
         let chain = chain.get_or_insert_with(Chain::default);
-        chain.rules.insert(index.min(chain.rules.len()), line);
+        let index = index.min(chain.rules.len());
+        let lines = lines.into_iter().map(KernelRule::new);
+        chain.rules.splice(index..index, lines);
     });
+}
+
+/// How many lines a rule makes.
+fn lines_of(rule: &DirectRule, tables: &Tables) -> usize {
+    if rule.rule().is_some() {
+        return 1;
+    }
+    form(rule, tables).lines.len()
 }
 
 fn remove_rule(state: &mut NodeState, rule: &DirectRule) {
@@ -265,16 +272,21 @@ fn remove_rule(state: &mut NodeState, rule: &DirectRule) {
         return;
     };
     direct.rules.remove(at);
-    let meaning: Option<Rule> = rule.rule();
-    if let Some(family) = rule.family.filter(|f| rule.is_in_chain(*f)) {
-        kernel(state, family, |chain| {
-            if let Some(chain) = chain
-                && let Some(at) = chain.rules.iter().position(|k| k.rule == meaning)
-            {
+    let Some(family) = rule.family.filter(|f| rule.is_in_chain(*f)) else {
+        return;
+    };
+    let Some(tables) = state.kernel.tables(family).known() else {
+        return;
+    };
+    let lines = form(rule, tables).texts;
+    kernel(state, family, |chain| {
+        let Some(chain) = chain else { return };
+        for line in lines.into_iter().map(KernelRule::new) {
+            if let Some(at) = chain.rules.iter().position(|k| k.same(&line)) {
                 chain.rules.remove(at);
             }
-        });
-    }
+        }
+    });
 }
 
 fn reload(state: &mut NodeState) {
@@ -283,7 +295,14 @@ fn reload(state: &mut NodeState) {
     };
     for family in Family::ALL {
         if permanent.owns(family) {
-            let lines = chain_lines(&permanent, family);
+            let Some(tables) = state.kernel.tables(family).known() else {
+                continue;
+            };
+            let lines: Vec<String> = permanent
+                .chain(family)
+                .into_iter()
+                .flat_map(|rule| form(rule, tables).texts)
+                .collect();
             kernel(state, family, |chain| {
                 // Docker up to 28.2.1 puts its RETURN back at the end.
                 let returns = chain
@@ -292,7 +311,8 @@ fn reload(state: &mut NodeState) {
                     .filter(|k| is_plain_return(k))
                     .take(1)
                     .cloned();
-                let rules = lines.map(KernelRule::new).chain(returns).collect();
+                let lines = lines.into_iter().map(KernelRule::new);
+                let rules = lines.chain(returns).collect();
                 *chain = Some(Chain {
                     policy: None,
                     rules,
@@ -327,11 +347,6 @@ fn with_bindings(mut permanent: Settings, runtime: &Settings) -> Settings {
         }
     }
     permanent
-}
-
-fn chain_lines(direct: &Direct, family: Family) -> impl Iterator<Item = String> + use<> {
-    let lines: Vec<String> = direct.chain(family).into_iter().map(kernel_line).collect();
-    lines.into_iter()
 }
 
 fn is_plain_return(rule: &KernelRule) -> bool {

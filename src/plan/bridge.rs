@@ -27,7 +27,7 @@ pub(super) fn named_as_there(desired: &Desired, state: &NodeState, allowed: &All
     }
     for rule in &mut out.rules {
         if let (Some(family), Some(parsed)) = (rule.family, rule.rule())
-            && let Some(renamed) = renamed(&parsed, &names)
+            && let Some(renamed) = renamed(parsed, &names)
         {
             *rule = DirectRule::ours(family, rule.priority, &renamed);
         }

@@ -73,6 +73,7 @@ impl Finding {
                 | "setting-lost"
                 | "route-shadowed"
                 | "routes-unread"
+                | "kept-behind"
         )
     }
 

@@ -1,21 +1,31 @@
 //! Plans the three views of the packet filter: permanent, runtime, kernel.
 
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
 use crate::model::CHAIN;
 use crate::model::desired::Desired;
-use crate::model::net::Cidr;
 use crate::model::net::Family;
+use crate::model::rich::RichRule;
 use crate::model::rule::DirectRule;
+use crate::model::rule::Rule;
+use crate::model::rule::Target;
 use crate::model::state::Chain;
 use crate::model::state::Direct;
 use crate::model::state::DirectChain;
 use crate::model::state::KernelRule;
+use crate::model::state::Printed;
 use crate::model::state::RichText;
 use crate::model::state::Tables;
 use crate::plan::action::Action;
 use crate::plan::admit::could_admit;
 use crate::plan::after::is_jump;
-use crate::plan::after::kernel_line;
+use crate::plan::ownership::Edge;
 use crate::plan::ownership::Ours;
+use crate::plan::printed::Form;
+use crate::plan::printed::Line;
+use crate::plan::printed::Places;
+use crate::plan::printed::form;
 
 /// The permanent direct configuration as it shall be, or `None` if it is so: everything foreign as it stands, ours as
 /// the roles want it.
@@ -34,25 +44,32 @@ pub fn permanent_direct(desired: &Desired, seen: &Direct, ours: &Ours) -> Option
     })
 }
 
+/// What rules of DOCKER-USER are compared by: two of one meaning and priority are one rule, whatever their spelling.
+type Meaning<'a> = (Family, i32, &'a Rule);
+
+fn meaning(rule: &DirectRule) -> Option<Meaning<'_>> {
+    let family = rule.family.filter(|family| rule.is_in_chain(*family))?;
+    Some((family, rule.priority, rule.rule()?))
+}
+
 /// What is there, less what is ours and stale, plus what is missing.
 fn merged(wanted: &[DirectRule], seen: &[DirectRule], ours: &Ours) -> Vec<DirectRule> {
+    let meant: BTreeSet<Meaning<'_>> = wanted.iter().filter_map(meaning).collect();
+    let mut there: BTreeSet<Meaning<'_>> = BTreeSet::new();
     let mut out: Vec<DirectRule> = Vec::new();
     for rule in seen {
-        let keep = if ours.direct(rule) {
-            // One spelling of a rule is enough.
-            wanted.iter().any(|w| w.means(rule)) && !out.iter().any(|o| o.means(rule))
-        } else {
-            true
-        };
+        // One spelling of a rule is enough.
+        let keep = !ours.direct(rule)
+            || meaning(rule).is_some_and(|m| meant.contains(&m) && !there.contains(&m));
         if keep {
+            there.extend(meaning(rule));
             out.push(rule.clone());
         }
     }
-    for rule in wanted {
-        if !out.iter().any(|o| o.means(rule)) {
-            out.push(rule.clone());
-        }
-    }
+    let missing = wanted
+        .iter()
+        .filter(|rule| meaning(rule).is_none_or(|m| there.insert(m)));
+    out.extend(missing.cloned());
     out
 }
 
@@ -63,16 +80,15 @@ pub fn permanent_rich(
     seen: &[RichText],
     ours: &Ours,
 ) -> Option<Action> {
+    let wanted: BTreeSet<&RichRule> = desired.rich.iter().collect();
     let mut after: Vec<RichText> = seen
         .iter()
-        .filter(|r| !ours.rich(&r.rule) || desired.rich.contains(&r.rule))
+        .filter(|r| !ours.rich(&r.rule) || wanted.contains(&r.rule))
         .cloned()
         .collect();
-    for rule in &desired.rich {
-        if !after.iter().any(|r| r.rule == *rule) {
-            after.push(RichText::from(rule));
-        }
-    }
+    let there: BTreeSet<&RichRule> = seen.iter().map(|r| &r.rule).collect();
+    let missing = desired.rich.iter().filter(|rule| !there.contains(rule));
+    after.extend(missing.map(RichText::from));
     (after != seen).then(|| Action::SetPermanentRich {
         zone: zone.to_string(),
         before: seen.to_vec(),
@@ -107,7 +123,7 @@ pub fn chain(
     if wanted.is_empty() && !tracked.iter().any(|r| ours.direct(r)) {
         return out;
     }
-    let managed = ours.managed(family);
+    let edges = ours.edges(family);
     let seen = tables.chain("filter", CHAIN);
     if !wanted.is_empty() && !runtime.owns(family) {
         if seen.is_none() {
@@ -124,23 +140,25 @@ pub fn chain(
             _ => tables,
         });
     out.rebinds.extend(settle(family, runtime, &between, ours));
-    for rule in &wanted {
-        if !tracked.iter().any(|r| r.means(rule)) {
-            out.adds.push(Action::AddRule((*rule).clone()));
-        }
-    }
-    let mut kept: Vec<&DirectRule> = Vec::new();
+    let there: BTreeSet<Meaning<'_>> = tracked.iter().filter_map(|r| meaning(r)).collect();
+    let missing = wanted
+        .iter()
+        .filter(|rule| meaning(rule).is_none_or(|m| !there.contains(&m)));
+    out.adds
+        .extend(missing.map(|rule| Action::AddRule((*rule).clone())));
+    let meant: BTreeSet<Meaning<'_>> = wanted.iter().filter_map(|r| meaning(r)).collect();
+    let mut kept: BTreeSet<Meaning<'_>> = BTreeSet::new();
     for rule in &tracked {
         let stale = ours.direct(rule)
-            && (!wanted.iter().any(|w| w.means(rule)) || kept.iter().any(|k| k.means(rule)));
+            && meaning(rule).is_none_or(|m| !meant.contains(&m) || kept.contains(&m));
         if stale {
             out.removes.push(Action::RemoveRule((*rule).clone()));
         } else {
-            kept.push(rule);
+            kept.extend(meaning(rule));
         }
     }
     if !wanted.is_empty() {
-        out.jump.extend(jump(family, tables, &managed));
+        out.jump.extend(jump(family, tables, &edges));
     }
     out
 }
@@ -160,8 +178,7 @@ pub fn settle(family: Family, runtime: &Direct, tables: &Tables, ours: &Ours) ->
     if tracked.is_empty() && seen.is_none() && !runtime.owns(family) {
         return None;
     }
-    let managed = ours.managed(family);
-    let lines = chain_lines(&tracked, seen, ours, family, &managed, tables)?;
+    let lines = chain_lines(&tracked, seen, ours, family, tables)?;
     let before = seen.map(|c| c.rules.iter().map(|r| r.text.clone()).collect());
     Some(set_chain(family, before, lines))
 }
@@ -175,6 +192,89 @@ fn with_empty_chain(mut tables: Tables) -> Tables {
     tables
 }
 
+/// The kernel's chain beside what firewalld believes of it.
+struct Compared<'a> {
+    /// The forms of the rules that firewalld tracks, in order of priority.
+    forms: Vec<Form<'a>>,
+    /// Which of them the kernel holds in words that nobody could tell: among the foreign lines.
+    untold: BTreeSet<usize>,
+    /// Whether the kernel lacks a line of one.
+    lacks: bool,
+    /// Whether those it holds are in order of priority.
+    in_order: bool,
+    /// Whether it holds a line that is ours and that firewalld does not know of.
+    stray: bool,
+    /// The lines of others that firewalld does not know of.
+    foreign: Vec<(usize, &'a KernelRule)>,
+    /// The places of the first and the last line that firewalld knows of.
+    known: Option<(usize, usize)>,
+}
+
+fn compared<'a>(
+    tracked: &[&'a DirectRule],
+    seen: &'a Chain,
+    ours: &Ours,
+    family: Family,
+    tables: &'a Tables,
+) -> Compared<'a> {
+    let forms: Vec<Form<'_>> = tracked.iter().map(|rule| form(rule, tables)).collect();
+    let lines = forms.iter().enumerate();
+    let mut places = Places::of(
+        lines.flat_map(|(n, form)| form.lines.iter().map(move |line| (n, line.clone()))),
+    );
+    let mut found: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut highest = i32::MIN;
+    let mut out = Compared {
+        untold: BTreeSet::new(),
+        lacks: false,
+        in_order: true,
+        stray: false,
+        foreign: Vec::new(),
+        known: None,
+        forms: Vec::new(),
+    };
+    for (at, line) in seen.rules.iter().enumerate() {
+        // Equal rules of different priority: the one that keeps the order is the one that is meant.
+        match places.take(&Line::from(line)) {
+            Some(n) => {
+                *found.entry(n).or_default() += 1;
+                out.in_order &= tracked[n].priority >= highest;
+                highest = tracked[n].priority;
+                out.known = Some((out.known.map_or(at, |(first, _)| first), at));
+            }
+            None => match &line.rule {
+                Some(rule) if ours.rule(family, rule) => out.stray = true,
+                _ => out.foreign.push((at, line)),
+            },
+        }
+    }
+    let lacking = |n: &usize| found.get(n).copied().unwrap_or_default() < forms[*n].lines.len();
+    let (lacking, doubtful): (Vec<usize>, Vec<usize>) = (0..forms.len())
+        .filter(lacking)
+        .partition(|n| forms[*n].certain);
+    // What nobody can spell as the kernel does may be any line that nobody else accounts for.
+    let unaccounted = out
+        .foreign
+        .iter()
+        .filter(|(_, line)| !is_return(line))
+        .count();
+    if doubtful.len() <= unaccounted {
+        out.untold = doubtful.into_iter().collect();
+        out.lacks = !lacking.is_empty();
+    } else {
+        out.lacks = true;
+    }
+    out.forms = forms;
+    out
+}
+
+/// Docker up to 28.2.1 ends the chain with it.
+fn is_return(line: &KernelRule) -> bool {
+    line.rule
+        .as_ref()
+        .is_some_and(|r| r.target == Target::Return && r.matches().next().is_none())
+}
+
 /// The kernel's chain as it must be for firewalld's view of it to be true, or `None` if it is so already.
 ///
 /// It is so when it holds every rule that firewalld tracks, in order of priority; no rule that is ours and that
@@ -184,63 +284,84 @@ fn chain_lines(
     seen: Option<&Chain>,
     ours: &Ours,
     family: Family,
-    managed: &[Cidr],
     tables: &Tables,
 ) -> Option<Vec<String>> {
+    let edges = ours.edges(family);
     let Some(seen) = seen else {
-        return Some(tracked.iter().map(|r| kernel_line(r)).collect());
+        let lines = tracked.iter().flat_map(|rule| form(rule, tables).texts);
+        return Some(lines.collect());
     };
-    let mut missing: Vec<&DirectRule> = tracked.to_vec();
-    let mut highest = i32::MIN;
-    let mut in_order = true;
-    let mut foreign: Vec<(usize, &KernelRule)> = Vec::new();
-    let mut stray = false;
-    let mut last_tracked = 0;
-    for (at, line) in seen.rules.iter().enumerate() {
-        // Equal rules of different priority: the one that keeps the order is the one that is meant.
-        let found = missing
-            .iter()
-            .position(|r| line.rule.is_some() && r.rule() == line.rule);
-        match found {
-            Some(n) => {
-                let rule = missing.remove(n);
-                in_order &= rule.priority >= highest;
-                highest = rule.priority;
-                last_tracked = at;
-            }
-            None => match &line.rule {
-                Some(rule) if ours.rule(family, rule) => stray = true,
-                _ => foreign.push((at, line)),
-            },
-        }
-    }
+    let compared = compared(tracked, seen, ours, family, tables);
+    let (first, last) = compared.known.unwrap_or((0, 0));
     let admitted = !tracked.is_empty()
-        && foreign
+        && compared
+            .foreign
             .iter()
-            .any(|(at, line)| *at < last_tracked && could_admit(line, managed, tables));
-    if missing.is_empty() && in_order && !stray && !admitted {
+            .any(|(at, line)| *at < last && could_admit(line, &edges, tables));
+    if !compared.lacks && compared.in_order && !compared.stray && !admitted {
         return None;
     }
-    let first_tracked = seen.rules.iter().position(|line| {
-        tracked
-            .iter()
-            .any(|r| line.rule.is_some() && r.rule() == line.rule)
-    });
-    let stays_ahead = |at: usize, line: &KernelRule| {
-        first_tracked.is_some_and(|first| at < first) && !could_admit(line, managed, tables)
-    };
-    let (ahead, behind): (Vec<_>, Vec<_>) = foreign
+    let (ahead, behind): (Vec<_>, Vec<_>) = compared
+        .foreign
         .into_iter()
-        .partition(|(at, line)| stays_ahead(*at, line));
+        .partition(|(at, line)| *at < first && !could_admit(line, &edges, tables));
     let text = |(_, line): &(usize, &KernelRule)| line.text.clone();
     let mut lines: Vec<String> = ahead.iter().map(text).collect();
-    lines.extend(tracked.iter().map(|r| kernel_line(r)));
+    let told = compared.forms.into_iter().enumerate();
+    let told = told.filter(|(n, _)| !compared.untold.contains(n));
+    lines.extend(told.flat_map(|(_, form)| form.texts));
     lines.extend(behind.iter().map(text));
     Some(lines)
 }
 
+/// What is foreign in the kernel and was found ahead of the whitelist, from where it could let anybody through.
+pub fn passed<'a>(
+    family: Family,
+    runtime: &'a Direct,
+    tables: &'a Tables,
+    ours: &Ours,
+) -> Vec<(&'static str, &'a KernelRule)> {
+    let edges = ours.edges(family);
+    let tracked = runtime.chain(family);
+    let mut out = Vec::new();
+    if let Some(seen) = tables.chain("filter", CHAIN)
+        && !tracked.is_empty()
+    {
+        let compared = compared(&tracked, seen, ours, family, tables);
+        let last = compared.known.map_or(0, |(_, last)| last);
+        let ahead = compared.foreign.iter().filter(|(at, _)| *at < last);
+        out.extend(ahead.map(|(_, line)| (CHAIN, *line)));
+    }
+    let forward = tables.chain("filter", "FORWARD");
+    let forward = forward.map_or(&[][..], |chain| &chain.rules);
+    let jump = forward.iter().position(is_jump).unwrap_or(0);
+    out.extend(forward[..jump].iter().map(|line| ("FORWARD", line)));
+    out.retain(|(_, line)| could_admit(line, &edges, tables));
+    out
+}
+
+/// The rules that firewalld tracks and that nobody can compare with the kernel, each with why.
+pub fn untold<'a>(
+    family: Family,
+    runtime: &'a Direct,
+    tables: &Tables,
+    ours: &Ours,
+) -> Vec<(&'a DirectRule, String)> {
+    let tracked = runtime.chain(family);
+    let Some(seen) = tables.chain("filter", CHAIN) else {
+        return Vec::new();
+    };
+    let compared = compared(&tracked, seen, ours, family, tables);
+    let why = |rule: &DirectRule| match tables.printed.get(&*rule.args) {
+        Some(Printed::Untold(why)) => why.clone(),
+        _ => "it was not asked".to_string(),
+    };
+    let rules = compared.untold.iter().map(|n| tracked[*n]);
+    rules.map(|rule| (rule, why(rule))).collect()
+}
+
 /// The jump goes first, unless it stands ahead of everything that could let a managed packet through already.
-pub fn jump(family: Family, tables: &Tables, managed: &[Cidr]) -> Option<Action> {
+pub fn jump(family: Family, tables: &Tables, edges: &[Edge]) -> Option<Action> {
     let empty = Chain::default();
     let forward = tables.chain("filter", "FORWARD").unwrap_or(&empty);
     let jumps: Vec<usize> = (0..forward.rules.len())
@@ -249,7 +370,7 @@ pub fn jump(family: Family, tables: &Tables, managed: &[Cidr]) -> Option<Action>
     let admits = forward
         .rules
         .iter()
-        .position(|r| !is_jump(r) && could_admit(r, managed, tables))
+        .position(|r| !is_jump(r) && could_admit(r, edges, tables))
         .unwrap_or(usize::MAX);
     let good = jumps.first().is_some_and(|first| *first < admits);
     (!good).then(|| Action::PlaceJump {
@@ -267,10 +388,12 @@ pub fn runtime_rich(
     ours: &Ours,
 ) -> (Vec<Action>, Vec<Action>) {
     let zone = zone.to_string();
+    let there: BTreeSet<&RichRule> = seen.iter().map(|r| &r.rule).collect();
+    let wanted: BTreeSet<&RichRule> = desired.rich.iter().collect();
     let adds = desired
         .rich
         .iter()
-        .filter(|rule| !seen.iter().any(|r| r.rule == **rule))
+        .filter(|rule| !there.contains(rule))
         .map(|rule| Action::AddRich {
             zone: zone.clone(),
             rule: RichText::from(rule),
@@ -278,7 +401,7 @@ pub fn runtime_rich(
         .collect();
     let removes = seen
         .iter()
-        .filter(|r| ours.rich(&r.rule) && !desired.rich.contains(&r.rule))
+        .filter(|r| ours.rich(&r.rule) && !wanted.contains(&r.rule))
         .map(|rule| Action::RemoveRich {
             zone: zone.clone(),
             rule: rule.clone(),

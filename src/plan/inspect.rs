@@ -8,24 +8,17 @@ use crate::model::net::Family;
 use crate::model::net::Port;
 use crate::model::net::Protocol;
 use crate::model::rich::RichRule;
-use crate::model::rule::DirectRule;
 use crate::model::state::Daemon;
-use crate::model::state::Direct;
 use crate::model::state::Docker;
 use crate::model::state::Firewalld;
-use crate::model::state::KernelRule;
 use crate::model::state::NodeState;
 use crate::model::state::Observed;
 use crate::model::state::Tables;
 use crate::model::state::View;
-use crate::plan::admit::could_admit;
-use crate::plan::after::kernel_line;
 use crate::plan::backend_rules;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
-use crate::plan::finding::command;
 use crate::plan::gone;
-use crate::plan::ownership::Ours;
 use crate::plan::records;
 use crate::plan::recover;
 
@@ -327,60 +320,6 @@ fn unreadable(desired: &Desired, state: &NodeState) -> Vec<Finding> {
     .collect()
 }
 
-/// The words that remove a direct rule.
-fn removal(permanent: Option<&str>, rule: &DirectRule) -> Vec<String> {
-    let mut words = vec!["firewall-cmd".to_string()];
-    words.extend(permanent.map(String::from));
-    words.extend(
-        [
-            "--direct",
-            "--remove-rule",
-            rule.ipv(),
-            &rule.table,
-            &rule.chain,
-        ]
-        .map(String::from),
-    );
-    words.push(rule.priority.to_string());
-    words.extend(rule.args.iter().cloned());
-    words
-}
-
-/// Foreign direct rules ahead of ours that could admit a managed packet: firewalld puts them back at each reload, and
-/// they are not ours to remove.
-pub fn foreign_admits(
-    desired: &Desired,
-    view: View,
-    direct: &Direct,
-    tables: &Tables,
-    family: Family,
-    ours: &Ours,
-) -> Vec<Finding> {
-    let managed = ours.managed(family);
-    let Some(last) = desired.rules_of(family).map(|r| r.priority).max() else {
-        return Vec::new();
-    };
-    let permanent = (view == View::Permanent).then_some("--permanent");
-    direct
-        .chain(family)
-        .into_iter()
-        .filter(|r| r.priority <= last && !ours.direct(r))
-        .filter(|r| could_admit(&KernelRule::new(kernel_line(r)), &managed, tables))
-        .map(|r: &DirectRule| {
-            Finding::new(
-                Severity::Defeat,
-                "foreign-accept",
-                view,
-                format!("`{r}` is not ours and goes ahead of the whitelist"),
-            )
-            .hint(format!(
-                "if it is not needed: {}",
-                command(removal(permanent, r))
-            ))
-        })
-        .collect()
-}
-
 /// The forward that would take this very ssh connection's peer away from sshd, which is where it comes in now.
 ///
 /// The peer and the port are the node's own view of them, so that a bastion or a translated address counts as it must.
@@ -443,7 +382,31 @@ pub fn hazards(state: &NodeState) -> Vec<Finding> {
     if let (Some(docker), Some(tables)) = (state.docker.known(), state.kernel.v4.known()) {
         out.extend(lost_isolation(docker, tables));
     }
+    if let Some(docker) = state.docker.known() {
+        let families = Family::ALL.into_iter();
+        out.extend(families.filter_map(|family| left_over(docker, state, family)));
+    }
     out
+}
+
+/// Docker was told to leave a family alone, and its rules from before still stand.
+fn left_over(docker: &Docker, state: &NodeState, family: Family) -> Option<Finding> {
+    let tables = state.kernel.tables(family).known()?;
+    let stands = tables.chain("filter", "DOCKER").is_some();
+    let told = docker.unfiltered.contains(&family);
+    (stands && told).then(|| {
+        let (program, option) = match family {
+            Family::V4 => ("iptables", "\"iptables\": false"),
+            Family::V6 => ("ip6tables", "\"ip6tables\": false"),
+        };
+        Finding::new(
+            Severity::Warning,
+            "docker-unfiltered",
+            View::Docker,
+            format!("Docker was told not to manage {program}, and its rules from before still stand: the next reload of firewalld, or boot, takes them away with the jump to {CHAIN}, and then nothing filters its containers"),
+        )
+        .hint(format!("remove {option} from /etc/docker/daemon.json, or the option from dockerd's command line, and restart Docker"))
+    })
 }
 
 /// Docker before 25.0.13 and 28.0 does not put its isolation between networks back after a reload (CVE-2025-54410).

@@ -11,11 +11,14 @@ mod docker;
 mod edited;
 pub mod finding;
 mod firewall;
+mod foreign;
 mod gone;
 mod inspect;
 pub mod ownership;
 mod passage;
+mod passthrough;
 mod pending;
+mod printed;
 mod reach;
 mod records;
 pub mod recover;
@@ -31,6 +34,8 @@ pub use action::Sign;
 pub use edited::EDITED;
 pub use finding::Finding;
 pub use finding::Severity;
+pub use printed::Question;
+pub use printed::questions;
 pub use recover::Recovery;
 
 use serde::Serialize;
@@ -219,9 +224,16 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
             (View::Permanent, views.permanent.direct),
             (View::Runtime, views.runtime.direct),
         ] {
-            findings.extend(inspect::foreign_admits(
+            findings.extend(foreign::admits(
                 desired, view, direct, tables, family, &ours,
             ));
+        }
+        let (permanent, runtime) = (views.permanent.direct, views.runtime.direct);
+        findings.extend(foreign::after_a_reload(permanent, tables, family, &ours));
+        findings.extend(foreign::not_compared(runtime, tables, family, &ours));
+        if desired.families().contains(&family) {
+            let docker = views.docker;
+            findings.extend(foreign::kept_behind(runtime, tables, family, &ours, docker));
         }
     }
     let (add_rich, remove_rich) =

@@ -1,6 +1,7 @@
 //! Which rules on a node are ours: what is tagged, what names a managed address, and what does just what a wanted
 //! rule does (an operator's own hand-made rule, such as the one for established traffic).
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use crate::model::desired::Desired;
@@ -11,13 +12,20 @@ use crate::model::rule::DirectRule;
 use crate::model::rule::Match;
 use crate::model::rule::Rule;
 use crate::model::rule::Tag;
+use crate::model::state::KernelRule;
 use crate::model::state::NodeState;
+use crate::model::state::Printed;
+pub use crate::policy::Edge;
 
 /// What makes a rule ours on one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ours {
     managed: BTreeSet<Cidr>,
     meanings: BTreeSet<(Family, Rule)>,
+    /// The bridge of each network, by its subnet, as far as it is known.
+    bridges: BTreeMap<Cidr, String>,
+    /// What the node's iptables makes of rules whose meaning it alone knows.
+    printed: BTreeMap<(Family, Vec<String>), Vec<Rule>>,
 }
 
 impl Ours {
@@ -34,7 +42,12 @@ impl Ours {
             .iter()
             .filter_map(|r| Some((r.family?, r.rule()?.meaning())))
             .collect();
-        Ours { managed, meanings }
+        Ours {
+            managed,
+            meanings,
+            bridges: bridges(desired, state),
+            printed: printed(state),
+        }
     }
 
     /// Whether a rule of DOCKER-USER is ours.
@@ -46,15 +59,37 @@ impl Ours {
 
     /// Whether a direct rule is ours. Only DOCKER-USER is ever touched.
     pub fn direct(&self, rule: &DirectRule) -> bool {
-        match (rule.family, rule.rule()) {
-            (Some(family), Some(parsed)) => rule.is_in_chain(family) && self.rule(family, &parsed),
-            _ => false,
+        let Some(family) = rule.family.filter(|family| rule.is_in_chain(*family)) else {
+            return false;
+        };
+        match rule.rule() {
+            Some(parsed) => self.rule(family, parsed),
+            // A list of addresses is ours if each of its rules is.
+            None => self
+                .printed
+                .get(&(family, rule.args.to_vec()))
+                .is_some_and(|rules| rules.iter().all(|rule| self.rule(family, rule))),
         }
     }
 
     /// Whether a rich rule is ours: rich rules carry no comment, so only what it is about counts.
     pub fn rich(&self, rule: &RichRule) -> bool {
         rule.about().is_some_and(|net| self.managed.contains(&net))
+    }
+
+    /// The edges of the managed networks and addresses of a family.
+    pub fn edges(&self, family: Family) -> Vec<Edge> {
+        self.managed(family)
+            .into_iter()
+            .map(|net| Edge {
+                net,
+                bridge: self
+                    .bridges
+                    .iter()
+                    .find(|(subnet, _)| subnet.covers(net))
+                    .map(|(_, bridge)| bridge.clone()),
+            })
+            .collect()
     }
 
     /// The managed networks and addresses of a family.
@@ -65,6 +100,41 @@ impl Ours {
             .filter(|net| net.family() == family)
             .collect()
     }
+}
+
+/// The bridge of each network that is wanted or there.
+fn bridges(desired: &Desired, state: &NodeState) -> BTreeMap<Cidr, String> {
+    let seen = state.docker.known().into_iter().flat_map(|d| &d.networks);
+    let seen = seen.flat_map(|network| {
+        network
+            .subnets
+            .iter()
+            .map(|net| (*net, network.bridge.clone()))
+    });
+    let wanted = desired
+        .networks
+        .iter()
+        .flat_map(|network| network.subnets().map(|net| (net, network.bridge.clone())));
+    seen.chain(wanted)
+        .filter(|(_, bridge)| !bridge.is_empty())
+        .collect()
+}
+
+/// The rules whose meaning the node's iptables alone could tell. One of which a line is not understood is not among them.
+fn printed(state: &NodeState) -> BTreeMap<(Family, Vec<String>), Vec<Rule>> {
+    let rules = |lines: &[KernelRule]| lines.iter().map(|line| line.rule.clone()).collect();
+    let mut out = BTreeMap::new();
+    for family in Family::ALL {
+        let tables = state.kernel.tables(family).known();
+        for (args, printed) in tables.into_iter().flat_map(|tables| &tables.printed) {
+            if let Printed::Lines(lines) = printed
+                && let Some(rules) = rules(lines)
+            {
+                out.insert((family, args.clone()), rules);
+            }
+        }
+    }
+    out
 }
 
 /// The tag of a rule, if it has one.

@@ -204,6 +204,7 @@ mod tests {
         });
         Tables {
             tables: BTreeMap::from([(table.to_string(), chains.collect())]),
+            ..Tables::default()
         }
     }
 

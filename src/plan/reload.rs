@@ -128,7 +128,7 @@ pub(super) fn steps(
     chain.extend(settle(&then, &[], desired, ours));
     for family in desired.families() {
         if let Some(tables) = then.kernel.tables(family).known() {
-            chain.extend(firewall::jump(family, tables, &ours.managed(family)));
+            chain.extend(firewall::jump(family, tables, &ours.edges(family)));
         }
     }
     latched(chain, subnets)

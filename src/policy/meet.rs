@@ -8,30 +8,77 @@ use crate::model::Match;
 use crate::model::Rule;
 use crate::model::Sense;
 
-/// Whether a packet that crosses the edge of a managed subnet and belongs to no earlier flow could meet every condition
-/// of a rule.
+/// The edge of a managed network: what crosses it is the whitelist's to judge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edge {
+    /// The network, or one address of it.
+    pub net: Cidr,
+    /// The bridge that leads to it; `None` if it is not known.
+    pub bridge: Option<String>,
+}
+
+/// Whether a packet that crosses an edge and belongs to no earlier flow could meet every condition of a rule.
 ///
 /// This is the question about somebody else's rule ahead of the whitelist. It is answered on the safe side: a condition
-/// that is not understood counts as met. `managed` is of the rule's own family.
+/// that is not understood counts as met, and a container sends from any address, for it can forge one. Only what excludes
+/// the bridge, or the address that is gone to, excludes the packet. The edges are of the rule's own family.
 ///
 /// ```
 /// use fwdeploy::model::Rule;
+/// use fwdeploy::policy::Edge;
 /// use fwdeploy::policy::could_meet;
-/// let managed = ["172.20.0.0/16".parse()?];
-/// assert!(could_meet(&Rule::parse_text("-i eth0 -j ACCEPT")?, &managed));
-/// assert!(!could_meet(&Rule::parse_text("-s 172.21.0.0/16 -d 192.0.2.1 -j ACCEPT")?, &managed));
+/// let edge = Edge { net: "172.20.0.0/16".parse()?, bridge: Some("br-cybex".to_string()) };
+/// let edges = [edge];
+/// assert!(could_meet(&Rule::parse_text("-i eth0 -j ACCEPT")?, &edges));
+/// assert!(could_meet(&Rule::parse_text("-s 10.8.0.0/16 -d 192.0.2.1 -j ACCEPT")?, &edges));
+/// assert!(!could_meet(&Rule::parse_text("-i wg0 -d 192.0.2.1 -j ACCEPT")?, &edges));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn could_meet(rule: &Rule, managed: &[Cidr]) -> bool {
+pub fn could_meet(rule: &Rule, edges: &[Edge]) -> bool {
     rule.matches().all(could_be_new)
-        && managed.iter().any(|net| {
-            let inside = (Sense::Is, *net);
-            let outside = (Sense::Not, *net);
+        && edges.iter().any(|edge| {
+            let outside = (Sense::Not, edge.net);
             let from = addresses(rule, End::Source);
             let to = addresses(rule, End::Destination);
-            (satisfiable(&from, inside) && satisfiable(&to, outside))
-                || (satisfiable(&from, outside) && satisfiable(&to, inside))
+            let out = interfaces(rule, edge, Way::Out) && satisfiable(&to, outside);
+            let inward = interfaces(rule, edge, Way::In)
+                && satisfiable(&to, (Sense::Is, edge.net))
+                && satisfiable(&from, outside);
+            out || inward
         })
+}
+
+/// The way of a packet across an edge.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    In,
+    Out,
+}
+
+/// Whether a packet may come and leave by interfaces that the rule is about: on one side is the bridge, on the other
+/// is not.
+fn interfaces(rule: &Rule, edge: &Edge, way: Way) -> bool {
+    let Some(bridge) = &edge.bridge else {
+        return true;
+    };
+    rule.matches().all(|condition| {
+        let (sense, name, inside) = match condition {
+            Match::In(sense, name) => (*sense, name, way == Way::Out),
+            Match::Out(sense, name) => (*sense, name, way == Way::In),
+            _ => return true,
+        };
+        let named = match name.strip_suffix('+') {
+            Some(beginning) => bridge.starts_with(beginning),
+            None => name == bridge,
+        };
+        match (inside, sense) {
+            (true, Sense::Is) => named,
+            (true, Sense::Not) => !named,
+            // Some interface beside the bridge: a pattern has more of them than the bridge.
+            (false, Sense::Is) => name != bridge,
+            (false, Sense::Not) => name != "+",
+        }
+    })
 }
 
 /// Whether a packet that belongs to no earlier flow can meet the condition, addresses aside.
@@ -89,7 +136,10 @@ mod tests {
 
     #[test]
     fn rules_that_a_new_flow_of_a_managed_network_could_meet_are_found() {
-        let managed = ["172.20.0.0/16".parse().unwrap()];
+        let edges = [Edge {
+            net: "172.20.0.0/16".parse().unwrap(),
+            bridge: Some("br-cybex".to_string()),
+        }];
         for (text, meets) in [
             ("-j ACCEPT", true),
             ("-m mark --mark 1 -j ACCEPT", true),
@@ -108,12 +158,27 @@ mod tests {
             ),
             // Inside the network nothing is filtered anyway.
             ("-s 172.20.0.0/16 -d 172.20.0.0/16 -j ACCEPT", false),
-            ("-s 172.21.0.0/16 -d 192.0.2.1 -j ACCEPT", false),
-            ("-s 172.21.0.0/16 ! -d 172.0.0.0/8 -j ACCEPT", false),
+            // Nobody else's address is out of a container's reach.
+            ("-s 172.21.0.0/16 -d 192.0.2.1 -j ACCEPT", true),
+            ("-s 172.21.0.0/16 ! -d 172.0.0.0/8 -j ACCEPT", true),
             ("-s 172.21.0.0/16 -j ACCEPT", true),
+            (
+                "! -i br-cybex -s 10.8.0.0/16 -d 192.0.2.0/24 -j ACCEPT",
+                false,
+            ),
+            ("-i wg0 -s 10.8.0.0/16 -d 192.0.2.0/24 -j ACCEPT", false),
+            ("-i wg0 -o eth0 -j ACCEPT", false),
+            ("-i wg0 ! -o br-cybex -j ACCEPT", false),
+            ("-i wg0 -j ACCEPT", true),
+            ("-o eth0 -j ACCEPT", true),
+            ("-i br-+ -o eth0 -j ACCEPT", true),
+            ("! -i br-+ -o eth0 -j ACCEPT", false),
+            ("-i br-cybex -o br-cybex -j ACCEPT", false),
+            ("-i docker0 ! -o docker0 -j ACCEPT", true),
+            ("-i + -o + -j ACCEPT", true),
         ] {
             let rule = Rule::parse_text(text).unwrap();
-            assert_eq!(could_meet(&rule, &managed), meets, "{text}");
+            assert_eq!(could_meet(&rule, &edges), meets, "{text}");
         }
         assert!(!could_meet(&Rule::parse_text("-j ACCEPT").unwrap(), &[]));
     }

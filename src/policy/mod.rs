@@ -16,5 +16,6 @@ pub use evaluate::Packet;
 pub use evaluate::Verdict;
 pub use evaluate::evaluate;
 pub use lint::warnings;
+pub use meet::Edge;
 pub use meet::could_meet;
 pub use names::default_bridge;

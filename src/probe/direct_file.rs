@@ -41,7 +41,7 @@ pub fn direct(text: &str) -> Result<Direct, String> {
                         .trim()
                         .parse()
                         .map_err(|_| format!("`{priority}` is no priority"))?,
-                    args: args(element)?,
+                    args: args(element)?.into(),
                 };
                 // Without arguments it is none.
                 if !element.text.is_empty() {
@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn what_firewalld_writes_reads_back() {
-        let args = |words: &[&str]| words.iter().map(ToString::to_string).collect();
+        let args =
+            |words: &[&str]| -> Vec<String> { words.iter().map(ToString::to_string).collect() };
         let written = Direct {
             chains: vec![DirectChain::ours(Family::V6)],
             rules: vec![DirectRule {
@@ -138,7 +139,7 @@ mod tests {
                 table: "filter".to_string(),
                 chain: "INPUT".to_string(),
                 priority: -3,
-                args: args(&["!", "#x", "it's <a> & \"b\" \\", "", "é"]),
+                args: args(&["!", "#x", "it's <a> & \"b\" \\", "", "é"]).into(),
             }],
             passthroughs: vec![("ipv4".to_string(), args(&["-t", "nat"]))],
         };
@@ -167,7 +168,7 @@ mod tests {
         let empty = "<rule ipv='ipv4' table='filter' chain='X' priority='1'/>";
         let read = direct(&format!("<direct>{rule}{empty}{rule}</direct>")).unwrap();
         assert_eq!(read.rules.len(), 1);
-        assert_eq!(read.rules[0].args, ["-j", "DROP"]);
+        assert_eq!(*read.rules[0].args, ["-j", "DROP"]);
     }
 
     #[test]

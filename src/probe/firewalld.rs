@@ -147,7 +147,7 @@ fn rule(value: &Value) -> Option<DirectRule> {
         table: table.text()?.to_string(),
         chain: chain.text()?.to_string(),
         priority: priority.parse().ok()?,
-        args: args.texts()?,
+        args: args.texts()?.into(),
     })
 }
 

@@ -13,6 +13,7 @@ mod iptables;
 mod networking;
 mod nft;
 mod observe;
+mod printed;
 mod records;
 mod rich_file;
 mod routing;
@@ -25,3 +26,4 @@ mod xml;
 
 pub use observe::ProbeError;
 pub use observe::observe;
+pub use printed::printed;

@@ -78,7 +78,7 @@ pub fn observe(stdout: &[u8], stderr: &[u8]) -> Result<NodeState, ProbeError> {
     system.settling = settling(&answers);
     let of_firewalld = Of(&system.firewalld_daemon, "firewalld");
     let of_docker = Of(&system.docker_daemon, "docker");
-    Ok(NodeState {
+    let mut state = NodeState {
         firewalld: of_firewalld.observed(|| firewalld(&answers)),
         zone: of_firewalld.observed(|| firewalld::zone(&answers)),
         permanent: Firewall {
@@ -107,7 +107,24 @@ pub fn observe(stdout: &[u8], stderr: &[u8]) -> Result<NodeState, ProbeError> {
         docker: of_docker.observed(|| docker::docker(&answers)),
         records: observed(records::records(&answers)),
         system,
-    })
+    };
+    with_its_own_zone(&mut state);
+    Ok(state)
+}
+
+/// `firewall-cmd --set-default-zone` changes firewalld's memory and its file, and up to 1.3 not what it tells of its file. A
+/// file that says what firewalld has in force is no edit.
+fn with_its_own_zone(state: &mut NodeState) {
+    let (Some(files), Some(runtime), Some(permanent)) = (
+        state.files.known(),
+        state.runtime.settings.known(),
+        state.permanent.settings.known_mut(),
+    ) else {
+        return;
+    };
+    if files.default_zone.says.known() == Some(&runtime.default_zone) {
+        permanent.default_zone.clone_from(&runtime.default_zone);
+    }
 }
 
 /// Why the node is still on its way to where it will be.

@@ -35,7 +35,12 @@ fn the_chain_changes_hands_and_back_without_a_line_of_the_kernel_changing() {
         let chain = node.chain(Family::V4);
         for (n, band) in bands().iter().enumerate() {
             let there = fwdeploy::model::Rule::parse_text(&chain[n]).unwrap();
-            assert_eq!(Some(there), band.rule(), "{}: {n}: {chain:?}", node.name);
+            assert_eq!(
+                Some(there),
+                band.rule().cloned(),
+                "{}: {n}: {chain:?}",
+                node.name
+            );
         }
         // Taken twice, a step is as good as once.
         node.take(&actions);

@@ -25,9 +25,8 @@ fn the_permanent_configuration_is_written_as_a_whole_or_not_at_all() {
             ..rule(Family::V4, 7, "-p tcp -j ACCEPT")
         };
         let mut commented = rule(Family::V4, -3, "-m comment --comment");
-        commented
-            .args
-            .extend([nasty.to_string(), "-j".to_string(), "ACCEPT".to_string()]);
+        let more = [nasty.to_string(), "-j".to_string(), "ACCEPT".to_string()];
+        commented.args = commented.args.iter().cloned().chain(more).collect();
         let mut after = permanent(vec![DirectChain::ours(Family::V4)], bands());
         // Not in firewalld's grouping, which must not count as a difference.
         after.rules.insert(2, foreign);

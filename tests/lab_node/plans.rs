@@ -24,7 +24,7 @@ pub(crate) fn rule(family: Family, priority: i32, text: &str) -> DirectRule {
         table: "filter".to_string(),
         chain: "DOCKER-USER".to_string(),
         priority,
-        args: split_saved(text).unwrap(),
+        args: split_saved(text).unwrap().into(),
     }
 }
 

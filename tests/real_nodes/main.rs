@@ -10,6 +10,7 @@ mod edited;
 mod events;
 mod failures;
 mod fleet;
+mod foreign;
 mod interruptions;
 #[allow(dead_code, reason = "the fault matrix has it too")]
 mod lab;

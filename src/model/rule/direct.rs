@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use serde::Deserialize;
 use serde::Serialize;
 
+use super::Args;
 use super::Rule;
 use super::quote_saved;
 use crate::model::net::Family;
@@ -38,7 +38,7 @@ impl Tag {
 /// A rule of firewalld's direct interface (firewalld.direct(5)).
 ///
 /// firewalld tells rules apart by their exact arguments, so those are kept beside the meaning.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct DirectRule {
     /// `ipv4` or `ipv6`; `None` for `eb`, which fwdeploy only carries along.
     pub family: Option<Family>,
@@ -49,7 +49,7 @@ pub struct DirectRule {
     /// Lower goes first; equal priorities keep their order of addition.
     pub priority: i32,
     /// The arguments exactly as firewalld has them.
-    pub args: Vec<String>,
+    pub args: Args,
 }
 
 impl DirectRule {
@@ -60,7 +60,7 @@ impl DirectRule {
             table: "filter".to_string(),
             chain: crate::model::CHAIN.to_string(),
             priority,
-            args: rule.args(),
+            args: rule.args().into(),
         }
     }
 
@@ -75,8 +75,8 @@ impl DirectRule {
     }
 
     /// What the rule means; `None` if its arguments cannot be read.
-    pub fn rule(&self) -> Option<Rule> {
-        Rule::parse_args(&self.args).ok()
+    pub fn rule(&self) -> Option<&Rule> {
+        self.args.rule()
     }
 
     /// Same place and same meaning, whatever the spelling.
@@ -100,7 +100,7 @@ impl fmt::Display for DirectRule {
             self.chain,
             self.priority
         )?;
-        for arg in &self.args {
+        for arg in self.args.iter() {
             write!(f, " {}", quote_saved(arg))?;
         }
         Ok(())

@@ -76,7 +76,7 @@ impl<'a> Parser<'a> {
                     rule.matches.insert(Match::Out(this, value.to_string()));
                 }
                 "-p" | "--protocol" | "--proto" => {
-                    let value = self.value(word, &mut this)?.to_ascii_lowercase();
+                    let value = protocol(self.value(word, &mut this)?);
                     if value != "all" {
                         rule.matches.insert(Match::Protocol(this, value));
                     }
@@ -181,6 +181,24 @@ impl<'a> Parser<'a> {
 /// Whether `--dport` is the plain option of tcp and udp, not one of `multiport`.
 fn ports(module: Option<&str>) -> bool {
     !matches!(module, Some("multiport"))
+}
+
+/// The protocol in the kernel's words: iptables takes any case and every number, and prints back the names that it knows.
+fn protocol(value: &str) -> String {
+    let known = [
+        ("0", "all"),
+        ("1", "icmp"),
+        ("6", "tcp"),
+        ("17", "udp"),
+        ("58", "ipv6-icmp"),
+        ("132", "sctp"),
+        ("icmpv6", "ipv6-icmp"),
+    ];
+    let value = value.to_ascii_lowercase();
+    match known.iter().find(|(spelling, _)| *spelling == value) {
+        Some((_, name)) => (*name).to_string(),
+        None => value,
+    }
 }
 
 fn wrong(option: &str, value: &str) -> RuleError {

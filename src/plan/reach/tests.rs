@@ -37,6 +37,7 @@ use crate::model::step::Step;
 use crate::model::step::Test;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
+use crate::plan::ownership::Ours;
 
 pub(super) const IN: &str = "-s 192.0.2.7 -d 172.20.0.2 -p tcp --dport 5000 -m conntrack --ctstate DNAT -m comment --comment fwdeploy:cybex/p2p -j ACCEPT";
 pub(super) const OUT: &str = "-s 172.20.0.2 -d 192.0.2.7 -p tcp --dport 5000 -m comment --comment fwdeploy:cybex/p2p -j ACCEPT";
@@ -219,6 +220,7 @@ impl Case {
                 split: Observed::Known(false),
                 latch: Observed::Known(false),
                 ip_forward: Observed::Known(true),
+                backend: None,
             },
             docker: Observed::Known(self.docker.clone()),
             records: Observed::Known(Records::default()),
@@ -236,7 +238,7 @@ impl Case {
     /// All that is said.
     fn all_found(&self) -> Vec<Finding> {
         let (desired, state) = self.state();
-        findings(&desired, &state)
+        findings(&desired, &state, &Ours::new(&desired, &state))
     }
 
     /// The codes of what is said.
@@ -1021,7 +1023,10 @@ fn many_peers_and_many_rules_are_judged_in_no_time() {
     let world = super::world::World::new(&desired, &state);
     let groups = super::flows::flows(&edges, &world.tables);
     assert_eq!((edges.len(), groups.len()), (5000, 1));
-    assert_eq!(super::findings(&desired, &state), []);
+    assert_eq!(
+        super::findings(&desired, &state, &Ours::new(&desired, &state)),
+        []
+    );
 }
 
 #[test]

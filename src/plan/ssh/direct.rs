@@ -39,7 +39,7 @@ pub(super) fn parts(direct: &Direct, backend: &str, visit: &Visit) -> Vec<Part> 
         let whose = format!("direct rule `{rule}`");
         let parsed = rule.family.and_then(|_| rule.rule());
         let last = backend == "iptables" && rule.table == "filter";
-        judge(&rule.chain, parsed.as_ref(), &whose, last, visit)
+        judge(&rule.chain, parsed, &whose, last, visit)
     });
     // Passthroughs are made as they come, so that they may stand anywhere; ahead is the safe side.
     passthroughs.chain(rules).collect()

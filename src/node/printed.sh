@@ -1,0 +1,35 @@
+# How this node's iptables prints some rules: loaded into a network namespace that is empty, and read back. Nothing of the node
+# is changed, and the namespace is gone with the process. `whole` runs the program in $inner there.
+#
+# The answer on stdout:
+#
+#   fwdeploy-printed 1
+#   FAMILY -A fwdeploy-N RULE     a line that rule N of the family makes; several where it names several addresses
+#   FAMILY ! N WHY                why rule N was not taken
+#   ! WHY                         why nothing could be asked at all
+#   fwdeploy-printed end
+
+LC_ALL=C
+export LC_ALL
+PATH=${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin
+export PATH
+
+whole() {
+    echo "fwdeploy-printed 1"
+    if timeout -k 1 1 true 2>/dev/null; then
+        limit="timeout -k 1 20"
+    elif timeout 1 true 2>/dev/null; then
+        limit="timeout 20"
+    else
+        limit=
+    fi
+    # shellcheck disable=SC2086 # The words are meant to be split.
+    if command -v unshare >/dev/null; then
+        said=$(printf '%s\n' "$inner" | $limit unshare -n sh -s 2>&1) || said="$said
+! it ended with status $?: $(printf '%s\n' "$said" | tail -n 1)"
+        printf '%s\n' "$said"
+    else
+        echo "! unshare is not installed"
+    fi
+    echo "fwdeploy-printed end"
+}

@@ -1,0 +1,283 @@
+//! Rules of others on the way to the whitelist: what defeats it now or after the next reload, and what is kept behind it.
+
+use crate::model::CHAIN;
+use crate::model::desired::Desired;
+use crate::model::net::Family;
+use crate::model::rule::DirectRule;
+use crate::model::rule::Match;
+use crate::model::rule::Rule;
+use crate::model::rule::Target;
+use crate::model::state::Direct;
+use crate::model::state::DirectChain;
+use crate::model::state::Docker;
+use crate::model::state::KernelRule;
+use crate::model::state::Tables;
+use crate::model::state::View;
+use crate::plan::admit::args_could_admit;
+use crate::plan::finding::Finding;
+use crate::plan::finding::Severity;
+use crate::plan::finding::command;
+use crate::plan::firewall;
+use crate::plan::ownership::Ours;
+use crate::plan::passthrough::Passthrough;
+use crate::plan::printed::words;
+use crate::policy::Edge;
+
+/// So many rules of one kind are named; the rest are counted.
+const NAMED: usize = 5;
+
+/// The words that remove a direct rule.
+fn removal(permanent: Option<&str>, rule: &DirectRule) -> Vec<String> {
+    let mut words = vec!["firewall-cmd".to_string()];
+    words.extend(permanent.map(String::from));
+    words.extend(
+        [
+            "--direct",
+            "--remove-rule",
+            rule.ipv(),
+            &rule.table,
+            &rule.chain,
+        ]
+        .map(String::from),
+    );
+    words.push(rule.priority.to_string());
+    words.extend(rule.args.iter().cloned());
+    words
+}
+
+/// Foreign direct rules ahead of ours that could admit a managed packet: firewalld puts them back at each reload, and
+/// they are not ours to remove.
+pub(super) fn admits(
+    desired: &Desired,
+    view: View,
+    direct: &Direct,
+    tables: &Tables,
+    family: Family,
+    ours: &Ours,
+) -> Vec<Finding> {
+    let edges = ours.edges(family);
+    let Some(last) = desired.rules_of(family).map(|r| r.priority).max() else {
+        return Vec::new();
+    };
+    let permanent = (view == View::Permanent).then_some("--permanent");
+    direct
+        .chain(family)
+        .into_iter()
+        .filter(|r| r.priority <= last && !ours.direct(r))
+        .filter(|r| admit(&r.args, direct, family, &edges, tables, 0))
+        .map(|r: &DirectRule| {
+            Finding::new(
+                Severity::Defeat,
+                "foreign-accept",
+                view,
+                format!("`{r}` is not ours and goes ahead of the whitelist"),
+            )
+            .hint(format!(
+                "if it is not needed: {}",
+                command(removal(permanent, r))
+            ))
+        })
+        .collect()
+}
+
+/// Chains that lead into each other deeper than this are not followed.
+const DEEPEST: usize = 16;
+
+/// Whether a rule could admit a managed packet, also by a chain that only firewalld's configuration has so far.
+fn admit(
+    args: &[String],
+    direct: &Direct,
+    family: Family,
+    edges: &[Edge],
+    tables: &Tables,
+    depth: usize,
+) -> bool {
+    if depth > DEEPEST || args_could_admit(args, edges, tables) {
+        return true;
+    }
+    let name = match Rule::parse_args(args).map(|rule| rule.target) {
+        Ok(Target::Jump(name, _) | Target::Goto(name)) => name,
+        _ => return false,
+    };
+    let declared = DirectChain {
+        ipv: family.name().to_string(),
+        table: "filter".to_string(),
+        chain: name,
+    };
+    let is_in = |rule: &&DirectRule| {
+        rule.family == Some(family) && rule.table == "filter" && rule.chain == declared.chain
+    };
+    direct.chains.contains(&declared)
+        && direct
+            .rules
+            .iter()
+            .filter(is_in)
+            .any(|rule| admit(&rule.args, direct, family, edges, tables, depth + 1))
+}
+
+/// What the permanent configuration does beside the chain's own rules when firewalld loads it, at the latest at the next
+/// reload. Passthroughs are made last, so that what they insert goes ahead of every rule. Whatever is in FORWARD goes ahead of
+/// the whitelist until Docker has put its jump back, which takes it a moment.
+pub(super) fn after_a_reload(
+    permanent: &Direct,
+    tables: &Tables,
+    family: Family,
+    ours: &Ours,
+) -> Vec<Finding> {
+    let edges = ours.edges(family);
+    if edges.is_empty() {
+        return Vec::new();
+    }
+    let admits = |args: &[String]| admit(args, permanent, family, &edges, tables, 0);
+    let forward = permanent.rules.iter().filter(|rule| {
+        rule.family == Some(family) && rule.table == "filter" && rule.chain == "FORWARD"
+    });
+    let mut out: Vec<Finding> = forward
+        .filter(|rule| admits(&rule.args))
+        .map(|rule| {
+            let hint = command(removal(Some("--permanent"), rule));
+            in_the_gap(format!("`{rule}`"), hint)
+        })
+        .collect();
+    let passthroughs = permanent.passthroughs.iter();
+    let passthroughs = passthroughs.filter(|(ipv, _)| ipv == family.name());
+    out.extend(passthroughs.filter_map(|(ipv, args)| {
+        let text = format!("passthrough `{ipv} {}`", words(args));
+        let remove = [
+            "firewall-cmd",
+            "--permanent",
+            "--direct",
+            "--remove-passthrough",
+            ipv,
+        ];
+        let remove = command(remove.into_iter().chain(args.iter().map(String::as_str)));
+        let inserts = !args
+            .iter()
+            .any(|word| word.starts_with("-A") || word.starts_with("--app"));
+        match Passthrough::read(args) {
+            Passthrough::Adds { table, chain, rule } if table == "filter" && admits(&rule) => {
+                match chain.as_str() {
+                    // What is appended comes behind what closes the chain.
+                    CHAIN => inserts.then(|| {
+                        defeats(
+                            &text,
+                            "puts a rule that is not ours ahead of the whitelist",
+                            remove,
+                        )
+                    }),
+                    "FORWARD" => Some(in_the_gap(text, remove)),
+                    _ => None,
+                }
+            }
+            Passthrough::Takes { table, chain }
+                if table == "filter" && chain.as_deref().is_none_or(|c| c == CHAIN) =>
+            {
+                Some(defeats(&text, "takes rules of the whitelist away", remove))
+            }
+            Passthrough::Unknown if args.iter().any(|word| word == CHAIN) => Some(
+                Finding::new(
+                    Severity::Warning,
+                    "admits-after-reload",
+                    View::Permanent,
+                    format!(
+                        "{text} is not understood, and is carried out at each reload of firewalld"
+                    ),
+                )
+                .hint(format!("if it is not needed: {remove}")),
+            ),
+            _ => None,
+        }
+    }));
+    out
+}
+
+fn defeats(what: &str, does: &str, remove: String) -> Finding {
+    Finding::new(
+        Severity::Defeat,
+        "admits-after-reload",
+        View::Permanent,
+        format!("{what} {does} at each reload of firewalld"),
+    )
+    .hint(format!("if it is not needed: {remove}"))
+}
+
+fn in_the_gap(what: String, remove: String) -> Finding {
+    Finding::new(
+        Severity::Warning,
+        "admits-after-reload",
+        View::Permanent,
+        format!("{what} is not ours and lets strangers through at each reload of firewalld, until Docker has put the jump to {CHAIN} back ahead of it"),
+    )
+    .hint(format!("name the interfaces that it is for (`-i`, `-o`); or, if it is not needed: {remove}"))
+}
+
+/// What is kept, though it would let strangers through from where it stands: the whitelist goes ahead of it.
+pub(super) fn kept_behind(
+    runtime: &Direct,
+    tables: &Tables,
+    family: Family,
+    ours: &Ours,
+    docker: &Docker,
+) -> Vec<Finding> {
+    let passed: Vec<String> = firewall::passed(family, runtime, tables, ours)
+        .into_iter()
+        .filter(|(chain, line)| *chain == CHAIN || !is_of_a_daemon(line, docker))
+        .map(|(chain, line)| format!("`{chain} {}`", line.text))
+        .collect();
+    let note = |text: String| Finding::new(Severity::Note, "kept-behind", View::Kernel, text);
+    let named = passed.iter().take(NAMED).map(|line| {
+        note(format!(
+            "{line} is not ours and would let strangers through: it is kept, and the whitelist goes ahead of it"
+        ))
+    });
+    let rest = passed.len().saturating_sub(NAMED);
+    let rest = (rest > 0).then(|| note(format!("so are {rest} rules more that are not ours")));
+    named.chain(rest).collect()
+}
+
+/// Whether Docker or firewalld has written a rule of FORWARD: they do so at each reload.
+fn is_of_a_daemon(line: &KernelRule, docker: &Docker) -> bool {
+    let Some(rule) = &line.rule else {
+        return false;
+    };
+    let is_bridge = |name: &String| {
+        name == "docker0"
+            || docker
+                .networks
+                .iter()
+                .any(|network| network.bridge == *name)
+    };
+    let by_name = match &rule.target {
+        Target::Jump(name, _) | Target::Goto(name) => {
+            name.starts_with("DOCKER") || name.starts_with("FORWARD_")
+        }
+        _ => false,
+    };
+    by_name
+        || line.text == "-i lo -j ACCEPT"
+        || rule.matches().any(|m| match m {
+            Match::In(_, name) | Match::Out(_, name) => is_bridge(name),
+            Match::State(..) => true,
+            _ => false,
+        })
+}
+
+/// Rules that firewalld believes in and that cannot be compared with the kernel, because nobody could tell how it prints them.
+pub(super) fn not_compared(
+    runtime: &Direct,
+    tables: &Tables,
+    family: Family,
+    ours: &Ours,
+) -> Vec<Finding> {
+    firewall::untold(family, runtime, tables, ours)
+        .into_iter()
+        .map(|(rule, why)| {
+            Finding::new(
+                Severity::Note,
+                "not-compared",
+                View::Kernel,
+                format!("whether the kernel holds `{rule}`, which is not ours, cannot be seen: the node does not tell how its iptables prints it ({why})"),
+            )
+        })
+        .collect()
+}

@@ -1,0 +1,200 @@
+//! A passthrough of firewalld's direct interface: a whole command of iptables (firewalld.direct(5)).
+
+/// What a passthrough does to a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Passthrough {
+    /// It adds a rule.
+    Adds {
+        /// The table.
+        table: String,
+        /// The chain.
+        chain: String,
+        /// The arguments of the rule.
+        rule: Vec<String>,
+    },
+    /// It takes rules or a chain away, or replaces one.
+    Takes {
+        /// The table.
+        table: String,
+        /// The chain; `None` is every chain of the table.
+        chain: Option<String>,
+    },
+    /// It changes no rule: it lists, makes a chain, or sets a policy.
+    Other,
+    /// It is not understood.
+    Unknown,
+}
+
+impl Passthrough {
+    /// Reads the arguments, in any order that iptables takes them in.
+    pub(super) fn read(args: &[String]) -> Self {
+        let mut table = "filter".to_string();
+        let mut command: Option<(char, Option<String>)> = None;
+        let mut rule: Vec<String> = Vec::new();
+        let mut words = args.iter().map(String::as_str).peekable();
+        while let Some(word) = words.next() {
+            let (option, attached) = split(word);
+            let is_value = |next: &&str| !next.starts_with('-') && *next != "!";
+            match option {
+                "-t" | "--table" => match attached.or_else(|| words.next()) {
+                    Some(name) => table = name.to_string(),
+                    None => return Passthrough::Unknown,
+                },
+                "-w" | "--wait" | "-W" | "--wait-interval" => {
+                    words.next_if(|next| next.chars().all(|c| c.is_ascii_digit()));
+                }
+                "-n" | "--numeric" | "-v" | "--verbose" | "-x" | "--exact" | "-4" | "--ipv4"
+                | "-6" | "--ipv6" => {}
+                _ => match letter(option) {
+                    Some(letter) if command.is_none() => {
+                        let chain = attached.or_else(|| words.next_if(is_value));
+                        command = Some((letter, chain.map(String::from)));
+                        if matches!(letter, 'I' | 'R' | 'D') {
+                            words.next_if(|next| next.parse::<u32>().is_ok());
+                        }
+                    }
+                    _ => rule.push(word.to_string()),
+                },
+            }
+        }
+        match command {
+            Some(('A' | 'I', Some(chain))) => Passthrough::Adds { table, chain, rule },
+            Some(('D' | 'R' | 'E', Some(chain))) => Passthrough::Takes {
+                table,
+                chain: Some(chain),
+            },
+            Some(('F' | 'X', chain)) => Passthrough::Takes { table, chain },
+            Some(('L' | 'S' | 'C' | 'Z' | 'N' | 'P', _)) => Passthrough::Other,
+            _ => Passthrough::Unknown,
+        }
+    }
+}
+
+/// `--table=nat` is `--table` and `nat`; `-tnat` is `-t` and `nat`.
+fn split(word: &str) -> (&str, Option<&str>) {
+    if word.starts_with("--") {
+        return match word.split_once('=') {
+            Some((option, value)) => (option, Some(value)),
+            None => (word, None),
+        };
+    }
+    let takes = ["-t", "-A", "-I", "-D", "-R", "-F", "-X", "-N", "-P", "-E"];
+    match takes.iter().find(|option| word.starts_with(**option)) {
+        Some(option) if word.len() > option.len() => (option, Some(&word[option.len()..])),
+        _ => (word, None),
+    }
+}
+
+/// The letter of a command (iptables(8)). getopt takes each long option by any beginning of its name.
+fn letter(option: &str) -> Option<char> {
+    let commands = [
+        ('A', "--append"),
+        ('C', "--check"),
+        ('D', "--delete"),
+        ('E', "--rename-chain"),
+        ('F', "--flush"),
+        ('I', "--insert"),
+        ('L', "--list"),
+        ('N', "--new-chain"),
+        ('P', "--policy"),
+        ('R', "--replace"),
+        ('S', "--list-rules"),
+        ('X', "--delete-chain"),
+        ('Z', "--zero"),
+    ];
+    let short =
+        |letter: &char| option.len() == 2 && option.starts_with('-') && option.ends_with(*letter);
+    commands
+        .iter()
+        .find(|(letter, long)| {
+            // `--in` could be `--in-interface` too, and iptables refuses what is not clear.
+            short(letter) || *long == option || (option.len() > 4 && long.starts_with(option))
+        })
+        .map(|(letter, _)| *letter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_command_is_read() {
+        let adds = |table: &str, chain: &str, rule: &str| Passthrough::Adds {
+            table: table.to_string(),
+            chain: chain.to_string(),
+            rule: rule.split(' ').map(String::from).collect(),
+        };
+        let takes = |chain: Option<&str>| Passthrough::Takes {
+            table: "filter".to_string(),
+            chain: chain.map(String::from),
+        };
+        for (text, means) in [
+            (
+                "-I DOCKER-USER 1 -j ACCEPT",
+                adds("filter", "DOCKER-USER", "-j ACCEPT"),
+            ),
+            (
+                "-I DOCKER-USER -j ACCEPT",
+                adds("filter", "DOCKER-USER", "-j ACCEPT"),
+            ),
+            (
+                "--insert DOCKER-USER 3 -j ACCEPT",
+                adds("filter", "DOCKER-USER", "-j ACCEPT"),
+            ),
+            (
+                "--insert=FORWARD -j ACCEPT",
+                adds("filter", "FORWARD", "-j ACCEPT"),
+            ),
+            (
+                "-AFORWARD -j ACCEPT",
+                adds("filter", "FORWARD", "-j ACCEPT"),
+            ),
+            (
+                "-w -A FORWARD -j ACCEPT",
+                adds("filter", "FORWARD", "-j ACCEPT"),
+            ),
+            (
+                "-w 5 --append FORWARD -j ACCEPT",
+                adds("filter", "FORWARD", "-j ACCEPT"),
+            ),
+            (
+                "--wait --appe FORWARD -j ACCEPT",
+                adds("filter", "FORWARD", "-j ACCEPT"),
+            ),
+            (
+                "-j ACCEPT -A FORWARD -t filter",
+                adds("filter", "FORWARD", "-j ACCEPT"),
+            ),
+            (
+                "-t nat -A POSTROUTING -j MASQUERADE",
+                adds("nat", "POSTROUTING", "-j MASQUERADE"),
+            ),
+            (
+                "--table=nat -A PREROUTING -j ACCEPT",
+                adds("nat", "PREROUTING", "-j ACCEPT"),
+            ),
+            (
+                "-tnat -A PREROUTING -j ACCEPT",
+                adds("nat", "PREROUTING", "-j ACCEPT"),
+            ),
+            (
+                "-A FORWARD ! -s 10.0.0.1 -j ACCEPT",
+                adds("filter", "FORWARD", "! -s 10.0.0.1 -j ACCEPT"),
+            ),
+            ("-F DOCKER-USER", takes(Some("DOCKER-USER"))),
+            ("-F", takes(None)),
+            ("--flush", takes(None)),
+            ("-D FORWARD 1", takes(Some("FORWARD"))),
+            ("-D FORWARD -j DOCKER-USER", takes(Some("FORWARD"))),
+            ("-N own", Passthrough::Other),
+            ("-P FORWARD ACCEPT", Passthrough::Other),
+            ("-L -n", Passthrough::Other),
+            ("-t nat", Passthrough::Unknown),
+            ("-t", Passthrough::Unknown),
+            ("", Passthrough::Unknown),
+        ] {
+            let args: Vec<String> = text.split(' ').map(String::from).collect();
+            assert_eq!(Passthrough::read(&args), means, "{text}");
+        }
+    }
+}
