@@ -9,6 +9,7 @@ use anstyle::Style as Paint;
 use crate::inventory::InputError;
 use crate::inventory::InputErrors;
 use crate::inventory::error::Style;
+use crate::report::clean;
 
 const ERROR: Paint = AnsiColor::BrightRed.on_default().effects(Effects::BOLD);
 const WARNING: Paint = AnsiColor::Yellow.on_default().effects(Effects::BOLD);
@@ -55,9 +56,10 @@ impl CliError {
             CliError::Input(errors) => writeln!(stderr, "{}", errors.render(Style::Colored)),
             CliError::Other { message, hint } => {
                 let hint = match hint {
-                    Some(hint) => format!("\n{HINT}hint{HINT:#}: {hint}"),
+                    Some(hint) => format!("\n{HINT}hint{HINT:#}: {}", clean(hint)),
                     None => String::new(),
                 };
+                let message = clean(message);
                 writeln!(stderr, "{ERROR}error{ERROR:#}: {message}{hint}")
             }
         };
@@ -73,7 +75,7 @@ pub(super) fn warn(warning: &InputError) {
 /// Prints something good to know.
 pub(super) fn note(text: &str) {
     let mut stderr = anstream::stderr().lock();
-    let _ = writeln!(stderr, "{HINT}note{HINT:#}: {text}");
+    let _ = writeln!(stderr, "{HINT}note{HINT:#}: {}", clean(text));
 }
 
 impl From<InputErrors> for CliError {

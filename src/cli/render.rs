@@ -70,7 +70,7 @@ fn document(nodes: &[(&str, &Desired)]) -> String {
         "command": "render",
         "nodes": nodes,
     });
-    format!("{document:#}\n")
+    json::pretty(&document)
 }
 
 fn direct_xml(nodes: &[(&str, &Desired)]) -> Result<String, CliError> {

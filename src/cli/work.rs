@@ -38,7 +38,6 @@ use crate::report::Progress;
 use crate::report::Purpose;
 use crate::report::Summary;
 use crate::report::Verbosity;
-use crate::report::clean;
 use crate::report::json;
 use crate::report::progress::Screen;
 use crate::report::progress::Show;
@@ -128,9 +127,9 @@ pub(super) fn facts(args: &args::Facts) -> Result<u8, CliError> {
     print(&json::facts(&seen, took, code));
     for outcome in &outcomes {
         if let Some(failure) = &outcome.failure {
-            let error = CliError::new(clean(&failure.message));
+            let error = CliError::new(&*failure.message);
             match &failure.hint {
-                Some(hint) => error.hint(clean(hint)).print(),
+                Some(hint) => error.hint(hint).print(),
                 None => error.print(),
             }
         }

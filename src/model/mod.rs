@@ -13,6 +13,7 @@ pub mod secret;
 pub mod settings;
 pub mod spelling;
 pub mod state;
+pub mod visible;
 
 pub use desired::Attachment;
 pub use desired::Desired;

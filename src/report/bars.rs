@@ -18,6 +18,7 @@ use indicatif::ProgressStyle;
 use crate::report::progress::AtWork;
 use crate::report::progress::Fleet;
 use crate::report::progress::Show;
+use crate::report::style::clean;
 use crate::report::summary::duration;
 
 /// More lines than this nobody reads while they change.
@@ -105,7 +106,7 @@ impl Bars {
     }
 
     fn line(&self, work: &AtWork) -> String {
-        let name: String = work.node.chars().take(NAME).collect();
+        let name: String = clean(&work.node).chars().take(NAME).collect();
         let width = self.width;
         let seconds = format!("{} s", work.since.elapsed().as_secs());
         format!("{name:<width$}  {seconds:>5}  {}", work.stage)

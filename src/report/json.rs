@@ -1,8 +1,12 @@
 //! One document for scripts. Its shape is a promise: `version` grows when a field changes its meaning or goes away.
 
+use std::io;
+use std::io::Write;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::ser::Formatter;
+use serde_json::ser::PrettyFormatter;
 
 use crate::engine::Failure;
 use crate::engine::NotBegun;
@@ -10,6 +14,7 @@ use crate::engine::Outcome;
 use crate::engine::Verdict;
 use crate::model::NodeState;
 use crate::model::records::Snapshot;
+use crate::model::visible::is_visible;
 use crate::plan::Change;
 use crate::plan::Finding;
 use crate::report::Purpose;
@@ -151,10 +156,81 @@ fn document<N: Serialize>(
 }
 
 /// The document as text.
-pub(super) fn pretty(document: &impl Serialize) -> String {
-    let text = serde_json::to_string_pretty(document);
+pub fn pretty(document: &impl Serialize) -> String {
+    let mut bytes = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Visible::default());
     // Only a map with keys that are no strings, or a failing `Serialize`, could fail; the values above have neither.
-    text.expect("the report's values are plain") + "\n"
+    document
+        .serialize(&mut serializer)
+        .expect("the report's values are plain");
+    String::from_utf8(bytes).expect("JSON is UTF-8") + "\n"
+}
+
+/// Indented JSON in which every character is visible: the others are escaped, so that the values stay what they are and a terminal
+/// has nothing to obey.
+#[derive(Default)]
+struct Visible(PrettyFormatter<'static>);
+
+impl Formatter for Visible {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some((at, c)) = rest.char_indices().find(|(_, c)| !is_visible(*c)) {
+            writer.write_all(&rest.as_bytes()[..at])?;
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(writer, "\\u{unit:04x}")?;
+            }
+            rest = &rest[at + c.len_utf8()..];
+        }
+        writer.write_all(rest.as_bytes())
+    }
+
+    fn begin_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_array(writer)
+    }
+
+    fn end_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_array(writer)
+    }
+
+    fn begin_array_value<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        self.0.begin_array_value(writer, first)
+    }
+
+    fn end_array_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_array_value(writer)
+    }
+
+    fn begin_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_object(writer)
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_object(writer)
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        self.0.begin_object_key(writer, first)
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_object_value(writer)
+    }
+
+    fn end_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_object_value(writer)
+    }
 }
 
 /// Milliseconds are enough.

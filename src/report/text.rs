@@ -39,7 +39,7 @@ pub fn node(outcome: &Outcome, diff: Diff) -> String {
     let _ = writeln!(
         text,
         "{}: {}",
-        paint(style::BOLD, &outcome.node),
+        paint(style::BOLD, clean(&outcome.node)),
         paint(style::verdict(outcome.verdict), headline(outcome))
     );
     if let Some(snapshot) = &outcome.snapshot {
