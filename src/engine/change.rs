@@ -226,7 +226,7 @@ impl<'a> Change<'a> {
                 });
             }
         };
-        let now = match fresh.look(&Stage::Verifying) {
+        let now = match fresh.look_until_still(&Stage::Verifying) {
             Ok(now) => now,
             Err(failure) => {
                 let message = format!(

@@ -29,6 +29,8 @@ mod waves;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+mod motion_tests;
+#[cfg(test)]
 mod recover_tests;
 #[cfg(test)]
 mod safety_tests;

@@ -139,6 +139,8 @@ pub struct System {
     pub ssh_connection: String,
     /// The interface that has the address which the ssh connection came to; empty if it is not known.
     pub ssh_interface: String,
+    /// Whether the packet filter changed while it was looked at: somebody is at work on it.
+    pub moving: bool,
 }
 
 /// How a daemon of the node is: what can be done about it differs.

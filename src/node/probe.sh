@@ -148,6 +148,7 @@ look_at_system() {
 
 look_at_kernel() {
     ask iptables-save limited iptables-save
+    remember_kernel
     ask ip6tables-save limited ip6tables-save
     # The other backend's tables. Asking the legacy one where it was never used could load its module.
     if ! command -v "$other" >/dev/null; then
@@ -158,6 +159,33 @@ look_at_kernel() {
         ask other-save limited "$other"
     fi
     ask nft-tables limited nft list tables
+}
+
+# remember_kernel: what the rules were when they were asked for.
+remember_kernel() {
+    kernel_then=
+    [ "$code" != 0 ] || kernel_then=$(printf %s "$answer" | rules_alone)
+}
+
+# rules_alone: a sum over iptables-save without its comments, which tell the time, and without its counters.
+rules_alone() {
+    sed -e '/^#/d' -e 's/ \[[0-9]*:[0-9]*]$//' | cksum
+}
+
+# kernel_moved: `moved` if somebody has changed a rule since.
+kernel_moved() {
+    now=$(limited iptables-save) || return
+    now=$(printf '%s\n' "$now" | rules_alone)
+    if [ "$now" = "$kernel_then" ]; then echo still; else echo moved; fi
+}
+
+# What is asked last: whether the rules are still those that were read first. Docker puts back its own, one every few milliseconds.
+look_at_kernel_again() {
+    if [ -n "$kernel_then" ]; then
+        ask kernel-moved kernel_moved
+    else
+        skip "iptables-save has no answer" kernel-moved
+    fi
 }
 
 look_at_firewalld() {
@@ -425,6 +453,7 @@ look() {
         look_at_kernel
         look_at_firewalld
         cat
+        look_at_kernel_again
     }
     printf 'fwdeploy-probe end\n'
 }

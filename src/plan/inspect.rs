@@ -444,6 +444,11 @@ pub fn hazards(state: &NodeState) -> Vec<Finding> {
     out
 }
 
+/// Whether this Docker puts its isolation between networks back after a reload by itself.
+pub(super) fn puts_isolation_back(docker: &Docker) -> bool {
+    docker.major_minor() >= (28, 0)
+}
+
 /// Docker before 25.0.13 and 28.0 does not put its isolation between networks back after a reload (CVE-2025-54410).
 fn lost_isolation(docker: &Docker, tables: &Tables) -> Option<Finding> {
     let chain = tables.chain("filter", "DOCKER-ISOLATION-STAGE-1")?;
@@ -465,6 +470,9 @@ fn lost_isolation(docker: &Docker, tables: &Tables) -> Option<Finding> {
                 docker.version
             ),
         )
-        .hint("restart Docker, or upgrade it to 28 or later (CVE-2025-54410)")
+        .hint(match puts_isolation_back(docker) {
+            true => "restart Docker, which puts it back",
+            false => "restart Docker, or upgrade it to 28 or later (CVE-2025-54410)",
+        })
     })
 }

@@ -32,6 +32,8 @@ pub fn system(answers: &Answers) -> Result<System, (&'static str, String)> {
         firewalld_daemon: Daemon::default(),
         firewalld_enabled: is_enabled(answers.get("firewalld-unit")),
         docker_daemon: Daemon::default(),
+        // A node that does not tell is looked at once, as ever.
+        moving: one_line(answers.get("kernel-moved")) == "moved",
     })
 }
 

@@ -11,7 +11,6 @@ use crate::engine::Stage;
 use crate::engine::Standing;
 use crate::engine::Verdict;
 use crate::model::Desired;
-use crate::model::NodeState;
 use crate::model::Records;
 use crate::model::records::Lease;
 use crate::model::records::RunOutcome;

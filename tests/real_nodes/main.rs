@@ -11,6 +11,7 @@ mod fleet;
 mod interruptions;
 #[allow(dead_code, reason = "the fault matrix has it too")]
 mod lab;
+mod motion;
 mod pending;
 mod recovery;
 mod safety;
