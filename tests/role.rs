@@ -41,7 +41,10 @@ fn say_in(directory: &Path) -> String {
             zone: node.connection.zone.clone(),
             ssh_port: Port::new(22).unwrap(),
         };
-        let made = resolver.resolve(node).and_then(|policies| {
+        let made = resolver.resolve_all(node).and_then(|(policies, doubtful)| {
+            for warning in doubtful {
+                writeln!(text, "warning: {warning}").unwrap();
+            }
             for warning in warnings(&policies) {
                 writeln!(text, "warning: {warning}").unwrap();
             }
@@ -507,6 +510,70 @@ all:
         b: {ansible_host: b.example.net}
 ";
     insta::assert_snapshot!(say(&[("inventory.yml", inventory)]));
+}
+
+#[test]
+fn a_member_without_an_address_says_what_to_set() {
+    let member = |vars: &str| {
+        say(&[(
+            "inventory.yml",
+            &format!(
+                "all:\n  children:\n    cybex:\n      hosts:\n        a: {{ansible_host: 192.0.2.1, fwdeploy_roles: [cybex]}}\n        b: {{{vars}}}\n"
+            ),
+        )])
+    };
+    let cases = [
+        member(""),
+        member("ansible_hosts: 192.0.2.2"),
+        member("ansble_host: 192.0.2.2"),
+        member("ansible_host: b.example.net"),
+        member("ansible_host: 127.0.0.1"),
+    ];
+    for said in &cases {
+        // One place, not the whole way through the role.
+        assert_eq!(said.matches("--> ").count(), 1, "{said}");
+        assert!(!said.contains("built-in"), "{said}");
+    }
+    insta::assert_snapshot!(cases.join("\n"));
+}
+
+#[test]
+fn variables_that_nothing_asks_for_and_that_are_almost_others_are_doubted() {
+    let meant = |vars: &str| {
+        let said = with(vars);
+        let lines = said
+            .lines()
+            .filter_map(|line| line.strip_prefix("warning: "));
+        lines.map(|line| format!("{line}\n")).collect::<String>()
+    };
+    let doubted = [
+        "cybx_peers: []",
+        "cbyex_peers: []",
+        "cybexpeers: []",
+        "cybexx_trusted: []",
+        "ansible_usr: ops",
+        "ansible_hosts: 192.0.2.1",
+        "ansibel_user: ops",
+        "ansible_prot: 22",
+        "ansible_becom: true",
+        "ansible_ssh_private_key: x",
+    ];
+    insta::assert_snapshot!(doubted.map(meant).concat());
+    for fine in [
+        // Another role's, which this node does not have.
+        "eos_peers: []",
+        "my_peers: []",
+        // Ansible's own.
+        "ansible_become_exe: x",
+        "ansible_shell_type: sh",
+        "ansible_timeout: 3",
+        "ansible_python_interpreter: x",
+        "ansible_ssh_user: ops",
+        // A helper that something asks for.
+        "cybx_peers: []\ncybex_peers: \"{{ cybx_peers }}\"",
+    ] {
+        assert_eq!(meant(fine), "", "{fine}");
+    }
 }
 
 #[test]

@@ -36,6 +36,8 @@ struct Details {
     label: Option<String>,
     context: Vec<Located>,
     hint: Option<String>,
+    /// Whether its own place says it all, so that the places that led to it are not shown.
+    alone: bool,
 }
 
 /// A second piece of text that explains the mistake.
@@ -71,6 +73,7 @@ impl InputError {
             label: None,
             context: Vec::new(),
             hint: None,
+            alone: false,
         };
         Self(Box::new(details))
     }
@@ -87,6 +90,18 @@ impl InputError {
     pub fn context(mut self, location: Location, label: impl Into<String>) -> Self {
         self.0.context.push(Located::new(label.into(), location));
         self
+    }
+
+    /// Says that its own place says it all: the places that led to it need not be shown.
+    #[must_use]
+    pub fn alone(mut self) -> Self {
+        self.0.alone = true;
+        self
+    }
+
+    /// Whether the places that led to it need not be shown.
+    pub fn is_alone(&self) -> bool {
+        self.0.alone
     }
 
     /// Adds what the user can do about it.

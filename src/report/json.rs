@@ -28,7 +28,28 @@ struct Document<'a, N> {
     version: u32,
     command: &'static str,
     nodes: Vec<N>,
+    /// What works and may not be meant.
+    warnings: &'a [Remark],
+    /// Why nothing was begun.
+    errors: &'a [Remark],
     summary: Totals<'a>,
+}
+
+/// Something about the user's own texts: a mistake, or a warning.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Remark {
+    /// What is wrong, as a sentence without its place.
+    pub message: String,
+    /// What can be done about it.
+    pub hint: Option<String>,
+    /// The file or argument that it is about.
+    pub file: Option<String>,
+    /// The line there, from 1.
+    pub line: Option<usize>,
+    /// The column in characters, from 1.
+    pub column: Option<usize>,
+    /// How many nodes it is about; `None` for what is not about nodes.
+    pub nodes: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -105,7 +126,13 @@ impl<'a> From<&'a Failure> for Problem<'a> {
 }
 
 /// What became of every node, in the order of the inventory. `exit_code` is the program's, which a signal may have decided.
-pub fn outcomes(outcomes: &[Outcome], purpose: Purpose, took: Duration, exit_code: u8) -> String {
+pub fn outcomes(
+    outcomes: &[Outcome],
+    purpose: Purpose,
+    warnings: &[Remark],
+    took: Duration,
+    exit_code: u8,
+) -> String {
     let nodes = outcomes.iter().map(|outcome| Node {
         node: &outcome.node,
         status: outcome.verdict,
@@ -118,11 +145,31 @@ pub fn outcomes(outcomes: &[Outcome], purpose: Purpose, took: Duration, exit_cod
         snapshot: outcome.snapshot.as_ref(),
         seconds: seconds(outcome.took),
     });
-    document(nodes, &Summary::of(outcomes), purpose, took, exit_code)
+    let summary = Summary::of(outcomes);
+    document(nodes, &summary, purpose, (warnings, &[]), took, exit_code)
+}
+
+/// The document of a command that was not begun, because of mistakes in the user's texts.
+pub fn not_begun(errors: &[Remark], command: Purpose, exit_code: u8) -> String {
+    let none = std::iter::empty::<Node<'_>>();
+    let summary = Summary::default();
+    document(
+        none,
+        &summary,
+        command,
+        (&[], errors),
+        Duration::ZERO,
+        exit_code,
+    )
 }
 
 /// What was seen on every node, in the order of the inventory.
-pub fn facts(seen: &[(Outcome, Option<NodeState>)], took: Duration, exit_code: u8) -> String {
+pub fn facts(
+    seen: &[(Outcome, Option<NodeState>)],
+    warnings: &[Remark],
+    took: Duration,
+    exit_code: u8,
+) -> String {
     let nodes = seen.iter().map(|(outcome, state)| Seen {
         node: &outcome.node,
         status: outcome.verdict,
@@ -132,13 +179,15 @@ pub fn facts(seen: &[(Outcome, Option<NodeState>)], took: Duration, exit_code: u
         seconds: seconds(outcome.took),
     });
     let summary = Summary::of(seen.iter().map(|(outcome, _)| outcome));
-    document(nodes, &summary, Purpose::Facts, took, exit_code)
+    let remarks = (warnings, &[][..]);
+    document(nodes, &summary, Purpose::Facts, remarks, took, exit_code)
 }
 
 fn document<N: Serialize>(
     nodes: impl Iterator<Item = N>,
     summary: &Summary,
     purpose: Purpose,
+    (warnings, errors): (&[Remark], &[Remark]),
     took: Duration,
     exit_code: u8,
 ) -> String {
@@ -146,6 +195,8 @@ fn document<N: Serialize>(
         version: VERSION,
         command: purpose.word(),
         nodes: nodes.collect(),
+        warnings,
+        errors,
         summary: Totals {
             counts: summary,
             seconds: seconds(took),

@@ -19,6 +19,7 @@ use crate::plan::Severity;
 use crate::plan::Sign;
 use crate::report::Purpose;
 use crate::report::json;
+use crate::report::json::Remark;
 use crate::report::lines::Plain;
 use crate::report::lines::lines;
 use crate::report::progress::Verbosity;
@@ -243,8 +244,28 @@ fn why_nodes_were_not_begun_is_said_once_for_all_of_them() {
 
 #[test]
 fn a_script_reads_why_a_node_was_not_begun() {
-    let text = json::outcomes(&left()[2..4], Purpose::Run, Duration::from_secs(41), 2);
+    let text = json::outcomes(&left()[2..4], Purpose::Run, &[], Duration::from_secs(41), 2);
     insta::assert_snapshot!(text);
+}
+
+fn remark() -> Remark {
+    Remark {
+        message: "nothing asks for the variable `cybx_peers`".to_string(),
+        hint: Some("did you mean `cybex_peers`?".to_string()),
+        file: Some("inventory.yml".to_string()),
+        line: Some(7),
+        column: Some(3),
+        nodes: Some(58),
+    }
+}
+
+#[test]
+fn a_command_that_was_not_begun_says_why_to_scripts() {
+    let remark = Remark {
+        nodes: None,
+        ..remark()
+    };
+    insta::assert_snapshot!(json::not_begun(&[remark], Purpose::Check, 1));
 }
 
 #[test]
@@ -254,6 +275,7 @@ fn the_document_for_scripts_keeps_its_shape() {
     insta::assert_snapshot!(json::outcomes(
         &few,
         Purpose::Run,
+        &[remark()],
         Duration::from_secs(41),
         2
     ));

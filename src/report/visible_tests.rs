@@ -23,6 +23,7 @@ use crate::plan::Severity;
 use crate::plan::Sign;
 use crate::report::Purpose;
 use crate::report::json;
+use crate::report::json::Remark;
 use crate::report::lines::Plain;
 use crate::report::lines::lines;
 use crate::report::progress::Verbosity;
@@ -93,6 +94,17 @@ fn outcomes(said: &str) -> Vec<Outcome> {
     standings.into_iter().map(outcome).collect()
 }
 
+fn remark(said: &str) -> Remark {
+    Remark {
+        message: said.to_string(),
+        hint: Some(said.to_string()),
+        file: Some(said.to_string()),
+        line: Some(7),
+        column: Some(7),
+        nodes: None,
+    }
+}
+
 /// Everything that is printed about nodes that say this, with colours in it where there are any.
 fn printed(said: &str) -> Vec<String> {
     let outcomes = outcomes(said);
@@ -102,12 +114,18 @@ fn printed(said: &str) -> Vec<String> {
         .map(|outcome| text::node(outcome, Diff::Shown))
         .collect();
     out.push(recap::recap(&outcomes, took));
-    out.push(json::outcomes(&outcomes, Purpose::Run, took, 2));
+    out.push(json::outcomes(
+        &outcomes,
+        Purpose::Run,
+        &[remark(said)],
+        took,
+        2,
+    ));
     let seen: Vec<_> = outcomes
         .into_iter()
         .map(|outcome| (outcome, None))
         .collect();
-    out.push(json::facts(&seen, took, 1));
+    out.push(json::facts(&seen, &[remark(said)], took, 1));
     let node = || said.to_string();
     for event in [
         Event::Stage {
@@ -139,6 +157,7 @@ fn printed(said: &str) -> Vec<String> {
         ..Desired::default()
     };
     out.push(render::json(&desired));
+    out.push(json::not_begun(&[remark(said)], Purpose::Drill, 1));
     out.push(json::pretty(
         &serde_json::json!({ said: [said, { "a": said }] }),
     ));

@@ -241,7 +241,10 @@ pub(super) fn word(text: &str, name: &str) -> Option<Range<usize>> {
 
 /// Adds the place that asked for the value, if it is another one.
 pub(super) fn asked_for(error: InputError, by: &Location) -> InputError {
-    if error.location() == Some(by) || error.context_places().any(|(place, _)| place == by) {
+    if error.is_alone()
+        || error.location() == Some(by)
+        || error.context_places().any(|(place, _)| place == by)
+    {
         return error;
     }
     error.context(by.clone(), "needed here")
