@@ -192,6 +192,39 @@ fn every_end_of_a_node_is_said() {
 }
 
 #[test]
+fn a_node_that_was_left_says_how_it_stands() {
+    let left = |stage: Stage, standing| {
+        let message = "stopped waiting for node `cyb-1` (192.0.2.1:22), as asked";
+        let failure = Failure::new(stage, "stopped", message).standing(standing);
+        let outcome = Outcome::new("cyb-1", Verdict::Ok).failed(failure);
+        plain(&text::node(&outcome, Diff::Counted))
+    };
+    let goes_back = |within| Standing::GoesBack {
+        why: "stopped, as asked".to_string(),
+        within,
+    };
+    insta::assert_snapshot!(
+        [
+            left(Stage::Connecting, Standing::Untouched),
+            left(Stage::Looking, Standing::Untouched),
+            left(applying(), goes_back(57)),
+            left(applying(), goes_back(0)),
+            left(
+                Stage::RollingBack,
+                Standing::AsBefore {
+                    since: String::new()
+                }
+            ),
+            left(
+                Stage::Confirming,
+                Standing::Unknown("no answer".to_string())
+            ),
+        ]
+        .concat()
+    );
+}
+
+#[test]
 fn without_diff_only_what_matters_is_said() {
     let quiet = |n: usize| text::node(&outcomes()[n], Diff::Counted);
     assert_eq!(quiet(0), "");
