@@ -226,6 +226,11 @@ pub(super) fn jobs(
         Some(Job {
             target: fleet::target(member, &defaults),
             policy: operator::hash(&desired),
+            zone_at: member
+                .connection
+                .zone
+                .as_ref()
+                .map(|zone| zone.location.to_string()),
             desired,
         })
     };

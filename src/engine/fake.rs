@@ -569,6 +569,7 @@ pub(super) fn job(node: &str) -> Job {
         },
         desired: desired(),
         policy: "0123456789abcdef".to_string(),
+        zone_at: None,
     }
 }
 

@@ -13,6 +13,7 @@ use crate::engine::event::Talk;
 use crate::engine::failure::Failure;
 use crate::model::NodeState;
 use crate::plan;
+use crate::plan::Allowed;
 use crate::plan::Motion;
 use crate::plan::Plan;
 use crate::transport::Connection;
@@ -49,7 +50,7 @@ impl<'a> Looker<'a> {
 
     /// Judges what was seen.
     pub(super) fn plan(&self, state: &NodeState, job: &Job) -> Plan {
-        plan::plan(state, &job.desired, &self.conditions.allowed)
+        judged(state, job, &self.conditions.allowed)
     }
 }
 
@@ -80,6 +81,17 @@ impl Eyes<'_> {
     }
 }
 
+/// Judges what was seen. What is wrong with the inventory is said with its place there.
+pub(super) fn judged(state: &NodeState, job: &Job, allowed: &Allowed) -> Plan {
+    let mut plan = plan::plan(state, &job.desired, allowed);
+    if let Some(place) = &job.zone_at {
+        for finding in plan.findings.iter_mut().filter(|f| f.code == "no-zone") {
+            finding.text = format!("{place}: {}", finding.text);
+        }
+    }
+    plan
+}
+
 /// How often a node that may be in motion is looked at again at most, with a pause before each.
 const LOOKS: usize = 5;
 
@@ -90,9 +102,6 @@ const LOOKS_AT_A_START: usize = 15;
 /// are all gone; and it may take as long over the last of them.
 const REST: usize = 2;
 
-/// What follows from a look, as far as the next one has to be the same.
-type Verdict = (Vec<plan::Action>, Vec<plan::Finding>);
-
 /// Looks again until the looks say the same, if what the first has seen may be of a moment: somebody has just reloaded firewalld, a
 /// daemon starts, another run begins. The last look is the one that counts. Most nodes are looked at once.
 pub(super) fn until_still(
@@ -102,15 +111,14 @@ pub(super) fn until_still(
     again: &mut dyn FnMut() -> Result<NodeState, Box<Failure>>,
 ) -> Result<NodeState, Box<Failure>> {
     let mut state = first;
-    let mut before: Option<Verdict> = None;
+    let mut before: Option<Plan> = None;
     let mut same = 0;
     for looks in 0.. {
         let plan = plan::plan(&state, &job.desired, &conditions.allowed);
         let Some(motion) = plan::motion(&state, &plan) else {
             break;
         };
-        let now = (plan.actions, plan.findings);
-        same = match before.as_ref() == Some(&now) {
+        same = match before.as_ref() == Some(&plan) {
             true => same + 1,
             false => 0,
         };
@@ -123,7 +131,7 @@ pub(super) fn until_still(
         if at_rest || looks >= most || !wait(conditions) {
             break;
         }
-        before = Some(now);
+        before = Some(plan);
         state = again()?;
     }
     Ok(state)

@@ -75,6 +75,8 @@ pub struct Job {
     pub desired: Desired,
     /// The hash of what its roles ask of it, for the node's records.
     pub policy: String,
+    /// Where the inventory names the node's zone, as `file:line:column`; `None` if it names none.
+    pub zone_at: Option<String>,
 }
 
 impl Job {

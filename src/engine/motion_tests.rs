@@ -213,6 +213,31 @@ fn an_ordinary_difference_and_a_lasting_refusal_are_seen_in_one_look() {
 }
 
 #[test]
+fn a_zone_that_is_not_there_is_a_mistake_of_the_inventory() {
+    let fake = at_rest();
+    fake.change("a", |state| {
+        let why = "firewalld has no zone `publik`; it has: docker, public".to_string();
+        state.permanent.rich = Observed::Unreadable(why.clone());
+        state.runtime.rich = Observed::Unreadable(why);
+    });
+    let mut jobs = fake.jobs();
+    jobs[0].zone_at = Some("inventory.yml:7:22".to_string());
+    for outcome in with(&fake, &Stop::default(), |c| {
+        let run = run_with(&jobs, c, &*fake);
+        [run, check_with(&jobs, c, &*fake)].concat()
+    })
+    .0
+    {
+        assert_eq!(outcome.verdict, Verdict::Refused);
+        let said: Vec<&str> = outcome.findings.iter().map(|f| f.text.as_str()).collect();
+        assert_eq!(
+            said,
+            ["inventory.yml:7:22: the node has no zone `publik`; it has: docker, public"]
+        );
+    }
+}
+
+#[test]
 fn a_node_that_never_rests_says_so() {
     let fake = at_rest();
     // Another rule is missing at each look.

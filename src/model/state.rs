@@ -62,6 +62,9 @@ impl<T> Observed<T> {
     }
 }
 
+/// How the reason begins for which nothing of a zone can be read that is not there; its name follows, and those that are there.
+pub const NO_ZONE: &str = "firewalld has no zone";
+
 /// One of the four truths about a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]

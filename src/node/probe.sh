@@ -230,8 +230,17 @@ look_at_firewalld() {
         ask_daemon firewalld permanent-rich call "${path%%\"*}" "$firewalld.config.zone" getRichRules
     else
         skip "the permanent zone was not found" permanent-rich
+        ask zone-names zone_names
     fi
     look_at_settings
+}
+
+# The zones that there are, for whoever named one that is not there.
+zone_names() {
+    for file in /etc/firewalld/zones/*.xml /usr/lib/firewalld/zones/*.xml; do
+        file=${file##*/}
+        [ "$file" = "*.xml" ] || echo "${file%.xml}"
+    done | sort -u
 }
 
 # What a reload could change: the zones that somebody is in, and whatever has a file of its own in /etc/firewalld. The

@@ -14,6 +14,7 @@ use crate::model::state::Direct;
 use crate::model::state::Docker;
 use crate::model::state::Firewalld;
 use crate::model::state::KernelRule;
+use crate::model::state::NO_ZONE;
 use crate::model::state::NodeState;
 use crate::model::state::Observed;
 use crate::model::state::Tables;
@@ -287,6 +288,19 @@ fn unreadable(desired: &Desired, state: &NodeState) -> Vec<Finding> {
             )
             .hint("nothing was changed; run again, with -v to see what the node answered"),
         )
+    }
+    // Both views lack a zone that is not there: that is one mistake, of the inventory.
+    if let Err(why) = state.permanent.rich.as_result()
+        && let Some(rest) = why.strip_prefix(NO_ZONE)
+    {
+        return vec![
+            refuse(
+                "no-zone",
+                View::Permanent,
+                format!("the node has no zone{rest}"),
+            )
+            .hint("set `fwdeploy_zone` to the zone of the public interface"),
+        ];
     }
     let v6 = desired.families().contains(&Family::V6);
     [

@@ -15,7 +15,7 @@ use crate::plan::finding::Severity;
 use crate::plan::inspect;
 
 /// Refusals for a reason that no second changes. Any other may be of a moment: a daemon that starts, a run that begins.
-const STANDING: [&str; 16] = [
+const STANDING: [&str; 17] = [
     "address-taken",
     "docker-missing",
     "docker-nft-mix",
@@ -28,6 +28,7 @@ const STANDING: [&str; 16] = [
     "locks-out",
     "network-differs",
     "no-busctl",
+    "no-zone",
     "not-root",
     "pending-permanent",
     "ssh-lost",
