@@ -227,6 +227,41 @@ fn json_is_pure_whatever_else_is_told() {
 }
 
 #[test]
+fn what_many_nodes_share_is_said_once_with_their_number() {
+    let text = fleet("    n[1:300]:\n", closed_port())
+        .replace("[192.0.2.7]", "[192.0.2.7, 192.0.2.7]")
+        .replace("    fwdeploy_roles: [cybex]\n", "")
+        .replace("  hosts:\n", "  children: { chain: { vars: { fwdeploy_roles: [cybex] }, hosts: { \"c[1:3]\": } } }\n  hosts:\n");
+    let place = Place::with(&text);
+    for (command, note) in [
+        (
+            &["run", "inventory.yml", "--check", "-T", "1"][..],
+            "note: left alone without a role: n1, n2, n3, n4, n5 and 295 more",
+        ),
+        (
+            &["render", "inventory.yml"],
+            "note: 300 of 303 nodes have no role: n1, n2, n3, n4, n5 and 295 more",
+        ),
+    ] {
+        let ran = place.run(command);
+        let said = |word: &str| {
+            ran.stderr
+                .lines()
+                .filter(|line| line.starts_with(word))
+                .count()
+        };
+        assert_eq!((said("warning"), said("note")), (1, 1), "{}", ran.stderr);
+        assert!(
+            ran.stderr
+                .contains("is listed twice in `cybex/p2p` (3 nodes)"),
+            "{}",
+            ran.stderr
+        );
+        assert!(ran.stderr.contains(note), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn a_script_reads_warnings_and_mistakes_in_the_document_too() {
     let place = Place::with(&fleet(
         "    a: { cybx_peers: [] }\n    b: { cybx_peers: [] }\n",
