@@ -148,6 +148,33 @@ fn addresses_and_ports_can_be() {
 }
 
 #[test]
+fn what_is_there_is_not_empty() {
+    let extra = |vars| refused("", |_| {}, &["-e", vars]);
+    insta::assert_snapshot!(
+        nodes(&[
+            ("port of a role", "    b: { cybex_port: }\n"),
+            ("port as an empty text", "    b: { cybex_rpc_port: '' }\n"),
+            (
+                "peers",
+                "    b:\n      cybex_peers:\n        # - 192.0.2.7\n"
+            ),
+            ("trusted peers", "    b: { cybex_trusted: ' ' }\n"),
+            ("what becomes of others", "    b: { cybex_otherwise: ~ }\n"),
+            ("container", "    b: { cybex_container: None }\n"),
+            ("roles", "    b: { fwdeploy_roles: }\n"),
+            ("zone", "    b: { fwdeploy_zone: '' }\n"),
+            ("address", "    b: { fwdeploy_address: }\n"),
+            ("host", "    b: { ansible_host: ' ' }\n"),
+            ("port of ssh", "    b: { ansible_port: '' }\n"),
+        ]) + &sections([
+            ("port in -e", extra("cybex_port=")),
+            ("peers in -e", extra("{\"cybex_peers\": null}")),
+            ("pattern", refused("", |_| {}, &["-l", ""])),
+        ])
+    );
+}
+
+#[test]
 fn no_name_reaches_a_shell() {
     insta::assert_snapshot!(nodes(&[
         ("name of a node", "    \"b;reboot\":\n"),

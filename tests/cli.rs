@@ -57,6 +57,26 @@ fn a_mistake_in_the_arguments_is_1_and_names_what_was_meant() {
     for (arguments, says) in [
         (&["rum"][..], "'run'"),
         (&["run"], "<INVENTORY>"),
+        (
+            &["plan", "inventory.yml"],
+            "hint: did you mean `fwdeploy run INVENTORY --check`?",
+        ),
+        (
+            &["inventory.yml"],
+            "hint: a command goes first: `fwdeploy run INVENTORY`",
+        ),
+        (
+            &["run", "-i", "inventory.yml"],
+            "hint: the inventory needs no flag",
+        ),
+        (
+            &["run", "inventory.yml", "-k"],
+            "hint: nobody logs in with a password",
+        ),
+        (
+            &["run", "inventory.yml", "-T", "30s"],
+            "hint: a whole number of seconds",
+        ),
         (&["run", "inventory.yml", "--chek"], "'--check'"),
         (&["run", "inventory.yml", "-f", "0"], "--forks"),
         (
@@ -204,6 +224,80 @@ fn json_is_pure_whatever_else_is_told() {
     assert_eq!(document["command"], "facts");
     assert_eq!(document["nodes"][1]["state"], Value::Null);
     assert_eq!(ran.code, 4);
+}
+
+#[test]
+fn what_many_nodes_share_is_said_once_with_their_number() {
+    let text = fleet("    n[1:300]:\n", closed_port())
+        .replace("[192.0.2.7]", "[192.0.2.7, 192.0.2.7]")
+        .replace("    fwdeploy_roles: [cybex]\n", "")
+        .replace("  hosts:\n", "  children: { chain: { vars: { fwdeploy_roles: [cybex] }, hosts: { \"c[1:3]\": } } }\n  hosts:\n");
+    let place = Place::with(&text);
+    for (command, note) in [
+        (
+            &["run", "inventory.yml", "--check", "-T", "1"][..],
+            "note: left alone without a role: n1, n2, n3, n4, n5 and 295 more",
+        ),
+        (
+            &["render", "inventory.yml"],
+            "note: 300 of 303 nodes have no role: n1, n2, n3, n4, n5 and 295 more",
+        ),
+    ] {
+        let ran = place.run(command);
+        let said = |word: &str| {
+            ran.stderr
+                .lines()
+                .filter(|line| line.starts_with(word))
+                .count()
+        };
+        assert_eq!((said("warning"), said("note")), (1, 1), "{}", ran.stderr);
+        assert!(
+            ran.stderr
+                .contains("is listed twice in `cybex/p2p` (3 nodes)"),
+            "{}",
+            ran.stderr
+        );
+        assert!(ran.stderr.contains(note), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_script_reads_warnings_and_mistakes_in_the_document_too() {
+    let place = Place::with(&fleet(
+        "    a: { cybx_peers: [] }\n    b: { cybx_peers: [] }\n",
+        closed_port(),
+    ));
+    let ran = place.run(&["run", "inventory.yml", "--check", "--json"]);
+    let document: Value = serde_json::from_str(&ran.stdout).expect("one JSON document");
+    let warning = &document["warnings"][0];
+    assert_eq!(warning["hint"], "did you mean `cybex_peers`?");
+    assert_eq!(
+        (&warning["line"], &warning["column"]),
+        (&8.into(), &10.into())
+    );
+    assert_eq!(document["errors"], Value::Array(Vec::new()));
+    let place = Place::with(&fleet("    a: { cybex_port: 70000 }\n", closed_port()));
+    for (command, name) in [
+        (&["run", "inventory.yml", "--json"][..], "run"),
+        (&["run", "inventory.yml", "--json", "--check"], "check"),
+        (
+            &["rollback", "inventory.yml", "--json", "-C"],
+            "rollback_check",
+        ),
+        (&["drill", "inventory.yml", "--json"], "drill"),
+        (&["status", "inventory.yml", "--json"], "status"),
+    ] {
+        let ran = place.run(command);
+        assert_eq!(ran.code, 1);
+        let document: Value = serde_json::from_str(&ran.stdout).expect("one JSON document");
+        assert_eq!(document["command"], name);
+        assert_eq!(document["nodes"], Value::Array(Vec::new()));
+        assert_eq!(document["errors"][0]["file"], "inventory.yml");
+        assert_eq!(document["errors"][0]["line"], 8);
+        assert_eq!(document["summary"]["exit_code"], 1);
+        // And a person reads them where they always were.
+        assert!(ran.stderr.starts_with("error: "), "{}", ran.stderr);
+    }
 }
 
 #[test]

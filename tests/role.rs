@@ -41,7 +41,10 @@ fn say_in(directory: &Path) -> String {
             zone: node.connection.zone.clone(),
             ssh_port: Port::new(22).unwrap(),
         };
-        let made = resolver.resolve(node).and_then(|policies| {
+        let made = resolver.resolve_all(node).and_then(|(policies, doubtful)| {
+            for warning in doubtful {
+                writeln!(text, "warning: {warning}").unwrap();
+            }
             for warning in warnings(&policies) {
                 writeln!(text, "warning: {warning}").unwrap();
             }
@@ -214,6 +217,214 @@ fn a_role_is_read_strictly() {
     insta::assert_snapshot!(cases.join("\n"));
 }
 
+/// A role in which the value of one key is `VALUE`.
+fn with_key(key: &str, value: &str) -> String {
+    let of = |name: &str, other: &str| match name == key {
+        true => value.to_string(),
+        false => other.to_string(),
+    };
+    let optional = |name: &str, in_key: &str| match in_key == key {
+        true => format!(", {name}: {value}"),
+        false => String::new(),
+    };
+    let whole = |name: &str| match name == key {
+        true => format!("{name}: {value}\n"),
+        false => String::new(),
+    };
+    let lists = match key {
+        "inbound" | "outbound" => whole(key),
+        _ => format!(
+            "inbound:\n  - {{what: {}, from: {}{}{}{}}}\noutbound:\n  - {{what: {}, to: {}{}}}\n",
+            of("inbound what", "p2p"),
+            of("from", "[192.0.2.9]"),
+            match key {
+                "to_port" => ", port: 5000/tcp".to_string(),
+                _ => optional("port", "inbound port"),
+            },
+            optional("to_port", "to_port"),
+            optional("when", "when"),
+            of("outbound what", "p2p"),
+            of("to", "[192.0.2.9]"),
+            optional("port", "outbound port"),
+        ),
+    };
+    format!(
+        "network: {{name: {}, subnet: {}{}{}{}}}\ncontainer: {{name: {}, address: {}{}}}\n{lists}{}{}{}",
+        of("network name", "t"),
+        of("subnet", "172.30.0.0/16"),
+        optional("gateway", "gateway"),
+        optional("bridge", "bridge"),
+        optional("subnet6", "subnet6"),
+        of("container name", "t"),
+        of("address", "172.30.0.2"),
+        optional("address6", "address6"),
+        whole("otherwise"),
+        whole("covers"),
+        whole("summary"),
+    )
+}
+
+/// Every key of a role that has a value of its own.
+const ALL_KEYS: [&str; 20] = [
+    "network name",
+    "subnet",
+    "gateway",
+    "bridge",
+    "subnet6",
+    "container name",
+    "address",
+    "address6",
+    "inbound",
+    "outbound",
+    "inbound what",
+    "outbound what",
+    "from",
+    "to",
+    "inbound port",
+    "outbound port",
+    "to_port",
+    "when",
+    "otherwise",
+    "covers",
+];
+
+/// Ways to write nothing, in a role or in a variable.
+const EMPTY: [&str; 12] = [
+    "''", "' '", "\"\\t\"", "null", "~", "", "{}", "none", "None", "'null'", "'~'", "NULL",
+];
+
+/// Ways in which a template has nothing to say.
+const EMPTY_TEMPLATES: [&str; 6] = [
+    "\"{{ missing | default('') }}\"",
+    "\"{{ missing | default(none) }}\"",
+    "\"{% if false %}5000/tcp{% endif %}\"",
+    "\"{{ '' }}\"",
+    "\"{{ none }}\"",
+    "\"{{ 'None' }}\"",
+];
+
+/// Tried with `Fields::get` that returns nothing for what is empty: an empty port is then every port.
+#[test]
+fn a_key_that_is_there_and_empty_is_never_the_same_as_one_that_is_not() {
+    let refused = |key: &str, spelled: &str, said: &str| {
+        assert!(said.starts_with("error: "), "{key} = {spelled}\n{said}");
+        assert!(!said.contains("DOCKER-USER"), "{key} = {spelled}\n{said}");
+        let place = said.lines().nth(1).unwrap_or_default();
+        let file = [
+            "roles/test/role.yml:",
+            "roles/test/defaults.yml:",
+            "inventory.yml:",
+            "group_vars/all.yml:",
+            "host_vars/a.yml:",
+        ];
+        assert!(
+            file.iter()
+                .any(|file| place.contains(&format!("--> {file}"))),
+            "{key} = {spelled}\n{said}"
+        );
+    };
+    // `null` is none where nothing is opened by it.
+    let may_be_null = ["gateway", "bridge", "subnet6", "address6"];
+    for key in ALL_KEYS {
+        let none = |spelled: &str| {
+            may_be_null.contains(&key) && ["null", "~", "", "NULL"].contains(&spelled)
+        };
+        for spelled in EMPTY {
+            let said = template(&with_key(key, spelled), "");
+            match none(spelled) {
+                true => assert!(!said.contains("error"), "{key} = {spelled}\n{said}"),
+                false => refused(key, spelled, &said),
+            }
+            let role = with_key(key, "\"{{ test_value }}\"");
+            let said = template(&role, &format!("test_value: {spelled}\n"));
+            match none(spelled) {
+                true => assert!(!said.contains("error"), "{key} = {spelled}\n{said}"),
+                false => refused(key, spelled, &said),
+            }
+        }
+        for spelled in EMPTY_TEMPLATES {
+            let said = template(&with_key(key, spelled), "");
+            let is_null = spelled.contains("none");
+            match may_be_null.contains(&key) && is_null {
+                true => assert!(!said.contains("error"), "{key} = {spelled}\n{said}"),
+                false => refused(key, spelled, &said),
+            }
+        }
+        // A list is nobody where nobody may be meant, and wrong everywhere else.
+        let said = template(&with_key(key, "[]"), "");
+        match key {
+            "from" | "to" | "inbound" | "outbound" => {
+                assert!(!said.contains("error"), "{key}\n{said}");
+            }
+            _ => refused(key, "[]", &said),
+        }
+    }
+}
+
+#[test]
+fn an_empty_value_is_found_wherever_the_variable_is_set() {
+    let inventory = "all: {hosts: {a: {ansible_host: 192.0.2.1, fwdeploy_roles: [test]}}}";
+    let role = with_key("inbound port", "\"{{ test_value }}\"");
+    for (file, text) in [
+        ("group_vars/all.yml", "test_value:\n"),
+        ("host_vars/a.yml", "test_value: ''\n"),
+        (
+            "group_vars/all.yml",
+            "test_value: \"{{ test_other }}\"\ntest_other: null\n",
+        ),
+    ] {
+        let said = say(&[
+            ("inventory.yml", inventory),
+            ("roles/test/role.yml", &role),
+            ("roles/test/defaults.yml", "test_value: 5000/tcp\n"),
+            (file, text),
+        ]);
+        assert!(
+            said.contains("an inbound entry has an empty `port`"),
+            "{said}"
+        );
+        assert!(said.contains(&format!("--> {file}:")), "{said}");
+    }
+}
+
+#[test]
+fn what_is_there_and_empty_says_what_to_write_instead() {
+    let peers = |value: &str| {
+        entry(
+            "{what: p2p, from: [192.0.2.9, \"{{ test_peers }}\"], port: 5000/tcp}",
+            &format!("test_peers: {value}"),
+        )
+    };
+    let cases = [
+        entry(
+            "{what: p2p, from: [192.0.2.9], port: \"{{ test_port }}\"}",
+            "test_port: null",
+        ),
+        entry(
+            "{what: p2p, from: [192.0.2.9], port: \"{{ test_port }}/tcp\"}",
+            "test_port: null",
+        ),
+        entry(
+            "\"{{ test_entry }}\"",
+            "test_entry: {what: p2p, from: [192.0.2.9], port: ''}",
+        ),
+        entry("{what: p2p, from: }", ""),
+        peers("null"),
+        peers("''"),
+        peers("[192.0.2.10, null]"),
+        peers("[]"),
+        template(&format!("{PLACES}inbound:\n"), ""),
+        template(&with_key("network name", "None"), ""),
+        template(
+            &with_key("container name", "\"{{ test_name }}-1\""),
+            "test_name: null",
+        ),
+        with("cybex_gateway: ''"),
+        with("cybex_peers:"),
+    ];
+    insta::assert_snapshot!(cases.join("\n"));
+}
+
 #[test]
 fn what_contradicts_is_refused() {
     let two = |vars: &str| {
@@ -282,7 +493,7 @@ all:
         ("roles/test/role.yml", &role),
         (
             "roles/test/defaults.yml",
-            "test_port: 5000\ntest_empty:\ntest_peers: []\n"
+            "test_port: 5000\ntest_empty: []\ntest_peers: []\n"
         ),
     ]));
 }
@@ -299,6 +510,70 @@ all:
         b: {ansible_host: b.example.net}
 ";
     insta::assert_snapshot!(say(&[("inventory.yml", inventory)]));
+}
+
+#[test]
+fn a_member_without_an_address_says_what_to_set() {
+    let member = |vars: &str| {
+        say(&[(
+            "inventory.yml",
+            &format!(
+                "all:\n  children:\n    cybex:\n      hosts:\n        a: {{ansible_host: 192.0.2.1, fwdeploy_roles: [cybex]}}\n        b: {{{vars}}}\n"
+            ),
+        )])
+    };
+    let cases = [
+        member(""),
+        member("ansible_hosts: 192.0.2.2"),
+        member("ansble_host: 192.0.2.2"),
+        member("ansible_host: b.example.net"),
+        member("ansible_host: 127.0.0.1"),
+    ];
+    for said in &cases {
+        // One place, not the whole way through the role.
+        assert_eq!(said.matches("--> ").count(), 1, "{said}");
+        assert!(!said.contains("built-in"), "{said}");
+    }
+    insta::assert_snapshot!(cases.join("\n"));
+}
+
+#[test]
+fn variables_that_nothing_asks_for_and_that_are_almost_others_are_doubted() {
+    let meant = |vars: &str| {
+        let said = with(vars);
+        let lines = said
+            .lines()
+            .filter_map(|line| line.strip_prefix("warning: "));
+        lines.map(|line| format!("{line}\n")).collect::<String>()
+    };
+    let doubted = [
+        "cybx_peers: []",
+        "cbyex_peers: []",
+        "cybexpeers: []",
+        "cybexx_trusted: []",
+        "ansible_usr: ops",
+        "ansible_hosts: 192.0.2.1",
+        "ansibel_user: ops",
+        "ansible_prot: 22",
+        "ansible_becom: true",
+        "ansible_ssh_private_key: x",
+    ];
+    insta::assert_snapshot!(doubted.map(meant).concat());
+    for fine in [
+        // Another role's, which this node does not have.
+        "eos_peers: []",
+        "my_peers: []",
+        // Ansible's own.
+        "ansible_become_exe: x",
+        "ansible_shell_type: sh",
+        "ansible_timeout: 3",
+        "ansible_python_interpreter: x",
+        "ansible_ssh_user: ops",
+        // A helper that something asks for.
+        "cybx_peers: []\ncybex_peers: \"{{ cybx_peers }}\"",
+    ] {
+        assert_eq!(meant(fine), "", "{fine}");
+    }
 }
 
 #[test]

@@ -36,6 +36,13 @@ pub(super) struct Drill {
     connection: Connection,
 }
 
+impl Drill {
+    /// What a document of it is about, if one was asked for.
+    pub(super) fn document(&self) -> Option<Purpose> {
+        self.json.then_some(Purpose::Drill)
+    }
+}
+
 /// `fwdeploy drill`.
 pub(super) fn drill(args: &Drill) -> Result<u8, CliError> {
     let rollout = args.waves.rollout()?;
@@ -53,6 +60,6 @@ pub(super) fn drill(args: &Drill) -> Result<u8, CliError> {
     let (outcomes, watch, took) = work.done(&jobs, engine::drill)?;
     let code = work::exit_code(&outcomes, Purpose::Drill, &watch);
     let outcomes = work::with_skipped(&fleet, outcomes);
-    work::report(&outcomes, Purpose::Drill, took, code, args.json);
+    work::report(&outcomes, &fleet, Purpose::Drill, took, code, args.json);
     Ok(code)
 }

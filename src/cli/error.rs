@@ -6,9 +6,12 @@ use anstyle::AnsiColor;
 use anstyle::Effects;
 use anstyle::Style as Paint;
 
+use crate::cli::fleet::Warning;
 use crate::inventory::InputError;
 use crate::inventory::InputErrors;
 use crate::inventory::error::Style;
+use crate::report::clean;
+use crate::report::json::Remark;
 
 const ERROR: Paint = AnsiColor::BrightRed.on_default().effects(Effects::BOLD);
 const WARNING: Paint = AnsiColor::Yellow.on_default().effects(Effects::BOLD);
@@ -47,6 +50,21 @@ impl CliError {
         }
     }
 
+    /// The same for scripts.
+    pub(super) fn remarks(&self) -> Vec<Remark> {
+        match self {
+            CliError::Input(errors) => errors.iter().map(|error| remark(error, None)).collect(),
+            CliError::Other { message, hint } => vec![Remark {
+                message: message.clone(),
+                hint: hint.clone(),
+                file: None,
+                line: None,
+                column: None,
+                nodes: None,
+            }],
+        }
+    }
+
     /// Prints it to stderr. The stream takes the colours out where nobody wants them.
     pub(super) fn print(&self) {
         let mut stderr = anstream::stderr().lock();
@@ -55,9 +73,10 @@ impl CliError {
             CliError::Input(errors) => writeln!(stderr, "{}", errors.render(Style::Colored)),
             CliError::Other { message, hint } => {
                 let hint = match hint {
-                    Some(hint) => format!("\n{HINT}hint{HINT:#}: {hint}"),
+                    Some(hint) => format!("\n{HINT}hint{HINT:#}: {}", clean(hint)),
                     None => String::new(),
                 };
+                let message = clean(message);
                 writeln!(stderr, "{ERROR}error{ERROR:#}: {message}{hint}")
             }
         };
@@ -65,15 +84,62 @@ impl CliError {
 }
 
 /// Prints what works and may not be meant.
-pub(super) fn warn(warning: &InputError) {
+pub(super) fn warn(warning: &Warning) {
+    let nodes = match warning.nodes {
+        1 => String::new(),
+        n => format!(" ({n} nodes)"),
+    };
     let mut stderr = anstream::stderr().lock();
-    let _ = writeln!(stderr, "{WARNING}warning{WARNING:#}: {warning}");
+    let _ = writeln!(
+        stderr,
+        "{WARNING}warning{WARNING:#}: {}{nodes}",
+        warning.error
+    );
+}
+
+/// Warnings for scripts.
+pub(super) fn remarks(warnings: &[Warning]) -> Vec<Remark> {
+    let remark = |warning: &Warning| remark(&warning.error, Some(warning.nodes));
+    warnings.iter().map(remark).collect()
+}
+
+fn remark(error: &InputError, nodes: Option<usize>) -> Remark {
+    let place = error.place();
+    Remark {
+        message: error.message().to_string(),
+        hint: error.hint_text().map(ToString::to_string),
+        file: error.file().map(ToString::to_string),
+        line: place.map(|place| place.line),
+        column: place.map(|place| place.column),
+        nodes,
+    }
+}
+
+/// Names of nodes that are many: the first of them, and how many more there are.
+pub(super) fn names(names: &[&str]) -> String {
+    const SHOWN: usize = 5;
+    let shown = names
+        .iter()
+        .take(SHOWN)
+        .copied()
+        .collect::<Vec<_>>()
+        .join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// Prints what may help, after what was wrong.
+pub(super) fn hint(text: &str) {
+    let mut stderr = anstream::stderr().lock();
+    let _ = writeln!(stderr, "{HINT}hint{HINT:#}: {}", clean(text));
 }
 
 /// Prints something good to know.
 pub(super) fn note(text: &str) {
     let mut stderr = anstream::stderr().lock();
-    let _ = writeln!(stderr, "{HINT}note{HINT:#}: {text}");
+    let _ = writeln!(stderr, "{HINT}note{HINT:#}: {}", clean(text));
 }
 
 impl From<InputErrors> for CliError {

@@ -1,5 +1,7 @@
 //! Files → what is wanted of which node. All of it before the first connection.
 
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -40,7 +42,42 @@ pub(super) struct Fleet {
     /// The selected nodes, in the order of the inventory.
     pub(super) members: Vec<Member>,
     /// What works and may not be meant.
-    pub(super) warnings: Vec<InputError>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// Something that works and may not be meant: said once, whatever the number of nodes.
+pub(super) struct Warning {
+    pub(super) error: InputError,
+    /// How many nodes it is about.
+    pub(super) nodes: usize,
+}
+
+/// Warnings, each once.
+#[derive(Default)]
+struct Warnings {
+    found: Vec<Warning>,
+    places: BTreeMap<String, usize>,
+}
+
+impl Warnings {
+    /// Adds those of one node.
+    fn add(&mut self, errors: impl IntoIterator<Item = InputError>) {
+        let mut of_node = BTreeSet::new();
+        for error in errors {
+            let text = error.to_string();
+            // What stands in a list of both directions is one mistake.
+            if !of_node.insert(text.clone()) {
+                continue;
+            }
+            match self.places.get(&text) {
+                Some(place) => self.found[*place].nodes += 1,
+                None => {
+                    self.places.insert(text, self.found.len());
+                    self.found.push(Warning { error, nodes: 1 });
+                }
+            }
+        }
+    }
 }
 
 /// Reads the inventory and resolves the roles of the selected nodes. Every mistake is found, not only the first.
@@ -58,15 +95,13 @@ pub(super) fn read(selection: &Selection) -> Result<Fleet, CliError> {
     let roles = Roles::load(inventory.directory())?;
     let resolver = roles.resolver(&inventory);
     let mut errors = InputErrors::none();
-    let mut fleet = Fleet {
-        members: Vec::new(),
-        warnings: Vec::new(),
-    };
+    let mut members = Vec::new();
+    let mut warnings = Warnings::default();
     for node in nodes {
-        let Some(policies) = errors.take(resolver.resolve(node)) else {
+        let Some((policies, doubtful)) = errors.take(resolver.resolve_all(node)) else {
             continue;
         };
-        fleet.warnings.extend(policy::warnings(&policies));
+        warnings.add(doubtful.into_iter().chain(policy::warnings(&policies)));
         let context = NodeContext {
             node: node.name.clone(),
             zone: node.connection.zone.clone(),
@@ -75,24 +110,25 @@ pub(super) fn read(selection: &Selection) -> Result<Fleet, CliError> {
         let Some(desired) = errors.take(policy::compile(&policies, &context)) else {
             continue;
         };
-        fleet.members.push(Member {
+        members.push(Member {
             name: node.name.clone(),
             connection: node.connection.clone(),
             desired: (!node.roles.is_empty()).then_some(desired),
         });
     }
     errors = unique(errors);
-    Ok(errors.or(fleet)?)
+    Ok(errors.or(Fleet {
+        members,
+        warnings: warnings.found,
+    })?)
 }
 
 /// A mistake in a group is every node's mistake, and is said once.
 fn unique(errors: InputErrors) -> InputErrors {
     let mut once = InputErrors::none();
-    let mut said: Vec<String> = Vec::new();
+    let mut said = BTreeSet::new();
     for error in errors {
-        let text = error.to_string();
-        if !said.contains(&text) {
-            said.push(text);
+        if said.insert(error.to_string()) {
             once.push(error);
         }
     }

@@ -12,6 +12,7 @@ mod rollout;
 mod secrets;
 mod signals;
 mod status;
+mod usage;
 mod work;
 
 use std::process::ExitCode;
@@ -23,6 +24,9 @@ use crate::cli::args::Cli;
 use crate::cli::args::Color;
 use crate::cli::args::Command;
 use crate::cli::error::CliError;
+use crate::report::Purpose;
+use crate::report::json;
+use crate::report::progress::print;
 
 /// Usage, inventory or role error: nothing was touched.
 const NOTHING_TOUCHED: u8 = 1;
@@ -34,6 +38,9 @@ pub fn run() -> ExitCode {
         Err(error) => {
             // Nobody is left to tell when the stream is closed.
             let _ = error.print();
+            if let Some(hint) = usage::hint(&error) {
+                error::hint(&hint);
+            }
             // clap would exit with 2, which here means that a node failed.
             let code = if error.use_stderr() {
                 NOTHING_TOUCHED
@@ -52,8 +59,26 @@ pub fn run() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             error.print();
+            if let Some(purpose) = document_of(&cli.command) {
+                let document = json::not_begun(&error.remarks(), purpose, NOTHING_TOUCHED);
+                print(&document);
+            }
             ExitCode::from(NOTHING_TOUCHED)
         }
+    }
+}
+
+/// What was asked for, if a document was: then that of a command that was not begun says why.
+fn document_of(command: &Command) -> Option<Purpose> {
+    match command {
+        Command::Run(args) if args.json => Some(match args.check {
+            true => Purpose::Check,
+            false => Purpose::Run,
+        }),
+        Command::Rollback(args) => args.document(),
+        Command::Drill(args) => args.document(),
+        Command::Status(args) => args.document(),
+        _ => None,
     }
 }
 
@@ -69,7 +94,7 @@ fn command(command: &Command) -> Result<u8, CliError> {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "fwdeploy", &mut script);
-            crate::report::progress::print(&String::from_utf8_lossy(&script));
+            print(&String::from_utf8_lossy(&script));
             Ok(0)
         }
     }

@@ -6,18 +6,30 @@ use openssl::hash::MessageDigest;
 use openssl::hash::hash as digest;
 
 use crate::model::Desired;
+use crate::model::visible::visible;
 
-/// The user and the machine, such as `eva@desk`.
+/// The user and the machine, such as `eva@desk`; `eva (root)@desk` for somebody who came there by sudo.
 pub(super) fn name() -> String {
-    let user = ["SUDO_USER", "USER", "LOGNAME"]
-        .into_iter()
-        .find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()))
-        .unwrap_or_else(|| match rustix::process::getuid() {
-            user if user.is_root() => "root".to_string(),
-            user => format!("user {}", user.as_raw()),
-        });
+    let variable = |name: &str| env::var(name).ok();
     let system = rustix::system::uname();
-    format!("{user}@{}", system.nodename().to_string_lossy())
+    let user = user(&variable, rustix::process::getuid().as_raw());
+    // It is a line of the node's records, and stands in what others are told.
+    visible(&format!("{user}@{}", system.nodename().to_string_lossy())).replace(['\n', '\t'], " ")
+}
+
+/// Who it is, as the environment and the number of the user tell it.
+fn user(variable: &dyn Fn(&str) -> Option<String>, number: u32) -> String {
+    let told = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+    let own = told("USER").or_else(|| told("LOGNAME"));
+    let own = own.unwrap_or_else(|| match number {
+        0 => "root".to_string(),
+        number => format!("user {number}"),
+    });
+    // sudo and doas say who asked; on a bastion everybody may be root.
+    match told("SUDO_USER").or_else(|| told("DOAS_USER")) {
+        Some(asked) if asked != own => format!("{asked} ({own})"),
+        _ => own,
+    }
 }
 
 /// The first 16 hex digits of the SHA-256 of what the roles ask of a node.
@@ -31,7 +43,32 @@ pub(super) fn hash(desired: &Desired) -> String {
 #[cfg(test)]
 mod tests {
     use super::hash;
+    use super::user;
     use crate::model::Desired;
+
+    #[test]
+    fn who_came_by_sudo_is_named_beside_whom_it_became() {
+        let said = |variables: &[(&str, &str)], number| {
+            let variable = |name: &str| {
+                let mut set = variables.iter();
+                set.find(|(set, _)| *set == name)
+                    .map(|(_, value)| value.to_string())
+            };
+            user(&variable, number)
+        };
+        assert_eq!(said(&[("USER", "eva")], 1000), "eva");
+        assert_eq!(
+            said(&[("USER", "root"), ("SUDO_USER", "alice")], 0),
+            "alice (root)"
+        );
+        assert_eq!(said(&[("SUDO_USER", "alice")], 0), "alice (root)");
+        assert_eq!(
+            said(&[("LOGNAME", "ops"), ("DOAS_USER", "bob")], 7),
+            "bob (ops)"
+        );
+        assert_eq!(said(&[("USER", "root"), ("SUDO_USER", "root")], 0), "root");
+        assert_eq!(said(&[("USER", " "), ("SUDO_USER", "")], 7), "user 7");
+    }
 
     #[test]
     fn another_policy_has_another_hash() {

@@ -9,6 +9,7 @@ use crate::cli::args::Format;
 use crate::cli::error;
 use crate::cli::error::CliError;
 use crate::cli::fleet;
+use crate::cli::work;
 use crate::model::Desired;
 use crate::report::json;
 use crate::report::progress::print;
@@ -22,10 +23,20 @@ pub(super) fn render(args: &args::Render) -> Result<u8, CliError> {
     }
     let mut nodes = Vec::new();
     for member in &fleet.members {
-        match &member.desired {
-            Some(desired) => nodes.push((member.name.as_str(), desired)),
-            None => error::note(&format!("node `{}` has no role", member.name)),
+        if let Some(desired) = &member.desired {
+            nodes.push((member.name.as_str(), desired));
         }
+    }
+    let without = work::names_without_role(&fleet);
+    match without.as_slice() {
+        [] => {}
+        [name] => error::note(&format!("node `{name}` has no role")),
+        names => error::note(&format!(
+            "{} of {} nodes have no role: {}",
+            names.len(),
+            fleet.members.len(),
+            error::names(names)
+        )),
     }
     print(&match args.format {
         Format::Commands => commands(&nodes),
@@ -70,7 +81,7 @@ fn document(nodes: &[(&str, &Desired)]) -> String {
         "command": "render",
         "nodes": nodes,
     });
-    format!("{document:#}\n")
+    json::pretty(&document)
 }
 
 fn direct_xml(nodes: &[(&str, &Desired)]) -> Result<String, CliError> {

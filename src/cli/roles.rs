@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::cli::args;
 use crate::cli::args::Beside;
 use crate::cli::error::CliError;
+use crate::model::visible::visible;
 use crate::report::progress::print;
 use crate::role::Role;
 use crate::role::RoleOrigin;
@@ -14,13 +15,13 @@ use crate::role::Roles;
 /// `fwdeploy role`.
 pub(super) fn role(args: &args::Role) -> Result<u8, CliError> {
     match args {
-        args::Role::List { beside } => print(&list(&roles(beside)?)),
-        args::Role::Show { name, beside } => print(&show(roles(beside)?.show(name)?)),
+        args::Role::List { beside } => print(&visible(&list(&roles(beside)?))),
+        args::Role::Show { name, beside } => print(&visible(&show(roles(beside)?.show(name)?))),
         args::Role::Eject { name, dir, beside } => {
             let written = roles(beside)?.eject(name, dir)?;
             let lines: Vec<String> = written
                 .iter()
-                .map(|p| format!("{}\n", p.display()))
+                .map(|p| visible(&format!("{}\n", p.display())))
                 .collect();
             print(&lines.concat());
         }

@@ -46,12 +46,23 @@ pub(super) struct Rollback {
     connection: Connection,
 }
 
+impl Rollback {
+    fn purpose(&self) -> Purpose {
+        match self.check {
+            true => Purpose::RollbackCheck,
+            false => Purpose::Rollback,
+        }
+    }
+
+    /// What a document of it is about, if one was asked for.
+    pub(super) fn document(&self) -> Option<Purpose> {
+        self.json.then(|| self.purpose())
+    }
+}
+
 /// `fwdeploy rollback`.
 pub(super) fn rollback(args: &Rollback) -> Result<u8, CliError> {
-    let purpose = match args.check {
-        true => Purpose::RollbackCheck,
-        false => Purpose::Rollback,
-    };
+    let purpose = args.purpose();
     let rollout = args.waves.rollout()?;
     let fleet = work::read(&args.selection, &args.connection)?;
     // Whoever has lost its roles can go back too.
@@ -73,6 +84,6 @@ pub(super) fn rollback(args: &Rollback) -> Result<u8, CliError> {
         false => engine::rollback(jobs, conditions, args.to),
     })?;
     let code = work::exit_code(&outcomes, purpose, &watch);
-    work::report(&outcomes, purpose, took, code, args.json);
+    work::report(&outcomes, &fleet, purpose, took, code, args.json);
     Ok(code)
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::cli::error::CliError;
 use crate::cli::fleet::Fleet;
 use crate::model::Secret;
+use crate::report::clean;
 use crate::report::progress::Handle;
 use crate::transport::Secrets;
 
@@ -62,7 +63,7 @@ impl Secrets for Keeper {
         if !is_somebody_there() {
             return None;
         }
-        let prompt = format!("passphrase of {}: ", key.display());
+        let prompt = clean(&format!("passphrase of {}: ", key.display()));
         self.screen
             .ask(move || rpassword::prompt_password(prompt).ok())
             .flatten()

@@ -26,6 +26,13 @@ pub(super) struct Status {
     connection: Connection,
 }
 
+impl Status {
+    /// What a document of it is about, if one was asked for.
+    pub(super) fn document(&self) -> Option<Purpose> {
+        self.json.then_some(Purpose::Status)
+    }
+}
+
 /// `fwdeploy status`.
 pub(super) fn status(args: &Status) -> Result<u8, CliError> {
     let fleet = work::read(&args.selection, &args.connection)?;

@@ -38,7 +38,6 @@ use crate::report::Progress;
 use crate::report::Purpose;
 use crate::report::Summary;
 use crate::report::Verbosity;
-use crate::report::clean;
 use crate::report::json;
 use crate::report::progress::Screen;
 use crate::report::progress::Show;
@@ -97,20 +96,22 @@ pub(super) fn run(args: &args::Run) -> Result<u8, CliError> {
     })?;
     let code = exit_code(&outcomes, purpose, &watch);
     let outcomes = with_skipped(&fleet, outcomes);
-    report(&outcomes, purpose, took, code, args.json);
+    report(&outcomes, &fleet, purpose, took, code, args.json);
     Ok(code)
 }
 
 /// Prints what became of all nodes: as one document, or as the recap below what was printed on the way.
 pub(super) fn report(
     outcomes: &[Outcome],
+    fleet: &Fleet,
     purpose: Purpose,
     took: Duration,
     code: u8,
     as_json: bool,
 ) {
     if as_json {
-        print(&json::outcomes(outcomes, purpose, took, code));
+        let warnings = error::remarks(&fleet.warnings);
+        print(&json::outcomes(outcomes, purpose, &warnings, took, code));
     } else {
         print(&recap::recap(outcomes, took));
     }
@@ -125,12 +126,13 @@ pub(super) fn facts(args: &args::Facts) -> Result<u8, CliError> {
     let (seen, watch, took) = work.done(&jobs, engine::facts)?;
     let outcomes: Vec<Outcome> = seen.iter().map(|(outcome, _)| outcome.clone()).collect();
     let code = exit_code(&outcomes, Purpose::Facts, &watch);
-    print(&json::facts(&seen, took, code));
+    let warnings = error::remarks(&fleet.warnings);
+    print(&json::facts(&seen, &warnings, took, code));
     for outcome in &outcomes {
         if let Some(failure) = &outcome.failure {
-            let error = CliError::new(clean(&failure.message));
+            let error = CliError::new(&*failure.message);
             match &failure.hint {
-                Some(hint) => error.hint(clean(hint)).print(),
+                Some(hint) => error.hint(hint).print(),
                 None => error.print(),
             }
         }
@@ -169,15 +171,20 @@ pub(super) fn read_with_roles(
             .hint("give a group or a node `fwdeploy_roles: [cybex]`; `fwdeploy role list` names the roles"));
     }
     if !without.is_empty() {
-        error::note(&format!(
-            "left alone without a role: {}",
-            without.join(", ")
-        ));
+        error::note(&without_role(&without));
     }
     Ok(fleet)
 }
 
-fn names_without_role(fleet: &Fleet) -> Vec<&str> {
+/// What is said of nodes without a role. Nobody goes there, so that nobody knows what an earlier run has left.
+fn without_role(names: &[&str]) -> String {
+    format!(
+        "left alone without a role: {}; what an earlier run has left there stays",
+        error::names(names)
+    )
+}
+
+pub(super) fn names_without_role(fleet: &Fleet) -> Vec<&str> {
     let without = fleet.members.iter().filter(|m| m.desired.is_none());
     without.map(|m| m.name.as_str()).collect()
 }
@@ -219,6 +226,11 @@ pub(super) fn jobs(
         Some(Job {
             target: fleet::target(member, &defaults),
             policy: operator::hash(&desired),
+            zone_at: member
+                .connection
+                .zone
+                .as_ref()
+                .map(|zone| zone.location.to_string()),
             desired,
         })
     };

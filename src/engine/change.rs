@@ -261,14 +261,18 @@ impl<'a> Change<'a> {
                 // The old connection may be the only one there will ever be: it is used while it lasts.
                 let standing = armed.go_back(Some(hands));
                 return outcome.failed(Failure {
-                    code: "no-way-back-in",
+                    code: match failure.code {
+                        // Nobody tried for long.
+                        "stopped" => "stopped",
+                        _ => "no-way-back-in",
+                    },
                     message,
                     standing,
                     ..*failure
                 });
             }
         };
-        let now = match fresh.look(&Stage::Verifying) {
+        let now = match fresh.look_until_still(&Stage::Verifying) {
             Ok(now) => now,
             Err(failure) => {
                 let message = format!(

@@ -8,10 +8,13 @@ use crate::engine::outcome::Verdict;
 use crate::engine::tally;
 use crate::model::NodeState;
 
-/// Says what differs on a node: one connection, one exec.
+/// Says what differs on a node: one connection, and one exec but for a node that may be in motion.
 pub(super) fn node(job: &Job, looker: &Looker<'_>) -> Outcome {
     let outcome = Outcome::new(job.node(), Verdict::Ok);
-    let state = match looker.open(job).and_then(|mut eyes| eyes.look()) {
+    let state = match looker
+        .open(job)
+        .and_then(|mut eyes| eyes.look_until_still())
+    {
         Ok(state) => state,
         Err(failure) => return outcome.failed(*failure),
     };
@@ -39,7 +42,10 @@ pub(super) fn node(job: &Job, looker: &Looker<'_>) -> Outcome {
 /// Says to which snapshot a node would go back.
 pub(super) fn way_back(job: &Job, looker: &Looker<'_>, to: Option<u64>) -> Outcome {
     let mut outcome = Outcome::new(job.node(), Verdict::Ok);
-    let state = match looker.open(job).and_then(|mut eyes| eyes.look()) {
+    let state = match looker
+        .open(job)
+        .and_then(|mut eyes| eyes.look_until_still())
+    {
         Ok(state) => state,
         Err(failure) => return outcome.failed(*failure),
     };

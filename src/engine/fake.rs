@@ -1,6 +1,7 @@
 //! A fleet that behaves: each node is a [`NodeState`] that steps change as [`plan::after`] says, and that fails on purpose.
 
 use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -111,6 +112,8 @@ struct Node {
     /// The states that the snapshots hold, by their numbers.
     snapshots: BTreeMap<u64, NodeState>,
     trouble: Trouble,
+    /// What the next looks see instead, one after the other; then the node is seen as it is.
+    moments: VecDeque<fn(&mut NodeState)>,
     connections: usize,
     runs: usize,
 }
@@ -140,6 +143,7 @@ impl Fake {
                         timeout: 0,
                         snapshots: BTreeMap::new(),
                         trouble: *trouble,
+                        moments: VecDeque::new(),
                         connections: 0,
                         runs: 0,
                     };
@@ -160,6 +164,12 @@ impl Fake {
 
     pub(super) fn change(&self, node: &str, change: impl FnOnce(&mut NodeState)) {
         change(&mut self.nodes[node].lock().unwrap().state);
+    }
+
+    /// Lets the next looks see something of a moment.
+    pub(super) fn moves(&self, node: &str, moments: &[fn(&mut NodeState)]) {
+        let mut node = self.nodes[node].lock().unwrap();
+        node.moments.extend(moments);
     }
 
     /// How many recoveries were sent.
@@ -262,7 +272,11 @@ impl Connection for Line {
                 node.go_back(why);
             }
             let mut answers = self.fake.answers.lock().unwrap();
-            answers.push(node.state.clone());
+            let mut seen = node.state.clone();
+            if let Some(moment) = node.moments.pop_front() {
+                moment(&mut seen);
+            }
+            answers.push(seen);
             return Ok(said((answers.len() - 1).to_string()));
         }
         if let Some(number) = script.strip_prefix("disarm ") {
@@ -580,6 +594,7 @@ pub(super) fn job(node: &str) -> Job {
         },
         desired: desired(),
         policy: "0123456789abcdef".to_string(),
+        zone_at: None,
     }
 }
 
@@ -676,7 +691,10 @@ pub(super) fn open_node() -> NodeState {
             state: "RUNNING".to_string(),
             backend: "nftables".to_string(),
             default_zone: "public".to_string(),
-            active_zones: BTreeMap::new(),
+            active_zones: BTreeMap::from([(
+                "docker".to_string(),
+                vec!["docker0".to_string(), "br-cybex".to_string()],
+            )]),
             panic: false,
             in_kernel: Observed::Known(true),
         }),

@@ -115,10 +115,10 @@ impl<'a> Maker<'a> {
         })
     }
 
-    /// Connects to the job's node, and looks for the first time.
+    /// Connects to the job's node, and looks for the first time: again where the node may be in motion.
     pub(super) fn look(&'a self, job: &'a Job) -> Result<(NodeState, Hands<'a>), Box<Failure>> {
         let mut hands = self.open(job, &Stage::Connecting)?;
-        Ok((hands.look(&Stage::Looking)?, hands))
+        Ok((hands.look_until_still(&Stage::Looking)?, hands))
     }
 
     /// Judges what was seen.
@@ -157,6 +157,13 @@ impl<'a> Maker<'a> {
 }
 
 impl Hands<'_> {
+    /// Reads everything in one exec, and once more as long as the node may be in motion.
+    pub(super) fn look_until_still(&mut self, stage: &Stage) -> Result<NodeState, Box<Failure>> {
+        let first = self.look(stage)?;
+        let (conditions, job) = (self.maker.conditions, self.job);
+        look::until_still(conditions, job, first, &mut || self.look(stage))
+    }
+
     /// Reads everything in one exec. A stage that began with a new connection was told with it.
     pub(super) fn look(&mut self, stage: &Stage) -> Result<NodeState, Box<Failure>> {
         if *stage == Stage::Looking {

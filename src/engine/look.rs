@@ -1,6 +1,8 @@
 //! Looking at a node: connect, read, judge. No value here can change one.
 
+use std::thread;
 use std::time::Duration;
+use std::time::Instant;
 
 use crate::engine::Conditions;
 use crate::engine::Job;
@@ -11,6 +13,8 @@ use crate::engine::event::Talk;
 use crate::engine::failure::Failure;
 use crate::model::NodeState;
 use crate::plan;
+use crate::plan::Allowed;
+use crate::plan::Motion;
 use crate::plan::Plan;
 use crate::probe;
 use crate::transport::Connection;
@@ -47,22 +51,101 @@ impl<'a> Looker<'a> {
 
     /// Judges what was seen.
     pub(super) fn plan(&self, state: &NodeState, job: &Job) -> Plan {
-        plan::plan(state, &job.desired, &self.conditions.allowed)
+        judged(state, job, &self.conditions.allowed)
     }
 }
 
 impl Eyes<'_> {
+    /// Reads everything in one exec, and once more as long as the node may be in motion.
+    pub(super) fn look_until_still(&mut self) -> Result<NodeState, Box<Failure>> {
+        let first = self.look()?;
+        let (conditions, job) = (self.looker.conditions, self.job);
+        until_still(conditions, job, first, &mut || {
+            self.look_at(&Stage::Looking)
+        })
+    }
+
     /// Reads everything in one exec.
     pub(super) fn look(&mut self) -> Result<NodeState, Box<Failure>> {
-        tell(self.looker.conditions, self.job, Stage::Looking);
+        self.look_at(&Stage::Looking)
+    }
+
+    fn look_at(&mut self, stage: &Stage) -> Result<NodeState, Box<Failure>> {
+        tell(self.looker.conditions, self.job, stage.clone());
         look(
             self.looker.conditions,
             self.looker.sight,
             self.job,
             &mut *self.connection,
-            &Stage::Looking,
+            stage,
         )
     }
+}
+
+/// Judges what was seen. What is wrong with the inventory is said with its place there.
+pub(super) fn judged(state: &NodeState, job: &Job, allowed: &Allowed) -> Plan {
+    let mut plan = plan::plan(state, &job.desired, allowed);
+    if let Some(place) = &job.zone_at {
+        for finding in plan.findings.iter_mut().filter(|f| f.code == "no-zone") {
+            finding.text = format!("{place}: {}", finding.text);
+        }
+    }
+    plan
+}
+
+/// How often a node that may be in motion is looked at again at most, with a pause before each.
+const LOOKS: usize = 5;
+
+/// The same while a daemon starts, as after a boot.
+const LOOKS_AT_A_START: usize = 15;
+
+/// How often the same has to be seen again. Docker may need more than a second before it hears of a reload, and until then its rules
+/// are all gone; and it may take as long over the last of them.
+const REST: usize = 2;
+
+/// Looks again until the looks say the same, if what the first has seen may be of a moment: somebody has just reloaded firewalld, a
+/// daemon starts, another run begins. The last look is the one that counts. Most nodes are looked at once.
+pub(super) fn until_still(
+    conditions: &Conditions<'_>,
+    job: &Job,
+    first: NodeState,
+    again: &mut dyn FnMut() -> Result<NodeState, Box<Failure>>,
+) -> Result<NodeState, Box<Failure>> {
+    let mut state = first;
+    let mut before: Option<Plan> = None;
+    let mut same = 0;
+    for looks in 0.. {
+        let plan = plan::plan(&state, &job.desired, &conditions.allowed);
+        let Some(motion) = plan::motion(&state, &plan) else {
+            break;
+        };
+        same = match before.as_ref() == Some(&plan) {
+            true => same + 1,
+            false => 0,
+        };
+        let most = match motion {
+            Motion::Starting => LOOKS_AT_A_START,
+            Motion::Moving => LOOKS,
+        };
+        // Rules that change all the time, such as a ban list's, are no reason to wait for ever.
+        let at_rest = motion == Motion::Moving && same >= REST;
+        if at_rest || looks >= most || !wait(conditions) {
+            break;
+        }
+        before = Some(plan);
+        state = again()?;
+    }
+    Ok(state)
+}
+
+/// Waits for a pause; `false` if the operator leaves meanwhile.
+fn wait(conditions: &Conditions<'_>) -> bool {
+    let leaving = || conditions.stop.leave().is_cancelled();
+    let end = Instant::now() + conditions.pause;
+    while !leaving() && Instant::now() < end {
+        thread::sleep(Duration::from_millis(20).min(conditions.pause));
+    }
+    !leaving()
 }
 
 /// Tells the stage and connects.

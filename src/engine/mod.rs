@@ -29,6 +29,8 @@ mod waves;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+mod motion_tests;
+#[cfg(test)]
 mod recover_tests;
 #[cfg(test)]
 mod safety_tests;
@@ -73,6 +75,8 @@ pub struct Job {
     pub desired: Desired,
     /// The hash of what its roles ask of it, for the node's records.
     pub policy: String,
+    /// Where the inventory names the node's zone, as `file:line:column`; `None` if it names none.
+    pub zone_at: Option<String>,
 }
 
 impl Job {

@@ -11,13 +11,13 @@ use crate::engine::deed::Deed;
 use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
 use crate::engine::hands::Maker;
+use crate::engine::look;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
 use crate::engine::recover;
 use crate::engine::standing::Standing;
 use crate::engine::tally;
 use crate::model::state::View;
-use crate::plan;
 use crate::plan::Allowed;
 use crate::plan::Finding;
 use crate::plan::Plan;
@@ -85,7 +85,7 @@ fn once(job: &Job, maker: &Maker<'_>, allowed: &Allowed) -> Tried {
     if let Some(busy) = busy(&before, &maker.run) {
         return Tried::done(outcome.failed(busy));
     }
-    let plan = plan::plan(&before, &job.desired, allowed);
+    let plan = look::judged(&before, job, allowed);
     outcome.findings = plan.findings.clone();
     if plan.refusals().next().is_some() {
         outcome.verdict = Verdict::Refused;

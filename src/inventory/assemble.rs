@@ -168,7 +168,13 @@ fn roles(var: &Var) -> Result<Vec<Located<String>>, InputErrors> {
         }
     };
     match var.value() {
-        Value::Null => Ok(Vec::new()),
+        // A role that is forgotten here would be a node that is open.
+        Value::Null => {
+            let error = InputError::at(var.location(), format!("`{ROLES}` is empty"));
+            Err(error
+                .hint("list roles, such as `[cybex]`; `[]` adds none")
+                .into())
+        }
         Value::Sequence(values) => {
             let mut errors = InputErrors::none();
             let names = values

@@ -10,6 +10,7 @@ use super::error::shown;
 use super::location::Located;
 use super::location::Location;
 use super::read;
+use super::suggest;
 use super::suggest::closest;
 use super::vars::Layer;
 use super::vars::Var;
@@ -83,6 +84,46 @@ mod names {
         "ansible_ssh_extra_args",
         "ansible_ssh_args",
     ];
+}
+
+/// Names of Ansible's that are read or refused here, and those that change nothing for ssh; the first are the ones to suggest.
+const KNOWN: [&str; 12] = [
+    "ansible_host",
+    "ansible_port",
+    "ansible_user",
+    "ansible_connection",
+    "ansible_become",
+    "ansible_become_user",
+    "ansible_become_password",
+    "ansible_become_method",
+    "ansible_password",
+    "ansible_ssh_private_key_file",
+    "ansible_ssh_common_args",
+    "ansible_python_interpreter",
+];
+
+/// Whether fwdeploy knows a connection variable of this name.
+pub fn is_connection_name(name: &str) -> bool {
+    let lists = [
+        names::HOST,
+        names::PORT,
+        names::USER,
+        names::KEY,
+        names::BECOME,
+        names::BECOME_USER,
+        names::BECOME_PASSWORD,
+        names::PASSWORD,
+        names::SSH_ARGS,
+        &KNOWN,
+    ];
+    lists.into_iter().any(|list| list.contains(&name))
+}
+
+/// The connection variable that was meant by a name which is none: `ansible_usr`. Ansible has many more of its own, which are only
+/// taken for one of these where a letter or two are wrong.
+pub fn meant_connection_name(name: &str) -> Option<&'static str> {
+    let near = closest(name, KNOWN)?;
+    (!is_connection_name(name) && suggest::distance_of(name, near) <= 2).then_some(near)
 }
 
 impl ConnectionVars {

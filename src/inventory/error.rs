@@ -8,6 +8,8 @@ use std::fmt;
 pub use self::many::InputErrors;
 use super::location::Location;
 use super::location::Place;
+use crate::model::visible::is_visible;
+use crate::model::visible::visible;
 
 /// Longer pieces of the user's text are cut in messages.
 const SHOWN_CHARACTERS: usize = 60;
@@ -34,6 +36,8 @@ struct Details {
     label: Option<String>,
     context: Vec<Located>,
     hint: Option<String>,
+    /// Whether its own place says it all, so that the places that led to it are not shown.
+    alone: bool,
 }
 
 /// A second piece of text that explains the mistake.
@@ -69,6 +73,7 @@ impl InputError {
             label: None,
             context: Vec::new(),
             hint: None,
+            alone: false,
         };
         Self(Box::new(details))
     }
@@ -85,6 +90,18 @@ impl InputError {
     pub fn context(mut self, location: Location, label: impl Into<String>) -> Self {
         self.0.context.push(Located::new(label.into(), location));
         self
+    }
+
+    /// Says that its own place says it all: the places that led to it need not be shown.
+    #[must_use]
+    pub fn alone(mut self) -> Self {
+        self.0.alone = true;
+        self
+    }
+
+    /// Whether the places that led to it need not be shown.
+    pub fn is_alone(&self) -> bool {
+        self.0.alone
     }
 
     /// Adds what the user can do about it.
@@ -146,14 +163,15 @@ impl InputError {
 
 impl fmt::Display for InputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.subject {
-            Subject::At(location) => write!(f, "{location}: ")?,
-            Subject::File(file) => write!(f, "{file}: ")?,
-            Subject::Nowhere => {}
-        }
-        f.write_str(&self.0.message)?;
+        let place = match &self.0.subject {
+            Subject::At(location) => format!("{location}: "),
+            Subject::File(file) => format!("{file}: "),
+            Subject::Nowhere => String::new(),
+        };
+        f.write_str(&visible(&place))?;
+        f.write_str(&visible(&self.0.message))?;
         match &self.0.hint {
-            Some(hint) => write!(f, " ({hint})"),
+            Some(hint) => write!(f, " ({})", visible(hint)),
             None => Ok(()),
         }
     }
@@ -167,7 +185,7 @@ impl fmt::Debug for InputError {
 
 impl std::error::Error for InputError {}
 
-/// Returns a piece of the user's text for a message: control characters visible, and not longer than a line.
+/// Returns a piece of the user's text for a message: every character visible, and not longer than a line.
 pub fn shown(text: &str) -> String {
     let mut shown = String::new();
     for (count, character) in text.chars().enumerate() {
@@ -175,10 +193,10 @@ pub fn shown(text: &str) -> String {
             shown.push('…');
             break;
         }
-        if character.is_control() {
-            shown.extend(character.escape_default());
-        } else {
+        if is_visible(character) {
             shown.push(character);
+        } else {
+            shown.extend(character.escape_default());
         }
     }
     shown

@@ -45,7 +45,7 @@ pub(super) fn text(name: &str, var: &Var) -> Result<Located<String>, InputError>
             u32::from(control)
         )));
     }
-    if text.is_empty() {
+    if text.trim().is_empty() {
         return Err(error(format!("`{name}` is empty")));
     }
     Ok(Located::new(text, var.location()))

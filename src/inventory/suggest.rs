@@ -29,6 +29,12 @@ pub fn closest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -
     best.map(|(_, candidate)| candidate)
 }
 
+/// By how many letters two words differ: missing, too many, wrong or swapped.
+pub fn distance_of(one: &str, other: &str) -> usize {
+    let letters = |text: &str| text.chars().collect::<Vec<char>>();
+    distance(&letters(one), &letters(other))
+}
+
 /// Optimal string alignment: the edit distance with swaps of neighbours.
 fn distance(one: &[char], other: &[char]) -> usize {
     let mut before: Vec<usize> = Vec::new();

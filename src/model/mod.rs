@@ -19,6 +19,7 @@ pub mod settings;
 pub mod spelling;
 pub mod state;
 pub mod step;
+pub mod visible;
 
 pub use desired::Attachment;
 pub use desired::Desired;

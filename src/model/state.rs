@@ -80,6 +80,9 @@ impl<T> Observed<T> {
     }
 }
 
+/// How the reason begins for which nothing of a zone can be read that is not there; its name follows, and those that are there.
+pub const NO_ZONE: &str = "firewalld has no zone";
+
 /// One of the four truths about a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -172,6 +175,8 @@ pub struct System {
     /// What decides about a packet beside iptables and firewalld.
     #[serde(skip_serializing_if = "Networking::is_not_asked")]
     pub networking: Networking,
+    /// Whether the packet filter changed while it was looked at: somebody is at work on it.
+    pub moving: bool,
 }
 
 /// How a daemon of the node is: what can be done about it differs.

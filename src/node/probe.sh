@@ -173,6 +173,7 @@ resolvers() {
 look_at_kernel() {
     ask iptables-save limited iptables-save
     matched=$(printf %s "$answer" | matched_sets)
+    remember_kernel
     ask ip6tables-save limited ip6tables-save
     matched=$matched$newline$(printf %s "$answer" | matched_sets)
     # The other backend's tables. Asking the legacy one where it was never used could load its module. A file of /proc
@@ -283,6 +284,33 @@ look_at_networking() {
     ask other6-save other6 "ip6tables${other#iptables}"
 }
 
+# remember_kernel: what the rules were when they were asked for.
+remember_kernel() {
+    kernel_then=
+    [ "$code" != 0 ] || kernel_then=$(printf %s "$answer" | rules_alone)
+}
+
+# rules_alone: a sum over iptables-save without its comments, which tell the time, and without its counters.
+rules_alone() {
+    sed -e '/^#/d' -e 's/ \[[0-9]*:[0-9]*]$//' | cksum
+}
+
+# kernel_moved: `moved` if somebody has changed a rule since.
+kernel_moved() {
+    now=$(limited iptables-save) || return
+    now=$(printf '%s\n' "$now" | rules_alone)
+    if [ "$now" = "$kernel_then" ]; then echo still; else echo moved; fi
+}
+
+# What is asked last: whether the rules are still those that were read first. Docker puts back its own, one every few milliseconds.
+look_at_kernel_again() {
+    if [ -n "$kernel_then" ]; then
+        ask kernel-moved kernel_moved
+    else
+        skip "iptables-save has no answer" kernel-moved
+    fi
+}
+
 look_at_firewalld() {
     silent=
     ask firewalld-unit units firewalld.service
@@ -326,8 +354,17 @@ look_at_firewalld() {
         ask_daemon firewalld permanent-rich call "${path%%\"*}" "$firewalld.config.zone" getRichRules
     else
         skip "the permanent zone was not found" permanent-rich
+        ask zone-names zone_names
     fi
     look_at_settings
+}
+
+# The zones that there are, for whoever named one that is not there.
+zone_names() {
+    for file in /etc/firewalld/zones/*.xml /usr/lib/firewalld/zones/*.xml; do
+        file=${file##*/}
+        [ "$file" = "*.xml" ] || echo "${file%.xml}"
+    done | sort -u
 }
 
 # What a reload could change: the zones that somebody is in, and whatever has a file of its own in /etc/firewalld. The
@@ -605,6 +642,7 @@ look() {
         look_at_kernel
         look_at_firewalld
         cat
+        look_at_kernel_again
     }
     printf 'fwdeploy-probe end\n'
 }

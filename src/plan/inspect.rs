@@ -11,6 +11,7 @@ use crate::model::rich::RichRule;
 use crate::model::state::Daemon;
 use crate::model::state::Docker;
 use crate::model::state::Firewalld;
+use crate::model::state::NO_ZONE;
 use crate::model::state::NodeState;
 use crate::model::state::Observed;
 use crate::model::state::Tables;
@@ -283,6 +284,19 @@ fn unreadable(desired: &Desired, state: &NodeState) -> Vec<Finding> {
             .hint("nothing was changed; run again, with -v to see what the node answered"),
         )
     }
+    // Both views lack a zone that is not there: that is one mistake, of the inventory.
+    if let Err(why) = state.permanent.rich.as_result()
+        && let Some(rest) = why.strip_prefix(NO_ZONE)
+    {
+        return vec![
+            refuse(
+                "no-zone",
+                View::Permanent,
+                format!("the node has no zone{rest}"),
+            )
+            .hint("set `fwdeploy_zone` to the zone of the public interface"),
+        ];
+    }
     let v6 = desired.families().contains(&Family::V6);
     [
         why("the zone", View::Permanent, &state.zone),
@@ -409,6 +423,11 @@ fn left_over(docker: &Docker, state: &NodeState, family: Family) -> Option<Findi
     })
 }
 
+/// Whether this Docker puts its isolation between networks back after a reload by itself.
+pub(super) fn puts_isolation_back(docker: &Docker) -> bool {
+    docker.major_minor() >= (28, 0)
+}
+
 /// Docker before 25.0.13 and 28.0 does not put its isolation between networks back after a reload (CVE-2025-54410).
 fn lost_isolation(docker: &Docker, tables: &Tables) -> Option<Finding> {
     let chain = tables.chain("filter", "DOCKER-ISOLATION-STAGE-1")?;
@@ -430,6 +449,9 @@ fn lost_isolation(docker: &Docker, tables: &Tables) -> Option<Finding> {
                 docker.version
             ),
         )
-        .hint("restart Docker, or upgrade it to 28 or later (CVE-2025-54410)")
+        .hint(match puts_isolation_back(docker) {
+            true => "restart Docker, which puts it back",
+            false => "restart Docker, or upgrade it to 28 or later (CVE-2025-54410)",
+        })
     })
 }

@@ -14,6 +14,7 @@ mod firewall;
 mod foreign;
 mod gone;
 mod inspect;
+mod motion;
 pub mod ownership;
 mod passage;
 mod passthrough;
@@ -34,6 +35,8 @@ pub use action::Sign;
 pub use edited::EDITED;
 pub use finding::Finding;
 pub use finding::Severity;
+pub use motion::Motion;
+pub use motion::motion;
 pub use printed::Question;
 pub use printed::questions;
 pub use recover::Recovery;
@@ -170,6 +173,12 @@ impl<'a> Side<'a> {
 /// What opens goes first, then what rebinds, then what closes; containers move when their rules stand, and stale rules
 /// go last, so that nothing is open on the way that was closed before or shall be closed after.
 pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
+    let mut plan = planned(state, desired, allowed);
+    plan.findings.extend(motion::told(state, &plan));
+    plan
+}
+
+fn planned(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     let desired = &bridge::named_as_there(desired, state, allowed);
     let refusals = inspect::refusals(desired, state);
     let Some(views) = views(state).filter(|_| refusals.is_empty()) else {

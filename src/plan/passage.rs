@@ -102,15 +102,30 @@ fn unmasked(desired: &Desired, docker: &Docker, tables: &Tables) -> Vec<Finding>
         .filter(wants)
         .flat_map(|network| network.subnets.iter().map(move |subnet| (network, *subnet)))
         .filter(|(_, subnet)| subnet.family() == Family::V4 && !masks(*subnet))
-        .map(|(network, subnet)| {
-            warning(
-                "no-masquerade",
-                View::Kernel,
-                format!("Docker's MASQUERADE for {subnet} of network `{}` is gone, so that no peer can answer its containers", network.name),
-            )
-            .hint("restart Docker; if masquerading is done elsewhere on purpose, make the network with enable_ip_masquerade=false")
-        })
+        .map(|(network, subnet)| unmasked_subnet(network, subnet))
         .collect()
+}
+
+/// Docker masquerades nothing of a network that is `routed`, and restarting it changes nothing.
+fn unmasked_subnet(network: &Network, subnet: Cidr) -> Finding {
+    let mode = network
+        .options
+        .get("com.docker.network.bridge.gateway_mode_ipv4");
+    let name = &network.name;
+    match mode.map(String::as_str) {
+        Some(mode @ ("routed" | "isolated")) => warning(
+            "no-masquerade",
+            View::Kernel,
+            format!("network `{name}` is {mode}, so that Docker masquerades nothing for {subnet}: only a peer that has a route to it can answer its containers"),
+        )
+        .hint(format!("give the peers a route to {subnet} by this node, or make the network without gateway_mode_ipv4={mode}")),
+        _ => warning(
+            "no-masquerade",
+            View::Kernel,
+            format!("Docker's MASQUERADE for {subnet} of network `{name}` is gone, so that no peer can answer its containers"),
+        )
+        .hint("restart Docker; if masquerading is done elsewhere on purpose, make the network with enable_ip_masquerade=false"),
+    }
 }
 
 /// firewalld's iptables backend forwards in table nat, where it can be seen. What its memory holds and the kernel does
@@ -241,5 +256,22 @@ mod tests {
         assert!(!forwards(&rule, None, 5000, to, 5001));
         assert!(!forwards(&rule, peer("192.0.2.7"), 5001, to, 5001));
         assert!(!forwards(&rule, peer("192.0.2.7"), 5000, to, 5000));
+    }
+
+    #[test]
+    fn nobody_is_told_to_restart_docker_for_a_network_that_is_routed() {
+        let said = |mode: &str| {
+            let mut network = Network {
+                name: "cybex".to_string(),
+                ..Network::default()
+            };
+            let option = "com.docker.network.bridge.gateway_mode_ipv4".to_string();
+            network.options.insert(option, mode.to_string());
+            let finding = unmasked_subnet(&network, "172.20.0.0/16".parse().unwrap());
+            finding.hint.unwrap()
+        };
+        assert!(said("nat").contains("restart Docker"));
+        assert!(said("routed").starts_with("give the peers a route to 172.20.0.0/16"));
+        assert!(said("isolated").ends_with("gateway_mode_ipv4=isolated"));
     }
 }

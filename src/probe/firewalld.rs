@@ -8,6 +8,7 @@ use crate::model::state::Daemon;
 use crate::model::state::Direct;
 use crate::model::state::DirectChain;
 use crate::model::state::Firewalld;
+use crate::model::state::NO_ZONE;
 use crate::model::state::Observed;
 use crate::model::state::RichText;
 use crate::probe::busctl;
@@ -197,7 +198,15 @@ fn rich(answers: &Answers, name: &'static str) -> Result<Vec<RichText>, String> 
 /// firewalld's code for a missing zone, in words.
 fn no_zone(answers: &Answers, why: String) -> String {
     match zone(answers) {
-        Ok(zone) if why.starts_with("INVALID_ZONE") => format!("firewalld has no zone `{zone}`"),
+        Ok(zone) if why.starts_with("INVALID_ZONE") => {
+            let there = answers.get("zone-names").unwrap_or_default();
+            let there: Vec<&str> = there.lines().collect();
+            let there = match there.is_empty() {
+                true => String::new(),
+                false => format!("; it has: {}", there.join(", ")),
+            };
+            format!("{NO_ZONE} `{zone}`{there}")
+        }
         _ => why,
     }
 }

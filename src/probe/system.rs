@@ -39,6 +39,8 @@ pub fn system(answers: &Answers) -> Result<System, (&'static str, String)> {
         docker_daemon: Daemon::default(),
         routing: routing::routing(answers),
         resolvers: routing::resolvers(answers),
+        // A node that does not tell is looked at once, as ever.
+        moving: one_line(answers.get("kernel-moved")) == "moved",
     })
 }
 

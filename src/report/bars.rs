@@ -18,6 +18,7 @@ use indicatif::ProgressStyle;
 use crate::report::progress::AtWork;
 use crate::report::progress::Fleet;
 use crate::report::progress::Show;
+use crate::report::style::clean;
 use crate::report::summary::duration;
 
 /// More lines than this nobody reads while they change.
@@ -60,11 +61,12 @@ impl Bars {
                 let _ = out.write_str(part(&texts));
             }
         };
-        let style = ProgressStyle::with_template("{nodes}{bar:24} {pos}/{len} nodes{fleet}")
+        let style = ProgressStyle::with_template("{nodes}[{bar:22}] {pos}/{len} nodes{fleet}")
             .ok()?
             .with_key("nodes", key(|texts| &texts.nodes))
             .with_key("fleet", key(|texts| &texts.fleet))
-            .progress_chars("=> ");
+            // A track, so that there is a bar to be seen before the first node is done.
+            .progress_chars("=>-");
         let bar = ProgressBar::with_draw_target(Some(show.nodes.len() as u64), target);
         bar.set_style(style);
         let longest = show.nodes.iter().map(|n| n.chars().count()).max();
@@ -88,48 +90,33 @@ impl Bars {
                 .iter()
                 .find(|w| Some(&w.node) == line.as_ref());
             let text = work.map_or_else(String::new, |work| self.line(work));
-            nodes.extend(text.chars().take(columns));
+            nodes.push_str(&cut(&text, columns));
             nodes.push('\n');
         }
         let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
         texts.nodes = nodes;
-        texts.fleet = self.counts(fleet);
-        texts.fleet = texts
-            .fleet
-            .chars()
-            .take(columns.saturating_sub(BAR))
-            .collect();
+        texts.fleet = self.counts(fleet).within(columns.saturating_sub(BAR));
         drop(texts);
         let done = fleet.done.nodes as u64;
         self.bar.update(|state| state.set_pos(done));
     }
 
     fn line(&self, work: &AtWork) -> String {
-        let name: String = work.node.chars().take(NAME).collect();
+        let name: String = clean(&work.node).chars().take(NAME).collect();
         let width = self.width;
         let seconds = format!("{} s", work.since.elapsed().as_secs());
         format!("{name:<width$}  {seconds:>5}  {}", work.stage)
     }
 
-    /// ` (wave 2 of 4, 10 nodes): 3 changed, 1 failed, 12 more at work (41 s)`.
-    fn counts(&self, fleet: &Fleet) -> String {
-        let mut text = String::new();
-        if let Some(wave) = fleet.wave {
-            let _ = write!(text, " ({wave})");
-        }
-        let words = fleet.done.words();
-        if !words.is_empty() {
-            let _ = write!(text, ": {words}");
-        }
+    fn counts(&self, fleet: &Fleet) -> Counts {
         let hidden = fleet.at_work.len().saturating_sub(self.lines.len());
-        if hidden > 0 {
-            let _ = write!(text, ", {hidden} more at work");
-        }
         let whole = Duration::from_secs(fleet.begun.elapsed().as_secs());
-        if whole.as_secs() >= 10 {
-            let _ = write!(text, " ({})", duration(whole));
+        Counts {
+            wave: fleet.wave.map(|wave| format!(" ({wave})")),
+            done: fleet.done.words(),
+            hidden: (hidden > 0).then(|| format!("{hidden} more at work")),
+            took: (whole.as_secs() >= 10).then(|| format!(" ({})", duration(whole))),
         }
-        text
     }
 
     /// Frees the lines of nodes that are done, and gives them to the nodes that are longest at work without one.
@@ -165,6 +152,58 @@ impl Bars {
     }
 }
 
+/// What stands behind the fleet's bar: ` (wave 2 of 4, 10 nodes): 3 changed, 1 failed, 12 more at work (41 s)`.
+#[derive(Clone, Default)]
+struct Counts {
+    wave: Option<String>,
+    done: String,
+    hidden: Option<String>,
+    took: Option<String>,
+}
+
+impl Counts {
+    fn text(&self) -> String {
+        let words: Vec<&str> = [Some(self.done.as_str()), self.hidden.as_deref()]
+            .into_iter()
+            .flatten()
+            .filter(|words| !words.is_empty())
+            .collect();
+        let mut text = self.wave.clone().unwrap_or_default();
+        if !words.is_empty() {
+            let _ = write!(text, ": {}", words.join(", "));
+        }
+        text.push_str(self.took.as_deref().unwrap_or_default());
+        text
+    }
+
+    /// As much of it as has room, in whole words: what is only nice to know goes first.
+    fn within(mut self, columns: usize) -> String {
+        let less: [fn(&mut Counts); 4] = [
+            |counts| counts.wave = None,
+            |counts| counts.hidden = None,
+            |counts| counts.took = None,
+            |counts| counts.done.clear(),
+        ];
+        for drop in less {
+            if self.text().chars().count() <= columns {
+                break;
+            }
+            drop(&mut self);
+        }
+        self.text()
+    }
+}
+
+/// A line that fits; one that is cut says so.
+fn cut(text: &str, columns: usize) -> String {
+    if text.chars().count() <= columns {
+        return text.to_string();
+    }
+    let mut short: String = text.chars().take(columns.saturating_sub(1)).collect();
+    short.push('…');
+    short
+}
+
 /// The terminal's lines and columns; a small one's where it doesn't say.
 fn size() -> (usize, usize) {
     rustix::termios::tcgetwinsize(io::stderr())
@@ -172,4 +211,47 @@ fn size() -> (usize, usize) {
         .map(|size| (usize::from(size.ws_row), usize::from(size.ws_col)))
         .filter(|(rows, columns)| *rows > 0 && *columns > 0)
         .unwrap_or((24, 80))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts() -> Counts {
+        Counts {
+            wave: Some(" (wave 2 of 4, 10 nodes)".to_string()),
+            done: "28 changed, 3 failed".to_string(),
+            hidden: Some("12 more at work".to_string()),
+            took: Some(" (41 s)".to_string()),
+        }
+    }
+
+    /// Tried with the line cut to the columns: it ended in `12 more at w`.
+    #[test]
+    fn what_has_no_room_is_left_out_whole() {
+        let all = " (wave 2 of 4, 10 nodes): 28 changed, 3 failed, 12 more at work (41 s)";
+        let shown: Vec<String> = [80, 69, 46, 36, 29, 28, 21, 0]
+            .map(|columns| counts().within(columns))
+            .to_vec();
+        assert_eq!(
+            shown,
+            [
+                all,
+                ": 28 changed, 3 failed, 12 more at work (41 s)",
+                ": 28 changed, 3 failed, 12 more at work (41 s)",
+                ": 28 changed, 3 failed (41 s)",
+                ": 28 changed, 3 failed (41 s)",
+                ": 28 changed, 3 failed",
+                "",
+                "",
+            ]
+        );
+        for columns in 0..100 {
+            let text = counts().within(columns);
+            assert!(text.chars().count() <= columns, "{columns}: {text}");
+        }
+        assert_eq!(Counts::default().within(80), "");
+        assert_eq!(cut("verifying on a new connection", 10), "verifying…");
+        assert_eq!(cut("looking", 7), "looking");
+    }
 }

@@ -1,8 +1,12 @@
 //! One document for scripts. Its shape is a promise: `version` grows when a field changes its meaning or goes away.
 
+use std::io;
+use std::io::Write;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::ser::Formatter;
+use serde_json::ser::PrettyFormatter;
 
 use crate::engine::Failure;
 use crate::engine::NotBegun;
@@ -10,6 +14,7 @@ use crate::engine::Outcome;
 use crate::engine::Verdict;
 use crate::model::NodeState;
 use crate::model::records::Snapshot;
+use crate::model::visible::is_visible;
 use crate::plan::Change;
 use crate::plan::Finding;
 use crate::report::Purpose;
@@ -23,7 +28,28 @@ struct Document<'a, N> {
     version: u32,
     command: &'static str,
     nodes: Vec<N>,
+    /// What works and may not be meant.
+    warnings: &'a [Remark],
+    /// Why nothing was begun.
+    errors: &'a [Remark],
     summary: Totals<'a>,
+}
+
+/// Something about the user's own texts: a mistake, or a warning.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Remark {
+    /// What is wrong, as a sentence without its place.
+    pub message: String,
+    /// What can be done about it.
+    pub hint: Option<String>,
+    /// The file or argument that it is about.
+    pub file: Option<String>,
+    /// The line there, from 1.
+    pub line: Option<usize>,
+    /// The column in characters, from 1.
+    pub column: Option<usize>,
+    /// How many nodes it is about; `None` for what is not about nodes.
+    pub nodes: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -100,7 +126,13 @@ impl<'a> From<&'a Failure> for Problem<'a> {
 }
 
 /// What became of every node, in the order of the inventory. `exit_code` is the program's, which a signal may have decided.
-pub fn outcomes(outcomes: &[Outcome], purpose: Purpose, took: Duration, exit_code: u8) -> String {
+pub fn outcomes(
+    outcomes: &[Outcome],
+    purpose: Purpose,
+    warnings: &[Remark],
+    took: Duration,
+    exit_code: u8,
+) -> String {
     let nodes = outcomes.iter().map(|outcome| Node {
         node: &outcome.node,
         status: outcome.verdict,
@@ -113,11 +145,31 @@ pub fn outcomes(outcomes: &[Outcome], purpose: Purpose, took: Duration, exit_cod
         snapshot: outcome.snapshot.as_ref(),
         seconds: seconds(outcome.took),
     });
-    document(nodes, &Summary::of(outcomes), purpose, took, exit_code)
+    let summary = Summary::of(outcomes);
+    document(nodes, &summary, purpose, (warnings, &[]), took, exit_code)
+}
+
+/// The document of a command that was not begun, because of mistakes in the user's texts.
+pub fn not_begun(errors: &[Remark], command: Purpose, exit_code: u8) -> String {
+    let none = std::iter::empty::<Node<'_>>();
+    let summary = Summary::default();
+    document(
+        none,
+        &summary,
+        command,
+        (&[], errors),
+        Duration::ZERO,
+        exit_code,
+    )
 }
 
 /// What was seen on every node, in the order of the inventory.
-pub fn facts(seen: &[(Outcome, Option<NodeState>)], took: Duration, exit_code: u8) -> String {
+pub fn facts(
+    seen: &[(Outcome, Option<NodeState>)],
+    warnings: &[Remark],
+    took: Duration,
+    exit_code: u8,
+) -> String {
     let nodes = seen.iter().map(|(outcome, state)| Seen {
         node: &outcome.node,
         status: outcome.verdict,
@@ -127,13 +179,15 @@ pub fn facts(seen: &[(Outcome, Option<NodeState>)], took: Duration, exit_code: u
         seconds: seconds(outcome.took),
     });
     let summary = Summary::of(seen.iter().map(|(outcome, _)| outcome));
-    document(nodes, &summary, Purpose::Facts, took, exit_code)
+    let remarks = (warnings, &[][..]);
+    document(nodes, &summary, Purpose::Facts, remarks, took, exit_code)
 }
 
 fn document<N: Serialize>(
     nodes: impl Iterator<Item = N>,
     summary: &Summary,
     purpose: Purpose,
+    (warnings, errors): (&[Remark], &[Remark]),
     took: Duration,
     exit_code: u8,
 ) -> String {
@@ -141,6 +195,8 @@ fn document<N: Serialize>(
         version: VERSION,
         command: purpose.word(),
         nodes: nodes.collect(),
+        warnings,
+        errors,
         summary: Totals {
             counts: summary,
             seconds: seconds(took),
@@ -151,10 +207,81 @@ fn document<N: Serialize>(
 }
 
 /// The document as text.
-pub(super) fn pretty(document: &impl Serialize) -> String {
-    let text = serde_json::to_string_pretty(document);
+pub fn pretty(document: &impl Serialize) -> String {
+    let mut bytes = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Visible::default());
     // Only a map with keys that are no strings, or a failing `Serialize`, could fail; the values above have neither.
-    text.expect("the report's values are plain") + "\n"
+    document
+        .serialize(&mut serializer)
+        .expect("the report's values are plain");
+    String::from_utf8(bytes).expect("JSON is UTF-8") + "\n"
+}
+
+/// Indented JSON in which every character is visible: the others are escaped, so that the values stay what they are and a terminal
+/// has nothing to obey.
+#[derive(Default)]
+struct Visible(PrettyFormatter<'static>);
+
+impl Formatter for Visible {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some((at, c)) = rest.char_indices().find(|(_, c)| !is_visible(*c)) {
+            writer.write_all(&rest.as_bytes()[..at])?;
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(writer, "\\u{unit:04x}")?;
+            }
+            rest = &rest[at + c.len_utf8()..];
+        }
+        writer.write_all(rest.as_bytes())
+    }
+
+    fn begin_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_array(writer)
+    }
+
+    fn end_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_array(writer)
+    }
+
+    fn begin_array_value<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        self.0.begin_array_value(writer, first)
+    }
+
+    fn end_array_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_array_value(writer)
+    }
+
+    fn begin_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_object(writer)
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_object(writer)
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        self.0.begin_object_key(writer, first)
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_object_value(writer)
+    }
+
+    fn end_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_object_value(writer)
+    }
 }
 
 /// Milliseconds are enough.

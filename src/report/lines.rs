@@ -38,17 +38,19 @@ pub(super) fn lines(event: &Event, verbosity: Verbosity, plain: Plain) -> Option
                         Stage::Applying { step, .. } => *step == 1,
                         Stage::RollingBack | Stage::Waiting | Stage::Settling => true,
                     };
-            worth.then(|| format!("{node}: {stage}"))
+            worth.then(|| format!("{}: {stage}", clean(node)))
         }
         Event::Sent { node, script } => match verbosity {
             Verbosity::Quiet => None,
             Verbosity::Steps => Some(format!(
-                "{node}: sent a script of {} lines",
+                "{}: sent a script of {} lines",
+                clean(node),
                 script.lines().count()
             )),
             Verbosity::Everything => Some(format!(
-                "{node}: sent a script\n{}",
-                indented(node, '<', script)
+                "{}: sent a script\n{}",
+                clean(node),
+                indented(&clean(node), '<', script)
             )),
         },
         Event::Answered {
@@ -57,6 +59,7 @@ pub(super) fn lines(event: &Event, verbosity: Verbosity, plain: Plain) -> Option
             stdout,
             stderr,
         } => verbose.then(|| {
+            let node = clean(node);
             let mut text = match status {
                 Ok(status) => format!("{node}: answered with status {status}"),
                 Err(why) => format!("{node}: no answer: {}", clean(why)),
@@ -73,7 +76,7 @@ pub(super) fn lines(event: &Event, verbosity: Verbosity, plain: Plain) -> Option
                         said.len()
                     ));
                 } else {
-                    text.push_str(&indented(node, mark, said));
+                    text.push_str(&indented(&node, mark, said));
                 }
             }
             text

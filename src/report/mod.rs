@@ -18,6 +18,8 @@ pub mod text;
 mod status_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod visible_tests;
 
 pub use progress::Progress;
 pub use progress::Verbosity;

@@ -20,6 +20,7 @@ use crate::report::Purpose;
 use crate::report::bars::Bars;
 use crate::report::lines::Plain;
 use crate::report::lines::lines;
+use crate::report::style::clean;
 use crate::report::summary::Summary;
 use crate::report::text;
 use crate::report::text::Diff;
@@ -254,7 +255,7 @@ impl Ui {
     fn take(&mut self, message: Message) {
         match message {
             Message::Event(event) => self.event(event),
-            Message::Note(text) => self.say(Text::Journey(text)),
+            Message::Note(text) => self.say(Text::Journey(clean(&text))),
             Message::Ask(ask) => match &self.bars {
                 Some(bars) => bars.suspend(ask),
                 None => ask(),
@@ -291,7 +292,10 @@ impl Ui {
                 if plain == Plain::Lines {
                     self.say(Text::Journey(format!(
                         "{}: {} ({} of {})",
-                        outcome.node, outcome.verdict, self.fleet.done.nodes, self.fleet.nodes
+                        clean(&outcome.node),
+                        outcome.verdict,
+                        self.fleet.done.nodes,
+                        self.fleet.nodes
                     )));
                 }
                 if let Some(diff) = self.show.outcomes {

@@ -9,6 +9,7 @@ use crate::engine::NotBegun;
 use crate::engine::Outcome;
 use crate::engine::Verdict;
 use crate::report::style;
+use crate::report::style::clean;
 use crate::report::style::paint;
 use crate::report::summary::Summary;
 use crate::report::summary::duration;
@@ -22,13 +23,13 @@ pub fn recap(outcomes: &[Outcome], took: Duration) -> String {
     sorted.sort_by(|a, b| a.node.cmp(&b.node));
     let width = sorted
         .iter()
-        .map(|o| o.node.chars().count())
+        .map(|o| clean(&o.node).chars().count())
         .max()
         .unwrap_or(0);
     let mut text = format!("{}\n", paint(style::BOLD, "RECAP"));
     for outcome in sorted {
         // Padded before it is painted: escapes have no width, and `{:<}` would count them.
-        let name = format!("{:<width$}", outcome.node);
+        let name = format!("{:<width$}", clean(&outcome.node));
         let _ = write!(text, "{} :", paint(style::verdict(outcome.verdict), name));
         for (word, count, style) in counts(outcome) {
             let field = format!("{word}={count}");

@@ -21,6 +21,7 @@ use crate::policy::compile::INBOUND;
 use crate::policy::compile::OTHERWISE_IN;
 use crate::policy::compile::OTHERWISE_OUT;
 use crate::policy::compile::OUTBOUND;
+use crate::report::json;
 
 /// The version of [`json`]'s shape; it grows when a field changes its meaning or goes.
 pub const JSON_VERSION: u32 = 1;
@@ -76,7 +77,7 @@ pub fn json(desired: &Desired) -> String {
         version: JSON_VERSION,
         desired,
     };
-    serde_json::to_string_pretty(&versioned).expect("texts, numbers and lists are always JSON")
+    json::pretty(&versioned).trim_end().to_string()
 }
 
 /// A shell script in the making.

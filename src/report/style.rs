@@ -5,6 +5,7 @@ use anstyle::Effects;
 use anstyle::Style;
 
 use crate::engine::Verdict;
+use crate::model::visible::visible;
 use crate::plan::Severity;
 use crate::plan::Sign;
 
@@ -49,25 +50,11 @@ pub(super) fn paint(style: Style, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// The text without anything that a terminal would obey: what a node answers is shown, not done.
+/// The text with everything in it visible: what a node answers is shown, not done.
 ///
 /// Its further lines are indented, so that none of them passes for a line of ours.
 pub fn clean(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' => out.push_str("\n      "),
-            '\t' => out.push(c),
-            c if c.is_control() || turns(c) => out.push(char::REPLACEMENT_CHARACTER),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// Whether a character makes a terminal show what follows in another direction: then an address reads as another one.
-fn turns(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    visible(text).replace('\n', "\n      ")
 }
 
 #[cfg(test)]
@@ -76,8 +63,8 @@ mod tests {
 
     #[test]
     fn a_node_cannot_paint_the_screen() {
-        assert_eq!(clean("a\x1b[2Jb\r\tc"), "a\u{fffd}[2Jb\u{fffd}\tc");
-        assert_eq!(clean("a\u{9b}2Jb\u{202e}c"), "a\u{fffd}2Jb\u{fffd}c");
+        assert_eq!(clean("a\x1b[2Jb\r\tc"), "a\\u{1b}[2Jb\\u{d}\tc");
+        assert_eq!(clean("a\u{9b}2Jb\u{202e}c"), "a\\u{9b}2Jb\\u{202e}c");
     }
 
     #[test]
@@ -86,5 +73,6 @@ mod tests {
             clean("no\nRECAP\nedge-1 : ok=7"),
             "no\n      RECAP\n      edge-1 : ok=7"
         );
+        assert_eq!(clean("no\u{2028}RECAP\u{85}x"), "no\\u{2028}RECAP\\u{85}x");
     }
 }

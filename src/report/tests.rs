@@ -19,6 +19,7 @@ use crate::plan::Severity;
 use crate::plan::Sign;
 use crate::report::Purpose;
 use crate::report::json;
+use crate::report::json::Remark;
 use crate::report::lines::Plain;
 use crate::report::lines::lines;
 use crate::report::progress::Verbosity;
@@ -191,6 +192,39 @@ fn every_end_of_a_node_is_said() {
 }
 
 #[test]
+fn a_node_that_was_left_says_how_it_stands() {
+    let left = |stage: Stage, standing| {
+        let message = "stopped waiting for node `cyb-1` (192.0.2.1:22), as asked";
+        let failure = Failure::new(stage, "stopped", message).standing(standing);
+        let outcome = Outcome::new("cyb-1", Verdict::Ok).failed(failure);
+        plain(&text::node(&outcome, Diff::Counted))
+    };
+    let goes_back = |within| Standing::GoesBack {
+        why: "stopped, as asked".to_string(),
+        within,
+    };
+    insta::assert_snapshot!(
+        [
+            left(Stage::Connecting, Standing::Untouched),
+            left(Stage::Looking, Standing::Untouched),
+            left(applying(), goes_back(57)),
+            left(applying(), goes_back(0)),
+            left(
+                Stage::RollingBack,
+                Standing::AsBefore {
+                    since: String::new()
+                }
+            ),
+            left(
+                Stage::Confirming,
+                Standing::Unknown("no answer".to_string())
+            ),
+        ]
+        .concat()
+    );
+}
+
+#[test]
 fn without_diff_only_what_matters_is_said() {
     let quiet = |n: usize| text::node(&outcomes()[n], Diff::Counted);
     assert_eq!(quiet(0), "");
@@ -243,8 +277,28 @@ fn why_nodes_were_not_begun_is_said_once_for_all_of_them() {
 
 #[test]
 fn a_script_reads_why_a_node_was_not_begun() {
-    let text = json::outcomes(&left()[2..4], Purpose::Run, Duration::from_secs(41), 2);
+    let text = json::outcomes(&left()[2..4], Purpose::Run, &[], Duration::from_secs(41), 2);
     insta::assert_snapshot!(text);
+}
+
+fn remark() -> Remark {
+    Remark {
+        message: "nothing asks for the variable `cybx_peers`".to_string(),
+        hint: Some("did you mean `cybex_peers`?".to_string()),
+        file: Some("inventory.yml".to_string()),
+        line: Some(7),
+        column: Some(3),
+        nodes: Some(58),
+    }
+}
+
+#[test]
+fn a_command_that_was_not_begun_says_why_to_scripts() {
+    let remark = Remark {
+        nodes: None,
+        ..remark()
+    };
+    insta::assert_snapshot!(json::not_begun(&[remark], Purpose::Check, 1));
 }
 
 #[test]
@@ -254,6 +308,7 @@ fn the_document_for_scripts_keeps_its_shape() {
     insta::assert_snapshot!(json::outcomes(
         &few,
         Purpose::Run,
+        &[remark()],
         Duration::from_secs(41),
         2
     ));

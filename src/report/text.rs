@@ -22,6 +22,9 @@ pub enum Diff {
     Counted,
 }
 
+/// The code of a node that was left because the operator did not want to wait.
+const STOPPED: &str = "stopped";
+
 /// One node's outcome; empty if there is nothing to say beyond the recap.
 pub fn node(outcome: &Outcome, diff: Diff) -> String {
     let changes: &[Change] = match diff {
@@ -39,7 +42,7 @@ pub fn node(outcome: &Outcome, diff: Diff) -> String {
     let _ = writeln!(
         text,
         "{}: {}",
-        paint(style::BOLD, &outcome.node),
+        paint(style::BOLD, clean(&outcome.node)),
         paint(style::verdict(outcome.verdict), headline(outcome))
     );
     if let Some(snapshot) = &outcome.snapshot {
@@ -66,12 +69,28 @@ pub fn node(outcome: &Outcome, diff: Diff) -> String {
 }
 
 fn headline(outcome: &Outcome) -> String {
+    if let Some(failure) = outcome.failure.as_ref().filter(|f| f.code == STOPPED) {
+        return format!("left, {}", stands(&failure.standing));
+    }
     match outcome.verdict {
         // *Would change*, never "skipped": nothing was left out but the doing.
         Verdict::Drift if outcome.changes.is_empty() => "not enforced".to_string(),
         Verdict::Drift => format!("would change, {}", differences(outcome.changes.len())),
         Verdict::Changed => format!("changed, {}", differences(outcome.changes.len())),
         verdict => verdict.to_string(),
+    }
+}
+
+/// How a node stands that the operator did not wait for, in a word or two.
+fn stands(standing: &Standing) -> String {
+    match standing {
+        Standing::Untouched => "untouched".to_string(),
+        Standing::AsBefore { .. } => "as it was before".to_string(),
+        Standing::GoesBack { within: 0, .. } => "must have gone back by now".to_string(),
+        Standing::GoesBack { within, .. } => format!("goes back in {within} s"),
+        Standing::Applied(_) => "changed".to_string(),
+        Standing::Different(_) => "not as it was before".to_string(),
+        Standing::Unknown(_) => "and nobody knows how it stands".to_string(),
     }
 }
 
@@ -101,7 +120,10 @@ pub(super) fn failed(text: &mut String, failure: &Failure) {
     );
     hint(text, failure.hint.as_deref());
     // Of a node that was never entered there is nothing to say.
-    if failure.standing == Standing::Untouched && failure.stage.word() != "apply" {
+    if failure.standing == Standing::Untouched
+        && failure.stage.word() != "apply"
+        && failure.code != STOPPED
+    {
         return;
     }
     let _ = writeln!(

@@ -10,10 +10,14 @@ use minijinja::Environment;
 
 use crate::inventory::Inventory;
 use crate::inventory::InventoryNode;
+use crate::inventory::connection::is_connection_name;
+use crate::inventory::connection::meant_connection_name;
 use crate::inventory::document::Document;
 use crate::inventory::error::InputError;
 use crate::inventory::error::InputErrors;
+use crate::inventory::location::Located;
 use crate::inventory::suggest::closest;
+use crate::inventory::suggest::distance_of;
 use crate::inventory::vars::Layer;
 use crate::inventory::vars::Vars;
 use crate::inventory::vars::variables;
@@ -211,6 +215,18 @@ impl Roles {
     }
 }
 
+/// Whether one name is the other with a letter or two wrong. In short names that is another word.
+fn is_slip(name: &str, other: &str) -> bool {
+    const SHORTEST: usize = 8;
+    let length = name.chars().count().min(other.chars().count());
+    let allowed = if length < SHORTEST { 1 } else { 2 };
+    name.chars().count().abs_diff(other.chars().count()) <= allowed
+        && distance_of(name, other) <= allowed
+}
+
+/// A role of a node: where it is named, the role, and its texts as they were read.
+type Found<'a> = (&'a Located<String>, &'a Role, &'a Parsed);
+
 fn no_role(name: &str) -> String {
     format!("there is no role `{name}`")
 }
@@ -230,6 +246,18 @@ impl Resolver<'_> {
     /// Everything that is wrong with the roles or the variables they ask for: roles that do not exist, templates that cannot
     /// be rendered, values that do not fit, and variables with a role's prefix that the role does not know.
     pub fn resolve(&self, node: &InventoryNode) -> Result<Vec<Policy>, InputErrors> {
+        self.resolve_all(node).map(|(policies, _)| policies)
+    }
+
+    /// The same, with what works and may not be meant: variables that nothing asks for and that are almost a role's, or almost one of
+    /// Ansible's that say how a node is reached.
+    ///
+    /// # Errors
+    /// As [`Resolver::resolve`].
+    pub fn resolve_all(
+        &self,
+        node: &InventoryNode,
+    ) -> Result<(Vec<Policy>, Vec<InputError>), InputErrors> {
         let mut errors = InputErrors::none();
         let mut found = Vec::new();
         for name in &node.roles {
@@ -266,7 +294,50 @@ impl Resolver<'_> {
         for (_, role, parsed) in &found {
             errors.extend(self.unknown_variables(node, role, &parsed.defaults, &used));
         }
-        said_once(errors).or(policies)
+        let doubtful = self.doubtful_variables(node, &found, &used);
+        said_once(errors).or((policies, doubtful))
+    }
+
+    /// Variables that nothing asks for and that somebody mistyped: `cybx_peers`, `ansible_usr`.
+    fn doubtful_variables(
+        &self,
+        node: &InventoryNode,
+        found: &[Found<'_>],
+        used: &BTreeSet<String>,
+    ) -> Vec<InputError> {
+        let of_roles = || {
+            found
+                .iter()
+                .flat_map(|(_, _, parsed)| parsed.defaults.keys())
+        };
+        let known = |name: &str| {
+            used.contains(name)
+                || is_connection_name(name)
+                || self
+                    .parsed
+                    .values()
+                    .flatten()
+                    .any(|role| role.defaults.contains_key(name))
+        };
+        let doubtful = |name: &str| {
+            if known(name) {
+                return None;
+            }
+            meant_connection_name(name).or_else(|| {
+                let mut near = of_roles().filter(|other| is_slip(name, other));
+                near.next().map(String::as_str)
+            })
+        };
+        node.vars
+            .iter()
+            .filter_map(|(name, var)| {
+                let meant = doubtful(name)?;
+                let place = var.origin().key_location();
+                let error =
+                    InputError::at(place, format!("nothing asks for the variable `{name}`"));
+                Some(error.did_you_mean(Some(meant)))
+            })
+            .collect()
     }
 
     /// Variables with the role's prefix that neither the role nor any template knows: `cybex_peerz`.

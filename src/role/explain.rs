@@ -50,6 +50,18 @@ impl Session {
                 let place = template::part(location, text, range.as_ref());
                 InputError::at(place, message).label(format!("on node `{node}`"))
             }
+            Failure::Nothing { names, range } => {
+                let message = "a part of this text is nothing (`null`)";
+                let error = InputError::at(template::part(location, text, range.as_ref()), message);
+                let error = error
+                    .label(format!("on node `{node}`"))
+                    .hint("give it a value");
+                let mut vars = names.iter().filter_map(|name| self.variable(node, name));
+                match vars.find(|var| var.value().is_null()) {
+                    Some(var) => error.context(var.location(), "this is nothing"),
+                    None => error,
+                }
+            }
             Failure::Undefined { names, expression } => {
                 let missing = names.iter().find(|name| !self.is_known(node, name));
                 let (name, message) = match (missing, &expression) {

@@ -54,27 +54,48 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// A field that is there and not empty: a variable that is `null` or `""` stands for nothing.
-    pub(super) fn get(&self, key: &str) -> Option<&'a Node> {
-        let (_, node) = self.entries.iter().find(|(name, _)| *name == key)?;
-        match &node.content {
+    /// A field as it is written, empty or not.
+    pub(super) fn written(&self, key: &str) -> Option<&'a Node> {
+        let found = self.entries.iter().find(|(name, _)| *name == key);
+        found.map(|(_, node)| *node)
+    }
+
+    /// A field that may be left out. One that is there and empty is a mistake, never the same as one that is left out: an entry
+    /// without a port is about every port.
+    pub(super) fn get(&self, key: &str, errors: &mut InputErrors) -> Option<&'a Node> {
+        let node = self.written(key)?;
+        match empty(node) {
+            None => Some(node),
+            Some(label) => {
+                let message = format!("{} has an empty `{key}`", self.what);
+                errors.push(node.error(message).label(label).hint(instead(key)));
+                None
+            }
+        }
+    }
+
+    /// A field that may be left out, and for which `null` is the word for none. Nothing is opened where these are left out, and
+    /// a role names them so that an inventory can set them.
+    pub(super) fn nullable<T: FromStr>(
+        &self,
+        key: &str,
+        errors: &mut InputErrors,
+    ) -> Option<Located<T>>
+    where
+        T::Err: Display,
+    {
+        match self.written(key)?.content {
             Content::Nothing => None,
-            Content::Text(text) if text.is_empty() => None,
-            _ => Some(node),
+            _ => self.optional(key, errors),
         }
     }
 
     pub(super) fn required(&self, key: &str, errors: &mut InputErrors) -> Option<&'a Node> {
-        let found = self.get(key);
-        if found.is_none() {
+        if self.written(key).is_none() {
             let message = format!("{} needs `{key}`", self.what);
-            let written = self.entries.iter().find(|(name, _)| *name == key);
-            errors.push(match written {
-                Some((_, node)) => node.error(message).label("this is nothing"),
-                None => self.node.error(message),
-            });
+            errors.push(self.node.error(message));
         }
-        found
+        self.get(key, errors)
     }
 
     pub(super) fn value<T: FromStr>(
@@ -97,10 +118,12 @@ impl<'a> Fields<'a> {
     where
         T::Err: Display,
     {
-        self.get(key).and_then(|node| parse(node, key, errors))
+        self.get(key, errors)
+            .and_then(|node| parse(node, key, errors))
     }
 
-    /// A list; one value is a list of one, a list in a list is read as its elements, and nothing is an empty list.
+    /// A list; one value is a list of one, and a list in a list is read as its elements. `[]` is nobody; nothing at all is a
+    /// mistake.
     pub(super) fn list<T: FromStr>(
         &self,
         key: &str,
@@ -109,16 +132,44 @@ impl<'a> Fields<'a> {
     where
         T::Err: Display,
     {
-        if !self.entries.iter().any(|(name, _)| *name == key) {
-            self.required(key, errors);
-            return None;
-        }
         let known = errors.len();
         let mut values = Vec::new();
-        if let Some(node) = self.get(key) {
+        if let Some(node) = self.required(key, errors) {
             flatten(node, key, &mut values, errors);
         }
         (errors.len() == known).then_some(values)
+    }
+}
+
+/// Texts that are a missing value of a template of somebody else's, written down: Python's and YAML's words for nothing.
+const NOTHING: [&str; 3] = ["none", "null", "~"];
+
+/// What an empty value is, in words; `None` if it is not empty. An empty list is a list, and says so.
+fn empty(node: &Node) -> Option<String> {
+    match &node.content {
+        Content::Nothing => Some("this is nothing".to_string()),
+        Content::Text(text) if text.trim().is_empty() => Some("this is an empty text".to_string()),
+        Content::Text(text) if NOTHING.contains(&text.trim().to_ascii_lowercase().as_str()) => {
+            Some(format!("this is the text `{}`", shown(text.trim())))
+        }
+        _ => None,
+    }
+}
+
+/// What to write where a value is there and empty.
+fn instead(key: &str) -> &'static str {
+    match key {
+        "port" => {
+            "give it a port such as `5000/tcp`; an entry about every port has no key `port` at all"
+        }
+        "to_port" => "give it a port, or leave the key out: then it is the node's port",
+        "from" | "to" => "list the peers; `[]` is nobody",
+        "inbound" | "outbound" => "list the entries, or leave the key out; `[]` is none",
+        "otherwise" => "it is one of `reject`, `drop`; or leave the key out",
+        "covers" => "it is one of `network`, `container`; or leave the key out",
+        "gateway" | "bridge" | "subnet6" | "address6" => "give it a value; `null` is none",
+        "summary" => "give it a value, or leave the key out",
+        _ => "give it a value",
     }
 }
 
@@ -136,9 +187,16 @@ fn flatten<T: FromStr>(
                 flatten(element, key, values, errors);
             }
         }
-        // A variable in a list of variables, with nothing in it.
-        Content::Nothing | Content::Failed => {}
-        _ => values.extend(parse(node, key, errors)),
+        Content::Failed => {}
+        _ => match empty(node) {
+            // A variable in a list of variables, with nothing in it.
+            Some(label) => errors.push(
+                node.error(format!("`{key}` has an empty element"))
+                    .label(label)
+                    .hint("`[]` is nobody"),
+            ),
+            None => values.extend(parse(node, key, errors)),
+        },
     }
 }
 

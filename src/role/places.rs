@@ -19,6 +19,8 @@ const FEW: usize = 64;
 pub(super) struct Places {
     by_text: BTreeMap<String, Location>,
     only: Option<Location>,
+    /// Where a variable is that has nothing in it.
+    nothing: Option<Location>,
     template: Location,
 }
 
@@ -28,6 +30,7 @@ impl Places {
         Places {
             by_text: BTreeMap::new(),
             only: None,
+            nothing: None,
             template: location,
         }
     }
@@ -81,7 +84,10 @@ impl Places {
                     path.pop();
                 }
             }
-            Yaml::Null => {}
+            Yaml::Null => {
+                self.nothing
+                    .get_or_insert_with(|| var.origin().inside(path));
+            }
             Yaml::Bool(value) => self.put(value.to_string(), || var.origin().inside(path)),
             Yaml::Number(value) => self.put(value.to_string(), || var.origin().inside(path)),
             Yaml::String(text) => self.put(text.clone(), || var.origin().inside(path)),
@@ -103,6 +109,11 @@ impl Places {
     /// The place of a value that has no text of its own: of the one variable that was asked for, or of the template.
     pub(super) fn whole(&self) -> Location {
         self.only.clone().unwrap_or_else(|| self.template.clone())
+    }
+
+    /// The place of nothing: of the variable, or the part of one, that has no value.
+    pub(super) fn of_nothing(&self) -> Location {
+        self.nothing.clone().unwrap_or_else(|| self.whole())
     }
 
     /// The place of the longest text that is a part of this one, as `70000` is of `70000/tcp`.

@@ -64,9 +64,9 @@ fn read_network(node: &Node, errors: &mut InputErrors) -> Option<NetworkPolicy> 
     let name = fields.value("name", errors);
     let subnet = fields.value("subnet", errors);
     Some(NetworkPolicy {
-        gateway: fields.optional("gateway", errors),
-        bridge: fields.optional("bridge", errors),
-        subnet6: fields.optional("subnet6", errors),
+        gateway: fields.nullable("gateway", errors),
+        bridge: fields.nullable("bridge", errors),
+        subnet6: fields.nullable("subnet6", errors),
         name: name?,
         subnet: subnet?,
     })
@@ -78,7 +78,7 @@ fn read_container(node: &Node, errors: &mut InputErrors) -> Option<ContainerPoli
     let name = fields.value("name", errors);
     let address = fields.value("address", errors);
     Some(ContainerPolicy {
-        address6: fields.optional("address6", errors),
+        address6: fields.nullable("address6", errors),
         name: name?,
         address: address?,
     })
@@ -96,7 +96,7 @@ fn read_inbound(node: &Node, errors: &mut InputErrors) -> Option<Inbound> {
         from: from?,
     };
     if let (None, Some(to_port)) = (&entry.port, &entry.to_port)
-        && fields.get("port").is_none()
+        && fields.written("port").is_none()
     {
         errors.push(
             InputError::at(to_port.location.clone(), "`to_port` without `port`").hint(
@@ -126,9 +126,10 @@ fn read_entries<T>(
     errors: &mut InputErrors,
     read: fn(&Node, &mut InputErrors) -> Option<T>,
 ) -> Option<Vec<T>> {
-    let Some(node) = fields.get(key) else {
+    if fields.written(key).is_none() {
         return Some(Vec::new());
-    };
+    }
+    let node = fields.get(key, errors)?;
     let elements = match &node.content {
         Content::List(elements) => elements,
         Content::Failed => return None,
@@ -155,10 +156,11 @@ fn read_word<T: Copy>(
     all: &[(T, &'static str)],
     errors: &mut InputErrors,
 ) -> Option<Located<T>> {
-    let Some(node) = fields.get(key) else {
+    if fields.written(key).is_none() {
         let place = fields.node.place.part(0, 0);
         return all.first().map(|(value, _)| Located::new(*value, place));
-    };
+    }
+    let node = fields.get(key, errors)?;
     let text: Located<String> = parse(node, key, errors)?;
     let found = all.iter().find(|(_, word)| *word == text.value);
     if found.is_none() {

@@ -11,6 +11,7 @@ use std::sync::PoisonError;
 use minijinja::Environment;
 use minijinja::Value;
 
+use crate::inventory::connection::is_connection_name;
 use crate::inventory::document::Segment;
 use crate::inventory::error::InputError;
 use crate::inventory::error::shown;
@@ -19,6 +20,7 @@ use crate::inventory::suggest::closest;
 use crate::inventory::vars::Var;
 use crate::inventory::vars::Vars;
 use crate::role::fleet::Fleet;
+use crate::role::fleet::Member;
 use crate::role::places::Places;
 use crate::role::scope::scope;
 use crate::role::template;
@@ -253,18 +255,46 @@ impl Session {
                 continue;
             };
             let Some(address) = &member.address else {
-                return Err(InputError::at(
-                    member.location.clone(),
-                    format!(
-                        "node `{name}` of group `{group}` has no address that its peers could be told"
-                    ),
-                )
-                .hint("set `fwdeploy_address` for it: packet filters know addresses, not names"));
+                return Err(no_address(name, member));
             };
             addresses.push(Value::from(address.value.to_string()));
         }
         Ok(Value::from(addresses))
     }
+}
+
+/// What is said of a node whose peers would have to be told a name: packet filters know addresses.
+fn no_address(name: &str, member: &Member) -> InputError {
+    const HOST: &str = "ansible_host";
+    let host = member.vars.get(HOST);
+    let near = || {
+        let others = member
+            .vars
+            .iter()
+            .filter(|(other, _)| other.starts_with("ansible_"));
+        let others = others.filter(|(other, _)| !is_connection_name(other));
+        others
+            .into_iter()
+            .find(|(other, _)| closest(other, [HOST]).is_some())
+    };
+    let (place, hint) = match (host, host.is_none().then(near).flatten()) {
+        (Some(var), _) => (
+            var.location(),
+            "set `fwdeploy_address` beside it, to the address that its peers see: packet filters know no names"
+                .to_string(),
+        ),
+        (None, Some((other, var))) => (
+            var.origin().key_location(),
+            format!("`{}` says nothing: did you mean `{HOST}`?", shown(other)),
+        ),
+        (None, None) => (
+            member.location.clone(),
+            format!("set `{HOST}`, or `fwdeploy_address` where its peers see another one"),
+        ),
+    };
+    InputError::at(place, format!("node `{name}` has no IP address"))
+        .hint(hint)
+        .alone()
 }
 
 impl State {

@@ -21,6 +21,9 @@ const FUEL: u64 = 1_000_000;
 /// Values larger than this, counted in elements and in bytes of text, come from templates that double themselves.
 const LARGEST: usize = 1 << 20;
 
+/// Why a text with nothing in a part of it is no value.
+const NULL_IN_TEXT: &str = "a part of this text is nothing (`null`)";
+
 /// The environment that all templates are rendered in. It has no templates of its own: nothing can be included.
 pub(super) fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
@@ -30,11 +33,12 @@ pub(super) fn environment() -> Environment<'static> {
     // It is what names an undefined expression. It also collects values of variables for minijinja's own long form of an
     // error, which is why no error of minijinja is ever shown as it is.
     environment.set_debug(true);
-    // Python's `True` and `None` mean nothing to YAML or to iptables.
+    // Python's `True` means nothing to YAML or to iptables.
     environment.set_formatter(|out, state, value| match value.kind() {
         ValueKind::Bool if value.is_true() => Ok(out.write_str("true")?),
         ValueKind::Bool => Ok(out.write_str("false")?),
-        ValueKind::None => Ok(out.write_str("null")?),
+        // `{{ x }}-1` with nothing in `x` would be a name like any other.
+        ValueKind::None => Err(Error::new(ErrorKind::InvalidOperation, NULL_IN_TEXT)),
         _ => minijinja::escape_formatter(out, state, value),
     });
     // It prints every variable, passwords among them.
@@ -55,6 +59,13 @@ pub(super) enum Failure {
         names: BTreeSet<String>,
         /// The expression that is undefined, as minijinja or the text has it.
         expression: Option<String>,
+    },
+    /// A part of a text is nothing. Which of the names it is, the caller knows.
+    Nothing {
+        /// The variables that the template names.
+        names: BTreeSet<String>,
+        /// The bytes of the text that it is about.
+        range: Option<Range<usize>>,
     },
     /// The mistake of another template, found while this one asked for a variable.
     Elsewhere(usize),
@@ -146,6 +157,10 @@ fn failure(error: &Error, start: usize, names: impl FnOnce() -> BTreeSet<String>
             message: "the template calculates beyond what numbers hold".to_string(),
             range,
         },
+        _ if detail == NULL_IN_TEXT => Failure::Nothing {
+            names: names(),
+            range,
+        },
         kind if detail.is_empty() => Failure::Other {
             message: format!("the template cannot be rendered: {kind}"),
             range,
@@ -226,7 +241,10 @@ pub(super) fn word(text: &str, name: &str) -> Option<Range<usize>> {
 
 /// Adds the place that asked for the value, if it is another one.
 pub(super) fn asked_for(error: InputError, by: &Location) -> InputError {
-    if error.location() == Some(by) || error.context_places().any(|(place, _)| place == by) {
+    if error.is_alone()
+        || error.location() == Some(by)
+        || error.context_places().any(|(place, _)| place == by)
+    {
         return error;
     }
     error.context(by.clone(), "needed here")

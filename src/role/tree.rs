@@ -150,7 +150,7 @@ fn decide(when: &Node) -> Option<Result<bool, InputError>> {
 fn from_value(value: &Value, places: &Places) -> Result<Node, InputError> {
     let elements = || value.try_iter().into_iter().flatten();
     let (content, place) = match value.kind() {
-        ValueKind::None => (Content::Nothing, places.whole()),
+        ValueKind::None => (Content::Nothing, places.of_nothing()),
         ValueKind::Bool => (
             Content::Bool(value.is_true()),
             places.of(if value.is_true() { "true" } else { "false" }),

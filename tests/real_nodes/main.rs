@@ -14,6 +14,7 @@ mod foreign;
 mod interruptions;
 #[allow(dead_code, reason = "the fault matrix has it too")]
 mod lab;
+mod motion;
 mod pending;
 mod reach;
 mod recovery;

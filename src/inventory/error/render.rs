@@ -6,7 +6,6 @@ use annotate_snippets::Level;
 use annotate_snippets::Origin;
 use annotate_snippets::Renderer;
 use annotate_snippets::Snippet;
-use annotate_snippets::normalize_untrusted_str;
 
 use super::InputError;
 use super::Style;
@@ -14,6 +13,8 @@ use super::Subject;
 use crate::inventory::location::Location;
 use crate::inventory::location::Source;
 use crate::inventory::secret::mask_secrets;
+use crate::model::visible::visible;
+use crate::model::visible::visible_in_place;
 
 impl InputError {
     /// Returns the mistake as rustc would show it: the text, underlined, with labels and hint. No newline at the end.
@@ -24,9 +25,10 @@ impl InputError {
             Style::Plain => Renderer::plain(),
             Style::Colored => Renderer::styled(),
         };
-        let mut group = Group::with_title(Level::ERROR.primary_title(&self.0.message));
+        let message = visible(&self.0.message);
+        let mut group = Group::with_title(Level::ERROR.primary_title(message));
         match &self.0.subject {
-            Subject::File(file) => group = group.element(Origin::path(file)),
+            Subject::File(file) => group = group.element(Origin::path(visible(file))),
             Subject::At(location) => {
                 for (source, notes) in self.notes_by_source(location) {
                     group = group.element(snippet(source, &notes));
@@ -35,11 +37,7 @@ impl InputError {
             Subject::Nowhere => {}
         }
         if let Some(hint) = &self.0.hint {
-            group = group.element(
-                Level::HELP
-                    .with_name("hint")
-                    .message(normalize_untrusted_str(hint)),
-            );
+            group = group.element(Level::HELP.with_name("hint").message(visible(hint)));
         }
         renderer.render(&[group])
     }
@@ -103,10 +101,59 @@ fn snippet<'a>(
         let span = note.location.span();
         note.kind
             .span(span.start - start..span.end - start)
-            .label(note.label)
+            .label(note.label.map(visible))
     });
-    Snippet::source(mask_secrets(&text[start..end]))
-        .path(source.name())
+    Snippet::source(visible_in_place(&mask_secrets(&text[start..end])))
+        .path(visible(source.name()))
         .line_start(line)
         .annotations(annotations.collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::inventory::location::Span;
+    use crate::model::visible::is_visible;
+
+    /// Mistakes with this in the file's name, in its text, and in what is said about it.
+    fn mistakes(said: &str) -> Vec<InputError> {
+        let span = Span {
+            start: 3,
+            end: 3 + said.len(),
+        };
+        let source = Source::file(said, format!("a: {said}\n"));
+        let location = Location::new(Arc::new(source), span);
+        let error = InputError::at(location.clone(), said);
+        vec![
+            error.label(said).context(location, said).hint(said),
+            InputError::in_file(said, said),
+            InputError::general(said),
+        ]
+    }
+
+    proptest! {
+        /// Tried with calls of `visible` taken out: of the title's, of the label's.
+        #[test]
+        fn nothing_unseen_is_shown(chars in proptest::collection::vec(any::<char>(), 1..12)) {
+            let random: String = chars.into_iter().collect();
+            for said in [random, "\u{1b}[2J\u{9b}m\u{202e}\u{200b}\u{2028}\u{e0041}\r".to_string()] {
+                for error in mistakes(&said) {
+                    for shown in [error.to_string(), error.render(Style::Plain)] {
+                        let seen = |c: char| c == '\n' || c == '\t' || is_visible(c);
+                        prop_assert!(shown.chars().all(seen), "{shown:?}");
+                    }
+                    // In colours there are escape sequences of our own, as many whatever is said.
+                    let escapes = |error: &InputError| error.render(Style::Colored).matches('\x1b').count();
+                    if !said.contains(['\n', '\t']) {
+                        let quiet = mistakes("x").iter().map(escapes).sum::<usize>();
+                        prop_assert_eq!(mistakes(&said).iter().map(escapes).sum::<usize>(), quiet);
+                    }
+                }
+            }
+        }
+    }
 }

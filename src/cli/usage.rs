@@ -1,0 +1,286 @@
+//! What somebody meant who comes from Ansible, where the parser only knows that it is wrong.
+
+use clap::error::ContextKind;
+use clap::error::ContextValue;
+use clap::error::ErrorKind;
+
+/// Commands of other tools, each with what it is here.
+const COMMANDS: [(&[&str], &str); 9] = [
+    (
+        &[
+            "plan", "check", "diff", "dry-run", "dryrun", "preview", "drift",
+        ],
+        "did you mean `fwdeploy run INVENTORY --check`? it says what would change, and touches nothing",
+    ),
+    (
+        &[
+            "apply", "deploy", "play", "playbook", "up", "converge", "sync",
+        ],
+        "did you mean `fwdeploy run INVENTORY`?",
+    ),
+    (
+        &["undo", "revert", "restore", "back", "destroy"],
+        "did you mean `fwdeploy rollback INVENTORY`? it brings back the state before the last run",
+    ),
+    (
+        &[
+            "ping",
+            "setup",
+            "gather",
+            "gather-facts",
+            "show",
+            "inspect",
+            "get",
+        ],
+        "did you mean `fwdeploy facts INVENTORY`? it looks at every node; `status` says who is at work there",
+    ),
+    (
+        &[
+            "inventory",
+            "list",
+            "list-hosts",
+            "hosts",
+            "validate",
+            "lint",
+            "syntax-check",
+            "template",
+            "export",
+        ],
+        "did you mean `fwdeploy render INVENTORY`? it reads everything, connects to nobody and prints what each node is asked for",
+    ),
+    (
+        &["test", "verify", "simulate"],
+        "did you mean `fwdeploy run INVENTORY --check`, or `fwdeploy drill INVENTORY`, which shows that nodes come back by themselves?",
+    ),
+    (
+        &["history", "log", "who", "lock"],
+        "did you mean `fwdeploy status INVENTORY`?",
+    ),
+    (
+        &["init", "new", "create"],
+        "write an inventory as for Ansible; `fwdeploy role list` names the roles that its nodes may have",
+    ),
+    (&["version"], "did you mean `fwdeploy --version`?"),
+];
+
+/// Flags of Ansible's, each with what it is here.
+const FLAGS: [(&[&str], &str); 16] = [
+    (
+        &["-i", "--inventory", "--inventory-file"],
+        "the inventory needs no flag: `fwdeploy run inventory.yml`",
+    ),
+    (
+        &["-k", "--ask-pass", "--connection-password-file"],
+        "nobody logs in with a password: a key or an agent is needed (`--private-key`, `ssh-add`). `-K` asks for sudo's password",
+    ),
+    (
+        &["-n", "--dry-run", "--plan", "--noop", "--what-if"],
+        "`--check` says what would change, and touches nothing",
+    ),
+    (
+        &[
+            "-t",
+            "--tags",
+            "--skip-tags",
+            "--start-at-task",
+            "--step",
+            "--list-tasks",
+            "--list-tags",
+        ],
+        "there are no tasks and no tags: a run is what the roles say, and `--limit` selects nodes",
+    ),
+    (
+        &["--list-hosts", "--syntax-check", "--list", "--graph"],
+        "`fwdeploy render INVENTORY` reads everything and connects to nobody",
+    ),
+    (
+        &["-m", "--module-name", "-a", "--args", "-M", "--module-path"],
+        "there are no modules: `fwdeploy run INVENTORY` does what the roles say",
+    ),
+    (
+        &["-c", "--connection"],
+        "set `ansible_connection: local` in the inventory for this machine; all others are reached by ssh",
+    ),
+    (
+        &[
+            "--become-user",
+            "--become-method",
+            "--become-password-file",
+            "-S",
+            "--su",
+            "-s",
+            "--sudo",
+            "-U",
+            "--sudo-user",
+        ],
+        "`-b` becomes root through sudo; `ansible_become_user` and `ansible_become_password` stand in the inventory, and `-K` asks for the password",
+    ),
+    (
+        &[
+            "--ssh-common-args",
+            "--ssh-extra-args",
+            "--sftp-extra-args",
+            "--scp-extra-args",
+        ],
+        "options of ssh are not supported; `ansible_host`, `ansible_port`, `ansible_user` and `--private-key` say how a node is reached",
+    ),
+    (
+        &[
+            "-J",
+            "--ask-vault-pass",
+            "--ask-vault-password",
+            "--vault-id",
+            "--vault-password-file",
+            "--vault-pass-file",
+        ],
+        "Ansible's vault is not read: keep a secret in a file of its own, `-e @secrets.yml`",
+    ),
+    (&["--remote-user", "--ssh-user"], "did you mean `--user`?"),
+    (
+        &["--key", "--identity", "--identity-file"],
+        "did you mean `--private-key`?",
+    ),
+    (
+        &["-q", "--quiet", "-o", "--one-line"],
+        "`--json` prints one document; `2>/dev/null` hides what happens on the way",
+    ),
+    (
+        &[
+            "-y",
+            "--yes",
+            "--force",
+            "--auto-approve",
+            "--force-handlers",
+        ],
+        "nobody is asked: a run goes on by itself, and a node goes back by itself where it fails",
+    ),
+    (
+        &["-P", "--poll", "-B", "--background", "--flush-cache", "-x"],
+        "there is no such thing here; `--help` shows all flags",
+    ),
+    (
+        &[
+            "-T",
+            "--timeout",
+            "-u",
+            "--user",
+            "-b",
+            "--become",
+            "-K",
+            "-f",
+            "--forks",
+            "--private-key",
+            "-v",
+        ],
+        "this command connects to nobody, so that it has no flags of a connection",
+    ),
+];
+
+/// What may help beside what the parser has said.
+pub(super) fn hint(error: &clap::Error) -> Option<String> {
+    let said = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let known = |list: &[(&[&str], &str)], word: &str| {
+        let mut found = list.iter().filter(|(names, _)| names.contains(&word));
+        found.next().map(|(_, hint)| (*hint).to_string())
+    };
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            let word = said(ContextKind::InvalidSubcommand)?;
+            let is_inventory =
+                word.contains('/') || word.ends_with(".yml") || word.ends_with(".yaml");
+            match is_inventory {
+                true => Some(
+                    "a command goes first: `fwdeploy run INVENTORY`, or `run INVENTORY --check`"
+                        .to_string(),
+                ),
+                false => known(&COMMANDS, &word.to_lowercase()),
+            }
+        }
+        ErrorKind::UnknownArgument => {
+            let word = said(ContextKind::InvalidArg)?;
+            known(&FLAGS, word.split('=').next().unwrap_or(word))
+        }
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
+            let flag = said(ContextKind::InvalidArg)?;
+            let seconds = flag.contains("SECONDS");
+            seconds.then(|| "a whole number of seconds: `-T 30`; `--command-timeout 300` for one command on a node".to_string())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::args::Cli;
+
+    fn hint_of(arguments: &[&str]) -> Option<String> {
+        let mut all = vec!["fwdeploy"];
+        all.extend(arguments);
+        hint(&Cli::try_parse_from(all).expect_err("it is wrong"))
+    }
+
+    /// Tried with each list emptied.
+    #[test]
+    fn who_comes_from_another_tool_is_told_what_it_is_called_here() {
+        for (words, hint) in COMMANDS {
+            for word in words {
+                assert_eq!(
+                    hint_of(&[word, "inventory.yml"]).as_deref(),
+                    Some(hint),
+                    "{word}"
+                );
+            }
+        }
+        for (flags, hint) in &FLAGS[..FLAGS.len() - 1] {
+            for flag in *flags {
+                assert_eq!(
+                    hint_of(&["run", "inventory.yml", flag]).as_deref(),
+                    Some(*hint),
+                    "{flag}"
+                );
+            }
+        }
+        for flag in FLAGS[FLAGS.len() - 1].0 {
+            assert!(
+                hint_of(&["render", "inventory.yml", flag]).is_some(),
+                "{flag}"
+            );
+        }
+        for path in ["inventory.yml", "./hosts", "/etc/ansible/hosts.yaml"] {
+            assert!(
+                hint_of(&[path]).is_some_and(|hint| hint.contains("fwdeploy run")),
+                "{path}"
+            );
+        }
+        for wrong in [
+            &["-T"][..],
+            &["-T", "30s"],
+            &["-T", "0"],
+            &["--command-timeout", "x"],
+        ] {
+            let mut all = vec!["run", "inventory.yml"];
+            all.extend(wrong);
+            assert!(
+                hint_of(&all).is_some_and(|hint| hint.contains("`-T 30`")),
+                "{wrong:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_hint_hides_a_word_that_there_is() {
+        let cli = Cli::command();
+        let names: Vec<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
+        let mut others = COMMANDS.iter().flat_map(|(words, _)| words.iter());
+        assert!(others.all(|word| !names.contains(word)));
+        assert_eq!(hint_of(&["rum"]), None);
+        assert_eq!(hint_of(&["run", "inventory.yml", "--chek"]), None);
+    }
+}

@@ -1,0 +1,115 @@
+//! A node in motion: what was seen of it may be of a moment, so that it is looked at again before anything is said.
+//!
+//! A reload of firewalld flushes Docker's rules, and Docker puts them back one by one, which takes a second or two. Until then a
+//! look sees rules that are missing and a jump in the wrong place, and a moment later none of it is true.
+
+use crate::model::net::Family;
+use crate::model::state::Daemon;
+use crate::model::state::Firewalld;
+use crate::model::state::NodeState;
+use crate::model::state::View;
+use crate::plan::Action;
+use crate::plan::Plan;
+use crate::plan::finding::Finding;
+use crate::plan::finding::Severity;
+use crate::plan::inspect;
+
+/// Refusals for a reason that no second changes. Any other may be of a moment: a daemon that starts, a run that begins.
+const STANDING: [&str; 20] = [
+    "address-reserved",
+    "address-taken",
+    "docker-missing",
+    "docker-nft-mix",
+    "docker-nftables",
+    "docker-old",
+    "firewalld-failed",
+    "firewalld-missing",
+    "firewalld-old",
+    "firewalld-panic",
+    "locks-out",
+    "network-differs",
+    "network-twice",
+    "no-busctl",
+    "no-zone",
+    "not-root",
+    "pending-permanent",
+    "ssh-lost",
+    "subnet-shadows",
+    "subnet-taken",
+];
+
+/// What is missing until Docker and firewalld have put their rules back.
+const PUT_BACK: [&str; 3] = ["bridge-unzoned", "forward-lost", "no-masquerade"];
+
+/// The same, where this Docker puts it back at all.
+const ISOLATION: &str = "isolation-lost";
+
+/// How long a node that may be in motion is worth to be looked at again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Motion {
+    /// It may be another one within a second or two; if it is the same then, it stays so.
+    Moving,
+    /// A daemon is starting, as after a boot, which takes longer.
+    Starting,
+}
+
+/// Whether what was seen and planned may be of a moment; `None` if it will be the same in a second.
+///
+/// A node that is as wanted is not asked about: whatever moves there, it holds.
+pub fn motion(state: &NodeState, plan: &Plan) -> Option<Motion> {
+    let troubled = plan.findings.iter().any(|f| f.severity > Severity::Note);
+    if plan.is_empty() && !troubled {
+        return None;
+    }
+    if is_starting(state) {
+        return Some(Motion::Starting);
+    }
+    let of_a_moment = |finding: &Finding| match finding.severity {
+        Severity::Refuse => !STANDING.contains(&finding.code),
+        _ => PUT_BACK.contains(&finding.code) || finding.code == ISOLATION && comes_back(state),
+    };
+    let moving = state.system.moving
+        || state.system.settling.is_some()
+        || plan.findings.iter().any(of_a_moment)
+        || contradicts_firewalld(state, plan);
+    moving.then_some(Motion::Moving)
+}
+
+/// What the operator must know of a verdict on a node that was never at rest.
+pub(super) fn told(state: &NodeState, plan: &Plan) -> Option<Finding> {
+    (state.system.moving && motion(state, plan).is_some()).then(|| {
+        Finding::new(
+            Severity::Warning,
+            "in-motion",
+            View::Kernel,
+            "the packet filter changed while it was looked at, so that what is said here may be of a moment",
+        )
+        .hint("look again when nobody reloads firewalld or starts containers; something that changes rules all the time, such as a ban list, does no harm")
+    })
+}
+
+fn comes_back(state: &NodeState) -> bool {
+    let docker = state.docker.known();
+    docker.is_some_and(inspect::puts_isolation_back)
+}
+
+fn is_starting(state: &NodeState) -> bool {
+    let system = &state.system;
+    let daemons = [&system.firewalld_daemon, &system.docker_daemon];
+    let starts = |daemon: &Daemon| matches!(daemon, Daemon::Stopped(how) if ["activating", "deactivating", "reloading"].contains(&how.as_str()));
+    let loads = |firewalld: &Firewalld| firewalld.state == "INIT";
+    daemons.into_iter().any(starts) || state.firewalld.known().is_some_and(loads)
+}
+
+/// Whether the plan mends a chain of the kernel that firewalld owns already: what it holds is not what firewalld believes, or the
+/// jump to it is not where it was put.
+fn contradicts_firewalld(state: &NodeState, plan: &Plan) -> bool {
+    let owned = |family: &Family| {
+        let direct = state.runtime.direct.known();
+        direct.is_some_and(|direct| direct.owns(*family))
+    };
+    plan.actions.iter().any(|action| match action {
+        Action::PlaceJump { family, .. } | Action::SetKernelChain { family, .. } => owned(family),
+        _ => false,
+    })
+}
