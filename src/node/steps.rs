@@ -80,12 +80,16 @@ impl Steps {
 
     /// Takes the next piece of the answer, and tells what it says.
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<Said> {
+        // Each byte is looked at once, in whatever pieces and lines it comes.
+        let heard = self.rest.len();
         self.rest.extend_from_slice(bytes);
         let mut said = Vec::new();
-        while let Some(end) = self.rest.iter().position(|b| *b == b'\n') {
-            let line: Vec<u8> = self.rest.drain(..=end).collect();
-            let line = String::from_utf8_lossy(&line);
-            self.line(line.trim_end_matches(['\n', '\r']), &mut said);
+        if let Some(end) = bytes.iter().rposition(|b| *b == b'\n') {
+            let whole: Vec<u8> = self.rest.drain(..=heard + end).collect();
+            for line in whole.split_inclusive(|b| *b == b'\n') {
+                let line = String::from_utf8_lossy(line);
+                self.line(line.trim_end_matches(['\n', '\r']), &mut said);
+            }
         }
         said
     }

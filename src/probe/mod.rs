@@ -8,6 +8,9 @@ mod direct_file;
 mod docker;
 mod files;
 mod firewalld;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod iptables;
 mod observe;
 mod records;

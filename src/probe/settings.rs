@@ -39,6 +39,7 @@ pub fn settings(answers: &Answers, side: Side, managed: &str) -> Result<Settings
     let listed = answers
         .get("settings")?
         .strip_suffix("end\n")
+        .filter(|rest| rest.is_empty() || rest.ends_with('\n'))
         .ok_or("the list of its settings is cut off")?;
     for line in listed.lines() {
         let (kind, name) = line

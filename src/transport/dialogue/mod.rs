@@ -19,7 +19,6 @@ use openssl::error::ErrorStack;
 use openssl::rand::rand_bytes;
 use zeroize::Zeroizing;
 
-use self::text::count;
 use self::text::find;
 use self::text::overlap;
 use super::run_error::Executed;
@@ -29,6 +28,9 @@ use crate::model::Secret;
 
 /// How much is offered to the transport at a time. Small enough that a script is known to be unsent until its last piece.
 const PIECE: usize = 16 * 1024;
+
+/// How long the line of a status can be.
+const STATUS: usize = 16;
 
 /// How the bytes stopped flowing.
 #[derive(Debug)]
@@ -53,6 +55,8 @@ pub(super) struct Dialogue<'a> {
     password: Option<Secret>,
     script: &'a str,
     prompts: usize,
+    /// How much of standard error was searched for prompts.
+    unprompted: usize,
     input: Zeroizing<Vec<u8>>,
     given: usize,
     executed: Executed,
@@ -89,6 +93,7 @@ impl<'a> Dialogue<'a> {
             password,
             script,
             prompts: 0,
+            unprompted: 0,
             input: Zeroizing::default(),
             given: 0,
             executed: Executed::Never,
@@ -165,10 +170,13 @@ impl<'a> Dialogue<'a> {
 
     /// Takes in standard output.
     pub(super) fn hear_stdout(&mut self, bytes: &[u8], on_stdout: &mut dyn FnMut(&[u8])) {
+        // A mark may have come in two pieces; what is older was searched then, and a node can send very many pieces.
+        let from = self.pending.len().saturating_sub(self.begin.len());
         self.pending.extend_from_slice(bytes);
         if self.stage == Stage::Greeting
-            && let Some(at) = find(&self.pending, self.begin.as_bytes())
+            && let Some(at) = find(&self.pending[from..], self.begin.as_bytes())
         {
+            let at = from + at;
             self.pending.drain(..at + self.begin.len());
             self.stage = Stage::Running;
             self.input = Zeroizing::new(self.wrapped().into_bytes());
@@ -192,7 +200,8 @@ impl<'a> Dialogue<'a> {
             self.pending.drain(..whole + skip);
         }
         if self.stage == Stage::Counting
-            && let Some(at) = find(&self.pending, b"\n")
+            // A status is short; what is longer is none, however much of it comes.
+            && let Some(at) = find(&self.pending[..self.pending.len().min(STATUS)], b"\n")
             && let Some(status) = str::from_utf8(&self.pending[..at])
                 .ok()
                 .and_then(|text| text.parse().ok())
@@ -203,14 +212,21 @@ impl<'a> Dialogue<'a> {
 
     /// Takes in standard error.
     pub(super) fn hear_stderr(&mut self, bytes: &[u8]) {
+        let from = self.stderr.len().saturating_sub(self.begin.len());
         self.stderr.extend_from_slice(bytes);
         if self.stderr_begins.is_some() {
             return;
         }
-        if let Some(at) = find(&self.stderr, self.begin.as_bytes()) {
-            self.stderr_begins = Some(at + self.begin.len());
+        if let Some(at) = find(&self.stderr[from..], self.begin.as_bytes()) {
+            self.stderr_begins = Some(from + at + self.begin.len());
         }
-        let prompts = count(&self.stderr, self.prompt.as_bytes());
+        let mut prompts = self.prompts;
+        while let Some(at) = find(&self.stderr[self.unprompted..], self.prompt.as_bytes()) {
+            self.unprompted += at + self.prompt.len();
+            prompts += 1;
+        }
+        let part = overlap(&self.stderr[self.unprompted..], self.prompt.as_bytes());
+        self.unprompted = self.stderr.len() - part;
         if self.prompts == 0
             && prompts > 0
             && self.stage == Stage::Greeting

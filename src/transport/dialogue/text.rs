@@ -29,16 +29,6 @@ pub(super) fn find(text: &[u8], mark: &[u8]) -> Option<usize> {
     None
 }
 
-pub(super) fn count(text: &[u8], mark: &[u8]) -> usize {
-    let mut rest = text;
-    let mut count = 0;
-    while let Some(at) = find(rest, mark) {
-        count += 1;
-        rest = &rest[at + mark.len()..];
-    }
-    count
-}
-
 /// The length of the longest end of `text` with which `mark` could begin.
 pub(super) fn overlap(text: &[u8], mark: &[u8]) -> usize {
     let most = text.len().min(mark.len() - 1);
