@@ -114,7 +114,7 @@ impl Cell<'_> {
             script.push_str(&format!("; rm -f {place}/filler; umount {folder}"));
             if end == Some(End::After) || self.fault == Fault::VarFull {
                 script.push_str(&format!(
-                    "; find {folder} -mindepth 1 -delete; cp -a {place}/in/. {folder}/"
+                    "; find {folder}/ -mindepth 1 -delete; cp -a {place}/in/. {folder}/"
                 ));
             }
             script.push_str(&format!("; umount {place}"));
@@ -132,7 +132,11 @@ impl Cell<'_> {
             return Err(Vec::new());
         };
         // Ahead of the arming and behind the last look nobody is there who would start it again.
-        if matches!(self.row, Row::Arm | Row::Disarm) && self.fault.moves_the_world() {
+        // One that restarts comes by itself.
+        if matches!(self.row, Row::Arm | Row::Disarm)
+            && self.fault.moves_the_world()
+            && self.fault != Fault::FirewalldRestarting
+        {
             // One that was killed leaves its table, and firewalld 1.3 would add every rule to it once more.
             self.node.try_sh("systemctl is-active -q firewalld || { nft delete table inet firewalld 2>/dev/null; /usr/bin/systemctl start firewalld; }");
         }

@@ -95,7 +95,7 @@ pub fn amended(document: &str, entries: &[Entry]) -> String {
 }
 
 fn title(kind: &str, scenario: Scenario) -> String {
-    format!("{}: {scenario}", kind.replace(", ", ", firewalld on "))
+    format!("{}: {scenario}", kind.replacen(", ", ", firewalld on ", 1))
 }
 
 /// How many cells, and how they ended, in one line.

@@ -35,11 +35,15 @@ pub fn wrong(
         End::After => code == 0 && status == "changed" && error.is_null(),
         End::Before => {
             let as_before = match standing {
-                "untouched" | "as_before" | "goes_back" => true,
+                "untouched" => true,
+                // Not while it lacks what a stranger has flushed.
+                "as_before" | "goes_back" => end.exactly || fault != Fault::ChainFlushed,
                 // What the fault itself has changed is a difference too.
-                "different" => fault.moves_the_world() && !end.exactly,
+                "different" => {
+                    !end.exactly && (fault.moves_the_world() || fault == Fault::ChainFlushed)
+                }
                 // Who was cut off from the node cannot know.
-                "unknown" => matches!(fault, Fault::NetworkLost | Fault::Reboot),
+                "unknown" => fault.cuts_the_node_off(),
                 _ => false,
             };
             matches!(code, 2 | 4)
