@@ -16,11 +16,20 @@ use crate::state::Seen;
 use crate::state::State;
 use crate::words;
 
-/// The confirm timeout of every run.
+/// The confirm timeout of a run.
 pub const CONFIRM: Duration = Duration::from_secs(6);
+
+/// The confirm timeout of a rollback, which reloads firewalld within its one step.
+pub const CONFIRM_ROLLBACK: Duration = Duration::from_secs(15);
 
 /// How long after the confirm timeout a node may take to be in the state before or after.
 const GRACE: Duration = Duration::from_secs(15);
+
+/// How many times slower than a machine of its own this one is: `FAULT_MATRIX_SLOW`, 1 if it is not set.
+pub fn slow() -> u32 {
+    let slow = std::env::var("FAULT_MATRIX_SLOW").ok();
+    slow.and_then(|times| times.parse().ok()).unwrap_or(1)
+}
 
 /// What a node may end as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +55,8 @@ pub struct Cell<'a> {
     pub row: &'a Row,
     pub fault: Fault,
     pub when: When,
+    /// The confirm timeout.
+    pub confirm: Duration,
     /// The arguments of the run.
     pub args: Vec<String>,
     /// How the node stands now.
@@ -140,10 +151,11 @@ impl Cell<'_> {
             // One that was killed leaves its table, and firewalld 1.3 would add every rule to it once more.
             self.node.try_sh("systemctl is-active -q firewalld || { nft delete table inet firewalld 2>/dev/null; /usr/bin/systemctl start firewalld; }");
         }
-        let mut allowed = CONFIRM + GRACE + course.boot;
+        let allowance = self.confirm + GRACE * slow();
+        let mut allowed = allowance + course.boot;
         // One run that is two, the second by a reload: it is armed anew, and has its own time.
         if self.has_said("reloaded-instead") {
-            allowed += CONFIRM + GRACE;
+            allowed += allowance;
         }
         let least = Instant::now() + Duration::from_secs(5);
         let mut watched = Course {

@@ -7,8 +7,8 @@ use std::thread::sleep;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::cell::CONFIRM;
 use crate::cell::Cell;
+use crate::cell::slow;
 use crate::fault::Fault;
 use crate::matrix::Row;
 
@@ -61,7 +61,7 @@ impl Cell<'_> {
                 asked = true;
                 self.asked(&mut child, &mut course);
                 if self.fault == Fault::NetworkLost {
-                    plug_in = Some(Instant::now() + CONFIRM + Duration::from_secs(1));
+                    plug_in = Some(Instant::now() + self.confirm + Duration::from_secs(1));
                 }
             }
             if plug_in.is_some_and(|at| Instant::now() > at) {
@@ -75,7 +75,7 @@ impl Cell<'_> {
                     break;
                 }
             }
-            if ended.is_none() && began.elapsed() > CONTROLLER {
+            if ended.is_none() && began.elapsed() > CONTROLLER * slow() {
                 course.wrong.push(format!(
                     "the controller says nothing within {} s",
                     CONTROLLER.as_secs()
@@ -187,7 +187,7 @@ impl Cell<'_> {
 
     /// Kills the restore as soon as it appears, once.
     fn fail_the_service(&self, course: &mut Course) -> bool {
-        let until = Instant::now() + CONFIRM + Duration::from_secs(5);
+        let until = Instant::now() + self.confirm + Duration::from_secs(5) * slow();
         while Instant::now() < until {
             self.watch(course);
             let way_back = self.node.way_back();

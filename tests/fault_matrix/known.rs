@@ -4,6 +4,7 @@ use std::thread::sleep;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::cell::slow;
 use crate::fault::Fault;
 use crate::matrix::Row;
 use crate::state::Seen;
@@ -43,7 +44,7 @@ impl Worker<'_> {
 
     /// Waits until everything runs and two looks agree.
     pub fn settled(&self) -> Seen {
-        let until = Instant::now() + Duration::from_secs(60);
+        let until = Instant::now() + Duration::from_secs(60) * slow();
         let mut last: Option<Seen> = None;
         loop {
             let seen = self.node.look();
@@ -68,8 +69,11 @@ impl Worker<'_> {
         let inventory = self.inventory.to_string_lossy();
         let mut args = vec![if to.is_some() { "run" } else { "rollback" }];
         args.extend([&*inventory, "--known-hosts", &self.known_hosts]);
-        args.extend(["-l", &self.node.name, "--json", "-v", "-T", "5"]);
-        args.extend(["--command-timeout", "40"]);
+        args.extend(["-l", &self.node.name, "--json", "-v"]);
+        let connect = (5 * slow()).to_string();
+        args.extend(["-T", &connect]);
+        let command = (40 * slow()).to_string();
+        args.extend(["--command-timeout", &command]);
         let peers = match to {
             Some(Place::Two) => format!("{{\"cybex_peers\": [\"{first}\", \"{third}\"]}}"),
             _ => format!("{{\"cybex_peers\": [\"{first}\", \"{second}\"]}}"),

@@ -3,7 +3,8 @@
 //! Needs root and the lab (tests/lab/README.md). `make fault-matrix` runs all of it and writes docs/fault-matrix.md;
 //! `make lab` runs a rotation through it. With `FAULT_MATRIX=WORD,WORD;WORD` only cells whose
 //! node, scenario, row and fault have all the words of one of these lists; they take the place of theirs in the table. With
-//! `FAULT_MATRIX_NODES=n1,n4` only these nodes are brought up, and only their cells are run.
+//! `FAULT_MATRIX_NODES=n1,n4` only these nodes are brought up, and only their cells are run; `FAULT_MATRIX_SLOW=3` gives
+//! everything three times as long, on a machine that has other work.
 
 mod cell;
 mod course;

@@ -1,8 +1,12 @@
 //! What the matrix is made of: its rows, what the runs are about, and its cells.
 
 use std::fmt;
+use std::time::Duration;
 
+use crate::cell::CONFIRM;
+use crate::cell::CONFIRM_ROLLBACK;
 use crate::cell::Ended;
+use crate::cell::slow;
 use crate::fault::Fault;
 use crate::fault::When;
 
@@ -82,6 +86,16 @@ impl Scenario {
     /// Whether the fault meets `rollback` and not `run`.
     pub fn is_rollback(self) -> bool {
         matches!(self, Scenario::Address | Scenario::Subnet)
+    }
+
+    /// The confirm timeout.
+    pub fn confirm(self) -> Duration {
+        let confirm = if self.is_rollback() {
+            CONFIRM_ROLLBACK
+        } else {
+            CONFIRM
+        };
+        confirm * slow()
     }
 
     /// The rows of a rollback; those of a run are its plan's.

@@ -12,6 +12,7 @@ use std::thread::sleep;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::cell::slow;
 use crate::lab::Lab;
 use crate::lab::Said;
 use crate::state;
@@ -230,7 +231,7 @@ impl Node {
 
     /// Waits until it has another first process.
     pub fn comes_up(&self) -> bool {
-        let until = Instant::now() + BOOT;
+        let until = Instant::now() + BOOT * slow();
         let was = self.first();
         while !(self.find() && self.first() != was) {
             if Instant::now() > until {
@@ -255,7 +256,7 @@ impl Node {
 
     /// Waits until it is on its way back from a run; false if it has booted and is not.
     pub fn restores(&self) -> bool {
-        let until = Instant::now() + BOOT;
+        let until = Instant::now() + BOOT * slow();
         let mut asked = Instant::now();
         while Instant::now() < until {
             if self.way_back().is_some() {
@@ -280,7 +281,7 @@ impl Node {
 
     /// Waits until it has another first process, and systemd there has started all it starts.
     pub fn boots(&self) -> bool {
-        let until = Instant::now() + BOOT;
+        let until = Instant::now() + BOOT * slow();
         if !self.comes_up() {
             return false;
         }

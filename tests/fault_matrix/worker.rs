@@ -200,14 +200,16 @@ impl Worker<'_> {
         let name = format!("{}-{scenario}-{row}-{fault}", self.node.name);
         let name = name.replace([' ', '/', ':'], "_");
         let folder = PathBuf::from(EVIDENCE).join(name);
+        let confirm = scenario.confirm();
         let cell = Cell {
+            confirm,
             node: &self.node,
             row,
             fault,
             when,
             args: self.args(
                 (!scenario.is_rollback()).then_some(to),
-                &["--confirm-timeout", &cell::CONFIRM.as_secs().to_string()],
+                &["--confirm-timeout", &confirm.as_secs().to_string()],
             ),
             now: seen,
             before,
@@ -275,7 +277,7 @@ impl Worker<'_> {
                 self.misplace_the_jump();
             }
             // What the last fault has set in motion may still be moving.
-            let until = Instant::now() + Duration::from_secs(10);
+            let until = Instant::now() + Duration::from_secs(10) * cell::slow();
             let mut seen = self.node.look();
             while Instant::now() < until {
                 match seen {
