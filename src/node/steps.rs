@@ -240,6 +240,18 @@ mod tests {
         assert_eq!(steps.outcome(2), Err(StepsError::Failed(failure)));
     }
 
+    /// Tried with a search from the beginning for each piece: many minutes.
+    #[test]
+    fn an_answer_in_very_many_pieces_takes_linear_time() {
+        let began = std::time::Instant::now();
+        let mut steps = Steps::new();
+        for _ in 0..400_000 {
+            assert_eq!(steps.feed(b"a"), []);
+        }
+        assert_eq!(steps.feed("\nb".repeat(400_000).as_bytes()), []);
+        assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
+    }
+
     #[test]
     fn a_failure_counts_even_if_its_text_was_cut_off() {
         let (said, steps) = read("step 0 begin\nstep 0 failed 1\n| because\n| of th");

@@ -185,6 +185,33 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_was_cut_off_in_a_name_is_not_whole() {
+        let said = |listed: &str| {
+            let zone = "a{sv} 1 \"target\" s \"default\"";
+            let answers = [
+                ("default-zone", "s \"public\""),
+                ("active-zones", "a{sa{sas}} 0"),
+                ("settings", listed),
+                ("runtime-zone:public", zone),
+                ("runtime-zone:", zone),
+            ];
+            let answers =
+                answers.map(|(name, text)| format!("= {name} 0 {}\n{text}\n", text.len()));
+            let frame = format!(
+                "fwdeploy-probe 1 5\n{}fwdeploy-probe end\n",
+                answers.concat()
+            );
+            let answers = Answers::parse(frame.as_bytes()).unwrap();
+            settings(&answers, Side::Runtime, "public")
+        };
+        assert!(said("zone public\nend\n").is_ok());
+        assert_eq!(
+            said("zone public\nzone end\n"),
+            Err("the list of its settings is cut off".to_string())
+        );
+    }
+
+    #[test]
     fn settings_are_written_as_firewall_cmd_writes_them() {
         // firewalld 2.3.1's own answer, without its texts.
         let answer = r#"a{sv} 13 "short" s "Work" "target" s "DROP" "services" as 2 "ssh" "dhcpv6-client" "ports" a(ss) 1 "81" "tcp" "masquerade" b false "forward_ports" a(ssss) 2 "8081" "tcp" "80" "" "22" "tcp" "" "10.0.0.1" "sources" as 1 "10.77.9.0/24" "rules_str" as 1 "rule priority=\"-5\" family=\"ipv4\" reject" "protocols" as 1 "gre" "source_ports" a(ss) 1 "99" "udp" "icmp_block_inversion" b false "forward" b true "ingress_priority" i 0"#;
