@@ -11,6 +11,7 @@ use crate::course::Course;
 use crate::fault::Fault;
 use crate::fault::When;
 use crate::matrix::Row;
+use crate::matrix::Scenario;
 use crate::node::Node;
 use crate::state::Seen;
 use crate::state::State;
@@ -47,11 +48,14 @@ pub struct Ended {
     pub seconds: f64,
     /// Whether it is so to the letter, and not only as the fault alone would have left it.
     pub exactly: bool,
+    /// Whether the chain is empty that a stranger has flushed.
+    pub flushed: bool,
 }
 
 /// One run with one fault.
 pub struct Cell<'a> {
     pub node: &'a Node,
+    pub scenario: Scenario,
     pub row: &'a Row,
     pub fault: Fault,
     pub when: When,
@@ -91,9 +95,10 @@ impl Cell<'_> {
         if let Some(ended) = ended {
             let said = fs::read_to_string(self.folder.join("run.out")).unwrap_or_default();
             let heard = fs::read_to_string(self.folder.join("run.err")).unwrap_or_default();
-            course
-                .wrong
-                .extend(words::wrong(course.code, &said, &heard, ended, self.fault));
+            // A rollback reloads firewalld, which puts rules in another order.
+            let moved = self.fault.moves_the_world() || self.scenario.is_rollback();
+            let wrong = words::wrong(course.code, &said, &heard, ended, (self.fault, moved));
+            course.wrong.extend(wrong);
         }
         self.tidy(ended.map(|e| e.end));
         match ended {
@@ -183,6 +188,7 @@ impl Cell<'_> {
                                 end,
                                 seconds: took.as_secs_f64(),
                                 exactly: these.first() == Some(&seen.state),
+                                flushed: seen.state.is_flushed() && !self.now.state.is_flushed(),
                             };
                             return if took > allowed {
                                 Err(vec![format!(

@@ -90,6 +90,11 @@ impl State {
         flushed
     }
 
+    /// Whether that chain has no rule.
+    pub fn is_flushed(&self) -> bool {
+        self.section("iptables DOCKER-USER").is_empty()
+    }
+
     fn section(&self, name: &str) -> &[String] {
         self.lines.get(name).map_or(&[], Vec::as_slice)
     }

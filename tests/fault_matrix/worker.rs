@@ -179,8 +179,8 @@ impl Worker<'_> {
         if fault.moves_the_world() {
             before.extend(was.all());
             after = will.all();
-        } else if scenario == Scenario::Subnet {
-            // The rules of a network that is made again stand where Docker puts new ones.
+        } else if scenario.is_rollback() {
+            // It reloads firewalld, and the rules of a network that is made again stand where Docker puts new ones.
             before.extend(was.all());
             after = will.all();
         } else if seen.state != was.plain {
@@ -202,6 +202,7 @@ impl Worker<'_> {
         let folder = PathBuf::from(EVIDENCE).join(name);
         let confirm = scenario.confirm();
         let cell = Cell {
+            scenario,
             confirm,
             node: &self.node,
             row,
