@@ -84,7 +84,7 @@ pub fn reads_back(rule: &Rule) {
 pub fn is_printed(text: &str) -> bool {
     let words = split_saved(text).unwrap_or_default();
     let mut words = words.iter().map(String::as_str).peekable();
-    let is_option = |word: &str| word.len() > 1 && word.starts_with('-');
+    let is_option = |word: &str| word.starts_with('-');
     // Beside those below, every option that is printed is a long one.
     let is_known = |option: &str| {
         let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
