@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-.PHONY: setup lint unit lab fault-matrix test demo
+.PHONY: setup lint unit lab fault-matrix fuzz test demo
 
 # System packages: what libssh2 is built with, and what the lab's nodes are made with.
 setup:
@@ -13,6 +13,8 @@ setup:
 lint: setup
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
+	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --target-dir target/fuzz --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked --quiet
 	tests/deny
 
@@ -30,11 +32,15 @@ lab: setup
 	status=$$?; tests/lab/lab down node; exit $$status
 	$(CARGO) test --locked --test fault_matrix -- --ignored a_fault_at_each_step
 
-# Every kind of step meets every fault, which takes the better part of an hour; writes docs/fault-matrix.md. What failed
+# Every kind of step meets every fault, which takes an hour and a quarter; writes docs/fault-matrix.md. What failed
 # is told in target/fault-matrix.
 fault-matrix: setup
 	tests/lab/lab build
 	$(CARGO) test --locked --test fault_matrix -- --ignored --nocapture every_fault
+
+# Each parser of a node's answer gets made-up ones, for FUZZ_SECONDS (600) each. `fuzz/run TARGET` runs one.
+fuzz: setup
+	fuzz/run
 
 test: lint unit lab
 

@@ -80,12 +80,16 @@ impl Steps {
 
     /// Takes the next piece of the answer, and tells what it says.
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<Said> {
+        // Each byte is looked at once, in whatever pieces and lines it comes.
+        let heard = self.rest.len();
         self.rest.extend_from_slice(bytes);
         let mut said = Vec::new();
-        while let Some(end) = self.rest.iter().position(|b| *b == b'\n') {
-            let line: Vec<u8> = self.rest.drain(..=end).collect();
-            let line = String::from_utf8_lossy(&line);
-            self.line(line.trim_end_matches(['\n', '\r']), &mut said);
+        if let Some(end) = bytes.iter().rposition(|b| *b == b'\n') {
+            let whole: Vec<u8> = self.rest.drain(..=heard + end).collect();
+            for line in whole.split_inclusive(|b| *b == b'\n') {
+                let line = String::from_utf8_lossy(line);
+                self.line(line.trim_end_matches(['\n', '\r']), &mut said);
+            }
         }
         said
     }
@@ -234,6 +238,18 @@ mod tests {
             ]
         );
         assert_eq!(steps.outcome(2), Err(StepsError::Failed(failure)));
+    }
+
+    /// Tried with a search from the beginning for each piece: many minutes.
+    #[test]
+    fn an_answer_in_very_many_pieces_takes_linear_time() {
+        let began = std::time::Instant::now();
+        let mut steps = Steps::new();
+        for _ in 0..400_000 {
+            assert_eq!(steps.feed(b"a"), []);
+        }
+        assert_eq!(steps.feed("\nb".repeat(400_000).as_bytes()), []);
+        assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
     }
 
     #[test]

@@ -124,7 +124,10 @@ impl Reader<'_> {
             }
             'a' => {
                 let after = skip_type(rest, depth)?;
-                let length: usize = self.word().parse().ok()?;
+                let word = self.word();
+                let length: usize = word.parse().ok()?;
+                // With a zero ahead, a length that is cut off would be another length.
+                (word == length.to_string()).then_some(())?;
                 let mut values = Vec::new();
                 for _ in 0..length {
                     values.push(self.value(rest, depth + 1)?.0);
@@ -271,6 +274,8 @@ mod tests {
         }
         assert!(parse("as 0", "a(sss)").is_err());
         assert!(parse("a(sss) 1 \"a\" \"b\" \"c\" \"d\"", "a(sss)").is_err());
+        assert!(parse("as 01 \"a\"", "as").is_err());
+        assert!(parse("as +1 \"a\"", "as").is_err());
         assert!(parse("a() 99999999999999", "a()").is_err());
     }
 

@@ -79,8 +79,10 @@ pub fn files(answers: &Answers) -> Result<Files, String> {
 
 /// Takes the answer apart: first where each file is, then each text, its lines set off by a space.
 fn read(answer: &str) -> Result<(Places<'_>, BTreeMap<&str, String>), String> {
+    // The word is a line of its own: a text of a file may end with it.
     let answer = answer
         .strip_suffix("end\n")
+        .filter(|rest| rest.is_empty() || rest.ends_with('\n'))
         .ok_or("the texts of its files are cut off")?;
     let mut places = BTreeMap::new();
     let mut texts: BTreeMap<&str, String> = BTreeMap::new();
@@ -174,5 +176,7 @@ mod tests {
             assert!(observed(&WHOLE[..end]).is_err(), "{end}");
         }
         assert!(observed("end\n").is_err());
+        let spoken = "direct:direct /d\nconf:firewalld -\n=/d\n <direct/>\n the end\n";
+        assert!(observed(spoken).is_err() && observed(&format!("{spoken}end\n")).is_ok());
     }
 }

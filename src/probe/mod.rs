@@ -9,6 +9,9 @@ mod docker;
 mod files;
 mod firewalld;
 mod firewalld_nft;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod iptables;
 mod networking;
 mod nft;

@@ -43,6 +43,7 @@ pub fn settings(answers: &Answers, side: Side, managed: &str) -> Result<Settings
     let listed = answers
         .get("settings")?
         .strip_suffix("end\n")
+        .filter(|rest| rest.is_empty() || rest.ends_with('\n'))
         .ok_or("the list of its settings is cut off")?;
     for line in listed.lines() {
         let (kind, name) = line
@@ -249,6 +250,33 @@ mod tests {
         assert_eq!(read(mac), (0, true));
         let ports = r#"(ssssa{ss}as) "" "" "" "hash:net,port" 0 1 "10.0.0.1,80""#;
         assert_eq!(read(ports), (0, true));
+    }
+
+    #[test]
+    fn a_list_that_was_cut_off_in_a_name_is_not_whole() {
+        let said = |listed: &str| {
+            let zone = "a{sv} 1 \"target\" s \"default\"";
+            let answers = [
+                ("default-zone", "s \"public\""),
+                ("active-zones", "a{sa{sas}} 0"),
+                ("settings", listed),
+                ("runtime-zone:public", zone),
+                ("runtime-zone:", zone),
+            ];
+            let answers =
+                answers.map(|(name, text)| format!("= {name} 0 {}\n{text}\n", text.len()));
+            let frame = format!(
+                "fwdeploy-probe 1 5\n{}fwdeploy-probe end\n",
+                answers.concat()
+            );
+            let answers = Answers::parse(frame.as_bytes()).unwrap();
+            settings(&answers, Side::Runtime, "public")
+        };
+        assert!(said("zone public\nend\n").is_ok());
+        assert_eq!(
+            said("zone public\nzone end\n"),
+            Err("the list of its settings is cut off".to_string())
+        );
     }
 
     #[test]

@@ -72,6 +72,10 @@ impl Element {
 /// # Errors
 /// What is wrong with it, or not known.
 pub fn parse(text: &str) -> Result<Element, String> {
+    // In a comment or a name, too.
+    if text.contains(is_forbidden) {
+        return Err("it has a character that XML forbids".to_string());
+    }
     let mut reader = Reader::from_str(text);
     let mut open: Vec<Element> = Vec::new();
     let mut root: Option<Element> = None;
@@ -167,12 +171,19 @@ fn add(open: &mut [Element], text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What came in another encoding has lost letters on the way.
+/// What came in another encoding has lost letters on the way. What XML forbids, also as a reference, firewalld's parser refuses.
 fn whole(text: &str) -> Result<String, String> {
     if text.contains(char::REPLACEMENT_CHARACTER) {
         return Err("it is not in UTF-8".to_string());
     }
+    if text.contains(is_forbidden) {
+        return Err("it has a character that XML forbids".to_string());
+    }
     Ok(text.to_string())
+}
+
+fn is_forbidden(c: char) -> bool {
+    (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{fffe}' | '\u{ffff}')
 }
 
 #[cfg(test)]
@@ -211,6 +222,10 @@ mod tests {
             "<a></b>",
             "<?xml version='1.0' encoding='latin1'?><a/>",
             "<a>\u{fffd}</a>",
+            "<a>\u{1}</a>",
+            "<a>&#1;</a>",
+            "<a b='&#xffff;'/>",
+            "<!-- \u{b} --><a/>",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

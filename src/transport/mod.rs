@@ -14,6 +14,9 @@
 mod cancel;
 mod connect_error;
 mod dialogue;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod known_hosts;
 mod local;
 #[cfg(test)]

@@ -11,16 +11,26 @@ use crate::course::Course;
 use crate::fault::Fault;
 use crate::fault::When;
 use crate::matrix::Row;
+use crate::matrix::Scenario;
 use crate::node::Node;
 use crate::state::Seen;
 use crate::state::State;
 use crate::words;
 
-/// The confirm timeout of every run.
+/// The confirm timeout of a run.
 pub const CONFIRM: Duration = Duration::from_secs(6);
+
+/// The confirm timeout of a rollback, which reloads firewalld within its one step.
+pub const CONFIRM_ROLLBACK: Duration = Duration::from_secs(15);
 
 /// How long after the confirm timeout a node may take to be in the state before or after.
 const GRACE: Duration = Duration::from_secs(15);
+
+/// How many times slower than a machine of its own this one is: `FAULT_MATRIX_SLOW`, 1 if it is not set.
+pub fn slow() -> u32 {
+    let slow = std::env::var("FAULT_MATRIX_SLOW").ok();
+    slow.and_then(|times| times.parse().ok()).unwrap_or(1)
+}
 
 /// What a node may end as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,14 +48,19 @@ pub struct Ended {
     pub seconds: f64,
     /// Whether it is so to the letter, and not only as the fault alone would have left it.
     pub exactly: bool,
+    /// Whether the chain is empty that a stranger has flushed.
+    pub flushed: bool,
 }
 
 /// One run with one fault.
 pub struct Cell<'a> {
     pub node: &'a Node,
+    pub scenario: Scenario,
     pub row: &'a Row,
     pub fault: Fault,
     pub when: When,
+    /// The confirm timeout.
+    pub confirm: Duration,
     /// The arguments of the run.
     pub args: Vec<String>,
     /// How the node stands now.
@@ -80,9 +95,10 @@ impl Cell<'_> {
         if let Some(ended) = ended {
             let said = fs::read_to_string(self.folder.join("run.out")).unwrap_or_default();
             let heard = fs::read_to_string(self.folder.join("run.err")).unwrap_or_default();
-            course
-                .wrong
-                .extend(words::wrong(course.code, &said, &heard, ended, self.fault));
+            // A rollback reloads firewalld, which puts rules in another order.
+            let moved = self.fault.moves_the_world() || self.scenario.is_rollback();
+            let wrong = words::wrong(course.code, &said, &heard, ended, (self.fault, moved));
+            course.wrong.extend(wrong);
         }
         self.tidy(ended.map(|e| e.end));
         match ended {
@@ -114,7 +130,7 @@ impl Cell<'_> {
             script.push_str(&format!("; rm -f {place}/filler; umount {folder}"));
             if end == Some(End::After) || self.fault == Fault::VarFull {
                 script.push_str(&format!(
-                    "; find {folder} -mindepth 1 -delete; cp -a {place}/in/. {folder}/"
+                    "; find {folder}/ -mindepth 1 -delete; cp -a {place}/in/. {folder}/"
                 ));
             }
             script.push_str(&format!("; umount {place}"));
@@ -132,14 +148,19 @@ impl Cell<'_> {
             return Err(Vec::new());
         };
         // Ahead of the arming and behind the last look nobody is there who would start it again.
-        if matches!(self.row, Row::Arm | Row::Disarm) && self.fault.moves_the_world() {
+        // One that restarts comes by itself.
+        if matches!(self.row, Row::Arm | Row::Disarm)
+            && self.fault.moves_the_world()
+            && self.fault != Fault::FirewalldRestarting
+        {
             // One that was killed leaves its table, and firewalld 1.3 would add every rule to it once more.
             self.node.try_sh("systemctl is-active -q firewalld || { nft delete table inet firewalld 2>/dev/null; /usr/bin/systemctl start firewalld; }");
         }
-        let mut allowed = CONFIRM + GRACE + course.boot;
+        let allowance = self.confirm + GRACE * slow();
+        let mut allowed = allowance + course.boot;
         // One run that is two, the second by a reload: it is armed anew, and has its own time.
         if self.has_said("reloaded-instead") {
-            allowed += CONFIRM + GRACE;
+            allowed += allowance;
         }
         let least = Instant::now() + Duration::from_secs(5);
         let mut watched = Course {
@@ -167,6 +188,7 @@ impl Cell<'_> {
                                 end,
                                 seconds: took.as_secs_f64(),
                                 exactly: these.first() == Some(&seen.state),
+                                flushed: seen.state.is_flushed() && !self.now.state.is_flushed(),
                             };
                             return if took > allowed {
                                 Err(vec![format!(

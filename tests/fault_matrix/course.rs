@@ -7,8 +7,8 @@ use std::thread::sleep;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::cell::CONFIRM;
 use crate::cell::Cell;
+use crate::cell::slow;
 use crate::fault::Fault;
 use crate::matrix::Row;
 
@@ -61,7 +61,7 @@ impl Cell<'_> {
                 asked = true;
                 self.asked(&mut child, &mut course);
                 if self.fault == Fault::NetworkLost {
-                    plug_in = Some(Instant::now() + CONFIRM + Duration::from_secs(1));
+                    plug_in = Some(Instant::now() + self.confirm + Duration::from_secs(1));
                 }
             }
             if plug_in.is_some_and(|at| Instant::now() > at) {
@@ -75,7 +75,7 @@ impl Cell<'_> {
                     break;
                 }
             }
-            if ended.is_none() && began.elapsed() > CONTROLLER {
+            if ended.is_none() && began.elapsed() > CONTROLLER * slow() {
                 course.wrong.push(format!(
                     "the controller says nothing within {} s",
                     CONTROLLER.as_secs()
@@ -123,6 +123,10 @@ impl Cell<'_> {
                 course.boot = began.elapsed();
                 return;
             }
+            Fault::TwoPlugs => {
+                self.pull_twice(course);
+                return;
+            }
             Fault::ClockJumped => course.wrong.extend(self.timers_that_the_clock_moves()),
             _ => {}
         }
@@ -141,6 +145,34 @@ impl Cell<'_> {
         }
     }
 
+    /// Pulls the plug, and once more while the node is on its way back.
+    fn pull_twice(&self, course: &mut Course) {
+        let began = Instant::now();
+        course.fired.get_or_insert(began);
+        self.node.pull_the_plug();
+        if !self.node.comes_up() {
+            course.wrong.push("the node does not boot".to_string());
+            return;
+        }
+        let at_work = self.node.restores();
+        // At another moment of the way back in each row.
+        if at_work {
+            let row = self.row.to_string();
+            sleep(Duration::from_millis(row.len() as u64 * 97 % 1000));
+        }
+        self.node.pull_the_plug();
+        if !self.node.boots() {
+            course.wrong.push("the node does not boot".to_string());
+        }
+        course.boot = began.elapsed();
+        let has_lease = !matches!(self.row, Row::Arm | Row::Timer | Row::Disarm);
+        if has_lease && !at_work {
+            course
+                .wrong
+                .push("the node was not on its way back after the first boot".to_string());
+        }
+    }
+
     /// What is wrong with the timers: each must count from now on, whatever the clock says.
     fn timers_that_the_clock_moves(&self) -> Option<String> {
         let said = self.node.try_sh(
@@ -155,23 +187,12 @@ impl Cell<'_> {
 
     /// Kills the restore as soon as it appears, once.
     fn fail_the_service(&self, course: &mut Course) -> bool {
-        let until = Instant::now() + CONFIRM + Duration::from_secs(5);
-        let slice = self.node.unit("");
+        let until = Instant::now() + self.confirm + Duration::from_secs(5) * slow();
         while Instant::now() < until {
             self.watch(course);
-            let units = fs::read_dir(&slice).into_iter().flatten().flatten();
-            for unit in units.map(|u| u.path()) {
-                let name = unit
-                    .file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned();
-                let at_work = name.starts_with("fwdeploy-")
-                    && name.ends_with(".service")
-                    && fs::read_to_string(unit.join("cgroup.procs")).is_ok_and(|p| !p.is_empty());
-                if at_work && fs::write(unit.join("cgroup.kill"), "1").is_ok() {
-                    return true;
-                }
+            let way_back = self.node.way_back();
+            if way_back.is_some_and(|unit| fs::write(unit.join("cgroup.kill"), "1").is_ok()) {
+                return true;
             }
             sleep(Duration::from_millis(2));
         }

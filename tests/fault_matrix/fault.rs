@@ -19,6 +19,11 @@ pub enum Fault {
     Reboot,
     ClockJumped,
     TimerServiceFailing,
+    ContainerRestarted,
+    ChainFlushed,
+    FirewalldRestarting,
+    SystemdReexecuted,
+    TwoPlugs,
 }
 
 /// Whether a fault comes ahead of what the step does, or behind it.
@@ -42,7 +47,7 @@ impl When {
 const ASK: &str = ": >/run/fault/asked; n=0; until [ -e /run/fault/answered ] || [ $n = 500 ]; do sleep 0.02; n=$((n + 1)); done\n";
 
 impl Fault {
-    pub const ALL: [Fault; 12] = [
+    pub const ALL: [Fault; 17] = [
         Fault::SshCut,
         Fault::ControllerKilled,
         Fault::NetworkLost,
@@ -55,6 +60,11 @@ impl Fault {
         Fault::Reboot,
         Fault::ClockJumped,
         Fault::TimerServiceFailing,
+        Fault::ContainerRestarted,
+        Fault::ChainFlushed,
+        Fault::FirewalldRestarting,
+        Fault::SystemdReexecuted,
+        Fault::TwoPlugs,
     ];
 
     /// What the shim runs on the node; its own process id is `$1`.
@@ -80,6 +90,15 @@ sleep 0.2
             Fault::DockerdRestarting => {
                 "/usr/bin/systemctl --no-block restart docker; sleep 0.1".to_string()
             }
+            // The step goes on meanwhile.
+            Fault::ContainerRestarted => {
+                "timeout 20 /usr/bin/docker restart -t 0 cybex & sleep 0.2".to_string()
+            }
+            Fault::ChainFlushed => "/usr/sbin/iptables -w -F DOCKER-USER".to_string(),
+            Fault::FirewalldRestarting => {
+                "/usr/bin/systemctl --no-block restart firewalld; sleep 0.1".to_string()
+            }
+            Fault::SystemdReexecuted => "/usr/bin/systemctl daemon-reexec; sleep 0.1".to_string(),
             Fault::EtcFull => fill("/run/fault.etc"),
             Fault::VarFull => fill("/run/fault.var"),
             Fault::ClockJumped => format!(": >/run/fault/clock\n{ASK}"),
@@ -87,6 +106,7 @@ sleep 0.2
             Fault::ControllerKilled
             | Fault::NetworkLost
             | Fault::Reboot
+            | Fault::TwoPlugs
             | Fault::TimerServiceFailing => ASK.to_string(),
         }
     }
@@ -103,16 +123,42 @@ sleep 0.2
 
     /// Whether a container may have been started anew by it.
     pub fn starts_containers(self) -> bool {
+        matches!(self, Fault::ContainerRestarted) || self.starts_docker()
+    }
+
+    /// Whether Docker is started anew by it.
+    fn starts_docker(self) -> bool {
         matches!(
             self,
-            Fault::DockerdKilled | Fault::DockerdRestarting | Fault::Reboot
+            Fault::DockerdKilled | Fault::DockerdRestarting | Fault::Reboot | Fault::TwoPlugs
         )
+    }
+
+    /// Whether the node itself goes down with it, and the controller cannot know how it stands.
+    pub fn cuts_the_node_off(self) -> bool {
+        matches!(self, Fault::NetworkLost | Fault::Reboot | Fault::TwoPlugs)
     }
 
     /// Whether it changes by itself what the kernel and the daemons hold, so that an untouched node too is another
     /// afterwards.
     pub fn moves_the_world(self) -> bool {
-        self.starts_containers() || matches!(self, Fault::FirewalldKilled | Fault::FirewalldStopped)
+        self.starts_docker()
+            || matches!(
+                self,
+                Fault::FirewalldKilled | Fault::FirewalldStopped | Fault::FirewalldRestarting
+            )
+    }
+
+    /// Whether nobody is left who could bring the run to its end, or nothing on the node goes on.
+    pub fn takes_the_run_away(self) -> bool {
+        matches!(
+            self,
+            Fault::SshCut
+                | Fault::ControllerKilled
+                | Fault::DockerdKilled
+                | Fault::DockerdRestarting
+                | Fault::TwoPlugs
+        )
     }
 
     /// The fault alone, on a node where nobody runs anything, and what an operator would do about it.
@@ -158,6 +204,11 @@ impl fmt::Display for Fault {
             Fault::Reboot => "reboot",
             Fault::ClockJumped => "clock jumped",
             Fault::TimerServiceFailing => "timer service failing",
+            Fault::ContainerRestarted => "container restarted",
+            Fault::ChainFlushed => "DOCKER-USER flushed",
+            Fault::FirewalldRestarting => "firewalld restarting",
+            Fault::SystemdReexecuted => "systemd re-executed",
+            Fault::TwoPlugs => "plug pulled twice",
         })
     }
 }

@@ -4,6 +4,7 @@ use std::thread::sleep;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::cell::slow;
 use crate::fault::Fault;
 use crate::matrix::Row;
 use crate::state::Seen;
@@ -43,7 +44,7 @@ impl Worker<'_> {
 
     /// Waits until everything runs and two looks agree.
     pub fn settled(&self) -> Seen {
-        let until = Instant::now() + Duration::from_secs(60);
+        let until = Instant::now() + Duration::from_secs(60) * slow();
         let mut last: Option<Seen> = None;
         loop {
             let seen = self.node.look();
@@ -62,32 +63,36 @@ impl Worker<'_> {
         }
     }
 
-    pub fn args(&self, to: Place, more: &[&str]) -> Vec<String> {
+    /// The arguments of the run that leads there, or of a rollback.
+    pub fn args(&self, to: Option<Place>, more: &[&str]) -> Vec<String> {
         let [first, second, third] = &self.peers;
-        let peers = match to {
-            Place::Fresh => panic!("no run leads there"),
-            Place::One => format!("{{\"cybex_peers\": [\"{first}\", \"{second}\"]}}"),
-            Place::Two => format!("{{\"cybex_peers\": [\"{first}\", \"{third}\"]}}"),
-        };
         let inventory = self.inventory.to_string_lossy();
-        let mut args = vec![
-            "run",
-            &inventory,
-            "--known-hosts",
-            &self.known_hosts,
-            "-l",
-            &self.node.name,
-        ];
-        args.extend([
-            "-e",
-            &peers,
-            "--json",
-            "-v",
-            "-T",
-            "5",
-            "--command-timeout",
-            "40",
-        ]);
+        let mut args = vec![if to.is_some() { "run" } else { "rollback" }];
+        args.extend([&*inventory, "--known-hosts", &self.known_hosts]);
+        args.extend(["-l", &self.node.name, "--json", "-v"]);
+        let connect = (5 * slow()).to_string();
+        args.extend(["-T", &connect]);
+        let command = (40 * slow()).to_string();
+        args.extend(["--command-timeout", &command]);
+        let peers = match to {
+            Some(Place::Two) => format!("{{\"cybex_peers\": [\"{first}\", \"{third}\"]}}"),
+            _ => format!("{{\"cybex_peers\": [\"{first}\", \"{second}\"]}}"),
+        };
+        if to.is_some() {
+            args.extend(["-e", &peers]);
+        }
+        match to {
+            Some(Place::Fresh) => panic!("no run leads there"),
+            Some(Place::Address) => args.extend(["-e", "cybex_address=172.20.0.9"]),
+            Some(Place::Subnet) => args.extend([
+                "-e",
+                "cybex_subnet=172.21.0.0/16",
+                "-e",
+                "cybex_address=172.21.0.2",
+                "--replace-network",
+            ]),
+            _ => {}
+        }
         args.extend(more);
         args.into_iter().map(String::from).collect()
     }
@@ -97,7 +102,7 @@ impl Worker<'_> {
         let output = self
             .node
             .controller(env!("CARGO_BIN_EXE_fwdeploy"))
-            .args(self.args(to, &[]))
+            .args(self.args(Some(to), &[]))
             .output();
         let output = output.expect("fwdeploy runs");
         let told = String::from_utf8_lossy(&output.stderr).into_owned();

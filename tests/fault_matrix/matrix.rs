@@ -1,8 +1,12 @@
 //! What the matrix is made of: its rows, what the runs are about, and its cells.
 
 use std::fmt;
+use std::time::Duration;
 
+use crate::cell::CONFIRM;
+use crate::cell::CONFIRM_ROLLBACK;
 use crate::cell::Ended;
+use crate::cell::slow;
 use crate::fault::Fault;
 use crate::fault::When;
 
@@ -18,6 +22,8 @@ pub enum Row {
     Timer,
     /// At a step of the plan, the first of its kind.
     Step { number: usize, doing: String },
+    /// While a rollback brings the snapshot back, where it first calls this.
+    Call(&'static str),
     /// At the first question of the fresh look.
     Look,
     /// Where the timer is stopped.
@@ -41,6 +47,7 @@ impl Row {
                 format!("{number} {when} iptables-save\n")
             }
             Row::Step { number, .. } => format!("{number} {when} changes\n"),
+            Row::Call(call) => format!("0 {when} {call}\n"),
             Row::Look => format!("done {when} busctl\n"),
             // Ahead of the lease's end, or behind the timer's.
             Row::Disarm if when == "before" => "done before date\n".to_string(),
@@ -55,6 +62,7 @@ impl fmt::Display for Row {
             Row::Arm => f.write_str("arming: the snapshot"),
             Row::Timer => f.write_str("arming: the timer"),
             Row::Step { number, doing } => write!(f, "step {}: {doing}", number + 1),
+            Row::Call(call) => write!(f, "step 1: bringing the snapshot back, at `{call}`"),
             Row::Look => f.write_str("looking again"),
             Row::Disarm => f.write_str("disarming"),
         }
@@ -68,6 +76,48 @@ pub enum Scenario {
     Adoption,
     /// On a node with a whitelist one peer is replaced by another.
     InPlace,
+    /// `rollback` of a run that has given the container another address.
+    Address,
+    /// `rollback` of a run that has given the network another subnet.
+    Subnet,
+}
+
+impl Scenario {
+    /// Whether the fault meets `rollback` and not `run`.
+    pub fn is_rollback(self) -> bool {
+        matches!(self, Scenario::Address | Scenario::Subnet)
+    }
+
+    /// The confirm timeout.
+    pub fn confirm(self) -> Duration {
+        let confirm = if self.is_rollback() {
+            CONFIRM_ROLLBACK
+        } else {
+            CONFIRM
+        };
+        confirm * slow()
+    }
+
+    /// The rows of a rollback; those of a run are its plan's.
+    pub fn rollback_rows(self) -> Vec<Row> {
+        let calls: &[&'static str] = match self {
+            Scenario::Subnet => &[
+                "docker network disconnect",
+                "docker network rm",
+                "docker network create",
+                "docker network connect",
+            ],
+            _ => &["docker network disconnect", "docker network connect"],
+        };
+        let mut rows = vec![Row::Arm, Row::Timer];
+        rows.push(Row::Step {
+            number: 0,
+            doing: "bringing the snapshot back".to_string(),
+        });
+        rows.extend(calls.iter().map(|call| Row::Call(call)));
+        rows.extend([Row::Look, Row::Disarm]);
+        rows
+    }
 }
 
 impl fmt::Display for Scenario {
@@ -75,6 +125,8 @@ impl fmt::Display for Scenario {
         f.write_str(match self {
             Scenario::Adoption => "adoption",
             Scenario::InPlace => "in place",
+            Scenario::Address => "rollback across an address",
+            Scenario::Subnet => "rollback across a subnet",
         })
     }
 }

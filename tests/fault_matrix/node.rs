@@ -12,6 +12,7 @@ use std::thread::sleep;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::cell::slow;
 use crate::lab::Lab;
 use crate::lab::Said;
 use crate::state;
@@ -30,6 +31,24 @@ systemctl daemon-reload
 docker network create --subnet 172.29.0.0/24 -o com.docker.network.bridge.name=br-other other
 docker run -d --name shop --network other --ip 172.29.0.2 --restart always -p 8090:8090 fwdeploy-lab:latest
 docker run -d --name cybex --restart always fwdeploy-lab:latest
+"#;
+
+/// Puts firewalld's configuration behind links: the folder elsewhere, a file in it outside of it, another one inside.
+const LINKS: &str = r#"
+set -e
+systemctl stop firewalld
+mkdir -p /srv/kept
+mv /etc/firewalld /srv/firewalld
+ln -s /srv/firewalld /etc/firewalld
+cd /srv/firewalld
+[ -e direct.xml ] || printf '<?xml version="1.0" encoding="utf-8"?>\n<direct>\n</direct>\n' >direct.xml
+mv direct.xml /srv/kept/direct.xml
+ln -s /srv/kept/direct.xml direct.xml
+[ -e zones/public.xml ] || cp /usr/lib/firewalld/zones/public.xml zones/public.xml
+mkdir -p kept
+mv zones/public.xml kept/public.xml
+ln -s ../kept/public.xml zones/public.xml
+systemctl start firewalld
 "#;
 
 /// The tools that steps, arming and disarming call.
@@ -52,13 +71,15 @@ pub struct Node {
     lab: Arc<Lab>,
     /// Its name in the lab and in the inventory.
     pub name: String,
+    /// Whether firewalld's configuration is behind links.
+    linked: bool,
     leader: Arc<AtomicU32>,
     processes: PathBuf,
 }
 
 impl Node {
     /// A node of a lab that is up.
-    pub fn new(lab: &Arc<Lab>, name: &str) -> Self {
+    pub fn new(lab: &Arc<Lab>, name: &str, linked: bool) -> Self {
         let mounts = fs::read_to_string("/proc/self/mounts").expect("there are mounts");
         let cgroups = mounts
             .lines()
@@ -69,6 +90,7 @@ impl Node {
         let node = Node {
             lab: Arc::clone(lab),
             name: name.to_string(),
+            linked,
             leader: Arc::new(AtomicU32::new(0)),
             processes: Path::new(&cgroups)
                 .join("fwdeploy-lab")
@@ -83,7 +105,12 @@ impl Node {
     /// Its suite and backend.
     pub fn kind(&self) -> String {
         let (suite, backend) = self.lab.kind(&self.name);
-        format!("{suite}, {backend}")
+        let links = if self.linked {
+            ", its files behind links"
+        } else {
+            ""
+        };
+        format!("{suite}, {backend}{links}")
     }
 
     /// Finds its first process.
@@ -111,11 +138,6 @@ impl Node {
     pub fn write(&self, path: &str, text: &str) {
         let path = self.path(path);
         fs::write(&path, text).unwrap_or_else(|e| panic!("{}: {}: {e}", self.name, path.display()));
-    }
-
-    /// Where its processes are, unit by unit.
-    pub fn unit(&self, unit: &str) -> PathBuf {
-        self.processes.join("system.slice").join(unit)
     }
 
     /// Runs a shell script as root on the node.
@@ -180,6 +202,9 @@ impl Node {
     pub fn make_afresh(&self) {
         self.lab.lab("reset", &[&self.name]);
         self.find();
+        if self.linked {
+            self.sh(LINKS);
+        }
         self.sh(SETUP);
         fs::write(
             self.path("/usr/local/lib/fault/shim"),
@@ -204,22 +229,64 @@ impl Node {
         }
     }
 
-    /// Waits until it has another first process, and systemd there has started all it starts.
-    pub fn boots(&self) -> bool {
-        let until = Instant::now() + BOOT;
+    /// Waits until it has another first process.
+    pub fn comes_up(&self) -> bool {
+        let until = Instant::now() + BOOT * slow();
         let was = self.first();
         while !(self.find() && self.first() != was) {
             if Instant::now() > until {
                 return false;
             }
-            sleep(Duration::from_millis(100));
+            sleep(Duration::from_millis(20));
+        }
+        true
+    }
+
+    /// Where the processes are that bring the node back, while there are some.
+    pub fn way_back(&self) -> Option<PathBuf> {
+        let units = fs::read_dir(self.processes.join("system.slice"));
+        let units = units.into_iter().flatten().flatten();
+        units.map(|unit| unit.path()).find(|unit| {
+            let name = unit.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("fwdeploy-")
+                && name.ends_with(".service")
+                && fs::read_to_string(unit.join("cgroup.procs")).is_ok_and(|p| !p.is_empty())
+        })
+    }
+
+    /// Waits until it is on its way back from a run; false if it has booted and is not.
+    pub fn restores(&self) -> bool {
+        let until = Instant::now() + BOOT * slow();
+        let mut asked = Instant::now();
+        while Instant::now() < until {
+            if self.way_back().is_some() {
+                return true;
+            }
+            if asked.elapsed() > Duration::from_millis(500) {
+                asked = Instant::now();
+                if self.is_running() {
+                    return false;
+                }
+            }
+            sleep(Duration::from_millis(5));
+        }
+        false
+    }
+
+    /// Whether systemd there has started all it starts.
+    fn is_running(&self) -> bool {
+        let said = self.try_sh("systemctl is-system-running");
+        matches!(said.out.trim(), "running" | "degraded")
+    }
+
+    /// Waits until it has another first process, and systemd there has started all it starts.
+    pub fn boots(&self) -> bool {
+        let until = Instant::now() + BOOT * slow();
+        if !self.comes_up() {
+            return false;
         }
         while Instant::now() < until {
-            let said = self.try_sh("systemctl is-system-running; docker ps -q | wc -l");
-            if matches!(
-                said.out.split_whitespace().next(),
-                Some("running" | "degraded")
-            ) {
+            if self.is_running() {
                 return true;
             }
             sleep(Duration::from_millis(200));

@@ -36,7 +36,7 @@ changes() {
 }
 case $calls in
 changes) changes "$@" ;;
-*) [ "$tool $1" = "$calls" ] || [ "$tool" = "$calls" ] ;;
+*) case "$tool $* " in "$calls "*) true ;; *) false ;; esac ;;
 esac || exec "$real" "$@"
 mkdir $fault/fired 2>/dev/null || exec "$real" "$@"
 echo "$step: $when $tool $*" >$fault/call

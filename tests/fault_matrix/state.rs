@@ -81,6 +81,20 @@ impl State {
         out
     }
 
+    /// The same after somebody has flushed Docker's chain for users.
+    pub fn flushed(&self) -> State {
+        let mut flushed = self.clone();
+        flushed
+            .lines
+            .insert("iptables DOCKER-USER".to_string(), Vec::new());
+        flushed
+    }
+
+    /// Whether that chain has no rule.
+    pub fn is_flushed(&self) -> bool {
+        self.section("iptables DOCKER-USER").is_empty()
+    }
+
     fn section(&self, name: &str) -> &[String] {
         self.lines.get(name).map_or(&[], Vec::as_slice)
     }

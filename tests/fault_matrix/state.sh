@@ -25,10 +25,14 @@ for zone in public docker; do
 done
 call /org/fedoraproject/FirewallD1 org.freedesktop.DBus.Properties Get ss "$firewalld" state
 echo "== files"
-find /etc/firewalld -name .fwdeploy -prune -o -type f ! -name '*.old' -print | sort | while read -r file; do
+# The folder may be a link, and so may what is in it: the content counts, and the link.
+find -L /etc/firewalld/ -name .fwdeploy -prune -o -type f ! -name '*.old' -print | sort | while read -r file; do
     sed "s|^|$file: |" "$file"
 done
-find /etc/firewalld -printf '%M %u %p\n' | grep -v -e '\.old$' -e '/\.fwdeploy' | sed 's|^|mode |'
+{
+    find -L /etc/firewalld/ -printf '%M %u %p\n'
+    find /etc/firewalld /etc/firewalld/ -type l -printf 'link %p %l\n' | sort -u
+} | grep -v -e '\.old$' -e '/\.fwdeploy' | sed 's|^|mode |'
 echo "== docker"
 {
     networks=$(timeout 5 docker network ls -q) && timeout 5 docker network inspect -f \

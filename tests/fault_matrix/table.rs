@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use crate::cell::CONFIRM;
+use crate::cell::CONFIRM_ROLLBACK;
 use crate::cell::End;
 use crate::fault::Fault;
 use crate::fault::When;
@@ -20,7 +21,12 @@ const LEGEND: &str = include_str!("legend.md");
 
 /// The whole document.
 pub fn document(entries: &[Entry]) -> String {
-    let mut text = LEGEND.replace("{confirm}", &CONFIRM.as_secs().to_string());
+    let mut text = LEGEND
+        .replace("{confirm}", &CONFIRM.as_secs().to_string())
+        .replace(
+            "{confirm-rollback}",
+            &CONFIRM_ROLLBACK.as_secs().to_string(),
+        );
     text.push_str("\n{cells}\n");
     let mut tables: Vec<(&str, &str, Scenario)> = entries
         .iter()
@@ -95,7 +101,7 @@ pub fn amended(document: &str, entries: &[Entry]) -> String {
 }
 
 fn title(kind: &str, scenario: Scenario) -> String {
-    format!("{}: {scenario}", kind.replace(", ", ", firewalld on "))
+    format!("{}: {scenario}", kind.replacen(", ", ", firewalld on ", 1))
 }
 
 /// How many cells, and how they ended, in one line.

@@ -6,14 +6,15 @@ use crate::cell::End;
 use crate::cell::Ended;
 use crate::fault::Fault;
 
-/// What is wrong with what was said, and with the exit code, of a node that ended so. `None` is a controller that was
+/// What is wrong with what was said, and with the exit code, of a node that ended so; `moved` is whether rules may stand in
+/// another order than before. `None` is a controller that was
 /// killed.
 pub fn wrong(
     code: Option<i32>,
     said: &str,
     heard: &str,
     end: Ended,
-    fault: Fault,
+    (fault, moved): (Fault, bool),
 ) -> Option<String> {
     let Some(code) = code else {
         // It may have told its steps on stderr until then; an answer it cannot have given.
@@ -35,11 +36,13 @@ pub fn wrong(
         End::After => code == 0 && status == "changed" && error.is_null(),
         End::Before => {
             let as_before = match standing {
-                "untouched" | "as_before" | "goes_back" => true,
+                "untouched" => true,
+                // Not while it lacks what a stranger has flushed.
+                "as_before" | "goes_back" => !end.flushed,
                 // What the fault itself has changed is a difference too.
-                "different" => fault.moves_the_world() && !end.exactly,
+                "different" => end.flushed || moved && !end.exactly,
                 // Who was cut off from the node cannot know.
-                "unknown" => matches!(fault, Fault::NetworkLost | Fault::Reboot),
+                "unknown" => fault.cuts_the_node_off(),
                 _ => false,
             };
             matches!(code, 2 | 4)

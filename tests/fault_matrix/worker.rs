@@ -27,10 +27,18 @@ pub enum Place {
     Fresh,
     One,
     Two,
+    /// As `One`, with the container at another address.
+    Address,
+    /// As `One`, with the network on another subnet.
+    Subnet,
+}
+
+impl Place {
+    const COUNT: usize = 5;
 }
 
 /// A state as it is, and as it is after each fault that changes what Docker and firewalld hold when nobody runs anything.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Known {
     pub plain: State,
     pub moved: Vec<State>,
@@ -65,7 +73,8 @@ impl Worker<'_> {
     /// Runs them all.
     pub fn work(&self) -> Vec<Entry> {
         let mut entries = Vec::new();
-        let mut known = [Known::default(), Known::default(), Known::default()];
+        let mut known =
+            [const { None }; Place::COUNT].map(|none: Option<Known>| none.unwrap_or_default());
         // Each state is learned plain before anything has moved.
         self.at_first();
         known[Place::Fresh as usize].plain = self.settled().state;
@@ -73,19 +82,58 @@ impl Worker<'_> {
         known[Place::One as usize].plain = self.settled().state;
         let in_place = self.rows(Place::Two);
         known[Place::Two as usize].plain = self.settled().state;
-        self.learn(&mut known[Place::Two as usize], Place::Two);
+        if self.picks(Scenario::InPlace, &in_place) {
+            self.learn(&mut known[Place::Two as usize], Place::Two);
+        }
         // Docker does one thing with networks of its own lifetime and another with those that it finds when it starts.
         self.at_first();
         self.run(Place::One);
         self.learn(&mut known[Place::One as usize], Place::One);
-        self.at_first();
-        self.learn(&mut known[Place::Fresh as usize], Place::Fresh);
+        if self.picks(Scenario::Adoption, &adoption) {
+            self.at_first();
+            self.learn(&mut known[Place::Fresh as usize], Place::Fresh);
+        }
         self.all(Scenario::Adoption, &adoption, &known, &mut entries);
         self.all(Scenario::InPlace, &in_place, &known, &mut entries);
+        for (scenario, place) in [
+            (Scenario::Address, Place::Address),
+            (Scenario::Subnet, Place::Subnet),
+        ] {
+            let rows = scenario.rollback_rows();
+            if self.picks(scenario, &rows) {
+                self.at_first();
+                self.run(Place::One);
+                self.run(place);
+                known[place as usize].plain = self.settled().state;
+                self.learn(&mut known[place as usize], place);
+                self.all(scenario, &rows, &known, &mut entries);
+            }
+        }
         entries
     }
 
-    fn all(&self, scenario: Scenario, rows: &[Row], known: &[Known; 3], entries: &mut Vec<Entry>) {
+    /// Whether any cell of the scenario is run.
+    fn picks(&self, scenario: Scenario, rows: &[Row]) -> bool {
+        let mut cells = rows
+            .iter()
+            .enumerate()
+            .flat_map(|row| Fault::ALL.into_iter().enumerate().map(move |f| (row, f)));
+        cells.any(|((r, row), (f, fault))| {
+            (self.pick)(scenario, r, f) && names(&words(), &self.label(scenario, row, fault))
+        })
+    }
+
+    fn label(&self, scenario: Scenario, row: &Row, fault: Fault) -> String {
+        format!("{} {scenario}, {row}, {fault}", self.node.name)
+    }
+
+    fn all(
+        &self,
+        scenario: Scenario,
+        rows: &[Row],
+        known: &[Known; Place::COUNT],
+        entries: &mut Vec<Entry>,
+    ) {
         let mut place = None;
         // What moves the world comes last: until then the states are compared to the letter.
         for moving in [false, true] {
@@ -104,12 +152,11 @@ impl Worker<'_> {
         scenario: Scenario,
         (r, row): (usize, &Row),
         fault: Fault,
-        known: &[Known; 3],
+        known: &[Known; Place::COUNT],
         place: &mut Option<Place>,
         entries: &mut Vec<Entry>,
     ) {
-        let label = format!("{} {scenario}, {row}, {fault}", self.node.name);
-        if !names(&words(), &label) {
+        if !names(&words(), &self.label(scenario, row, fault)) {
             return;
         }
         // Ahead of a call and behind it by turns, in another turn on the next node.
@@ -122,9 +169,9 @@ impl Worker<'_> {
             self.node.sh("systemctl restart docker");
         }
         let (from, seen) = self.ready(scenario, *place, known);
-        let to = match (scenario, from) {
-            (Scenario::Adoption, _) | (_, Place::Two) => Place::One,
-            _ => Place::Two,
+        let to = match from {
+            Place::One => Place::Two,
+            _ => Place::One,
         };
         let (was, will) = (&known[from as usize], &known[to as usize]);
         let mut before = vec![seen.state.clone()];
@@ -132,20 +179,38 @@ impl Worker<'_> {
         if fault.moves_the_world() {
             before.extend(was.all());
             after = will.all();
+        } else if scenario.is_rollback() {
+            // It reloads firewalld, and the rules of a network that is made again stand where Docker puts new ones.
+            before.extend(was.all());
+            after = will.all();
         } else if seen.state != was.plain {
             after = will.all();
+        }
+        if fault == Fault::ChainFlushed {
+            // Ahead of the snapshot it is of the state before; where no way back is due, and where nobody looks any more, it stays.
+            match row {
+                Row::Arm | Row::Timer => before.push(seen.state.flushed()),
+                Row::Disarm => {
+                    before.push(seen.state.flushed());
+                    after.extend(will.all().iter().map(State::flushed));
+                }
+                _ => {}
+            }
         }
         let name = format!("{}-{scenario}-{row}-{fault}", self.node.name);
         let name = name.replace([' ', '/', ':'], "_");
         let folder = PathBuf::from(EVIDENCE).join(name);
+        let confirm = scenario.confirm();
         let cell = Cell {
+            scenario,
+            confirm,
             node: &self.node,
             row,
             fault,
             when,
             args: self.args(
-                to,
-                &["--confirm-timeout", &cell::CONFIRM.as_secs().to_string()],
+                (!scenario.is_rollback()).then_some(to),
+                &["--confirm-timeout", &confirm.as_secs().to_string()],
             ),
             now: seen,
             before,
@@ -177,22 +242,43 @@ impl Worker<'_> {
     }
 
     /// Makes the node ready for the next cell: as it is, if that is well known, and otherwise afresh.
-    fn ready(&self, scenario: Scenario, place: Option<Place>, known: &[Known; 3]) -> (Place, Seen) {
-        let mut place = place.filter(|p| (*p == Place::Fresh) == (scenario == Scenario::Adoption));
+    fn ready(
+        &self,
+        scenario: Scenario,
+        place: Option<Place>,
+        known: &[Known; Place::COUNT],
+    ) -> (Place, Seen) {
+        let home = match scenario {
+            Scenario::Adoption => Place::Fresh,
+            Scenario::InPlace => Place::One,
+            Scenario::Address => Place::Address,
+            Scenario::Subnet => Place::Subnet,
+        };
+        let mut place = match (place, scenario) {
+            (Some(Place::Two), Scenario::InPlace) => place,
+            // What is to be rolled back is the last run.
+            (Some(Place::One), _) if scenario.is_rollback() => {
+                self.run(home);
+                Some(home)
+            }
+            _ => place.filter(|place| *place == home),
+        };
         for _ in 0..4 {
             let at = place.unwrap_or_else(|| {
                 self.at_first();
-                if scenario == Scenario::InPlace {
+                if home != Place::Fresh {
                     self.run(Place::One);
-                    return Place::One;
                 }
-                Place::Fresh
+                if scenario.is_rollback() {
+                    self.run(home);
+                }
+                home
             });
             if at == Place::Fresh {
                 self.misplace_the_jump();
             }
             // What the last fault has set in motion may still be moving.
-            let until = Instant::now() + Duration::from_secs(10);
+            let until = Instant::now() + Duration::from_secs(10) * cell::slow();
             let mut seen = self.node.look();
             while Instant::now() < until {
                 match seen {

@@ -40,6 +40,9 @@ const MOST_ERRORS: usize = 8 * 1024 * 1024;
 /// How much a login shell may print before the script begins.
 const MOST_NOISE: usize = 1024 * 1024;
 
+/// How long the line of a status can be.
+const STATUS: usize = 16;
+
 /// How much is kept of an answer that was cut off.
 const KEPT: usize = 64 * 1024;
 
@@ -239,7 +242,8 @@ impl<'a> Dialogue<'a> {
             self.pending.drain(..whole + skip);
         }
         if self.stage == Stage::Counting {
-            match find(&self.pending, b"\n") {
+            // A status is short; what is longer is none, however much of it comes.
+            match find(&self.pending[..self.pending.len().min(STATUS)], b"\n") {
                 Some(at) => {
                     let status = str::from_utf8(&self.pending[..at])
                         .ok()

@@ -426,3 +426,33 @@ proptest! {
         prop_assert_eq!((output.stdout, output.status), (body, status));
     }
 }
+
+/// Tried with a search from the beginning for each piece: many minutes.
+#[test]
+fn a_node_that_sends_very_many_pieces_is_heard_in_linear_time() {
+    let began = std::time::Instant::now();
+    let privilege = root();
+    let mut dialogue = dialogue("true", &privilege, Some("secret"));
+    for _ in 0..300_000 {
+        hear(&mut dialogue, b"f");
+        dialogue.hear_stderr(b"f");
+    }
+    assert!(!dialogue.has_input());
+    let prompt = dialogue.prompt.clone();
+    for byte in prompt.bytes() {
+        dialogue.hear_stderr(&[byte]);
+    }
+    assert_eq!(take_all(&mut dialogue), "secret\n");
+    let greeting = dialogue.begin.clone();
+    for byte in greeting.bytes() {
+        hear(&mut dialogue, &[byte]);
+        dialogue.hear_stderr(&[byte]);
+    }
+    let end = dialogue.end.clone();
+    hear(&mut dialogue, end.as_bytes());
+    for _ in 0..300_000 {
+        hear(&mut dialogue, b"0");
+    }
+    assert!(!dialogue.has_ended());
+    assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
+}

@@ -1,0 +1,80 @@
+//! A dialogue with a node's shell, piece by piece, for a fuzz target; no part of the library.
+
+use std::time::Duration;
+
+use super::Output;
+use super::Place;
+use super::Privilege;
+use super::RunError;
+use super::dialogue::Dialogue;
+use super::dialogue::End;
+use super::wait::Stopped;
+use crate::model::Secret;
+
+/// One script, one run.
+pub struct Talk<'a>(Dialogue<'a>);
+
+impl<'a> Talk<'a> {
+    /// Begins; `None` where the machine has no randomness.
+    pub fn new(
+        script: &'a str,
+        privilege: &'a Privilege,
+        password: Option<Secret>,
+    ) -> Option<Self> {
+        Dialogue::new(script, privilege, password).ok().map(Talk)
+    }
+
+    /// The program that greets, with the marks that are valid now.
+    pub fn arguments(&self) -> Vec<String> {
+        self.0.arguments()
+    }
+
+    /// Takes in standard output, and returns what of it was the script's.
+    pub fn hear_stdout(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut heard = Vec::new();
+        self.0
+            .hear_stdout(bytes, &mut |piece| heard.extend_from_slice(piece));
+        heard
+    }
+
+    /// Takes in standard error.
+    pub fn hear_stderr(&mut self, bytes: &[u8]) {
+        self.0.hear_stderr(bytes);
+    }
+
+    /// All that is to be sent now.
+    pub fn take(&mut self) -> Vec<u8> {
+        let mut all = Vec::new();
+        while self.0.has_input() {
+            let piece = self.0.offer().to_vec();
+            self.0.sent(piece.len());
+            all.extend(piece);
+        }
+        all
+    }
+
+    /// Whether a transport would stop here.
+    pub fn is_over(&self) -> bool {
+        self.0.has_ended() || self.0.is_refused()
+    }
+
+    /// What it means when the shell ends with this status, and without one when the connection is lost, or the time is up.
+    ///
+    /// # Errors
+    /// The meaning of a dialogue that came to no status.
+    pub fn conclude(self, status: Option<i32>, late: bool) -> Result<Output, RunError> {
+        let end = match (status, late) {
+            (Some(status), _) => End::Closed {
+                status: Some(status),
+                signal: None,
+            },
+            (None, true) => End::Stopped(Stopped::TimedOut),
+            (None, false) => End::Broken("it is gone".to_owned()),
+        };
+        let at = Place {
+            node: "node".to_owned(),
+            address: "192.0.2.1:22".to_owned(),
+        };
+        self.0.conclude(end, &at, Duration::from_secs(1))
+    }
+}
