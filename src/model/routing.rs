@@ -17,6 +17,23 @@ pub struct Routing {
     pub complete: bool,
 }
 
+impl Routing {
+    /// The device by which the node sends to an address or a network, and by which packets from there are taken to arrive: that of
+    /// the longest route that holds all of it.
+    ///
+    /// `None` where no route with a device does, and where routes of the same length name several: policy routing decides there.
+    pub fn device_to(&self, net: Cidr) -> Option<&str> {
+        let holding = || self.routes.iter().filter(|route| route.to.covers(net));
+        let longest = holding().map(|route| route.to.prefix()).max()?;
+        let mut devices = holding()
+            .filter(|route| route.to.prefix() == longest)
+            .map(|route| (route.kind, route.device.as_str()));
+        let (kind, device) = devices.next()?;
+        let one = devices.all(|other| other == (kind, device));
+        (one && kind == RouteKind::Unicast && !device.is_empty()).then_some(device)
+    }
+}
+
 /// An address of the node's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Address {
@@ -62,4 +79,47 @@ pub struct Resolvers {
     pub servers: Vec<IpAddr>,
     /// Those that systemd-resolved asks.
     pub upstream: Vec<IpAddr>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_arrive_by_the_device_of_the_longest_route() {
+        let route = |to: &str, device: &str, kind| Route {
+            to: to.parse().unwrap(),
+            device: device.to_string(),
+            via: Vec::new(),
+            kind,
+            text: String::new(),
+        };
+        let unicast = RouteKind::Unicast;
+        let routing = Routing {
+            routes: vec![
+                route("0.0.0.0/0", "eth0", unicast),
+                route("10.0.0.0/8", "eth1", unicast),
+                route("10.9.0.0/16", "", unicast),
+                route("10.8.0.0/16", "wg0", unicast),
+                route("10.8.0.0/16", "wg1", unicast),
+                route("192.0.2.1/32", "lo", RouteKind::Local),
+                route("198.51.100.0/24", "", RouteKind::Refused),
+            ],
+            ..Routing::default()
+        };
+        let device = |net: &str| routing.device_to(net.parse().unwrap());
+        assert_eq!(device("203.0.113.7"), Some("eth0"));
+        assert_eq!(device("0.0.0.0/0"), Some("eth0"));
+        assert_eq!(device("10.7.0.1"), Some("eth1"));
+        assert_eq!(device("10.0.0.0/7"), Some("eth0"), "not all of it is there");
+        for unknown in [
+            "10.9.0.1",
+            "10.8.0.1",
+            "192.0.2.1",
+            "198.51.100.7",
+            "2001:db8::1",
+        ] {
+            assert_eq!(device(unknown), None, "{unknown}");
+        }
+    }
 }

@@ -26,7 +26,9 @@ pub(super) fn findings(desired: &Desired, state: &NodeState, ours: &Ours) -> Vec
     let (mut out, elsewhere) = tables::findings(&flows, &world);
     out.extend(listeners::findings(&flows, &world, &elsewhere));
     out.extend(routing::findings(&flows, &world));
-    out.extend(zones::findings(desired, state, ours, &edges, &|_| None));
+    let routing = state.system.routing.known();
+    let interface = |peer| routing?.device_to(peer);
+    out.extend(zones::findings(desired, state, ours, &edges, &interface));
     out
 }
 
