@@ -53,7 +53,7 @@ pub(super) fn edges(desired: &Desired) -> Vec<Edge> {
         let (Some(family), Some(rule)) = (direct.family, direct.rule()) else {
             continue;
         };
-        if let Some(edge) = edge(desired, family, &rule) {
+        if let Some(edge) = edge(desired, family, rule) {
             out.extend(with_node_ports(&forwards, edge));
         }
     }

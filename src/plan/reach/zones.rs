@@ -397,7 +397,7 @@ fn leaving(edge: &Edge) -> Flow<'_> {
 }
 
 /// Where `port=5000:proto=tcp:toport=22:toaddr=10.0.0.1` sends a flow; `None` if it is not about it.
-fn forward(text: &str, flow: &Flow<'_>) -> Option<(Option<u16>, Option<IpAddr>)> {
+fn forward(text: &str, flow: &Flow<'_>) -> Option<Place> {
     // An IPv6 address has colons of its own, and stands last.
     let (text, to) = match text.split_once(":toaddr=") {
         Some((text, to)) => (text, Some(to)),
@@ -413,6 +413,9 @@ fn forward(text: &str, flow: &Flow<'_>) -> Option<(Option<u16>, Option<IpAddr>)>
         )
     })
 }
+
+/// Where a forward sends: a port, and an address; no address is the node itself.
+type Place = (Option<u16>, Option<IpAddr>);
 
 enum What {
     /// A forward of a zone or policy, in firewall-cmd's words.
@@ -431,11 +434,7 @@ struct Rival {
 impl Rival {
     /// Where it sends a flow (a port and an address), and whether it certainly goes ahead of ours; `None` if it is not about the
     /// flow.
-    fn to(
-        &self,
-        edge: &Edge,
-        settings: &Settings,
-    ) -> Option<((Option<u16>, Option<IpAddr>), bool)> {
+    fn to(&self, edge: &Edge, settings: &Settings) -> Option<(Place, bool)> {
         let flow = arriving(edge);
         let same = |port: Option<u16>| port.or(flow.port);
         match &self.what {
