@@ -36,7 +36,13 @@ unanswered() {
 #
 # firewalld answers when its reload is over, and Docker's bridges are in no zone from then on until Docker has put them back.
 quiet_vain= # Whether it was waited for in vain.
+quiet_at=   # When it was quiet last.
 docker_quiet() {
+    # A step that detaches is followed by one that attaches.
+    [ -z "$quiet_at" ] || [ "$(uptime_now)" -gt "$((quiet_at + 2))" ] || return 0
+    docker_rests && quiet_at=$(uptime_now)
+}
+docker_rests() {
     quiet_first=$(reloaded_at) || {
         answer=${quiet_first%,*}
         because_of 124 "nothing was changed:"
@@ -48,11 +54,13 @@ docker_quiet() {
     quiet_before=
     quiet_lost= # Whether a bridge was seen in no zone.
     quiet_same=0
+    quiet_stamp=$quiet_first
+    quiet_networks=$(docker_networks) || quiet_networks=
     while [ "$(uptime_now)" -lt "$quiet_until" ]; do
-        quiet_stamp=$(reloaded_at) || { answer=${quiet_stamp%,*} && return 124; }
+        [ -z "$quiet_before" ] || quiet_stamp=$(reloaded_at) || { answer=${quiet_stamp%,*} && return 124; }
         quiet_now="$quiet_stamp$newline$(limited iptables-save 2>/dev/null </dev/null | grep '^-A')"
         quiet_bridges=yes
-        are_zoned || quiet_bridges= quiet_lost=yes
+        are_zoned "$quiet_networks" || quiet_bridges= quiet_lost=yes
         [ "$quiet_now" = "$quiet_before" ] && quiet_same=$((quiet_same + 1)) || quiet_same=0
         quiet_before=$quiet_now
         # The stamp counts whole seconds: where it stays the same, nothing has moved for a while instead.
@@ -67,10 +75,9 @@ docker_quiet() {
     return 0
 }
 
-# are_zoned: whether each bridge of Docker's that is there is in a zone of firewalld's.
+# are_zoned NETWORKS: whether each bridge of these that is there is in a zone of firewalld's.
 are_zoned() {
-    zoned_networks=$(docker_networks) || return 0
-    for zoned_device in $(printf '%s\n' "$zoned_networks" | cut -d' ' -f1); do
+    for zoned_device in $(printf '%s\n' "$1" | cut -d' ' -f1); do
         [ -e "/sys/class/net/$zoned_device" ] || continue
         ! fw "$runtime" "$firewalld.zone" getZoneOfInterface s "$zoned_device" || [ "$answer" != 's ""' ] || return 1
     done

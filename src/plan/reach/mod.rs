@@ -13,6 +13,8 @@ mod walk;
 mod world;
 mod zones;
 
+use edge::Edge;
+
 use crate::model::desired::Desired;
 use crate::model::state::NodeState;
 use crate::plan::finding::Finding;
@@ -23,13 +25,31 @@ pub(super) fn findings(desired: &Desired, state: &NodeState, ours: &Ours) -> Vec
     let edges = edge::edges(desired);
     let world = world::World::new(desired, state);
     let flows = flows::flows(&edges, &world.tables);
-    let (mut out, elsewhere) = tables::findings(&flows, &world);
+    // Where there is no bridge yet, no rule about it is either.
+    let bridged: Vec<Edge> = edges
+        .iter()
+        .filter(|edge| is_bridged(desired, state, edge))
+        .cloned()
+        .collect();
+    let (mut out, elsewhere) = tables::findings(&flows::flows(&bridged, &world.tables), &world);
     out.extend(listeners::findings(&flows, &world, &elsewhere));
     out.extend(routing::findings(&flows, &world));
     let routing = state.system.routing.known();
     let interface = |peer| routing?.device_to(peer);
     out.extend(zones::findings(desired, state, ours, &edges, &interface));
     out
+}
+
+/// Whether the network of the flow's container is there, with its bridge: only then its way through the tables is what it will be.
+fn is_bridged(desired: &Desired, state: &NodeState, edge: &Edge) -> bool {
+    let Some(docker) = state.docker.known() else {
+        return true;
+    };
+    let mut attachments = desired.attachments.iter();
+    let attachment = attachments.find(|attachment| {
+        attachment.address == edge.container || attachment.address6 == Some(edge.container)
+    });
+    attachment.is_none_or(|attachment| docker.network(&attachment.network).is_some())
 }
 
 #[cfg(test)]
