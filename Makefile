@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-.PHONY: setup lint unit lab fault-matrix fuzz test demo
+.PHONY: setup lint unit lab lab-long fault-matrix fuzz test demo
 
 # System packages: what libssh2 is built with, and what the lab's nodes are made with.
 setup:
@@ -26,11 +26,17 @@ unit: setup
 # (lab_node) run on the oldest generation and the newest, with one backend each; `make lab LAB_NODES=abcdefgh` takes
 # every generation with both.
 LAB_NODES ?= ah
+# Minutes each, and the same as on the newest node: `make lab-long` runs these.
+LAB_LONG = foreign::no_spelling_is_drift_in_between foreign::no_spelling_is_drift_on_the_oldest_node
 lab: setup
 	tests/lab/lab build
-	FWDEPLOY_LAB_NODES=$(LAB_NODES) $(CARGO) test --locked --test real_nodes --test lab_node -- --ignored --test-threads=$${LAB_TESTS:-3}; \
+	FWDEPLOY_LAB_NODES=$(LAB_NODES) $(CARGO) test --locked --test real_nodes --test lab_node -- --ignored --test-threads=$${LAB_TESTS:-3} $(addprefix --skip ,$(LAB_LONG)); \
 	status=$$?; tests/lab/lab down node; exit $$status
 	$(CARGO) test --locked --test fault_matrix -- --ignored a_fault_at_each_step
+
+lab-long: setup
+	tests/lab/lab build
+	$(CARGO) test --locked --test real_nodes -- --ignored --test-threads=$${LAB_TESTS:-3} --exact $(LAB_LONG)
 
 # Every kind of step meets every fault, which takes an hour and a quarter; writes docs/fault-matrix.md. What failed
 # is told in target/fault-matrix.
