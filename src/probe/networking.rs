@@ -35,7 +35,9 @@ pub fn networking(answers: &Answers) -> Networking {
 /// An answer that its `end` shows to be whole.
 fn whole<'a>(answers: &'a Answers, name: &str) -> Result<&'a str, String> {
     let text = answers.get(name)?;
-    let text = text.strip_suffix("end\n");
+    let text = text
+        .strip_suffix("end\n")
+        .filter(|rest| rest.is_empty() || rest.ends_with('\n'));
     let cut_off = "the answer is too long, or was cut off";
     text.ok_or_else(|| answers.said(name).unwrap_or(cut_off).to_string())
 }
@@ -161,6 +163,19 @@ fn other(answers: &Answers) -> Result<[Tables; 2], String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_that_was_cut_off_in_a_word_is_not_whole() {
+        let said = |text: &str| {
+            let answer = format!("= sets 0 {}\n{text}\n", text.len());
+            let frame = format!("fwdeploy-probe 1 5\n{answer}fwdeploy-probe end\n");
+            let answers = Answers::parse(frame.as_bytes()).unwrap();
+            whole(&answers, "sets").is_ok()
+        };
+        let set = "create weekend hash:ip family inet\n";
+        assert!(said("end\n") && said(&format!("{set}end\n")));
+        assert!(!said(&format!("{set}add weekend\n")) && !said(set) && !said(""));
+    }
 
     #[test]
     fn listeners_are_read_from_every_version_of_ss() {
