@@ -78,6 +78,19 @@ fn is_told_as_unreadable(question: &str, state: &NodeState) -> bool {
     match question {
         // These only inform, or say how a daemon is that does not answer.
         "os" | "kernel" | "systemd" | "iptables" => true,
+        // Whether the node is in motion, and which zones there are, only makes a look better.
+        "kernel-moved" | "settling" | "zone-names" => true,
+        // A file without a sum counts as one that was not there: where it is, it is not written over.
+        "file-sums" => true,
+        "addresses" | "routes-ipv4" | "routes-ipv6" => unreadable(&state.system.routing),
+        "resolvers" => unreadable(&state.system.resolvers),
+        "listeners" => unreadable(&state.system.networking.listeners),
+        "routing" => unreadable(&state.system.networking.routing),
+        "sets" => unreadable(&state.system.networking.sets),
+        "nft-rules" => unreadable(&state.system.networking.nft),
+        "other6-save" => unreadable(&state.system.networking.other),
+        // `None` is a look that did not ask.
+        "firewalld-nft" => state.kernel.backend.as_ref().is_none_or(unreadable),
         // What Docker was told explains why its chains are missing; that they are, the kernel tells.
         "docker-told" => true,
         // Without these there is no state at all.
@@ -98,7 +111,9 @@ fn is_told_as_unreadable(question: &str, state: &NodeState) -> bool {
         "ip_forward" => unreadable(&state.kernel.ip_forward),
         "iptables-save" => unreadable(&state.kernel.v4),
         "ip6tables-save" => unreadable(&state.kernel.v6),
-        "other-save" => unreadable(&state.kernel.split),
+        "other-save" => {
+            unreadable(&state.kernel.split) && unreadable(&state.system.networking.other)
+        }
         "nft-tables" => unreadable(&state.kernel.latch),
         "firewalld-owner" | "firewalld-properties" => {
             firewalld
