@@ -116,7 +116,11 @@ fn sets(text: &str) -> Result<BTreeMap<String, Option<Ranges>>, String> {
             ["create", name, kind, rest @ ..] => {
                 let v6 = rest.windows(2).any(|pair| pair == ["family", "inet6"]);
                 let family = if v6 { Family::V6 } else { Family::V4 };
-                let plain = matches!(*kind, "hash:ip" | "hash:net" | "bitmap:ip");
+                // With a mask, an address stands for all that are the same under it.
+                let masked = rest
+                    .iter()
+                    .any(|word| matches!(*word, "netmask" | "bitmask"));
+                let plain = matches!(*kind, "hash:ip" | "hash:net" | "bitmap:ip") && !masked;
                 kinds.insert(name, (family, plain));
                 members.entry(name).or_default();
             }
@@ -222,5 +226,16 @@ mod tests {
         assert!(ban.contains("192.0.2.7".parse().unwrap()));
         assert_eq!((&sets["nets"], &sets["pairs"]), (&None, &None));
         assert!(sets["none"].as_ref().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_set_whose_addresses_stand_for_networks_is_unknown() {
+        for mask in ["netmask 24", "bitmask 255.255.255.0"] {
+            let text =
+                format!("create ban hash:ip family inet {mask} hashsize 64\nadd ban 192.0.2.0\n");
+            assert_eq!(sets(&text).unwrap()["ban"], None, "{mask}");
+        }
+        let text = "create ban bitmap:ip range 192.0.0.0/16 netmask 24\nadd ban 192.0.2.0/24\n";
+        assert_eq!(sets(text).unwrap()["ban"], None);
     }
 }
