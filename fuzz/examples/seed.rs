@@ -12,6 +12,7 @@ use std::path::Path;
 use fwdeploy::probe::fuzzing::busctl;
 use fwdeploy_fuzz::busctl::SIGNATURES;
 use fwdeploy_fuzz::look;
+use fwdeploy_fuzz::network::QUESTIONS;
 use openssl::base64;
 
 /// Seeds by target.
@@ -116,6 +117,14 @@ fn answer(seeds: &mut Seeds, name: &str, bytes: &[u8]) {
     if let Some(kind) = SIGNATURES.iter().position(|s| *s == signature) {
         seeds.add("busctl", (kind as u8, SIGNATURES.len() as u8), bytes);
     }
+    let question = match name {
+        "routes-ipv6" => "routes-ipv4",
+        _ if name.starts_with("set:") => "set:x",
+        other => other,
+    };
+    if let Some(kind) = QUESTIONS.iter().position(|q| *q == question) {
+        seeds.add("network", (kind as u8, QUESTIONS.len() as u8), bytes);
+    }
     match name {
         "iptables-save" | "ip6tables-save" | "other-save" => {
             seeds.add("tables", (0, 1), bytes);
@@ -175,15 +184,23 @@ fn by_hand(seeds: &mut Seeds) {
         "arm failed 75\n| somebody is at work\nend\n",
         "step 0 begin\nstep 0 done\nstep 1 failed 143\n| stopped by SIGTERM ahead of this step\nend\n",
     ] {
-        seeds.add("steps", (0, 2), said.as_bytes());
+        seeds.add("steps", (0, 3), said.as_bytes());
     }
     for said in [
         "Welcome!\ndisarmed 7\nend\n",
         "gone 7\noutcome=restored\nended=2026-01-01T00:00:00Z\nwhy=timer\nhow=in place\ntrouble=\nend\n",
+        "gone 7\noutcome=restored\nwhy=now\nremark=container a is gone since\nremark=b=c\nend\n",
         "gone 7\noutcome=confirmed\nend\n",
         "still 7\noutcome=failed\ntrouble=a\ntrouble=b\nend\n",
     ] {
-        seeds.add("steps", (1, 2), said.as_bytes());
+        seeds.add("steps", (1, 3), said.as_bytes());
+    }
+    for said in [
+        "Welcome!\nipv4 -A fwdeploy-1 -s 192.0.2.1/32 -j DROP\nipv4 -A fwdeploy-1 -j DROP\nipv6 ! 2 no such match\nfwdeploy-printed end\n",
+        "ipv4 ! 0 no namespace\nfwdeploy-printed end\n",
+        "! unshare is not installed\nfwdeploy-printed end\n",
+    ] {
+        seeds.add("steps", (2, 3), said.as_bytes());
     }
     for kind in 0..6 {
         for said in [
@@ -260,5 +277,135 @@ fn by_hand(seeds: &mut Seeds) {
         b"snapshot 1\noutcome=armed\nlast 1\narmed 1\nmissing x\n",
     );
     seeds.long("docker", (0, 4), b"{}\n");
+    network(seeds);
+    greeting(seeds);
     seeds.long("busctl", (3, 10), b"as 1 \"\\303\\251\" ");
+}
+
+/// A line of each kind that a node tells of its network.
+fn network(seeds: &mut Seeds) {
+    let nft = r#"{"nftables":[{"table":{"family":"inet","name":"t","handle":5}},{"chain":{"family":"inet","table":"t","name":"c","handle":1,"type":"filter","hook":"input","prio":-10,"policy":"accept"}},{"set":{"family":"inet","name":"ban","table":"t","type":"ipv4_addr","handle":2,"elem":[{"elem":{"val":"192.0.2.7","timeout":600}},{"prefix":{"addr":"198.51.100.0","len":24}},{"range":["203.0.113.1","203.0.113.9"]}]}},{"map":{"name":"m","elem":[["eth0",{"jump":{"target":"d"}}]]}},{"rule":{"chain":"c","handle":3,"expr":[{"match":{"op":"==","left":{"payload":{"protocol":"ip","field":"saddr"}},"right":"@ban"}},{"counter":{"packets":0,"bytes":0}},{"drop":null}]}},{"rule":{"chain":"c","handle":4,"expr":[{"match":{"op":"in","left":{"ct":{"key":"state"}},"right":["established","related"]}},{"accept":null}]}},{"rule":{"chain":"c","handle":6,"expr":[{"match":{"op":"!=","left":{"payload":{"protocol":"tcp","field":"dport"}},"right":{"set":[22,{"range":[80,90]}]}}},{"mangle":{"key":{"meta":{"key":"mark"}},"value":1}},{"vmap":{"key":{"meta":{"key":"iifname"}},"data":"@m"}}]}},{"rule":{"chain":"c","handle":7,"expr":[{"match":{"op":"==","left":{"fib":{"result":"type","flags":["daddr"]}},"right":"local"}},{"dnat":{"addr":"10.0.0.2","port":80}}]}}]}"#;
+    let told = [
+        (
+            "listeners",
+            "tcp   LISTEN 0      4096         [::]:5000       0.0.0.0:*    users:((\"docker-proxy\",pid=334,fd=4))\n",
+        ),
+        (
+            "listeners",
+            "udp    UNCONN     0      0    127.0.0.53%lo:53    *:*\n",
+        ),
+        (
+            "routing",
+            "rule4 5209:\tfrom all fwmark 0x80000/0xff0000 lookup main\nforwarding6 0\nstrict eth0\n",
+        ),
+        (
+            "sets",
+            "create ban hash:ip family inet hashsize 1024\nadd ban 192.0.2.7 timeout 59\nadd ban 192.0.2.0/24 nomatch\n",
+        ),
+        ("nft-rules", nft),
+        (
+            "addresses",
+            "5: wg0@if2    inet 10.8.0.1 peer 10.8.0.2/32 scope global wg0\n2: eth0    inet6 2001:db8::1/64 scope global\n",
+        ),
+        (
+            "routes-ipv4",
+            "default via 192.0.2.1 dev eth0 proto dhcp\nblackhole 10.0.0.0/8\nlocal ::1 dev lo table local\ndefault \\ nexthop via inet6 fe80::1 dev eth0 weight 1\n",
+        ),
+        (
+            "resolvers",
+            "/etc/resolv.conf 127.0.0.53\n/run/systemd/resolve/resolv.conf fe80::1%eth0\n",
+        ),
+        (
+            "firewalld-nft",
+            "table ip\ntwice filter_INPUT\nbare nat_PREROUTING\nleads nat_PREROUTING nat_PRE_public\nforward nat_PRE_public ip saddr 192.0.2.0/24 tcp dport 80-81 dnat ip to 10.0.0.2:80\nforward x meta nfproto ipv6 udp dport 53 dnat to [fd00::1]:53\n",
+        ),
+    ];
+    for (name, lines) in told {
+        let kind = QUESTIONS.iter().position(|question| *question == name);
+        let kind = (kind.expect("a question") as u8, QUESTIONS.len() as u8);
+        let end = if lines.ends_with('\n') {
+            "end\n"
+        } else {
+            "\nend\n"
+        };
+        seeds.long("network", kind, format!("{lines}{end}").as_bytes());
+    }
+    let set = r#"(ssssa{ss}as) "" "x" "" "hash:net" 1 "family" "inet" 2 "192.0.2.0/24" "10.0.0.1""#;
+    seeds.add("network", (10, 11), set.as_bytes());
+    for kind in [4, 5] {
+        let tables = b"*filter\n:A - [0:0]\n-A A -s 10.0.0.1 -j A\nCOMMIT\n";
+        seeds.add("network", (kind, 11), tables);
+    }
+}
+
+/// An SSH string.
+fn string(bytes: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(bytes.len()).expect("a short one");
+    [&length.to_be_bytes()[..], bytes].concat()
+}
+
+/// A packet of SSH in clear.
+fn packet(payload: &[u8]) -> Vec<u8> {
+    string(&[&[4][..], payload, &[0; 4]].concat())
+}
+
+/// What a node says before it is known, what an agent answers, and a certificate.
+fn greeting(seeds: &mut Seeds) {
+    let lists = [
+        "curve25519-sha256,diffie-hellman-group1-sha1",
+        "ssh-rsa,ssh-ed25519",
+        "chacha20-poly1305@openssh.com,aes128-cbc",
+        "aes128-cbc,3des-cbc",
+        "hmac-sha1",
+        "hmac-sha1",
+    ];
+    let lists: Vec<u8> = lists
+        .iter()
+        .flat_map(|list| string(list.as_bytes()))
+        .collect();
+    let kexinit = packet(&[&[20][..], &[7; 16], &lists].concat());
+    let bye = packet(&[&[1, 0, 0, 0, 2][..], &string(b"too many"), &string(b"")].concat());
+    for said in [
+        [
+            b"Exceeded MaxStartups\r\nSSH-2.0-OpenSSH_9.2\r\n".to_vec(),
+            kexinit.clone(),
+        ]
+        .concat(),
+        [b"SSH-2.0-x\n".to_vec(), kexinit, bye].concat(),
+        b"HTTP/1.1 400 Bad Request\r\n\r\n\x1b[31m".to_vec(),
+        b"SSH-1.5-old\n".to_vec(),
+    ] {
+        seeds.long("greeting", (0, 3), &said);
+    }
+    let key = [string(b"ssh-ed25519"), string(&[7; 32])].concat();
+    let other = [string(b"ssh-ed25519"), string(&[8; 32])].concat();
+    let listed = [
+        vec![12, 0, 0, 0, 2],
+        string(&other),
+        string(b"a\xffb\x1b"),
+        string(&key),
+        string(b"eva"),
+    ];
+    for answer in [listed.concat(), vec![5], vec![12, 0, 0, 0, 0]] {
+        seeds.add("greeting", (1, 3), &answer);
+    }
+    let entry = [string(&[]), string(b"x")].concat();
+    let many = [vec![12, 0, 0, 0x10, 0], entry.repeat(0x1000)].concat();
+    seeds.add("greeting", (1, 3), &many);
+    let numbers = [0u8; 12];
+    let certificate = [
+        string(b"ssh-ed25519-cert-v01@openssh.com"),
+        string(&[1; 32]),
+        string(&[7; 32]),
+        numbers.to_vec(),
+        string(b"gw"),
+        string(&string(b"gw")),
+        vec![0; 16],
+        string(b""),
+        string(b""),
+        string(b""),
+        string(&other),
+        string(&[9; 83]),
+    ];
+    seeds.add("greeting", (2, 3), &certificate.concat());
 }

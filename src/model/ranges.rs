@@ -86,6 +86,11 @@ impl Ranges {
         self.ranges.is_empty()
     }
 
+    /// How many ranges it takes to tell them.
+    pub fn count(&self) -> usize {
+        self.ranges.len()
+    }
+
     /// Whether there is one address and no other.
     pub fn is_one(&self) -> bool {
         matches!(self.ranges.as_slice(), [(first, last)] if first == last)

@@ -111,6 +111,15 @@ impl Match {
         }
     }
 
+    /// Whether it is written with the module (`-m`) that it belongs to.
+    fn names_module(&self) -> bool {
+        match self {
+            Match::State(..) => true,
+            Match::Other(words) => words.first().is_some_and(|word| word == "-m"),
+            _ => false,
+        }
+    }
+
     /// Whether every version of iptables prints it in words that are read back as the same condition.
     fn is_plain(&self) -> bool {
         match self {
@@ -259,7 +268,9 @@ impl Rule {
     /// The canonical arguments, in the order and spelling that fwdeploy always sends.
     pub fn args(&self) -> Vec<String> {
         let mut out = Vec::new();
-        for m in &self.matches {
+        // An option that names no module would be read as one of the module ahead of it.
+        let (named, bare): (Vec<_>, Vec<_>) = self.matches.iter().partition(|m| m.names_module());
+        for m in bare.into_iter().chain(named) {
             match m {
                 Match::Source(sense, net) => option(&mut out, *sense, &["-s"], net.to_string()),
                 Match::Destination(sense, net) => {
@@ -409,6 +420,18 @@ mod tests {
         assert_eq!(Rule::parse_text(&a.to_string()).unwrap(), a);
         let multi = Rule::parse_text("-p tcp -m multiport --dports 80,443 -j ACCEPT").unwrap();
         assert_eq!(Rule::parse_text(&multi.to_string()).unwrap(), multi);
+    }
+
+    #[test]
+    fn an_option_without_its_module_is_not_taken_for_that_of_another() {
+        for text in [
+            "-p tcp --tcp-flags SYN,RST SYN -m conntrack --ctstate NEW -j ACCEPT",
+            "-p tcp ! --syn -m conntrack --ctstate NEW -j DROP",
+            "-p icmp --icmp-type 8 -m limit --limit 5/sec -m comment --comment x -j ACCEPT",
+        ] {
+            let rule = Rule::parse_text(text).unwrap();
+            assert_eq!(Rule::parse_text(&rule.to_string()).unwrap(), rule, "{text}");
+        }
     }
 
     #[test]

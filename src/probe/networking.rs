@@ -35,7 +35,9 @@ pub fn networking(answers: &Answers) -> Networking {
 /// An answer that its `end` shows to be whole.
 fn whole<'a>(answers: &'a Answers, name: &str) -> Result<&'a str, String> {
     let text = answers.get(name)?;
-    let text = text.strip_suffix("end\n");
+    let text = text
+        .strip_suffix("end\n")
+        .filter(|rest| rest.is_empty() || rest.ends_with('\n'));
     let cut_off = "the answer is too long, or was cut off";
     text.ok_or_else(|| answers.said(name).unwrap_or(cut_off).to_string())
 }
@@ -114,7 +116,11 @@ fn sets(text: &str) -> Result<BTreeMap<String, Option<Ranges>>, String> {
             ["create", name, kind, rest @ ..] => {
                 let v6 = rest.windows(2).any(|pair| pair == ["family", "inet6"]);
                 let family = if v6 { Family::V6 } else { Family::V4 };
-                let plain = matches!(*kind, "hash:ip" | "hash:net" | "bitmap:ip");
+                // With a mask, an address stands for all that are the same under it.
+                let masked = rest
+                    .iter()
+                    .any(|word| matches!(*word, "netmask" | "bitmask"));
+                let plain = matches!(*kind, "hash:ip" | "hash:net" | "bitmap:ip") && !masked;
                 kinds.insert(name, (family, plain));
                 members.entry(name).or_default();
             }
@@ -163,6 +169,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_answer_that_was_cut_off_in_a_word_is_not_whole() {
+        let said = |text: &str| {
+            let answer = format!("= sets 0 {}\n{text}\n", text.len());
+            let frame = format!("fwdeploy-probe 1 5\n{answer}fwdeploy-probe end\n");
+            let answers = Answers::parse(frame.as_bytes()).unwrap();
+            whole(&answers, "sets").is_ok()
+        };
+        let set = "create weekend hash:ip family inet\n";
+        assert!(said("end\n") && said(&format!("{set}end\n")));
+        assert!(!said(&format!("{set}add weekend\n")) && !said(set) && !said(""));
+    }
+
+    #[test]
     fn listeners_are_read_from_every_version_of_ss() {
         let text = "Netid State  Recv-Q Send-Q Local Address:Port  Peer Address:PortProcess\n\
             tcp   LISTEN 0      4096         0.0.0.0:5000       0.0.0.0:*    users:((\"docker-proxy\",pid=334,fd=4))\n\
@@ -207,5 +226,16 @@ mod tests {
         assert!(ban.contains("192.0.2.7".parse().unwrap()));
         assert_eq!((&sets["nets"], &sets["pairs"]), (&None, &None));
         assert!(sets["none"].as_ref().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_set_whose_addresses_stand_for_networks_is_unknown() {
+        for mask in ["netmask 24", "bitmask 255.255.255.0"] {
+            let text =
+                format!("create ban hash:ip family inet {mask} hashsize 64\nadd ban 192.0.2.0\n");
+            assert_eq!(sets(&text).unwrap()["ban"], None, "{mask}");
+        }
+        let text = "create ban bitmap:ip range 192.0.0.0/16 netmask 24\nadd ban 192.0.2.0/24\n";
+        assert_eq!(sets(text).unwrap()["ban"], None);
     }
 }

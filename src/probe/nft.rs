@@ -1,7 +1,9 @@
 //! `nft -j list table` (libnftables-json(5)), one table a line, read as far as the way of a packet depends on it.
 //!
-//! What is not understood is [`Test::Unknown`] or [`Act::Elsewhere`]: it may hold or not.
+//! What is not understood is [`Test::Unknown`] or [`Act::Elsewhere`]: it may hold or not. So is what would be too much: a set
+//! is written out in each rule that names it, which a hostile node could make any amount of memory.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
@@ -17,32 +19,80 @@ use crate::model::step::Step;
 use crate::model::step::Test;
 use crate::probe::networking::ends;
 
+/// How much all rules together may hold: more than the largest answer (12 MB) has in its own words.
+const MOST: usize = 2_000_000;
+
 /// Reads the tables.
 ///
 /// # Errors
 /// What is not JSON of nft.
 pub fn tables(text: &str) -> Result<Vec<NftTable>, String> {
+    let room = Room(Cell::new(MOST));
     text.lines()
         .filter(|line| !line.trim().is_empty())
-        .map(table)
+        .map(|line| table(line, &room))
         .collect()
 }
 
-/// The members of the sets of a table, by name.
-type Sets<'a> = BTreeMap<&'a str, Vec<&'a Value>>;
+/// How much may still be held.
+struct Room(Cell<usize>);
 
-fn table(line: &str) -> Result<NftTable, String> {
+impl Room {
+    /// Whether there was room for so much; once there was not, there is none.
+    fn take(&self, much: usize) -> bool {
+        let left = self.0.get().checked_sub(much);
+        self.0.set(left.unwrap_or(0));
+        left.is_some()
+    }
+
+    /// Whether there was a step for which there was no room.
+    fn is_full(&self) -> bool {
+        self.0.get() == 0
+    }
+}
+
+/// How much a condition holds.
+fn weight(test: &Test) -> usize {
+    let words = |words: &[String]| words.iter().map(|word| 1 + word.len() / 16).sum();
+    1 + match test {
+        Test::Source(_, ranges) | Test::Destination(_, ranges) => ranges.count(),
+        Test::In(_, names) | Test::Out(_, names) | Test::Protocol(_, names) => words(names),
+        Test::SourcePort(_, ports) | Test::DestinationPort(_, ports) => ports.len(),
+        _ => 0,
+    }
+}
+
+/// The members of the sets of a table, by name.
+struct Sets<'a> {
+    members: BTreeMap<&'a str, Vec<&'a Value>>,
+    room: &'a Room,
+}
+
+impl<'a> Sets<'a> {
+    /// The members of `@NAME`; `None` if they are unknown, or too many.
+    fn named(&self, name: &str) -> Option<&[&'a Value]> {
+        let members = self.members.get(name.trim_start_matches('@'))?;
+        self.room
+            .take(1 + members.len())
+            .then_some(members.as_slice())
+    }
+}
+
+fn table(line: &str, room: &Room) -> Result<NftTable, String> {
     let document: Value =
         serde_json::from_str(line).map_err(|why| format!("nft's answer cannot be read: {why}"))?;
     let Some(objects) = document["nftables"].as_array() else {
         return Err("nft's answer holds no `nftables`".to_string());
     };
     let mut table = NftTable::default();
-    let mut sets = Sets::new();
+    let mut sets = Sets {
+        members: BTreeMap::new(),
+        room,
+    };
     for object in objects {
         if let Some(set) = object.get("set").or_else(|| object.get("map")) {
             let members = set["elem"].as_array().into_iter().flatten().collect();
-            sets.insert(text(&set["name"]), members);
+            sets.members.insert(text(&set["name"]), members);
         } else if let Some(chain) = object.get("chain") {
             let entry = table.chains.entry(text(&chain["name"]).to_string());
             entry.or_default().hook = hook(chain);
@@ -79,15 +129,30 @@ fn hook(chain: &Value) -> Option<Hook> {
 
 /// A rule; a verdict map is as many.
 fn steps(rule: &Value, sets: &Sets) -> Vec<Step> {
-    let name = format!("handle {}", rule["handle"]);
-    let step = |tests: &[Test], act: Act| Step {
-        text: name.clone(),
-        tests: tests.to_vec(),
-        act,
+    let name = match rule["handle"].as_u64() {
+        Some(handle) => format!("handle {handle}"),
+        None => "a rule without a handle".to_string(),
+    };
+    let step = |tests: &[Test], act: Act| {
+        let target = match &act {
+            Act::Jump(name) | Act::Goto(name) => name.len() / 16,
+            _ => 0,
+        };
+        let much = || 1 + target + tests.iter().map(weight).sum::<usize>();
+        let fits = !sets.room.is_full() && sets.room.take(much());
+        let unknown = [Test::Unknown];
+        Step {
+            text: name.clone(),
+            tests: if fits { tests } else { &unknown }.to_vec(),
+            act,
+        }
+    };
+    let Some(statements) = rule["expr"].as_array() else {
+        return vec![step(&[Test::Unknown], Act::Elsewhere)];
     };
     let mut out = Vec::new();
     let mut tests = Vec::new();
-    for statement in rule["expr"].as_array().into_iter().flatten() {
+    for statement in statements {
         let Some((word, said)) = statement.as_object().and_then(|o| o.iter().next()) else {
             tests.push(Test::Unknown);
             continue;
@@ -145,9 +210,8 @@ fn verdict(word: &str, said: &Value) -> Option<Act> {
 
 /// The cases of a verdict map, each with its one condition.
 fn mapped(said: &Value, sets: &Sets) -> Vec<(Vec<Test>, Act)> {
-    let named = |name: &str| sets.get(name.trim_start_matches('@')).cloned();
     let cases = match &said["data"] {
-        Value::String(name) => named(name),
+        Value::String(name) => sets.named(name).map(<[_]>::to_vec),
         data => data["set"].as_array().map(|cases| cases.iter().collect()),
     };
     let Some(cases) = cases else {
@@ -178,15 +242,13 @@ enum Right<'a> {
 fn values<'a>(right: &'a Value, sets: &Sets<'a>) -> Option<Vec<Right<'a>>> {
     match right {
         Value::String(name) if name.starts_with('@') => {
-            let members = sets.get(name.trim_start_matches('@'))?;
-            let all: Option<Vec<_>> = members.iter().map(|m| values(m, &Sets::new())).collect();
-            Some(all?.into_iter().flatten().collect())
+            list_of(sets.named(name)?.iter().copied(), sets.room)
         }
         Value::String(text) => Some(vec![Right::Text(text)]),
         Value::Number(number) => Some(vec![Right::Number(number.as_u64()?)]),
-        Value::Array(list) => list_of(list),
+        Value::Array(list) => list_of(list, sets.room),
         Value::Object(object) => match object.iter().next()? {
-            (word, Value::Array(list)) if word == "set" => list_of(list),
+            (word, Value::Array(list)) if word == "set" => list_of(list, sets.room),
             (word, value) if word == "elem" => values(&value["val"], sets),
             (word, value) if word == "prefix" => {
                 let net = format!("{}/{}", text(&value["addr"]), value["len"]);
@@ -201,8 +263,16 @@ fn values<'a>(right: &'a Value, sets: &Sets<'a>) -> Option<Vec<Right<'a>>> {
     }
 }
 
-fn list_of(list: &[Value]) -> Option<Vec<Right<'_>>> {
-    let all: Option<Vec<_>> = list.iter().map(|m| values(m, &Sets::new())).collect();
+/// What is in a set; a set in a set is not understood.
+fn list_of<'a>(
+    list: impl IntoIterator<Item = &'a Value>,
+    room: &'a Room,
+) -> Option<Vec<Right<'a>>> {
+    let none = Sets {
+        members: BTreeMap::new(),
+        room,
+    };
+    let all: Option<Vec<_>> = list.into_iter().map(|m| values(m, &none)).collect();
     Some(all?.into_iter().flatten().collect())
 }
 
@@ -384,6 +454,82 @@ mod tests {
         let tables = tables(&rule.replace('\n', "")).unwrap();
         let tests = &tables[0].chains["c"].steps[0].tests;
         assert_eq!(tests[0], Test::Protocol(true, vec!["icmpv6".into()]));
+    }
+
+    /// As one table: a set or a map `big` of so many elements, and so many times this rule.
+    fn large(kind: &str, element: &str, elements: usize, rule: &str, rules: usize) -> NftTable {
+        let set = vec![element; elements].join(",");
+        let rules = vec![rule; rules].join(",");
+        let text =
+            format!(r#"{{"nftables":[{{"{kind}":{{"name":"big","elem":[{set}]}}}},{rules}]}}"#);
+        tables(&text.replace('\n', "")).unwrap().remove(0)
+    }
+
+    #[test]
+    fn a_set_that_many_rules_name_fills_no_memory() {
+        let named = r#"{"rule":{"chain":"c","handle":1,"expr":[
+            {"match":{"op":"==","left":{"meta":{"key":"iifname"}},"right":"@big"}},{"drop":null}]}}"#;
+        let mapped = r#"{"rule":{"chain":"c","handle":1,"expr":[
+            {"vmap":{"key":{"meta":{"key":"iifname"}},"data":"@big"}}]}}"#;
+        let long = format!("\"{}\"", "a".repeat(100_000));
+        let jumps = format!("[\"a\",{{\"jump\":{{\"target\":{long}}}}}]");
+        for (kind, element, elements, rule) in [
+            ("set", "\"eth0\"", 1000, named),
+            ("set", &*long, 1, named),
+            ("map", "[\"eth0\",{\"drop\":null}]", 1000, mapped),
+            ("map", &*jumps, 1, mapped),
+        ] {
+            let few = large(kind, element, elements, rule, 2);
+            assert!(
+                few.chains["c"]
+                    .steps
+                    .iter()
+                    .all(|s| s.tests != [Test::Unknown]),
+                "{rule}"
+            );
+            let many = large(kind, element, elements, rule, 3000);
+            let held: usize = many.chains["c"]
+                .steps
+                .iter()
+                .flat_map(|s| &s.tests)
+                .map(weight)
+                .sum();
+            assert!(held <= MOST + 3000, "{held}");
+            let last = many.chains["c"].steps.last().unwrap();
+            assert_eq!(last.tests, [Test::Unknown], "{rule}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_marks_often_fills_no_memory() {
+        let matched = r#"{"match":{"op":"==","left":{"meta":{"key":"iifname"}},"right":"eth0"}},"#;
+        let mark = r#"{"mangle":{"key":{"meta":{"key":"mark"}},"value":1}},"#;
+        let statements = matched.repeat(4000) + &mark.repeat(4000);
+        let rule = format!(
+            r#"{{"rule":{{"chain":"c","handle":1,"expr":[{statements}{{"accept":null}}]}}}}"#
+        );
+        let table = large("set", "1", 1, &rule, 1);
+        let steps = &table.chains["c"].steps;
+        assert_eq!((steps.len(), &steps[4000].act), (4001, &Act::Accept));
+        assert_eq!(steps[0].tests.len(), 4000);
+        assert_eq!(steps[4000].tests, [Test::Unknown]);
+    }
+
+    #[test]
+    fn a_rule_that_does_not_tell_what_it_does_may_do_anything() {
+        for rule in [
+            r#"{"rule":{"chain":"c","handle":1}}"#,
+            r#"{"rule":{"chain":"c","handle":1,"expr":"drop"}}"#,
+        ] {
+            let table = large("set", "1", 1, rule, 1);
+            let [step] = table.chains["c"].steps.as_slice() else {
+                panic!("{table:?}");
+            };
+            assert_eq!(
+                (&step.tests[..], &step.act),
+                (&[Test::Unknown][..], &Act::Elsewhere)
+            );
+        }
     }
 
     #[test]

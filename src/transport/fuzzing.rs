@@ -1,4 +1,4 @@
-//! A dialogue with a node's shell, piece by piece, for a fuzz target; no part of the library.
+//! A dialogue with a node's shell, piece by piece, and what is read ahead of it, for fuzz targets; no part of the library.
 
 use std::time::Duration;
 
@@ -8,6 +8,9 @@ use super::Privilege;
 use super::RunError;
 use super::dialogue::Dialogue;
 use super::dialogue::End;
+pub use super::ssh::fuzzing::Said;
+pub use super::ssh::fuzzing::agent_answer;
+pub use super::ssh::fuzzing::said;
 use super::wait::Stopped;
 use crate::model::Secret;
 

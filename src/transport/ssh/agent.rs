@@ -307,7 +307,11 @@ fn again(
 }
 
 /// Whether it is an answer to that question; a list of keys comes back with comments that are text.
-fn check(question: &[u8], answer: Vec<u8>, wanted: Option<&HostKey>) -> Result<Vec<u8>, String> {
+pub(super) fn check(
+    question: &[u8],
+    answer: Vec<u8>,
+    wanted: Option<&HostKey>,
+) -> Result<Vec<u8>, String> {
     match (question.first(), answer.first()) {
         (_, Some(&FAILURE)) | (Some(&SIGN), Some(&SIGNED)) => Ok(answer),
         (Some(&LIST), Some(&LISTED)) => {

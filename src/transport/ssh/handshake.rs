@@ -70,7 +70,7 @@ pub(super) fn shake_hands(
 
 /// What a node said in clear.
 #[derive(Debug, PartialEq, Eq)]
-enum Heard<'a> {
+pub(super) enum Heard<'a> {
     Nothing,
     /// Lines, of which none is a banner of SSH.
     Other(&'a [u8]),
@@ -86,10 +86,10 @@ enum Heard<'a> {
 
 /// What a node offers, in the order of RFC 4253 §7.1.
 #[derive(Debug, PartialEq, Eq)]
-struct Lists<'a>(Vec<&'a str>);
+pub(super) struct Lists<'a>(Vec<&'a str>);
 
 impl<'a> Heard<'a> {
-    fn read(bytes: &'a [u8]) -> Self {
+    pub(super) fn read(bytes: &'a [u8]) -> Self {
         if bytes.is_empty() {
             return Self::Nothing;
         }
@@ -110,7 +110,7 @@ impl<'a> Heard<'a> {
     }
 
     /// What an operator should know of it, beside what went wrong.
-    fn words(&self) -> Option<String> {
+    pub(super) fn words(&self) -> Option<String> {
         match self {
             Self::Nothing => None,
             Self::Other(bytes) if visible(bytes, 80).is_empty() => {
@@ -182,7 +182,7 @@ fn string<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 
 impl Lists<'_> {
     /// What the node and this side have not a single one of in common, with what each offers.
-    fn nothing_in_common<'a>(
+    pub(super) fn nothing_in_common<'a>(
         &'a self,
         host_keys: &'a str,
     ) -> Option<(&'static str, (&'a str, &'a str))> {

@@ -6,6 +6,8 @@
 
 mod agent;
 mod auth;
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzzing;
 mod handshake;
 mod host_key;
 mod key;

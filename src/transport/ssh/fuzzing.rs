@@ -1,0 +1,42 @@
+//! What is read of an agent and of a node that is not yet known, for a fuzz target; no part of the library.
+
+use super::agent;
+use super::handshake::Heard;
+use crate::transport::known_hosts::HostKey;
+
+/// What a node said ahead of a key exchange that failed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Said {
+    /// What an operator is told of it.
+    pub words: Option<String>,
+    /// What the node and this side have not a single one of in common, and what the node offers.
+    pub lacking: Option<(&'static str, String)>,
+}
+
+/// Reads what a node said in clear.
+pub fn said(bytes: &[u8], host_keys: &str) -> Said {
+    let heard = Heard::read(bytes);
+    let lacking = match &heard {
+        Heard::Ssh {
+            kexinit: Some(lists),
+            ..
+        } => lists.nothing_in_common(host_keys),
+        _ => None,
+    };
+    Said {
+        words: heard.words(),
+        lacking: lacking.map(|(what, (theirs, _))| (what, theirs.to_owned())),
+    }
+}
+
+/// What libssh2 gets of an agent's answer.
+///
+/// # Errors
+/// Why it is none.
+pub fn agent_answer(
+    question: &[u8],
+    answer: Vec<u8>,
+    wanted: Option<&HostKey>,
+) -> Result<Vec<u8>, String> {
+    agent::check(question, answer, wanted)
+}
