@@ -385,6 +385,29 @@ fn a_subnet_that_overlaps_a_network_of_the_node_is_refused() {
     }
 }
 
+/// Seen on bullseye: dockerd was killed while a rollback removed the network, and the bridge stayed, with its address. Docker makes the
+/// network again over it.
+#[test]
+fn a_bridge_that_docker_has_left_behind_is_no_network_of_the_nodes() {
+    for (device, left) in [
+        ("br-cybex", true),
+        ("br-0123456789ab", true),
+        ("br-lan", false),
+        ("br-0123456789AB", false),
+        ("br0", false),
+    ] {
+        let mut case = Case::to_make("bullseye", "172.20.0.0/16");
+        case.addresses += &format!(
+            "9: {device}    inet 172.20.0.1/16 brd 172.20.255.255 scope global {device}\\\n"
+        );
+        case.routes += &format!(
+            "172.20.0.0/16 dev {device} proto kernel scope link src 172.20.0.1 linkdown \n"
+        );
+        let found = case.found("subnet-shadows");
+        assert_eq!(found.is_empty(), left, "{device}: {found:#?}");
+    }
+}
+
 #[test]
 fn a_network_that_is_there_and_overlaps_is_not_enforced() {
     let mut case = Case::on("bullseye");

@@ -395,8 +395,8 @@ saved() {
     call "${found%%\"*}" "$firewalld.config.$2" "$3"
 }
 
-# stamp: what tells whether somebody has written to firewalld's files meanwhile.
-stamp() { limited find /etc/firewalld -name .fwdeploy -prune -o -type f -exec cksum {} + 2>/dev/null; }
+# stamp: what tells whether somebody has written to firewalld's files meanwhile, also where they lie behind links.
+stamp() { limited find -L /etc/firewalld -name .fwdeploy -prune -o -name '.*.fwdeploy' -prune -o -type f -exec cksum {} + 2>/dev/null; }
 
 # files_at_rest: the files, if nobody has written to one since firewalld was first asked. Otherwise what it tells and what they
 # say may be of two moments, and the difference nobody's edit.

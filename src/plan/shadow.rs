@@ -56,9 +56,14 @@ pub fn shadowed(desired: &Desired, docker: &Docker, state: &NodeState) -> Vec<Fi
             return out;
         }
     };
-    // Docker's own bridges are compared as networks.
+    // Docker's own bridges are compared as networks. One that is left of a network that is gone, as when dockerd was killed while it
+    // removed it, is no network that the node is on either, and Docker takes the one with the wanted name for its own again.
     let mut devices: BTreeSet<&str> = docker.networks.iter().map(|n| n.bridge.as_str()).collect();
     devices.remove("");
+    devices.extend(desired.networks.iter().map(|n| n.bridge.as_str()));
+    let named = routing.addresses.iter().map(|a| a.device.as_str());
+    let named = named.chain(routing.routes.iter().map(|r| r.device.as_str()));
+    devices.extend(named.filter(|device| is_dockers(device)));
     if !routing.complete {
         out.extend(unread(&subnets, "it has more than are read"));
     }
@@ -75,6 +80,16 @@ pub fn shadowed(desired: &Desired, docker: &Docker, state: &NodeState) -> Vec<Fi
         out.extend(worst.or_else(|| node.hidden(subnet)));
     }
     out
+}
+
+/// Whether a device has a name as Docker gives it to a bridge: `br-` and the first twelve digits of the network's id.
+fn is_dockers(device: &str) -> bool {
+    device.strip_prefix("br-").is_some_and(|id| {
+        id.len() == 12
+            && id
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    })
 }
 
 /// What the node is connected to.
