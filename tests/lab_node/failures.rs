@@ -187,7 +187,11 @@ fn a_stopped_firewalld_is_neither_started_nor_waited_for() {
             let answer = node.refuses(std::slice::from_ref(&action));
             assert!(answer.contains("FirewallD1"), "{action:?}: {answer}");
         }
-        assert!(began.elapsed() < Duration::from_secs(15));
+        assert!(
+            began.elapsed() < Duration::from_secs(45),
+            "{:?}",
+            began.elapsed()
+        );
         node.sh("systemctl start firewalld; systemctl restart docker; docker start one two three >/dev/null");
     });
 }
