@@ -23,7 +23,7 @@ use crate::policy::compile::OTHERWISE_OUT;
 use crate::policy::compile::OUTBOUND;
 use crate::report::json;
 
-/// The version of [`json`]'s shape; it grows when a field changes its meaning or goes.
+/// The version of [`json()`]'s shape; it grows when a field changes its meaning or goes.
 pub const JSON_VERSION: u32 = 1;
 
 /// The lines that root would type on a fresh node to have the same: networks, rules, containers, and a look at the result.
