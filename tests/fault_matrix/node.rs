@@ -49,6 +49,9 @@ mkdir -p kept
 mv zones/public.xml kept/public.xml
 ln -s ../kept/public.xml zones/public.xml
 systemctl start firewalld
+until firewall-cmd --state >/dev/null 2>&1; do sleep 0.2; done
+# It puts its rules back when firewalld has started, and would do so while the next networks are made.
+systemctl restart docker
 "#;
 
 /// The tools that steps, arming and disarming call.
