@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use crate::model::desired::Attachment;
 use crate::model::desired::Desired;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
@@ -43,6 +44,14 @@ pub(super) struct Edge {
     pub(super) node_port: Option<Port>,
     /// The entry that allows it, `ROLE/WHAT`.
     pub(super) entry: String,
+}
+
+/// The place of the container that has this address.
+pub(super) fn attachment(desired: &Desired, container: IpAddr) -> Option<&Attachment> {
+    desired
+        .attachments
+        .iter()
+        .find(|a| a.address == container || a.address6 == Some(container))
 }
 
 /// Every flow that the whitelist allows.
@@ -182,7 +191,6 @@ pub(super) fn peers(edges: &[&Edge]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::desired::Attachment;
     use crate::model::rule::DirectRule;
 
     #[test]

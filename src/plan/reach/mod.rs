@@ -13,7 +13,9 @@ mod walk;
 mod world;
 mod zones;
 
-use edge::Edge;
+use std::net::IpAddr;
+
+use flows::Flows;
 
 use crate::model::desired::Desired;
 use crate::model::state::NodeState;
@@ -26,12 +28,12 @@ pub(super) fn findings(desired: &Desired, state: &NodeState, ours: &Ours) -> Vec
     let world = world::World::new(desired, state);
     let flows = flows::flows(&edges, &world.tables);
     // Where there is no bridge yet, no rule about it is either.
-    let bridged: Vec<Edge> = edges
+    let bridged: Vec<Flows> = flows
         .iter()
-        .filter(|edge| is_bridged(desired, state, edge))
+        .filter(|flows| is_bridged(desired, state, flows.container))
         .cloned()
         .collect();
-    let (mut out, elsewhere) = tables::findings(&flows::flows(&bridged, &world.tables), &world);
+    let (mut out, elsewhere) = tables::findings(&bridged, &world);
     out.extend(listeners::findings(&flows, &world, &elsewhere));
     out.extend(routing::findings(&flows, &world));
     let routing = state.system.routing.known();
@@ -40,16 +42,13 @@ pub(super) fn findings(desired: &Desired, state: &NodeState, ours: &Ours) -> Vec
     out
 }
 
-/// Whether the network of the flow's container is there, with its bridge: only then its way through the tables is what it will be.
-fn is_bridged(desired: &Desired, state: &NodeState, edge: &Edge) -> bool {
+/// Whether the network of a container is there, with its bridge: only then a packet's way through the tables is what it will be.
+fn is_bridged(desired: &Desired, state: &NodeState, container: IpAddr) -> bool {
     let Some(docker) = state.docker.known() else {
         return true;
     };
-    let mut attachments = desired.attachments.iter();
-    let attachment = attachments.find(|attachment| {
-        attachment.address == edge.container || attachment.address6 == Some(edge.container)
-    });
-    attachment.is_none_or(|attachment| docker.network(&attachment.network).is_some())
+    edge::attachment(desired, container)
+        .is_none_or(|attachment| docker.network(&attachment.network).is_some())
 }
 
 #[cfg(test)]

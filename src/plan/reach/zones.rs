@@ -21,6 +21,7 @@ use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
 use crate::plan::finding::command;
 use crate::plan::ownership::Ours;
+use crate::plan::reach::edge;
 use crate::plan::reach::edge::Direction;
 use crate::plan::reach::edge::Edge;
 use crate::plan::reach::edge::peers;
@@ -295,9 +296,7 @@ impl<'a> Dispatch<'a> {
         };
         let mut refused: BTreeMap<String, Vec<&Edge>> = BTreeMap::new();
         for edge in edges.iter().filter(|edge| edge.direction == Direction::Out) {
-            let attachment = desired.attachments.iter().find(|attachment| {
-                attachment.address == edge.container || attachment.address6 == Some(edge.container)
-            });
+            let attachment = edge::attachment(desired, edge.container);
             let bridge = attachment
                 .and_then(|attachment| docker.network(&attachment.network))
                 .map(|network| network.bridge.as_str())
