@@ -5,6 +5,13 @@
 #[path = "captures/read.rs"]
 mod read;
 
+use std::env;
+use std::fs;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::process::Stdio;
+
 use proptest::prelude::*;
 
 use fwdeploy::model::Daemon;
@@ -194,6 +201,33 @@ fn a_damaged_answer_is_never_an_empty_one() {
                 );
             }
         }
+    }
+}
+
+/// The program itself, where every tool fails: one that does not list its tables has not said that there are none.
+#[test]
+fn a_tool_that_fails_has_not_said_that_there_is_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    for tool in ["nft", "iptables-save", "ip6tables-save", "busctl", "docker"] {
+        let path = folder.path().join(tool);
+        fs::write(&path, "#!/bin/sh\necho 'no memory' >&2\nexit 1\n").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut paths = vec![folder.path().to_path_buf()];
+    paths.extend(env::split_paths(&env::var_os("PATH").unwrap()));
+    let answer = Command::new("sh")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/src/node/probe.sh"))
+        .env("PATH", env::join_paths(paths).unwrap())
+        .env("FWDEPLOY_ZONE", "")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let state = observe(&answer.stdout, b"").unwrap();
+    for question in ["nft-tables", "nft-rules", "firewalld-nft", "iptables-save"] {
+        assert!(
+            is_told_as_unreadable(question, &state),
+            "{question}: {state:#?}"
+        );
     }
 }
 

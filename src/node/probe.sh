@@ -186,13 +186,21 @@ look_at_kernel() {
         ask other-save limited "$other"
     fi
     ask nft-tables limited nft list tables
-    ask_backend "$answer"
+    tables_of_nft=$newline$answer
+    tables_of_nft_code=$code
+    ask_backend
     look_at_networking
 }
 
-# ask_backend TABLES: what firewalld's own tables of nft hold, as far as it matters.
+# has_tables_of_nft: whether nft has listed its tables. Without a list nothing is known of them, least of all that there are none.
+has_tables_of_nft() {
+    [ "$tables_of_nft_code" != 0 ] || return 0
+    echo "nft did not list its tables" >&2
+    return 1
+}
+
+# ask_backend: what firewalld's own tables of nft hold, as far as it matters.
 ask_backend() {
-    tables_of_nft=$newline$1
     if ! command -v nft >/dev/null; then
         skip "nft is not installed" firewalld-nft
         return
@@ -203,6 +211,7 @@ ask_backend() {
 # firewalld_nft: a line for each forward, for each way from chain to chain ahead of it, for each chain with a hook that holds a rule
 # twice, and for each such chain that is bare. The rest, however long, stays here: zones have elements by the ten thousand.
 firewalld_nft() {
+    has_tables_of_nft || return
     for family in inet ip ip6; do
         case $tables_of_nft in *"${newline}table $family firewalld$newline"*) ;; *) continue ;; esac
         listing=$(limited nft -nn list table "$family" firewalld) || return
@@ -244,7 +253,10 @@ sets() {
 
 # nft_tables: the tables of nft that iptables does not show, each as one line of JSON.
 nft_tables() {
-    limited nft list tables | while read -r word family name; do
+    # Without nft there are none: only it makes any.
+    command -v nft >/dev/null || return 0
+    has_tables_of_nft || return
+    printf '%s' "$tables_of_nft" | while read -r word family name; do
         case $word:$family:$name in
         table:ip:filter | table:ip:nat | table:ip:mangle | table:ip:raw | table:ip:security) continue ;;
         table:ip6:filter | table:ip6:nat | table:ip6:mangle | table:ip6:raw | table:ip6:security) continue ;;

@@ -42,6 +42,17 @@ impl Worker<'_> {
         }
     }
 
+    /// Learns what a rollback across a subnet leaves to a firewalld that starts after it: Docker 20.10 to 27 puts the rules of the
+    /// network that is gone back then, until it is started anew itself.
+    pub fn learn_what_docker_remembers(&self, back: &mut Known) {
+        self.at_first();
+        self.run(Place::One);
+        self.run(Place::Subnet);
+        self.run_with(&self.args(None, &[]));
+        self.node.sh(Fault::FirewalldStopped.alone());
+        back.moved.push(self.settled().state);
+    }
+
     /// Waits until everything runs and two looks agree.
     pub fn settled(&self) -> Seen {
         let until = Instant::now() + Duration::from_secs(60) * slow();
@@ -99,10 +110,14 @@ impl Worker<'_> {
 
     /// A run that nothing happens to; what it told.
     pub fn run(&self, to: Place) -> String {
+        self.run_with(&self.args(Some(to), &[]))
+    }
+
+    fn run_with(&self, args: &[String]) -> String {
         let output = self
             .node
             .controller(env!("CARGO_BIN_EXE_fwdeploy"))
-            .args(self.args(Some(to), &[]))
+            .args(args)
             .output();
         let output = output.expect("fwdeploy runs");
         let told = String::from_utf8_lossy(&output.stderr).into_owned();

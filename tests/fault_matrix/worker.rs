@@ -106,6 +106,10 @@ impl Worker<'_> {
                 self.run(place);
                 known[place as usize].plain = self.settled().state;
                 self.learn(&mut known[place as usize], place);
+                if scenario == Scenario::Subnet {
+                    let back = &mut known[Place::One as usize];
+                    self.learn_what_docker_remembers(back);
+                }
                 self.all(scenario, &rows, &known, &mut entries);
             }
         }
