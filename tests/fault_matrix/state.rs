@@ -90,6 +90,15 @@ impl State {
         flushed
     }
 
+    /// The same without the `RETURN` that Docker up to 27 puts at the end of that chain, and that does nothing there.
+    pub fn without_return(&self) -> State {
+        let mut without = self.clone();
+        if let Some(rules) = without.lines.get_mut("iptables DOCKER-USER") {
+            rules.retain(|rule| rule != "-A DOCKER-USER -j RETURN");
+        }
+        without
+    }
+
     /// Whether that chain has no rule.
     pub fn is_flushed(&self) -> bool {
         self.section("iptables DOCKER-USER").is_empty()
