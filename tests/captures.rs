@@ -20,7 +20,7 @@ use fwdeploy::model::Observed;
 use fwdeploy::model::RichRule;
 use fwdeploy::model::Rule;
 use fwdeploy::model::state::Firewall;
-use fwdeploy::node::look;
+use fwdeploy::node::probe_script;
 use fwdeploy::plan::Action;
 use fwdeploy::plan::Allowed;
 use fwdeploy::plan::EDITED;
@@ -414,7 +414,7 @@ fn every_shell_runs_the_script() {
             continue;
         };
         let mut stdin = child.stdin.take().unwrap();
-        std::io::Write::write_all(&mut stdin, look(Some("a 'zone'")).as_bytes()).unwrap();
+        std::io::Write::write_all(&mut stdin, probe_script(Some("a 'zone'")).as_bytes()).unwrap();
         drop(stdin);
         let output = child.wait_with_output().unwrap();
         let state = observe(&output.stdout, &output.stderr)

@@ -205,7 +205,7 @@ fn json_is_pure_whatever_else_is_told() {
         arguments.extend(extra);
         let ran = place.run(&arguments);
         let document: Value = serde_json::from_str(&ran.stdout).expect("one JSON document");
-        assert_eq!(document["version"], 1);
+        assert_eq!(document["version"], 2);
         let names: Vec<_> = document["nodes"]
             .as_array()
             .expect("nodes")

@@ -412,10 +412,10 @@ fn a_bridge_that_docker_has_left_behind_is_no_network_of_the_nodes() {
 fn a_network_that_is_there_and_overlaps_is_not_enforced() {
     let mut case = Case::on("bullseye");
     case.addresses += "2: eth1    inet 172.20.16.7/20 brd 172.20.31.255 scope global eth1\\\n";
-    case.one("subnet-shadows", Severity::Defeat);
+    case.one("subnet-shadows", Severity::NotEnforced);
     let mut case = Case::on("forky");
     case.routes += "172.20.9.0/24 via 10.77.3.99 dev host0 proto static \n";
-    case.one("subnet-shadows", Severity::Defeat);
+    case.one("subnet-shadows", Severity::NotEnforced);
     // The operator may be a container of that very network.
     let mut case = Case::on("forky");
     case.routes += "172.20.0.0/16 dev br-484fce455a2b proto kernel scope link src 172.20.0.1 \n";
@@ -656,7 +656,7 @@ fn a_container_between_two_starts_is_never_detached() {
         json!({"cybex": place("172.20.0.2", ""), "other": place("", "")}),
     ] {
         case.containers[0]["networks"] = places;
-        let finding = case.one("container-restarting", Severity::Defeat);
+        let finding = case.one("container-restarting", Severity::NotEnforced);
         assert!(finding.hint.unwrap().contains("docker stop wit"));
         assert!(case.commands().is_empty(), "{:?}", case.commands());
     }
@@ -927,10 +927,10 @@ fn only_an_internal_bridge_leads_nowhere() {
 #[test]
 fn whoever_can_relay_is_told() {
     for (other, status, severity) in [
-        ("bridge", "running", Severity::Defeat),
-        ("bridge", "paused", Severity::Defeat),
-        ("bridge", "restarting", Severity::Defeat),
-        ("gone-network", "running", Severity::Defeat),
+        ("bridge", "running", Severity::NotEnforced),
+        ("bridge", "paused", Severity::NotEnforced),
+        ("bridge", "restarting", Severity::NotEnforced),
+        ("gone-network", "running", Severity::NotEnforced),
         ("bridge", "exited", Severity::Warning),
         ("bridge", "created", Severity::Warning),
     ] {
@@ -1058,14 +1058,20 @@ fn a_compose_container_on_a_network_of_its_project_gets_the_lines_of_its_file() 
         .push(network("chain_default", OTHER_ID, "172.22.0.0/16"));
     case.containers[0]["compose_service"] = json!("wit");
     case.containers[0]["networks"]["chain_default"] = place("", "172.22.0.2");
-    let hint = case.one("second-network", Severity::Defeat).hint.unwrap();
+    let hint = case
+        .one("second-network", Severity::NotEnforced)
+        .hint
+        .unwrap();
     assert!(
         hint.contains("docker network disconnect chain_default wit")
             && hint.contains("external: true"),
         "{hint}"
     );
     case.containers[0]["compose_service"] = json!("");
-    let hint = case.one("second-network", Severity::Defeat).hint.unwrap();
+    let hint = case
+        .one("second-network", Severity::NotEnforced)
+        .hint
+        .unwrap();
     assert_eq!(hint, "docker network disconnect chain_default wit");
 }
 

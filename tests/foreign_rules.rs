@@ -24,9 +24,9 @@ use fwdeploy::model::state::View;
 use fwdeploy::plan::Allowed;
 use fwdeploy::plan::Plan;
 use fwdeploy::plan::Severity;
-use fwdeploy::plan::after;
 use fwdeploy::plan::plan;
 use fwdeploy::plan::questions;
+use fwdeploy::plan::simulate;
 use read::captures;
 
 const SUBNET: &str = "172.30.0.0/24";
@@ -74,7 +74,7 @@ fn at_rest(node: &str) -> NodeState {
     let state = capture.expect("it was taken").read();
     let first = planned(&state);
     assert!(first.refusals().next().is_none(), "{:?}", first.findings);
-    let state = first.actions.iter().fold(state, |s, a| after(&s, a));
+    let state = first.actions.iter().fold(state, |s, a| simulate(&s, a));
     assert!(planned(&state).is_empty());
     state
 }
@@ -186,7 +186,7 @@ fn a_rule_that_the_kernel_prints_in_other_words_is_there() {
                 "{node}: {text}: {:?}",
                 repair.changes()
             );
-            let repaired = repair.actions.iter().fold(state, |s, a| after(&s, a));
+            let repaired = repair.actions.iter().fold(state, |s, a| simulate(&s, a));
             assert!(planned(&repaired).is_empty(), "{node}: {text}");
         }
         assert!(
@@ -206,7 +206,7 @@ fn a_rule_that_nobody_can_spell_is_a_note_and_no_drift() {
         tells(
             &mut state,
             &rule,
-            Printed::Untold("unshare: not permitted".into()),
+            Printed::Unknown("unshare: not permitted".into()),
         );
         let seen = planned(&state);
         assert!(seen.is_empty(), "{text}: {:?}", seen.changes());
@@ -220,7 +220,7 @@ fn a_rule_that_nobody_can_spell_is_a_note_and_no_drift() {
         let repaired = planned(&state)
             .actions
             .iter()
-            .fold(state, |s, a| after(&s, a));
+            .fold(state, |s, a| simulate(&s, a));
         let mut repaired = repaired;
         assert_eq!(lines(&mut repaired, CHAIN).len(), before + 1, "{text}");
         assert!(planned(&repaired).is_empty(), "{text}");
@@ -230,7 +230,7 @@ fn a_rule_that_nobody_can_spell_is_a_note_and_no_drift() {
         let plan = planned(&repaired);
         let changes = plan.changes();
         assert!(changes.len() > 6, "{text}: {changes:?}");
-        let repaired = plan.actions.iter().fold(repaired, |s, a| after(&s, a));
+        let repaired = plan.actions.iter().fold(repaired, |s, a| simulate(&s, a));
         assert!(planned(&repaired).is_empty(), "{text}");
     }
 }
@@ -279,7 +279,7 @@ fn what_names_a_managed_address_in_any_words_is_ours() {
     );
     let plan = planned(&state);
     assert!(!plan.is_empty(), "{:#?}", plan.findings);
-    let mut done = plan.actions.iter().fold(state, |s, a| after(&s, a));
+    let mut done = plan.actions.iter().fold(state, |s, a| simulate(&s, a));
     assert!(
         !lines(&mut done, CHAIN)
             .iter()
@@ -301,32 +301,32 @@ fn what_names_a_managed_address_in_any_words_is_ours() {
 
 #[test]
 fn permanent_rules_that_come_back_ahead_are_found_before_they_do() {
-    use Severity::Defeat;
+    use Severity::NotEnforced;
     use Severity::Warning;
     for (text, says) in [
-        ("-I DOCKER-USER 1 -j ACCEPT", Some(Defeat)),
-        ("-I DOCKER-USER -s 10.9.0.0/16 -j RETURN", Some(Defeat)),
-        ("--insert DOCKER-USER 2 -g DOCKER", Some(Defeat)),
+        ("-I DOCKER-USER 1 -j ACCEPT", Some(NotEnforced)),
+        ("-I DOCKER-USER -s 10.9.0.0/16 -j RETURN", Some(NotEnforced)),
+        ("--insert DOCKER-USER 2 -g DOCKER", Some(NotEnforced)),
         (
             "-t filter --insert=DOCKER-USER -j NFQUEUE --queue-num 0",
-            Some(Defeat),
+            Some(NotEnforced),
         ),
-        ("-w -I DOCKER-USER -i wg0 -j ACCEPT", Some(Defeat)),
+        ("-w -I DOCKER-USER -i wg0 -j ACCEPT", Some(NotEnforced)),
         ("-I DOCKER-USER -i wg0 -o eth0 -j ACCEPT", None),
         ("-I DOCKER-USER -s 10.9.0.1 -j DROP", None),
         ("-I DOCKER-USER -p tcp --dport https -j DROP", None),
         (
             "-I DOCKER-USER -p tcp --dport https -j ACCEPT",
-            Some(Defeat),
+            Some(NotEnforced),
         ),
         (
             "-I DOCKER-USER -m conntrack --ctstate ESTABLISHED -j ACCEPT",
             None,
         ),
         ("-A DOCKER-USER -j ACCEPT", None),
-        ("-F DOCKER-USER", Some(Defeat)),
-        ("-F", Some(Defeat)),
-        ("-D DOCKER-USER 1", Some(Defeat)),
+        ("-F DOCKER-USER", Some(NotEnforced)),
+        ("-F", Some(NotEnforced)),
+        ("-D DOCKER-USER 1", Some(NotEnforced)),
         ("-t nat -F", None),
         ("-I FORWARD 1 -j ACCEPT", Some(Warning)),
         (
@@ -416,7 +416,7 @@ fn what_iptables_cannot_show_goes_behind_the_whitelist() {
             usize::from(moves),
             "{CHAIN} {text}"
         );
-        let mut done = plan.actions.iter().fold(state, |s, a| after(&s, a));
+        let mut done = plan.actions.iter().fold(state, |s, a| simulate(&s, a));
         assert!(planned(&done).is_empty());
         // It is kept.
         assert!(lines(&mut done, CHAIN).iter().any(|line| line.text == text));
@@ -529,7 +529,7 @@ fn what_is_printed_is_not_shown_as_a_table() {
     tells(
         &mut state,
         &foreign(0, CHAIN, "-j LOG"),
-        Printed::Untold("x".into()),
+        Printed::Unknown("x".into()),
     );
     let tables = state.kernel.v4.known().unwrap();
     let json: BTreeMap<String, serde_json::Value> =

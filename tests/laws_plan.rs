@@ -39,15 +39,15 @@ use fwdeploy::plan::Permission;
 use fwdeploy::plan::Plan;
 use fwdeploy::plan::Reload;
 use fwdeploy::plan::Severity;
-use fwdeploy::plan::after;
 use fwdeploy::plan::ownership::Ours;
 use fwdeploy::plan::plan;
-use fwdeploy::plan::restore::way_back;
+use fwdeploy::plan::rollback_plan::rollback_plan;
+use fwdeploy::plan::simulate;
 use fwdeploy::policy::evaluate::Evaluation;
 use fwdeploy::policy::evaluate::Flow;
 use fwdeploy::policy::evaluate::Packet;
+use fwdeploy::policy::evaluate::PacketVerdict;
 use fwdeploy::policy::evaluate::Rewritten;
-use fwdeploy::policy::evaluate::Verdict;
 use fwdeploy::policy::evaluate::evaluate;
 use proptest::prelude::*;
 use proptest::sample::subsequence;
@@ -634,7 +634,7 @@ fn either() -> impl Strategy<Value = Allowed> {
 }
 
 fn fold(state: &NodeState, actions: &[Action]) -> NodeState {
-    actions.iter().fold(state.clone(), |s, a| after(&s, a))
+    actions.iter().fold(state.clone(), |s, a| simulate(&s, a))
 }
 
 fn refused(plan: &Plan) -> bool {
@@ -719,7 +719,7 @@ proptest! {
             };
             let verdict = evaluate(&rules(CHAIN), &packet);
             prop_assert!(
-                matches!(verdict, Evaluation::Decided(Verdict::Reject, _)),
+                matches!(verdict, Evaluation::Decided(PacketVerdict::Reject, _)),
                 "{from} to {to}: {verdict:?} by {:#?}", rules(CHAIN).iter().map(Rule::to_string).collect::<Vec<_>>()
             );
         }
@@ -737,8 +737,8 @@ proptest! {
         let there = fold(&state, &actions[..done]);
         // The step at work when the run was cut off may have done nothing, and is taken back all the same.
         let begun = done + usize::from(half && done < actions.len());
-        let way = way_back(&actions);
-        match way.walked(&there, begun) {
+        let way = rollback_plan(&actions);
+        match way.simulate(&there, begun) {
             Some(back) => {
                 prop_assert_eq!(facts(&back), facts(&state));
                 prop_assert_eq!(back.kernel.latch, Observed::Known(false));
@@ -940,6 +940,6 @@ proptest! {
         let plan = plan(&state, &wanted, &Allowed::default());
         prop_assert!(!refused(&plan) || plan.is_empty());
         prop_assert!(plan.findings.is_sorted_by_key(|f| std::cmp::Reverse(f.severity)));
-        prop_assert!(plan.findings.iter().all(|f| f.severity < Severity::Defeat || f.hint.is_some()));
+        prop_assert!(plan.findings.iter().all(|f| f.severity < Severity::NotEnforced || f.hint.is_some()));
     }
 }

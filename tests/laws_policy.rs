@@ -42,7 +42,7 @@ use fwdeploy::model::Target;
 use fwdeploy::policy::Evaluation;
 use fwdeploy::policy::NodeContext;
 use fwdeploy::policy::Packet;
-use fwdeploy::policy::Verdict;
+use fwdeploy::policy::PacketVerdict;
 use fwdeploy::policy::compile;
 use fwdeploy::policy::evaluate;
 use fwdeploy::policy::evaluate::Flow;
@@ -448,12 +448,12 @@ proptest! {
                 panic!("our own rules are understood");
             };
             let right = match says(&policies, &packet) {
-                Says::Passes => verdict == Verdict::Accept,
-                Says::Refused(Otherwise::Reject) => verdict == Verdict::Reject,
-                Says::Refused(Otherwise::Drop) => verdict == Verdict::Drop,
-                Says::RefusedSomehow => matches!(verdict, Verdict::Reject | Verdict::Drop),
-                Says::NotRefused => matches!(verdict, Verdict::Accept | Verdict::FellThrough),
-                Says::Nothing => verdict == Verdict::FellThrough,
+                Says::Passes => verdict == PacketVerdict::Accept,
+                Says::Refused(Otherwise::Reject) => verdict == PacketVerdict::Reject,
+                Says::Refused(Otherwise::Drop) => verdict == PacketVerdict::Drop,
+                Says::RefusedSomehow => matches!(verdict, PacketVerdict::Reject | PacketVerdict::Drop),
+                Says::NotRefused => matches!(verdict, PacketVerdict::Accept | PacketVerdict::FellThrough),
+                Says::Nothing => verdict == PacketVerdict::FellThrough,
             };
             prop_assert!(
                 right,

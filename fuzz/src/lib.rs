@@ -3,7 +3,7 @@
 //! Beyond these laws the fuzzer itself sees that no answer takes long and none takes much memory: see `fuzz/run`.
 
 pub mod busctl;
-pub mod dialogue;
+pub mod script_protocol;
 pub mod docker;
 pub mod frame;
 pub mod greeting;

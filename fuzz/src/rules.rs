@@ -9,7 +9,7 @@ use fwdeploy::model::rich;
 use fwdeploy::model::rule::quote_saved;
 use fwdeploy::model::rule::split_saved;
 use fwdeploy::model::settings::Options;
-use fwdeploy::model::spelling;
+use fwdeploy::model::canonical;
 
 use crate::text;
 

@@ -68,7 +68,7 @@ fn printed_law(said: &[u8]) {
                 assert!(!lines.is_empty(), "printed as nothing");
                 lines.len()
             }
-            Printed::Untold(why) => {
+            Printed::Unknown(why) => {
                 assert!(!why.is_empty() || said.windows(2).any(|two| two == b"! "));
                 0
             }

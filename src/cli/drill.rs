@@ -10,7 +10,7 @@ use crate::cli::args::confirm_seconds;
 use crate::cli::error::CliError;
 use crate::cli::rollout::Waves;
 use crate::cli::work;
-use crate::cli::work::Work;
+use crate::cli::work::FleetRun;
 use crate::engine;
 use crate::plan::Allowed;
 use crate::report::Diff;
@@ -48,7 +48,7 @@ pub(super) fn drill(args: &Drill) -> Result<u8, CliError> {
     let rollout = args.waves.rollout()?;
     let fleet = work::read_with_roles(&args.selection, &args.connection)?;
     let jobs = work::jobs(&fleet, &args.connection, |desired| desired.cloned());
-    let work = Work {
+    let fleet_run = FleetRun {
         purpose: Purpose::Drill,
         connection: &args.connection,
         rollout,
@@ -57,9 +57,9 @@ pub(super) fn drill(args: &Drill) -> Result<u8, CliError> {
         allowed: Allowed::default(),
         confirm: args.confirm_timeout,
     };
-    let (outcomes, watch, took) = work.done(&jobs, engine::drill)?;
+    let (outcomes, watch, elapsed) = fleet_run.execute(&jobs, engine::drill)?;
     let code = work::exit_code(&outcomes, Purpose::Drill, &watch);
     let outcomes = work::with_skipped(&fleet, outcomes);
-    work::report(&outcomes, &fleet, Purpose::Drill, took, code, args.json);
+    work::report(&outcomes, &fleet, Purpose::Drill, elapsed, code, args.json);
     Ok(code)
 }

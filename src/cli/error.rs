@@ -10,8 +10,8 @@ use crate::cli::fleet::Warning;
 use crate::inventory::InputError;
 use crate::inventory::InputErrors;
 use crate::inventory::error::Style;
-use crate::report::clean;
 use crate::report::json::Remark;
+use crate::report::sanitize;
 
 const ERROR: Paint = AnsiColor::BrightRed.on_default().effects(Effects::BOLD);
 const WARNING: Paint = AnsiColor::Yellow.on_default().effects(Effects::BOLD);
@@ -73,10 +73,10 @@ impl CliError {
             CliError::Input(errors) => writeln!(stderr, "{}", errors.render(Style::Colored)),
             CliError::Other { message, hint } => {
                 let hint = match hint {
-                    Some(hint) => format!("\n{HINT}hint{HINT:#}: {}", clean(hint)),
+                    Some(hint) => format!("\n{HINT}hint{HINT:#}: {}", sanitize(hint)),
                     None => String::new(),
                 };
-                let message = clean(message);
+                let message = sanitize(message);
                 writeln!(stderr, "{ERROR}error{ERROR:#}: {message}{hint}")
             }
         };
@@ -133,13 +133,13 @@ pub(super) fn names(names: &[&str]) -> String {
 /// Prints what may help, after what was wrong.
 pub(super) fn hint(text: &str) {
     let mut stderr = anstream::stderr().lock();
-    let _ = writeln!(stderr, "{HINT}hint{HINT:#}: {}", clean(text));
+    let _ = writeln!(stderr, "{HINT}hint{HINT:#}: {}", sanitize(text));
 }
 
 /// Prints something good to know.
 pub(super) fn note(text: &str) {
     let mut stderr = anstream::stderr().lock();
-    let _ = writeln!(stderr, "{HINT}note{HINT:#}: {}", clean(text));
+    let _ = writeln!(stderr, "{HINT}note{HINT:#}: {}", sanitize(text));
 }
 
 impl From<InputErrors> for CliError {

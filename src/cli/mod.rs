@@ -4,7 +4,7 @@ mod args;
 mod drill;
 mod error;
 mod fleet;
-mod operator;
+mod identity;
 mod render;
 mod roles;
 mod rollback;

@@ -9,7 +9,7 @@ use crate::cli::error::CliError;
 use crate::cli::rollout;
 use crate::cli::rollout::Waves;
 use crate::cli::work;
-use crate::cli::work::Work;
+use crate::cli::work::FleetRun;
 use crate::engine;
 use crate::plan::Allowed;
 use crate::report::Diff;
@@ -70,7 +70,7 @@ pub(super) fn rollback(args: &Rollback) -> Result<u8, CliError> {
     if args.check {
         rollout::note_waves(&rollout, jobs.len());
     }
-    let work = Work {
+    let fleet_run = FleetRun {
         purpose,
         connection: &args.connection,
         rollout,
@@ -79,11 +79,12 @@ pub(super) fn rollback(args: &Rollback) -> Result<u8, CliError> {
         allowed: Allowed::default(),
         confirm: args.guard.confirm_timeout,
     };
-    let (outcomes, watch, took) = work.done(&jobs, |jobs, conditions| match args.check {
-        true => engine::check_rollback(jobs, conditions, args.to),
-        false => engine::rollback(jobs, conditions, args.to),
-    })?;
+    let (outcomes, watch, elapsed) =
+        fleet_run.execute(&jobs, |jobs, context| match args.check {
+            true => engine::check_rollback(jobs, context, args.to),
+            false => engine::rollback(jobs, context, args.to),
+        })?;
     let code = work::exit_code(&outcomes, purpose, &watch);
-    work::report(&outcomes, &fleet, purpose, took, code, args.json);
+    work::report(&outcomes, &fleet, purpose, elapsed, code, args.json);
     Ok(code)
 }

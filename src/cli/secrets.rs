@@ -8,12 +8,12 @@ use std::path::Path;
 use crate::cli::error::CliError;
 use crate::cli::fleet::Fleet;
 use crate::model::Secret;
-use crate::report::clean;
 use crate::report::progress::Handle;
+use crate::report::sanitize;
 use crate::transport::Secrets;
 
 /// What transport asks when a key or sudo wants a secret.
-pub(super) struct Keeper {
+pub(super) struct SecretProvider {
     of_nodes: BTreeMap<String, Secret>,
     of_all: Option<Secret>,
     screen: Handle,
@@ -39,7 +39,7 @@ pub(super) fn ask_become_password() -> Result<Secret, CliError> {
     Ok(Secret::new(password))
 }
 
-impl Keeper {
+impl SecretProvider {
     /// One for a run.
     pub(super) fn new(fleet: &Fleet, of_all: Option<Secret>, screen: Handle) -> Self {
         let of_nodes = fleet
@@ -50,7 +50,7 @@ impl Keeper {
                 Some((member.name.clone(), password.value.clone()))
             })
             .collect();
-        Keeper {
+        SecretProvider {
             of_nodes,
             of_all,
             screen,
@@ -58,12 +58,12 @@ impl Keeper {
     }
 }
 
-impl Secrets for Keeper {
+impl Secrets for SecretProvider {
     fn passphrase(&self, key: &Path) -> Option<Secret> {
         if !is_somebody_there() {
             return None;
         }
-        let prompt = clean(&format!("passphrase of {}: ", key.display()));
+        let prompt = sanitize(&format!("passphrase of {}: ", key.display()));
         self.screen
             .ask(move || rpassword::prompt_password(prompt).ok())
             .flatten()

@@ -6,7 +6,7 @@ use crate::cli::args::Connection;
 use crate::cli::args::Selection;
 use crate::cli::error::CliError;
 use crate::cli::work;
-use crate::cli::work::Work;
+use crate::cli::work::FleetRun;
 use crate::engine;
 use crate::report::Purpose;
 use crate::report::progress::print;
@@ -38,8 +38,8 @@ pub(super) fn status(args: &Status) -> Result<u8, CliError> {
     let fleet = work::read(&args.selection, &args.connection)?;
     // A node that has lost its roles still has its records.
     let jobs = work::jobs_of_all(&fleet, &args.connection);
-    let work = Work::looking(Purpose::Status, &args.connection, &fleet);
-    let (seen, watch, took) = work.done(&jobs, engine::facts)?;
+    let fleet_run = FleetRun::looking(Purpose::Status, &args.connection, &fleet);
+    let (seen, watch, elapsed) = fleet_run.execute(&jobs, engine::facts)?;
     let members = fleet.members.iter().zip(&jobs);
     let nodes: Vec<NodeStatus> = members
         .zip(seen)
@@ -48,14 +48,14 @@ pub(super) fn status(args: &Status) -> Result<u8, CliError> {
             NodeStatus::of(outcome, state.as_ref(), wanted)
         })
         .collect();
-    let left = nodes.iter().any(|node| node.outcome.is_left());
+    let left = nodes.iter().any(|node| node.outcome.was_interrupted());
     let code = match watch.exit_code() {
         Some(code) if left => code,
         _ => status::exit_code(&nodes),
     };
     print(&match args.json {
-        true => status::document(&nodes, took, code),
-        false => status::text(&nodes, took),
+        true => status::document(&nodes, elapsed, code),
+        false => status::text(&nodes, elapsed),
     });
     Ok(code)
 }

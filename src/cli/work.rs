@@ -15,19 +15,19 @@ use crate::cli::error::CliError;
 use crate::cli::fleet;
 use crate::cli::fleet::Defaults;
 use crate::cli::fleet::Fleet;
-use crate::cli::operator;
+use crate::cli::identity;
 use crate::cli::rollout;
 use crate::cli::secrets;
-use crate::cli::secrets::Keeper;
+use crate::cli::secrets::SecretProvider;
 use crate::cli::signals;
 use crate::cli::signals::Watch;
 use crate::engine;
-use crate::engine::Conditions;
 use crate::engine::Job;
 use crate::engine::NotBegun;
 use crate::engine::Outcome;
 use crate::engine::Rollout;
-use crate::engine::Talk;
+use crate::engine::RunContext;
+use crate::engine::Transcript;
 use crate::engine::WhenFailed;
 use crate::model::Desired;
 use crate::plan::Allowed;
@@ -72,7 +72,7 @@ pub(super) fn run(args: &args::Run) -> Result<u8, CliError> {
     if purpose == Purpose::Check {
         rollout::note_waves(&rollout, jobs.len());
     }
-    let work = Work {
+    let fleet_run = FleetRun {
         purpose,
         connection: &args.connection,
         rollout,
@@ -90,13 +90,13 @@ pub(super) fn run(args: &args::Run) -> Result<u8, CliError> {
         },
         confirm: args.guard.confirm_timeout,
     };
-    let (outcomes, watch, took) = work.done(&jobs, |jobs, conditions| match purpose {
-        Purpose::Run => engine::run(jobs, conditions),
-        _ => engine::check(jobs, conditions),
+    let (outcomes, watch, elapsed) = fleet_run.execute(&jobs, |jobs, context| match purpose {
+        Purpose::Run => engine::run(jobs, context),
+        _ => engine::check(jobs, context),
     })?;
     let code = exit_code(&outcomes, purpose, &watch);
     let outcomes = with_skipped(&fleet, outcomes);
-    report(&outcomes, &fleet, purpose, took, code, args.json);
+    report(&outcomes, &fleet, purpose, elapsed, code, args.json);
     Ok(code)
 }
 
@@ -105,15 +105,15 @@ pub(super) fn report(
     outcomes: &[Outcome],
     fleet: &Fleet,
     purpose: Purpose,
-    took: Duration,
+    elapsed: Duration,
     code: u8,
     as_json: bool,
 ) {
     if as_json {
         let warnings = error::remarks(&fleet.warnings);
-        print(&json::outcomes(outcomes, purpose, &warnings, took, code));
+        print(&json::outcomes(outcomes, purpose, &warnings, elapsed, code));
     } else {
-        print(&recap::recap(outcomes, took));
+        print(&recap::recap(outcomes, elapsed));
     }
 }
 
@@ -122,12 +122,12 @@ pub(super) fn facts(args: &args::Facts) -> Result<u8, CliError> {
     let fleet = read(&args.selection, &args.connection)?;
     // A node without a role can be looked at all the same.
     let jobs = jobs_of_all(&fleet, &args.connection);
-    let work = Work::looking(Purpose::Facts, &args.connection, &fleet);
-    let (seen, watch, took) = work.done(&jobs, engine::facts)?;
+    let fleet_run = FleetRun::looking(Purpose::Facts, &args.connection, &fleet);
+    let (seen, watch, elapsed) = fleet_run.execute(&jobs, engine::facts)?;
     let outcomes: Vec<Outcome> = seen.iter().map(|(outcome, _)| outcome.clone()).collect();
     let code = exit_code(&outcomes, Purpose::Facts, &watch);
     let warnings = error::remarks(&fleet.warnings);
-    print(&json::facts(&seen, &warnings, took, code));
+    print(&json::facts(&seen, &warnings, elapsed, code));
     for outcome in &outcomes {
         if let Some(failure) = &outcome.failure {
             let error = CliError::new(&*failure.message);
@@ -142,7 +142,7 @@ pub(super) fn facts(args: &args::Facts) -> Result<u8, CliError> {
 
 pub(super) fn exit_code(outcomes: &[Outcome], purpose: Purpose, watch: &Watch) -> u8 {
     match watch.exit_code() {
-        Some(code) if outcomes.iter().any(Outcome::is_left) => code,
+        Some(code) if outcomes.iter().any(Outcome::was_interrupted) => code,
         _ => Summary::of(outcomes).exit_code(purpose),
     }
 }
@@ -225,7 +225,7 @@ pub(super) fn jobs(
         let desired = desired(member.desired.as_ref())?;
         Some(Job {
             target: fleet::target(member, &defaults),
-            policy: operator::hash(&desired),
+            policy: identity::hash(&desired),
             zone_at: member
                 .connection
                 .zone
@@ -248,7 +248,7 @@ pub(super) fn with_skipped(fleet: &Fleet, outcomes: Vec<Outcome>) -> Vec<Outcome
 }
 
 /// One going to the nodes of a fleet.
-pub(super) struct Work<'a> {
+pub(super) struct FleetRun<'a> {
     pub(super) purpose: Purpose,
     pub(super) connection: &'a args::Connection,
     pub(super) rollout: Rollout,
@@ -259,14 +259,14 @@ pub(super) struct Work<'a> {
     pub(super) confirm: Duration,
 }
 
-impl<'a> Work<'a> {
+impl<'a> FleetRun<'a> {
     /// Only looking: nothing is shown on the way, and nothing is allowed.
     pub(super) fn looking(
         purpose: Purpose,
         connection: &'a args::Connection,
         fleet: &'a Fleet,
     ) -> Self {
-        Work {
+        FleetRun {
             purpose,
             connection,
             rollout: Rollout::default(),
@@ -278,10 +278,10 @@ impl<'a> Work<'a> {
     }
 
     /// Does it, with everything set up around it and taken down again.
-    pub(super) fn done<T>(
+    pub(super) fn execute<T>(
         &self,
         jobs: &[Job],
-        work: impl FnOnce(&[Job], &Conditions<'_>) -> T,
+        work: impl FnOnce(&[Job], &RunContext<'_>) -> T,
     ) -> Result<(T, Watch, Duration), CliError> {
         // Before there are bars, and before Ctrl-C means anything but leaving.
         let password = match self.connection.ask_become_pass {
@@ -294,7 +294,7 @@ impl<'a> Work<'a> {
             _ => Verbosity::Everything,
         };
         allow_open_files(self.connection.forks.get());
-        let operator = operator::name();
+        let operator = identity::name();
         let begun = Instant::now();
         let progress = Progress::start(Show {
             purpose: self.purpose,
@@ -308,13 +308,13 @@ impl<'a> Work<'a> {
                 Screen::Lines
             },
         });
-        let keeper = Keeper::new(self.fleet, password, progress.handle().clone());
-        let transport = System::new(self.settings(), Box::new(keeper));
+        let secrets = SecretProvider::new(self.fleet, password, progress.handle().clone());
+        let transport = System::new(self.settings(), Box::new(secrets));
         let watch = signals::watch(progress.handle().clone())
             .map_err(|error| CliError::new(format!("cannot watch for signals: {error}")))?;
         let result = work(
             jobs,
-            &Conditions {
+            &RunContext {
                 transport: &transport,
                 forks: self.connection.forks,
                 rollout: &self.rollout,
@@ -323,9 +323,9 @@ impl<'a> Work<'a> {
                 confirm: self.confirm,
                 operator: &operator,
                 allowed: self.allowed,
-                talk: match verbosity {
-                    Verbosity::Quiet => Talk::Untold,
-                    Verbosity::Steps | Verbosity::Everything => Talk::Told,
+                transcript: match verbosity {
+                    Verbosity::Quiet => Transcript::Off,
+                    Verbosity::Steps | Verbosity::Everything => Transcript::On,
                 },
                 sink: progress.handle(),
                 stop: &watch.stop,

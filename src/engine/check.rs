@@ -1,34 +1,34 @@
 //! One node, stage by stage, without changing it.
 
 use crate::engine::Job;
-use crate::engine::choice;
-use crate::engine::look::Looker;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
-use crate::engine::tally;
+use crate::engine::read_session::ReadSessions;
+use crate::engine::satisfied;
+use crate::engine::snapshot_select;
 use crate::model::NodeState;
 
 /// Says what differs on a node: one connection, and one exec but for a node that may be in motion.
-pub(super) fn node(job: &Job, looker: &Looker<'_>) -> Outcome {
+pub(super) fn node(job: &Job, sessions: &ReadSessions<'_>) -> Outcome {
     let outcome = Outcome::new(job.node(), Verdict::Ok);
-    let state = match looker
+    let state = match sessions
         .open(job)
-        .and_then(|mut eyes| eyes.look_until_still())
+        .and_then(|mut session| session.look_until_still())
     {
         Ok(state) => state,
         Err(failure) => return outcome.failed(*failure),
     };
-    let plan = looker.plan(&state, job);
+    let plan = sessions.plan(&state, job);
     let verdict = if plan.refusals().next().is_some() {
         Verdict::Refused
-    } else if plan.is_empty() && plan.defeats().next().is_none() {
+    } else if plan.is_empty() && plan.not_enforced().next().is_none() {
         Verdict::Ok
     } else {
         Verdict::Drift
     };
     let holds = match verdict {
         Verdict::Refused => 0,
-        _ => tally::holding(&job.desired, &plan.actions),
+        _ => satisfied::holding(&job.desired, &plan.actions),
     };
     Outcome {
         verdict,
@@ -40,21 +40,21 @@ pub(super) fn node(job: &Job, looker: &Looker<'_>) -> Outcome {
 }
 
 /// Says to which snapshot a node would go back.
-pub(super) fn way_back(job: &Job, looker: &Looker<'_>, to: Option<u64>) -> Outcome {
+pub(super) fn rollback(job: &Job, sessions: &ReadSessions<'_>, to: Option<u64>) -> Outcome {
     let mut outcome = Outcome::new(job.node(), Verdict::Ok);
-    let state = match looker
+    let state = match sessions
         .open(job)
-        .and_then(|mut eyes| eyes.look_until_still())
+        .and_then(|mut session| session.look_until_still())
     {
         Ok(state) => state,
         Err(failure) => return outcome.failed(*failure),
     };
-    outcome.findings = choice::refusals(&state);
+    outcome.findings = snapshot_select::refusals(&state);
     if !outcome.findings.is_empty() {
         outcome.verdict = Verdict::Refused;
         return outcome;
     }
-    match choice::of(&state, to) {
+    match snapshot_select::of(&state, to) {
         Ok(snapshot) => outcome.snapshot = Some(snapshot),
         Err(failure) => return outcome.failed(*failure),
     }
@@ -62,9 +62,9 @@ pub(super) fn way_back(job: &Job, looker: &Looker<'_>, to: Option<u64>) -> Outco
 }
 
 /// Returns what is seen on a node.
-pub(super) fn facts(job: &Job, looker: &Looker<'_>) -> (Outcome, Option<NodeState>) {
+pub(super) fn facts(job: &Job, sessions: &ReadSessions<'_>) -> (Outcome, Option<NodeState>) {
     let outcome = Outcome::new(job.node(), Verdict::Ok);
-    match looker.open(job).and_then(|mut eyes| eyes.look()) {
+    match sessions.open(job).and_then(|mut session| session.look()) {
         Ok(state) => (outcome, Some(state)),
         Err(failure) => (outcome.failed(*failure), None),
     }

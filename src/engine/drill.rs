@@ -3,22 +3,22 @@
 use std::time::Instant;
 
 use crate::engine::Job;
-use crate::engine::armed::Armed;
-use crate::engine::change::Change;
-use crate::engine::change::Pending;
-use crate::engine::change::Tried;
-use crate::engine::change::until_fresh;
 use crate::engine::clock;
-use crate::engine::deed::Deed;
+use crate::engine::condition::NodeCondition;
+use crate::engine::condition::compare;
+use crate::engine::confirm::PendingConfirm;
 use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
-use crate::engine::hands::Maker;
-use crate::engine::look;
+use crate::engine::operation::Operation;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
-use crate::engine::standing::Standing;
-use crate::engine::standing::compare;
-use crate::engine::tally;
+use crate::engine::read_session;
+use crate::engine::satisfied;
+use crate::engine::transaction::Attempt;
+use crate::engine::transaction::Pending;
+use crate::engine::transaction::Transaction;
+use crate::engine::transaction::retry_while_stale;
+use crate::engine::write_session::WriteSessions;
 use crate::model::DirectRule;
 use crate::model::Family;
 use crate::model::NodeState;
@@ -30,33 +30,33 @@ use crate::plan::Finding;
 use crate::plan::Severity;
 
 /// Provokes a way back, and sees whether the node takes it by itself.
-pub(super) fn node(job: &Job, maker: &Maker<'_>) -> Outcome {
-    until_fresh(job, maker, || once(job, maker))
+pub(super) fn node(job: &Job, sessions: &WriteSessions<'_>) -> Outcome {
+    retry_while_stale(job, sessions, || once(job, sessions))
 }
 
-fn once(job: &Job, maker: &Maker<'_>) -> Tried {
+fn once(job: &Job, sessions: &WriteSessions<'_>) -> Attempt {
     let mut outcome = Outcome::new(job.node(), Verdict::Ok);
-    let (before, hands) = match maker.look(job) {
+    let (before, session) = match sessions.look(job) {
         Ok(looked) => looked,
-        Err(failure) => return Tried::done(outcome.failed(*failure)),
+        Err(failure) => return Attempt::done(outcome.failed(*failure)),
     };
-    let plan = maker.plan(&before, job);
+    let plan = sessions.plan(&before, job);
     // The harmless change is written permanently.
     outcome.findings = plan.refusals_to_write();
     if !outcome.findings.is_empty() {
         outcome.verdict = Verdict::Refused;
-        return Tried::done(outcome);
+        return Attempt::done(outcome);
     }
-    outcome.holds = tally::holding(&job.desired, &plan.actions);
+    outcome.holds = satisfied::holding(&job.desired, &plan.actions);
     let actions: Vec<Action> = harmless(&before).into_iter().collect();
-    let change = Change {
+    let transaction = Transaction {
         job,
-        maker,
+        sessions,
         before: &before,
-        deed: Deed::Drill(&actions),
+        operation: Operation::Drill(&actions),
     };
-    match change.begin(hands, outcome) {
-        Ok(pending) => Tried::done(wait(*pending)),
+    match transaction.begin(session, outcome) {
+        Ok(pending) => Attempt::done(wait(*pending)),
         Err(tried) => tried,
     }
 }
@@ -85,19 +85,19 @@ fn wait(pending: Pending<'_>) -> Outcome {
         armed,
         begun,
         number,
-        hands,
+        session,
         mut outcome,
     } = pending;
     // As a lost connection would.
-    drop(hands);
-    let conditions = armed.maker.conditions;
-    look::tell(conditions, armed.job, Stage::Waiting);
-    armed.wait((begun + conditions.confirm).saturating_duration_since(Instant::now()));
+    drop(session);
+    let context = armed.sessions.context;
+    read_session::emit_stage(context, armed.job, Stage::Waiting);
+    armed.wait((begun + context.confirm).saturating_duration_since(Instant::now()));
     loop {
         let now = armed
-            .maker
+            .sessions
             .open(armed.job, &Stage::Verifying)
-            .and_then(|mut hands| hands.look(&Stage::Verifying));
+            .and_then(|mut session| session.look(&Stage::Verifying));
         let at_home = now.as_ref().is_ok_and(|now| !is_armed(now, number));
         match now {
             Ok(now) if at_home => return judge(&armed, &now, number, outcome),
@@ -107,12 +107,12 @@ fn wait(pending: Pending<'_>) -> Outcome {
                     "did-not-come-back",
                     format!(
                         "nobody confirmed, and the node did not go back by itself within {} s and {} s more",
-                        conditions.confirm.as_secs(),
+                        context.confirm.as_secs(),
                         armed.allowed_for_the_way_back(),
                     ),
                 )
                 .hint("journalctl -u 'fwdeploy-restore*' on the node tells what its timer did");
-                return outcome.failed(late.standing(armed.go_back(None)));
+                return outcome.failed(late.condition(armed.roll_back(None)));
             }
             Err(failure) if armed.is_over() || armed.leaving() => {
                 outcome = outcome.failed(Failure {
@@ -121,12 +121,12 @@ fn wait(pending: Pending<'_>) -> Outcome {
                         "nobody confirmed, and then the node could not be looked at: {}",
                         failure.message
                     ),
-                    standing: armed.unseen(failure.message.clone()),
+                    condition: armed.unreachable(failure.message.clone()),
                     ..*failure
                 });
                 return outcome;
             }
-            _ => armed.wait(conditions.pause),
+            _ => armed.wait(context.pause),
         }
     }
 }
@@ -137,7 +137,12 @@ fn is_armed(now: &NodeState, number: u64) -> bool {
 }
 
 /// The node is as it was, and it was its own timer that brought it back.
-fn judge(armed: &Armed<'_>, now: &NodeState, number: u64, mut outcome: Outcome) -> Outcome {
+fn judge(
+    armed: &PendingConfirm<'_>,
+    now: &NodeState,
+    number: u64,
+    mut outcome: Outcome,
+) -> Outcome {
     let records = now.records.known();
     let none = Snapshot::default();
     let told = records.and_then(|r| r.snapshot(number)).unwrap_or(&none);
@@ -149,7 +154,7 @@ fn judge(armed: &Armed<'_>, now: &NodeState, number: u64, mut outcome: Outcome) 
             "the node went back by itself, and is not as it was before",
         )
         .hint("was somebody else changing the node? if not, this is a mistake in fwdeploy: please report it");
-        return outcome.failed(failure.standing(Standing::Different(differences)));
+        return outcome.failed(failure.condition(NodeCondition::Different(differences)));
     }
     let since = told.ended.clone();
     if told.outcome != RunOutcome::Restored || told.why != "timer" {
@@ -158,13 +163,13 @@ fn judge(armed: &Armed<'_>, now: &NodeState, number: u64, mut outcome: Outcome) 
             "not-by-itself",
             format!(
                 "the node is as it was, but its timer did not bring it back: {}{}{}",
-                told.outcome.word(),
+                told.outcome.as_str(),
                 if told.why.is_empty() { "" } else { " by " },
                 told.why
             ),
         )
         .hint("was the node booted meanwhile, or somebody else at work? run the drill again");
-        return outcome.failed(failure.standing(Standing::AsBefore { since }));
+        return outcome.failed(failure.condition(NodeCondition::AsBefore { since }));
     }
     let within = match clock::seconds_between(&told.until, &told.ended) {
         Some(seconds) => format!("{seconds} s after"),
@@ -177,7 +182,7 @@ fn judge(armed: &Armed<'_>, now: &NodeState, number: u64, mut outcome: Outcome) 
         format!(
             "the node went back by itself ({}), {within} the {} s in which nobody confirmed, and is as it was before",
             told.how,
-            armed.maker.conditions.confirm.as_secs(),
+            armed.sessions.context.confirm.as_secs(),
         ),
     ));
     outcome

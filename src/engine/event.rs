@@ -5,8 +5,8 @@ use std::sync::mpsc::Sender;
 
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
-use crate::engine::waves::Exceeded;
-use crate::engine::waves::Wave;
+use crate::engine::rollout::BudgetExceeded;
+use crate::engine::rollout::Wave;
 
 /// Something that happened. The events of one node come in order; those of several are mixed.
 #[derive(Debug, Clone)]
@@ -14,7 +14,7 @@ pub enum Event {
     /// A wave begins; every node of the wave before is finished. Only where there are several.
     Wave(Wave),
     /// More nodes of a wave failed than may: those at work are finished, no others are begun.
-    Exceeded(Exceeded),
+    BudgetExceeded(BudgetExceeded),
     /// The run failed, and these nodes, which it has changed, are taken back. They finish once more; what they ended as does not
     /// hold any longer.
     TakingBack(Vec<(String, Verdict)>),
@@ -25,14 +25,14 @@ pub enum Event {
         /// The stage.
         stage: Stage,
     },
-    /// A script went to the node. Only with [`Talk::Told`].
+    /// A script went to the node. Only with [`Transcript::On`].
     Sent {
         /// The node.
         node: String,
         /// The script.
         script: String,
     },
-    /// The node answered a script. Only with [`Talk::Told`].
+    /// The node answered a script. Only with [`Transcript::On`].
     Answered {
         /// The node.
         node: String,
@@ -77,7 +77,7 @@ pub enum Stage {
 
 impl Stage {
     /// The stage as one word for scripts.
-    pub fn word(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Stage::Connecting => "connect",
             Stage::Looking => "look",
@@ -108,21 +108,21 @@ impl fmt::Display for Stage {
 
 /// Whether scripts and answers are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Talk {
+pub enum Transcript {
     /// They are, as for `-v`.
-    Told,
+    On,
     /// They are not.
-    Untold,
+    Off,
 }
 
 /// Whoever listens.
-pub trait Sink: Sync {
+pub trait EventSink: Sync {
     /// Takes an event. It is called from many threads and must not wait for anything slow.
-    fn tell(&self, event: Event);
+    fn emit(&self, event: Event);
 }
 
-impl Sink for Sender<Event> {
-    fn tell(&self, event: Event) {
+impl EventSink for Sender<Event> {
+    fn emit(&self, event: Event) {
         // Nobody listening any more is no reason to leave a node half done.
         let _ = self.send(event);
     }

@@ -2,8 +2,8 @@
 
 use std::error::Error;
 
+use crate::engine::condition::NodeCondition;
 use crate::engine::event::Stage;
-use crate::engine::standing::Standing;
 use crate::transport::ConnectError;
 use crate::transport::KeyProblem;
 use crate::transport::RunError;
@@ -20,7 +20,7 @@ pub struct Failure {
     /// What can be done about it.
     pub hint: Option<String>,
     /// How the node stands now.
-    pub standing: Standing,
+    pub condition: NodeCondition,
 }
 
 impl Failure {
@@ -31,7 +31,7 @@ impl Failure {
             code,
             message: message.into(),
             hint: None,
-            standing: Standing::Untouched,
+            condition: NodeCondition::Untouched,
         }
     }
 
@@ -44,8 +44,8 @@ impl Failure {
 
     /// The same failure with how the node stands now.
     #[must_use]
-    pub fn standing(mut self, standing: Standing) -> Self {
-        self.standing = standing;
+    pub fn condition(mut self, condition: NodeCondition) -> Self {
+        self.condition = condition;
         self
     }
 

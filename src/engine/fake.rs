@@ -1,4 +1,4 @@
-//! A fleet that behaves: each node is a [`NodeState`] that steps change as [`plan::after`] says, and that fails on purpose.
+//! A fleet that behaves: each node is a [`NodeState`] that steps change as [`plan::simulate`] says, and that fails on purpose.
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
@@ -8,8 +8,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::engine::Job;
-use crate::engine::craft::Craft;
-use crate::engine::craft::Sight;
+use crate::engine::scripts::ReadScripts;
+use crate::engine::scripts::WriteScripts;
 use crate::model::Attachment;
 use crate::model::Cidr;
 use crate::model::Desired;
@@ -429,7 +429,7 @@ impl Connection for Line {
                 }
                 _ => {}
             }
-            node.state = plan::after(&node.state, action);
+            node.state = plan::simulate(&node.state, action);
             say(format!("step {step} done\n"), quiet);
         }
         if quiet {
@@ -537,7 +537,7 @@ impl Node {
     }
 }
 
-impl Sight for Fake {
+impl ReadScripts for Fake {
     fn look(&self, _: &Desired) -> String {
         "look".to_string()
     }
@@ -549,7 +549,7 @@ impl Sight for Fake {
     }
 }
 
-impl Craft for Fake {
+impl WriteScripts for Fake {
     fn apply(&self, arming: &Arming, actions: &[Action]) -> String {
         let mut scripts = self.scripts.lock().unwrap();
         scripts.push((arming.clone(), actions.to_vec(), None));
@@ -568,7 +568,7 @@ impl Craft for Fake {
         format!("recover {}", recoveries.len() - 1)
     }
 
-    fn restore_again(&self, number: u64) -> String {
+    fn retry_restore(&self, number: u64) -> String {
         format!("again {number}")
     }
 
@@ -576,7 +576,7 @@ impl Craft for Fake {
         format!("disarm {number}")
     }
 
-    fn go_back(&self, number: u64) -> String {
+    fn revert(&self, number: u64) -> String {
         format!("back {number}")
     }
 }

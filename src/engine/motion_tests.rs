@@ -84,12 +84,12 @@ fn at_rest() -> Arc<Fake> {
 }
 
 fn run_all(fake: &Arc<Fake>, allowed: Allowed) -> Outcome {
-    let outcomes = with(fake, &Stop::default(), |conditions| {
-        let conditions = Conditions {
+    let outcomes = with(fake, &Stop::default(), |context| {
+        let context = RunContext {
             allowed,
-            ..*conditions
+            ..*context
         };
-        run_with(&fake.jobs(), &conditions, &**fake)
+        run_with(&fake.jobs(), &context, &**fake)
     });
     outcomes.0.into_iter().next().expect("one node")
 }

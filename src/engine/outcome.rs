@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::engine::condition::NodeCondition;
 use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
-use crate::engine::standing::Standing;
-use crate::engine::waves::Exceeded;
+use crate::engine::rollout::BudgetExceeded;
 use crate::model::NodeState;
 use crate::model::records::Snapshot;
 use crate::plan::Change;
@@ -35,14 +35,14 @@ pub struct Outcome {
     /// The snapshot that a rollback brought back, or would.
     pub snapshot: Option<Snapshot>,
     /// What it takes to take a confirmed run back again, where somebody may want to.
-    pub kept: Option<Kept>,
+    pub revert_point: Option<RevertPoint>,
     /// How long the node took.
-    pub took: Duration,
+    pub duration: Duration,
 }
 
 /// What a confirmed run has left for the way back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
+pub struct RevertPoint {
     /// The number of its snapshot.
     pub number: u64,
     /// What the node was like before it.
@@ -61,8 +61,8 @@ impl Outcome {
             failure: None,
             not_begun: None,
             snapshot: None,
-            kept: None,
-            took: Duration::ZERO,
+            revert_point: None,
+            duration: Duration::ZERO,
         }
     }
 
@@ -78,11 +78,11 @@ impl Outcome {
     /// wish did not fail.
     pub fn is_failure(&self) -> bool {
         let failed = [Verdict::Failed, Verdict::Refused, Verdict::Unreachable];
-        failed.contains(&self.verdict) && !self.is_left()
+        failed.contains(&self.verdict) && !self.was_interrupted()
     }
 
     /// Whether the operator's wish to stop left it undone, or in the middle.
-    pub fn is_left(&self) -> bool {
+    pub fn was_interrupted(&self) -> bool {
         self.not_begun == Some(NotBegun::Stopped)
             || self.failure.as_ref().is_some_and(|f| f.code == "stopped")
     }
@@ -91,8 +91,8 @@ impl Outcome {
     pub fn changed(&self) -> usize {
         match (&self.verdict, &self.failure) {
             (Verdict::Changed | Verdict::Drift, _) => self.changes.len(),
-            (Verdict::Failed, Some(failure)) => match &failure.standing {
-                Standing::Applied(rest) => self.changes.len().saturating_sub(rest.len()),
+            (Verdict::Failed, Some(failure)) => match &failure.condition {
+                NodeCondition::Applied(rest) => self.changes.len().saturating_sub(rest.len()),
                 _ => 0,
             },
             _ => 0,
@@ -130,7 +130,7 @@ pub enum NotBegun {
     /// The operator stopped the run before.
     Stopped,
     /// Too many nodes had failed before.
-    TooManyFailures(Exceeded),
+    TooManyFailures(BudgetExceeded),
 }
 
 impl NotBegun {

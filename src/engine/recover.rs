@@ -3,19 +3,19 @@
 use std::cell::RefCell;
 
 use crate::engine::Job;
-use crate::engine::change::Change;
-use crate::engine::change::Judged;
-use crate::engine::change::Tried;
-use crate::engine::change::until_fresh;
-use crate::engine::deed::Deed;
+use crate::engine::condition::NodeCondition;
 use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
-use crate::engine::hands::End;
-use crate::engine::hands::Hands;
-use crate::engine::hands::Maker;
+use crate::engine::operation::Operation;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
-use crate::engine::standing::Standing;
+use crate::engine::transaction::Attempt;
+use crate::engine::transaction::Transaction;
+use crate::engine::transaction::Verification;
+use crate::engine::transaction::retry_while_stale;
+use crate::engine::write_session::End;
+use crate::engine::write_session::WriteSession;
+use crate::engine::write_session::WriteSessions;
 use crate::model::NodeState;
 use crate::node::Ending;
 use crate::plan::Change as Difference;
@@ -44,16 +44,16 @@ impl Mended {
 }
 
 /// Mends what can be mended, if the operator allows it. A node on which that went wrong gets its outcome here.
-pub(super) fn node(job: &Job, maker: &Maker<'_>) -> Result<Mended, Box<Outcome>> {
+pub(super) fn node(job: &Job, sessions: &WriteSessions<'_>) -> Result<Mended, Box<Outcome>> {
     let mut mended = Mended::default();
     let mut last: Option<Recovery> = None;
-    if maker.conditions.allowed.recover == Permission::Withheld {
+    if sessions.context.allowed.recover == Permission::Withheld {
         return Ok(mended);
     }
     loop {
         let tried = RefCell::new(None);
-        let outcome = until_fresh(job, maker, || {
-            let (now, one) = once(job, maker, last.as_ref());
+        let outcome = retry_while_stale(job, sessions, || {
+            let (now, one) = once(job, sessions, last.as_ref());
             *tried.borrow_mut() = now;
             one
         });
@@ -70,35 +70,43 @@ pub(super) fn node(job: &Job, maker: &Maker<'_>) -> Result<Mended, Box<Outcome>>
 }
 
 /// One look, and the recovery that it calls for, if any. What was just done and is called for again is left to the run, which refuses.
-fn once(job: &Job, maker: &Maker<'_>, last: Option<&Recovery>) -> (Option<Recovery>, Tried) {
+fn once(
+    job: &Job,
+    sessions: &WriteSessions<'_>,
+    last: Option<&Recovery>,
+) -> (Option<Recovery>, Attempt) {
     let outcome = Outcome::new(job.node(), Verdict::Ok);
-    let (before, hands) = match maker.look(job) {
+    let (before, session) = match sessions.look(job) {
         Ok(looked) => looked,
-        Err(failure) => return (None, Tried::done(outcome.failed(*failure))),
+        Err(failure) => return (None, Attempt::done(outcome.failed(*failure))),
     };
-    let allowed = &maker.conditions.allowed;
+    let allowed = &sessions.context.allowed;
     let wanted = recovery(&before, &job.desired, allowed);
     let Some(recovery) = wanted.filter(|r| !last.is_some_and(|last| last.is_like(r))) else {
-        return (None, Tried::done(outcome));
+        return (None, Attempt::done(outcome));
     };
     let tried = match &recovery {
-        Recovery::Restore { number } => Tried::done(restored(&recovery, *number, hands, outcome)),
-        Recovery::Release { .. } => Tried::done(released(&recovery, &before, hands, outcome)),
+        Recovery::Restore { number } => {
+            Attempt::done(restored(&recovery, *number, session, outcome))
+        }
+        Recovery::Release { .. } => Attempt::done(released(&recovery, &before, session, outcome)),
         _ => {
-            let change = Change {
+            let transaction = Transaction {
                 job,
-                maker,
+                sessions,
                 before: &before,
-                deed: Deed::Recovery(&recovery),
+                operation: Operation::Recovery(&recovery),
             };
-            change.finish(hands, outcome, |now, _| judge(now, job, maker, &recovery))
+            transaction.finish(session, outcome, |now, _| {
+                judge(now, job, sessions, &recovery)
+            })
         }
     };
     let tried = match tried {
         // What did not stay is not told; what is wrong with the node is.
-        Tried::Done(outcome) if outcome.failure.is_some() => Tried::done(Outcome {
+        Attempt::Done(outcome) if outcome.failure.is_some() => Attempt::done(Outcome {
             changes: Vec::new(),
-            findings: maker.plan(&before, job).findings,
+            findings: sessions.plan(&before, job).findings,
             ..*outcome
         }),
         other => other,
@@ -107,13 +115,18 @@ fn once(job: &Job, maker: &Maker<'_>, last: Option<&Recovery>) -> (Option<Recove
 }
 
 /// A recovery stays if the node does not call for the same one again, seen through a new connection.
-fn judge(now: &NodeState, job: &Job, maker: &Maker<'_>, done: &Recovery) -> Judged {
+fn judge(
+    now: &NodeState,
+    job: &Job,
+    sessions: &WriteSessions<'_>,
+    done: &Recovery,
+) -> Verification {
     // Our own lease would hide what else there is.
     let mut now = now.clone();
     if let Some(records) = now.records.known_mut() {
         records.lease = None;
     }
-    match recovery(&now, &job.desired, &maker.conditions.allowed) {
+    match recovery(&now, &job.desired, &sessions.context.allowed) {
         Some(again) if again.is_like(done) => Err(Box::new(
             Failure::new(
                 Stage::Verifying,
@@ -127,15 +140,20 @@ fn judge(now: &NodeState, job: &Job, maker: &Maker<'_>, done: &Recovery) -> Judg
 }
 
 /// The way back from an unfinished run, to its end.
-fn restored(recovery: &Recovery, number: u64, mut hands: Hands<'_>, outcome: Outcome) -> Outcome {
+fn restored(
+    recovery: &Recovery,
+    number: u64,
+    mut session: WriteSession<'_>,
+    outcome: Outcome,
+) -> Outcome {
     let failed = |message: String| {
         Failure::new(Stage::RollingBack, "restore-failed", message.clone())
             .hint(format!(
                 "mend on the node what the answer names, and run it again; or forget that run, and keep the node as it is, with `rm /var/lib/fwdeploy/armed` there (the state before stays in snapshots/{number})"
             ))
-            .standing(Standing::Unknown(message))
+            .condition(NodeCondition::Unknown(message))
     };
-    match hands.restore_again(number) {
+    match session.retry_restore(number) {
         // Whichever it is, the lease is gone, and the node is looked at anew.
         Ok(Ending::Restored(_) | Ending::Disarmed | Ending::Unknown { .. }) => Outcome {
             changes: recovery.changes(&[]),
@@ -150,8 +168,8 @@ fn restored(recovery: &Recovery, number: u64, mut hands: Hands<'_>, outcome: Out
             }
         ))),
         Err(failure) => {
-            let standing = Standing::Unknown(failure.message.clone());
-            outcome.failed(failure.standing(standing))
+            let condition = NodeCondition::Unknown(failure.message.clone());
+            outcome.failed(failure.condition(condition))
         }
     }
 }
@@ -160,17 +178,17 @@ fn restored(recovery: &Recovery, number: u64, mut hands: Hands<'_>, outcome: Out
 fn released(
     recovery: &Recovery,
     before: &NodeState,
-    mut hands: Hands<'_>,
+    mut session: WriteSession<'_>,
     outcome: Outcome,
 ) -> Outcome {
-    let deed = Deed::Recovery(recovery);
-    let doing = deed.doing(0);
+    let operation = Operation::Recovery(recovery);
+    let doing = operation.doing(0);
     let stage = Stage::Applying {
         step: 1,
         of: 1,
         doing,
     };
-    match hands.apply(before, &deed).end {
+    match session.apply(before, &operation).end {
         End::All => Outcome {
             changes: recovery.changes(&[]),
             verdict: Verdict::Changed,
@@ -186,7 +204,7 @@ fn released(
                 "step-lost",
                 format!("{doing} has no answer: {error}"),
             );
-            outcome.failed(failure.standing(Standing::Unknown(error.to_string())))
+            outcome.failed(failure.condition(NodeCondition::Unknown(error.to_string())))
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::engine::Conditions;
+use crate::engine::NodeCondition;
 use crate::engine::Outcome;
-use crate::engine::Standing;
+use crate::engine::RunContext;
 use crate::engine::Stop;
 use crate::engine::Verdict;
 use crate::engine::fake::Fake;
@@ -25,7 +25,7 @@ fn run(fake: &Arc<Fake>, recover: Permission) -> Outcome {
             recover,
             ..c.allowed
         };
-        run_with(&fake.jobs(), &Conditions { allowed, ..*c }, &**fake)
+        run_with(&fake.jobs(), &RunContext { allowed, ..*c }, &**fake)
     })
     .0
     .remove(0)
@@ -120,7 +120,7 @@ fn a_recovery_that_fails_goes_back_and_is_not_told_as_done() {
         let failure = outcome.failure.as_ref().unwrap();
         assert_eq!(failure.code, code, "{outcome:#?}");
         assert!(
-            matches!(failure.standing, Standing::AsBefore { .. }),
+            matches!(failure.condition, NodeCondition::AsBefore { .. }),
             "{outcome:#?}"
         );
         assert_eq!(outcome.changes, []);

@@ -1,73 +1,76 @@
 //! Going to an older snapshot, armed like any other change; and taking back what a failed run has changed elsewhere.
 
-use crate::engine::Conditions;
 use crate::engine::Job;
-use crate::engine::change::Change;
-use crate::engine::change::Judged;
-use crate::engine::change::Tried;
-use crate::engine::change::until_fresh;
-use crate::engine::choice;
-use crate::engine::craft::Craft;
-use crate::engine::deed::Deed;
+use crate::engine::RunContext;
+use crate::engine::condition::NodeCondition;
+use crate::engine::condition::compare;
 use crate::engine::event::Event;
 use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
-use crate::engine::fleet;
-use crate::engine::hands::Maker;
+use crate::engine::operation::Operation;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
-use crate::engine::standing::Standing;
-use crate::engine::standing::compare;
+use crate::engine::pool;
+use crate::engine::scripts::WriteScripts;
+use crate::engine::snapshot_select;
+use crate::engine::transaction::Attempt;
+use crate::engine::transaction::Transaction;
+use crate::engine::transaction::Verification;
+use crate::engine::transaction::retry_while_stale;
+use crate::engine::write_session::WriteSessions;
 use crate::model::NodeState;
 use crate::model::records::Snapshot;
 
 /// Brings a node back to a snapshot: to that one, or to the state before the last confirmed run.
-pub(super) fn node(job: &Job, maker: &Maker<'_>, to: Option<u64>) -> Outcome {
-    let choose = |before: &NodeState| choice::of(before, to);
-    until_fresh(job, maker, || once(job, maker, choose, None))
+pub(super) fn node(job: &Job, sessions: &WriteSessions<'_>, to: Option<u64>) -> Outcome {
+    let choose = |before: &NodeState| snapshot_select::of(before, to);
+    retry_while_stale(job, sessions, || attempt_once(job, sessions, choose, None))
 }
 
 /// The outcome's changes are those since the node was looked at, or since `origin`.
-fn once(
+fn attempt_once(
     job: &Job,
-    maker: &Maker<'_>,
+    sessions: &WriteSessions<'_>,
     choose: impl Fn(&NodeState) -> Result<Snapshot, Box<Failure>>,
     origin: Option<&NodeState>,
-) -> Tried {
+) -> Attempt {
     let mut outcome = Outcome::new(job.node(), Verdict::Ok);
-    let (before, hands) = match maker.look(job) {
+    let (before, session) = match sessions.look(job) {
         Ok(looked) => looked,
-        Err(failure) => return Tried::done(outcome.failed(*failure)),
+        Err(failure) => return Attempt::done(outcome.failed(*failure)),
     };
-    outcome.findings = choice::refusals(&before);
+    outcome.findings = snapshot_select::refusals(&before);
     if !outcome.findings.is_empty() {
         outcome.verdict = Verdict::Refused;
-        return Tried::done(outcome);
+        return Attempt::done(outcome);
     }
     let snapshot = match choose(&before) {
         Ok(snapshot) => snapshot,
-        Err(failure) => return Tried::done(outcome.failed(*failure)),
+        Err(failure) => return Attempt::done(outcome.failed(*failure)),
     };
-    let (to, policy) = (snapshot.number, choice::policy_at(&before, snapshot.number));
+    let (to, policy) = (
+        snapshot.number,
+        snapshot_select::policy_at(&before, snapshot.number),
+    );
     outcome.snapshot = Some(snapshot);
-    let change = Change {
+    let transaction = Transaction {
         job,
-        maker,
+        sessions,
         before: &before,
-        deed: Deed::Snapshot {
+        operation: Operation::Snapshot {
             to,
             policy: &policy,
         },
     };
-    change.finish(hands, outcome, |now, outcome| {
+    transaction.finish(session, outcome, |now, outcome| {
         judge(origin.unwrap_or(&before), now, outcome)
     })
 }
 
 /// No plan must be empty here: it is enough that the node can be judged, and the outcome says what is different.
-fn judge(before: &NodeState, now: &NodeState, outcome: &mut Outcome) -> Judged {
+fn judge(before: &NodeState, now: &NodeState, outcome: &mut Outcome) -> Verification {
     outcome.changes = compare(before, now);
-    match choice::ailments(now).first() {
+    match snapshot_select::ailments(now).first() {
         None => Ok(None),
         Some(finding) => Err(Box::new(
             Failure::new(
@@ -87,8 +90,8 @@ fn judge(before: &NodeState, now: &NodeState, outcome: &mut Outcome) -> Judged {
 pub(super) fn all(
     jobs: &[Job],
     outcomes: &mut [Outcome],
-    conditions: &Conditions<'_>,
-    craft: &dyn Craft,
+    context: &RunContext<'_>,
+    scripts: &dyn WriteScripts,
     run: &str,
 ) {
     if !outcomes.iter().any(Outcome::is_failure) {
@@ -98,7 +101,7 @@ pub(super) fn all(
         .iter()
         .zip(jobs)
         .enumerate()
-        .filter(|(_, (outcome, _))| outcome.kept.is_some())
+        .filter(|(_, (outcome, _))| outcome.revert_point.is_some())
         .map(|(place, (_, job))| (place, job.clone()))
         .unzip();
     if changed.is_empty() {
@@ -106,18 +109,18 @@ pub(super) fn all(
     }
     let nodes = places.iter().map(|place| &outcomes[*place]);
     let nodes = nodes.map(|o| (o.node.clone(), o.verdict)).collect();
-    conditions.sink.tell(Event::TakingBack(nodes));
-    let maker = Maker::new(conditions, craft);
+    context.sink.emit(Event::TakingBack(nodes));
+    let sessions = WriteSessions::new(context, scripts);
     let before: Vec<Outcome> = places.iter().map(|p| outcomes[*p].clone()).collect();
     let work = |job: &Job| {
         let outcome = before.iter().find(|outcome| outcome.node == job.node());
-        (take_back(job, &maker, outcome, run), None)
+        (take_back(job, &sessions, outcome, run), None)
     };
-    let seen = fleet::all(&changed, conditions, work);
+    let seen = pool::all(&changed, context, work);
     for (place, (after, _)) in places.into_iter().zip(seen) {
         outcomes[place] = match after.not_begun {
             None => after,
-            Some(why) => stays(
+            Some(why) => revert_failed(
                 outcomes[place].clone(),
                 Failure::new(Stage::RollingBack, "stopped", why.to_string()),
             ),
@@ -126,18 +129,25 @@ pub(super) fn all(
 }
 
 /// One node that was changed and confirmed, taken back.
-fn take_back(job: &Job, maker: &Maker<'_>, outcome: Option<&Outcome>, run: &str) -> Outcome {
-    let Some((outcome, kept)) = outcome.and_then(|o| Some((o, o.kept.as_ref()?))) else {
+fn take_back(
+    job: &Job,
+    sessions: &WriteSessions<'_>,
+    outcome: Option<&Outcome>,
+    run: &str,
+) -> Outcome {
+    let Some((outcome, kept)) = outcome.and_then(|o| Some((o, o.revert_point.as_ref()?))) else {
         return Outcome::new(job.node(), Verdict::Ok);
     };
-    let choose = |now: &NodeState| choice::ours(now, kept, run);
-    let gone = until_fresh(job, maker, || once(job, maker, choose, Some(&kept.before)));
+    let choose = |now: &NodeState| snapshot_select::ours(now, kept, run);
+    let gone = retry_while_stale(job, sessions, || {
+        attempt_once(job, sessions, choose, Some(&kept.before))
+    });
     let mut taken = Outcome {
-        took: outcome.took + gone.took,
+        duration: outcome.duration + gone.duration,
         ..outcome.clone()
     };
     if let Some(failure) = &gone.failure {
-        return stays(taken, failure.clone());
+        return revert_failed(taken, failure.clone());
     }
     if let Some(finding) = gone
         .findings
@@ -145,13 +155,13 @@ fn take_back(job: &Job, maker: &Maker<'_>, outcome: Option<&Outcome>, run: &str)
         .filter(|_| gone.verdict == Verdict::Refused)
     {
         let failure = Failure::new(Stage::Looking, "not-well", finding.text.clone());
-        return stays(taken, failure);
+        return revert_failed(taken, failure);
     }
-    let standing = match gone.changes {
-        differences if differences.is_empty() => Standing::AsBefore {
+    let condition = match gone.changes {
+        differences if differences.is_empty() => NodeCondition::AsBefore {
             since: String::new(),
         },
-        differences => Standing::Different(differences),
+        differences => NodeCondition::Different(differences),
     };
     let rolled_back = || {
         Failure::new(
@@ -166,30 +176,32 @@ fn take_back(job: &Job, maker: &Maker<'_>, outcome: Option<&Outcome>, run: &str)
         verdict: Verdict::RolledBack,
         holds: 0,
         changes: Vec::new(),
-        failure: Some(failure.standing(standing)),
+        failure: Some(failure.condition(condition)),
         snapshot: gone.snapshot,
-        kept: None,
+        revert_point: None,
         ..taken
     }
 }
 
 /// A node that was to be taken back, and is as the run left it.
-fn stays(outcome: Outcome, failure: Failure) -> Outcome {
+fn revert_failed(outcome: Outcome, failure: Failure) -> Outcome {
     let message = format!(
         "the node is changed, and could not be taken back after the run failed elsewhere (--rollback-all): {}",
         failure.message
     );
-    let standing = match failure.standing {
-        Standing::Untouched | Standing::AsBefore { .. } => Standing::Applied(Vec::new()),
+    let condition = match failure.condition {
+        NodeCondition::Untouched | NodeCondition::AsBefore { .. } => {
+            NodeCondition::Applied(Vec::new())
+        }
         // What it says of the state before means the one that the run has made.
-        other => Standing::Unknown(other.to_string()),
+        other => NodeCondition::Unknown(other.to_string()),
     };
     outcome.failed(
         Failure {
             code: "not-rolled-back",
             stage: Stage::RollingBack,
             message,
-            standing,
+            condition,
             ..failure
         }
         .hint("`fwdeploy rollback` takes it back once it can be reached"),

@@ -1,22 +1,22 @@
 //! One node, stage by stage: look, plan, arm, apply, look again, confirm; and back to the state before where that fails.
 
 use crate::engine::Job;
-use crate::engine::change::Change;
-use crate::engine::change::Judged;
-use crate::engine::change::NO_CHAIN;
-use crate::engine::change::Tried;
-use crate::engine::change::busy;
-use crate::engine::change::until_fresh;
-use crate::engine::deed::Deed;
+use crate::engine::condition::NodeCondition;
 use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
-use crate::engine::hands::Maker;
-use crate::engine::look;
+use crate::engine::operation::Operation;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
+use crate::engine::read_session;
 use crate::engine::recover;
-use crate::engine::standing::Standing;
-use crate::engine::tally;
+use crate::engine::satisfied;
+use crate::engine::transaction::Attempt;
+use crate::engine::transaction::NO_CHAIN;
+use crate::engine::transaction::Transaction;
+use crate::engine::transaction::Verification;
+use crate::engine::transaction::busy;
+use crate::engine::transaction::retry_while_stale;
+use crate::engine::write_session::WriteSessions;
 use crate::model::state::View;
 use crate::plan::Allowed;
 use crate::plan::Finding;
@@ -27,16 +27,16 @@ use crate::plan::Severity;
 /// Makes a node as wanted: in place, and where the chain cannot be recreated in place, by a reload with the latch on.
 ///
 /// What keeps any run from it is mended first, if that is allowed.
-pub(super) fn node(job: &Job, maker: &Maker<'_>) -> Outcome {
-    match recover::node(job, maker) {
-        Ok(mended) => mended.told(made(job, maker)),
+pub(super) fn node(job: &Job, sessions: &WriteSessions<'_>) -> Outcome {
+    match recover::node(job, sessions) {
+        Ok(mended) => mended.told(converge(job, sessions)),
         Err(outcome) => *outcome,
     }
 }
 
-fn made(job: &Job, maker: &Maker<'_>) -> Outcome {
-    let allowed = maker.conditions.allowed;
-    let first = attempt(job, maker, &allowed);
+fn converge(job: &Job, sessions: &WriteSessions<'_>) -> Outcome {
+    let allowed = sessions.context.allowed;
+    let first = attempt(job, sessions, &allowed);
     let by_reload = Allowed {
         reload: Reload::Always,
         ..allowed
@@ -46,12 +46,12 @@ fn made(job: &Job, maker: &Maker<'_>) -> Outcome {
             if failure.code == NO_CHAIN
                 && allowed.reload == Reload::Auto
                 && matches!(
-                    failure.standing,
-                    Standing::Untouched | Standing::AsBefore { .. }
+                    failure.condition,
+                    NodeCondition::Untouched | NodeCondition::AsBefore { .. }
                 )
-                && !maker.conditions.stop.leave().is_cancelled() =>
+                && !sessions.context.stop.leave().is_cancelled() =>
         {
-            let mut second = attempt(job, maker, &by_reload);
+            let mut second = attempt(job, sessions, &by_reload);
             second.findings.insert(
                 0,
                 Finding::new(
@@ -71,47 +71,47 @@ fn made(job: &Job, maker: &Maker<'_>) -> Outcome {
 }
 
 /// One way of making a node as wanted, from the first look to the last.
-fn attempt(job: &Job, maker: &Maker<'_>, allowed: &Allowed) -> Outcome {
-    until_fresh(job, maker, || once(job, maker, allowed))
+fn attempt(job: &Job, sessions: &WriteSessions<'_>, allowed: &Allowed) -> Outcome {
+    retry_while_stale(job, sessions, || attempt_once(job, sessions, allowed))
 }
 
-fn once(job: &Job, maker: &Maker<'_>, allowed: &Allowed) -> Tried {
+fn attempt_once(job: &Job, sessions: &WriteSessions<'_>, allowed: &Allowed) -> Attempt {
     let mut outcome = Outcome::new(job.node(), Verdict::Ok);
-    let (before, hands) = match maker.look(job) {
+    let (before, session) = match sessions.look(job) {
         Ok(looked) => looked,
-        Err(failure) => return Tried::done(outcome.failed(*failure)),
+        Err(failure) => return Attempt::done(outcome.failed(*failure)),
     };
     // A chain that is just being recreated looks like a chain that is gone.
-    if let Some(busy) = busy(&before, &maker.run) {
-        return Tried::done(outcome.failed(busy));
+    if let Some(busy) = busy(&before, &sessions.run) {
+        return Attempt::done(outcome.failed(busy));
     }
-    let plan = look::judged(&before, job, allowed);
+    let plan = read_session::judged(&before, job, allowed);
     outcome.findings = plan.findings.clone();
     if plan.refusals().next().is_some() {
         outcome.verdict = Verdict::Refused;
-        return Tried::done(outcome);
+        return Attempt::done(outcome);
     }
-    outcome.holds = tally::holding(&job.desired, &plan.actions);
+    outcome.holds = satisfied::holding(&job.desired, &plan.actions);
     if plan.is_empty() {
-        return Tried::done(match not_enforced(&plan, Stage::Looking) {
+        return Attempt::done(match not_enforced(&plan, Stage::Looking) {
             Some(failure) => outcome.failed(failure),
             None => outcome,
         });
     }
     outcome.changes = plan.changes();
-    let change = Change {
+    let transaction = Transaction {
         job,
-        maker,
+        sessions,
         before: &before,
-        deed: Deed::Steps(&plan.actions),
+        operation: Operation::Steps(&plan.actions),
     };
-    change.finish(hands, outcome, |now, outcome| {
-        judge(&maker.plan(now, job), job, outcome)
+    transaction.finish(session, outcome, |now, outcome| {
+        judge(&sessions.plan(now, job), job, outcome)
     })
 }
 
 /// The plan of a second look must be empty.
-fn judge(plan: &Plan, job: &Job, outcome: &mut Outcome) -> Judged {
+fn judge(plan: &Plan, job: &Job, outcome: &mut Outcome) -> Verification {
     if !plan.is_empty() || plan.refusals().next().is_some() {
         let rest = match plan.changes().first() {
             Some(change) => format!(": {change}"),
@@ -127,7 +127,7 @@ fn judge(plan: &Plan, job: &Job, outcome: &mut Outcome) -> Judged {
         )
         .hint("somebody else may be changing the node; run it again, and with `-v` if it stays so")));
     }
-    outcome.holds = tally::holding(&job.desired, &plan.actions);
+    outcome.holds = satisfied::holding(&job.desired, &plan.actions);
     // What the steps themselves brought about is not there to be found again.
     outcome.findings.retain(Finding::is_of_a_step);
     // The lease is our own.
@@ -138,7 +138,7 @@ fn judge(plan: &Plan, job: &Job, outcome: &mut Outcome) -> Judged {
 
 /// The failure of a node on which nothing is to be done and the whitelist does not hold all the same.
 fn not_enforced(plan: &Plan, stage: Stage) -> Option<Failure> {
-    let count = plan.defeats().count();
+    let count = plan.not_enforced().count();
     (count > 0).then(|| {
         Failure::new(
             stage,

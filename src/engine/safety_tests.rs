@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::*;
+use crate::engine::condition::compare;
 use crate::engine::fake::Fake;
 use crate::engine::fake::Trouble;
 use crate::engine::fake::open_node;
-use crate::engine::standing::compare;
 use crate::engine::tests::with;
 use crate::model::File;
 use crate::model::Files;
@@ -32,7 +32,7 @@ fn roll_back(fake: &Arc<Fake>, to: Option<u64>) -> Outcome {
 fn drill(fake: &Arc<Fake>) -> Outcome {
     let (mut outcomes, _) = with(fake, &Stop::default(), |c| {
         let confirm = Duration::ZERO;
-        drill_with(&fake.jobs(), &Conditions { confirm, ..*c }, &**fake)
+        drill_with(&fake.jobs(), &RunContext { confirm, ..*c }, &**fake)
     });
     outcomes.remove(0)
 }
@@ -41,11 +41,11 @@ fn code(outcome: &Outcome) -> &'static str {
     outcome.failure.as_ref().map_or("none", |f| f.code)
 }
 
-fn standing(outcome: &Outcome) -> &'static str {
+fn condition(outcome: &Outcome) -> &'static str {
     outcome
         .failure
         .as_ref()
-        .map_or("none", |f| f.standing.word())
+        .map_or("none", |f| f.condition.as_str())
 }
 
 fn policies(fake: &Arc<Fake>) -> Vec<(String, String)> {
@@ -103,7 +103,7 @@ fn a_rollback_that_fails_leaves_the_state_before_the_rollback() {
         fake.has("a", trouble);
         let outcome = roll_back(&fake, None);
         assert_eq!(outcome.verdict, Verdict::Failed);
-        assert_eq!(standing(&outcome), "as_before", "{outcome:#?}");
+        assert_eq!(condition(&outcome), "as_before", "{outcome:#?}");
         assert_eq!(compare(&closed, &fake.state("a")), []);
     }
 }
@@ -118,7 +118,7 @@ fn a_rollback_to_a_node_that_is_not_well_is_taken_back() {
     });
     let outcome = roll_back(&fake, None);
     assert_eq!(code(&outcome), "not-well");
-    assert_eq!(standing(&outcome), "as_before", "{outcome:#?}");
+    assert_eq!(condition(&outcome), "as_before", "{outcome:#?}");
     assert_eq!(compare(&closed, &fake.state("a")), []);
 }
 
@@ -128,8 +128,8 @@ fn what_a_rollback_would_bring_back_is_said_without_touching_anything() {
     run(&fake);
     let (before, visits) = (fake.state("a"), fake.visits("a"));
     let (outcomes, _) = with(&fake, &Stop::default(), |c| {
-        let looker = look::Looker::new(c, &*fake);
-        check::way_back(&fake.jobs()[0], &looker, None)
+        let sessions = read_session::ReadSessions::new(c, &*fake);
+        check::rollback(&fake.jobs()[0], &sessions, None)
     });
     assert_eq!(outcomes.verdict, Verdict::Ok);
     assert_eq!(outcomes.snapshot.map(|s| s.number), Some(1));
@@ -161,11 +161,11 @@ fn a_drill_is_lost_by_a_node_that_does_not_and_it_is_brought_back_all_the_same()
     // Whoever leaves does not wait for the last second.
     let (outcome, _) = with(&fake, &stop, |c| {
         let confirm = Duration::ZERO;
-        let conditions = Conditions { confirm, ..*c };
-        drill::node(job, &hands::Maker::new(&conditions, &*fake))
+        let context = RunContext { confirm, ..*c };
+        drill::node(job, &write_session::WriteSessions::new(&context, &*fake))
     });
     assert_eq!(code(&outcome), "did-not-come-back");
-    assert_eq!(standing(&outcome), "as_before", "{outcome:#?}");
+    assert_eq!(condition(&outcome), "as_before", "{outcome:#?}");
     assert_eq!(compare(&open_node(), &fake.state("a")), []);
 }
 
@@ -177,7 +177,7 @@ fn a_drill_that_comes_back_to_something_else_is_lost() {
     });
     let outcome = drill(&fake);
     assert_eq!(code(&outcome), "came-back-different");
-    assert_eq!(standing(&outcome), "different");
+    assert_eq!(condition(&outcome), "different");
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn a_drill_is_not_won_by_a_boot() {
     let fake = Fake::new(&[("a", Trouble::Boots)]);
     let outcome = drill(&fake);
     assert_eq!(code(&outcome), "not-by-itself");
-    assert_eq!(standing(&outcome), "as_before");
+    assert_eq!(condition(&outcome), "as_before");
 }
 
 #[test]
@@ -256,7 +256,7 @@ fn run_or_none(fake: &Arc<Fake>, stop: &Stop) -> (Vec<Outcome>, Vec<Event>) {
     };
     with(fake, stop, |c| {
         let rollout = &rollout;
-        run_with(&fake.jobs(), &Conditions { rollout, ..*c }, &**fake)
+        run_with(&fake.jobs(), &RunContext { rollout, ..*c }, &**fake)
     })
 }
 
@@ -268,7 +268,7 @@ fn when_one_fails_the_others_are_taken_back_and_say_so() {
         for outcome in [&outcomes[0], &outcomes[2]] {
             assert_eq!(outcome.verdict, Verdict::RolledBack, "{outcome:#?}");
             assert_eq!(code(outcome), "rolled-back");
-            assert_eq!(standing(outcome), "as_before");
+            assert_eq!(condition(outcome), "as_before");
             assert_eq!(outcome.changed(), 0);
             assert_eq!(compare(&open_node(), &fake.state(&outcome.node)), []);
         }
@@ -300,7 +300,7 @@ fn a_node_that_cannot_be_taken_back_is_said_to_stay_changed() {
     let fake = Fake::new(&[("a", Trouble::FailsOnceConfirmed), ("b", Trouble::Down)]);
     let (outcomes, _) = run_or_none(&fake, &Stop::default());
     assert_eq!(code(&outcomes[0]), "not-rolled-back", "{:#?}", outcomes[0]);
-    assert_eq!(standing(&outcomes[0]), "applied");
+    assert_eq!(condition(&outcomes[0]), "applied");
     assert_eq!(outcomes[0].verdict, Verdict::Failed);
     assert_ne!(compare(&open_node(), &fake.state("a")), []);
 }

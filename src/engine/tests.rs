@@ -9,12 +9,12 @@ use std::thread;
 use std::time::Duration;
 
 use super::*;
-use crate::engine::change::busy;
+use crate::engine::condition::compare;
 use crate::engine::fake::Fake;
 use crate::engine::fake::Trouble;
 use crate::engine::fake::Way;
 use crate::engine::fake::open_node;
-use crate::engine::standing::compare;
+use crate::engine::transaction::busy;
 use crate::model::DirectRule;
 use crate::model::Family;
 use crate::model::Rule;
@@ -31,11 +31,11 @@ use crate::plan::Severity;
 pub(super) fn with<T>(
     fake: &Arc<Fake>,
     stop: &Stop,
-    f: impl FnOnce(&Conditions<'_>) -> T,
+    f: impl FnOnce(&RunContext<'_>) -> T,
 ) -> (T, Vec<Event>) {
     let (sender, receiver) = mpsc::channel();
     let way = Way(Arc::clone(fake));
-    let result = f(&Conditions {
+    let result = f(&RunContext {
         transport: &way,
         forks: NonZeroUsize::new(3).unwrap(),
         rollout: &Rollout::default(),
@@ -44,7 +44,7 @@ pub(super) fn with<T>(
         confirm: Duration::from_secs(60),
         operator: "eva@desk",
         allowed: Allowed::default(),
-        talk: Talk::Untold,
+        transcript: Transcript::Off,
         sink: &sender,
         stop,
     });
@@ -102,7 +102,7 @@ fn a_run_says_changed_only_after_a_look_on_a_new_connection() {
     let again = run_all(&fake).remove(0);
     assert_eq!(again.verdict, Verdict::Ok);
     assert_eq!(again.changes, []);
-    assert_eq!(again.holds, tally::wanted(&fake::desired()));
+    assert_eq!(again.holds, satisfied::wanted(&fake::desired()));
     assert_eq!(check_all(&fake).remove(0).verdict, Verdict::Ok);
 }
 
@@ -133,7 +133,7 @@ fn a_chain_that_cannot_be_recreated_in_place_comes_by_a_reload_under_the_latch()
             reload: plan::Reload::Never,
             ..c.allowed
         };
-        run_with(&fake.jobs(), &Conditions { allowed, ..*c }, &*fake)
+        run_with(&fake.jobs(), &RunContext { allowed, ..*c }, &*fake)
     });
     assert_eq!(failure(&never.0[0]).code, "chain-not-recreated");
     assert_eq!(compare(&open_node(), &fake.state("a")), []);
@@ -145,7 +145,7 @@ fn a_step_that_fails_anywhere_leaves_the_node_as_it_was() {
         let (fake, outcome) = run_one(Trouble::Fails(step));
         assert_eq!(outcome.verdict, Verdict::Failed);
         let failure = failure(&outcome);
-        assert_eq!(failure.standing, as_before(), "step {step}");
+        assert_eq!(failure.condition, as_before(), "step {step}");
         assert!(
             failure
                 .message
@@ -157,8 +157,8 @@ fn a_step_that_fails_anywhere_leaves_the_node_as_it_was() {
 }
 
 /// The node has gone back, and a fresh look showed it.
-fn as_before() -> Standing {
-    Standing::AsBefore {
+fn as_before() -> NodeCondition {
+    NodeCondition::AsBefore {
         since: "12:00".to_string(),
     }
 }
@@ -167,7 +167,7 @@ fn as_before() -> Standing {
 fn a_node_that_cannot_go_back_is_not_called_as_before() {
     for step in steps_without_another_way() {
         let (_, outcome) = run_one(Trouble::FailsBack(step));
-        let Standing::Unknown(why) = &failure(&outcome).standing else {
+        let NodeCondition::Unknown(why) = &failure(&outcome).condition else {
             panic!("{outcome:#?}");
         };
         assert!(why.ends_with("firewalld did not reload"), "{why}");
@@ -183,7 +183,7 @@ fn a_node_that_cannot_be_armed_is_not_touched() {
             .message
             .contains("No space left on device")
     );
-    assert_eq!(failure(&outcome).standing, Standing::Untouched);
+    assert_eq!(failure(&outcome).condition, NodeCondition::Untouched);
     assert_eq!(fake.state("a"), open_node());
 }
 
@@ -201,7 +201,7 @@ fn a_run_that_is_confirmed_too_late_is_no_changed_node() {
     let (fake, outcome) = run_one(Trouble::Late);
     assert_eq!(outcome.verdict, Verdict::Failed);
     assert_eq!(failure(&outcome).code, "confirmed-too-late");
-    assert_eq!(failure(&outcome).standing, as_before());
+    assert_eq!(failure(&outcome).condition, as_before());
     assert_eq!(compare(&open_node(), &fake.state("a")), []);
 }
 
@@ -210,14 +210,14 @@ fn as_before_is_said_of_a_node_only_after_a_look() {
     // Tried: `confirm` with the node's own word for it.
     let (fake, outcome) = run_one(Trouble::LateByWord);
     assert_eq!(failure(&outcome).code, "confirmed-too-late");
-    let Standing::Different(changes) = &failure(&outcome).standing else {
+    let NodeCondition::Different(changes) = &failure(&outcome).condition else {
         panic!("{outcome:#?}");
     };
     assert_eq!(*changes, compare(&open_node(), &fake.state("a")));
 
     let (_, outcome) = run_one(Trouble::LateAndGone);
     assert_eq!(failure(&outcome).code, "confirmed-too-late");
-    let Standing::Unknown(why) = &failure(&outcome).standing else {
+    let NodeCondition::Unknown(why) = &failure(&outcome).condition else {
         panic!("{outcome:#?}");
     };
     assert!(
@@ -232,8 +232,8 @@ fn an_ending_that_is_not_told_is_no_confirmation() {
     assert_eq!(outcome.verdict, Verdict::Failed);
     assert_eq!(failure(&outcome).code, "not-confirmed");
     assert_eq!(
-        failure(&outcome).standing,
-        Standing::AsBefore {
+        failure(&outcome).condition,
+        NodeCondition::AsBefore {
             since: String::new()
         }
     );
@@ -259,7 +259,7 @@ fn a_node_out_of_reach_is_said_to_go_back_by_itself() {
     leaving.join().unwrap();
     let failure = failure(&outcomes[0]);
     assert_eq!(failure.code, "no-way-back-in");
-    let Standing::GoesBack { within, .. } = failure.standing else {
+    let NodeCondition::GoesBack { within, .. } = failure.condition else {
         panic!("{failure:#?}");
     };
     assert!((60..=80).contains(&within), "{within}");
@@ -270,7 +270,7 @@ fn a_node_that_another_run_holds_is_left_to_it() {
     let (fake, outcome) = run_one(Trouble::Busy);
     assert_eq!(outcome.verdict, Verdict::Failed);
     assert_eq!(failure(&outcome).code, "busy");
-    assert_eq!(failure(&outcome).standing, Standing::Untouched);
+    assert_eq!(failure(&outcome).condition, NodeCondition::Untouched);
     // The last look tells who holds it.
     assert_eq!(fake.visits("a"), (1, 3));
 }
@@ -319,7 +319,7 @@ fn a_connection_lost_anywhere_is_found_out_and_taken_back() {
             let (fake, outcome) = run_one(trouble);
             assert_eq!(outcome.verdict, Verdict::Failed);
             assert_eq!(failure(&outcome).code, "step-lost");
-            assert_eq!(failure(&outcome).standing, as_before(), "{trouble:?}");
+            assert_eq!(failure(&outcome).condition, as_before(), "{trouble:?}");
             assert_eq!(compare(&open_node(), &fake.state("a")), [], "{trouble:?}");
         }
     }
@@ -330,7 +330,7 @@ fn who_cannot_come_in_again_takes_back_over_the_old_connection() {
     let (fake, outcome) = run_one(Trouble::LocksOut);
     assert_eq!(outcome.verdict, Verdict::Failed);
     assert_eq!(failure(&outcome).code, "no-way-back-in");
-    assert_eq!(failure(&outcome).standing, as_before());
+    assert_eq!(failure(&outcome).condition, as_before());
     assert_eq!(compare(&open_node(), &fake.state("a")), []);
 }
 
@@ -345,7 +345,7 @@ fn a_step_without_effect_is_found_by_the_second_look() {
         let (fake, outcome) = run_one(Trouble::Pretends(step));
         assert_eq!(outcome.verdict, Verdict::Failed, "step {step}");
         assert_eq!(failure(&outcome).code, "not-as-wanted", "step {step}");
-        assert_eq!(failure(&outcome).standing, as_before(), "step {step}");
+        assert_eq!(failure(&outcome).condition, as_before(), "step {step}");
         assert_eq!(compare(&open_node(), &fake.state("a")), [], "step {step}");
     }
 }
@@ -353,7 +353,7 @@ fn a_step_without_effect_is_found_by_the_second_look() {
 #[test]
 fn what_no_step_explains_is_listed_and_not_called_as_before() {
     let (_, outcome) = run_one(Trouble::Spoils(1));
-    let Standing::Different(changes) = &failure(&outcome).standing else {
+    let NodeCondition::Different(changes) = &failure(&outcome).condition else {
         panic!("{outcome:#?}");
     };
     assert!(!changes.is_empty());

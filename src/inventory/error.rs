@@ -1,11 +1,11 @@
 //! What is wrong with the user's texts, where, and what to do about it.
 
-mod many;
+mod list;
 mod render;
 
 use std::fmt;
 
-pub use self::many::InputErrors;
+pub use self::list::InputErrors;
 use super::location::Location;
 use super::location::Place;
 use crate::model::visible::is_visible;

@@ -95,7 +95,7 @@ fn variables_beside(
         Names::Known => errors.extend(assigned.errors),
         // Their owners may be in the part that is not understood; their own mistakes are certain.
         Names::Uncertain => {
-            for listed in assigned.strangers {
+            for listed in assigned.unmatched {
                 errors.take(read_vars(&listed, layer));
             }
         }

@@ -19,7 +19,7 @@ pub enum Named {
 }
 
 impl Named {
-    fn word(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Node => "node",
             Self::Group => "group",
@@ -34,7 +34,7 @@ impl Named {
 ///
 /// What is wrong with it, underlined if `location` is the very text of the name.
 pub fn check(name: &str, named: Named, location: &Location) -> Result<(), InputError> {
-    let word = named.word();
+    let word = named.as_str();
     let error = |message: String| InputError::at(location.clone(), message);
     if name.trim().is_empty() {
         return Err(error(format!("the name of a {word} is missing")));
@@ -87,7 +87,7 @@ fn odd_character(
     offset: usize,
     odd: char,
 ) -> InputError {
-    let word = named.word();
+    let word = named.as_str();
     // The name may have been quoted, or made from a range: then all of it is underlined.
     let place = if location.text() == name {
         location.part(offset, offset + odd.len_utf8())

@@ -29,7 +29,7 @@ impl Owners {
         }
     }
 
-    fn word(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Groups => "group",
             Self::Nodes => "node",
@@ -42,7 +42,7 @@ impl Owners {
 pub(super) struct Assigned {
     pub(super) by_owner: BTreeMap<String, Listed>,
     /// Files that nobody is named after.
-    pub(super) strangers: Vec<Listed>,
+    pub(super) unmatched: Vec<Listed>,
     pub(super) errors: InputErrors,
 }
 
@@ -70,7 +70,7 @@ pub(super) fn assign(listed: Vec<Listed>, owners: Owners, known: &BTreeSet<&str>
                 if let Some(error) = stranger(&listed, stem, owners, known) {
                     assigned.errors.push(error);
                 }
-                assigned.strangers.push(listed);
+                assigned.unmatched.push(listed);
             }
             continue;
         }
@@ -96,7 +96,7 @@ fn stranger(
     known: &BTreeSet<&str>,
 ) -> Option<InputError> {
     let name = stem.unwrap_or(&listed.name);
-    let word = owners.word();
+    let word = owners.as_str();
     let error = InputError::in_file(
         shown(&listed.path),
         format!("there is no {word} `{name}` in the inventory"),

@@ -3,6 +3,7 @@
 //! Nothing here reads a file, a clock or a socket; every type prints, parses and compares the same way each time.
 
 pub mod backend;
+pub mod canonical;
 pub mod desired;
 pub mod direct_xml;
 pub mod docker;
@@ -16,7 +17,6 @@ pub mod routing;
 pub mod rule;
 pub mod secret;
 pub mod settings;
-pub mod spelling;
 pub mod state;
 pub mod step;
 pub mod visible;

@@ -95,7 +95,7 @@ pub enum RunOutcome {
 
 impl RunOutcome {
     /// Its word, as the node writes it down.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             RunOutcome::Armed => "armed",
             RunOutcome::Confirmed => "confirmed",
@@ -113,6 +113,6 @@ impl RunOutcome {
             RunOutcome::Failed,
         ]
         .into_iter()
-        .find(|outcome| outcome.word() == word)
+        .find(|outcome| outcome.as_str() == word)
     }
 }

@@ -399,7 +399,7 @@ pub enum Printed {
     /// It prints these lines: several where the rule names several addresses.
     Lines(Vec<KernelRule>),
     /// It does not tell, and why.
-    Untold(String),
+    Unknown(String),
 }
 
 impl Tables {

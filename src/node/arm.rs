@@ -49,7 +49,7 @@ pub struct Arming {
 /// Returns the script that arms the node to go back to where it is, and then takes these steps.
 ///
 /// Its answer is for [`Steps`](crate::node::Steps).
-pub fn armed(arming: &Arming, actions: &[Action]) -> String {
+pub fn arm_script(arming: &Arming, actions: &[Action]) -> String {
     let restore = restore::of_plan(actions, &arming.managed);
     whole(arming, &restore, "", &apply::plan(actions))
 }
@@ -57,7 +57,7 @@ pub fn armed(arming: &Arming, actions: &[Action]) -> String {
 /// Returns the script that arms the node to stay at `before`, and then brings it to an older snapshot, in one step.
 ///
 /// Its answer is for [`Steps`](crate::node::Steps).
-pub fn rolled_back(arming: &Arming, before: &NodeState, to: u64) -> String {
+pub fn rollback_script(arming: &Arming, before: &NodeState, to: u64) -> String {
     let restore = restore::of_state(before, &arming.managed);
     let mut words = vec!["restore_snapshot".to_string(), to.to_string()];
     words.extend(arming.managed.iter().map(Cidr::to_string));
@@ -67,12 +67,12 @@ pub fn rolled_back(arming: &Arming, before: &NodeState, to: u64) -> String {
 }
 
 /// Returns the script that says that a run is confirmed. Its answer is for [`Ending`].
-pub fn disarm(number: u64) -> String {
+pub fn disarm_script(number: u64) -> String {
     asked("disarm", number)
 }
 
 /// Returns the script that asks the node to go back at once, and waits until it has. Its answer is for [`Ending`].
-pub fn go_back(number: u64) -> String {
+pub fn revert_script(number: u64) -> String {
     asked("back", number)
 }
 
@@ -138,7 +138,7 @@ pub struct Restored {
 }
 
 impl Ending {
-    /// Reads the answer of [`disarm`] and [`go_back`]; `None` if it was cut off.
+    /// Reads the answer of [`disarm_script`] and [`revert_script`]; `None` if it was cut off.
     pub fn read(answer: &[u8]) -> Option<Ending> {
         let answer = String::from_utf8_lossy(answer);
         let mut lines = answer.lines().skip_while(|line| {
@@ -257,9 +257,9 @@ mod tests {
 
     #[test]
     fn every_shell_at_hand_can_read_the_scripts() {
-        in_every_shell(&armed(&arming(), &actions()));
-        in_every_shell(&disarm(7));
-        in_every_shell(&go_back(7));
+        in_every_shell(&arm_script(&arming(), &actions()));
+        in_every_shell(&disarm_script(7));
+        in_every_shell(&revert_script(7));
         in_every_shell(LIBRARY);
         in_every_shell(&restore::of_plan(&actions(), &[]));
     }
@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn who_runs_writes_no_lines_of_his_own() {
-        let script = armed(&arming(), &[]);
+        let script = arm_script(&arming(), &[]);
         let about = script.split_once("\nabout=").unwrap().1;
         let about = about.split_once("\nrestore_program=").unwrap().0;
         assert_eq!(

@@ -10,7 +10,7 @@ const PROBE: &str = include_str!("probe.sh");
 /// `zone` is the firewalld zone whose rich rules are read; `None` is the node's default zone. The answer is for
 /// `probe::observe`. Whoever runs it through sudo may pass `"$SSH_CONNECTION"` as the script's first argument; otherwise
 /// the script finds the variable in the environment of the shells above.
-pub fn look(zone: Option<&str>) -> String {
+pub fn probe_script(zone: Option<&str>) -> String {
     format!("FWDEPLOY_ZONE={}\n{PROBE}", quote(zone.unwrap_or_default()))
 }
 
@@ -20,8 +20,8 @@ mod tests {
 
     #[test]
     fn the_zone_is_a_quoted_parameter() {
-        assert!(look(Some("a b; reboot")).starts_with("FWDEPLOY_ZONE='a b; reboot'\n"));
-        assert!(look(None).starts_with("FWDEPLOY_ZONE=''\n"));
+        assert!(probe_script(Some("a b; reboot")).starts_with("FWDEPLOY_ZONE='a b; reboot'\n"));
+        assert!(probe_script(None).starts_with("FWDEPLOY_ZONE=''\n"));
     }
 
     #[test]

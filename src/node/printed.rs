@@ -14,7 +14,7 @@ const INSIDE: &str = include_str!("printed_inside.sh");
 
 /// Returns the script that lets a node's iptables print rules, to be fed to `sh -s` as root. Its answer is for
 /// `probe::printed`, which counts the rules from 1.
-pub fn printed(questions: &[Question]) -> String {
+pub fn printed_script(questions: &[Question]) -> String {
     let mut inside = INSIDE.to_string();
     for question in questions {
         let program = question.family.iptables();
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn whatever_a_rule_holds_is_one_word() {
         let nasty = "it's $(reboot) \"a\" `id` \\";
-        let script = printed(&[question(&[
+        let script = printed_script(&[question(&[
             &["-m", "comment", "--comment", nasty, "-j", "DROP"],
             &[
                 "-m",

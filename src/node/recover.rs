@@ -17,7 +17,7 @@ use crate::node::shell::STEPS;
 use crate::plan::Recovery;
 
 /// Returns the script that arms the node to stay as it is, and then mends it. Its answer is for [`Steps`](crate::node::Steps).
-pub fn recovered(arming: &Arming, recovery: &Recovery) -> String {
+pub fn recover_script(arming: &Arming, recovery: &Recovery) -> String {
     let mut functions = String::new();
     let commands = match recovery {
         Recovery::Restore { .. } => Vec::new(),
@@ -43,7 +43,7 @@ pub fn recovered(arming: &Arming, recovery: &Recovery) -> String {
 
 /// Returns the script that tries the way back from an unfinished run once more, and waits for its end. Its answer is for
 /// [`Ending`](crate::node::Ending).
-pub fn restored_again(number: u64) -> String {
+pub fn retry_restore_script(number: u64) -> String {
     format!("{LIBRARY}{DISARM}\n{RECOVER}\nagain {number}\n")
 }
 

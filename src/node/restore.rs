@@ -12,12 +12,12 @@ use crate::node::apply::step;
 use crate::node::shell::RESTORE;
 use crate::plan::Action;
 use crate::plan::action::NetworkSpec;
-use crate::plan::restore::is_made;
-use crate::plan::restore::way_back;
+use crate::plan::rollback_plan::is_made;
+use crate::plan::rollback_plan::rollback_plan;
 
 /// The program that takes back a plan from wherever it stopped. `managed` are closed to new flows where firewalld has to reload.
 pub(super) fn of_plan(actions: &[Action], managed: &[Cidr]) -> String {
-    let way = way_back(actions);
+    let way = rollback_plan(actions);
     let mut functions = String::new();
     let take_back = match &way.in_place {
         None => "    answer=\"there is no way in place from a reload\"\n    return 1\n".to_string(),

@@ -14,14 +14,14 @@ pub enum Said {
     /// An entry was set aside: its place among chains, rules and passthroughs, and why.
     Aside(usize, String),
     /// The step has failed, and left the node as it was before that step.
-    Failed(Failure),
+    Failed(StepFailure),
     /// The script has come to its end.
     Ended,
 }
 
 /// A step that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub struct StepFailure {
     /// Its place in the plan, counted from 0; 0 where the node was not armed.
     pub step: usize,
     /// The exit code of what failed; 124 means that it took too long, 143 that the script was told to stop.
@@ -35,10 +35,10 @@ pub struct Failure {
 pub enum StepsError {
     /// The node was not armed, and nothing was changed.
     #[error("{}", .0.answer)]
-    NotArmed(Failure),
+    NotArmed(StepFailure),
     /// A step failed; those before it are done, those after it were not begun.
     #[error("{}", .0.answer)]
-    Failed(Failure),
+    Failed(StepFailure),
     /// The answer ended early: it is not known how far the step went that had begun last.
     #[error("the node stopped answering after {done} of {total} steps")]
     CutOff {
@@ -66,8 +66,8 @@ pub struct Steps {
     refused: bool,
     begun: Option<usize>,
     done: usize,
-    failing: Option<Failure>,
-    failure: Option<Failure>,
+    failing: Option<StepFailure>,
+    failure: Option<StepFailure>,
     aside: Vec<(usize, String)>,
     ended: bool,
 }
@@ -170,7 +170,7 @@ impl Steps {
             ["arm", "failed", code] => {
                 if let Ok(code) = code.parse() {
                     self.refused = true;
-                    self.failing = Some(Failure {
+                    self.failing = Some(StepFailure {
                         step: 0,
                         code,
                         answer: String::new(),
@@ -190,7 +190,7 @@ impl Steps {
             },
             ["step", number, "failed", code] => {
                 if let (Ok(step), Ok(code)) = (number.parse(), code.parse()) {
-                    self.failing = Some(Failure {
+                    self.failing = Some(StepFailure {
                         step,
                         code,
                         answer: String::new(),
@@ -213,8 +213,8 @@ mod tests {
         (said, steps)
     }
 
-    fn failure(step: usize, answer: &str) -> Failure {
-        Failure {
+    fn failure(step: usize, answer: &str) -> StepFailure {
+        StepFailure {
             step,
             code: 1,
             answer: answer.to_string(),

@@ -1,5 +1,5 @@
 //! One step on a node: what it changes and how it is said. How it is done is `node`'s; what it leaves behind is
-//! [`crate::plan::after()`]'s; how it is taken back is [`Action::undo`].
+//! [`crate::plan::simulate()`]'s; how it is taken back is [`Action::undo`].
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;

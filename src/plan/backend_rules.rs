@@ -18,7 +18,7 @@ use crate::model::state::NodeState;
 use crate::model::state::View;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
-use crate::plan::gone;
+use crate::plan::flushed;
 use crate::plan::ownership::Ours;
 
 /// firewalld's rules are in its tables twice.
@@ -73,7 +73,7 @@ pub(super) fn refusals(state: &NodeState) -> Vec<Finding> {
         out.push(
             Finding::new(
                 Severity::Refuse,
-                gone::FIREWALLD,
+                flushed::FIREWALLD,
                 View::Kernel,
                 format!(
                     "firewalld's rules are gone, flushed by somebody behind its back: {} in its table of nft {} empty",
@@ -243,7 +243,7 @@ fn left(backend: &Backend, state: &NodeState, ours: &Ours) -> Vec<Finding> {
         .filter(|forward| !known.has(forward))
         .map(|forward| {
             Finding::new(
-                Severity::Defeat,
+                Severity::NotEnforced,
                 LEFT,
                 View::Kernel,
                 format!(

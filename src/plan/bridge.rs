@@ -10,8 +10,8 @@ use crate::model::rule::Rule;
 use crate::model::state::NodeState;
 use crate::plan::Allowed;
 use crate::plan::Permission;
-use crate::plan::after::BRIDGE_NAME;
 use crate::plan::docker;
+use crate::plan::simulate::BRIDGE_NAME;
 
 /// What is desired, with each bridge under the name that it has on this node.
 pub(super) fn named_as_there(desired: &Desired, state: &NodeState, allowed: &Allowed) -> Desired {

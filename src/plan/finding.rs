@@ -15,7 +15,7 @@ pub enum Severity {
     /// May hurt, but the whitelist holds.
     Warning,
     /// The whitelist does not hold, and fwdeploy may not repair it: the cause is not ours.
-    Defeat,
+    NotEnforced,
     /// The node is in a state in which nothing may be touched, or cannot be judged.
     Refuse,
 }
@@ -25,7 +25,7 @@ impl fmt::Display for Severity {
         f.write_str(match self {
             Severity::Note => "note",
             Severity::Warning => "warning",
-            Severity::Defeat => "not enforced",
+            Severity::NotEnforced => "not enforced",
             Severity::Refuse => "refused",
         })
     }

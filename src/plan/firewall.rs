@@ -18,14 +18,14 @@ use crate::model::state::Printed;
 use crate::model::state::RichText;
 use crate::model::state::Tables;
 use crate::plan::action::Action;
-use crate::plan::admit::could_admit;
-use crate::plan::after::is_jump;
+use crate::plan::bypass::could_admit;
 use crate::plan::ownership::Edge;
 use crate::plan::ownership::Ours;
 use crate::plan::printed::Form;
 use crate::plan::printed::Line;
 use crate::plan::printed::Places;
 use crate::plan::printed::form;
+use crate::plan::simulate::is_jump;
 
 /// The permanent direct configuration as it shall be, or `None` if it is so: everything foreign as it stands, ours as
 /// the roles want it.
@@ -197,7 +197,7 @@ struct Compared<'a> {
     /// The forms of the rules that firewalld tracks, in order of priority.
     forms: Vec<Form<'a>>,
     /// Which of them the kernel holds in words that nobody could tell: among the foreign lines.
-    untold: BTreeSet<usize>,
+    unprintable: BTreeSet<usize>,
     /// Whether the kernel lacks a line of one.
     lacks: bool,
     /// Whether those it holds are in order of priority.
@@ -225,7 +225,7 @@ fn compared<'a>(
     let mut found: BTreeMap<usize, usize> = BTreeMap::new();
     let mut highest = i32::MIN;
     let mut out = Compared {
-        untold: BTreeSet::new(),
+        unprintable: BTreeSet::new(),
         lacks: false,
         in_order: true,
         stray: false,
@@ -259,7 +259,7 @@ fn compared<'a>(
         .filter(|(_, line)| !is_return(line))
         .count();
     if doubtful.len() <= unaccounted {
-        out.untold = doubtful.into_iter().collect();
+        out.unprintable = doubtful.into_iter().collect();
         out.lacks = !lacking.is_empty();
     } else {
         out.lacks = true;
@@ -308,7 +308,7 @@ fn chain_lines(
     let text = |(_, line): &(usize, &KernelRule)| line.text.clone();
     let mut lines: Vec<String> = ahead.iter().map(text).collect();
     let told = compared.forms.into_iter().enumerate();
-    let told = told.filter(|(n, _)| !compared.untold.contains(n));
+    let told = told.filter(|(n, _)| !compared.unprintable.contains(n));
     lines.extend(told.flat_map(|(_, form)| form.texts));
     lines.extend(behind.iter().map(text));
     Some(lines)
@@ -341,7 +341,7 @@ pub fn passed<'a>(
 }
 
 /// The rules that firewalld tracks and that nobody can compare with the kernel, each with why.
-pub fn untold<'a>(
+pub fn unprintable<'a>(
     family: Family,
     runtime: &'a Direct,
     tables: &Tables,
@@ -353,10 +353,10 @@ pub fn untold<'a>(
     };
     let compared = compared(&tracked, seen, ours, family, tables);
     let why = |rule: &DirectRule| match tables.printed.get(&*rule.args) {
-        Some(Printed::Untold(why)) => why.clone(),
+        Some(Printed::Unknown(why)) => why.clone(),
         _ => "it was not asked".to_string(),
     };
-    let rules = compared.untold.iter().map(|n| tracked[*n]);
+    let rules = compared.unprintable.iter().map(|n| tracked[*n]);
     rules.map(|rule| (rule, why(rule))).collect()
 }
 

@@ -1,4 +1,4 @@
-//! Rules of others on the way to the whitelist: what defeats it now or after the next reload, and what is kept behind it.
+//! Rules of others on the way to the whitelist: what keeps it from being enforced now or after the next reload, and what is kept behind it.
 
 use crate::model::CHAIN;
 use crate::model::desired::Desired;
@@ -13,7 +13,7 @@ use crate::model::state::Docker;
 use crate::model::state::KernelRule;
 use crate::model::state::Tables;
 use crate::model::state::View;
-use crate::plan::admit::args_could_admit;
+use crate::plan::bypass::args_could_admit;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
 use crate::plan::finding::command;
@@ -67,7 +67,7 @@ pub(super) fn admits(
         .filter(|r| admit(&r.args, direct, family, &edges, tables, 0))
         .map(|r: &DirectRule| {
             Finding::new(
-                Severity::Defeat,
+                Severity::NotEnforced,
                 "foreign-accept",
                 view,
                 format!("`{r}` is not ours and goes ahead of the whitelist"),
@@ -159,7 +159,7 @@ pub(super) fn after_a_reload(
                 match chain.as_str() {
                     // What is appended comes behind what closes the chain.
                     CHAIN => inserts.then(|| {
-                        defeats(
+                        not_enforced(
                             &text,
                             "puts a rule that is not ours ahead of the whitelist",
                             remove,
@@ -172,7 +172,11 @@ pub(super) fn after_a_reload(
             Passthrough::Takes { table, chain }
                 if table == "filter" && chain.as_deref().is_none_or(|c| c == CHAIN) =>
             {
-                Some(defeats(&text, "takes rules of the whitelist away", remove))
+                Some(not_enforced(
+                    &text,
+                    "takes rules of the whitelist away",
+                    remove,
+                ))
             }
             Passthrough::Unknown if args.iter().any(|word| word == CHAIN) => Some(
                 Finding::new(
@@ -191,9 +195,9 @@ pub(super) fn after_a_reload(
     out
 }
 
-fn defeats(what: &str, does: &str, remove: String) -> Finding {
+fn not_enforced(what: &str, does: &str, remove: String) -> Finding {
     Finding::new(
-        Severity::Defeat,
+        Severity::NotEnforced,
         "admits-after-reload",
         View::Permanent,
         format!("{what} {does} at each reload of firewalld"),
@@ -269,7 +273,7 @@ pub(super) fn not_compared(
     family: Family,
     ours: &Ours,
 ) -> Vec<Finding> {
-    firewall::untold(family, runtime, tables, ours)
+    firewall::unprintable(family, runtime, tables, ours)
         .into_iter()
         .map(|(rule, why)| {
             Finding::new(

@@ -3,36 +3,35 @@
 //! Planning is a function of values: it reads no clock, no file and no socket, and the same input gives the same plan.
 
 pub mod action;
-mod admit;
-pub mod after;
 mod backend_rules;
+mod blocked_peers;
 mod bridge;
+mod bypass;
 mod docker;
-mod edited;
 pub mod finding;
 mod firewall;
+mod flushed;
 mod foreign;
-mod gone;
-mod inspect;
 mod motion;
 pub mod ownership;
-mod passage;
 mod passthrough;
 mod pending;
+mod preflight;
 mod printed;
 mod reach;
 mod records;
 pub mod recover;
 mod reload;
-pub mod restore;
 mod rich_match;
+pub mod rollback_plan;
 mod shadow;
+pub mod simulate;
 mod ssh;
+mod unloaded_edits;
 
 pub use action::Action;
 pub use action::Change;
 pub use action::Sign;
-pub use edited::EDITED;
 pub use finding::Finding;
 pub use finding::Severity;
 pub use motion::Motion;
@@ -40,6 +39,7 @@ pub use motion::motion;
 pub use printed::Question;
 pub use printed::questions;
 pub use recover::Recovery;
+pub use unloaded_edits::EDITED;
 
 use serde::Serialize;
 
@@ -55,8 +55,8 @@ use crate::model::state::RichText;
 use crate::model::state::View;
 use crate::plan::ownership::Ours;
 
-pub use after::after;
-pub use records::held;
+pub use records::active_lease;
+pub use simulate::simulate;
 
 /// What is to be done on a node, and what was found on the way.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -95,10 +95,10 @@ impl Plan {
     }
 
     /// The findings because of which the whitelist does not hold, whatever the actions do.
-    pub fn defeats(&self) -> impl Iterator<Item = &Finding> {
+    pub fn not_enforced(&self) -> impl Iterator<Item = &Finding> {
         self.findings
             .iter()
-            .filter(|f| f.severity == Severity::Defeat)
+            .filter(|f| f.severity == Severity::NotEnforced)
     }
 
     /// The differences that the actions remove, in order.
@@ -180,22 +180,22 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
 
 fn planned(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     let desired = &bridge::named_as_there(desired, state, allowed);
-    let refusals = inspect::refusals(desired, state);
+    let refusals = preflight::refusals(desired, state);
     let Some(views) = views(state).filter(|_| refusals.is_empty()) else {
         let mut findings = refusals;
         findings.extend(recover::obstacles(state, desired, allowed));
-        findings.extend(records::held(state));
+        findings.extend(records::active_lease(state));
         return Plan {
             actions: Vec::new(),
             findings,
         };
     };
     let ours = Ours::new(desired, state);
-    let mut findings = inspect::hazards(state);
-    findings.extend(inspect::locks_out(desired, state));
-    findings.extend(records::held(state));
+    let mut findings = preflight::hazards(state);
+    findings.extend(preflight::locks_out(desired, state));
+    findings.extend(records::active_lease(state));
     findings.extend(records::leftovers(state));
-    findings.extend(passage::troubles(desired, state));
+    findings.extend(blocked_peers::troubles(desired, state));
     findings.extend(reach::findings(desired, state, &ours));
     findings.extend(docker::opened(desired, views.docker, &ours));
     findings.extend(docker::beside(desired, views.docker));
@@ -289,7 +289,7 @@ fn planned(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
         actions.extend(remove_rich);
     }
 
-    findings.extend(edited::findings(state, &views, &actions));
+    findings.extend(unloaded_edits::findings(state, &views, &actions));
     findings.sort_by_key(|f| std::cmp::Reverse(f.severity));
     if findings.iter().any(|f| f.severity == Severity::Refuse) {
         actions.clear();
@@ -316,7 +316,7 @@ fn latched(chain: Vec<Action>, subnets: Vec<Cidr>) -> Vec<Action> {
 /// What the kernel's chain still needs when the additions are done: firewalld counts only its own rules when it inserts,
 /// so that rules which only the kernel holds shift what it adds.
 fn settle(state: &NodeState, chain: &[Action], desired: &Desired, ours: &Ours) -> Vec<Action> {
-    let then = after::after_all(state, chain);
+    let then = simulate::simulate_all(state, chain);
     let Some(runtime) = then.runtime.direct.known() else {
         return Vec::new();
     };

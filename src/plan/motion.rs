@@ -12,10 +12,10 @@ use crate::plan::Action;
 use crate::plan::Plan;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
-use crate::plan::inspect;
+use crate::plan::preflight;
 
 /// Refusals for a reason that no second changes. Any other may be of a moment: a daemon that starts, a run that begins.
-const STANDING: [&str; 20] = [
+const LASTING: [&str; 20] = [
     "address-reserved",
     "address-taken",
     "docker-missing",
@@ -65,7 +65,7 @@ pub fn motion(state: &NodeState, plan: &Plan) -> Option<Motion> {
         return Some(Motion::Starting);
     }
     let of_a_moment = |finding: &Finding| match finding.severity {
-        Severity::Refuse => !STANDING.contains(&finding.code),
+        Severity::Refuse => !LASTING.contains(&finding.code),
         _ => PUT_BACK.contains(&finding.code) || finding.code == ISOLATION && comes_back(state),
     };
     let moving = state.system.moving
@@ -90,7 +90,7 @@ pub(super) fn told(state: &NodeState, plan: &Plan) -> Option<Finding> {
 
 fn comes_back(state: &NodeState) -> bool {
     let docker = state.docker.known();
-    docker.is_some_and(inspect::puts_isolation_back)
+    docker.is_some_and(preflight::puts_isolation_back)
 }
 
 fn is_starting(state: &NodeState) -> bool {

@@ -51,7 +51,7 @@ pub(super) fn unfinished(state: &NodeState) -> Option<Finding> {
 }
 
 /// Somebody is at work just now: what is seen may be half done.
-pub fn held(state: &NodeState) -> Option<Finding> {
+pub fn active_lease(state: &NodeState) -> Option<Finding> {
     let (lease, snapshot) = lease(state)?;
     lease.alive.then(|| {
         Finding::new(

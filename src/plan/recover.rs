@@ -14,14 +14,14 @@ use crate::plan::action;
 use crate::plan::action::Change;
 use crate::plan::action::Sign;
 use crate::plan::backend_rules;
-use crate::plan::edited;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
 use crate::plan::finding::command;
-use crate::plan::gone;
-use crate::plan::inspect;
+use crate::plan::flushed;
 use crate::plan::ownership::Ours;
+use crate::plan::preflight;
 use crate::plan::reload;
+use crate::plan::unloaded_edits;
 use crate::plan::views;
 
 /// One way of mending a node on which nothing can be planned. Subnets are closed to new flows meanwhile.
@@ -96,7 +96,7 @@ fn obstacles_of(
     let Some(views) = views(state) else {
         return Vec::new();
     };
-    let mut out = edited::told(state, &views, Severity::Refuse);
+    let mut out = unloaded_edits::told(state, &views, Severity::Refuse);
     out.extend(reload::beside(
         &views,
         &Ours::new(desired, state),
@@ -121,7 +121,7 @@ fn needed(state: &NodeState, desired: &Desired) -> Option<Recovery> {
             }),
         };
     }
-    let refusals: Vec<&str> = inspect::refusals(desired, state)
+    let refusals: Vec<&str> = preflight::refusals(desired, state)
         .iter()
         .map(|finding| finding.code)
         .collect();
@@ -132,15 +132,16 @@ fn needed(state: &NodeState, desired: &Desired) -> Option<Recovery> {
         .flat_map(|family| ours.managed(family))
         .collect();
     if has_died(state) {
-        return only(&["firewalld-stopped", gone::DOCKER]).then_some(Recovery::Start { subnets });
+        return only(&["firewalld-stopped", flushed::DOCKER])
+            .then_some(Recovery::Start { subnets });
     }
     let firewalld = state.firewalld.known()?;
     if firewalld.state == "FAILED" {
         let permanent = state.permanent.direct.known()?.clone();
-        return only(&["firewalld-failed", gone::DOCKER])
+        return only(&["firewalld-failed", flushed::DOCKER])
             .then_some(Recovery::Unfail { subnets, permanent });
     }
-    let mut gone: Vec<&'static str> = [gone::FIREWALLD, backend_rules::DOUBLED, gone::DOCKER]
+    let mut gone: Vec<&'static str> = [flushed::FIREWALLD, backend_rules::DOUBLED, flushed::DOCKER]
         .into_iter()
         .filter(|code| refusals.contains(code))
         .collect();
@@ -225,7 +226,7 @@ impl Recovery {
                 .iter()
                 .map(|code| {
                     let was = match *code {
-                        gone::DOCKER => "Docker's rules were gone and are back",
+                        flushed::DOCKER => "Docker's rules were gone and are back",
                         backend_rules::DOUBLED => {
                             "firewalld's rules were there twice and are there once"
                         }

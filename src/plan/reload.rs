@@ -13,7 +13,6 @@ use crate::plan::Permission;
 use crate::plan::Reload;
 use crate::plan::Views;
 use crate::plan::action::Action;
-use crate::plan::after::after_all;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
 use crate::plan::firewall;
@@ -21,6 +20,7 @@ use crate::plan::latched;
 use crate::plan::ownership::Ours;
 use crate::plan::pending::pending;
 use crate::plan::settle;
+use crate::plan::simulate::simulate_all;
 use crate::plan::ssh;
 
 /// From so many runtime calls on a reload is cheaper: a reload with Docker's recovery takes up to 3 s, a call 10 to 16 ms.
@@ -124,7 +124,7 @@ pub(super) fn steps(
     let mut chain = vec![Action::Reload {
         subnets: subnets.clone(),
     }];
-    let then = after_all(state, before.iter().chain(&chain));
+    let then = simulate_all(state, before.iter().chain(&chain));
     chain.extend(settle(&then, &[], desired, ours));
     for family in desired.families() {
         if let Some(tables) = then.kernel.tables(family).known() {

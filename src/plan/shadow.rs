@@ -258,7 +258,7 @@ fn broken(subnet: &Subnet) -> Severity {
     if subnet.is_new {
         Severity::Refuse
     } else {
-        Severity::Defeat
+        Severity::NotEnforced
     }
 }
 

@@ -74,7 +74,7 @@ pub enum Rewritten {
 
 /// What a chain does with a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Verdict {
+pub enum PacketVerdict {
     /// A rule lets it through.
     Accept,
     /// A rule refuses it.
@@ -91,7 +91,7 @@ pub enum Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Evaluation {
     /// The verdict, and the index of the rule that gave it; no index if the packet fell through.
-    Decided(Verdict, Option<usize>),
+    Decided(PacketVerdict, Option<usize>),
     /// It depends on this rule, whose condition or target is not understood here.
     Unknown(usize),
 }
@@ -119,8 +119,8 @@ impl Truth {
 /// A rule with a condition that is not understood counts both ways: if the verdict is the same either way it is decided,
 /// otherwise it is [`Evaluation::Unknown`]. So is a jump to a chain, whose rules are not here.
 pub fn evaluate(rules: &[Rule], packet: &Packet) -> Evaluation {
-    let mut perhaps: Vec<(usize, Option<Verdict>)> = Vec::new();
-    let mut last = (Verdict::FellThrough, None);
+    let mut perhaps: Vec<(usize, Option<PacketVerdict>)> = Vec::new();
+    let mut last = (PacketVerdict::FellThrough, None);
     for (index, rule) in rules.iter().enumerate() {
         let effect = match effect(&rule.target) {
             Effect::GoesOn => continue,
@@ -146,7 +146,7 @@ pub fn evaluate(rules: &[Rule], packet: &Packet) -> Evaluation {
 enum Effect {
     /// The packet goes on to the next rule.
     GoesOn,
-    Ends(Verdict),
+    Ends(PacketVerdict),
     /// Another chain decides.
     Elsewhere,
 }
@@ -170,14 +170,14 @@ const PASSING: [&str; 13] = [
 
 fn effect(target: &Target) -> Effect {
     match target {
-        Target::Accept => Effect::Ends(Verdict::Accept),
-        Target::Drop => Effect::Ends(Verdict::Drop),
-        Target::Reject(_) => Effect::Ends(Verdict::Reject),
-        Target::Return => Effect::Ends(Verdict::Return),
+        Target::Accept => Effect::Ends(PacketVerdict::Accept),
+        Target::Drop => Effect::Ends(PacketVerdict::Drop),
+        Target::Reject(_) => Effect::Ends(PacketVerdict::Reject),
+        Target::Return => Effect::Ends(PacketVerdict::Return),
         Target::Nothing => Effect::GoesOn,
         Target::Jump(name, _) if PASSING.contains(&name.as_str()) => Effect::GoesOn,
         // REJECT with options that are not understood still refuses.
-        Target::Jump(name, _) if name == "REJECT" => Effect::Ends(Verdict::Reject),
+        Target::Jump(name, _) if name == "REJECT" => Effect::Ends(PacketVerdict::Reject),
         Target::Jump(..) | Target::Goto(_) => Effect::Elsewhere,
     }
 }
@@ -297,17 +297,17 @@ mod tests {
         let mut from_peer = packet("10.0.0.1", "172.20.0.2");
         assert_eq!(
             ask(&from_peer),
-            Evaluation::Decided(Verdict::Accept, Some(1))
+            Evaluation::Decided(PacketVerdict::Accept, Some(1))
         );
         from_peer.protocol = "udp".to_string();
         assert_eq!(
             ask(&from_peer),
-            Evaluation::Decided(Verdict::FellThrough, None)
+            Evaluation::Decided(PacketVerdict::FellThrough, None)
         );
         let stranger = packet("192.0.2.1", "172.20.0.2");
         assert_eq!(
             ask(&stranger),
-            Evaluation::Decided(Verdict::Reject, Some(3))
+            Evaluation::Decided(PacketVerdict::Reject, Some(3))
         );
     }
 
@@ -319,7 +319,7 @@ mod tests {
         let same = rules(&["-m mark --mark 1 -j DROP", "-j DROP"]);
         assert_eq!(
             evaluate(&same, &packet),
-            Evaluation::Decided(Verdict::Drop, Some(1))
+            Evaluation::Decided(PacketVerdict::Drop, Some(1))
         );
         let device = rules(&["-i eth0 -j ACCEPT"]);
         assert_eq!(evaluate(&device, &packet), Evaluation::Unknown(0));
@@ -334,7 +334,7 @@ mod tests {
         let wild = rules(&["-i eth+ -j DROP"]);
         assert_eq!(
             evaluate(&wild, &packet),
-            Evaluation::Decided(Verdict::Drop, Some(0))
+            Evaluation::Decided(PacketVerdict::Drop, Some(0))
         );
     }
 }

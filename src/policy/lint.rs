@@ -13,7 +13,7 @@ use crate::role::InputError;
 use crate::role::InputErrors;
 use crate::role::Located;
 use crate::role::Policy;
-use crate::role::said_once;
+use crate::role::dedup;
 use crate::role::shown;
 
 /// Looks for everything that contradicts.
@@ -35,7 +35,7 @@ pub fn check(policies: &[Policy], node: &NodeContext) -> Result<(), InputErrors>
             entries::check_two(earlier, policy, &mut errors);
         }
     }
-    said_once(errors).or(())
+    dedup(errors).or(())
 }
 
 /// What works and may not be meant: peers that are everyone, and the same thing said twice.

@@ -1,21 +1,21 @@
 //! Policy → [`Desired`](crate::model::Desired): which rules say exactly what the roles say.
 //!
 //! [`compile()`] makes the rules, [`lint`] refuses what contradicts before any connection, [`evaluate()`] answers what a list
-//! of rules does with a packet, and [`could_meet`] which packets a foreign rule is asked about.
+//! of rules does with a packet, and [`may_match`] which packets a foreign rule is asked about.
 
 pub mod compile;
 pub mod evaluate;
 pub mod lint;
-pub mod meet;
 mod names;
+pub mod overlap;
 
 pub use compile::NodeContext;
 pub use compile::compile;
 pub use evaluate::Evaluation;
 pub use evaluate::Packet;
-pub use evaluate::Verdict;
+pub use evaluate::PacketVerdict;
 pub use evaluate::evaluate;
 pub use lint::warnings;
-pub use meet::Edge;
-pub use meet::could_meet;
 pub use names::default_bridge;
+pub use overlap::Edge;
+pub use overlap::may_match;

@@ -47,8 +47,8 @@ pub fn printed(
     }
     let answer = |number: usize| match (told.get(&number), refused.get(&number)) {
         (Some(lines), None) if whole => Printed::Lines(lines.clone()),
-        (_, Some(why)) => Printed::Untold(why.clone()),
-        _ => Printed::Untold(refused.get(&0).unwrap_or(&in_general).clone()),
+        (_, Some(why)) => Printed::Unknown(why.clone()),
+        _ => Printed::Unknown(refused.get(&0).unwrap_or(&in_general).clone()),
     };
     (1..)
         .zip(rules)
@@ -78,20 +78,20 @@ mod tests {
         );
         let lines = ["-s 10.0.0.1/32 -j DROP", "-s 10.0.0.2/32 -j DROP"];
         assert_eq!(told[0], Printed::Lines(lines.map(KernelRule::new).to_vec()));
-        assert_eq!(told[1], Printed::Untold("Set nope doesn't exist.".into()));
-        assert_eq!(told[2], Printed::Untold("no room".into()));
+        assert_eq!(told[1], Printed::Unknown("Set nope doesn't exist.".into()));
+        assert_eq!(told[2], Printed::Unknown("no room".into()));
     }
 
     #[test]
     fn an_answer_that_is_cut_off_tells_nothing() {
         let told = read("fwdeploy-printed 1\nipv4 -A fwdeploy-1 -s 10.0.0.1/32 -j DROP\n");
-        assert_eq!(told[0], Printed::Untold("its answer was cut off".into()));
+        assert_eq!(told[0], Printed::Unknown("its answer was cut off".into()));
         let none = read(
             "fwdeploy-printed 1\nipv4 ! 0 iptables-restore is not installed\nfwdeploy-printed end\n",
         );
         assert_eq!(
             none[2],
-            Printed::Untold("iptables-restore is not installed".into())
+            Printed::Unknown("iptables-restore is not installed".into())
         );
     }
 

@@ -18,7 +18,7 @@ use indicatif::ProgressStyle;
 use crate::report::progress::AtWork;
 use crate::report::progress::Fleet;
 use crate::report::progress::Show;
-use crate::report::style::clean;
+use crate::report::style::sanitize;
 use crate::report::summary::duration;
 
 /// More lines than this nobody reads while they change.
@@ -102,7 +102,7 @@ impl Bars {
     }
 
     fn line(&self, work: &AtWork) -> String {
-        let name: String = clean(&work.node).chars().take(NAME).collect();
+        let name: String = sanitize(&work.node).chars().take(NAME).collect();
         let width = self.width;
         let seconds = format!("{} s", work.since.elapsed().as_secs());
         format!("{name:<width$}  {seconds:>5}  {}", work.stage)
@@ -115,7 +115,7 @@ impl Bars {
             wave: fleet.wave.map(|wave| format!(" ({wave})")),
             done: fleet.done.words(),
             hidden: (hidden > 0).then(|| format!("{hidden} more at work")),
-            took: (whole.as_secs() >= 10).then(|| format!(" ({})", duration(whole))),
+            elapsed: (whole.as_secs() >= 10).then(|| format!(" ({})", duration(whole))),
         }
     }
 
@@ -158,7 +158,7 @@ struct Counts {
     wave: Option<String>,
     done: String,
     hidden: Option<String>,
-    took: Option<String>,
+    elapsed: Option<String>,
 }
 
 impl Counts {
@@ -172,7 +172,7 @@ impl Counts {
         if !words.is_empty() {
             let _ = write!(text, ": {}", words.join(", "));
         }
-        text.push_str(self.took.as_deref().unwrap_or_default());
+        text.push_str(self.elapsed.as_deref().unwrap_or_default());
         text
     }
 
@@ -181,7 +181,7 @@ impl Counts {
         let less: [fn(&mut Counts); 4] = [
             |counts| counts.wave = None,
             |counts| counts.hidden = None,
-            |counts| counts.took = None,
+            |counts| counts.elapsed = None,
             |counts| counts.done.clear(),
         ];
         for drop in less {
@@ -222,7 +222,7 @@ mod tests {
             wave: Some(" (wave 2 of 4, 10 nodes)".to_string()),
             done: "28 changed, 3 failed".to_string(),
             hidden: Some("12 more at work".to_string()),
-            took: Some(" (41 s)".to_string()),
+            elapsed: Some(" (41 s)".to_string()),
         }
     }
 

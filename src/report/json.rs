@@ -21,7 +21,7 @@ use crate::report::Purpose;
 use crate::report::summary::Summary;
 
 /// The version of the document's shape.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 #[derive(Serialize)]
 struct Document<'a, N> {
@@ -106,7 +106,8 @@ pub(super) struct Problem<'a> {
     stage: &'static str,
     message: &'a str,
     hint: Option<&'a str>,
-    standing: &'static str,
+    #[serde(rename = "standing")]
+    condition: &'static str,
     now: String,
     differences: &'a [Change],
 }
@@ -115,12 +116,12 @@ impl<'a> From<&'a Failure> for Problem<'a> {
     fn from(failure: &'a Failure) -> Self {
         Problem {
             code: failure.code,
-            stage: failure.stage.word(),
+            stage: failure.stage.as_str(),
             message: &failure.message,
             hint: failure.hint.as_deref(),
-            standing: failure.standing.word(),
-            now: failure.standing.to_string(),
-            differences: failure.standing.changes(),
+            condition: failure.condition.as_str(),
+            now: failure.condition.to_string(),
+            differences: failure.condition.changes(),
         }
     }
 }
@@ -130,7 +131,7 @@ pub fn outcomes(
     outcomes: &[Outcome],
     purpose: Purpose,
     warnings: &[Remark],
-    took: Duration,
+    elapsed: Duration,
     exit_code: u8,
 ) -> String {
     let nodes = outcomes.iter().map(|outcome| Node {
@@ -143,10 +144,17 @@ pub fn outcomes(
         error: outcome.failure.as_ref().map(Problem::from),
         not_begun: outcome.not_begun.map(Reason::from),
         snapshot: outcome.snapshot.as_ref(),
-        seconds: seconds(outcome.took),
+        seconds: seconds(outcome.duration),
     });
     let summary = Summary::of(outcomes);
-    document(nodes, &summary, purpose, (warnings, &[]), took, exit_code)
+    document(
+        nodes,
+        &summary,
+        purpose,
+        (warnings, &[]),
+        elapsed,
+        exit_code,
+    )
 }
 
 /// The document of a command that was not begun, because of mistakes in the user's texts.
@@ -167,7 +175,7 @@ pub fn not_begun(errors: &[Remark], command: Purpose, exit_code: u8) -> String {
 pub fn facts(
     seen: &[(Outcome, Option<NodeState>)],
     warnings: &[Remark],
-    took: Duration,
+    elapsed: Duration,
     exit_code: u8,
 ) -> String {
     let nodes = seen.iter().map(|(outcome, state)| Seen {
@@ -176,11 +184,11 @@ pub fn facts(
         state: state.as_ref(),
         error: outcome.failure.as_ref().map(Problem::from),
         not_begun: outcome.not_begun.map(Reason::from),
-        seconds: seconds(outcome.took),
+        seconds: seconds(outcome.duration),
     });
     let summary = Summary::of(seen.iter().map(|(outcome, _)| outcome));
     let remarks = (warnings, &[][..]);
-    document(nodes, &summary, Purpose::Facts, remarks, took, exit_code)
+    document(nodes, &summary, Purpose::Facts, remarks, elapsed, exit_code)
 }
 
 fn document<N: Serialize>(
@@ -188,18 +196,18 @@ fn document<N: Serialize>(
     summary: &Summary,
     purpose: Purpose,
     (warnings, errors): (&[Remark], &[Remark]),
-    took: Duration,
+    elapsed: Duration,
     exit_code: u8,
 ) -> String {
     let document = Document {
         version: VERSION,
-        command: purpose.word(),
+        command: purpose.as_str(),
         nodes: nodes.collect(),
         warnings,
         errors,
         summary: Totals {
             counts: summary,
-            seconds: seconds(took),
+            seconds: seconds(elapsed),
             exit_code,
         },
     };
@@ -285,6 +293,6 @@ impl Formatter for Visible {
 }
 
 /// Milliseconds are enough.
-pub(super) fn seconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1000.0).round() / 1000.0
+pub(super) fn seconds(elapsed: Duration) -> f64 {
+    (elapsed.as_secs_f64() * 1000.0).round() / 1000.0
 }

@@ -3,7 +3,7 @@
 use crate::engine::Event;
 use crate::engine::Stage;
 use crate::report::progress::Verbosity;
-use crate::report::style::clean;
+use crate::report::style::sanitize;
 
 /// An answer of more lines than this is only counted under `-v`: a look answers thousands.
 const LINES: usize = 40;
@@ -16,7 +16,7 @@ pub(super) fn lines(event: &Event, verbosity: Verbosity, plain: Plain) -> Option
     match event {
         // Bars show it as long as it lasts.
         Event::Wave(wave) => (verbose || plain == Plain::Lines).then(|| wave.to_string()),
-        Event::Exceeded(exceeded) => Some(format!(
+        Event::BudgetExceeded(exceeded) => Some(format!(
             "{exceeded}: the nodes at work are finished, no others are begun"
         )),
         Event::TakingBack(nodes) => Some(format!(
@@ -38,19 +38,19 @@ pub(super) fn lines(event: &Event, verbosity: Verbosity, plain: Plain) -> Option
                         Stage::Applying { step, .. } => *step == 1,
                         Stage::RollingBack | Stage::Waiting | Stage::Settling => true,
                     };
-            worth.then(|| format!("{}: {stage}", clean(node)))
+            worth.then(|| format!("{}: {stage}", sanitize(node)))
         }
         Event::Sent { node, script } => match verbosity {
             Verbosity::Quiet => None,
             Verbosity::Steps => Some(format!(
                 "{}: sent a script of {} lines",
-                clean(node),
+                sanitize(node),
                 script.lines().count()
             )),
             Verbosity::Everything => Some(format!(
                 "{}: sent a script\n{}",
-                clean(node),
-                indented(&clean(node), '<', script)
+                sanitize(node),
+                indented(&sanitize(node), '<', script)
             )),
         },
         Event::Answered {
@@ -59,10 +59,10 @@ pub(super) fn lines(event: &Event, verbosity: Verbosity, plain: Plain) -> Option
             stdout,
             stderr,
         } => verbose.then(|| {
-            let node = clean(node);
+            let node = sanitize(node);
             let mut text = match status {
                 Ok(status) => format!("{node}: answered with status {status}"),
-                Err(why) => format!("{node}: no answer: {}", clean(why)),
+                Err(why) => format!("{node}: no answer: {}", sanitize(why)),
             };
             for (mark, said) in [('>', stdout), ('!', stderr)] {
                 let count = said.lines().count();
@@ -97,7 +97,7 @@ pub(super) enum Plain {
 fn indented(node: &str, mark: char, text: &str) -> String {
     let lines: Vec<String> = text
         .lines()
-        .map(|line| format!("{node} {mark} {}", clean(line)))
+        .map(|line| format!("{node} {mark} {}", sanitize(line)))
         .collect();
     lines.join("\n")
 }

@@ -23,7 +23,7 @@ mod visible_tests;
 
 pub use progress::Progress;
 pub use progress::Verbosity;
-pub use style::clean;
+pub use style::sanitize;
 pub use summary::Summary;
 pub use text::Diff;
 
@@ -48,7 +48,7 @@ pub enum Purpose {
 
 impl Purpose {
     /// The word for scripts.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Purpose::Run => "run",
             Purpose::Check => "check",

@@ -14,13 +14,13 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::engine::Event;
-use crate::engine::Sink;
+use crate::engine::EventSink;
 use crate::engine::Wave;
 use crate::report::Purpose;
 use crate::report::bars::Bars;
 use crate::report::lines::Plain;
 use crate::report::lines::lines;
-use crate::report::style::clean;
+use crate::report::style::sanitize;
 use crate::report::summary::Summary;
 use crate::report::text;
 use crate::report::text::Diff;
@@ -105,8 +105,8 @@ impl Progress {
     }
 }
 
-impl Sink for Handle {
-    fn tell(&self, event: Event) {
+impl EventSink for Handle {
+    fn emit(&self, event: Event) {
         let _ = self.0.send(Message::Event(event));
     }
 }
@@ -255,7 +255,7 @@ impl Ui {
     fn take(&mut self, message: Message) {
         match message {
             Message::Event(event) => self.event(event),
-            Message::Note(text) => self.say(Text::Journey(clean(&text))),
+            Message::Note(text) => self.say(Text::Journey(sanitize(&text))),
             Message::Ask(ask) => match &self.bars {
                 Some(bars) => bars.suspend(ask),
                 None => ask(),
@@ -270,7 +270,7 @@ impl Ui {
             None => Plain::Lines,
         };
         // Where all nodes are begun already there is nothing to be left out.
-        let vain = matches!(event, Event::Exceeded(_)) && self.fleet.waiting() == 0;
+        let vain = matches!(event, Event::BudgetExceeded(_)) && self.fleet.waiting() == 0;
         if !vain && let Some(text) = lines(&event, self.show.verbosity, plain) {
             self.say(Text::Journey(text));
         }
@@ -292,7 +292,7 @@ impl Ui {
                 if plain == Plain::Lines {
                     self.say(Text::Journey(format!(
                         "{}: {} ({} of {})",
-                        clean(&outcome.node),
+                        sanitize(&outcome.node),
                         outcome.verdict,
                         self.fleet.done.nodes,
                         self.fleet.nodes
@@ -311,7 +311,7 @@ impl Ui {
                     self.fleet.done.remove(verdict);
                 }
             }
-            Event::Exceeded(_) | Event::Sent { .. } | Event::Answered { .. } => {}
+            Event::BudgetExceeded(_) | Event::Sent { .. } | Event::Answered { .. } => {}
         }
     }
 }

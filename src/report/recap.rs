@@ -9,8 +9,8 @@ use crate::engine::NotBegun;
 use crate::engine::Outcome;
 use crate::engine::Verdict;
 use crate::report::style;
-use crate::report::style::clean;
 use crate::report::style::paint;
+use crate::report::style::sanitize;
 use crate::report::summary::Summary;
 use crate::report::summary::duration;
 
@@ -18,18 +18,18 @@ use crate::report::summary::duration;
 ///
 /// `ok` counts the wanted things (networks, attachments, rules) that hold at the end; `changed` the differences that were removed,
 /// or that would be.
-pub fn recap(outcomes: &[Outcome], took: Duration) -> String {
+pub fn recap(outcomes: &[Outcome], elapsed: Duration) -> String {
     let mut sorted: Vec<&Outcome> = outcomes.iter().collect();
     sorted.sort_by(|a, b| a.node.cmp(&b.node));
     let width = sorted
         .iter()
-        .map(|o| clean(&o.node).chars().count())
+        .map(|o| sanitize(&o.node).chars().count())
         .max()
         .unwrap_or(0);
     let mut text = format!("{}\n", paint(style::BOLD, "RECAP"));
     for outcome in sorted {
         // Padded before it is painted: escapes have no width, and `{:<}` would count them.
-        let name = format!("{:<width$}", clean(&outcome.node));
+        let name = format!("{:<width$}", sanitize(&outcome.node));
         let _ = write!(text, "{} :", paint(style::verdict(outcome.verdict), name));
         for (word, count, style) in counts(outcome) {
             let field = format!("{word}={count}");
@@ -45,7 +45,7 @@ pub fn recap(outcomes: &[Outcome], took: Duration) -> String {
         text.push('\n');
     }
     text.push_str(&not_begun(outcomes));
-    let _ = writeln!(text, "{}", fleet(&Summary::of(outcomes), took));
+    let _ = writeln!(text, "{}", fleet(&Summary::of(outcomes), elapsed));
     text
 }
 
@@ -74,13 +74,13 @@ fn nodes(count: usize) -> String {
 }
 
 /// `6 nodes: 3 changed, 1 unreachable, 2 failed (41 s)`.
-pub fn fleet(summary: &Summary, took: Duration) -> String {
+pub fn fleet(summary: &Summary, elapsed: Duration) -> String {
     let nodes = nodes(summary.nodes);
     let words = match summary.nodes {
         0 => String::new(),
         _ => format!(": {}", summary.words()),
     };
-    format!("{nodes}{words} ({})", duration(took))
+    format!("{nodes}{words} ({})", duration(elapsed))
 }
 
 fn counts(outcome: &Outcome) -> [(&'static str, usize, Style); 5] {

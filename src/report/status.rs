@@ -30,7 +30,7 @@ pub struct NodeStatus {
 /// How a node stands, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Standing {
+enum LeaseState {
     /// Nobody is at work.
     Free,
     /// Somebody is.
@@ -76,25 +76,25 @@ impl NodeStatus {
         Some(self.confirmed()?.policy == *self.wanted.as_ref()?)
     }
 
-    fn standing(&self) -> Standing {
+    fn lease_state(&self) -> LeaseState {
         match (self.outcome.verdict, self.lease()) {
-            (Verdict::Unreachable, _) => Standing::Unreachable,
-            (Verdict::Skipped, _) => Standing::Skipped,
-            _ if self.records.is_none() => Standing::Unknown,
-            (_, None) => Standing::Free,
-            (_, Some(lease)) if lease.alive => Standing::Held,
-            (_, Some(_)) => Standing::Unfinished,
+            (Verdict::Unreachable, _) => LeaseState::Unreachable,
+            (Verdict::Skipped, _) => LeaseState::Skipped,
+            _ if self.records.is_none() => LeaseState::Unknown,
+            (_, None) => LeaseState::Free,
+            (_, Some(lease)) if lease.alive => LeaseState::Held,
+            (_, Some(_)) => LeaseState::Unfinished,
         }
     }
 }
 
 /// The exit code of the whole: as with a check, 4 goes before 1, and 1 before 2, which here means an unfinished run.
 pub fn exit_code(nodes: &[NodeStatus]) -> u8 {
-    let any = |standing| nodes.iter().any(|node| node.standing() == standing);
+    let any = |lease_state| nodes.iter().any(|node| node.lease_state() == lease_state);
     match () {
-        () if any(Standing::Unreachable) => 4,
-        () if any(Standing::Unknown) => 1,
-        () if any(Standing::Unfinished) => 2,
+        () if any(LeaseState::Unreachable) => 4,
+        () if any(LeaseState::Unknown) => 1,
+        () if any(LeaseState::Unfinished) => 2,
         () => 0,
     }
 }

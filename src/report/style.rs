@@ -41,7 +41,7 @@ pub(super) fn severity(severity: Severity) -> Style {
     match severity {
         Severity::Note => CYAN,
         Severity::Warning => YELLOW,
-        Severity::Defeat | Severity::Refuse => ERROR,
+        Severity::NotEnforced | Severity::Refuse => ERROR,
     }
 }
 
@@ -53,26 +53,29 @@ pub(super) fn paint(style: Style, text: impl std::fmt::Display) -> String {
 /// The text with everything in it visible: what a node answers is shown, not done.
 ///
 /// Its further lines are indented, so that none of them passes for a line of ours.
-pub fn clean(text: &str) -> String {
+pub fn sanitize(text: &str) -> String {
     visible(text).replace('\n', "\n      ")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::clean;
+    use super::sanitize;
 
     #[test]
     fn a_node_cannot_paint_the_screen() {
-        assert_eq!(clean("a\x1b[2Jb\r\tc"), "a\\u{1b}[2Jb\\u{d}\tc");
-        assert_eq!(clean("a\u{9b}2Jb\u{202e}c"), "a\\u{9b}2Jb\\u{202e}c");
+        assert_eq!(sanitize("a\x1b[2Jb\r\tc"), "a\\u{1b}[2Jb\\u{d}\tc");
+        assert_eq!(sanitize("a\u{9b}2Jb\u{202e}c"), "a\\u{9b}2Jb\\u{202e}c");
     }
 
     #[test]
     fn no_line_of_a_node_passes_for_one_of_ours() {
         assert_eq!(
-            clean("no\nRECAP\nedge-1 : ok=7"),
+            sanitize("no\nRECAP\nedge-1 : ok=7"),
             "no\n      RECAP\n      edge-1 : ok=7"
         );
-        assert_eq!(clean("no\u{2028}RECAP\u{85}x"), "no\\u{2028}RECAP\\u{85}x");
+        assert_eq!(
+            sanitize("no\u{2028}RECAP\u{85}x"),
+            "no\\u{2028}RECAP\\u{85}x"
+        );
     }
 }

@@ -110,10 +110,10 @@ impl Summary {
 }
 
 /// `0.8 s`, `41 s`, `3 min 5 s`: as exact as anybody reads it.
-pub fn duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
+pub fn duration(elapsed: Duration) -> String {
+    let seconds = elapsed.as_secs();
     match seconds {
-        0..=9 => format!("{:.1} s", duration.as_secs_f64()),
+        0..=9 => format!("{:.1} s", elapsed.as_secs_f64()),
         10..=119 => format!("{seconds} s"),
         _ => format!("{} min {} s", seconds / 60, seconds % 60),
     }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use crate::engine::BudgetExceeded;
 use crate::engine::Event;
-use crate::engine::Exceeded;
 use crate::engine::Failure;
+use crate::engine::NodeCondition;
 use crate::engine::NotBegun;
 use crate::engine::Outcome;
 use crate::engine::Stage;
-use crate::engine::Standing;
 use crate::engine::Verdict;
 use crate::engine::Wave;
 use crate::model::records::Snapshot;
@@ -64,7 +64,7 @@ fn outcomes() -> Vec<Outcome> {
     ];
     let with = |name: &str, verdict| Outcome {
         holds: 7,
-        took: Duration::from_millis(1234),
+        duration: Duration::from_millis(1234),
         ..Outcome::new(name, verdict)
     };
     let down = Failure::new(
@@ -73,13 +73,13 @@ fn outcomes() -> Vec<Outcome> {
         "cannot connect to node `cyb-4` (192.0.2.4:22): connection refused",
     )
     .hint("check `ansible_port`, that sshd runs there, and that its firewall lets this machine in");
-    let step = |standing| {
+    let step = |condition| {
         Failure::new(
             applying(),
             "step-failed",
             "step 3 of 13 (adding rules) failed: COMMAND_FAILED: \x1b[31mno such chain",
         )
-        .standing(standing)
+        .condition(condition)
     };
     let remaining = Failure::new(
         Stage::Verifying,
@@ -87,7 +87,7 @@ fn outcomes() -> Vec<Outcome> {
         "every step was done, and a second look shows that the node is still not as wanted",
     )
     .hint("run it again")
-    .standing(Standing::Applied(changes[..1].to_vec()));
+    .condition(NodeCondition::Applied(changes[..1].to_vec()));
     let refusal = Finding::new(
         Severity::Refuse,
         "firewalld-failed",
@@ -96,7 +96,7 @@ fn outcomes() -> Vec<Outcome> {
     )
     .hint("journalctl -u firewalld names the rule it could not load");
     let defeat = Finding::new(
-        Severity::Defeat,
+        Severity::NotEnforced,
         "foreign-accept",
         View::Permanent,
         "a rule that is not ours admits everybody ahead of the whitelist: ipv4 filter DOCKER-USER -1 -j ACCEPT",
@@ -116,7 +116,7 @@ fn outcomes() -> Vec<Outcome> {
             changes: changes.clone(),
             ..with("cyb-5", Verdict::Ok)
         }
-        .failed(step(Standing::AsBefore {
+        .failed(step(NodeCondition::AsBefore {
             since: "2026-11-22T12:00:00Z".to_string(),
         })),
         Outcome {
@@ -132,13 +132,13 @@ fn outcomes() -> Vec<Outcome> {
             findings: vec![defeat],
             ..with("cyb-8", Verdict::Drift)
         },
-        with("cyb-9", Verdict::Ok).failed(step(Standing::Different(changes[1..2].to_vec()))),
-        with("cyb-10", Verdict::Ok).failed(step(Standing::Unknown(
+        with("cyb-9", Verdict::Ok).failed(step(NodeCondition::Different(changes[1..2].to_vec()))),
+        with("cyb-10", Verdict::Ok).failed(step(NodeCondition::Unknown(
             "cannot connect to node `cyb-10`: no answer within 10s".to_string(),
         ))),
-        with("cyb-11", Verdict::Ok).failed(step(Standing::Untouched)),
+        with("cyb-11", Verdict::Ok).failed(step(NodeCondition::Untouched)),
         Outcome::new("cyb-12", Verdict::Skipped),
-        with("cyb-13", Verdict::Ok).failed(step(Standing::GoesBack {
+        with("cyb-13", Verdict::Ok).failed(step(NodeCondition::GoesBack {
             why: "no answer within 10s".to_string(),
             within: 41,
         })),
@@ -160,7 +160,7 @@ fn taken_back() -> Outcome {
     );
     Outcome {
         verdict: Verdict::RolledBack,
-        failure: Some(failure.standing(Standing::AsBefore {
+        failure: Some(failure.condition(NodeCondition::AsBefore {
             since: String::new(),
         })),
         snapshot: Some(snapshot()),
@@ -193,31 +193,31 @@ fn every_end_of_a_node_is_said() {
 
 #[test]
 fn a_node_that_was_left_says_how_it_stands() {
-    let left = |stage: Stage, standing| {
+    let left = |stage: Stage, condition| {
         let message = "stopped waiting for node `cyb-1` (192.0.2.1:22), as asked";
-        let failure = Failure::new(stage, "stopped", message).standing(standing);
+        let failure = Failure::new(stage, "stopped", message).condition(condition);
         let outcome = Outcome::new("cyb-1", Verdict::Ok).failed(failure);
         plain(&text::node(&outcome, Diff::Counted))
     };
-    let goes_back = |within| Standing::GoesBack {
+    let goes_back = |within| NodeCondition::GoesBack {
         why: "stopped, as asked".to_string(),
         within,
     };
     insta::assert_snapshot!(
         [
-            left(Stage::Connecting, Standing::Untouched),
-            left(Stage::Looking, Standing::Untouched),
+            left(Stage::Connecting, NodeCondition::Untouched),
+            left(Stage::Looking, NodeCondition::Untouched),
             left(applying(), goes_back(57)),
             left(applying(), goes_back(0)),
             left(
                 Stage::RollingBack,
-                Standing::AsBefore {
+                NodeCondition::AsBefore {
                     since: String::new()
                 }
             ),
             left(
                 Stage::Confirming,
-                Standing::Unknown("no answer".to_string())
+                NodeCondition::Unknown("no answer".to_string())
             ),
         ]
         .concat()
@@ -244,8 +244,8 @@ fn colours_say_the_same_as_words() {
     insta::assert_snapshot!(text.replace('\x1b', "␛"));
 }
 
-fn exceeded() -> Exceeded {
-    Exceeded {
+fn exceeded() -> BudgetExceeded {
+    BudgetExceeded {
         wave: Wave {
             number: 1,
             of: 4,
@@ -328,7 +328,7 @@ fn the_journey_is_told_as_loudly_as_asked() {
             of: 4,
             nodes: 10,
         }),
-        Event::Exceeded(exceeded()),
+        Event::BudgetExceeded(exceeded()),
         Event::TakingBack(vec![(node(), Verdict::Changed)]),
         stage(Stage::Connecting),
         stage(Stage::Applying {

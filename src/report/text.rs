@@ -3,15 +3,15 @@
 use std::fmt::Write as _;
 
 use crate::engine::Failure;
+use crate::engine::NodeCondition;
 use crate::engine::Outcome;
-use crate::engine::Standing;
 use crate::engine::Verdict;
 use crate::engine::differences;
 use crate::plan::Change;
 use crate::plan::Finding;
 use crate::report::style;
-use crate::report::style::clean;
 use crate::report::style::paint;
+use crate::report::style::sanitize;
 
 /// Whether the differences are shown one by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub fn node(outcome: &Outcome, diff: Diff) -> String {
     let _ = writeln!(
         text,
         "{}: {}",
-        paint(style::BOLD, clean(&outcome.node)),
+        paint(style::BOLD, sanitize(&outcome.node)),
         paint(style::verdict(outcome.verdict), headline(outcome))
     );
     if let Some(snapshot) = &outcome.snapshot {
@@ -50,7 +50,7 @@ pub fn node(outcome: &Outcome, diff: Diff) -> String {
             text,
             "  snapshot {}: {}",
             snapshot.number,
-            clean(&format!(
+            sanitize(&format!(
                 "the state before `{}` of {}, {}",
                 snapshot.what, snapshot.operator, snapshot.since
             ))
@@ -70,7 +70,7 @@ pub fn node(outcome: &Outcome, diff: Diff) -> String {
 
 fn headline(outcome: &Outcome) -> String {
     if let Some(failure) = outcome.failure.as_ref().filter(|f| f.code == STOPPED) {
-        return format!("left, {}", stands(&failure.standing));
+        return format!("left, {}", stands(&failure.condition));
     }
     match outcome.verdict {
         // *Would change*, never "skipped": nothing was left out but the doing.
@@ -82,20 +82,20 @@ fn headline(outcome: &Outcome) -> String {
 }
 
 /// How a node stands that the operator did not wait for, in a word or two.
-fn stands(standing: &Standing) -> String {
-    match standing {
-        Standing::Untouched => "untouched".to_string(),
-        Standing::AsBefore { .. } => "as it was before".to_string(),
-        Standing::GoesBack { within: 0, .. } => "must have gone back by now".to_string(),
-        Standing::GoesBack { within, .. } => format!("goes back in {within} s"),
-        Standing::Applied(_) => "changed".to_string(),
-        Standing::Different(_) => "not as it was before".to_string(),
-        Standing::Unknown(_) => "and nobody knows how it stands".to_string(),
+fn stands(condition: &NodeCondition) -> String {
+    match condition {
+        NodeCondition::Untouched => "untouched".to_string(),
+        NodeCondition::AsBefore { .. } => "as it was before".to_string(),
+        NodeCondition::GoesBack { within: 0, .. } => "must have gone back by now".to_string(),
+        NodeCondition::GoesBack { within, .. } => format!("goes back in {within} s"),
+        NodeCondition::Applied(_) => "changed".to_string(),
+        NodeCondition::Different(_) => "not as it was before".to_string(),
+        NodeCondition::Unknown(_) => "and nobody knows how it stands".to_string(),
     }
 }
 
 fn line(text: &mut String, indent: &str, change: &Change) {
-    let line = clean(&change.to_string());
+    let line = sanitize(&change.to_string());
     let _ = writeln!(text, "{indent}{}", paint(style::sign(change.sign), line));
 }
 
@@ -104,7 +104,7 @@ fn found(text: &mut String, finding: &Finding) {
     let _ = writeln!(
         text,
         "  {severity}: {} [{}]",
-        clean(&finding.text),
+        sanitize(&finding.text),
         finding.code
     );
     hint(text, finding.hint.as_deref());
@@ -115,13 +115,13 @@ pub(super) fn failed(text: &mut String, failure: &Failure) {
         text,
         "  {}: {} [{}]",
         paint(style::ERROR, "error"),
-        clean(&failure.message),
+        sanitize(&failure.message),
         failure.code
     );
     hint(text, failure.hint.as_deref());
     // Of a node that was never entered there is nothing to say.
-    if failure.standing == Standing::Untouched
-        && failure.stage.word() != "apply"
+    if failure.condition == NodeCondition::Untouched
+        && failure.stage.as_str() != "apply"
         && failure.code != STOPPED
     {
         return;
@@ -130,15 +130,20 @@ pub(super) fn failed(text: &mut String, failure: &Failure) {
         text,
         "    {}: {}",
         paint(style::BOLD, "now"),
-        clean(&failure.standing.to_string())
+        sanitize(&failure.condition.to_string())
     );
-    for change in failure.standing.changes() {
+    for change in failure.condition.changes() {
         line(text, "      ", change);
     }
 }
 
 pub(super) fn hint(text: &mut String, hint: Option<&str>) {
     if let Some(hint) = hint {
-        let _ = writeln!(text, "    {}: {}", paint(style::HINT, "hint"), clean(hint));
+        let _ = writeln!(
+            text,
+            "    {}: {}",
+            paint(style::HINT, "hint"),
+            sanitize(hint)
+        );
     }
 }

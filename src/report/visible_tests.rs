@@ -6,9 +6,9 @@ use proptest::prelude::*;
 
 use crate::engine::Event;
 use crate::engine::Failure;
+use crate::engine::NodeCondition;
 use crate::engine::Outcome;
 use crate::engine::Stage;
-use crate::engine::Standing;
 use crate::engine::Verdict;
 use crate::model::Desired;
 use crate::model::Records;
@@ -62,24 +62,24 @@ fn outcomes(said: &str) -> Vec<Outcome> {
         text: said.to_string(),
     };
     let standings = [
-        Standing::Untouched,
-        Standing::AsBefore {
+        NodeCondition::Untouched,
+        NodeCondition::AsBefore {
             since: said.to_string(),
         },
-        Standing::GoesBack {
+        NodeCondition::GoesBack {
             why: said.to_string(),
             within: 7,
         },
-        Standing::Different(vec![change.clone()]),
-        Standing::Applied(vec![change.clone()]),
-        Standing::Unknown(said.to_string()),
+        NodeCondition::Different(vec![change.clone()]),
+        NodeCondition::Applied(vec![change.clone()]),
+        NodeCondition::Unknown(said.to_string()),
     ];
     let applying = Stage::Applying {
         step: 1,
         of: 2,
         doing: "adding rules",
     };
-    let outcome = |standing| {
+    let outcome = |condition| {
         Outcome {
             changes: vec![change.clone()],
             findings: vec![
@@ -91,7 +91,7 @@ fn outcomes(said: &str) -> Vec<Outcome> {
         .failed(
             Failure::new(applying.clone(), "a-code", said)
                 .hint(said)
-                .standing(standing),
+                .condition(condition),
         )
     };
     standings.into_iter().map(outcome).collect()
@@ -111,24 +111,24 @@ fn remark(said: &str) -> Remark {
 /// Everything that is printed about nodes that say this, with colours in it where there are any.
 fn printed(said: &str) -> Vec<String> {
     let outcomes = outcomes(said);
-    let took = Duration::from_secs(1);
+    let elapsed = Duration::from_secs(1);
     let mut out: Vec<String> = outcomes
         .iter()
         .map(|outcome| text::node(outcome, Diff::Shown))
         .collect();
-    out.push(recap::recap(&outcomes, took));
+    out.push(recap::recap(&outcomes, elapsed));
     out.push(json::outcomes(
         &outcomes,
         Purpose::Run,
         &[remark(said)],
-        took,
+        elapsed,
         2,
     ));
     let seen: Vec<_> = outcomes
         .into_iter()
         .map(|outcome| (outcome, None))
         .collect();
-    out.push(json::facts(&seen, &[remark(said)], took, 1));
+    out.push(json::facts(&seen, &[remark(said)], elapsed, 1));
     let node = || said.to_string();
     for event in [
         Event::Stage {
@@ -196,10 +196,10 @@ fn records(said: &str) -> Vec<String> {
         node(None, RunOutcome::Confirmed),
         node(None, RunOutcome::Restored),
     ];
-    let took = Duration::from_secs(1);
+    let elapsed = Duration::from_secs(1);
     vec![
-        status::text(&nodes, took),
-        status::document(&nodes, took, 0),
+        status::text(&nodes, elapsed),
+        status::document(&nodes, elapsed, 0),
     ]
 }
 
@@ -277,7 +277,7 @@ fn hostile() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    /// Tried with calls of `clean` taken out, one by one.
+    /// Tried with calls of `sanitize` taken out, one by one.
     #[test]
     fn nothing_unseen_is_ever_printed(said in hostile()) {
         let printed = printed(&said);

@@ -21,12 +21,12 @@ use crate::inventory::suggest::distance_of;
 use crate::inventory::vars::Layer;
 use crate::inventory::vars::Vars;
 use crate::inventory::vars::variables;
+use crate::role::dedup;
 use crate::role::files;
 use crate::role::fleet::Fleet;
 use crate::role::read;
-use crate::role::said_once;
+use crate::role::renderer::Session;
 use crate::role::schema::Policy;
-use crate::role::session::Session;
 use crate::role::template;
 use crate::role::tree;
 
@@ -295,7 +295,7 @@ impl Resolver<'_> {
             errors.extend(self.unknown_variables(node, role, &parsed.defaults, &used));
         }
         let doubtful = self.doubtful_variables(node, &found, &used);
-        said_once(errors).or((policies, doubtful))
+        dedup(errors).or((policies, doubtful))
     }
 
     /// Variables that nothing asks for and that somebody mistyped: `cybx_peers`, `ansible_usr`.

@@ -4,8 +4,8 @@ use crate::inventory::error::InputError;
 use crate::inventory::error::shown;
 use crate::inventory::location::Location;
 use crate::inventory::suggest::closest;
+use crate::role::renderer::Session;
 use crate::role::scope::GIVEN;
-use crate::role::session::Session;
 use crate::role::template;
 use crate::role::template::Failure;
 

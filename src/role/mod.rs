@@ -14,11 +14,11 @@ mod explain;
 mod fields;
 mod files;
 mod fleet;
-mod places;
+mod provenance;
 mod read;
+mod renderer;
 pub mod schema;
 mod scope;
-mod session;
 mod template;
 mod tree;
 
@@ -45,7 +45,7 @@ pub use crate::inventory::location::Location;
 
 /// The same mistakes, each at one place once: a variable that two entries ask for, or a hundred nodes, is wrong once.
 #[must_use]
-pub fn said_once(errors: InputErrors) -> InputErrors {
+pub fn dedup(errors: InputErrors) -> InputErrors {
     let mut seen = std::collections::BTreeSet::new();
     let mut once = InputErrors::none();
     for error in errors {

@@ -6,7 +6,7 @@ use minijinja::Value;
 use minijinja::value::Enumerator;
 use minijinja::value::Object;
 
-use crate::role::session::Session;
+use crate::role::renderer::Session;
 
 /// What every template finds set, whatever the inventory says.
 pub(super) const GIVEN: [&str; 7] = [

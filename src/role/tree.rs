@@ -10,8 +10,8 @@ use crate::inventory::document::Cursor;
 use crate::inventory::error::InputError;
 use crate::inventory::error::InputErrors;
 use crate::inventory::location::Location;
-use crate::role::places::Places;
-use crate::role::session::Session;
+use crate::role::provenance::Places;
+use crate::role::renderer::Session;
 use crate::role::template;
 
 /// The key that drops an entry of a list.

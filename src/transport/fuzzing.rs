@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use super::Endpoint;
 use super::Output;
-use super::Place;
 use super::Privilege;
 use super::RunError;
-use super::dialogue::Dialogue;
-use super::dialogue::End;
+use super::script_protocol::Dialogue;
+use super::script_protocol::End;
 pub use super::ssh::fuzzing::Said;
 pub use super::ssh::fuzzing::agent_answer;
 pub use super::ssh::fuzzing::said;
@@ -74,7 +74,7 @@ impl<'a> Talk<'a> {
             (None, true) => End::Stopped(Stopped::TimedOut),
             (None, false) => End::Broken("it is gone".to_owned()),
         };
-        let at = Place {
+        let at = Endpoint {
             node: "node".to_owned(),
             address: "192.0.2.1:22".to_owned(),
         };

@@ -25,13 +25,13 @@ use rustix::process::kill_process_group;
 
 use super::Cancel;
 use super::Connection;
+use super::Endpoint;
 use super::Output;
-use super::Place;
 use super::Privilege;
 use super::RunError;
-use super::dialogue::Dialogue;
-use super::dialogue::End;
-use super::wait::Patience;
+use super::script_protocol::Dialogue;
+use super::script_protocol::End;
+use super::wait::Deadline;
 use super::wait::Stopped;
 use crate::model::Secret;
 
@@ -40,13 +40,13 @@ const AFTERMATH: Duration = Duration::from_secs(1);
 
 /// This machine as a node.
 pub(super) struct Local {
-    at: Place,
+    at: Endpoint,
     privilege: Privilege,
     password: Option<Secret>,
 }
 
 impl Local {
-    pub(super) fn new(at: Place, privilege: Privilege, password: Option<Secret>) -> Self {
+    pub(super) fn new(at: Endpoint, privilege: Privilege, password: Option<Secret>) -> Self {
         Self {
             at,
             privilege,
@@ -63,7 +63,7 @@ impl Connection for Local {
         on_stdout: &mut dyn FnMut(&[u8]),
         cancel: &Cancel,
     ) -> Result<Output, RunError> {
-        let patience = Patience::new(limit, cancel);
+        let deadline = Deadline::new(limit, cancel);
         let refuse = |said: String| RunError::Start {
             at: self.at.clone(),
             said,
@@ -80,7 +80,7 @@ impl Connection for Local {
         // A group of its own: Ctrl-C at this terminal is for this program to act on, and all that the script started can be ended together.
         command.process_group(0);
         let mut child = command.spawn().map_err(|error| refuse(error.to_string()))?;
-        let end = converse(&mut child, &mut dialogue, on_stdout, &patience);
+        let end = converse(&mut child, &mut dialogue, on_stdout, &deadline);
         dialogue.conclude(end, &self.at, limit)
     }
 }
@@ -89,7 +89,7 @@ fn converse(
     child: &mut Child,
     dialogue: &mut Dialogue<'_>,
     on_stdout: &mut dyn FnMut(&[u8]),
-    patience: &Patience<'_>,
+    deadline: &Deadline<'_>,
 ) -> End {
     let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (Some(stdin), Some(stdout), Some(stderr)) = streams else {
@@ -100,7 +100,7 @@ fn converse(
         stdout: Some(stdout),
         stderr: Some(stderr),
     }
-    .pump(dialogue, on_stdout, patience);
+    .pump(dialogue, on_stdout, deadline);
     let stopped = match moved {
         // A child whose outputs are closed notices that when it writes, or never.
         Ok(()) if dialogue.is_too_much() => None,
@@ -152,11 +152,11 @@ fn end(child: &mut Child) {
 
 fn wait(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
     let never = Cancel::new();
-    let patience = Patience::new(limit, &never);
+    let deadline = Deadline::new(limit, &never);
     loop {
         match child.try_wait()? {
             Some(status) => return Ok(Some(status)),
-            None if patience.check().is_err() => return Ok(None),
+            None if deadline.check().is_err() => return Ok(None),
             None => thread::sleep(Duration::from_millis(2)),
         }
     }
@@ -173,7 +173,7 @@ impl Pipes {
         mut self,
         dialogue: &mut Dialogue<'_>,
         on_stdout: &mut dyn FnMut(&[u8]),
-        patience: &Patience<'_>,
+        deadline: &Deadline<'_>,
     ) -> Result<(), Stopped> {
         for descriptor in self.descriptors() {
             ioctl_fionbio(descriptor, true).map_err(Stopped::Failed)?;
@@ -182,7 +182,7 @@ impl Pipes {
         let never = Cancel::new();
         let mut aftermath = None;
         loop {
-            patience.check()?;
+            deadline.check()?;
             let mut moved = self.feed(dialogue);
             moved += drain(&mut self.stdout, &mut buffer, |bytes| {
                 dialogue.hear_stdout(bytes, on_stdout);
@@ -195,13 +195,13 @@ impl Pipes {
                 return Ok(());
             }
             if dialogue.has_ended() {
-                let rest = aftermath.get_or_insert_with(|| Patience::new(AFTERMATH, &never));
+                let rest = aftermath.get_or_insert_with(|| Deadline::new(AFTERMATH, &never));
                 if rest.check().is_err() {
                     return Ok(());
                 }
             }
             if moved == 0 {
-                self.wait(dialogue, patience)?;
+                self.wait(dialogue, deadline)?;
             }
         }
     }
@@ -233,7 +233,7 @@ impl Pipes {
         0
     }
 
-    fn wait(&self, dialogue: &Dialogue<'_>, patience: &Patience<'_>) -> Result<(), Stopped> {
+    fn wait(&self, dialogue: &Dialogue<'_>, deadline: &Deadline<'_>) -> Result<(), Stopped> {
         let mut waits = Vec::with_capacity(3);
         if let (Some(stdin), true) = (&self.stdin, dialogue.has_input()) {
             waits.push(PollFd::new(stdin, PollFlags::OUT));
@@ -248,7 +248,7 @@ impl Pipes {
                 .as_ref()
                 .map(|stderr| PollFd::new(stderr, PollFlags::IN)),
         );
-        patience.wait(&mut waits)
+        deadline.wait(&mut waits)
     }
 }
 

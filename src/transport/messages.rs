@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::known_hosts::Location;
 use super::*;
 
-fn place() -> Place {
-    Place {
+fn place() -> Endpoint {
+    Endpoint {
         node: "edge-1".to_owned(),
         address: "10.0.0.7:2222".to_owned(),
     }

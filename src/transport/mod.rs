@@ -13,7 +13,6 @@
 
 mod cancel;
 mod connect_error;
-mod dialogue;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -22,6 +21,7 @@ mod local;
 #[cfg(test)]
 mod messages;
 mod run_error;
+mod script_protocol;
 mod secret;
 mod settings;
 mod ssh;
@@ -45,7 +45,7 @@ pub use settings::HostKeyChecking;
 pub use settings::Settings;
 pub use sudo::SudoProblem;
 pub use system::System;
-pub use target::Place;
+pub use target::Endpoint;
 pub use target::Privilege;
 pub use target::Target;
 pub use target::Via;

@@ -26,13 +26,13 @@ pub struct Target {
 
 impl Target {
     /// The target as messages name it.
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> Endpoint {
         let address = match self.via {
             Via::Local => "this machine".to_owned(),
             Via::Ssh if self.address.contains(':') => format!("[{}]:{}", self.address, self.port),
             Via::Ssh => format!("{}:{}", self.address, self.port),
         };
-        Place {
+        Endpoint {
             node: self.node.clone(),
             address,
         }
@@ -62,14 +62,14 @@ pub enum Privilege {
 
 /// A node's name with its address, as every message shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct Endpoint {
     /// The node's name in the inventory.
     pub node: String,
     /// `address:port`, or `this machine`.
     pub address: String,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "node `{}` ({})", self.node, self.address)
     }

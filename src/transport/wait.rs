@@ -31,13 +31,13 @@ pub(super) fn errno_words(errno: Errno) -> String {
 }
 
 /// How long to wait, and whom to listen to meanwhile.
-pub(super) struct Patience<'a> {
+pub(super) struct Deadline<'a> {
     pub(super) limit: Duration,
     since: Instant,
     pub(super) cancel: &'a Cancel,
 }
 
-impl<'a> Patience<'a> {
+impl<'a> Deadline<'a> {
     /// Starts the clock.
     pub(super) fn new(limit: Duration, cancel: &'a Cancel) -> Self {
         Self {

@@ -9,7 +9,7 @@ use fwdeploy::model::Family;
 use fwdeploy::model::rule::DirectRule;
 use fwdeploy::model::state::Direct;
 use fwdeploy::model::state::DirectChain;
-use fwdeploy::node::Failure;
+use fwdeploy::node::StepFailure;
 use fwdeploy::node::StepsError;
 use fwdeploy::node::apply;
 use fwdeploy::plan::Action;
@@ -293,7 +293,7 @@ fn a_reload_that_fails_gives_docker_its_rules_back() {
             .take_as(&["sh", "-s"], &[latch(), reload.clone()])
             .outcome
         {
-            Err(StepsError::Failed(Failure {
+            Err(StepsError::Failed(StepFailure {
                 step: 1, answer, ..
             })) => {
                 assert!(answer.contains("firewalld"), "{answer}");

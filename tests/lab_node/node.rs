@@ -13,8 +13,8 @@ use std::time::Duration;
 use std::time::Instant;
 
 use fwdeploy::model::Family;
-use fwdeploy::node::Failure;
 use fwdeploy::node::Said;
+use fwdeploy::node::StepFailure;
 use fwdeploy::node::Steps;
 use fwdeploy::node::StepsError;
 use fwdeploy::node::apply;
@@ -231,7 +231,7 @@ impl Node {
     pub(crate) fn refuses_as(&self, shell: &[&str], actions: &[Action]) -> String {
         let before = self.everything();
         match self.take_as(shell, actions).outcome {
-            Err(StepsError::Failed(Failure { step, answer, .. })) => {
+            Err(StepsError::Failed(StepFailure { step, answer, .. })) => {
                 assert_eq!(step, actions.len() - 1, "{answer}");
                 // Docker may write a container's rules anew, in another order.
                 let sorted = |text: &str| -> String {

@@ -3,7 +3,7 @@
 use fwdeploy::model::Desired;
 use fwdeploy::model::NodeState;
 use fwdeploy::model::Observed;
-use fwdeploy::node::look;
+use fwdeploy::node::probe_script;
 use fwdeploy::plan::Allowed;
 use fwdeploy::plan::EDITED;
 use fwdeploy::plan::plan;
@@ -17,7 +17,7 @@ use crate::name;
 use crate::on_two_nodes;
 
 fn looked(lab: &Lab) -> NodeState {
-    let said = lab.try_sh("n1", &look(None));
+    let said = lab.try_sh("n1", &probe_script(None));
     observe(said.out.as_bytes(), said.err.as_bytes()).expect("the look is whole")
 }
 

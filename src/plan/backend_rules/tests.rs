@@ -12,7 +12,7 @@ use crate::model::state::RichText;
 use crate::model::state::System;
 use crate::model::state::Tables;
 use crate::plan::Action;
-use crate::plan::after;
+use crate::plan::simulate;
 
 const PEER: &str = "192.0.2.7";
 const OTHER: &str = "192.0.2.8";
@@ -131,7 +131,7 @@ fn rules_that_are_there_twice_are_refused_and_an_emptied_table_is_a_flushed_one(
     assert_eq!(found(&state), [DOUBLED]);
     backend_of(&mut state).doubled.clear();
     backend_of(&mut state).bare = vec!["filter_INPUT".into()];
-    assert_eq!(found(&state), [gone::FIREWALLD]);
+    assert_eq!(found(&state), [flushed::FIREWALLD]);
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn after_each_step_the_tables_are_as_firewalld_believes() {
         zone: zone.clone(),
         rule: RichText::from(&rich(PEER, 5000)),
     };
-    let added = after(&state, &add);
+    let added = simulate(&state, &add);
     assert!(found(&added).is_empty());
     assert_eq!(
         added
@@ -253,7 +253,7 @@ fn after_each_step_the_tables_are_as_firewalld_believes() {
         zone,
         rule: RichText::from(&rich(PEER, 5000)),
     };
-    assert_eq!(after(&added, &remove), state);
+    assert_eq!(simulate(&added, &remove), state);
     // A reload begins afresh.
     let mut wild = node(&[rich(PEER, 5000)], vec![made_of(OTHER, 5000)]);
     backend_of(&mut wild).doubled = vec!["filter_INPUT".into()];
@@ -261,5 +261,5 @@ fn after_each_step_the_tables_are_as_firewalld_believes() {
     let reload = Action::Reload {
         subnets: Vec::new(),
     };
-    assert!(found(&after(&wild, &reload)).is_empty());
+    assert!(found(&simulate(&wild, &reload)).is_empty());
 }

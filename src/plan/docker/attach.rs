@@ -105,7 +105,7 @@ pub(super) fn attach(
     if container.network_mode == "host" || container.network_mode.starts_with("container:") {
         steps.findings.push(
             found(
-                Severity::Defeat,
+                Severity::NotEnforced,
                 "shared-network-stack",
                 format!(
                     "container `{}` runs with network mode `{}`: its packets never pass DOCKER-USER",
@@ -227,7 +227,7 @@ fn restarting(wanted: &Attachment, container: &Container, seen: &Docker) -> Find
         )
     };
     found(
-        Severity::Defeat,
+        Severity::NotEnforced,
         "container-restarting",
         format!("container `{name}` {wrong}, and cannot be moved while it ends again and again"),
     )
@@ -266,7 +266,7 @@ fn leave(
             };
             steps.findings.push(
                 found(
-                    Severity::Defeat,
+                    Severity::NotEnforced,
                     "second-network",
                     format!(
                         "container `{}` is also on network `{other}`, by which it reaches anybody",

@@ -171,7 +171,7 @@ fn relay(container: &Container, here: &Endpoint, seen: &Docker) -> Option<Findin
         return None;
     }
     let (severity, when) = if container.running {
-        (Severity::Defeat, "")
+        (Severity::NotEnforced, "")
     } else {
         (Severity::Warning, ", when it runs")
     };

@@ -11,11 +11,11 @@ use crate::model::state::Network;
 use crate::model::state::View;
 use crate::plan::action::Action;
 use crate::plan::action::NetworkSpec;
-use crate::plan::after::BRIDGE_NAME;
 use crate::plan::docker::Steps;
 use crate::plan::docker::attached;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
+use crate::plan::simulate::BRIDGE_NAME;
 
 /// The options that turn the families on, which Docker 24 and later take from daemon.json's `default-network-opts` where a
 /// network does not say.

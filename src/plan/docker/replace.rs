@@ -14,7 +14,6 @@ use crate::model::state::Network;
 use crate::model::state::View;
 use crate::plan::action::Action;
 use crate::plan::action::NetworkSpec;
-use crate::plan::after::BRIDGE_NAME;
 use crate::plan::docker::Steps;
 use crate::plan::docker::attach;
 use crate::plan::docker::attached;
@@ -23,6 +22,7 @@ use crate::plan::docker::network::IPV6;
 use crate::plan::docker::network::say_explicitly;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
+use crate::plan::simulate::BRIDGE_NAME;
 
 /// Detaches everything, makes the network anew, and gives every endpoint its address and its other settings back.
 pub(super) fn replace(

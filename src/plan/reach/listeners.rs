@@ -192,7 +192,7 @@ fn opened(
                 continue;
             };
             let (severity, lets) = if sure {
-                (Severity::Defeat, "lets")
+                (Severity::NotEnforced, "lets")
             } else {
                 (
                     Severity::Warning,

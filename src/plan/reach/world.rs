@@ -21,9 +21,9 @@ use crate::model::step::Hook;
 use crate::model::step::NftTable;
 use crate::model::step::Step;
 use crate::model::step::Test;
-use crate::plan::after::is_jump;
 use crate::plan::ownership::Ours;
 use crate::plan::ownership::tag;
+use crate::plan::simulate::is_jump;
 
 /// firewalld's own table, and its place at the hook where destinations are rewritten.
 pub(super) const FIREWALLD: (&str, i64) = ("firewalld", -90);

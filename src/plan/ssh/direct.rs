@@ -11,7 +11,7 @@ use crate::model::rule::Target;
 use crate::model::state::Direct;
 use crate::policy::Evaluation;
 use crate::policy::Packet;
-use crate::policy::Verdict;
+use crate::policy::PacketVerdict;
 use crate::policy::evaluate;
 use crate::policy::evaluate::Flow;
 use crate::policy::evaluate::Rewritten;
@@ -74,10 +74,10 @@ fn judge(chain: &str, rule: Option<&Rule>, whose: &str, last: bool, visit: &Visi
     let others = rule.matches().filter(|m| !is_of_its_port(m)).cloned();
     let rule = Rule::new(others, rule.target.clone());
     match evaluate(std::slice::from_ref(&rule), &packet(chain, visit)) {
-        Evaluation::Decided(Verdict::Drop | Verdict::Reject, _) => {
+        Evaluation::Decided(PacketVerdict::Drop | PacketVerdict::Reject, _) => {
             Some(Part::shuts(format!("{whose} refuses it"), any_port))
         }
-        Evaluation::Decided(Verdict::Accept, _) if last && chain.starts_with("INPUT") => {
+        Evaluation::Decided(PacketVerdict::Accept, _) if last && chain.starts_with("INPUT") => {
             Some(Part::opens(format!("{whose} lets it in"), any_port))
         }
         Evaluation::Decided(..) => None,

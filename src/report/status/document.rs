@@ -10,8 +10,8 @@ use crate::report::Purpose;
 use crate::report::json;
 use crate::report::json::Problem;
 use crate::report::json::Reason;
+use crate::report::status::LeaseState;
 use crate::report::status::NodeStatus;
-use crate::report::status::Standing;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -37,7 +37,7 @@ struct Totals {
 #[derive(Serialize)]
 struct Node<'a> {
     node: &'a str,
-    status: Standing,
+    status: LeaseState,
     policy: Policy<'a>,
     lease: Option<&'a Lease>,
     snapshots: &'a [Snapshot],
@@ -54,11 +54,16 @@ struct Policy<'a> {
 }
 
 /// One document for scripts, in the order of the inventory.
-pub fn document(nodes: &[NodeStatus], took: Duration, exit_code: u8) -> String {
-    let count = |standing| nodes.iter().filter(|n| n.standing() == standing).count();
+pub fn document(nodes: &[NodeStatus], elapsed: Duration, exit_code: u8) -> String {
+    let count = |lease_state| {
+        nodes
+            .iter()
+            .filter(|n| n.lease_state() == lease_state)
+            .count()
+    };
     let seen = nodes.iter().map(|node| Node {
         node: &node.outcome.node,
-        status: node.standing(),
+        status: node.lease_state(),
         policy: Policy {
             wanted: node.wanted.as_deref(),
             confirmed: node.confirmed().map(|snapshot| &*snapshot.policy),
@@ -71,21 +76,21 @@ pub fn document(nodes: &[NodeStatus], took: Duration, exit_code: u8) -> String {
             .map_or(&[], |records| &records.snapshots),
         error: node.outcome.failure.as_ref().map(Problem::from),
         not_begun: node.outcome.not_begun.map(Reason::from),
-        seconds: json::seconds(node.outcome.took),
+        seconds: json::seconds(node.outcome.duration),
     });
     let document = Document {
         version: json::VERSION,
-        command: Purpose::Status.word(),
+        command: Purpose::Status.as_str(),
         nodes: seen.collect(),
         summary: Totals {
             nodes: nodes.len(),
-            free: count(Standing::Free),
-            held: count(Standing::Held),
-            unfinished: count(Standing::Unfinished),
-            failed: count(Standing::Unknown),
-            unreachable: count(Standing::Unreachable),
-            skipped: count(Standing::Skipped),
-            seconds: json::seconds(took),
+            free: count(LeaseState::Free),
+            held: count(LeaseState::Held),
+            unfinished: count(LeaseState::Unfinished),
+            failed: count(LeaseState::Unknown),
+            unreachable: count(LeaseState::Unreachable),
+            skipped: count(LeaseState::Skipped),
+            seconds: json::seconds(elapsed),
             exit_code,
         },
     };

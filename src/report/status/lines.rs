@@ -9,25 +9,25 @@ use crate::engine::differences;
 use crate::model::records::Lease;
 use crate::model::records::RunOutcome;
 use crate::model::records::Snapshot;
+use crate::report::status::LeaseState;
 use crate::report::status::NodeStatus;
-use crate::report::status::Standing;
 use crate::report::style;
-use crate::report::style::clean;
 use crate::report::style::paint;
+use crate::report::style::sanitize;
 use crate::report::summary::duration;
 use crate::report::text;
 
 /// The nodes one by one, each with its snapshots below it, the oldest first, and a line for the fleet.
-pub fn text(nodes: &[NodeStatus], took: Duration) -> String {
+pub fn text(nodes: &[NodeStatus], elapsed: Duration) -> String {
     let mut out = String::new();
     for node in nodes {
         let (style, headline) = headline(node);
         let name = paint(style::BOLD, &node.outcome.node);
-        let _ = writeln!(out, "{name}: {}", paint(style, clean(&headline)));
+        let _ = writeln!(out, "{name}: {}", paint(style, sanitize(&headline)));
         if let Some(failure) = &node.outcome.failure {
             text::failed(&mut out, failure);
         }
-        if node.standing() == Standing::Unfinished {
+        if node.lease_state() == LeaseState::Unfinished {
             text::hint(
                 &mut out,
                 Some("fwdeploy run --recover brings the node back to the state before that run"),
@@ -35,14 +35,19 @@ pub fn text(nodes: &[NodeStatus], took: Duration) -> String {
         }
         snapshots(&mut out, node);
     }
-    let count = |standing| nodes.iter().filter(|n| n.standing() == standing).count();
+    let count = |lease_state| {
+        nodes
+            .iter()
+            .filter(|n| n.lease_state() == lease_state)
+            .count()
+    };
     let counts = [
-        (count(Standing::Free), "free"),
-        (count(Standing::Held), "at work"),
-        (count(Standing::Unfinished), "unfinished"),
-        (count(Standing::Unknown), "failed"),
-        (count(Standing::Unreachable), "unreachable"),
-        (count(Standing::Skipped), "skipped"),
+        (count(LeaseState::Free), "free"),
+        (count(LeaseState::Held), "at work"),
+        (count(LeaseState::Unfinished), "unfinished"),
+        (count(LeaseState::Unknown), "failed"),
+        (count(LeaseState::Unreachable), "unreachable"),
+        (count(LeaseState::Skipped), "skipped"),
     ];
     let words: Vec<String> = counts
         .iter()
@@ -53,7 +58,7 @@ pub fn text(nodes: &[NodeStatus], took: Duration) -> String {
         1 => "1 node".to_string(),
         n => format!("{n} nodes"),
     };
-    let _ = writeln!(out, "{total}: {} ({})", words.join(", "), duration(took));
+    let _ = writeln!(out, "{total}: {} ({})", words.join(", "), duration(elapsed));
     out
 }
 
@@ -151,7 +156,7 @@ fn snapshots(out: &mut String, node: &NodeStatus) {
                     false => policy,
                 },
             ]
-            .map(|text| clean(&text))
+            .map(|text| sanitize(&text))
         })
         .collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
@@ -162,7 +167,7 @@ fn snapshots(out: &mut String, node: &NodeStatus) {
             let _ = write!(line, "  {:<1$}", row[column], widths[column]);
         }
         let (style, how) = ending(snapshot, armed == Some(snapshot.number));
-        let _ = writeln!(out, "{line}  {}", paint(style, clean(&how)));
+        let _ = writeln!(out, "{line}  {}", paint(style, sanitize(&how)));
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::known_hosts::Location;
-use super::target::Place;
+use super::target::Endpoint;
 
 /// Why there is no connection.
 #[derive(Debug, Error)]
@@ -19,7 +19,7 @@ pub enum ConnectError {
     #[error("cannot resolve the address of {at}")]
     Resolve {
         /// The node.
-        at: Place,
+        at: Endpoint,
         /// What the resolver said.
         source: io::Error,
     },
@@ -27,13 +27,13 @@ pub enum ConnectError {
     #[error("cannot connect to {at}: connection refused")]
     Refused {
         /// The node.
-        at: Place,
+        at: Endpoint,
     },
     /// Nothing answers.
     #[error("cannot connect to {at}: no answer within {after:?}")]
     TimedOut {
         /// The node.
-        at: Place,
+        at: Endpoint,
         /// How long each address was given.
         after: Duration,
     },
@@ -41,7 +41,7 @@ pub enum ConnectError {
     #[error("cannot connect to {at}")]
     NoRoute {
         /// The node.
-        at: Place,
+        at: Endpoint,
         /// What the system said.
         source: io::Error,
     },
@@ -49,7 +49,7 @@ pub enum ConnectError {
     #[error("cannot open a socket to {at}")]
     Socket {
         /// The node.
-        at: Place,
+        at: Endpoint,
         /// What the system said.
         source: io::Error,
     },
@@ -57,7 +57,7 @@ pub enum ConnectError {
     #[error("no SSH handshake with {at}: {said}")]
     Handshake {
         /// The node.
-        at: Place,
+        at: Endpoint,
         /// What went wrong.
         said: String,
     },
@@ -65,7 +65,7 @@ pub enum ConnectError {
     #[error("no SSH handshake with {at}: {}", silence(*after, told.as_deref()))]
     HandshakeTimedOut {
         /// The node.
-        at: Place,
+        at: Endpoint,
         /// How long it was given.
         after: Duration,
         /// What it said until then.
@@ -75,7 +75,7 @@ pub enum ConnectError {
     #[error("no SSH handshake with {at}: no common {what}; it offers: {theirs}")]
     NoCommon {
         /// The node.
-        at: Place,
+        at: Endpoint,
         /// The kind of algorithm.
         what: &'static str,
         /// What the node offers.
@@ -87,7 +87,7 @@ pub enum ConnectError {
     #[error("cannot use the known host keys in {} for {at}", path.display())]
     KnownHosts {
         /// The node.
-        at: Place,
+        at: Endpoint,
         /// The file.
         path: PathBuf,
         /// What the system said.
@@ -97,7 +97,7 @@ pub enum ConnectError {
     #[error("the host key of {at} is unknown: {presented}{}", ignored(*malformed))]
     HostKeyUnknown {
         /// The node.
-        at: Place,
+        at: Endpoint,
         /// The key it presents.
         presented: Box<Presented>,
         /// The first of the files that were looked at.
@@ -111,7 +111,7 @@ pub enum ConnectError {
     )]
     HostKeyCertified {
         /// The node.
-        at: Place,
+        at: Endpoint,
         /// The key it presents.
         presented: Box<Presented>,
         /// The line with the authority.
@@ -123,7 +123,7 @@ pub enum ConnectError {
     )]
     HostKeyChanged {
         /// The node.
-        at: Place,
+        at: Endpoint,
         /// The key it presents.
         presented: Box<Presented>,
         /// Where the other key stands.
@@ -135,7 +135,7 @@ pub enum ConnectError {
     #[error("the host key of {at} is revoked at {location}: {presented}")]
     HostKeyRevoked {
         /// The node.
-        at: Place,
+        at: Endpoint,
         /// The key it presents.
         presented: Box<Presented>,
         /// Where it is revoked.
@@ -147,13 +147,13 @@ pub enum ConnectError {
     )]
     User {
         /// The node.
-        at: Place,
+        at: Endpoint,
     },
     /// The key file that the inventory names can't be used.
     #[error("cannot use the key {} for {at}: {problem}", path.display())]
     Key {
         /// The node.
-        at: Place,
+        at: Endpoint,
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
@@ -163,7 +163,7 @@ pub enum ConnectError {
     #[error("no key to log in with on {at}: {}", looked.join("; "))]
     NoKey {
         /// The node.
-        at: Place,
+        at: Endpoint,
         /// Where keys were looked for, and why none was there.
         looked: Vec<String>,
     },
@@ -174,7 +174,7 @@ pub enum ConnectError {
     )]
     Authentication {
         /// The node.
-        at: Place,
+        at: Endpoint,
         /// The user to log in as.
         user: String,
         /// Each key with what became of it.
@@ -186,7 +186,7 @@ pub enum ConnectError {
     #[error("{at} hung up after {} keys for {user}: {}", tried.len(), tried_text(tried))]
     TooManyKeys {
         /// The node.
-        at: Place,
+        at: Endpoint,
         /// The user to log in as.
         user: String,
         /// Each key with what became of it.
@@ -198,7 +198,7 @@ pub enum ConnectError {
     )]
     FurtherMethod {
         /// The node.
-        at: Place,
+        at: Endpoint,
         /// The user to log in as.
         user: String,
         /// The key that it took.
@@ -210,7 +210,7 @@ pub enum ConnectError {
     #[error("the login of {user} on {at} broke off: {said}")]
     HungUp {
         /// The node.
-        at: Place,
+        at: Endpoint,
         /// The user to log in as.
         user: String,
         /// What went wrong.
@@ -220,7 +220,7 @@ pub enum ConnectError {
     #[error("the login of {user} on {at} took more than {after:?}")]
     LoginTimedOut {
         /// The node.
-        at: Place,
+        at: Endpoint,
         /// The user to log in as.
         user: String,
         /// How long it was given.
@@ -230,7 +230,7 @@ pub enum ConnectError {
     #[error("cannot set up an SSH session for {at}: {said}")]
     Session {
         /// The node.
-        at: Place,
+        at: Endpoint,
         /// What libssh2 said.
         said: String,
     },
@@ -238,7 +238,7 @@ pub enum ConnectError {
     #[error("stopped connecting to {at}, as asked")]
     Cancelled {
         /// The node.
-        at: Place,
+        at: Endpoint,
     },
 }
 

@@ -35,7 +35,7 @@ use rustix::net::SocketType;
 
 use crate::transport::Cancel;
 use crate::transport::known_hosts::HostKey;
-use crate::transport::wait::Patience;
+use crate::transport::wait::Deadline;
 use crate::transport::wait::Stopped;
 use crate::transport::wait::errno_words;
 
@@ -107,8 +107,8 @@ impl Door {
         limit: Duration,
         cancel: &Cancel,
     ) -> Result<Self, String> {
-        let patience = Patience::new(limit, cancel);
-        let agent = reach(path, &patience).map_err(|stopped| words(&stopped, limit))?;
+        let deadline = Deadline::new(limit, cancel);
+        let agent = reach(path, &deadline).map_err(|stopped| words(&stopped, limit))?;
         let ours = || -> io::Result<(PathBuf, UnixListener)> {
             let mut random = [0; 8];
             rand_bytes(&mut random).map_err(io::Error::other)?;
@@ -200,8 +200,8 @@ impl Room {
 
     fn ask(&mut self, question: &[u8]) -> Option<Vec<u8>> {
         let since = Instant::now();
-        let patience = Patience::new(self.limit, &self.cancel);
-        let answer = exchange(&mut self.agent, question, &patience)
+        let deadline = Deadline::new(self.limit, &self.cancel);
+        let answer = exchange(&mut self.agent, question, &deadline)
             .map_err(|stopped| words(&stopped, self.limit))
             .and_then(|answer| check(question, answer, self.wanted.as_ref()));
         let mut state = self.watch.lock();
@@ -234,7 +234,7 @@ fn words(unanswered: &Unanswered, limit: Duration) -> String {
 }
 
 /// Connects without waiting longer than told: to a socket whose queue is full, or to what is no socket.
-fn reach(path: &Path, patience: &Patience<'_>) -> Result<UnixStream, Unanswered> {
+fn reach(path: &Path, deadline: &Deadline<'_>) -> Result<UnixStream, Unanswered> {
     let failed = |errno| Unanswered::Stopped(Stopped::Failed(errno));
     let address = SocketAddrUnix::new(path).map_err(failed)?;
     let socket: OwnedFd =
@@ -245,7 +245,7 @@ fn reach(path: &Path, patience: &Patience<'_>) -> Result<UnixStream, Unanswered>
         match net::connect(&socket, &address) {
             Ok(()) => return Ok(UnixStream::from(socket)),
             // Its queue is full.
-            Err(Errno::AGAIN | Errno::INTR) => patience.wait(&mut [])?,
+            Err(Errno::AGAIN | Errno::INTR) => deadline.wait(&mut [])?,
             Err(errno) => return Err(failed(errno)),
         }
     }
@@ -254,7 +254,7 @@ fn reach(path: &Path, patience: &Patience<'_>) -> Result<UnixStream, Unanswered>
 fn exchange(
     agent: &mut UnixStream,
     question: &[u8],
-    patience: &Patience<'_>,
+    deadline: &Deadline<'_>,
 ) -> Result<Vec<u8>, Unanswered> {
     let length = u32::try_from(question.len()).unwrap_or_default();
     let question = [&length.to_be_bytes()[..], question].concat();
@@ -262,46 +262,46 @@ fn exchange(
     while given < question.len() {
         match agent.write(&question[given..]) {
             Ok(count) => given += count,
-            Err(error) => again(agent, PollFlags::OUT, &error, patience)?,
+            Err(error) => retry_eagain(agent, PollFlags::OUT, &error, deadline)?,
         }
     }
     let mut length = [0; 4];
-    fill(agent, &mut length, patience)?;
+    fill(agent, &mut length, deadline)?;
     let length = u32::from_be_bytes(length) as usize;
     if length > LONGEST {
         return Err(Unanswered::TooLong(length));
     }
     let mut answer = vec![0; length];
-    fill(agent, &mut answer, patience)?;
+    fill(agent, &mut answer, deadline)?;
     Ok(answer)
 }
 
 fn fill(
     agent: &mut UnixStream,
     room: &mut [u8],
-    patience: &Patience<'_>,
+    deadline: &Deadline<'_>,
 ) -> Result<(), Unanswered> {
     let mut filled = 0;
     while filled < room.len() {
         match agent.read(&mut room[filled..]) {
             Ok(0) => return Err(Unanswered::Closed),
             Ok(count) => filled += count,
-            Err(error) => again(agent, PollFlags::IN, &error, patience)?,
+            Err(error) => retry_eagain(agent, PollFlags::IN, &error, deadline)?,
         }
-        patience.check()?;
+        deadline.check()?;
     }
     Ok(())
 }
 
-fn again(
+fn retry_eagain(
     agent: &UnixStream,
     flags: PollFlags,
     error: &io::Error,
-    patience: &Patience<'_>,
+    deadline: &Deadline<'_>,
 ) -> Result<(), Unanswered> {
     match error.kind() {
-        io::ErrorKind::WouldBlock => Ok(patience.wait(&mut [PollFd::new(agent, flags)])?),
-        io::ErrorKind::Interrupted => Ok(patience.check()?),
+        io::ErrorKind::WouldBlock => Ok(deadline.wait(&mut [PollFd::new(agent, flags)])?),
+        io::ErrorKind::Interrupted => Ok(deadline.check()?),
         _ => Err(Unanswered::Closed),
     }
 }

@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use super::methods;
-use super::step::Halt;
+use super::step::StepError;
 use super::step::Wire;
 use crate::transport::Cancel;
 use crate::transport::ConnectError;
-use crate::transport::Place;
-use crate::transport::wait::Patience;
+use crate::transport::Endpoint;
+use crate::transport::wait::Deadline;
 use crate::transport::wait::Stopped;
 
 /// SSH_MSG_DISCONNECT
@@ -22,16 +22,16 @@ const KEXINIT: u8 = 20;
 /// Comes to terms with the node about a key.
 pub(super) fn shake_hands(
     wire: &Wire,
-    at: &Place,
+    at: &Endpoint,
     host_keys: &str,
     limit: Duration,
     cancel: &Cancel,
 ) -> Result<(), ConnectError> {
     let mut session = wire.session.clone();
-    let shaken = wire.again(&Patience::new(limit, cancel), || session.handshake());
+    let shaken = wire.retry_eagain(&Deadline::new(limit, cancel), || session.handshake());
     let Err(halt) = shaken else { return Ok(()) };
     let at = at.clone();
-    if matches!(halt, Halt::Stopped(Stopped::Cancelled)) {
+    if matches!(halt, StepError::Stopped(Stopped::Cancelled)) {
         return Err(ConnectError::Cancelled { at });
     }
     let first = wire.first();
@@ -52,7 +52,7 @@ pub(super) fn shake_hands(
     }
     let told = heard.words();
     Err(match halt {
-        Halt::Stopped(Stopped::TimedOut) => ConnectError::HandshakeTimedOut {
+        StepError::Stopped(Stopped::TimedOut) => ConnectError::HandshakeTimedOut {
             at,
             after: limit,
             told,

@@ -27,27 +27,27 @@ use ssh2::Session;
 use self::auth::Clock;
 use self::auth::Login;
 use self::pump::Unopened;
-use self::step::Halt;
+use self::step::StepError;
 use self::step::Wire;
 use super::Cancel;
 use super::ConnectError;
 use super::Connection;
+use super::Endpoint;
 use super::Output;
-use super::Place;
 use super::Privilege;
 use super::RunError;
 use super::Settings;
 use super::Target;
-use super::dialogue::Dialogue;
-use super::dialogue::End;
+use super::script_protocol::Dialogue;
+use super::script_protocol::End;
 use super::secret::Vault;
-use super::wait::Patience;
+use super::wait::Deadline;
 use super::wait::Stopped;
 use crate::model::Secret;
 
 /// A session that is logged in.
 pub(super) struct Ssh {
-    at: Place,
+    at: Endpoint,
     privilege: Privilege,
     password: Option<Secret>,
     wire: Wire,
@@ -172,21 +172,21 @@ impl Connection for Ssh {
         let command = dialogue
             .command_line()
             .map_err(|error| refuse(error.to_string()))?;
-        let opened = pump::open(&self.wire, &Patience::new(self.opening, cancel), &command);
+        let opened = pump::open(&self.wire, &Deadline::new(self.opening, cancel), &command);
         let end = match opened {
             Ok(channel) => {
-                let patience = Patience::new(limit, cancel);
-                pump::pump(&self.wire, channel, &mut dialogue, on_stdout, &patience)
+                let deadline = Deadline::new(limit, cancel);
+                pump::pump(&self.wire, channel, &mut dialogue, on_stdout, &deadline)
             }
             // The channel alone failed: the session lives, and nothing was sent.
             Err(Unopened {
-                halt: Halt::Ssh(error),
+                halt: StepError::Ssh(error),
                 ..
             }) if pump::is_refusal(&error) => {
                 return Err(refuse(error.message().to_owned()));
             }
             Err(Unopened {
-                halt: Halt::Stopped(Stopped::TimedOut),
+                halt: StepError::Stopped(Stopped::TimedOut),
                 wanted,
             }) => {
                 self.hang_up();
@@ -197,7 +197,7 @@ impl Connection for Ssh {
                 });
             }
             Err(Unopened {
-                halt: Halt::Stopped(stopped),
+                halt: StepError::Stopped(stopped),
                 ..
             }) => End::Stopped(stopped),
             Err(Unopened { halt, .. }) => End::Broken(self.wire.words(&halt)),

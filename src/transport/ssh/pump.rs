@@ -12,12 +12,12 @@ use ssh2::Channel;
 use ssh2::ErrorCode;
 
 use super::step::AGAIN;
-use super::step::Halt;
+use super::step::StepError;
 use super::step::Wire;
 use crate::transport::Cancel;
-use crate::transport::dialogue::Dialogue;
-use crate::transport::dialogue::End;
-use crate::transport::wait::Patience;
+use crate::transport::script_protocol::Dialogue;
+use crate::transport::script_protocol::End;
+use crate::transport::wait::Deadline;
 
 /// How long the rest of standard error, and the end of the channel, may take after the status is there. A program that the script left in
 /// the background keeps the channel open for as long as it lives.
@@ -34,7 +34,7 @@ const LIBSSH2_GIVES_UP: Duration = Duration::from_secs(50);
 
 /// Why no command runs.
 pub(super) struct Unopened {
-    pub(super) halt: Halt,
+    pub(super) halt: StepError,
     /// What the node was to do, as the end of a sentence.
     pub(super) wanted: &'static str,
 }
@@ -42,7 +42,7 @@ pub(super) struct Unopened {
 /// Opens a channel and starts the command in it.
 pub(super) fn open(
     wire: &Wire,
-    patience: &Patience<'_>,
+    deadline: &Deadline<'_>,
     command: &str,
 ) -> Result<Channel, Unopened> {
     let opening = |halt| Unopened {
@@ -52,13 +52,13 @@ pub(super) fn open(
     let session = &wire.session;
     // A node whose session takes its time (PAM, logind) answers nothing until it is there. Its first word may be about something else,
     // and libssh2 would then give up if it had asked for the channel already.
-    if patience.limit > LIBSSH2_GIVES_UP && session.keepalive_send().is_ok() {
-        wire.wait_for_sign(patience).map_err(opening)?;
+    if deadline.limit > LIBSSH2_GIVES_UP && session.keepalive_send().is_ok() {
+        wire.wait_for_sign(deadline).map_err(opening)?;
     }
     let mut channel = wire
-        .again(patience, || session.channel_session())
+        .retry_eagain(deadline, || session.channel_session())
         .map_err(opening)?;
-    wire.again(patience, || channel.exec(command))
+    wire.retry_eagain(deadline, || channel.exec(command))
         .map_err(|halt| Unopened {
             halt,
             wanted: "start the command",
@@ -72,9 +72,9 @@ pub(super) fn pump(
     mut channel: Channel,
     dialogue: &mut Dialogue<'_>,
     on_stdout: &mut dyn FnMut(&[u8]),
-    patience: &Patience<'_>,
+    deadline: &Deadline<'_>,
 ) -> End {
-    let flow = Flow { wire, patience };
+    let flow = Flow { wire, deadline };
     let moved = flow.move_all(&mut channel, dialogue, on_stdout);
     let closed = moved.and_then(|()| match dialogue.is_refused() || dialogue.is_too_much() {
         true => Ok(End::Closed {
@@ -85,14 +85,14 @@ pub(super) fn pump(
     });
     match closed {
         Ok(end) => end,
-        Err(Halt::Stopped(stopped)) => End::Stopped(stopped),
+        Err(StepError::Stopped(stopped)) => End::Stopped(stopped),
         Err(halt) => End::Broken(wire.words(&halt)),
     }
 }
 
 struct Flow<'a> {
     wire: &'a Wire,
-    patience: &'a Patience<'a>,
+    deadline: &'a Deadline<'a>,
 }
 
 impl Flow<'_> {
@@ -101,15 +101,15 @@ impl Flow<'_> {
         channel: &mut Channel,
         dialogue: &mut Dialogue<'_>,
         on_stdout: &mut dyn FnMut(&[u8]),
-    ) -> Result<(), Halt> {
+    ) -> Result<(), StepError> {
         let mut buffer = vec![0; 64 * 1024];
         let mut stderr = channel.stderr();
         let mut told = false;
         let never = Cancel::new();
         let mut aftermath = None;
         loop {
-            self.patience.check()?;
-            self.wire.session.keepalive_send().map_err(Halt::Ssh)?;
+            self.deadline.check()?;
+            self.wire.session.keepalive_send().map_err(StepError::Ssh)?;
             let mut moved = 0;
             // Writing before reading: a write reads packets from the session's socket too, and nothing would wake us for those.
             if dialogue.has_input()
@@ -122,7 +122,7 @@ impl Flow<'_> {
                 match channel.send_eof() {
                     Ok(()) => told = true,
                     Err(error) if error.code() == AGAIN => {}
-                    Err(error) => return Err(Halt::Ssh(error)),
+                    Err(error) => return Err(StepError::Ssh(error)),
                 }
             }
             while let Some(count @ 1..) = taken(channel.read(&mut buffer))? {
@@ -139,23 +139,23 @@ impl Flow<'_> {
                 return Ok(());
             }
             if dialogue.has_ended() {
-                let rest = aftermath.get_or_insert_with(|| Patience::new(AFTERMATH, &never));
+                let rest = aftermath.get_or_insert_with(|| Deadline::new(AFTERMATH, &never));
                 if rest.check().is_err() {
                     return Ok(());
                 }
             }
             let carried = self.wire.carry()?;
             if moved + carried.inward + carried.outward == 0 {
-                self.wire.wait(self.patience)?;
+                self.wire.wait(self.deadline)?;
             }
         }
     }
 
     /// Closes the channel and asks how the command ended.
-    fn close(&self, channel: &mut Channel) -> Result<End, Halt> {
-        let patience = Patience::new(AFTERMATH, self.patience.cancel);
-        self.wire.again(&patience, || channel.close())?;
-        self.wire.again(&patience, || channel.wait_close())?;
+    fn close(&self, channel: &mut Channel) -> Result<End, StepError> {
+        let deadline = Deadline::new(AFTERMATH, self.deadline.cancel);
+        self.wire.retry_eagain(&deadline, || channel.close())?;
+        self.wire.retry_eagain(&deadline, || channel.wait_close())?;
         let signal = channel
             .exit_signal()
             .ok()
@@ -168,10 +168,10 @@ impl Flow<'_> {
 }
 
 /// `None` when it would block.
-fn taken(result: io::Result<usize>) -> Result<Option<usize>, Halt> {
+fn taken(result: io::Result<usize>) -> Result<Option<usize>, StepError> {
     match result {
         Ok(count) => Ok(Some(count)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        Err(error) => Err(Halt::Stream(error)),
+        Err(error) => Err(StepError::Stream(error)),
     }
 }

@@ -18,7 +18,7 @@ use rustix::net;
 use rustix::net::RecvFlags;
 use rustix::net::SendFlags;
 
-use crate::transport::wait::Patience;
+use crate::transport::wait::Deadline;
 use crate::transport::wait::Stopped;
 use crate::transport::wait::errno_words;
 
@@ -158,7 +158,7 @@ impl Relay {
     }
 
     /// Waits until something can be moved, or a moment has passed.
-    pub(super) fn wait(&self, patience: &Patience<'_>) -> Result<(), Stopped> {
+    pub(super) fn wait(&self, deadline: &Deadline<'_>) -> Result<(), Stopped> {
         let mut node = PollFlags::empty();
         let mut session = PollFlags::empty();
         if self.inward.is_empty() && self.ended.is_none() {
@@ -182,7 +182,7 @@ impl Relay {
                 descriptors.push(descriptor);
             }
         }
-        patience.wait(&mut descriptors)
+        deadline.wait(&mut descriptors)
     }
 
     /// Closes both sides.

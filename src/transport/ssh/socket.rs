@@ -22,7 +22,7 @@ use crate::transport::Cancel;
 use crate::transport::ConnectError;
 use crate::transport::Settings;
 use crate::transport::Target;
-use crate::transport::wait::Patience;
+use crate::transport::wait::Deadline;
 use crate::transport::wait::Stopped;
 
 /// Tries each address of the node in turn, and reports the failure of the last.
@@ -44,9 +44,9 @@ pub(super) fn reach(
         source: nothing,
     };
     for address in addresses {
-        let patience = Patience::new(settings.connect_timeout, cancel);
+        let deadline = Deadline::new(settings.connect_timeout, cancel);
         let at = at.clone();
-        failure = match try_one(address, &patience) {
+        failure = match try_one(address, &deadline) {
             Ok(socket) => {
                 prepare(&socket, settings.keepalive);
                 return Ok(socket);
@@ -62,7 +62,7 @@ pub(super) fn reach(
     Err(failure)
 }
 
-fn sort(at: crate::transport::Place, errno: Errno, after: Duration) -> ConnectError {
+fn sort(at: crate::transport::Endpoint, errno: Errno, after: Duration) -> ConnectError {
     match errno {
         Errno::CONNREFUSED => ConnectError::Refused { at },
         Errno::TIMEDOUT => ConnectError::TimedOut { at, after },
@@ -83,8 +83,8 @@ fn sort(at: crate::transport::Place, errno: Errno, after: Duration) -> ConnectEr
     }
 }
 
-fn try_one(address: SocketAddr, patience: &Patience<'_>) -> Result<OwnedFd, Stopped> {
-    patience.check()?;
+fn try_one(address: SocketAddr, deadline: &Deadline<'_>) -> Result<OwnedFd, Stopped> {
+    deadline.check()?;
     let family = match address {
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,
@@ -99,7 +99,7 @@ fn try_one(address: SocketAddr, patience: &Patience<'_>) -> Result<OwnedFd, Stop
     }
     loop {
         let mut descriptors = [PollFd::new(&socket, PollFlags::OUT)];
-        patience.wait(&mut descriptors)?;
+        deadline.wait(&mut descriptors)?;
         if !descriptors[0].revents().is_empty() {
             break;
         }

@@ -11,7 +11,7 @@ use ssh2::Session;
 
 use super::relay::Moved;
 use super::relay::Relay;
-use crate::transport::wait::Patience;
+use crate::transport::wait::Deadline;
 use crate::transport::wait::Stopped;
 use crate::transport::wait::errno_words;
 
@@ -27,7 +27,7 @@ const BESIDE_OUTPUT: u64 = 6 * 1024 * 1024;
 
 /// Why a step did not come to its end.
 #[derive(Debug)]
-pub(super) enum Halt {
+pub(super) enum StepError {
     Stopped(Stopped),
     Ssh(ssh2::Error),
     /// What ssh2 makes of an error of a channel's stream.
@@ -36,7 +36,7 @@ pub(super) enum Halt {
     Flood(u64),
 }
 
-impl From<Stopped> for Halt {
+impl From<Stopped> for StepError {
     fn from(stopped: Stopped) -> Self {
         Self::Stopped(stopped)
     }
@@ -85,25 +85,25 @@ impl Wire {
     ///
     /// libssh2 gives up by itself when it is called a minute after it began to wait. So it is called when there is something for it, and not before:
     /// how long to wait is decided here.
-    pub(super) fn again<T>(
+    pub(super) fn retry_eagain<T>(
         &self,
-        patience: &Patience<'_>,
+        deadline: &Deadline<'_>,
         mut step: impl FnMut() -> Result<T, ssh2::Error>,
-    ) -> Result<T, Halt> {
+    ) -> Result<T, StepError> {
         loop {
             match step() {
                 Ok(value) => {
                     self.carry()?;
                     return Ok(value);
                 }
-                Err(error) if error.code() == AGAIN => self.wait_for_more(patience)?,
-                Err(error) => return Err(Halt::Ssh(error)),
+                Err(error) if error.code() == AGAIN => self.wait_for_more(deadline)?,
+                Err(error) => return Err(StepError::Ssh(error)),
             }
-            patience.check()?;
+            deadline.check()?;
         }
     }
 
-    fn wait_for_more(&self, patience: &Patience<'_>) -> Result<(), Halt> {
+    fn wait_for_more(&self, deadline: &Deadline<'_>) -> Result<(), StepError> {
         let writes = matches!(
             self.session.block_directions(),
             BlockDirections::Outbound | BlockDirections::Both
@@ -115,43 +115,45 @@ impl Wire {
                 return Ok(());
             }
             if moved.outward == 0 {
-                self.wait(patience)?;
+                self.wait(deadline)?;
             }
         }
     }
 
     /// Moves what can be moved at once, within what the node may send.
-    pub(super) fn carry(&self) -> Result<Moved, Halt> {
+    pub(super) fn carry(&self) -> Result<Moved, StepError> {
         let mut relay = self.relay.borrow_mut();
         let beside = relay.received().saturating_sub(self.output.get());
         if beside > self.allowed.get() {
-            return Err(Halt::Flood(beside));
+            return Err(StepError::Flood(beside));
         }
         Ok(relay.carry())
     }
 
     /// Waits until something can be moved, or a moment has passed.
-    pub(super) fn wait(&self, patience: &Patience<'_>) -> Result<(), Halt> {
-        Ok(self.relay.borrow().wait(patience)?)
+    pub(super) fn wait(&self, deadline: &Deadline<'_>) -> Result<(), StepError> {
+        Ok(self.relay.borrow().wait(deadline)?)
     }
 
     /// Waits for a sign of life: whatever the node sends.
-    pub(super) fn wait_for_sign(&self, patience: &Patience<'_>) -> Result<(), Halt> {
-        self.wait_for_more(patience)
+    pub(super) fn wait_for_sign(&self, deadline: &Deadline<'_>) -> Result<(), StepError> {
+        self.wait_for_more(deadline)
     }
 
     /// What an error means: how the connection ended if it did, else what libssh2 says.
-    pub(super) fn words(&self, halt: &Halt) -> String {
+    pub(super) fn words(&self, halt: &StepError) -> String {
         let ended = self.relay.borrow().ended();
         match (halt, ended) {
-            (Halt::Stopped(Stopped::Failed(errno)), _) => errno_words(*errno),
-            (Halt::Flood(bytes), _) => {
+            (StepError::Stopped(Stopped::Failed(errno)), _) => errno_words(*errno),
+            (StepError::Flood(bytes), _) => {
                 format!("it sent {} KiB that nobody asked for", bytes / 1024)
             }
             (_, Some(ended)) => ended.words(),
-            (Halt::Ssh(error), None) => error.message().to_owned(),
-            (Halt::Stream(error), None) => error.to_string(),
-            (Halt::Stopped(Stopped::TimedOut | Stopped::Cancelled), None) => "stopped".to_owned(),
+            (StepError::Ssh(error), None) => error.message().to_owned(),
+            (StepError::Stream(error), None) => error.to_string(),
+            (StepError::Stopped(Stopped::TimedOut | Stopped::Cancelled), None) => {
+                "stopped".to_owned()
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use crate::transport::ConnectError;
 use crate::transport::KeyProblem;
 use crate::transport::ssh::key::PrivateKey;
 use crate::transport::ssh::key::Protection;
-use crate::transport::ssh::step::Halt;
+use crate::transport::ssh::step::StepError;
 
 /// `LIBSSH2_ERROR_AUTHENTICATION_FAILED`: the node refused a key on sight.
 const AUTHENTICATION_FAILED: i32 = -18;
@@ -86,9 +86,9 @@ impl Login<'_> {
         name: &str,
         step: impl FnMut() -> Result<(), ssh2::Error>,
     ) -> Result<Outcome, ConnectError> {
-        match self.again(step) {
+        match self.retry_eagain(step) {
             Ok(()) => Ok(Outcome::LoggedIn),
-            Err(Halt::Ssh(error)) => match (error.code(), error.message()) {
+            Err(StepError::Ssh(error)) => match (error.code(), error.message()) {
                 (ErrorCode::Session(AUTHENTICATION_FAILED), _) => Ok(Outcome::Refused),
                 (ErrorCode::Session(FILE), _) => Ok(Outcome::Unsigned),
                 (ErrorCode::Session(PUBLICKEY_UNVERIFIED), said)
@@ -119,7 +119,7 @@ impl Login<'_> {
                         tried,
                     })
                 }
-                _ => Err(self.halted(Halt::Ssh(error))),
+                _ => Err(self.halted(StepError::Ssh(error))),
             },
             Err(halt) => Err(self.halted(halt)),
         }

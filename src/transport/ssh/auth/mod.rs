@@ -18,18 +18,18 @@ use ssh2::PublicKey;
 use super::agent::Door;
 use super::agent::Watch;
 use super::key::KeyFile;
-use super::step::Halt;
+use super::step::StepError;
 use super::step::Wire;
 use crate::transport::Cancel;
 use crate::transport::ConnectError;
+use crate::transport::Endpoint;
 use crate::transport::KeyProblem;
-use crate::transport::Place;
 use crate::transport::Settings;
 use crate::transport::Target;
 use crate::transport::known_hosts::HostKey;
 use crate::transport::known_hosts::fingerprint;
 use crate::transport::secret::Vault;
-use crate::transport::wait::Patience;
+use crate::transport::wait::Deadline;
 use crate::transport::wait::Stopped;
 
 /// The default key files, strongest first, of the types that libssh2 reads.
@@ -121,12 +121,15 @@ impl Login<'_> {
     }
 
     /// One step, on the clock of the login.
-    fn again<T>(&self, step: impl FnMut() -> Result<T, ssh2::Error>) -> Result<T, Halt> {
+    fn retry_eagain<T>(
+        &self,
+        step: impl FnMut() -> Result<T, ssh2::Error>,
+    ) -> Result<T, StepError> {
         let left = self.clock.limit.saturating_sub(self.clock.spent.get());
         let since = Instant::now();
         let result = self
             .wire
-            .again(&Patience::new(left, self.clock.cancel), step);
+            .retry_eagain(&Deadline::new(left, self.clock.cancel), step);
         self.clock
             .spent
             .set(self.clock.spent.get() + since.elapsed());
@@ -146,7 +149,7 @@ impl Login<'_> {
                 Err(_) => Ok(None),
             }
         };
-        match self.again(ask) {
+        match self.retry_eagain(ask) {
             Ok(Some(methods)) => Ok(methods.chars().filter(|c| !c.is_control()).collect()),
             Ok(None) => Err(ConnectError::HungUp {
                 at: self.place(),
@@ -331,11 +334,11 @@ impl Login<'_> {
         }
     }
 
-    fn halted(&self, halt: Halt) -> ConnectError {
+    fn halted(&self, halt: StepError) -> ConnectError {
         let (at, user) = (self.place(), self.user.clone());
         match halt {
-            Halt::Stopped(Stopped::Cancelled) => ConnectError::Cancelled { at },
-            Halt::Stopped(Stopped::TimedOut) => ConnectError::LoginTimedOut {
+            StepError::Stopped(Stopped::Cancelled) => ConnectError::Cancelled { at },
+            StepError::Stopped(Stopped::TimedOut) => ConnectError::LoginTimedOut {
                 at,
                 user,
                 after: self.clock.limit,
@@ -348,7 +351,7 @@ impl Login<'_> {
         }
     }
 
-    fn place(&self) -> Place {
+    fn place(&self) -> Endpoint {
         self.target.place()
     }
 }

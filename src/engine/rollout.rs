@@ -3,12 +3,12 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::engine::Conditions;
 use crate::engine::Job;
+use crate::engine::RunContext;
 use crate::engine::event::Event;
-use crate::engine::fleet;
 use crate::engine::outcome::NotBegun;
 use crate::engine::outcome::Outcome;
+use crate::engine::pool;
 
 /// A number of nodes, or a part of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +97,7 @@ impl fmt::Display for Wave {
 
 /// A wave in which more nodes failed than may fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exceeded {
+pub struct BudgetExceeded {
     /// The wave.
     pub wave: Wave,
     /// How many of its nodes failed, were refused or were unreachable.
@@ -107,7 +107,7 @@ pub struct Exceeded {
 }
 
 /// `wave 1 of 4 had 2 failures, 0 allowed`.
-impl fmt::Display for Exceeded {
+impl fmt::Display for BudgetExceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.wave {
             Wave { of: 1, .. } => f.write_str("the run")?,
@@ -128,16 +128,16 @@ pub(super) struct Ended {
     /// What became of each node, in the order of the jobs.
     pub(super) outcomes: Vec<Outcome>,
     /// The wave after which no node was begun, if one had too many failures.
-    pub(super) exceeded: Option<Exceeded>,
+    pub(super) exceeded: Option<BudgetExceeded>,
 }
 
 /// Does the work on every job, wave by wave, until all are done or one wave has too many failures.
 pub(super) fn run(
     jobs: &[Job],
-    conditions: &Conditions<'_>,
+    context: &RunContext<'_>,
     work: impl Fn(&Job) -> Outcome + Sync,
 ) -> Ended {
-    let waves = conditions.rollout.waves(jobs.len());
+    let waves = context.rollout.waves(jobs.len());
     let mut ended = Ended::default();
     for (at, range) in waves.iter().enumerate() {
         let wave = Wave {
@@ -146,22 +146,22 @@ pub(super) fn run(
             nodes: range.len(),
         };
         let jobs = &jobs[range.clone()];
-        if ended.exceeded.is_some() || conditions.stop.is_draining() {
-            let left = jobs.iter().map(|job| left(job, conditions, &ended));
+        if ended.exceeded.is_some() || context.stop.is_draining() {
+            let left = jobs.iter().map(|job| left(job, context, &ended));
             let left: Vec<Outcome> = left.collect();
             ended.outcomes.extend(left);
             continue;
         }
         if wave.of > 1 {
-            conditions.sink.tell(Event::Wave(wave));
+            context.sink.emit(Event::Wave(wave));
         }
-        let limit = fleet::Limit::new(wave, conditions.rollout.max_fail);
-        let seen = fleet::each(jobs, conditions, &limit, |job| (work(job), None));
+        let limit = pool::FailureBudget::new(wave, context.rollout.max_fail);
+        let seen = pool::each(jobs, context, &limit, |job| (work(job), None));
         ended.exceeded = limit.exceeded();
         for (job, seen) in jobs.iter().zip(seen) {
             let outcome = match seen {
                 Some((outcome, _)) => outcome,
-                None => left(job, conditions, &ended),
+                None => left(job, context, &ended),
             };
             ended.outcomes.push(outcome);
         }
@@ -170,12 +170,12 @@ pub(super) fn run(
 }
 
 /// The outcome of a node that is not begun any more.
-fn left(job: &Job, conditions: &Conditions<'_>, ended: &Ended) -> Outcome {
+fn left(job: &Job, context: &RunContext<'_>, ended: &Ended) -> Outcome {
     let why = match ended.exceeded {
         Some(exceeded) => NotBegun::TooManyFailures(exceeded),
         None => NotBegun::Stopped,
     };
-    fleet::leave_alone(job, conditions, why)
+    pool::leave_alone(job, context, why)
 }
 
 #[cfg(test)]
@@ -235,7 +235,7 @@ mod tests {
                 of,
                 nodes: 10,
             };
-            let exceeded = Exceeded {
+            let exceeded = BudgetExceeded {
                 wave,
                 failed,
                 allowed: failed - 1,

@@ -1,6 +1,6 @@
 //! What the engine has from the rooms below it, as two sets of abilities: to see, and to change.
 //!
-//! [`Sight`] is all that a check gets. The tests put a made-up node in the place of [`Rooms`].
+//! [`ReadScripts`] is all that a check gets. The tests put a made-up node in the place of [`ShellScripts`].
 
 use crate::model::Desired;
 use crate::model::NodeState;
@@ -13,7 +13,7 @@ use crate::probe;
 use crate::transport::Output;
 
 /// How a node is looked at and judged.
-pub(super) trait Sight: Sync {
+pub(super) trait ReadScripts: Sync {
     /// The script that reads everything and changes nothing.
     fn look(&self, desired: &Desired) -> String;
 
@@ -27,7 +27,7 @@ pub(super) trait Sight: Sync {
 }
 
 /// How a node is changed.
-pub(super) trait Craft: Sight {
+pub(super) trait WriteScripts: ReadScripts {
     /// The script that arms the node and does these steps, and stops at the first that fails. Its answer is for [`node::Steps`].
     fn apply(&self, arming: &Arming, actions: &[Action]) -> String;
 
@@ -38,21 +38,21 @@ pub(super) trait Craft: Sight {
     fn recover(&self, arming: &Arming, recovery: &Recovery) -> String;
 
     /// The script that tries the way back from an unfinished run once more. Its answer is for [`node::Ending`].
-    fn restore_again(&self, number: u64) -> String;
+    fn retry_restore(&self, number: u64) -> String;
 
     /// The script that confirms a run. Its answer is for [`node::Ending`].
     fn disarm(&self, number: u64) -> String;
 
     /// The script that lets the node go back at once. Its answer is for [`node::Ending`].
-    fn go_back(&self, number: u64) -> String;
+    fn revert(&self, number: u64) -> String;
 }
 
 /// The real thing.
-pub(super) struct Rooms;
+pub(super) struct ShellScripts;
 
-impl Sight for Rooms {
+impl ReadScripts for ShellScripts {
     fn look(&self, desired: &Desired) -> String {
-        node::look(desired.zone.as_deref())
+        node::probe_script(desired.zone.as_deref())
     }
 
     fn observe(&self, answer: &Output) -> Result<NodeState, String> {
@@ -60,32 +60,32 @@ impl Sight for Rooms {
     }
 
     fn ask_printed(&self, questions: &[Question]) -> String {
-        node::printed(questions)
+        node::printed_script(questions)
     }
 }
 
-impl Craft for Rooms {
+impl WriteScripts for ShellScripts {
     fn apply(&self, arming: &Arming, actions: &[Action]) -> String {
-        node::armed(arming, actions)
+        node::arm_script(arming, actions)
     }
 
     fn roll_back(&self, arming: &Arming, before: &NodeState, to: u64) -> String {
-        node::rolled_back(arming, before, to)
+        node::rollback_script(arming, before, to)
     }
 
     fn recover(&self, arming: &Arming, recovery: &Recovery) -> String {
-        node::recovered(arming, recovery)
+        node::recover_script(arming, recovery)
     }
 
-    fn restore_again(&self, number: u64) -> String {
-        node::restored_again(number)
+    fn retry_restore(&self, number: u64) -> String {
+        node::retry_restore_script(number)
     }
 
     fn disarm(&self, number: u64) -> String {
-        node::disarm(number)
+        node::disarm_script(number)
     }
 
-    fn go_back(&self, number: u64) -> String {
-        node::go_back(number)
+    fn revert(&self, number: u64) -> String {
+        node::revert_script(number)
     }
 }

@@ -17,7 +17,7 @@ use crate::plan::Sign;
 
 /// How a node stands after something went wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum NodeCondition {
     /// Nothing on it was changed.
     Untouched,
     /// What was done was rolled back, and a fresh look showed the node as it was before.
@@ -40,59 +40,59 @@ pub enum Standing {
     Unknown(String),
 }
 
-impl Standing {
+impl NodeCondition {
     /// A short fixed word for scripts.
-    pub fn word(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
-            Standing::Untouched => "untouched",
-            Standing::AsBefore { .. } => "as_before",
-            Standing::GoesBack { .. } => "goes_back",
-            Standing::Different(_) => "different",
-            Standing::Applied(_) => "applied",
-            Standing::Unknown(_) => "unknown",
+            NodeCondition::Untouched => "untouched",
+            NodeCondition::AsBefore { .. } => "as_before",
+            NodeCondition::GoesBack { .. } => "goes_back",
+            NodeCondition::Different(_) => "different",
+            NodeCondition::Applied(_) => "applied",
+            NodeCondition::Unknown(_) => "unknown",
         }
     }
 
     /// The differences that it names: from before to now, or from now to what is wanted.
     pub fn changes(&self) -> &[Change] {
         match self {
-            Standing::Different(changes) | Standing::Applied(changes) => changes,
-            Standing::Untouched
-            | Standing::AsBefore { .. }
-            | Standing::GoesBack { .. }
-            | Standing::Unknown(_) => &[],
+            NodeCondition::Different(changes) | NodeCondition::Applied(changes) => changes,
+            NodeCondition::Untouched
+            | NodeCondition::AsBefore { .. }
+            | NodeCondition::GoesBack { .. }
+            | NodeCondition::Unknown(_) => &[],
         }
     }
 }
 
-impl fmt::Display for Standing {
+impl fmt::Display for NodeCondition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Standing::Untouched => f.write_str("nothing was changed"),
-            Standing::AsBefore { since } if since.is_empty() => {
+            NodeCondition::Untouched => f.write_str("nothing was changed"),
+            NodeCondition::AsBefore { since } if since.is_empty() => {
                 f.write_str("the node is as it was before, and a fresh look confirmed it")
             }
-            Standing::AsBefore { since } => write!(
+            NodeCondition::AsBefore { since } => write!(
                 f,
                 "the node is as it was before, since {since}: what was done was rolled back, and a fresh look confirmed it"
             ),
-            Standing::GoesBack { why, within: 0 } => write!(
+            NodeCondition::GoesBack { why, within: 0 } => write!(
                 f,
                 "the node was armed to go back to the state before by itself, and must have done so by now; it could not be reached to see it: {why}"
             ),
-            Standing::GoesBack { why, within } => write!(
+            NodeCondition::GoesBack { why, within } => write!(
                 f,
                 "the node goes back to the state before by itself, within {within} s; it could not be reached to see it: {why}"
             ),
-            Standing::Different(changes) => write!(
+            NodeCondition::Different(changes) => write!(
                 f,
                 "the node is not as it was before: {} from then to now",
                 differences(changes.len())
             ),
-            Standing::Applied(changes) if changes.is_empty() => {
+            NodeCondition::Applied(changes) if changes.is_empty() => {
                 f.write_str("every step was done and stays")
             }
-            Standing::Applied(changes) => write!(
+            NodeCondition::Applied(changes) => write!(
                 f,
                 "every step was done and stays; {} to what is wanted",
                 match changes.len() {
@@ -100,7 +100,7 @@ impl fmt::Display for Standing {
                     n => format!("{} remain", differences(n)),
                 }
             ),
-            Standing::Unknown(why) => write!(f, "it is not known how the node stands: {why}"),
+            NodeCondition::Unknown(why) => write!(f, "it is not known how the node stands: {why}"),
         }
     }
 }

@@ -23,12 +23,12 @@ fn rollout(serial: &[Amount], max_fail: Option<usize>) -> Rollout {
 fn run_in(fake: &Arc<Fake>, rollout: &Rollout, forks: usize) -> (Vec<Outcome>, Vec<Event>) {
     with(fake, &Stop::default(), |c| {
         let forks = NonZeroUsize::new(forks).unwrap();
-        let conditions = Conditions {
+        let context = RunContext {
             rollout,
             forks,
             ..*c
         };
-        run_with(&fake.jobs(), &conditions, &**fake)
+        run_with(&fake.jobs(), &context, &**fake)
     })
 }
 
@@ -109,7 +109,7 @@ fn a_wave_with_failures_stops_the_waves_after_it() {
         }
         let count = |is: fn(&Event) -> bool| events.iter().filter(|event| is(event)).count();
         assert_eq!(count(|event| matches!(event, Event::Wave(_))), 1);
-        assert_eq!(count(|event| matches!(event, Event::Exceeded(_))), 1);
+        assert_eq!(count(|event| matches!(event, Event::BudgetExceeded(_))), 1);
         assert_eq!(count(|event| matches!(event, Event::Finished(_))), 5);
     }
 }
@@ -135,7 +135,7 @@ fn so_many_failures_as_are_allowed_stop_nothing() {
     // Two of the first wave, one of the second: each wave counts for itself.
     let (outcomes, events) = run_in(&fake, &rollout(&[Amount::Count(3)], Some(2)), 1);
     assert_eq!(ends(&outcomes), "uucuc");
-    assert!(!events.iter().any(|e| matches!(e, Event::Exceeded(_))));
+    assert!(!events.iter().any(|e| matches!(e, Event::BudgetExceeded(_))));
     let (outcomes, _) = run_in(&five(&troubles), &rollout(&[Amount::Count(3)], Some(1)), 1);
     assert_eq!(ends(&outcomes), "uu---");
 }
@@ -174,12 +174,12 @@ fn nodes_at_work_are_finished_when_another_fails() {
     let barrier = std::sync::Barrier::new(5);
     let jobs = five(&[]).jobs();
     let (ended, _) = with(&five(&[]), &Stop::default(), |c| {
-        let conditions = Conditions {
+        let context = RunContext {
             rollout: &rollout(&[], Some(0)),
             forks: NonZeroUsize::new(5).unwrap(),
             ..*c
         };
-        waves::run(&jobs, &conditions, |job| {
+        rollout::run(&jobs, &context, |job| {
             barrier.wait();
             let failed = job.node() < "c";
             Outcome::new(
@@ -204,12 +204,12 @@ fn a_wish_to_stop_ends_the_waves_and_is_the_reason() {
     let begun = Mutex::new(Vec::new());
     let jobs = five(&[]).jobs();
     let (ended, events) = with(&five(&[]), &stop, |c| {
-        let conditions = Conditions {
+        let context = RunContext {
             rollout: &rollout(&[Amount::Count(2)], Some(0)),
             forks: NonZeroUsize::new(1).unwrap(),
             ..*c
         };
-        waves::run(&jobs, &conditions, |job| {
+        rollout::run(&jobs, &context, |job| {
             begun.lock().unwrap().push(job.node().to_string());
             drain.store(true, Ordering::SeqCst);
             // It fails too, but the operator was first.
@@ -223,7 +223,7 @@ fn a_wish_to_stop_ends_the_waves_and_is_the_reason() {
     assert_eq!(ended.exceeded, None);
     for outcome in &ended.outcomes[1..] {
         assert_eq!(outcome.not_begun, Some(NotBegun::Stopped));
-        assert!(outcome.is_left());
+        assert!(outcome.was_interrupted());
     }
 }
 
@@ -232,7 +232,7 @@ fn a_node_that_was_left_at_the_operators_wish_did_not_fail() {
     let ended = |code| {
         let failure = Failure::new(Stage::Verifying, code, "no answer");
         let outcome = Outcome::new("a", Verdict::Changed).failed(failure);
-        (outcome.is_left(), outcome.is_failure())
+        (outcome.was_interrupted(), outcome.is_failure())
     };
     assert_eq!(ended("stopped"), (true, false));
     assert_eq!(ended("timed-out"), (false, true));
@@ -243,7 +243,7 @@ fn a_check_looks_at_every_node_whatever_fails() {
     let fake = five(&[("a", Trouble::Down)]);
     let (outcomes, events) = with(&fake, &Stop::default(), |c| {
         let rollout = &rollout(&[Amount::Count(1)], Some(0));
-        check_with(&fake.jobs(), &Conditions { rollout, ..*c }, &*fake)
+        check_with(&fake.jobs(), &RunContext { rollout, ..*c }, &*fake)
     });
     assert_eq!(ends(&outcomes), "udddd");
     assert!(!events.iter().any(|event| matches!(event, Event::Wave(_))));

@@ -11,7 +11,7 @@ use crate::model::state::Printed;
 use crate::model::state::Tables;
 use crate::plan::printed::words;
 use crate::policy::Edge;
-use crate::policy::could_meet;
+use crate::policy::may_match;
 
 /// Whether the rule by itself could end the whitelist's say over such a packet: an ACCEPT, a RETURN, or a way into a
 /// chain from which a packet could be accepted.
@@ -93,7 +93,7 @@ fn admits(
     let Some(parsed) = &rule.rule else {
         return !refuses(&rule.text);
     };
-    if !could_meet(parsed, edges) {
+    if !may_match(parsed, edges) {
         return false;
     }
     match &parsed.target {

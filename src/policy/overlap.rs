@@ -26,15 +26,15 @@ pub struct Edge {
 /// ```
 /// use fwdeploy::model::Rule;
 /// use fwdeploy::policy::Edge;
-/// use fwdeploy::policy::could_meet;
+/// use fwdeploy::policy::may_match;
 /// let edge = Edge { net: "172.20.0.0/16".parse()?, bridge: Some("br-cybex".to_string()) };
 /// let edges = [edge];
-/// assert!(could_meet(&Rule::parse_text("-i eth0 -j ACCEPT")?, &edges));
-/// assert!(could_meet(&Rule::parse_text("-s 10.8.0.0/16 -d 192.0.2.1 -j ACCEPT")?, &edges));
-/// assert!(!could_meet(&Rule::parse_text("-i wg0 -d 192.0.2.1 -j ACCEPT")?, &edges));
+/// assert!(may_match(&Rule::parse_text("-i eth0 -j ACCEPT")?, &edges));
+/// assert!(may_match(&Rule::parse_text("-s 10.8.0.0/16 -d 192.0.2.1 -j ACCEPT")?, &edges));
+/// assert!(!may_match(&Rule::parse_text("-i wg0 -d 192.0.2.1 -j ACCEPT")?, &edges));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn could_meet(rule: &Rule, edges: &[Edge]) -> bool {
+pub fn may_match(rule: &Rule, edges: &[Edge]) -> bool {
     rule.matches().all(could_be_new)
         && edges.iter().any(|edge| {
             let outside = (Sense::Not, edge.net);
@@ -178,8 +178,8 @@ mod tests {
             ("-i + -o + -j ACCEPT", true),
         ] {
             let rule = Rule::parse_text(text).unwrap();
-            assert_eq!(could_meet(&rule, &edges), meets, "{text}");
+            assert_eq!(may_match(&rule, &edges), meets, "{text}");
         }
-        assert!(!could_meet(&Rule::parse_text("-j ACCEPT").unwrap(), &[]));
+        assert!(!may_match(&Rule::parse_text("-j ACCEPT").unwrap(), &[]));
     }
 }

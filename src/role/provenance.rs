@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use crate::inventory::document::Segment;
 use crate::inventory::location::Location;
 use crate::inventory::vars::Var;
-use crate::role::session::Asked;
-use crate::role::session::Session;
+use crate::role::renderer::Asked;
+use crate::role::renderer::Session;
 
 /// In longer lists a value that is not there as it stands is not looked for in pieces.
 const FEW: usize = 64;

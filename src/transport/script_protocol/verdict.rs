@@ -7,9 +7,9 @@ use super::End;
 use super::Stage;
 use super::text::find;
 use super::text::tail;
+use crate::transport::Endpoint;
 use crate::transport::Output;
 use crate::transport::Partial;
-use crate::transport::Place;
 use crate::transport::Privilege;
 use crate::transport::RunError;
 use crate::transport::ShellEnd;
@@ -22,7 +22,7 @@ impl Dialogue<'_> {
     pub(in crate::transport) fn conclude(
         mut self,
         end: End,
-        at: &Place,
+        at: &Endpoint,
         limit: Duration,
     ) -> Result<Output, RunError> {
         if let Stage::Ended(status) = self.stage
@@ -111,7 +111,7 @@ impl Dialogue<'_> {
     }
 
     /// The error of a shell that never greeted, unless the connection is to blame.
-    fn never_began(&self, end: &End, at: &Place, limit: Duration) -> Option<RunError> {
+    fn never_began(&self, end: &End, at: &Endpoint, limit: Duration) -> Option<RunError> {
         let at = at.clone();
         let arrived = find(&self.pending, self.login.as_bytes())
             .or_else(|| find(&self.stderr, self.login.as_bytes()))

@@ -6,13 +6,13 @@ use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
-use crate::engine::Conditions;
 use crate::engine::Job;
-use crate::engine::craft::Craft;
-use crate::engine::deed::Deed;
+use crate::engine::RunContext;
 use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
-use crate::engine::look;
+use crate::engine::operation::Operation;
+use crate::engine::read_session;
+use crate::engine::scripts::WriteScripts;
 use crate::model::DesiredNetwork;
 use crate::model::NodeState;
 use crate::node::Arming;
@@ -35,17 +35,17 @@ const ARMING: Duration = Duration::from_secs(20);
 /// How long a node may take to confirm, or to go back.
 const ENDING: Duration = Duration::from_secs(90);
 
-/// Makes [`Hands`].
-pub(super) struct Maker<'a> {
-    pub(super) conditions: &'a Conditions<'a>,
-    craft: &'a dyn Craft,
+/// Makes [`WriteSession`].
+pub(super) struct WriteSessions<'a> {
+    pub(super) context: &'a RunContext<'a>,
+    scripts: &'a dyn WriteScripts,
     /// A word for this run that no other has.
     pub(super) run: String,
 }
 
 /// A connection through which a node can be looked at and changed.
-pub(super) struct Hands<'a> {
-    maker: &'a Maker<'a>,
+pub(super) struct WriteSession<'a> {
+    sessions: &'a WriteSessions<'a>,
     job: &'a Job,
     connection: Box<dyn Connection>,
 }
@@ -91,39 +91,46 @@ pub(super) enum End {
     },
 }
 
-impl<'a> Maker<'a> {
-    pub(super) fn new(conditions: &'a Conditions<'a>, craft: &'a dyn Craft) -> Self {
+impl<'a> WriteSessions<'a> {
+    pub(super) fn new(context: &'a RunContext<'a>, scripts: &'a dyn WriteScripts) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let run = format!(
             "{:x}-{}",
             now.unwrap_or_default().as_micros(),
             process::id()
         );
-        Maker {
-            conditions,
-            craft,
+        WriteSessions {
+            context,
+            scripts,
             run,
         }
     }
 
     /// Connects to the job's node.
-    pub(super) fn open(&'a self, job: &'a Job, stage: &Stage) -> Result<Hands<'a>, Box<Failure>> {
-        Ok(Hands {
-            maker: self,
+    pub(super) fn open(
+        &'a self,
+        job: &'a Job,
+        stage: &Stage,
+    ) -> Result<WriteSession<'a>, Box<Failure>> {
+        Ok(WriteSession {
+            sessions: self,
             job,
-            connection: look::connect(self.conditions, job, stage)?,
+            connection: read_session::connect(self.context, job, stage)?,
         })
     }
 
     /// Connects to the job's node, and looks for the first time: again where the node may be in motion.
-    pub(super) fn look(&'a self, job: &'a Job) -> Result<(NodeState, Hands<'a>), Box<Failure>> {
-        let mut hands = self.open(job, &Stage::Connecting)?;
-        Ok((hands.look_until_still(&Stage::Looking)?, hands))
+    pub(super) fn look(
+        &'a self,
+        job: &'a Job,
+    ) -> Result<(NodeState, WriteSession<'a>), Box<Failure>> {
+        let mut session = self.open(job, &Stage::Connecting)?;
+        Ok((session.look_until_still(&Stage::Looking)?, session))
     }
 
     /// Judges what was seen.
     pub(super) fn plan(&self, state: &NodeState, job: &Job) -> Plan {
-        plan::plan(state, &job.desired, &self.conditions.allowed)
+        plan::plan(state, &job.desired, &self.context.allowed)
     }
 
     /// The number of the node's last snapshot when it was looked at.
@@ -131,18 +138,18 @@ impl<'a> Maker<'a> {
         before.records.known().map_or(0, |records| records.last)
     }
 
-    fn arming(&self, job: &Job, before: &NodeState, deed: &Deed<'_>) -> Arming {
+    fn arming(&self, job: &Job, before: &NodeState, operation: &Operation<'_>) -> Arming {
         let version = env!("CARGO_PKG_VERSION").to_string();
         Arming {
             last: self.last(before),
-            timeout: self.conditions.confirm.as_secs(),
+            timeout: self.context.confirm.as_secs(),
             about: vec![
-                ("operator", self.conditions.operator.to_string()),
+                ("operator", self.context.operator.to_string()),
                 ("run", self.run.clone()),
                 ("node", job.node().to_string()),
-                ("what", deed.what()),
-                ("changes", deed.changes().to_string()),
-                ("policy", deed.policy(job)),
+                ("what", operation.what()),
+                ("changes", operation.changes().to_string()),
+                ("policy", operation.policy(job)),
                 ("fwdeploy", version),
             ],
             managed: job
@@ -156,22 +163,22 @@ impl<'a> Maker<'a> {
     }
 }
 
-impl Hands<'_> {
+impl WriteSession<'_> {
     /// Reads everything in one exec, and once more as long as the node may be in motion.
     pub(super) fn look_until_still(&mut self, stage: &Stage) -> Result<NodeState, Box<Failure>> {
         let first = self.look(stage)?;
-        let (conditions, job) = (self.maker.conditions, self.job);
-        look::until_still(conditions, job, first, &mut || self.look(stage))
+        let (context, job) = (self.sessions.context, self.job);
+        read_session::until_still(context, job, first, &mut || self.look(stage))
     }
 
     /// Reads everything in one exec. A stage that began with a new connection was told with it.
     pub(super) fn look(&mut self, stage: &Stage) -> Result<NodeState, Box<Failure>> {
         if *stage == Stage::Looking {
-            look::tell(self.maker.conditions, self.job, Stage::Looking);
+            read_session::emit_stage(self.sessions.context, self.job, Stage::Looking);
         }
-        look::look(
-            self.maker.conditions,
-            self.maker.craft,
+        read_session::look(
+            self.sessions.context,
+            self.sessions.scripts,
             self.job,
             &mut *self.connection,
             stage,
@@ -180,25 +187,28 @@ impl Hands<'_> {
 
     /// Says that the run stays.
     pub(super) fn disarm(&mut self, number: u64) -> Result<Ending, Box<Failure>> {
-        self.end(&Stage::Confirming, &self.maker.craft.disarm(number))
+        self.end(&Stage::Confirming, &self.sessions.scripts.disarm(number))
     }
 
     /// Lets the node go back, and waits until it has.
-    pub(super) fn go_back(&mut self, number: u64) -> Result<Ending, Box<Failure>> {
-        self.end(&Stage::RollingBack, &self.maker.craft.go_back(number))
+    pub(super) fn revert(&mut self, number: u64) -> Result<Ending, Box<Failure>> {
+        self.end(&Stage::RollingBack, &self.sessions.scripts.revert(number))
     }
 
     /// Tries the way back from an unfinished run once more, and waits for its end.
-    pub(super) fn restore_again(&mut self, number: u64) -> Result<Ending, Box<Failure>> {
-        self.end(&Stage::RollingBack, &self.maker.craft.restore_again(number))
+    pub(super) fn retry_restore(&mut self, number: u64) -> Result<Ending, Box<Failure>> {
+        self.end(
+            &Stage::RollingBack,
+            &self.sessions.scripts.retry_restore(number),
+        )
     }
 
     fn end(&mut self, stage: &Stage, script: &str) -> Result<Ending, Box<Failure>> {
-        let conditions = self.maker.conditions;
-        look::tell(conditions, self.job, stage.clone());
-        let limit = conditions.limit.max(ENDING);
-        let output = look::exchange(
-            conditions,
+        let context = self.sessions.context;
+        read_session::emit_stage(context, self.job, stage.clone());
+        let limit = context.limit.max(ENDING);
+        let output = read_session::exchange(
+            context,
             self.job,
             &mut *self.connection,
             script,
@@ -210,36 +220,38 @@ impl Hands<'_> {
             let message = format!(
                 "the node's answer was cut off: the script ended with status {}{}",
                 output.status,
-                look::tail(&output)
+                read_session::tail(&output)
             );
             Box::new(Failure::new(stage.clone(), "answer-unreadable", message))
         })
     }
 
     /// Arms the node and does the steps, in one exec.
-    pub(super) fn apply(&mut self, before: &NodeState, deed: &Deed<'_>) -> Applied {
-        let (conditions, craft, job) = (self.maker.conditions, self.maker.craft, self.job);
-        let arming = self.maker.arming(job, before, deed);
-        let script = match deed {
-            Deed::Steps(actions) | Deed::Drill(actions) => craft.apply(&arming, actions),
-            Deed::Snapshot { to, .. } => craft.roll_back(&arming, before, *to),
-            Deed::Recovery(recovery) => craft.recover(&arming, recovery),
+    pub(super) fn apply(&mut self, before: &NodeState, operation: &Operation<'_>) -> Applied {
+        let (context, scripts, job) = (self.sessions.context, self.sessions.scripts, self.job);
+        let arming = self.sessions.arming(job, before, operation);
+        let script = match operation {
+            Operation::Steps(actions) | Operation::Drill(actions) => {
+                scripts.apply(&arming, actions)
+            }
+            Operation::Snapshot { to, .. } => scripts.roll_back(&arming, before, *to),
+            Operation::Recovery(recovery) => scripts.recover(&arming, recovery),
         };
-        let of = deed.len();
+        let of = operation.len();
         let tell = |step: usize| {
             if step < of {
-                let (step, doing) = (step + 1, deed.doing(step));
-                look::tell(conditions, job, Stage::Applying { step, of, doing });
+                let (step, doing) = (step + 1, operation.doing(step));
+                read_session::emit_stage(context, job, Stage::Applying { step, of, doing });
             }
         };
         tell(0);
         let mut steps = Steps::new();
-        let result = look::exchange(
-            conditions,
+        let result = read_session::exchange(
+            context,
             job,
             &mut *self.connection,
             &script,
-            conditions.limit + ARMING + PER_STEP * of as u32,
+            context.limit + ARMING + PER_STEP * of as u32,
             &mut |piece| {
                 for said in steps.feed(piece) {
                     match said {
@@ -270,7 +282,7 @@ impl Hands<'_> {
                 said: format!(
                     "the script ended with status {}{}",
                     output.status,
-                    look::tail(&output)
+                    read_session::tail(&output)
                 ),
             },
         };

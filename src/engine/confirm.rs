@@ -5,12 +5,12 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::engine::Job;
+use crate::engine::condition::NodeCondition;
+use crate::engine::condition::compare;
 use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
-use crate::engine::hands::Hands;
-use crate::engine::hands::Maker;
-use crate::engine::standing::Standing;
-use crate::engine::standing::compare;
+use crate::engine::write_session::WriteSession;
+use crate::engine::write_session::WriteSessions;
 use crate::model::NodeState;
 use crate::node::Ending;
 use crate::plan::Change;
@@ -22,12 +22,12 @@ const TRIES: usize = 3;
 const LOOKS: usize = 5;
 
 /// How long the way back may take once the time to confirm is over.
-const WAY_BACK: Duration = Duration::from_secs(15);
+const ROLLBACK: Duration = Duration::from_secs(15);
 
 /// A node that goes back to the state before by itself, unless it is told that the run stays.
-pub(super) struct Armed<'a> {
+pub(super) struct PendingConfirm<'a> {
     pub(super) job: &'a Job,
-    pub(super) maker: &'a Maker<'a>,
+    pub(super) sessions: &'a WriteSessions<'a>,
     pub(super) before: &'a NodeState,
     /// The snapshot it goes back to; `None` if it is not known whether it was armed.
     pub(super) number: Option<u64>,
@@ -35,16 +35,20 @@ pub(super) struct Armed<'a> {
     pub(super) since: Instant,
 }
 
-impl<'a> Armed<'a> {
+impl<'a> PendingConfirm<'a> {
     /// Says that the run stays, and does not rest before the node has acknowledged it, or has gone back.
-    pub(super) fn confirm(&self, hands: Hands<'a>, number: u64) -> Result<(), Box<Failure>> {
-        let mut hands = Some(hands);
+    pub(super) fn confirm(
+        &self,
+        session: WriteSession<'a>,
+        number: u64,
+    ) -> Result<(), Box<Failure>> {
+        let mut session = Some(session);
         loop {
-            let told = match hands.take() {
-                Some(hands) => Ok(hands),
-                None => self.maker.open(self.job, &Stage::Confirming),
+            let told = match session.take() {
+                Some(session) => Ok(session),
+                None => self.sessions.open(self.job, &Stage::Confirming),
             }
-            .and_then(|mut hands| hands.disarm(number));
+            .and_then(|mut session| session.disarm(number));
             match told {
                 Ok(Ending::Disarmed) => return Ok(()),
                 Ok(Ending::Restored(restored)) => {
@@ -53,11 +57,11 @@ impl<'a> Armed<'a> {
                         "confirmed-too-late",
                         format!(
                             "the node went back to the state before, because it was not confirmed within {} s",
-                            self.maker.conditions.confirm.as_secs()
+                            self.sessions.context.confirm.as_secs()
                         ),
                     )
                     .hint("give it more time with --confirm-timeout, and run it again");
-                    return Err(Box::new(late.standing(self.seen(Some(restored.ended)))));
+                    return Err(Box::new(late.condition(self.seen(Some(restored.ended)))));
                 }
                 Ok(Ending::Unknown { said }) => {
                     return Err(Box::new(
@@ -69,7 +73,7 @@ impl<'a> Armed<'a> {
                             ),
                         )
                         .hint("is there room for /var/lib/fwdeploy on the node? what the run was to change may be in force: look with --check")
-                        .standing(self.seen(None)),
+                        .condition(self.seen(None)),
                     ));
                 }
                 Ok(Ending::Still { trouble }) => {
@@ -82,7 +86,7 @@ impl<'a> Armed<'a> {
                                 trouble.join("; ")
                             ),
                         )
-                        .standing(self.unseen("it is busy going back".to_string())),
+                        .condition(self.unreachable("it is busy going back".to_string())),
                     ));
                 }
                 Err(failure) if self.is_over() || self.leaving() => {
@@ -92,36 +96,36 @@ impl<'a> Armed<'a> {
                     );
                     return Err(Box::new(Failure {
                         code: if self.leaving() { "stopped" } else { "not-confirmed" },
-                        standing: self.unseen(failure.message),
+                        condition: self.unreachable(failure.message),
                         message,
                         ..*failure
                     }
                     .hint("run it again once the node can be reached: it may have taken the confirmation just before")));
                 }
-                Err(_) => self.wait(self.maker.conditions.pause),
+                Err(_) => self.wait(self.sessions.context.pause),
             }
         }
     }
 
-    /// Lets the node go back at once, over `hands` if that connection lives, and says truthfully how it stands then.
-    pub(super) fn go_back(&self, hands: Option<Hands<'a>>) -> Standing {
-        let mut hands = hands;
+    /// Lets the node go back at once, over `session` if that connection lives, and says truthfully how it stands then.
+    pub(super) fn roll_back(&self, session: Option<WriteSession<'a>>) -> NodeCondition {
+        let mut session = session;
         let mut told = None;
         loop {
-            let standing = match hands.take() {
-                Some(hands) => Ok(hands),
-                None => self.maker.open(self.job, &Stage::RollingBack),
+            let condition = match session.take() {
+                Some(session) => Ok(session),
+                None => self.sessions.open(self.job, &Stage::RollingBack),
             }
-            .and_then(|hands| self.gone_back(hands, &mut told));
-            match standing {
-                Ok(standing) => return standing,
+            .and_then(|session| self.gone_back(session, &mut told));
+            match condition {
+                Ok(condition) => return condition,
                 Err(failure) if self.is_over() || self.leaving() => {
                     return match told {
                         Some(since) => unlooked(&since, &failure.message),
-                        None => self.unseen(failure.message),
+                        None => self.unreachable(failure.message),
                     };
                 }
-                Err(_) => self.wait(self.maker.conditions.pause),
+                Err(_) => self.wait(self.sessions.context.pause),
             }
         }
     }
@@ -129,20 +133,20 @@ impl<'a> Armed<'a> {
     /// `told` becomes when the node went back, by its own word.
     fn gone_back(
         &self,
-        mut hands: Hands<'a>,
+        mut session: WriteSession<'a>,
         told: &mut Option<String>,
-    ) -> Result<Standing, Box<Failure>> {
+    ) -> Result<NodeCondition, Box<Failure>> {
         let number = match self.number {
             Some(number) => Some(number),
-            None => self.taken(&mut hands)?,
+            None => self.taken(&mut session)?,
         };
         if let Some(number) = number {
-            match hands.go_back(number)? {
+            match session.revert(number)? {
                 Ending::Restored(restored) => *told = Some(restored.ended),
                 // Nobody but us would have confirmed it; the look below tells.
                 Ending::Disarmed | Ending::Unknown { .. } => {}
                 Ending::Still { trouble } => {
-                    return Ok(Standing::Unknown(format!(
+                    return Ok(NodeCondition::Unknown(format!(
                         "it could not go back to the state before: {}",
                         match trouble.as_slice() {
                             [] => "it does not say why".to_string(),
@@ -153,12 +157,12 @@ impl<'a> Armed<'a> {
             }
         }
         // What the old connection shows may not be what a new one can see.
-        drop(hands);
+        drop(session);
         let changes = self.differences()?;
         Ok(match changes {
-            changes if !changes.is_empty() => Standing::Different(changes),
-            _ if number.is_none() => Standing::Untouched,
-            _ => Standing::AsBefore {
+            changes if !changes.is_empty() => NodeCondition::Different(changes),
+            _ if number.is_none() => NodeCondition::Untouched,
+            _ => NodeCondition::AsBefore {
                 since: told.clone().unwrap_or_default(),
             },
         })
@@ -166,14 +170,14 @@ impl<'a> Armed<'a> {
 
     /// What a new connection shows to be different from before.
     fn differences(&self) -> Result<Vec<Change>, Box<Failure>> {
-        let mut fresh = self.maker.open(self.job, &Stage::Settling)?;
+        let mut fresh = self.sessions.open(self.job, &Stage::Settling)?;
         let mut changes = compare(self.before, &fresh.look(&Stage::Settling)?);
         // Docker may still be putting its rules back: it does so after a boot, and when firewalld has started again.
         for _ in 0..LOOKS {
             if changes.is_empty() || self.leaving() {
                 break;
             }
-            self.wait(self.maker.conditions.pause);
+            self.wait(self.sessions.context.pause);
             changes = compare(self.before, &fresh.look(&Stage::Settling)?);
         }
         Ok(changes)
@@ -181,24 +185,24 @@ impl<'a> Armed<'a> {
 
     /// How a node stands that is not armed any more: what a new connection shows, and where there is none, no more than the node's
     /// own word, `since` when it went back.
-    fn seen(&self, since: Option<String>) -> Standing {
+    fn seen(&self, since: Option<String>) -> NodeCondition {
         let mut tried = 1;
         loop {
             match self.differences() {
                 Ok(changes) if changes.is_empty() => {
-                    return Standing::AsBefore {
+                    return NodeCondition::AsBefore {
                         since: since.unwrap_or_default(),
                     };
                 }
-                Ok(changes) => return Standing::Different(changes),
+                Ok(changes) => return NodeCondition::Different(changes),
                 Err(_) if tried < TRIES && !self.leaving() => {
                     tried += 1;
-                    self.wait(self.maker.conditions.pause);
+                    self.wait(self.sessions.context.pause);
                 }
                 Err(failure) => {
                     return match since {
                         Some(since) => unlooked(&since, &failure.message),
-                        None => Standing::Unknown(failure.message),
+                        None => NodeCondition::Unknown(failure.message),
                     };
                 }
             }
@@ -206,25 +210,25 @@ impl<'a> Armed<'a> {
     }
 
     /// The snapshot that the node took for us, if it did before the connection was lost.
-    fn taken(&self, hands: &mut Hands<'a>) -> Result<Option<u64>, Box<Failure>> {
-        let now = hands.look(&Stage::Settling)?;
-        let before = self.maker.last(self.before);
+    fn taken(&self, session: &mut WriteSession<'a>) -> Result<Option<u64>, Box<Failure>> {
+        let now = session.look(&Stage::Settling)?;
+        let before = self.sessions.last(self.before);
         let snapshots = now.records.known().map(|records| &records.snapshots);
         let mut ours = snapshots
             .into_iter()
             .flatten()
-            .filter(|snapshot| snapshot.number > before && snapshot.run == self.maker.run);
+            .filter(|snapshot| snapshot.number > before && snapshot.run == self.sessions.run);
         Ok(ours.next_back().map(|snapshot| snapshot.number))
     }
 
     /// A new connection, tried a few times.
-    pub(super) fn reopen(&self, stage: &Stage) -> Result<Hands<'a>, Box<Failure>> {
+    pub(super) fn reopen(&self, stage: &Stage) -> Result<WriteSession<'a>, Box<Failure>> {
         let mut tried = 1;
         loop {
-            match self.maker.open(self.job, stage) {
+            match self.sessions.open(self.job, stage) {
                 Err(_) if tried < TRIES && !self.leaving() => {
                     tried += 1;
-                    self.wait(self.maker.conditions.pause);
+                    self.wait(self.sessions.context.pause);
                 }
                 result => return result,
             }
@@ -232,25 +236,25 @@ impl<'a> Armed<'a> {
     }
 
     /// What is said of a node that cannot be reached.
-    pub(super) fn unseen(&self, why: String) -> Standing {
-        let within = (self.since + self.maker.conditions.confirm + WAY_BACK)
+    pub(super) fn unreachable(&self, why: String) -> NodeCondition {
+        let within = (self.since + self.sessions.context.confirm + ROLLBACK)
             .saturating_duration_since(Instant::now())
             .as_secs();
-        Standing::GoesBack { why, within }
+        NodeCondition::GoesBack { why, within }
     }
 
     /// How many seconds the way back may take once the time to confirm is over.
     pub(super) fn allowed_for_the_way_back(&self) -> u64 {
-        WAY_BACK.as_secs()
+        ROLLBACK.as_secs()
     }
 
     /// Whether the node must have gone back by now.
     pub(super) fn is_over(&self) -> bool {
-        Instant::now() >= self.since + self.maker.conditions.confirm + WAY_BACK
+        Instant::now() >= self.since + self.sessions.context.confirm + ROLLBACK
     }
 
     pub(super) fn leaving(&self) -> bool {
-        self.maker.conditions.stop.leave().is_cancelled()
+        self.sessions.context.stop.leave().is_cancelled()
     }
 
     /// Waits, but not when the operator leaves.
@@ -263,8 +267,8 @@ impl<'a> Armed<'a> {
 }
 
 /// What is known of a node that says that it went back, and that nobody has looked at since.
-fn unlooked(since: &str, why: &str) -> Standing {
-    Standing::Unknown(format!(
+fn unlooked(since: &str, why: &str) -> NodeCondition {
+    NodeCondition::Unknown(format!(
         "the node says that it went back to the state before at {since}, and no look could confirm it: {why}"
     ))
 }

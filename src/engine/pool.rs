@@ -1,4 +1,4 @@
-//! Many nodes at a time: a queue, a few threads, and no node that stops another but by the [`Limit`] of failures.
+//! Many nodes at a time: a queue, a few threads, and no node that stops another but by the [`FailureBudget`] of failures.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -12,18 +12,18 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Instant;
 
-use crate::engine::Conditions;
 use crate::engine::Job;
+use crate::engine::RunContext;
+use crate::engine::condition::NodeCondition;
 use crate::engine::event::Event;
 use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
 use crate::engine::outcome::NotBegun;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
-use crate::engine::standing::Standing;
-use crate::engine::waves::Amount;
-use crate::engine::waves::Exceeded;
-use crate::engine::waves::Wave;
+use crate::engine::rollout::Amount;
+use crate::engine::rollout::BudgetExceeded;
+use crate::engine::rollout::Wave;
 use crate::model::NodeState;
 use crate::transport::Cancel;
 
@@ -59,7 +59,7 @@ impl Stop {
 }
 
 /// How many nodes of a wave may fail before no other is begun.
-pub(super) struct Limit {
+pub(super) struct FailureBudget {
     /// `None` is any number.
     allowed: Option<usize>,
     wave: Wave,
@@ -67,9 +67,9 @@ pub(super) struct Limit {
     exceeded: AtomicBool,
 }
 
-impl Limit {
+impl FailureBudget {
     pub(super) fn new(wave: Wave, most: Option<Amount>) -> Self {
-        Limit {
+        FailureBudget {
             allowed: most.map(|amount| amount.of(wave.nodes)),
             wave,
             failed: AtomicUsize::new(0),
@@ -78,28 +78,30 @@ impl Limit {
     }
 
     /// By how much it was exceeded, so far.
-    pub(super) fn exceeded(&self) -> Option<Exceeded> {
+    pub(super) fn exceeded(&self) -> Option<BudgetExceeded> {
         let exceeded = self.exceeded.load(Ordering::SeqCst);
-        self.allowed.filter(|_| exceeded).map(|allowed| Exceeded {
-            wave: self.wave,
-            failed: self.failed.load(Ordering::SeqCst),
-            allowed,
-        })
+        self.allowed
+            .filter(|_| exceeded)
+            .map(|allowed| BudgetExceeded {
+                wave: self.wave,
+                failed: self.failed.load(Ordering::SeqCst),
+                allowed,
+            })
     }
 
     /// Counts an outcome, and tells once that no other node is begun.
-    fn count(&self, outcome: &Outcome, conditions: &Conditions<'_>) {
+    fn count(&self, outcome: &Outcome, context: &RunContext<'_>) {
         if !outcome.is_failure() {
             return;
         }
         let failed = self.failed.fetch_add(1, Ordering::SeqCst) + 1;
         // Where the operator has stopped the run already, it is not the failures that did.
         if self.allowed.is_some_and(|allowed| failed > allowed)
-            && !conditions.stop.is_draining()
+            && !context.stop.is_draining()
             && !self.exceeded.swap(true, Ordering::SeqCst)
             && let Some(exceeded) = self.exceeded()
         {
-            conditions.sink.tell(Event::Exceeded(exceeded));
+            context.sink.emit(Event::BudgetExceeded(exceeded));
         }
     }
 }
@@ -110,7 +112,7 @@ pub(super) type Seen = (Outcome, Option<NodeState>);
 /// Does the work on every job, whatever fails, and returns what became of each in the order of the jobs.
 pub(super) fn all(
     jobs: &[Job],
-    conditions: &Conditions<'_>,
+    context: &RunContext<'_>,
     work: impl Fn(&Job) -> Seen + Sync,
 ) -> Vec<Seen> {
     let wave = Wave {
@@ -118,50 +120,50 @@ pub(super) fn all(
         of: 1,
         nodes: jobs.len(),
     };
-    let limit = Limit::new(wave, None);
-    let seen = each(jobs, conditions, &limit, work);
-    let left = |job| (leave_alone(job, conditions, NotBegun::Stopped), None);
+    let limit = FailureBudget::new(wave, None);
+    let seen = each(jobs, context, &limit, work);
+    let left = |job| (leave_alone(job, context, NotBegun::Stopped), None);
     let seen = seen.into_iter().zip(jobs);
     seen.map(|(seen, job)| seen.unwrap_or_else(|| left(job)))
         .collect()
 }
 
 /// The outcome of a node that is not begun, told.
-pub(super) fn leave_alone(job: &Job, conditions: &Conditions<'_>, why: NotBegun) -> Outcome {
+pub(super) fn leave_alone(job: &Job, context: &RunContext<'_>, why: NotBegun) -> Outcome {
     let outcome = Outcome::not_begun(job.node(), why);
-    finished(&outcome, conditions);
+    finished(&outcome, context);
     outcome
 }
 
-fn finished(outcome: &Outcome, conditions: &Conditions<'_>) {
-    conditions
+fn finished(outcome: &Outcome, context: &RunContext<'_>) {
+    context
         .sink
-        .tell(Event::Finished(Box::new(outcome.clone())));
+        .emit(Event::Finished(Box::new(outcome.clone())));
 }
 
 /// Does the work on the jobs, `forks` at a time, until all are done, the limit is exceeded or somebody wants to stop. Returns what
 /// became of each in the order of the jobs; nothing of those that were not begun.
 pub(super) fn each(
     jobs: &[Job],
-    conditions: &Conditions<'_>,
-    limit: &Limit,
+    context: &RunContext<'_>,
+    limit: &FailureBudget,
     work: impl Fn(&Job) -> Seen + Sync,
 ) -> Vec<Option<Seen>> {
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<Option<Seen>>> = Mutex::new(jobs.iter().map(|_| None).collect());
     let worker = || {
-        while !conditions.stop.is_draining() && limit.exceeded().is_none() {
+        while !context.stop.is_draining() && limit.exceeded().is_none() {
             let at = next.fetch_add(1, Ordering::SeqCst);
             let Some(job) = jobs.get(at) else { break };
             let seen = one(job, &work);
-            finished(&seen.0, conditions);
-            limit.count(&seen.0, conditions);
+            finished(&seen.0, context);
+            limit.count(&seen.0, context);
             results.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(seen);
         }
     };
     thread::scope(|scope| {
         let mut threads = 0;
-        for n in 0..conditions.forks.get().min(jobs.len()) {
+        for n in 0..context.forks.get().min(jobs.len()) {
             let builder = thread::Builder::new()
                 .name(format!("node-{n}"))
                 .stack_size(STACK);
@@ -181,13 +183,13 @@ pub(super) fn each(
 fn one(job: &Job, work: &(impl Fn(&Job) -> Seen + Sync)) -> Seen {
     let begun = Instant::now();
     let mut seen = catch_unwind(AssertUnwindSafe(|| work(job)))
-        .unwrap_or_else(|panic| (broken(job, &*panic), None));
-    seen.0.took = begun.elapsed();
+        .unwrap_or_else(|panic| (panicked(job, &*panic), None));
+    seen.0.duration = begun.elapsed();
     seen
 }
 
 /// A mistake of ours on one node is that node's failure.
-fn broken(job: &Job, panic: &(dyn Any + Send)) -> Outcome {
+fn panicked(job: &Job, panic: &(dyn Any + Send)) -> Outcome {
     let said = panic
         .downcast_ref::<&str>()
         .map(ToString::to_string)
@@ -199,6 +201,8 @@ fn broken(job: &Job, panic: &(dyn Any + Send)) -> Outcome {
         format!("fwdeploy itself failed on this node: {said}"),
     )
     .hint("this is a mistake in fwdeploy: please report it with the output of `-v`")
-    .standing(Standing::Unknown("look at it with `--check`".to_string()));
+    .condition(NodeCondition::Unknown(
+        "look at it with `--check`".to_string(),
+    ));
     Outcome::new(job.node(), Verdict::Failed).failed(failure)
 }

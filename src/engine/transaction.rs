@@ -1,24 +1,24 @@
-//! Changing a node: arm it, do the deed, look again on a new connection, confirm; and back to the state before where that fails.
+//! Changing a node: arm it, do the operation, look again on a new connection, confirm; and back to the state before where that fails.
 //!
-//! What the deed is, and what a fresh look has to show, is the caller's.
+//! What the operation is, and what a fresh look has to show, is the caller's.
 
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
 use crate::engine::Job;
-use crate::engine::armed::Armed;
-use crate::engine::deed::Deed;
+use crate::engine::condition::NodeCondition;
+use crate::engine::confirm::PendingConfirm;
 use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
-use crate::engine::hands::End;
-use crate::engine::hands::Hands;
-use crate::engine::hands::Maker;
-use crate::engine::outcome::Kept;
+use crate::engine::operation::Operation;
 use crate::engine::outcome::Outcome;
+use crate::engine::outcome::RevertPoint;
 use crate::engine::outcome::Verdict;
-use crate::engine::standing::Standing;
-use crate::engine::waves::WhenFailed;
+use crate::engine::rollout::WhenFailed;
+use crate::engine::write_session::End;
+use crate::engine::write_session::WriteSession;
+use crate::engine::write_session::WriteSessions;
 use crate::model::NodeState;
 use crate::node::BUSY;
 use crate::node::EDITED;
@@ -61,26 +61,30 @@ fn hangs(code: i32, step: Option<&Action>) -> bool {
 }
 
 /// What became of one look and what followed from it.
-pub(super) enum Tried {
+pub(super) enum Attempt {
     /// The node's outcome.
     Done(Box<Outcome>),
     /// Nothing was done: another run has changed the node in between.
     Stale,
 }
 
-impl Tried {
+impl Attempt {
     pub(super) fn done(outcome: Outcome) -> Self {
-        Tried::Done(Box::new(outcome))
+        Attempt::Done(Box::new(outcome))
     }
 }
 
 /// Looks at the node anew until nobody else has changed it between the look and the arming.
-pub(super) fn until_fresh(job: &Job, maker: &Maker<'_>, once: impl Fn() -> Tried) -> Outcome {
+pub(super) fn retry_while_stale(
+    job: &Job,
+    sessions: &WriteSessions<'_>,
+    once: impl Fn() -> Attempt,
+) -> Outcome {
     let mut looks = 1;
     loop {
         match once() {
-            Tried::Stale if looks < LOOKS && !maker.conditions.stop.is_draining() => looks += 1,
-            Tried::Stale => {
+            Attempt::Stale if looks < LOOKS && !sessions.context.stop.is_draining() => looks += 1,
+            Attempt::Stale => {
                 return Outcome::new(job.node(), Verdict::Failed).failed(
                     Failure::new(
                         Stage::Looking,
@@ -90,88 +94,88 @@ pub(super) fn until_fresh(job: &Job, maker: &Maker<'_>, once: impl Fn() -> Tried
                     .hint("wait for the other runs to end, and run it again"),
                 );
             }
-            Tried::Done(outcome) => return *outcome,
+            Attempt::Done(outcome) => return *outcome,
         }
     }
 }
 
 /// A node with something to do.
-pub(super) struct Change<'a> {
+pub(super) struct Transaction<'a> {
     pub(super) job: &'a Job,
-    pub(super) maker: &'a Maker<'a>,
+    pub(super) sessions: &'a WriteSessions<'a>,
     pub(super) before: &'a NodeState,
-    pub(super) deed: Deed<'a>,
+    pub(super) operation: Operation<'a>,
 }
 
-/// A node on which the deed is done, and that goes back unless it is confirmed.
+/// A node on which the operation is done, and that goes back unless it is confirmed.
 pub(super) struct Pending<'a> {
-    pub(super) armed: Armed<'a>,
+    pub(super) armed: PendingConfirm<'a>,
     /// When it was armed at the earliest.
     pub(super) begun: Instant,
     /// The snapshot that it goes back to.
     pub(super) number: u64,
     /// The connection by which it was done.
-    pub(super) hands: Hands<'a>,
+    pub(super) session: WriteSession<'a>,
     pub(super) outcome: Outcome,
 }
 
 /// What a fresh look means: an error lets the node go back; a failure of a node that stays as it is now may be told all the same.
-pub(super) type Judged = Result<Option<Failure>, Box<Failure>>;
+pub(super) type Verification = Result<Option<Failure>, Box<Failure>>;
 
-impl<'a> Change<'a> {
-    /// Does the deed, and lets it stay if a fresh look is judged well.
+impl<'a> Transaction<'a> {
+    /// Does the operation, and lets it stay if a fresh look is judged well.
     pub(super) fn finish(
         &self,
-        hands: Hands<'a>,
+        session: WriteSession<'a>,
         outcome: Outcome,
-        judge: impl Fn(&NodeState, &mut Outcome) -> Judged,
-    ) -> Tried {
-        match self.begin(hands, outcome) {
-            Ok(pending) => Tried::done(self.verify(*pending, judge)),
+        judge: impl Fn(&NodeState, &mut Outcome) -> Verification,
+    ) -> Attempt {
+        match self.begin(session, outcome) {
+            Ok(pending) => Attempt::done(self.verify(*pending, judge)),
             Err(tried) => tried,
         }
     }
 
-    /// Arms the node and does the deed. Where that fails the node is back in the state before, or said not to be.
+    /// Arms the node and does the operation. Where that fails the node is back in the state before, or said not to be.
     pub(super) fn begin(
         &self,
-        mut hands: Hands<'a>,
+        mut session: WriteSession<'a>,
         mut outcome: Outcome,
-    ) -> Result<Box<Pending<'a>>, Tried> {
-        if let Some(busy) = busy(self.before, &self.maker.run) {
-            return Err(Tried::done(outcome.failed(busy)));
+    ) -> Result<Box<Pending<'a>>, Attempt> {
+        if let Some(busy) = busy(self.before, &self.sessions.run) {
+            return Err(Attempt::done(outcome.failed(busy)));
         }
         let since = Instant::now();
-        let applied = hands.apply(self.before, &self.deed);
-        self.deed.tell(&applied, &mut outcome);
-        let armed = Armed {
+        let applied = session.apply(self.before, &self.operation);
+        self.operation.tell(&applied, &mut outcome);
+        let armed = PendingConfirm {
             job: self.job,
-            maker: self.maker,
+            sessions: self.sessions,
             before: self.before,
             number: applied.armed,
             since: since + ARMED_WITHIN,
         };
-        let failed = |failure| Err(Tried::done(outcome.clone().failed(failure)));
+        let failed = |failure| Err(Attempt::done(outcome.clone().failed(failure)));
         match applied.end {
             End::All => match applied.armed {
                 Some(number) => Ok(Box::new(Pending {
                     armed,
                     begun: since,
                     number,
-                    hands,
+                    session,
                     outcome,
                 })),
                 None => {
                     let said = "the node did not say that it was armed";
                     let failure = self.step_failure(0, "step-failed", "failed", said);
-                    failed(failure.standing(armed.go_back(Some(hands))))
+                    failed(failure.condition(armed.roll_back(Some(session))))
                 }
             },
-            End::NotArmed { code: STALE, .. } => Err(Tried::Stale),
+            End::NotArmed { code: STALE, .. } => Err(Attempt::Stale),
             // Who holds it since the first look is seen only by another one: it may be this very run, by another name of the machine.
             End::NotArmed { code: BUSY, said } => {
-                let seen = hands.look(&Stage::Looking).ok();
-                let busy = seen.and_then(|seen| busy(&seen, &self.maker.run));
+                let seen = session.look(&Stage::Looking).ok();
+                let busy = seen.and_then(|seen| busy(&seen, &self.sessions.run));
                 failed(busy.unwrap_or_else(|| not_armed(BUSY, said)))
             }
             End::NotArmed { code, said } => failed(not_armed(code, said)),
@@ -181,8 +185,8 @@ impl<'a> Change<'a> {
                 said,
             } => {
                 let code_of_step = code;
-                let code = match self.deed {
-                    Deed::Steps(actions)
+                let code = match self.operation {
+                    Operation::Steps(actions)
                         if code != GONE
                             && matches!(actions.get(steps), Some(Action::OwnChain { .. })) =>
                     {
@@ -190,7 +194,7 @@ impl<'a> Change<'a> {
                     }
                     _ => "step-failed",
                 };
-                let failure = match self.deed {
+                let failure = match self.operation {
                     _ if code_of_step == EDITED => self
                         .step_failure(steps, "edited-by-hand", "failed", &said)
                         .hint(format!(
@@ -200,14 +204,14 @@ impl<'a> Change<'a> {
                                 None => "the file itself".to_string(),
                             }
                         )),
-                    Deed::Steps(actions) if hangs(code_of_step, actions.get(steps)) => self
+                    Operation::Steps(actions) if hangs(code_of_step, actions.get(steps)) => self
                         .step_failure(steps, DOCKER_HANGS, "failed", &said)
                         .hint("dockerd is blocked, perhaps for good: Docker 28.1 to 28.5 may be when firewalld reloads while a network changes (moby#50619); if `docker network ls` on the node does not answer either, restart Docker there, which stops the containers unless live-restore is on; then run again"),
                     _ => self
                         .step_failure(steps, code, "failed", &said)
                         .hint("mend on the node what the answer names, then run again; `-v` shows each step and its answer"),
                 };
-                failed(failure.standing(armed.go_back(Some(hands))))
+                failed(failure.condition(armed.roll_back(Some(session))))
             }
             End::Lost { done: steps, error } => {
                 let code = match error {
@@ -217,20 +221,20 @@ impl<'a> Change<'a> {
                 let mut failure =
                     self.step_failure(steps, code, "has no answer", &error.to_string());
                 failure.hint = error.hint();
-                drop(hands);
-                let standing = match error.executed() {
-                    Executed::Never => Standing::Untouched,
-                    Executed::Perhaps => armed.go_back(None),
+                drop(session);
+                let condition = match error.executed() {
+                    Executed::Never => NodeCondition::Untouched,
+                    Executed::Perhaps => armed.roll_back(None),
                 };
-                failed(failure.standing(standing))
+                failed(failure.condition(condition))
             }
         }
     }
 
     /// Which step, and what was answered.
     fn step_failure(&self, done: usize, code: &'static str, verb: &str, said: &str) -> Failure {
-        let (step, of) = ((done + 1).min(self.deed.len()), self.deed.len());
-        let doing = self.deed.doing(step - 1);
+        let (step, of) = ((done + 1).min(self.operation.len()), self.operation.len());
+        let doing = self.operation.doing(step - 1);
         Failure::new(
             Stage::Applying { step, of, doing },
             code,
@@ -242,12 +246,12 @@ impl<'a> Change<'a> {
     fn verify(
         &self,
         pending: Pending<'a>,
-        judge: impl Fn(&NodeState, &mut Outcome) -> Judged,
+        judge: impl Fn(&NodeState, &mut Outcome) -> Verification,
     ) -> Outcome {
         let Pending {
             armed,
             number,
-            hands,
+            session,
             mut outcome,
             ..
         } = pending;
@@ -259,7 +263,7 @@ impl<'a> Change<'a> {
                     failure.message
                 );
                 // The old connection may be the only one there will ever be: it is used while it lasts.
-                let standing = armed.go_back(Some(hands));
+                let condition = armed.roll_back(Some(session));
                 return outcome.failed(Failure {
                     code: match failure.code {
                         // Nobody tried for long.
@@ -267,7 +271,7 @@ impl<'a> Change<'a> {
                         _ => "no-way-back-in",
                     },
                     message,
-                    standing,
+                    condition,
                     ..*failure
                 });
             }
@@ -280,10 +284,10 @@ impl<'a> Change<'a> {
                     failure.message
                 );
                 drop(fresh);
-                let standing = armed.go_back(Some(hands));
+                let condition = armed.roll_back(Some(session));
                 return outcome.failed(Failure {
                     message,
-                    standing,
+                    condition,
                     ..*failure
                 });
             }
@@ -291,20 +295,20 @@ impl<'a> Change<'a> {
         let told = match judge(&now, &mut outcome) {
             Ok(told) => told,
             Err(failure) => {
-                return outcome.failed(failure.standing(armed.go_back(Some(fresh))));
+                return outcome.failed(failure.condition(armed.roll_back(Some(fresh))));
             }
         };
         if let Err(failure) = armed.confirm(fresh, number) {
             return outcome.failed(*failure);
         }
-        if self.maker.conditions.rollout.when_failed == WhenFailed::RollBackAll {
-            outcome.kept = Some(Kept {
+        if self.sessions.context.rollout.when_failed == WhenFailed::RollBackAll {
+            outcome.revert_point = Some(RevertPoint {
                 number,
                 before: Arc::new(self.before.clone()),
             });
         }
         if let Some(failure) = told {
-            return outcome.failed(failure.standing(Standing::Applied(Vec::new())));
+            return outcome.failed(failure.condition(NodeCondition::Applied(Vec::new())));
         }
         outcome.verdict = match outcome.changes.as_slice() {
             [] => Verdict::Ok,
@@ -316,7 +320,7 @@ impl<'a> Change<'a> {
 
 /// What is seen while somebody else is at work is no ground to plan on.
 pub(super) fn busy(seen: &NodeState, run: &str) -> Option<Failure> {
-    let held = plan::held(seen)?;
+    let held = plan::active_lease(seen)?;
     let records = seen.records.known()?;
     let lease = records.lease.as_ref()?;
     let ours = records.snapshot(lease.number);

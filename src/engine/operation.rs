@@ -1,14 +1,14 @@
 //! What is done on a node between arming it and confirming.
 
 use crate::engine::Job;
-use crate::engine::hands::Applied;
 use crate::engine::outcome::Outcome;
+use crate::engine::write_session::Applied;
 use crate::plan::Action;
 use crate::plan::Recovery;
 
 /// What is done on a node between arming it and confirming.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Deed<'a> {
+pub(super) enum Operation<'a> {
     /// The steps of a plan.
     Steps(&'a [Action]),
     /// A change that nobody will confirm.
@@ -24,62 +24,62 @@ pub(super) enum Deed<'a> {
     Recovery(&'a Recovery),
 }
 
-impl Deed<'_> {
+impl Operation<'_> {
     /// How many steps it has.
     pub(super) fn len(&self) -> usize {
         match self {
-            Deed::Steps(actions) | Deed::Drill(actions) => actions.len(),
-            Deed::Snapshot { .. } => 1,
-            Deed::Recovery(recovery) => recovery.doing().len(),
+            Operation::Steps(actions) | Operation::Drill(actions) => actions.len(),
+            Operation::Snapshot { .. } => 1,
+            Operation::Recovery(recovery) => recovery.doing().len(),
         }
     }
 
     /// What a step does.
     pub(super) fn doing(&self, step: usize) -> &'static str {
         match self {
-            Deed::Steps(actions) | Deed::Drill(actions) => {
+            Operation::Steps(actions) | Operation::Drill(actions) => {
                 actions.get(step).map_or("", Action::doing)
             }
-            Deed::Snapshot { .. } => "bringing back the snapshot",
-            Deed::Recovery(recovery) => recovery.doing().get(step).copied().unwrap_or(""),
+            Operation::Snapshot { .. } => "bringing back the snapshot",
+            Operation::Recovery(recovery) => recovery.doing().get(step).copied().unwrap_or(""),
         }
     }
 
     /// What the node writes down about it.
     pub(super) fn what(&self) -> String {
         match self {
-            Deed::Steps(_) => "run".to_string(),
-            Deed::Drill(_) => "drill".to_string(),
-            Deed::Snapshot { to, .. } => format!("rollback to {to}"),
-            Deed::Recovery(_) => "recovery".to_string(),
+            Operation::Steps(_) => "run".to_string(),
+            Operation::Drill(_) => "drill".to_string(),
+            Operation::Snapshot { to, .. } => format!("rollback to {to}"),
+            Operation::Recovery(_) => "recovery".to_string(),
         }
     }
 
     /// The hash of the policy that is in force once it is done.
     pub(super) fn policy(&self, job: &Job) -> String {
         match self {
-            Deed::Steps(_) | Deed::Drill(_) => job.policy.clone(),
+            Operation::Steps(_) | Operation::Drill(_) => job.policy.clone(),
             // What was in force is not known on a node that is not well.
-            Deed::Recovery(_) => String::new(),
-            Deed::Snapshot { policy, .. } => (*policy).to_string(),
+            Operation::Recovery(_) => String::new(),
+            Operation::Snapshot { policy, .. } => (*policy).to_string(),
         }
     }
 
     /// How many differences it is to remove.
     pub(super) fn changes(&self) -> usize {
         match self {
-            Deed::Steps(actions) | Deed::Drill(actions) => {
+            Operation::Steps(actions) | Operation::Drill(actions) => {
                 actions.iter().map(|a| a.changes().len()).sum()
             }
             // It is only known afterwards.
-            Deed::Snapshot { .. } => 0,
-            Deed::Recovery(recovery) => recovery.changes(&[]).len(),
+            Operation::Snapshot { .. } => 0,
+            Operation::Recovery(recovery) => recovery.changes(&[]).len(),
         }
     }
 
-    /// What it has done, for the outcome of a deed that says so only afterwards.
+    /// What it has done, for the outcome of an operation that says so only afterwards.
     pub(super) fn tell(&self, applied: &Applied, outcome: &mut Outcome) {
-        if let Deed::Recovery(recovery) = self {
+        if let Operation::Recovery(recovery) = self {
             outcome.changes = recovery.changes(&applied.aside);
             outcome.findings = recovery.findings(&applied.aside, applied.armed);
         }

@@ -4,11 +4,11 @@ use crate::model::Observed;
 use crate::model::state::Network;
 use crate::model::state::NodeState;
 use crate::plan::action::Action;
-use crate::plan::after::after_all;
+use crate::plan::simulate::simulate_all;
 
 /// The way back from a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Way {
+pub struct RollbackPlan {
     /// What takes back each step, with that step's place in the plan, in the order in which it must run. Only the steps that had
     /// begun are taken back. `None` where there is no way in place, because the plan reloads firewalld.
     pub in_place: Option<Vec<(usize, Action)>>,
@@ -18,7 +18,7 @@ pub struct Way {
 }
 
 /// The way back from this plan.
-pub fn way_back(actions: &[Action]) -> Way {
+pub fn rollback_plan(actions: &[Action]) -> RollbackPlan {
     let undo: Vec<(usize, Action)> = actions
         .iter()
         .enumerate()
@@ -34,18 +34,18 @@ pub fn way_back(actions: &[Action]) -> Way {
         .cloned()
         .collect();
     let reloads = actions.iter().any(|a| matches!(a, Action::Reload { .. }));
-    Way {
+    RollbackPlan {
         in_place: (!reloads).then_some(undo),
         docker,
     }
 }
 
-impl Way {
+impl RollbackPlan {
     /// The node after going back in place, from a plan of which so many steps had begun.
-    pub fn walked(&self, state: &NodeState, begun: usize) -> Option<NodeState> {
+    pub fn simulate(&self, state: &NodeState, begun: usize) -> Option<NodeState> {
         let steps = self.in_place.as_ref()?;
         let steps = steps.iter().filter(|(n, _)| *n < begun);
-        let mut state = after_all(state, steps.map(|(_, action)| action));
+        let mut state = simulate_all(state, steps.map(|(_, action)| action));
         // The way back ends with the latch off, whatever it found.
         if state.kernel.latch.known().is_some() {
             state.kernel.latch = Observed::Known(false);

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::canonical;
 use crate::model::files::File;
 use crate::model::files::Files;
 use crate::model::settings::Options;
 use crate::model::settings::Settings;
-use crate::model::spelling;
 use crate::model::state::Direct;
 use crate::model::state::NodeState;
 use crate::model::state::Observed;
@@ -165,9 +165,11 @@ fn rules<'a>(files: &'a Files, views: &Views<'_>) -> Option<Edited<'a>> {
 }
 
 fn compared(file: &Options, told: &Options) -> Vec<String> {
-    options(&spelling::options(file), &spelling::options(told), &|_| {
-        true
-    })
+    options(
+        &canonical::options(file),
+        &canonical::options(told),
+        &|_| true,
+    )
 }
 
 /// Why whoever is here could not come back by ssh once firewalld has loaded the files. Those that are not understood are

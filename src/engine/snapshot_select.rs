@@ -2,7 +2,7 @@
 
 use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
-use crate::engine::outcome::Kept;
+use crate::engine::outcome::RevertPoint;
 use crate::model::Desired;
 use crate::model::NodeState;
 use crate::model::Records;
@@ -54,12 +54,16 @@ pub(super) fn of(state: &NodeState, to: Option<u64>) -> Result<Snapshot, Box<Fai
 }
 
 /// The snapshot of that run, if nobody has changed the node since.
-pub(super) fn ours(state: &NodeState, kept: &Kept, run: &str) -> Result<Snapshot, Box<Failure>> {
+pub(super) fn ours(
+    state: &NodeState,
+    revert_point: &RevertPoint,
+    run: &str,
+) -> Result<Snapshot, Box<Failure>> {
     let records = records(state)?;
-    let snapshot = records.snapshot(kept.number);
+    let snapshot = records.snapshot(revert_point.number);
     if let Some(snapshot) = snapshot
         && snapshot.run == run
-        && records.last == kept.number
+        && records.last == revert_point.number
     {
         return Ok(snapshot.clone());
     }
@@ -144,7 +148,7 @@ mod tests {
 
     #[test]
     fn what_another_run_has_changed_since_is_not_ours_any_more() {
-        let kept = |number| Kept {
+        let kept = |number| RevertPoint {
             number,
             before: open_node().into(),
         };

@@ -1,4 +1,4 @@
-//! What stands in the way: states in which nothing may be touched, and what defeats the whitelist from outside it.
+//! What stands in the way: states in which nothing may be touched, and what keeps the whitelist from being enforced.
 
 use std::net::IpAddr;
 
@@ -19,7 +19,7 @@ use crate::model::state::View;
 use crate::plan::backend_rules;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
-use crate::plan::gone;
+use crate::plan::flushed;
 use crate::plan::records;
 use crate::plan::recover;
 
@@ -66,7 +66,7 @@ pub fn refusals(desired: &Desired, state: &NodeState) -> Vec<Finding> {
             });
         }
     }
-    out.extend(gone::firewalld(state));
+    out.extend(flushed::firewalld(state));
     out.extend(backend_rules::refusals(state));
     match state.docker.as_result() {
         Ok(docker) => out.extend(docker_refusals(desired, docker, state)),
@@ -223,7 +223,7 @@ fn docker_refusals(desired: &Desired, docker: &Docker, state: &NodeState) -> Vec
             .hint("systemctl restart docker, which stops the containers unless live-restore is on; \"After=firewalld.service\" in a drop-in of docker.service helps at the next boot"),
         );
     }
-    let gone = gone::docker(docker, state, deaf);
+    let gone = flushed::docker(docker, state, deaf);
     let all_gone = gone.is_some();
     out.extend(gone);
     for family in Family::ALL {

@@ -4,13 +4,13 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::engine::Conditions;
 use crate::engine::Job;
-use crate::engine::craft::Sight;
+use crate::engine::RunContext;
 use crate::engine::event::Event;
 use crate::engine::event::Stage;
-use crate::engine::event::Talk;
+use crate::engine::event::Transcript;
 use crate::engine::failure::Failure;
+use crate::engine::scripts::ReadScripts;
 use crate::model::NodeState;
 use crate::plan;
 use crate::plan::Allowed;
@@ -21,29 +21,29 @@ use crate::transport::Connection;
 use crate::transport::Output;
 use crate::transport::RunError;
 
-/// Makes [`Eyes`].
-pub(super) struct Looker<'a> {
-    conditions: &'a Conditions<'a>,
-    sight: &'a dyn Sight,
+/// Makes [`ReadSession`].
+pub(super) struct ReadSessions<'a> {
+    context: &'a RunContext<'a>,
+    scripts: &'a dyn ReadScripts,
 }
 
 /// A connection that can be looked through and nothing else.
-pub(super) struct Eyes<'a> {
-    looker: &'a Looker<'a>,
+pub(super) struct ReadSession<'a> {
+    sessions: &'a ReadSessions<'a>,
     job: &'a Job,
     connection: Box<dyn Connection>,
 }
 
-impl<'a> Looker<'a> {
-    pub(super) fn new(conditions: &'a Conditions<'a>, sight: &'a dyn Sight) -> Self {
-        Looker { conditions, sight }
+impl<'a> ReadSessions<'a> {
+    pub(super) fn new(context: &'a RunContext<'a>, scripts: &'a dyn ReadScripts) -> Self {
+        ReadSessions { context, scripts }
     }
 
     /// Connects to the job's node.
-    pub(super) fn open(&'a self, job: &'a Job) -> Result<Eyes<'a>, Box<Failure>> {
-        let connection = connect(self.conditions, job, &Stage::Connecting)?;
-        Ok(Eyes {
-            looker: self,
+    pub(super) fn open(&'a self, job: &'a Job) -> Result<ReadSession<'a>, Box<Failure>> {
+        let connection = connect(self.context, job, &Stage::Connecting)?;
+        Ok(ReadSession {
+            sessions: self,
             job,
             connection,
         })
@@ -51,18 +51,16 @@ impl<'a> Looker<'a> {
 
     /// Judges what was seen.
     pub(super) fn plan(&self, state: &NodeState, job: &Job) -> Plan {
-        judged(state, job, &self.conditions.allowed)
+        judged(state, job, &self.context.allowed)
     }
 }
 
-impl Eyes<'_> {
+impl ReadSession<'_> {
     /// Reads everything in one exec, and once more as long as the node may be in motion.
     pub(super) fn look_until_still(&mut self) -> Result<NodeState, Box<Failure>> {
         let first = self.look()?;
-        let (conditions, job) = (self.looker.conditions, self.job);
-        until_still(conditions, job, first, &mut || {
-            self.look_at(&Stage::Looking)
-        })
+        let (context, job) = (self.sessions.context, self.job);
+        until_still(context, job, first, &mut || self.look_at(&Stage::Looking))
     }
 
     /// Reads everything in one exec.
@@ -71,10 +69,10 @@ impl Eyes<'_> {
     }
 
     fn look_at(&mut self, stage: &Stage) -> Result<NodeState, Box<Failure>> {
-        tell(self.looker.conditions, self.job, stage.clone());
+        emit_stage(self.sessions.context, self.job, stage.clone());
         look(
-            self.looker.conditions,
-            self.looker.sight,
+            self.sessions.context,
+            self.sessions.scripts,
             self.job,
             &mut *self.connection,
             stage,
@@ -106,7 +104,7 @@ const REST: usize = 2;
 /// Looks again until the looks say the same, if what the first has seen may be of a moment: somebody has just reloaded firewalld, a
 /// daemon starts, another run begins. The last look is the one that counts. Most nodes are looked at once.
 pub(super) fn until_still(
-    conditions: &Conditions<'_>,
+    context: &RunContext<'_>,
     job: &Job,
     first: NodeState,
     again: &mut dyn FnMut() -> Result<NodeState, Box<Failure>>,
@@ -115,7 +113,7 @@ pub(super) fn until_still(
     let mut before: Option<Plan> = None;
     let mut same = 0;
     for looks in 0.. {
-        let plan = plan::plan(&state, &job.desired, &conditions.allowed);
+        let plan = plan::plan(&state, &job.desired, &context.allowed);
         let Some(motion) = plan::motion(&state, &plan) else {
             break;
         };
@@ -129,7 +127,7 @@ pub(super) fn until_still(
         };
         // Rules that change all the time, such as a ban list's, are no reason to wait for ever.
         let at_rest = motion == Motion::Moving && same >= REST;
-        if at_rest || looks >= most || !wait(conditions) {
+        if at_rest || looks >= most || !wait(context) {
             break;
         }
         before = Some(plan);
@@ -139,43 +137,43 @@ pub(super) fn until_still(
 }
 
 /// Waits for a pause; `false` if the operator leaves meanwhile.
-fn wait(conditions: &Conditions<'_>) -> bool {
-    let leaving = || conditions.stop.leave().is_cancelled();
-    let end = Instant::now() + conditions.pause;
+fn wait(context: &RunContext<'_>) -> bool {
+    let leaving = || context.stop.leave().is_cancelled();
+    let end = Instant::now() + context.pause;
     while !leaving() && Instant::now() < end {
-        thread::sleep(Duration::from_millis(20).min(conditions.pause));
+        thread::sleep(Duration::from_millis(20).min(context.pause));
     }
     !leaving()
 }
 
 /// Tells the stage and connects.
 pub(super) fn connect(
-    conditions: &Conditions<'_>,
+    context: &RunContext<'_>,
     job: &Job,
     stage: &Stage,
 ) -> Result<Box<dyn Connection>, Box<Failure>> {
-    tell(conditions, job, stage.clone());
-    conditions
+    emit_stage(context, job, stage.clone());
+    context
         .transport
-        .connect(&job.target, conditions.stop.leave())
+        .connect(&job.target, context.stop.leave())
         .map_err(|error| Box::new(Failure::connect(stage.clone(), &error)))
 }
 
 /// Reads everything in one exec.
 pub(super) fn look(
-    conditions: &Conditions<'_>,
-    sight: &dyn Sight,
+    context: &RunContext<'_>,
+    scripts: &dyn ReadScripts,
     job: &Job,
     connection: &mut dyn Connection,
     stage: &Stage,
 ) -> Result<NodeState, Box<Failure>> {
-    let script = sight.look(&job.desired);
+    let script = scripts.look(&job.desired);
     let output = exchange(
-        conditions,
+        context,
         job,
         connection,
         &script,
-        conditions.limit,
+        context.limit,
         &mut |_| {},
     )
     .map_err(|error| Box::new(look_failure(stage, &error)))?;
@@ -191,18 +189,18 @@ pub(super) fn look(
             message,
         )));
     }
-    let mut state = sight.observe(&output).map_err(|why| {
+    let mut state = scripts.observe(&output).map_err(|why| {
         let message = format!("the node could not be read: {why}");
         Box::new(Failure::new(stage.clone(), "answer-unreadable", message))
     })?;
-    printed(conditions, sight, job, connection, stage, &mut state)?;
+    printed(context, scripts, job, connection, stage, &mut state)?;
     Ok(state)
 }
 
 /// Asks the node's own iptables how it prints the rules whose spelling is its own. Most nodes have none.
 fn printed(
-    conditions: &Conditions<'_>,
-    sight: &dyn Sight,
+    context: &RunContext<'_>,
+    scripts: &dyn ReadScripts,
     job: &Job,
     connection: &mut dyn Connection,
     stage: &Stage,
@@ -213,11 +211,11 @@ fn printed(
         return Ok(());
     }
     let output = exchange(
-        conditions,
+        context,
         job,
         connection,
-        &sight.ask_printed(&questions),
-        conditions.limit,
+        &scripts.ask_printed(&questions),
+        context.limit,
         &mut |_| {},
     )
     .map_err(|error| Box::new(look_failure(stage, &error)))?;
@@ -241,21 +239,21 @@ fn look_failure(stage: &Stage, error: &RunError) -> Failure {
 
 /// Runs a script, and tells script and answer where somebody wants them.
 pub(super) fn exchange(
-    conditions: &Conditions<'_>,
+    context: &RunContext<'_>,
     job: &Job,
     connection: &mut dyn Connection,
     script: &str,
     limit: Duration,
     on_stdout: &mut dyn FnMut(&[u8]),
 ) -> Result<Output, RunError> {
-    let told = conditions.talk == Talk::Told;
+    let told = context.transcript == Transcript::On;
     if told {
-        conditions.sink.tell(Event::Sent {
+        context.sink.emit(Event::Sent {
             node: job.node().to_string(),
             script: script.to_string(),
         });
     }
-    let result = connection.run(script, limit, on_stdout, conditions.stop.leave());
+    let result = connection.run(script, limit, on_stdout, context.stop.leave());
     if told {
         let (status, stdout, stderr) = match &result {
             Ok(output) => (Ok(output.status), &*output.stdout, &*output.stderr),
@@ -268,7 +266,7 @@ pub(super) fn exchange(
                 )
             }
         };
-        conditions.sink.tell(Event::Answered {
+        context.sink.emit(Event::Answered {
             node: job.node().to_string(),
             status,
             stdout: String::from_utf8_lossy(stdout).into_owned(),
@@ -279,8 +277,8 @@ pub(super) fn exchange(
 }
 
 /// Tells that the node is at a stage.
-pub(super) fn tell(conditions: &Conditions<'_>, job: &Job, stage: Stage) {
-    conditions.sink.tell(Event::Stage {
+pub(super) fn emit_stage(context: &RunContext<'_>, job: &Job, stage: Stage) {
+    context.sink.emit(Event::Stage {
         node: job.node().to_string(),
         stage,
     });

@@ -23,12 +23,12 @@ use crate::plan::printed::form;
 
 /// The node after a step that went well. Views that could not be read stay so.
 #[must_use]
-pub fn after(state: &NodeState, action: &Action) -> NodeState {
-    after_all(state, [action])
+pub fn simulate(state: &NodeState, action: &Action) -> NodeState {
+    simulate_all(state, [action])
 }
 
 /// The node after several steps: copied once, however many they are.
-pub(super) fn after_all<'a>(
+pub(super) fn simulate_all<'a>(
     state: &NodeState,
     actions: impl IntoIterator<Item = &'a Action>,
 ) -> NodeState {

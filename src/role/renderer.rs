@@ -21,7 +21,7 @@ use crate::inventory::vars::Var;
 use crate::inventory::vars::Vars;
 use crate::role::fleet::Fleet;
 use crate::role::fleet::Member;
-use crate::role::places::Places;
+use crate::role::provenance::Places;
 use crate::role::scope::scope;
 use crate::role::template;
 

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use tempfile::tempdir;
 
 use super::*;
+use crate::transport::Endpoint;
 use crate::transport::Output;
-use crate::transport::Place;
 use crate::transport::RunError;
 use crate::transport::SudoProblem;
 
@@ -21,8 +21,8 @@ fn root() -> Privilege {
     }
 }
 
-fn place() -> Place {
-    Place {
+fn place() -> Endpoint {
+    Endpoint {
         node: "edge-1".to_owned(),
         address: "10.0.0.1:22".to_owned(),
     }
