@@ -1,12 +1,12 @@
-# Two commands: `make demo` and `make test`. Both set up what they need on a fresh Debian 12 machine with a Rust
-# toolchain, as root.
+# The main commands are `make demo` and `make test`. Both install what they need on a fresh Debian 12 machine with a Rust
+# toolchain; run them as root.
 
 SHELL := /bin/bash
 CARGO ?= cargo
 
 .PHONY: setup lint unit lab lab-long fault-matrix fuzz test demo
 
-# System packages: what libssh2 is built with, and what the lab's nodes are made with.
+# Installs the system packages that libssh2 and the lab's nodes are built with.
 setup:
 	@tests/setup
 
@@ -18,15 +18,15 @@ lint: setup
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked --quiet
 	tests/deny
 
-# Everything that needs no real node.
+# Runs the tests that need no real node.
 unit: setup
 	$(CARGO) test --locked
 
-# The tests on real nodes: `#[ignore]` keeps them from plain `cargo test`, here none is left out. Those of single steps
-# (lab_node) run on the oldest generation and the newest, with one backend each; `make lab LAB_NODES=abcdefgh` takes
-# every generation with both.
+# Runs the tests on real nodes. Plain `cargo test` skips them (`#[ignore]`); this target skips none. The tests of single steps
+# (lab_node) run on the oldest and the newest Debian release, with one backend each; `make lab LAB_NODES=abcdefgh` uses
+# every release with both backends.
 LAB_NODES ?= ah
-# Minutes each, and the same as on the newest node: `make lab-long` runs these.
+# These take minutes each and repeat what runs on the newest node: `make lab-long` runs them.
 LAB_LONG = foreign::no_spelling_is_drift_in_between foreign::no_spelling_is_drift_on_the_oldest_node
 lab: setup
 	tests/lab/lab build
@@ -38,13 +38,13 @@ lab-long: setup
 	tests/lab/lab build
 	$(CARGO) test --locked --test real_nodes -- --ignored --test-threads=$${LAB_TESTS:-3} --exact $(LAB_LONG)
 
-# Every kind of step meets every fault, which takes an hour and a quarter; writes docs/fault-matrix.md. What failed
-# is told in target/fault-matrix.
+# Injects every fault into every kind of step, which takes an hour and a quarter, and writes docs/fault-matrix.md. Failures
+# are described in target/fault-matrix.
 fault-matrix: setup
 	tests/lab/lab build
 	$(CARGO) test --locked --test fault_matrix -- --ignored --nocapture every_fault
 
-# Each parser of a node's answer gets made-up ones, for FUZZ_SECONDS (600) each. `fuzz/run TARGET` runs one.
+# Fuzzes each parser of a node's answers for FUZZ_SECONDS (600). `fuzz/run TARGET` runs one.
 fuzz: setup
 	fuzz/run
 

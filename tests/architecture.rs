@@ -228,6 +228,7 @@ fn every_file_that_a_document_names_is_there() {
             .skip(1)
             .filter_map(|rest| rest.split(')').next());
         let links = links.filter(|link| !link.contains("://") && !link.starts_with('#'));
+        let links = links.filter_map(|link| link.split('#').next());
         let ours = ["src/", "tests/", "docs/"];
         let quoted = text.split('`').skip(1).step_by(2);
         let quoted = quoted.filter(|word| ours.iter().any(|folder| word.starts_with(folder)));
@@ -241,6 +242,48 @@ fn every_file_that_a_document_names_is_there() {
                 .map(|path| format!("{} names {}", document.display(), path.display())),
         );
     }
+    assert!(missing.is_empty(), "\n{}", missing.join("\n"));
+}
+
+/// The anchors of a document's headings, made as GitHub makes them: lower case, `-` for blanks, no other punctuation.
+fn anchors(document: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(document).expect("a readable document");
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let anchor = |heading: &str| {
+        let title = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = title
+            .chars()
+            .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(anchor).collect()
+}
+
+#[test]
+fn every_heading_that_a_link_names_is_there() {
+    let mut missing = Vec::new();
+    let mut seen = 0;
+    for document in documents() {
+        let text = fs::read_to_string(&document).expect("a readable document");
+        let beside = document.parent().expect("a document stands in a folder");
+        let links = text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next());
+        let links = links.filter(|link| !link.contains("://"));
+        for (file, heading) in links.filter_map(|link| link.split_once('#')) {
+            seen += 1;
+            let named = if file.is_empty() {
+                document.clone()
+            } else {
+                beside.join(file)
+            };
+            if !anchors(&named).contains(heading) {
+                missing.push(format!("{} names {file}#{heading}", document.display()));
+            }
+        }
+    }
+    assert!(seen > 5, "the links to headings were not found");
     assert!(missing.is_empty(), "\n{}", missing.join("\n"));
 }
 
