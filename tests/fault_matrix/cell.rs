@@ -112,7 +112,7 @@ impl Cell<'_> {
         let mut script = "rm -rf /run/fault; mkdir /run/fault".to_string();
         if let Some((folder, place)) = self.fault.fills() {
             script.push_str(&format!(
-                " && mkdir -p -m 700 {folder} && mkdir -p {place} && mount -t tmpfs -o size=2m fault {place} && mkdir {place}/in \
+                " && mkdir -p -m 700 {folder} && mkdir -p {place} && mount -t tmpfs -o size=32m fault {place} && mkdir {place}/in \
                  && cp -a {folder}/. {place}/in/ && mount --bind {place}/in {folder}"
             ));
         }

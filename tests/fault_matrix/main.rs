@@ -4,7 +4,8 @@
 //! `make lab` runs a rotation through it. With `FAULT_MATRIX=WORD,WORD;WORD` only cells whose
 //! node, scenario, row and fault have all the words of one of these lists; they take the place of theirs in the table. With
 //! `FAULT_MATRIX_NODES=n1,n4` only these nodes are brought up, and only their cells are run; `FAULT_MATRIX_SLOW=3` gives
-//! everything three times as long, on a machine that has other work.
+//! everything three times as long, on a machine that has other work. With `FAULT_MATRIX_RESUME=1` a run that was broken off is
+//! gone on with: cells that went well, in target/fault-matrix/cells, are not run again.
 
 mod cell;
 mod course;
@@ -41,12 +42,15 @@ const NODES: [&str; 4] = [
     "n4=forky:iptables",
 ];
 
+/// The lab of the whole matrix, whose cells are written down.
+const WHOLE: &str = "fm";
+
 /// Those on which firewalld's configuration is behind links.
 const LINKED: [usize; 2] = [1, 2];
 
 /// Runs the cells that are picked, given the number of the node, on all nodes at once.
 fn run(
-    lab: &str,
+    lab_name: &str,
     nodes: &[&'static str],
     pick: impl Fn(usize, Scenario, usize, usize) -> bool + Sync,
 ) -> Vec<Entry> {
@@ -62,7 +66,7 @@ fn run(
         .filter(|(_, name)| is_wanted(name))
         .collect();
     let nodes: Vec<&str> = places.iter().map(|(number, _)| nodes[*number]).collect();
-    let lab = Arc::new(Lab::up(lab, &nodes, 3));
+    let lab = Arc::new(Lab::up(lab_name, &nodes, 3));
     let hosts: Vec<String> = places
         .iter()
         .map(|(_, n)| format!("        {n}: {{ansible_host: {}}}\n", lab.address(n)))
@@ -72,8 +76,16 @@ fn run(
         hosts.concat()
     ));
     let said = Mutex::new(());
+    let done = if lab_name == WHOLE && matrix::resumes() {
+        table::records()
+    } else {
+        Vec::new()
+    };
     let tell = |entry: &Entry| {
         let _one_at_a_time = said.lock();
+        if lab_name == WHOLE {
+            table::record(entry);
+        }
         eprintln!(
             "{:5.0} s  {} {}, {}, {}: {}",
             began.elapsed().as_secs_f64(),
@@ -87,7 +99,7 @@ fn run(
             eprintln!("         {wrong}");
         }
     };
-    let (lab, pick, tell, inventory) = (&lab, &pick, &tell, &inventory);
+    let (lab, pick, tell, inventory, done) = (&lab, &pick, &tell, &inventory, &done);
     thread::scope(|scope| {
         let threads: Vec<_> = places
             .iter()
@@ -101,6 +113,7 @@ fn run(
                         peers: ["peer1", "peer2", "peer3"].map(|p| lab.peer(p)),
                         pick: &|scenario, row, fault| pick(number, scenario, row, fault),
                         tell,
+                        done,
                     }
                     .work()
                 })
@@ -142,15 +155,19 @@ fn assert_none_failed(entries: &[Entry]) {
 #[test]
 #[ignore = "needs root, the lab and an hour: make fault-matrix"]
 fn every_fault_at_every_step_leaves_the_state_before_or_the_state_after() {
-    let entries = run("fm", &NODES, |node, scenario, row, fault| {
+    let whole = matrix::words().is_empty();
+    if whole && !matrix::resumes() {
+        table::begin();
+    }
+    let entries = run(WHOLE, &NODES, |node, scenario, row, fault| {
         let turn = row + fault + scenario as usize;
         let dangerous = scenario.is_rollback() && Fault::ALL[fault].takes_the_run_away();
         // On the next one of the other kind the call comes ahead where it came behind.
         turn % 4 == node || dangerous && (turn + 2) % 4 == node
     });
     let document = match fs::read_to_string(table::path()) {
-        Ok(document) if !matrix::words().is_empty() => table::amended(&document, &entries),
-        _ => table::document(&entries),
+        Ok(document) if !whole => table::amended(&document, &entries),
+        _ => table::document(&table::records()),
     };
     fs::write(table::path(), document).expect("the table is written");
     assert_none_failed(&entries);

@@ -83,6 +83,13 @@ pub enum Scenario {
 }
 
 impl Scenario {
+    pub const ALL: [Scenario; 4] = [
+        Scenario::Adoption,
+        Scenario::InPlace,
+        Scenario::Address,
+        Scenario::Subnet,
+    ];
+
     /// Whether the fault meets `rollback` and not `run`.
     pub fn is_rollback(self) -> bool {
         matches!(self, Scenario::Address | Scenario::Subnet)
@@ -151,6 +158,11 @@ pub fn words() -> Vec<Vec<String>> {
         .filter(|l| !l.is_empty())
         .map(list)
         .collect()
+}
+
+/// Whether cells that are written down already are left out: with `FAULT_MATRIX_RESUME`.
+pub fn resumes() -> bool {
+    std::env::var_os("FAULT_MATRIX_RESUME").is_some()
 }
 
 /// Whether these lists name a cell.

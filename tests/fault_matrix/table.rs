@@ -1,6 +1,8 @@
 //! The matrix as a table that people read, and what the table says.
 
 use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use crate::cell::CONFIRM;
@@ -8,6 +10,7 @@ use crate::cell::CONFIRM_ROLLBACK;
 use crate::cell::End;
 use crate::fault::Fault;
 use crate::fault::When;
+use crate::matrix::EVIDENCE;
 use crate::matrix::Entry;
 use crate::matrix::Scenario;
 
@@ -19,8 +22,103 @@ pub fn path() -> PathBuf {
 /// What stands above the tables.
 const LEGEND: &str = include_str!("legend.md");
 
+/// A cell as it is written down while the matrix is under way: what is done is not lost with what comes after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    node: String,
+    /// The heading of its table.
+    title: String,
+    row: String,
+    fault: String,
+    cell: String,
+}
+
+impl Record {
+    fn of(entry: &Entry) -> Record {
+        Record {
+            node: entry.node.clone(),
+            title: title(&entry.kind, entry.scenario),
+            row: entry.row.clone(),
+            fault: entry.fault.to_string(),
+            cell: cell(entry),
+        }
+    }
+
+    fn read(line: &str) -> Option<Record> {
+        let [node, title, row, fault, cell] = line
+            .split('\t')
+            .map(String::from)
+            .collect::<Vec<_>>()
+            .try_into()
+            .ok()?;
+        Some(Record {
+            node,
+            title,
+            row,
+            fault,
+            cell,
+        })
+    }
+
+    /// Whether it is this cell of this node, and went well.
+    pub fn is_done(&self, node: &str, scenario: Scenario, row: &str, fault: Fault) -> bool {
+        self.node == node
+            && self.title.ends_with(&format!(": {scenario}"))
+            && self.row == row
+            && self.fault == fault.to_string()
+            && !self.cell.ends_with("FAILED")
+    }
+}
+
+/// Where the cells are written down.
+fn records_path() -> PathBuf {
+    PathBuf::from(EVIDENCE).join("cells")
+}
+
+/// Begins a new list of cells.
+pub fn begin() {
+    fs::create_dir_all(EVIDENCE).expect("a folder for what is said");
+    fs::write(records_path(), "").expect("a list of cells");
+}
+
+/// Writes a cell down.
+pub fn record(entry: &Entry) {
+    let Record {
+        node,
+        title,
+        row,
+        fault,
+        cell,
+    } = Record::of(entry);
+    fs::create_dir_all(EVIDENCE).expect("a folder for what is said");
+    let file = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(records_path());
+    let line = format!("{node}\t{title}\t{row}\t{fault}\t{cell}\n");
+    let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
+    written.expect("the cell is written down");
+}
+
+/// The cells that are written down. The last word about a cell counts.
+pub fn records() -> Vec<Record> {
+    let mut records: Vec<Record> = Vec::new();
+    let text = fs::read_to_string(records_path()).unwrap_or_default();
+    for record in text.lines().filter_map(Record::read) {
+        let same = |r: &&mut Record| {
+            (&r.node, &r.title, &r.row, &r.fault)
+                == (&record.node, &record.title, &record.row, &record.fault)
+        };
+        match records.iter_mut().find(same) {
+            Some(before) => before.cell = record.cell,
+            None => records.push(record),
+        }
+    }
+    records
+}
+
 /// The whole document.
-pub fn document(entries: &[Entry]) -> String {
+pub fn document(records: &[Record]) -> String {
     let mut text = LEGEND
         .replace("{confirm}", &CONFIRM.as_secs().to_string())
         .replace(
@@ -28,14 +126,17 @@ pub fn document(entries: &[Entry]) -> String {
             &CONFIRM_ROLLBACK.as_secs().to_string(),
         );
     text.push_str("\n{cells}\n");
-    let mut tables: Vec<(&str, &str, Scenario)> = entries
-        .iter()
-        .map(|e| (e.node.as_str(), e.kind.as_str(), e.scenario))
-        .collect();
+    let mut tables: Vec<(&str, usize, &str)> = Vec::new();
+    for record in records {
+        let scenario = Scenario::ALL
+            .iter()
+            .position(|s| record.title.ends_with(&format!(": {s}")));
+        tables.push((&record.node, scenario.unwrap_or(usize::MAX), &record.title));
+    }
     tables.sort_unstable();
     tables.dedup();
-    for (node, kind, scenario) in tables {
-        let _ = writeln!(text, "\n## {}\n", title(kind, scenario));
+    for (_, _, title) in tables {
+        let _ = writeln!(text, "\n## {title}\n");
         let faults: Vec<String> = Fault::ALL.iter().map(Fault::to_string).collect();
         let _ = writeln!(
             text,
@@ -43,26 +144,19 @@ pub fn document(entries: &[Entry]) -> String {
             faults.join(" | "),
             "---|".repeat(faults.len())
         );
-        let these: Vec<&Entry> = entries
-            .iter()
-            .filter(|e| e.node == node && e.scenario == scenario)
-            .collect();
+        let these = || records.iter().filter(|r| r.title == title);
         let mut rows: Vec<&str> = Vec::new();
-        for entry in &these {
-            if !rows.contains(&entry.row.as_str()) {
-                rows.push(&entry.row);
+        for record in these() {
+            if !rows.contains(&record.row.as_str()) {
+                rows.push(&record.row);
             }
         }
         for row in rows {
-            let cells: Vec<String> = Fault::ALL
-                .iter()
-                .map(|fault| {
-                    these
-                        .iter()
-                        .find(|e| e.row == row && e.fault == *fault)
-                        .map_or(String::new(), |e| cell(e))
-                })
-                .collect();
+            let cell = |fault: &String| {
+                let found = these().find(|r| r.row == row && r.fault == *fault);
+                found.map_or("", |r| r.cell.as_str())
+            };
+            let cells: Vec<&str> = faults.iter().map(cell).collect();
             let _ = writeln!(text, "| {row} | {} |", cells.join(" | "));
         }
     }

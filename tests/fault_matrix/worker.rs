@@ -20,6 +20,7 @@ use crate::matrix::words;
 use crate::node::Node;
 use crate::state::Seen;
 use crate::state::State;
+use crate::table::Record;
 
 /// One of the states that the runs lead from and to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +68,8 @@ pub struct Worker<'a> {
     pub peers: [String; 3],
     pub pick: Pick<'a>,
     pub tell: &'a (dyn Fn(&Entry) + Sync),
+    /// Cells that went well in a run that was broken off.
+    pub done: &'a [Record],
 }
 
 impl Worker<'_> {
@@ -123,8 +126,14 @@ impl Worker<'_> {
             .enumerate()
             .flat_map(|row| Fault::ALL.into_iter().enumerate().map(move |f| (row, f)));
         cells.any(|((r, row), (f, fault))| {
-            (self.pick)(scenario, r, f) && names(&words(), &self.label(scenario, row, fault))
+            (self.pick)(scenario, r, f) && self.is_wanted(scenario, row, fault)
         })
+    }
+
+    fn is_wanted(&self, scenario: Scenario, row: &Row, fault: Fault) -> bool {
+        let (node, row_name) = (&self.node.name, row.to_string());
+        let is_done = |r: &Record| r.is_done(node, scenario, &row_name, fault);
+        names(&words(), &self.label(scenario, row, fault)) && !self.done.iter().any(is_done)
     }
 
     fn label(&self, scenario: Scenario, row: &Row, fault: Fault) -> String {
@@ -160,7 +169,7 @@ impl Worker<'_> {
         place: &mut Option<Place>,
         entries: &mut Vec<Entry>,
     ) {
-        if !names(&words(), &self.label(scenario, row, fault)) {
+        if !self.is_wanted(scenario, row, fault) {
             return;
         }
         // Ahead of a call and behind it by turns, in another turn on the next node.
