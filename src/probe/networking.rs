@@ -47,10 +47,13 @@ fn listeners(text: &str) -> Result<Vec<Listener>, String> {
     let mut out = Vec::new();
     for line in text.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let [protocol @ ("tcp" | "udp"), _, _, _, local, _, rest @ ..] = words.as_slice() else {
-            continue;
-        };
         let wrong = || format!("`{line}` is no line of ss");
+        let (protocol, local, rest) = match words.as_slice() {
+            [protocol @ ("tcp" | "udp"), _, _, _, local, _, rest @ ..] => (protocol, local, rest),
+            ["tcp" | "udp", ..] => return Err(wrong()),
+            // The heading, and sockets of other kinds.
+            _ => continue,
+        };
         let (address, port) = local.rsplit_once(':').ok_or_else(wrong)?;
         // An address of a link has its device behind a `%`, and older versions give `*` for all.
         let address = address.split('%').next().unwrap_or_default();
@@ -202,7 +205,13 @@ mod tests {
                 "udp Some(127.0.0.53) 53 ",
             ]
         );
-        assert!(listeners("tcp LISTEN 0 1 nowhere:5000 0.0.0.0:*\n").is_err());
+        for cut in [
+            "tcp LISTEN 0 1 nowhere:5000 0.0.0.0:*",
+            "tcp LISTEN 0",
+            "udp",
+        ] {
+            assert!(listeners(&format!("{cut}\n")).is_err(), "{cut}");
+        }
     }
 
     #[test]

@@ -276,6 +276,9 @@ fn list_of<'a>(
     Some(all?.into_iter().flatten().collect())
 }
 
+/// The bits of IPv4's `frag-off` that are the offset (RFC 791).
+const FRAGMENT_OFFSET: u64 = 0x1fff;
+
 /// The conditions of a `match`.
 fn matched<'a>(said: &'a Value, sets: &Sets<'a>) -> Vec<Test> {
     let is = match text(&said["op"]) {
@@ -291,6 +294,11 @@ fn matched<'a>(said: &'a Value, sets: &Sets<'a>) -> Vec<Test> {
         "ip6" => out.push(Test::Family(Family::V6)),
         "" | "th" | "ether" | "vlan" | "arp" => {}
         protocol => out.push(Test::Protocol(true, vec![protocol.to_string()])),
+    }
+    // The reverse path filter, `oif missing`: nobody's real address fails it.
+    if left["fib"]["result"] == "oif" && said["right"] == false && is {
+        out.push(Test::Never);
+        return out;
     }
     let found = values(&said["right"], sets).and_then(|values| test(left, &values, is));
     out.push(found.unwrap_or(Test::Unknown));
@@ -312,8 +320,13 @@ fn test(left: &Value, right: &[Right], is: bool) -> Option<Test> {
         ("ip", "protocol") | ("ip6", "nexthdr") => {
             return Some(Test::Protocol(is, protocols(right)?));
         }
-        ("ip", "frag-off") => return Some(Test::Never),
         _ => {}
+    }
+    // A new flow begins with a whole packet, or with the first part of one: neither has an offset. The field itself holds flags too,
+    // so that without the mask nothing is known.
+    let masked = &left["&"];
+    if masked[0]["payload"]["field"] == "frag-off" && masked[1] == FRAGMENT_OFFSET {
+        return (!is && matches!(right, [Right::Number(0)])).then_some(Test::Never);
     }
     match text(&left["meta"]["key"]) {
         "iifname" | "iif" => return Some(Test::In(is, texts(right)?)),
@@ -331,8 +344,6 @@ fn test(left: &Value, right: &[Right], is: bool) -> Option<Test> {
         "state" | "status" => Some(Test::State(is, states(right)?)),
         "mark" => marked(right, is),
         _ if left["fib"]["result"] == "type" && texts(right)? == ["local"] => Some(Test::Local(is)),
-        // The reverse path filter: nobody's real address fails it.
-        _ if left["fib"]["result"] == "oif" => Some(Test::Never),
         _ => None,
     }
 }
@@ -454,6 +465,33 @@ mod tests {
         let tables = tables(&rule.replace('\n', "")).unwrap();
         let tests = &tables[0].chains["c"].steps[0].tests;
         assert_eq!(tests[0], Test::Protocol(true, vec!["icmpv6".into()]));
+    }
+
+    /// As nft 1.0.6 and 1.1.3 print them: `ip frag-off & 0x1fff != 0`, `ip frag-off 0`, `fib saddr . iif oif missing`, and the same
+    /// with an interface.
+    #[test]
+    fn only_what_no_first_packet_meets_is_never_met() {
+        let field = r#"{"payload":{"protocol":"ip","field":"frag-off"}}"#;
+        let masked = format!(r#"{{"&":[{field},8191]}}"#);
+        let fib = r#"{"fib":{"result":"oif","flags":["saddr","iif"]}}"#;
+        for (op, left, right, never) in [
+            ("!=", &*masked, "0", true),
+            ("==", &*masked, "0", false),
+            ("!=", &*masked, "1480", false),
+            ("==", field, "0", false),
+            ("!=", field, "0", false),
+            ("==", fib, "false", true),
+            ("!=", fib, "false", false),
+            ("==", fib, "\"eth0\"", false),
+        ] {
+            let rule = format!(
+                r#"{{"rule":{{"chain":"c","handle":1,"expr":[{{"match":{{"op":"{op}","left":{left},"right":{right}}}}},{{"drop":null}}]}}}}"#
+            );
+            let table = large("set", "1", 1, &rule, 1);
+            let tests = &table.chains["c"].steps[0].tests;
+            let expected = if never { Test::Never } else { Test::Unknown };
+            assert_eq!(tests.last(), Some(&expected), "{op} {left} {right}");
+        }
     }
 
     /// As one table: a set or a map `big` of so many elements, and so many times this rule.
