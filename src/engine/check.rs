@@ -4,7 +4,6 @@ use crate::engine::Job;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
 use crate::engine::read_session::ReadSessions;
-use crate::engine::satisfied;
 use crate::engine::snapshot_select;
 use crate::model::NodeState;
 
@@ -28,7 +27,7 @@ pub(super) fn node(job: &Job, sessions: &ReadSessions<'_>) -> Outcome {
     };
     let holds = match verdict {
         Verdict::Refused => 0,
-        _ => satisfied::holding(&job.desired, &plan.actions),
+        _ => plan.satisfied(&job.desired),
     };
     Outcome {
         verdict,

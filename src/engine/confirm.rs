@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use crate::engine::Job;
 use crate::engine::condition::NodeCondition;
-use crate::engine::condition::compare;
 use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
 use crate::engine::write_session::WriteSession;
@@ -14,6 +13,7 @@ use crate::engine::write_session::WriteSessions;
 use crate::model::NodeState;
 use crate::node::Ending;
 use crate::plan::Change;
+use crate::plan::compare;
 
 /// How often a new connection is tried after something was changed. One refusal may be sshd's `MaxStartups`; three are an answer.
 const TRIES: usize = 3;

@@ -5,7 +5,6 @@ use std::time::Instant;
 use crate::engine::Job;
 use crate::engine::clock;
 use crate::engine::condition::NodeCondition;
-use crate::engine::condition::compare;
 use crate::engine::confirm::PendingConfirm;
 use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
@@ -13,7 +12,6 @@ use crate::engine::operation::Operation;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
 use crate::engine::read_session;
-use crate::engine::satisfied;
 use crate::engine::transaction::Attempt;
 use crate::engine::transaction::Pending;
 use crate::engine::transaction::Transaction;
@@ -28,6 +26,7 @@ use crate::model::state::View;
 use crate::plan::Action;
 use crate::plan::Finding;
 use crate::plan::Severity;
+use crate::plan::compare;
 
 /// Provokes a way back, and sees whether the node takes it by itself.
 pub(super) fn node(job: &Job, sessions: &WriteSessions<'_>) -> Outcome {
@@ -47,7 +46,7 @@ fn once(job: &Job, sessions: &WriteSessions<'_>) -> Attempt {
         outcome.verdict = Verdict::Refused;
         return Attempt::done(outcome);
     }
-    outcome.holds = satisfied::holding(&job.desired, &plan.actions);
+    outcome.holds = plan.satisfied(&job.desired);
     let actions: Vec<Action> = harmless(&before).into_iter().collect();
     let transaction = Transaction {
         job,

@@ -20,7 +20,6 @@ mod recover;
 mod rollback;
 mod rollout;
 mod run;
-mod satisfied;
 mod scripts;
 mod snapshot_select;
 mod transaction;

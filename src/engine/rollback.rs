@@ -3,7 +3,6 @@
 use crate::engine::Job;
 use crate::engine::RunContext;
 use crate::engine::condition::NodeCondition;
-use crate::engine::condition::compare;
 use crate::engine::event::Event;
 use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
@@ -20,6 +19,7 @@ use crate::engine::transaction::retry_while_stale;
 use crate::engine::write_session::WriteSessions;
 use crate::model::NodeState;
 use crate::model::records::Snapshot;
+use crate::plan::compare;
 
 /// Brings a node back to a snapshot: to that one, or to the state before the last confirmed run.
 pub(super) fn node(job: &Job, sessions: &WriteSessions<'_>, to: Option<u64>) -> Outcome {

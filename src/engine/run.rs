@@ -9,7 +9,6 @@ use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
 use crate::engine::read_session;
 use crate::engine::recover;
-use crate::engine::satisfied;
 use crate::engine::transaction::Attempt;
 use crate::engine::transaction::NO_CHAIN;
 use crate::engine::transaction::Transaction;
@@ -91,7 +90,7 @@ fn attempt_once(job: &Job, sessions: &WriteSessions<'_>, allowed: &Allowed) -> A
         outcome.verdict = Verdict::Refused;
         return Attempt::done(outcome);
     }
-    outcome.holds = satisfied::holding(&job.desired, &plan.actions);
+    outcome.holds = plan.satisfied(&job.desired);
     if plan.is_empty() {
         return Attempt::done(match not_enforced(&plan, Stage::Looking) {
             Some(failure) => outcome.failed(failure),
@@ -127,7 +126,7 @@ fn judge(plan: &Plan, job: &Job, outcome: &mut Outcome) -> Verification {
         )
         .hint("somebody else may be changing the node; run it again, and with `-v` if it stays so")));
     }
-    outcome.holds = satisfied::holding(&job.desired, &plan.actions);
+    outcome.holds = plan.satisfied(&job.desired);
     // What the steps themselves brought about is not there to be found again.
     outcome.findings.retain(Finding::is_of_a_step);
     // The lease is our own.

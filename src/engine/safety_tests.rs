@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::*;
-use crate::engine::condition::compare;
 use crate::engine::fake::Fake;
 use crate::engine::fake::Trouble;
 use crate::engine::fake::open_node;
@@ -14,6 +13,7 @@ use crate::model::File;
 use crate::model::Files;
 use crate::model::Observed;
 use crate::plan::EDITED;
+use crate::plan::compare;
 
 fn run(fake: &Arc<Fake>) -> Outcome {
     let (mut outcomes, _) = with(fake, &Stop::default(), |c| {

@@ -9,7 +9,6 @@ use std::thread;
 use std::time::Duration;
 
 use super::*;
-use crate::engine::condition::compare;
 use crate::engine::fake::Fake;
 use crate::engine::fake::Trouble;
 use crate::engine::fake::Way;
@@ -26,6 +25,7 @@ use crate::model::state::Endpoint;
 use crate::model::state::Observed;
 use crate::plan;
 use crate::plan::Severity;
+use crate::plan::compare;
 
 /// Calls a function with everything that a run of this fake fleet needs, and returns what it told.
 pub(super) fn with<T>(
