@@ -2,21 +2,20 @@
 
 use std::time::Instant;
 
-use crate::engine::Job;
 use crate::engine::clock;
 use crate::engine::condition::NodeCondition;
 use crate::engine::confirm::PendingConfirm;
-use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
+use crate::engine::job::Job;
 use crate::engine::operation::Operation;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
-use crate::engine::read_session;
+use crate::engine::session::WriteSessions;
+use crate::engine::stage::Stage;
 use crate::engine::transaction::Attempt;
 use crate::engine::transaction::Pending;
 use crate::engine::transaction::Transaction;
 use crate::engine::transaction::retry_while_stale;
-use crate::engine::write_session::WriteSessions;
 use crate::model::DirectRule;
 use crate::model::Family;
 use crate::model::NodeState;
@@ -90,7 +89,7 @@ fn wait(pending: Pending<'_>) -> Outcome {
     // As a lost connection would.
     drop(session);
     let context = armed.sessions.context;
-    read_session::emit_stage(context, armed.job, Stage::Waiting);
+    context.emit_stage(armed.job, Stage::Waiting);
     armed.wait((begun + context.confirm).saturating_duration_since(Instant::now()));
     loop {
         let now = armed

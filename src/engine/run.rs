@@ -1,21 +1,20 @@
 //! One node, stage by stage: look, plan, arm, apply, look again, confirm; and back to the state before where that fails.
 
-use crate::engine::Job;
 use crate::engine::condition::NodeCondition;
-use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
+use crate::engine::job::Job;
 use crate::engine::operation::Operation;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
-use crate::engine::read_session;
 use crate::engine::recover;
+use crate::engine::session::WriteSessions;
+use crate::engine::stage::Stage;
 use crate::engine::transaction::Attempt;
 use crate::engine::transaction::NO_CHAIN;
 use crate::engine::transaction::Transaction;
 use crate::engine::transaction::Verification;
 use crate::engine::transaction::busy;
 use crate::engine::transaction::retry_while_stale;
-use crate::engine::write_session::WriteSessions;
 use crate::model::state::View;
 use crate::plan::Allowed;
 use crate::plan::Finding;
@@ -84,7 +83,7 @@ fn attempt_once(job: &Job, sessions: &WriteSessions<'_>, allowed: &Allowed) -> A
     if let Some(busy) = busy(&before, &sessions.run) {
         return Attempt::done(outcome.failed(busy));
     }
-    let plan = read_session::judged(&before, job, allowed);
+    let plan = job.plan(&before, allowed);
     outcome.findings = plan.findings.clone();
     if plan.refusals().next().is_some() {
         outcome.verdict = Verdict::Refused;
