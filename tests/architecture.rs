@@ -235,7 +235,7 @@ fn what_only_reads_a_node_uses_no_file_that_changes_one() {
         let reached = uses.reached_from(&reading);
         let wrong: Vec<&Module> = changing.iter().filter(|f| reached.contains(*f)).collect();
         assert!(wrong.is_empty(), "{reading:?} reaches {wrong:?}");
-        // Whoever has a run's context has its transport, and could connect by it and run any script.
+        // A run's context has the transport: code that gets it could connect by itself and run any script.
         assert!(reached.contains(&module("engine/session/read")));
         let by_itself = uses.by(&reading);
         assert!(!by_itself.contains(&module("engine/context")));
@@ -298,7 +298,7 @@ fn what_is_no_use_of_a_file_is_not_taken_for_one() {
         ]);
         assert!(uses.by(&module("r/a")).is_empty(), "{text}");
     }
-    // What is handed on and named is used.
+    // A name that is re-exported and occurs in code is used.
     let uses = uses_in(&[
         ("r", "mod b; pub use b::B; fn f(b: B) {}"),
         ("r/b", "pub struct B;"),

@@ -1,9 +1,9 @@
-//! How far a script of steps came on a node.
+//! How far a script of steps got on a node.
 
 use crate::plan::recover::Aside;
 use crate::transport::RunError;
 
-/// How far a script of steps came.
+/// How far a script of steps got.
 #[derive(Debug)]
 pub(super) struct Applied {
     /// The snapshot that the node is armed with, if it said so.

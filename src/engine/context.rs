@@ -40,7 +40,7 @@ pub struct RunContext<'a> {
 }
 
 impl RunContext<'_> {
-    /// Tells that the job's node is at a stage.
+    /// Emits the stage that the job's node is at.
     pub(super) fn emit_stage(&self, job: &Job, stage: Stage) {
         self.sink.emit(Event::Stage {
             node: job.node().to_string(),

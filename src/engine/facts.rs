@@ -1,4 +1,4 @@
-//! What is seen on one node, without judging it.
+//! Reads the state of one node, without planning.
 
 use crate::engine::job::Job;
 use crate::engine::outcome::Outcome;
@@ -7,7 +7,7 @@ use crate::engine::session::ReadSessions;
 use crate::engine::stage::Stage;
 use crate::model::NodeState;
 
-/// Returns what is seen on a node in one exec.
+/// Reads the state of a node in one exec; `None` if it could not be read.
 pub(super) fn node(job: &Job, sessions: &ReadSessions<'_>) -> (Outcome, Option<NodeState>) {
     let outcome = Outcome::new(job.node(), Verdict::Ok);
     let seen = sessions

@@ -1,4 +1,4 @@
-//! How many nodes of a wave may fail before no other is begun, counted by many threads.
+//! Counts the failures of a wave over all threads, and says when no other node is to be started.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;

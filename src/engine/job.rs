@@ -26,7 +26,7 @@ impl Job {
         &self.target.node
     }
 
-    /// Judges what was seen on the node. What is wrong with the inventory is said with its place there.
+    /// Plans from an observed state. A finding about the inventory begins with its place there.
     pub(super) fn plan(&self, state: &NodeState, allowed: &Allowed) -> Plan {
         let mut plan = plan::plan(state, &self.desired, allowed);
         if let Some(place) = &self.zone_at {

@@ -1,8 +1,8 @@
 //! Drives the fleet: connects, looks, plans, applies, looks again; many nodes at a time, each for itself.
 //!
-//! [`check`] and [`run`] are two paths, not one path with a switch. What [`check`], [`check_rollback`] and [`facts`] work with is made
-//! of `session::ReadSessions` and `scripts::ReadScripts`, and can look at a node and judge it. Only [`run`], [`rollback`] and [`drill`]
-//! have `session::WriteSessions`, which can change one; they do so in one way only, `transaction`.
+//! [`check`] and [`run`] are two paths, not one path with a switch. [`check`], [`check_rollback`] and [`facts`] only get
+//! `session::ReadSessions` and `scripts::ReadScripts`, which read a node. Only [`run`], [`rollback`] and [`drill`] get
+//! `session::WriteSessions`, which can change one.
 //!
 //! One node's failure is its [`Outcome`], never an error of the fleet.
 //!
@@ -11,10 +11,10 @@
 //! | files | what they hold |
 //! |---|---|
 //! | `job` `context` `stop` `rollout` | what is asked for |
-//! | `stage` `condition` `failure` `outcome` `event` | what is told |
-//! | `scripts` `session` | the texts that run on a node, and the connections by which they do |
-//! | `operation` `applied` `transaction` `confirm` | one change of one node: armed, done, looked at again, confirmed or rolled back |
-//! | `check` `facts` `run` `recover` `rollback` `drill` | one node, command by command; `snapshot_select` chooses for a rollback |
+//! | `stage` `condition` `failure` `outcome` `event` | what is reported |
+//! | `scripts` `session` | the scripts that run on a node, and the connections that they run over |
+//! | `operation` `applied` `transaction` `confirm` | one change of one node: arm, apply, look again, confirm or roll back |
+//! | `check` `facts` `run` `recover` `rollback` `drill` | one node, command by command; `snapshot_select` chooses the snapshot of a rollback |
 //! | `failure_budget` `pool` | many nodes at a time |
 
 mod applied;

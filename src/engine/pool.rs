@@ -1,4 +1,5 @@
-//! Many nodes at a time: a queue, a few threads, waves, and no node that stops another but by the [`FailureBudget`] of its wave.
+//! Works on many nodes at a time: a queue for each wave that a few threads empty. A failed node stops others only through the
+//! [`FailureBudget`] of its wave.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -40,7 +41,7 @@ pub(super) fn all(
     seen.into_iter().map(|(outcome, _)| outcome).collect()
 }
 
-/// The same work where what was seen is asked for too.
+/// As [`all`], and returns the state of each node where it was read.
 pub(super) fn all_seen(
     jobs: &[Job],
     context: &RunContext<'_>,

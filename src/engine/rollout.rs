@@ -1,5 +1,5 @@
-//! The fleet in waves: which node belongs to which, and how many failures end the run before the next node is begun. Values only;
-//! [`pool`](crate::engine::pool) does the work.
+//! The fleet in waves: which node belongs to which, and how many failures end the run before the next node is begun. Values
+//! only: [`pool`](crate::engine::pool) runs the waves.
 
 use std::fmt;
 use std::ops::Range;

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crate::transport::Cancel;
 
-/// How often a wait looks whether the operator leaves.
+/// How often a wait checks whether the operator gives up.
 const STEP: Duration = Duration::from_millis(20);
 
 /// The operator's wish to stop: first no new nodes, then at once.
@@ -39,7 +39,7 @@ impl Stop {
         &self.leave
     }
 
-    /// Waits for a pause, but not when the operator leaves: `false` if that was so.
+    /// Waits for a pause. Ends early and returns `false` if the operator gives up on the nodes at work.
     pub(super) fn wait(&self, pause: Duration) -> bool {
         let end = Instant::now() + pause;
         while !self.leave.is_cancelled() && Instant::now() < end {

@@ -1,7 +1,7 @@
 //! Which source file uses which: read from `use` lines and from the paths in code.
 //!
-//! A name is followed to the file that defines it, through whatever `mod.rs` hands it on. What a `mod.rs` only hands on it does not
-//! use itself. Tests count for nothing. A method that another file has given to a type is not seen.
+//! A name is followed to the file that defines it, through each re-export. A re-export alone is no use of a file. Code of tests is left
+//! out. A call of a method is not seen, so an `impl` in another file than the type's is no use either.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -105,8 +105,8 @@ impl Uses {
 struct File {
     /// The paths of its `use` lines, as they are written, by the names that they give.
     imports: BTreeMap<String, Vec<String>>,
-    /// Those of these names that it hands on.
-    handed_on: BTreeSet<String>,
+    /// Those of these names that it re-exports.
+    reexported: BTreeSet<String>,
     /// Paths in code, as they are written.
     paths: BTreeSet<Vec<String>>,
     /// Every word in code that is no field and no method.
@@ -154,7 +154,7 @@ impl File {
         }
     }
 
-    /// Skips an item of a test, and notes which child it is.
+    /// Skips an item of a test. If it is a module, notes its name.
     fn skip_test(&mut self, tokens: &[TokenTree], mut at: usize) -> usize {
         while at < tokens.len() {
             let is_module = word(&tokens[at]).as_deref() == Some("mod");
@@ -204,7 +204,7 @@ impl File {
             return;
         };
         if public {
-            self.handed_on.insert(name.clone());
+            self.reexported.insert(name.clone());
         }
         self.imports.insert(name, path);
     }
@@ -237,9 +237,9 @@ impl File {
 /// The files that a file uses.
 fn used(all: &BTreeMap<Module, File>, module: &Module, file: &File) -> BTreeSet<Module> {
     let imports = file.imports.iter();
-    // A name that is handed on is used if the code has the word.
+    // A re-exported name is used if the code has the word.
     let imports =
-        imports.filter(|(name, _)| !file.handed_on.contains(*name) || file.words.contains(*name));
+        imports.filter(|(name, _)| !file.reexported.contains(*name) || file.words.contains(*name));
     let paths = imports.map(|(_, path)| path).chain(&file.paths);
     let mut used: BTreeSet<Module> = paths
         .filter_map(|path| definer(all, module, path, 0))

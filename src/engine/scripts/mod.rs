@@ -1,6 +1,6 @@
-//! The texts of the scripts that run on a node, as two sets of abilities: to read, and to change.
+//! The scripts that run on a node, as two traits: [`ReadScripts`] makes those that read, [`WriteScripts`] also those that change.
 //!
-//! [`ReadScripts`] is all that a check gets. The tests put a made-up node in the place of [`ShellScripts`].
+//! A check only gets [`ReadScripts`]. In tests a simulated fleet takes the place of [`ShellScripts`].
 
 mod read;
 mod write;

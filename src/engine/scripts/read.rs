@@ -7,7 +7,7 @@ use crate::plan::Question;
 use crate::probe;
 use crate::transport::Output;
 
-/// How a node is looked at and judged.
+/// Makes the scripts that read a node.
 pub(in crate::engine) trait ReadScripts: Sync {
     /// The script that reads everything and changes nothing.
     fn look(&self, desired: &Desired) -> String;
@@ -21,7 +21,7 @@ pub(in crate::engine) trait ReadScripts: Sync {
     }
 }
 
-/// The real thing.
+/// The shell scripts of [`node`], read by [`probe`].
 pub(in crate::engine) struct ShellScripts;
 
 impl ReadScripts for ShellScripts {

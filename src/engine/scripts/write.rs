@@ -8,7 +8,7 @@ use crate::node::Arming;
 use crate::plan::Action;
 use crate::plan::Recovery;
 
-/// How a node is changed.
+/// Makes the scripts that change a node.
 pub(in crate::engine) trait WriteScripts: ReadScripts {
     /// The script that arms the node and does these steps, and stops at the first that fails. Its answer is for [`node::Steps`].
     fn apply(&self, arming: &Arming, actions: &[Action]) -> String;

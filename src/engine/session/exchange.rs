@@ -1,4 +1,4 @@
-//! A connection to a node by which scripts are run. What goes out and what comes back is told where somebody wants it.
+//! Runs scripts on a node over one connection, and sends them and their answers to the event sink if that is asked for.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::transport::Connection;
 use crate::transport::Output;
 use crate::transport::RunError;
 
-/// A connection to a job's node. It takes any script, so nothing outside this folder gets one.
+/// A connection to a job's node. It runs any script, so it is private to this folder.
 pub(super) struct Exchange<'a> {
     pub(super) context: &'a RunContext<'a>,
     pub(super) job: &'a Job,
@@ -20,7 +20,7 @@ pub(super) struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    /// Tells the stage and connects.
+    /// Emits the stage and connects.
     pub(super) fn open(
         context: &'a RunContext<'a>,
         job: &'a Job,
@@ -38,7 +38,7 @@ impl<'a> Exchange<'a> {
         })
     }
 
-    /// Runs a script that may take so long. `on_stdout` gets the pieces of its answer as they come.
+    /// Runs a script for at most `limit`. `on_stdout` gets its output in pieces as they arrive.
     pub(super) fn run(
         &mut self,
         script: &str,

@@ -1,7 +1,7 @@
-//! Connections to nodes, as two types: [`ReadSession`](read::ReadSession) looks, [`WriteSession`] looks and changes.
+//! Connections to nodes, as two types: [`ReadSession`](read::ReadSession) reads a node, [`WriteSession`] reads and changes it.
 //!
-//! A check, a look for facts and `rollback --check` get [`ReadSessions`], of which nothing can be had that changes a node: the
-//! connection itself, which takes any script, stays in this folder.
+//! `check`, `facts` and `rollback --check` only get [`ReadSessions`], which give no way to change a node: the connection itself,
+//! which runs any script, is private to this folder.
 
 mod exchange;
 mod read;

@@ -1,4 +1,4 @@
-//! Looking at a node: connect, read, judge. No value here can change one.
+//! Reading a node: connect, observe, plan. Nothing here can change a node.
 
 use crate::engine::context::RunContext;
 use crate::engine::failure::Failure;
@@ -31,7 +31,7 @@ pub(in crate::engine) struct ReadSessions<'a> {
     scripts: &'a dyn ReadScripts,
 }
 
-/// A connection by which a node can be looked at, and nothing else.
+/// A connection over which a node can only be read.
 pub(in crate::engine) struct ReadSession<'a> {
     scripts: &'a dyn ReadScripts,
     pub(super) exchange: Exchange<'a>,

@@ -45,7 +45,7 @@ pub(in crate::engine) struct WriteSessions<'a> {
     pub(in crate::engine) run: String,
 }
 
-/// A connection by which a node can be looked at and changed.
+/// A connection over which a node can be read and changed.
 pub(in crate::engine) struct WriteSession<'a> {
     sessions: &'a WriteSessions<'a>,
     reading: ReadSession<'a>,
