@@ -5,9 +5,14 @@
 //!
 //! ```text
 //!  files ─▶ Inventory ─▶ Policy ──compile──▶ Desired ──┐
-//!                                                      ├─plan─▶ Plan ─inspect─▶ Findings ─┬─ --check ──────────────▶ report
-//!  ssh ──▶ Answers ─────────observe────────▶ NodeState ┘                                  └─ apply ▶ look again ───▶ report
+//!                                                      ├─plan─▶ Plan ─┬─ --check ──────────────────────────────────▶ report
+//!  ssh ──▶ Answers ─────────observe────────▶ NodeState ┘              └─ arm ▶ apply ▶ look again ▶ disarm ────────▶ report
+//!                                                                         └─ on any failure, or not confirmed in time:
+//!                                                                            roll back ▶ look again ──────────────▶ report
 //! ```
+//!
+//! *Arm* takes a snapshot on the node and starts a timer there that rolls the node back. *Look again* uses a new connection, observes
+//! and plans once more, and that plan must be empty. Only then *disarm* stops the timer, which confirms the run.
 //!
 //! The rooms, and which may use which, are in `docs/architecture.md`; a test holds the table.
 

@@ -1,21 +1,16 @@
 //! One node, stage by stage, without changing it.
 
-use crate::engine::Job;
+use crate::engine::job::Job;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
-use crate::engine::read_session::ReadSessions;
-use crate::engine::satisfied;
+use crate::engine::session::ReadSessions;
 use crate::engine::snapshot_select;
-use crate::model::NodeState;
 
 /// Says what differs on a node: one connection, and one exec but for a node that may be in motion.
 pub(super) fn node(job: &Job, sessions: &ReadSessions<'_>) -> Outcome {
     let outcome = Outcome::new(job.node(), Verdict::Ok);
-    let state = match sessions
-        .open(job)
-        .and_then(|mut session| session.look_until_still())
-    {
-        Ok(state) => state,
+    let state = match sessions.look(job) {
+        Ok((state, _)) => state,
         Err(failure) => return outcome.failed(*failure),
     };
     let plan = sessions.plan(&state, job);
@@ -28,7 +23,7 @@ pub(super) fn node(job: &Job, sessions: &ReadSessions<'_>) -> Outcome {
     };
     let holds = match verdict {
         Verdict::Refused => 0,
-        _ => satisfied::holding(&job.desired, &plan.actions),
+        _ => plan.satisfied(&job.desired),
     };
     Outcome {
         verdict,
@@ -42,11 +37,8 @@ pub(super) fn node(job: &Job, sessions: &ReadSessions<'_>) -> Outcome {
 /// Says to which snapshot a node would go back.
 pub(super) fn rollback(job: &Job, sessions: &ReadSessions<'_>, to: Option<u64>) -> Outcome {
     let mut outcome = Outcome::new(job.node(), Verdict::Ok);
-    let state = match sessions
-        .open(job)
-        .and_then(|mut session| session.look_until_still())
-    {
-        Ok(state) => state,
+    let state = match sessions.look(job) {
+        Ok((state, _)) => state,
         Err(failure) => return outcome.failed(*failure),
     };
     outcome.findings = snapshot_select::refusals(&state);
@@ -59,13 +51,4 @@ pub(super) fn rollback(job: &Job, sessions: &ReadSessions<'_>, to: Option<u64>) 
         Err(failure) => return outcome.failed(*failure),
     }
     outcome
-}
-
-/// Returns what is seen on a node.
-pub(super) fn facts(job: &Job, sessions: &ReadSessions<'_>) -> (Outcome, Option<NodeState>) {
-    let outcome = Outcome::new(job.node(), Verdict::Ok);
-    match sessions.open(job).and_then(|mut session| session.look()) {
-        Ok(state) => (outcome, Some(state)),
-        Err(failure) => (outcome.failed(*failure), None),
-    }
 }

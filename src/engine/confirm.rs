@@ -1,19 +1,18 @@
 //! A node that is armed: confirmed, or back to the state before; and what is said of it where neither can be seen.
 
-use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::engine::Job;
 use crate::engine::condition::NodeCondition;
-use crate::engine::condition::compare;
-use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
-use crate::engine::write_session::WriteSession;
-use crate::engine::write_session::WriteSessions;
+use crate::engine::job::Job;
+use crate::engine::session::WriteSession;
+use crate::engine::session::WriteSessions;
+use crate::engine::stage::Stage;
 use crate::model::NodeState;
 use crate::node::Ending;
 use crate::plan::Change;
+use crate::plan::compare;
 
 /// How often a new connection is tried after something was changed. One refusal may be sshd's `MaxStartups`; three are an answer.
 const TRIES: usize = 3;
@@ -259,10 +258,7 @@ impl<'a> PendingConfirm<'a> {
 
     /// Waits, but not when the operator leaves.
     pub(super) fn wait(&self, pause: Duration) {
-        let end = Instant::now() + pause;
-        while !self.leaving() && Instant::now() < end {
-            thread::sleep(Duration::from_millis(20).min(pause));
-        }
+        self.sessions.context.stop.wait(pause);
     }
 }
 

@@ -2,23 +2,20 @@
 
 use std::time::Instant;
 
-use crate::engine::Job;
 use crate::engine::clock;
 use crate::engine::condition::NodeCondition;
-use crate::engine::condition::compare;
 use crate::engine::confirm::PendingConfirm;
-use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
+use crate::engine::job::Job;
 use crate::engine::operation::Operation;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
-use crate::engine::read_session;
-use crate::engine::satisfied;
+use crate::engine::session::WriteSessions;
+use crate::engine::stage::Stage;
 use crate::engine::transaction::Attempt;
 use crate::engine::transaction::Pending;
 use crate::engine::transaction::Transaction;
 use crate::engine::transaction::retry_while_stale;
-use crate::engine::write_session::WriteSessions;
 use crate::model::DirectRule;
 use crate::model::Family;
 use crate::model::NodeState;
@@ -28,6 +25,7 @@ use crate::model::state::View;
 use crate::plan::Action;
 use crate::plan::Finding;
 use crate::plan::Severity;
+use crate::plan::compare;
 
 /// Provokes a way back, and sees whether the node takes it by itself.
 pub(super) fn node(job: &Job, sessions: &WriteSessions<'_>) -> Outcome {
@@ -47,7 +45,7 @@ fn once(job: &Job, sessions: &WriteSessions<'_>) -> Attempt {
         outcome.verdict = Verdict::Refused;
         return Attempt::done(outcome);
     }
-    outcome.holds = satisfied::holding(&job.desired, &plan.actions);
+    outcome.holds = plan.satisfied(&job.desired);
     let actions: Vec<Action> = harmless(&before).into_iter().collect();
     let transaction = Transaction {
         job,
@@ -91,7 +89,7 @@ fn wait(pending: Pending<'_>) -> Outcome {
     // As a lost connection would.
     drop(session);
     let context = armed.sessions.context;
-    read_session::emit_stage(context, armed.job, Stage::Waiting);
+    context.emit_stage(armed.job, Stage::Waiting);
     armed.wait((begun + context.confirm).saturating_duration_since(Instant::now()));
     loop {
         let now = armed

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use crate::engine::condition::NodeCondition;
-use crate::engine::event::Stage;
+use crate::engine::stage::Stage;
 use crate::transport::ConnectError;
 use crate::transport::KeyProblem;
 use crate::transport::RunError;

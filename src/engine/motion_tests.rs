@@ -9,6 +9,7 @@ use crate::engine::tests::with;
 use crate::model::Observed;
 use crate::model::state::Daemon;
 use crate::model::state::KernelRule;
+use crate::plan::Allowed;
 use crate::plan::Permission;
 
 type Moment = fn(&mut NodeState);

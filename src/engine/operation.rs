@@ -1,8 +1,8 @@
 //! What is done on a node between arming it and confirming.
 
-use crate::engine::Job;
+use crate::engine::applied::Applied;
+use crate::engine::job::Job;
 use crate::engine::outcome::Outcome;
-use crate::engine::write_session::Applied;
 use crate::plan::Action;
 use crate::plan::Recovery;
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::engine::condition::NodeCondition;
-use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
 use crate::engine::rollout::BudgetExceeded;
+use crate::engine::stage::Stage;
 use crate::model::NodeState;
 use crate::model::records::Snapshot;
 use crate::plan::Change;

@@ -2,20 +2,20 @@
 
 use std::cell::RefCell;
 
-use crate::engine::Job;
+use crate::engine::applied::End;
 use crate::engine::condition::NodeCondition;
-use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
+use crate::engine::job::Job;
 use crate::engine::operation::Operation;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
+use crate::engine::session::WriteSession;
+use crate::engine::session::WriteSessions;
+use crate::engine::stage::Stage;
 use crate::engine::transaction::Attempt;
 use crate::engine::transaction::Transaction;
 use crate::engine::transaction::Verification;
 use crate::engine::transaction::retry_while_stale;
-use crate::engine::write_session::End;
-use crate::engine::write_session::WriteSession;
-use crate::engine::write_session::WriteSessions;
 use crate::model::NodeState;
 use crate::node::Ending;
 use crate::plan::Change as Difference;

@@ -1,25 +1,25 @@
 //! Going to an older snapshot, armed like any other change; and taking back what a failed run has changed elsewhere.
 
-use crate::engine::Job;
-use crate::engine::RunContext;
 use crate::engine::condition::NodeCondition;
-use crate::engine::condition::compare;
+use crate::engine::context::RunContext;
 use crate::engine::event::Event;
-use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
+use crate::engine::job::Job;
 use crate::engine::operation::Operation;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
 use crate::engine::pool;
 use crate::engine::scripts::WriteScripts;
+use crate::engine::session::WriteSessions;
 use crate::engine::snapshot_select;
+use crate::engine::stage::Stage;
 use crate::engine::transaction::Attempt;
 use crate::engine::transaction::Transaction;
 use crate::engine::transaction::Verification;
 use crate::engine::transaction::retry_while_stale;
-use crate::engine::write_session::WriteSessions;
 use crate::model::NodeState;
 use crate::model::records::Snapshot;
+use crate::plan::compare;
 
 /// Brings a node back to a snapshot: to that one, or to the state before the last confirmed run.
 pub(super) fn node(job: &Job, sessions: &WriteSessions<'_>, to: Option<u64>) -> Outcome {
@@ -114,10 +114,10 @@ pub(super) fn all(
     let before: Vec<Outcome> = places.iter().map(|p| outcomes[*p].clone()).collect();
     let work = |job: &Job| {
         let outcome = before.iter().find(|outcome| outcome.node == job.node());
-        (take_back(job, &sessions, outcome, run), None)
+        take_back(job, &sessions, outcome, run)
     };
-    let seen = pool::all(&changed, context, work);
-    for (place, (after, _)) in places.into_iter().zip(seen) {
+    let taken = pool::all(&changed, context, work);
+    for (place, after) in places.into_iter().zip(taken) {
         outcomes[place] = match after.not_begun {
             None => after,
             Some(why) => revert_failed(

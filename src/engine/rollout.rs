@@ -1,14 +1,8 @@
-//! The fleet in waves: who belongs to which, and how many failures end the run before the next node is begun.
+//! The fleet in waves: which node belongs to which, and how many failures end the run before the next node is begun. Values
+//! only: [`pool`](crate::engine::pool) runs the waves.
 
 use std::fmt;
 use std::ops::Range;
-
-use crate::engine::Job;
-use crate::engine::RunContext;
-use crate::engine::event::Event;
-use crate::engine::outcome::NotBegun;
-use crate::engine::outcome::Outcome;
-use crate::engine::pool;
 
 /// A number of nodes, or a part of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,62 +114,6 @@ impl fmt::Display for BudgetExceeded {
             self.failed, self.allowed
         )
     }
-}
-
-/// How a run of all waves ended.
-#[derive(Debug, Default)]
-pub(super) struct Ended {
-    /// What became of each node, in the order of the jobs.
-    pub(super) outcomes: Vec<Outcome>,
-    /// The wave after which no node was begun, if one had too many failures.
-    pub(super) exceeded: Option<BudgetExceeded>,
-}
-
-/// Does the work on every job, wave by wave, until all are done or one wave has too many failures.
-pub(super) fn run(
-    jobs: &[Job],
-    context: &RunContext<'_>,
-    work: impl Fn(&Job) -> Outcome + Sync,
-) -> Ended {
-    let waves = context.rollout.waves(jobs.len());
-    let mut ended = Ended::default();
-    for (at, range) in waves.iter().enumerate() {
-        let wave = Wave {
-            number: at + 1,
-            of: waves.len(),
-            nodes: range.len(),
-        };
-        let jobs = &jobs[range.clone()];
-        if ended.exceeded.is_some() || context.stop.is_draining() {
-            let left = jobs.iter().map(|job| left(job, context, &ended));
-            let left: Vec<Outcome> = left.collect();
-            ended.outcomes.extend(left);
-            continue;
-        }
-        if wave.of > 1 {
-            context.sink.emit(Event::Wave(wave));
-        }
-        let limit = pool::FailureBudget::new(wave, context.rollout.max_fail);
-        let seen = pool::each(jobs, context, &limit, |job| (work(job), None));
-        ended.exceeded = limit.exceeded();
-        for (job, seen) in jobs.iter().zip(seen) {
-            let outcome = match seen {
-                Some((outcome, _)) => outcome,
-                None => left(job, context, &ended),
-            };
-            ended.outcomes.push(outcome);
-        }
-    }
-    ended
-}
-
-/// The outcome of a node that is not begun any more.
-fn left(job: &Job, context: &RunContext<'_>, ended: &Ended) -> Outcome {
-    let why = match ended.exceeded {
-        Some(exceeded) => NotBegun::TooManyFailures(exceeded),
-        None => NotBegun::Stopped,
-    };
-    pool::leave_alone(job, context, why)
 }
 
 #[cfg(test)]

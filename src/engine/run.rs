@@ -1,22 +1,20 @@
 //! One node, stage by stage: look, plan, arm, apply, look again, confirm; and back to the state before where that fails.
 
-use crate::engine::Job;
 use crate::engine::condition::NodeCondition;
-use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
+use crate::engine::job::Job;
 use crate::engine::operation::Operation;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
-use crate::engine::read_session;
 use crate::engine::recover;
-use crate::engine::satisfied;
+use crate::engine::session::WriteSessions;
+use crate::engine::stage::Stage;
 use crate::engine::transaction::Attempt;
 use crate::engine::transaction::NO_CHAIN;
 use crate::engine::transaction::Transaction;
 use crate::engine::transaction::Verification;
 use crate::engine::transaction::busy;
 use crate::engine::transaction::retry_while_stale;
-use crate::engine::write_session::WriteSessions;
 use crate::model::state::View;
 use crate::plan::Allowed;
 use crate::plan::Finding;
@@ -85,13 +83,13 @@ fn attempt_once(job: &Job, sessions: &WriteSessions<'_>, allowed: &Allowed) -> A
     if let Some(busy) = busy(&before, &sessions.run) {
         return Attempt::done(outcome.failed(busy));
     }
-    let plan = read_session::judged(&before, job, allowed);
+    let plan = job.plan(&before, allowed);
     outcome.findings = plan.findings.clone();
     if plan.refusals().next().is_some() {
         outcome.verdict = Verdict::Refused;
         return Attempt::done(outcome);
     }
-    outcome.holds = satisfied::holding(&job.desired, &plan.actions);
+    outcome.holds = plan.satisfied(&job.desired);
     if plan.is_empty() {
         return Attempt::done(match not_enforced(&plan, Stage::Looking) {
             Some(failure) => outcome.failed(failure),
@@ -127,7 +125,7 @@ fn judge(plan: &Plan, job: &Job, outcome: &mut Outcome) -> Verification {
         )
         .hint("somebody else may be changing the node; run it again, and with `-v` if it stays so")));
     }
-    outcome.holds = satisfied::holding(&job.desired, &plan.actions);
+    outcome.holds = plan.satisfied(&job.desired);
     // What the steps themselves brought about is not there to be found again.
     outcome.findings.retain(Finding::is_of_a_step);
     // The lease is our own.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use super::*;
-use crate::engine::condition::compare;
 use crate::engine::fake::Fake;
 use crate::engine::fake::Trouble;
 use crate::engine::fake::open_node;
@@ -14,6 +14,7 @@ use crate::model::File;
 use crate::model::Files;
 use crate::model::Observed;
 use crate::plan::EDITED;
+use crate::plan::compare;
 
 fn run(fake: &Arc<Fake>) -> Outcome {
     let (mut outcomes, _) = with(fake, &Stop::default(), |c| {
@@ -128,7 +129,7 @@ fn what_a_rollback_would_bring_back_is_said_without_touching_anything() {
     run(&fake);
     let (before, visits) = (fake.state("a"), fake.visits("a"));
     let (outcomes, _) = with(&fake, &Stop::default(), |c| {
-        let sessions = read_session::ReadSessions::new(c, &*fake);
+        let sessions = ReadSessions::new(c, &*fake);
         check::rollback(&fake.jobs()[0], &sessions, None)
     });
     assert_eq!(outcomes.verdict, Verdict::Ok);
@@ -162,7 +163,7 @@ fn a_drill_is_lost_by_a_node_that_does_not_and_it_is_brought_back_all_the_same()
     let (outcome, _) = with(&fake, &stop, |c| {
         let confirm = Duration::ZERO;
         let context = RunContext { confirm, ..*c };
-        drill::node(job, &write_session::WriteSessions::new(&context, &*fake))
+        drill::node(job, &WriteSessions::new(&context, &*fake))
     });
     assert_eq!(code(&outcome), "did-not-come-back");
     assert_eq!(condition(&outcome), "as_before", "{outcome:#?}");

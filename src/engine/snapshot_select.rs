@@ -1,8 +1,8 @@
 //! Which snapshot a node goes back to, and whether it may be touched for it. Nothing here changes one.
 
-use crate::engine::event::Stage;
 use crate::engine::failure::Failure;
 use crate::engine::outcome::RevertPoint;
+use crate::engine::stage::Stage;
 use crate::model::Desired;
 use crate::model::NodeState;
 use crate::model::Records;

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 use serde_yaml::Value;
 
-use super::InventoryNode;
 use super::connection::ConnectionVars;
 use super::connection::Surroundings;
 use super::declared::DeclaredGroup;
@@ -18,6 +17,7 @@ use super::graph::Graph;
 use super::location::Located;
 use super::name::Named;
 use super::name::check;
+use super::nodes::InventoryNode;
 use super::vars::Var;
 use super::vars::Vars;
 

@@ -7,6 +7,7 @@ mod build;
 mod cursor;
 mod frame;
 mod key;
+mod mark;
 mod path;
 mod refuse;
 mod scalar;
@@ -23,6 +24,11 @@ use serde_yaml::Value;
 pub(super) use self::build::too_long;
 pub use self::cursor::Anchor;
 pub use self::cursor::Cursor;
+use self::mark::Entry;
+use self::mark::Inside;
+pub use self::mark::MAX_FILE_BYTES;
+use self::mark::Mark;
+pub use self::mark::kind;
 pub use self::path::Path;
 pub use self::path::Segment;
 use super::error::InputError;
@@ -31,9 +37,6 @@ use super::location::Location;
 use super::location::Place;
 use super::location::Source;
 use super::location::Span;
-
-/// Files above this size are refused. Five thousand nodes with twenty variables each take less than 4 MiB.
-pub const MAX_FILE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// One YAML document with the place of every key and value in it.
 ///
@@ -52,25 +55,6 @@ pub struct Document {
     source: Arc<Source>,
     value: Value,
     mark: Arc<Mark>,
-}
-
-/// Where a value and everything in it is written.
-pub(super) struct Mark {
-    span: Span,
-    inside: Inside,
-}
-
-#[derive(Clone)]
-enum Inside {
-    Nothing,
-    List(Vec<Arc<Mark>>),
-    Mapping(BTreeMap<String, Entry>),
-}
-
-#[derive(Clone)]
-struct Entry {
-    key: Span,
-    value: Arc<Mark>,
 }
 
 impl Document {
@@ -184,18 +168,6 @@ impl fmt::Debug for Document {
         f.debug_struct("Document")
             .field("source", &self.source)
             .finish_non_exhaustive()
-    }
-}
-
-/// Returns what a value is, for "expected a list, found a mapping".
-pub fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nothing",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) | Value::Tagged(_) => "a string",
-        Value::Sequence(_) => "a list",
-        Value::Mapping(_) => "a mapping",
     }
 }
 

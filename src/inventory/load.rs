@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::Inventory;
 use super::assemble::Texts;
 use super::assemble::assemble;
 use super::connection::Surroundings;
@@ -16,6 +15,7 @@ use super::extra;
 use super::extra::ExtraVars;
 use super::files;
 use super::files::Listed;
+use super::nodes::Inventory;
 use super::owners::Owners;
 use super::owners::assign;
 use super::tree;
@@ -24,7 +24,20 @@ use super::vars::Layer;
 use super::vars::Vars;
 use super::vars::variables;
 
-pub(super) fn load(path: &Path, extra: &[ExtraVars]) -> Result<Inventory, InputErrors> {
+impl Inventory {
+    /// Reads an inventory, the variables beside it, and those of the command line.
+    ///
+    /// `path` is a file, or a directory whose YAML files are read in the order of their names.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes that are found; where a file cannot be understood, at least one for it.
+    pub fn load(path: &Path, extra: &[ExtraVars]) -> Result<Self, InputErrors> {
+        load(path, extra)
+    }
+}
+
+fn load(path: &Path, extra: &[ExtraVars]) -> Result<Inventory, InputErrors> {
     let around = files::surroundings(path);
     let mut errors = InputErrors::none();
     let documents = errors.take(files::inventory(path));

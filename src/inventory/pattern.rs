@@ -11,8 +11,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::glob::Glob;
-use super::Inventory;
-use super::InventoryNode;
 use super::error::InputError;
 use super::error::InputErrors;
 use super::error::shown;
@@ -22,6 +20,8 @@ use super::location::Located;
 use super::location::Location;
 use super::location::Source;
 use super::location::Span;
+use super::nodes::Inventory;
+use super::nodes::InventoryNode;
 
 /// What a `--limit` asks for.
 ///
@@ -213,6 +213,17 @@ fn lines(source: Source) -> Result<Vec<Part>, InputErrors> {
         ));
     }
     errors.or(parts)
+}
+
+impl Inventory {
+    /// The nodes that a pattern selects, in the order of the group `all`.
+    ///
+    /// # Errors
+    ///
+    /// A part of the pattern that matches nothing, or a pattern that selects nothing.
+    pub fn select(&self, pattern: &Pattern) -> Result<Vec<&InventoryNode>, InputErrors> {
+        pattern.select(self)
+    }
 }
 
 /// The positions of the nodes that one part matches.

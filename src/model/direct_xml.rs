@@ -1,8 +1,8 @@
 //! firewalld's `/etc/firewalld/direct.xml`, entry by entry, written as firewalld writes it (firewalld.direct(5)).
 
+use crate::model::direct::Direct;
+use crate::model::direct::DirectChain;
 use crate::model::rule::DirectRule;
-use crate::model::state::Direct;
-use crate::model::state::DirectChain;
 
 /// What stands ahead of the entries.
 pub const HEAD: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<direct>";

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::model::net::Cidr;
 use crate::model::net::Family;
-use crate::model::state::major_minor;
+use crate::model::version::major_minor;
 
 /// Docker.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]

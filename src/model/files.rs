@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::model::direct::Direct;
+use crate::model::observed::Observed;
 use crate::model::settings::Options;
-use crate::model::state::Direct;
-use crate::model::state::Observed;
 
 /// The files of what [`Settings`](crate::model::Settings) lists, and of the direct configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

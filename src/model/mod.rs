@@ -5,11 +5,13 @@
 pub mod backend;
 pub mod canonical;
 pub mod desired;
+mod direct;
 pub mod direct_xml;
 pub mod docker;
 pub mod files;
 pub mod net;
 pub mod networking;
+mod observed;
 pub mod ranges;
 pub mod records;
 pub mod rich;
@@ -19,6 +21,8 @@ pub mod secret;
 pub mod settings;
 pub mod state;
 pub mod step;
+mod tables;
+mod version;
 pub mod visible;
 
 pub use desired::Attachment;
@@ -32,6 +36,7 @@ pub use net::Peer;
 pub use net::Port;
 pub use net::Protocol;
 pub use net::Service;
+pub use observed::Observed;
 pub use records::Records;
 pub use rich::RichRule;
 pub use rule::CtState;
@@ -44,7 +49,6 @@ pub use secret::Secret;
 pub use settings::Settings;
 pub use state::Daemon;
 pub use state::NodeState;
-pub use state::Observed;
 
 /// The chain that Docker leaves to its users (Docker 17.06 and later), and that fwdeploy lets firewalld own.
 pub const CHAIN: &str = "DOCKER-USER";

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use crate::model::observed::Observed;
 use crate::model::ranges::Ranges;
-use crate::model::state::Observed;
-use crate::model::state::Tables;
 use crate::model::step::NftTable;
+use crate::model::tables::Tables;
 
 /// A process of the node that waits for packets.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]

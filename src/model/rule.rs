@@ -321,23 +321,6 @@ impl Rule {
         }
         out
     }
-
-    /// Reads one line of `iptables-save` after its chain, or what an operator typed.
-    ///
-    /// # Errors
-    /// [`RuleError`] if quotes do not close or an option's value cannot be read.
-    pub fn parse_text(text: &str) -> Result<Self, RuleError> {
-        let words = split_saved(text).ok_or_else(|| RuleError::Quotes(text.to_string()))?;
-        Rule::parse_args(&words)
-    }
-
-    /// Reads arguments as firewalld's direct interface holds them.
-    ///
-    /// # Errors
-    /// [`RuleError`] if an option lacks its value or the value cannot be read.
-    pub fn parse_args<S: AsRef<str>>(args: &[S]) -> Result<Self, RuleError> {
-        parse::rule(args.iter().map(AsRef::as_ref).collect())
-    }
 }
 
 impl fmt::Display for Rule {

@@ -5,10 +5,17 @@ use std::fmt;
 
 use serde::Serialize;
 
+pub use crate::model::direct::Direct;
+pub use crate::model::direct::DirectChain;
 pub use crate::model::docker::Container;
 pub use crate::model::docker::Docker;
 pub use crate::model::docker::Endpoint;
 pub use crate::model::docker::Network;
+pub use crate::model::observed::Observed;
+pub use crate::model::tables::Chain;
+pub use crate::model::tables::KernelRule;
+pub use crate::model::tables::Printed;
+pub use crate::model::tables::Tables;
 
 use crate::model::backend::Backend;
 use crate::model::files::Files;
@@ -18,67 +25,8 @@ use crate::model::records::Records;
 use crate::model::rich::RichRule;
 use crate::model::routing::Resolvers;
 use crate::model::routing::Routing;
-use crate::model::rule::DirectRule;
-use crate::model::rule::Rule;
 use crate::model::settings::Settings;
-
-/// An answer of the node, or why there is none. What could not be read is never taken for empty.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Observed<T> {
-    /// The answer.
-    Known(T),
-    /// What the node said instead.
-    Unreadable(String),
-}
-
-impl<T> Default for Observed<T> {
-    fn default() -> Self {
-        Observed::Unreadable("it was not asked".to_string())
-    }
-}
-
-impl<T> Observed<T> {
-    /// Whether there is no answer.
-    pub fn is_unreadable(&self) -> bool {
-        self.known().is_none()
-    }
-
-    /// The answer, if there is one.
-    pub fn known(&self) -> Option<&T> {
-        match self {
-            Observed::Known(value) => Some(value),
-            Observed::Unreadable(_) => None,
-        }
-    }
-
-    /// The answer to be changed, if there is one.
-    pub fn known_mut(&mut self) -> Option<&mut T> {
-        match self {
-            Observed::Known(value) => Some(value),
-            Observed::Unreadable(_) => None,
-        }
-    }
-
-    /// The answer, or why there is none.
-    ///
-    /// # Errors
-    /// What the node said instead.
-    pub fn as_result(&self) -> Result<&T, &str> {
-        match self {
-            Observed::Known(value) => Ok(value),
-            Observed::Unreadable(why) => Err(why),
-        }
-    }
-
-    /// Applies a function to the answer.
-    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Observed<U> {
-        match self {
-            Observed::Known(value) => Observed::Known(f(value)),
-            Observed::Unreadable(why) => Observed::Unreadable(why),
-        }
-    }
-}
+use crate::model::version::major_minor;
 
 /// How the reason begins for which nothing of a zone can be read that is not there; its name follows, and those that are there.
 pub const NO_ZONE: &str = "firewalld has no zone";
@@ -240,14 +188,6 @@ impl Firewalld {
     }
 }
 
-/// The first two numbers of a version.
-pub(super) fn major_minor(version: &str) -> (u32, u32) {
-    let mut numbers = version
-        .split(|c: char| !c.is_ascii_digit())
-        .map(|n| n.parse().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
-}
-
 /// One of firewalld's two views: its files or its memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Firewall {
@@ -294,58 +234,6 @@ impl Serialize for RichText {
     }
 }
 
-/// A chain of firewalld's direct interface.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct DirectChain {
-    /// `ipv4`, `ipv6` or `eb`.
-    pub ipv: String,
-    /// The table.
-    pub table: String,
-    /// The chain.
-    pub chain: String,
-}
-
-impl DirectChain {
-    /// DOCKER-USER of a family.
-    pub fn ours(family: Family) -> Self {
-        DirectChain {
-            ipv: family.name().to_string(),
-            table: "filter".to_string(),
-            chain: crate::model::CHAIN.to_string(),
-        }
-    }
-}
-
-/// firewalld's direct configuration, in one of its two views.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Direct {
-    /// The chains.
-    pub chains: Vec<DirectChain>,
-    /// The rules, in firewalld's order.
-    pub rules: Vec<DirectRule>,
-    /// The passthroughs: family and arguments.
-    pub passthroughs: Vec<(String, Vec<String>)>,
-}
-
-impl Direct {
-    /// Whether firewalld owns DOCKER-USER in that family.
-    pub fn owns(&self, family: Family) -> bool {
-        self.chains.contains(&DirectChain::ours(family))
-    }
-
-    /// The rules of DOCKER-USER in that family, in the order in which the kernel should hold them:
-    /// by priority, equal priorities in the order of addition (firewalld.direct(5)).
-    pub fn chain(&self, family: Family) -> Vec<&DirectRule> {
-        let mut rules: Vec<&DirectRule> = self
-            .rules
-            .iter()
-            .filter(|r| r.is_in_chain(family))
-            .collect();
-        rules.sort_by_key(|r| r.priority);
-        rules
-    }
-}
-
 /// What the kernel holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Kernel {
@@ -379,77 +267,5 @@ impl Kernel {
             Family::V4 => &mut self.v4,
             Family::V6 => &mut self.v6,
         }
-    }
-}
-
-/// Tables by name, chains by name.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-#[serde(transparent)]
-pub struct Tables {
-    /// `filter`, `nat`, … each with its chains.
-    pub tables: BTreeMap<String, BTreeMap<String, Chain>>,
-    /// How the node's own iptables prints direct rules that no other version need print so, by their arguments.
-    #[serde(skip)]
-    pub printed: BTreeMap<Vec<String>, Printed>,
-}
-
-/// What the node's iptables makes of a rule, when it is asked to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Printed {
-    /// It prints these lines: several where the rule names several addresses.
-    Lines(Vec<KernelRule>),
-    /// It does not tell, and why.
-    Unknown(String),
-}
-
-impl Tables {
-    /// A chain; `None` if there is none.
-    pub fn chain(&self, table: &str, chain: &str) -> Option<&Chain> {
-        self.tables.get(table)?.get(chain)
-    }
-}
-
-/// A chain of the kernel.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Chain {
-    /// The policy of a built-in chain.
-    pub policy: Option<String>,
-    /// The rules, in order.
-    pub rules: Vec<KernelRule>,
-}
-
-/// A rule as the kernel printed it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KernelRule {
-    /// The line of `iptables-save` after `-A CHAIN`.
-    pub text: String,
-    /// What it means; `None` if it cannot be read.
-    pub rule: Option<Rule>,
-}
-
-impl KernelRule {
-    /// Reads a line of `iptables-save` after its chain.
-    pub fn new(text: impl Into<String>) -> Self {
-        let text = text.into();
-        KernelRule {
-            rule: Rule::parse_text(&text).ok(),
-            text,
-        }
-    }
-}
-
-impl KernelRule {
-    /// Same meaning, whatever the spelling; where there is no meaning to be had, the same text.
-    pub fn same(&self, other: &KernelRule) -> bool {
-        match (&self.rule, &other.rule) {
-            (Some(a), Some(b)) => a == b,
-            _ => self.text == other.text,
-        }
-    }
-}
-
-impl Serialize for KernelRule {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text)
     }
 }

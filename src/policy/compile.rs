@@ -12,16 +12,16 @@ use crate::model::DirectRule;
 use crate::model::Family;
 use crate::model::Match;
 use crate::model::Peer;
-use crate::model::Port;
 use crate::model::Protocol;
 use crate::model::RichRule;
 use crate::model::Rule;
 use crate::model::Sense;
 use crate::model::Service;
 use crate::model::Target;
-use crate::model::rule::Tag;
+use crate::policy::context::NodeContext;
 use crate::policy::lint;
 use crate::policy::names::default_bridge;
+use crate::policy::names::tag;
 use crate::role::Inbound;
 use crate::role::InputErrors;
 use crate::role::Located;
@@ -44,17 +44,6 @@ pub const OUTBOUND: i32 = 200;
 pub const OTHERWISE_IN: i32 = 900;
 /// Nobody else is reached, whatever address a container gives itself.
 pub const OTHERWISE_OUT: i32 = 1000;
-
-/// What compiling has to know about the node besides its roles.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodeContext {
-    /// The node's name in the inventory, for messages.
-    pub node: String,
-    /// The zone for rich rules; `None` is the node's default zone.
-    pub zone: Option<Located<String>>,
-    /// The port at which the operator's ssh comes in: it must never be forwarded away.
-    pub ssh_port: Port,
-}
 
 /// Makes what the policies of one node ask of it.
 ///
@@ -85,15 +74,6 @@ pub fn compile(policies: &[Policy], node: &NodeContext) -> Result<Desired, Input
         rules: rules.sorted(),
         rich: rich.into_iter().collect(),
     })
-}
-
-/// The tag of an entry's rules.
-pub(super) fn tag(role: &str, what: &str) -> String {
-    Tag {
-        role: role.to_string(),
-        what: what.to_string(),
-    }
-    .to_string()
 }
 
 /// What the policy does with a packet that is on no list.

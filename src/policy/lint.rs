@@ -7,14 +7,13 @@ mod entries;
 mod layout;
 mod neighbours;
 
-use crate::policy::compile::NodeContext;
+use crate::policy::context::NodeContext;
+use crate::policy::names::bad_name;
 use crate::policy::names::is_docker_name;
 use crate::role::InputError;
 use crate::role::InputErrors;
-use crate::role::Located;
 use crate::role::Policy;
 use crate::role::dedup;
-use crate::role::shown;
 
 /// Looks for everything that contradicts.
 ///
@@ -41,13 +40,4 @@ pub fn check(policies: &[Policy], node: &NodeContext) -> Result<(), InputErrors>
 /// What works and may not be meant: peers that are everyone, and the same thing said twice.
 pub fn warnings(policies: &[Policy]) -> Vec<InputError> {
     policies.iter().flat_map(entries::warnings).collect()
-}
-
-/// A name that Docker or firewalld would refuse.
-fn bad_name(what: &str, name: &Located<String>) -> InputError {
-    InputError::at(
-        name.location.clone(),
-        format!("`{}` cannot be the name of a {what}", shown(&name.value)),
-    )
-    .hint("letters, digits, `_`, `.` and `-`, and a letter or digit first")
 }

@@ -4,13 +4,14 @@
 //! of rules does with a packet, and [`may_match`] which packets a foreign rule is asked about.
 
 pub mod compile;
+mod context;
 pub mod evaluate;
 pub mod lint;
 mod names;
 pub mod overlap;
 
-pub use compile::NodeContext;
 pub use compile::compile;
+pub use context::NodeContext;
 pub use evaluate::Evaluation;
 pub use evaluate::Packet;
 pub use evaluate::PacketVerdict;

@@ -1,5 +1,10 @@
 //! Names that end up on a node: which letters they may have, and the ones that we make ourselves.
 
+use crate::model::rule::Tag;
+use crate::role::InputError;
+use crate::role::Located;
+use crate::role::shown;
+
 /// The longest name of a network device (IFNAMSIZ of linux/if.h, less its NUL).
 pub const DEVICE_NAME_MAX: usize = 15;
 
@@ -17,6 +22,24 @@ pub fn is_tag_name(name: &str) -> bool {
         && name
             .chars()
             .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-'))
+}
+
+/// A name that Docker or firewalld would refuse.
+pub(super) fn bad_name(what: &str, name: &Located<String>) -> InputError {
+    InputError::at(
+        name.location.clone(),
+        format!("`{}` cannot be the name of a {what}", shown(&name.value)),
+    )
+    .hint("letters, digits, `_`, `.` and `-`, and a letter or digit first")
+}
+
+/// The tag of an entry's rules.
+pub(super) fn tag(role: &str, what: &str) -> String {
+    Tag {
+        role: role.to_string(),
+        what: what.to_string(),
+    }
+    .to_string()
 }
 
 /// A bridge device's name for a network: `br-NAME`, or its beginning and a checksum where that is too long.

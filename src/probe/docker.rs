@@ -2,8 +2,7 @@
 
 mod container;
 mod network;
-
-use std::net::IpAddr;
+mod text;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -16,9 +15,6 @@ use crate::model::state::Network;
 use crate::probe::sections::Answers;
 use crate::probe::system::Unit;
 use crate::probe::system::unit;
-
-/// How many characters of its id Docker takes for a short name.
-const SHORT: usize = 12;
 
 /// How the daemon is.
 pub fn daemon(answers: &Answers) -> Daemon {
@@ -121,28 +117,14 @@ fn firewall(answer: &str) -> Result<String, String> {
     Ok(firewall.map(|f| f.driver).unwrap_or_default())
 }
 
-/// An address; empty is none, and the prefix that older engines give to IPv6 gateways is dropped.
-fn address(text: &str) -> Result<Option<IpAddr>, String> {
-    let bare = text.split_once('/').map_or(text, |(bare, _)| bare);
-    if bare.is_empty() || bare == "invalid IP" {
-        return Ok(None);
-    }
-    match bare.parse() {
-        Ok(address) => Ok(Some(address)),
-        Err(_) => Err(format!("`{text}` is not an address")),
-    }
-}
-
-fn short(id: &str) -> &str {
-    id.get(..SHORT).unwrap_or(id)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::container::container;
     use super::network::network;
     use super::network::subnet;
-    use super::*;
+    use super::text::address;
 
     #[test]
     fn a_network_without_pools_or_gateway_is_one() {

@@ -3,6 +3,7 @@
 //! Nothing here asks anything. A question that was not answered, or whose answer cannot be read, is *unreadable* and
 //! never *empty*: see [`Observed`](crate::model::Observed).
 
+mod addresses;
 mod busctl;
 mod direct_file;
 mod docker;

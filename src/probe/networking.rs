@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::model::net::Cidr;
 use crate::model::net::Family;
 use crate::model::networking::Listener;
 use crate::model::networking::Networking;
@@ -11,6 +10,7 @@ use crate::model::networking::Routing;
 use crate::model::ranges::Ranges;
 use crate::model::state::Observed;
 use crate::model::state::Tables;
+use crate::probe::addresses::ends;
 use crate::probe::iptables;
 use crate::probe::nft;
 use crate::probe::sections::Answers;
@@ -145,15 +145,6 @@ fn sets(text: &str) -> Result<BTreeMap<String, Option<Ranges>>, String> {
         .into_iter()
         .map(|(name, (family, plain))| (name.to_string(), plain.then(|| of(name, family))))
         .collect())
-}
-
-/// `192.0.2.1`, `192.0.2.0/24` or `192.0.2.1-192.0.2.9`.
-pub(super) fn ends(text: &str) -> Option<(IpAddr, IpAddr)> {
-    if let Some((first, last)) = text.split_once('-') {
-        return Some((first.parse().ok()?, last.parse().ok()?));
-    }
-    let net: Cidr = text.parse().ok()?;
-    Some((net.address(), net.last()))
 }
 
 /// The other backend's tables; a family that was never used there has none.

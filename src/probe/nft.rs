@@ -17,7 +17,7 @@ use crate::model::step::Hook;
 use crate::model::step::NftTable;
 use crate::model::step::Step;
 use crate::model::step::Test;
-use crate::probe::networking::ends;
+use crate::probe::addresses::ends;
 
 /// How much all rules together may hold: more than the largest answer (12 MB) has in its own words.
 const MOST: usize = 2_000_000;

@@ -15,9 +15,9 @@ use indicatif::ProgressDrawTarget;
 use indicatif::ProgressState;
 use indicatif::ProgressStyle;
 
-use crate::report::progress::AtWork;
-use crate::report::progress::Fleet;
-use crate::report::progress::Show;
+use crate::report::screen::AtWork;
+use crate::report::screen::Fleet;
+use crate::report::screen::Show;
 use crate::report::style::sanitize;
 use crate::report::summary::duration;
 

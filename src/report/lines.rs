@@ -2,7 +2,7 @@
 
 use crate::engine::Event;
 use crate::engine::Stage;
-use crate::report::progress::Verbosity;
+use crate::report::screen::Verbosity;
 use crate::report::style::sanitize;
 
 /// An answer of more lines than this is only counted under `-v`: a look answers thousands.

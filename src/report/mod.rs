@@ -9,6 +9,7 @@ mod lines;
 pub mod progress;
 pub mod recap;
 pub mod render;
+mod screen;
 pub mod status;
 mod style;
 pub mod summary;
@@ -22,7 +23,7 @@ mod tests;
 mod visible_tests;
 
 pub use progress::Progress;
-pub use progress::Verbosity;
+pub use screen::Verbosity;
 pub use style::sanitize;
 pub use summary::Summary;
 pub use text::Diff;

@@ -15,55 +15,22 @@ use std::time::Instant;
 
 use crate::engine::Event;
 use crate::engine::EventSink;
-use crate::engine::Wave;
 use crate::report::Purpose;
 use crate::report::bars::Bars;
 use crate::report::lines::Plain;
 use crate::report::lines::lines;
+use crate::report::screen::AtWork;
+use crate::report::screen::Fleet;
 use crate::report::style::sanitize;
 use crate::report::summary::Summary;
 use crate::report::text;
-use crate::report::text::Diff;
+
+pub use crate::report::screen::Screen;
+pub use crate::report::screen::Show;
+pub use crate::report::screen::Verbosity;
 
 /// Between two drawings: fast enough to look alive, slow enough for a serial console.
 const TICK: Duration = Duration::from_millis(125);
-
-/// How much of the journey is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verbosity {
-    /// What a person needs.
-    Quiet,
-    /// Each remote step and its answer (`-v`).
-    Steps,
-    /// Each script and answer in full (`-vv`).
-    Everything,
-}
-
-/// What is to be shown.
-#[derive(Debug, Clone)]
-pub struct Show {
-    /// What the fleet was asked for.
-    pub purpose: Purpose,
-    /// The names of the nodes.
-    pub nodes: Vec<String>,
-    /// How many nodes are worked on at a time.
-    pub forks: usize,
-    /// How much of the journey is told.
-    pub verbosity: Verbosity,
-    /// How each node's outcome is printed to stdout; `None` prints none, as for `--json`.
-    pub outcomes: Option<Diff>,
-    /// Whether stderr is a terminal that bars can be drawn on.
-    pub screen: Screen,
-}
-
-/// What stderr is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Screen {
-    /// A terminal.
-    Terminal,
-    /// A file, a pipe, or a terminal that cannot move its cursor.
-    Lines,
-}
 
 /// The thread that owns the screen.
 pub struct Progress {
@@ -125,32 +92,6 @@ impl Handle {
         });
         self.0.send(Message::Ask(ask)).ok()?;
         receiver.recv().ok()
-    }
-}
-
-/// A node that is being worked on.
-pub(super) struct AtWork {
-    pub(super) node: String,
-    pub(super) stage: String,
-    pub(super) since: Instant,
-}
-
-/// What the screen shows.
-pub(super) struct Fleet {
-    pub(super) nodes: usize,
-    /// The wave at work, where there are several.
-    pub(super) wave: Option<Wave>,
-    /// The longest at work first.
-    pub(super) at_work: Vec<AtWork>,
-    pub(super) done: Summary,
-    pub(super) begun: Instant,
-}
-
-impl Fleet {
-    /// Nodes that nobody has begun.
-    pub(super) fn waiting(&self) -> usize {
-        self.nodes
-            .saturating_sub(self.done.nodes + self.at_work.len())
     }
 }
 

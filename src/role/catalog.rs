@@ -27,15 +27,13 @@ use crate::role::fleet::Fleet;
 use crate::role::read;
 use crate::role::renderer::Session;
 use crate::role::schema::Policy;
+use crate::role::source::DEFAULTS;
+use crate::role::source::README;
+use crate::role::source::Role;
+use crate::role::source::RoleOrigin;
+use crate::role::source::TEMPLATE;
 use crate::role::template;
 use crate::role::tree;
-
-/// The template of a role.
-pub(super) const TEMPLATE: &str = "role.yml";
-/// The variables of a role, each with its default.
-pub(super) const DEFAULTS: &str = "defaults.yml";
-/// What a role opens, to whom, why.
-pub(super) const README: &str = "README.md";
 
 macro_rules! embedded {
     ($($name:literal),*) => {
@@ -50,35 +48,7 @@ macro_rules! embedded {
 /// The roles inside of the binary, file by file.
 const EMBEDDED: [(&str, [(&str, &str); 3]); 2] = embedded!("cybex", "eos");
 
-/// Where a role comes from.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RoleOrigin {
-    /// It is inside of the binary.
-    BuiltIn,
-    /// A folder of `roles/` beside the inventory.
-    Folder(PathBuf),
-}
-
-/// One role: its three texts, as they are.
-#[derive(Debug, Clone)]
-pub struct Role {
-    /// Its name.
-    pub name: String,
-    /// Where it comes from.
-    pub origin: RoleOrigin,
-    /// Its files by name; `defaults.yml` and `README.md` may be missing.
-    pub files: BTreeMap<String, String>,
-}
-
 impl Role {
-    /// What to call a file of the role in a message.
-    fn file_name(&self, file: &str) -> String {
-        match &self.origin {
-            RoleOrigin::BuiltIn => format!("built-in:{}/{file}", self.name),
-            RoleOrigin::Folder(folder) => folder.join(file).display().to_string(),
-        }
-    }
-
     fn document(&self, file: &str) -> Result<Option<Document>, InputErrors> {
         let text = self.files.get(file);
         text.map(|text| Document::parse(self.file_name(file), text))
@@ -104,11 +74,6 @@ impl Role {
             }),
             _ => Err(errors),
         }
-    }
-
-    /// What the role's variables begin with.
-    fn prefix(&self) -> String {
-        format!("{}_", self.name.replace('-', "_"))
     }
 }
 

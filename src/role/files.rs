@@ -10,11 +10,11 @@ use std::path::PathBuf;
 use crate::inventory::document::MAX_FILE_BYTES;
 use crate::inventory::error::InputError;
 use crate::inventory::error::InputErrors;
-use crate::role::catalog::DEFAULTS;
-use crate::role::catalog::README;
-use crate::role::catalog::Role;
-use crate::role::catalog::RoleOrigin;
-use crate::role::catalog::TEMPLATE;
+use crate::role::source::DEFAULTS;
+use crate::role::source::README;
+use crate::role::source::Role;
+use crate::role::source::RoleOrigin;
+use crate::role::source::TEMPLATE;
 
 /// The folder beside an inventory.
 const FOLDER: &str = "roles";

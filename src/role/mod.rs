@@ -19,13 +19,14 @@ mod read;
 mod renderer;
 pub mod schema;
 mod scope;
+mod source;
 mod template;
 mod tree;
 
 pub use catalog::Resolver;
-pub use catalog::Role;
-pub use catalog::RoleOrigin;
 pub use catalog::Roles;
+pub use source::Role;
+pub use source::RoleOrigin;
 
 pub use schema::ContainerPolicy;
 pub use schema::Covers;

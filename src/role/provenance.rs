@@ -6,11 +6,22 @@ use std::collections::BTreeSet;
 use crate::inventory::document::Segment;
 use crate::inventory::location::Location;
 use crate::inventory::vars::Var;
-use crate::role::renderer::Asked;
-use crate::role::renderer::Session;
+use crate::role::fleet::Fleet;
 
 /// In longer lists a value that is not there as it stands is not looked for in pieces.
 const FEW: usize = 64;
+
+/// Which variable of which node.
+pub(super) type Key = (String, String);
+
+/// Something that a template asked for, and that its value may have come from.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Asked {
+    /// A variable of a node.
+    Variable(Key),
+    /// The addresses of a group.
+    Addresses(String),
+}
 
 /// The texts that a value may have come from, with the place of each.
 ///
@@ -35,21 +46,26 @@ impl Places {
         }
     }
 
-    /// The places of whatever a template asked for.
-    pub(super) fn new(session: &Session, asked: &BTreeSet<Asked>, template: &Location) -> Self {
+    /// The places of whatever a template asked for. `variable` finds a variable as it was written.
+    pub(super) fn new<'a>(
+        asked: &BTreeSet<Asked>,
+        fleet: &Fleet,
+        template: &Location,
+        variable: impl Fn(&Key) -> Option<&'a Var>,
+    ) -> Self {
         let mut places = Places::here(template.clone());
         let mut variables = Vec::new();
         for one in asked {
             match one {
-                Asked::Variable((node, name)) => {
-                    if let Some(var) = session.variable(node, name) {
+                Asked::Variable(key) => {
+                    if let Some(var) = variable(key) {
                         places.add(var, var.value(), &mut Vec::new());
                         variables.push(var);
                     }
                 }
                 Asked::Addresses(group) => {
-                    let members = session.fleet.groups.get(group).into_iter().flatten();
-                    for member in members.filter_map(|name| session.fleet.nodes.get(name)) {
+                    let members = fleet.groups.get(group).into_iter().flatten();
+                    for member in members.filter_map(|name| fleet.nodes.get(name)) {
                         if let Some(address) = &member.address {
                             places.put(address.value.to_string(), || address.location.clone());
                         }

@@ -21,15 +21,15 @@ use crate::inventory::vars::Var;
 use crate::inventory::vars::Vars;
 use crate::role::fleet::Fleet;
 use crate::role::fleet::Member;
+use crate::role::provenance::Asked;
+use crate::role::provenance::Key;
 use crate::role::provenance::Places;
+use crate::role::scope::Lookup;
 use crate::role::scope::scope;
 use crate::role::template;
 
 /// Variables that ask for each other, one inside of the other. Deeper is a loop in disguise, or a stack overflow.
 const DEEPEST: usize = 40;
-
-/// Which variable of which node.
-pub(super) type Key = (String, String);
 
 /// The rendering of one role for one node.
 pub(super) struct Session {
@@ -55,15 +55,6 @@ pub(super) struct State {
     failed: BTreeMap<Key, usize>,
     /// Mistakes that [`template::elsewhere`] refers to.
     pub(super) mistakes: Vec<InputError>,
-}
-
-/// Something that a template asked for, and that its value may have come from.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Asked {
-    /// A variable of a node.
-    Variable(Key),
-    /// The addresses of a group.
-    Addresses(String),
 }
 
 /// A rendered value, with the places that it may have come from.
@@ -101,7 +92,9 @@ impl Session {
         let asked = self.state().asked.pop().unwrap_or_default();
         Ok(Rendered {
             value: value?,
-            places: Places::new(self, &asked, location),
+            places: Places::new(&asked, &self.fleet, location, |(node, name)| {
+                self.variable(node, name)
+            }),
         })
     }
 
@@ -135,57 +128,9 @@ impl Session {
         text: &str,
         location: &Location,
     ) -> Result<Value, InputError> {
-        template::evaluate(&self.environment, text, scope(self, node))
+        let names: Arc<dyn Lookup> = Arc::clone(self) as Arc<dyn Lookup>;
+        template::evaluate(&self.environment, text, scope(&names, node))
             .map_err(|failure| self.explain(failure, node, text, location))
-    }
-
-    /// A variable's value; an invalid one, which leads back to the mistake, if it has none.
-    pub(super) fn look_up(self: &Arc<Self>, node: &str, name: &str) -> Option<Value> {
-        let var = self.variable(node, name)?;
-        let key = (node.to_string(), name.to_string());
-        let mut state = self.state();
-        state.note(Asked::Variable(key.clone()));
-        if let Some((value, asked)) = state.known.get(&key).cloned() {
-            state.note_all(asked);
-            return Some(value);
-        }
-        if let Some(number) = state.failed.get(&key) {
-            return Some(Value::from(template::elsewhere(*number)));
-        }
-        let mistake = if state.stack.contains(&key) {
-            Some("a template loop without end")
-        } else if state.stack.len() >= DEEPEST {
-            Some("too many variables that ask for each other")
-        } else {
-            None
-        };
-        if let Some(message) = mistake {
-            let chain = chain(&state.stack, &key);
-            drop(state);
-            let error = InputError::at(var.location(), message)
-                .label(chain)
-                .hint("give one of them a value of its own");
-            return Some(Value::from(self.state().mistake(error)));
-        }
-        state.stack.push(key.clone());
-        state.asked.push(BTreeSet::new());
-        drop(state);
-        let value = self.render_var(node, var, var.value(), &mut Vec::new());
-        let mut state = self.state();
-        state.stack.pop();
-        let asked = state.asked.pop().unwrap_or_default();
-        state.note_all(asked.clone());
-        match value {
-            Ok(value) => {
-                state.known.insert(key, (value.clone(), asked));
-                Some(value)
-            }
-            Err(error) => {
-                let number = state.mistakes.len();
-                state.failed.insert(key, number);
-                Some(Value::from(state.mistake(error)))
-            }
-        }
     }
 
     /// Renders the whole of a variable's value, element by element.
@@ -233,12 +178,6 @@ impl Session {
         }
     }
 
-    /// The addresses of a group's nodes, without the node that asks.
-    pub(super) fn addresses(&self, node: &str, group: &str) -> Result<Value, minijinja::Error> {
-        self.try_addresses(node, group)
-            .map_err(|error| self.state().mistake(error))
-    }
-
     fn try_addresses(&self, node: &str, group: &str) -> Result<Value, InputError> {
         let Some(members) = self.fleet.groups.get(group) else {
             let meant = closest(group, self.fleet.groups.keys().map(String::as_str));
@@ -260,6 +199,69 @@ impl Session {
             addresses.push(Value::from(address.value.to_string()));
         }
         Ok(Value::from(addresses))
+    }
+}
+
+impl Lookup for Session {
+    fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    fn role(&self) -> &str {
+        &self.role
+    }
+
+    fn look_up(self: Arc<Self>, node: &str, name: &str) -> Option<Value> {
+        let var = self.variable(node, name)?;
+        let key = (node.to_string(), name.to_string());
+        let mut state = self.state();
+        state.note(Asked::Variable(key.clone()));
+        if let Some((value, asked)) = state.known.get(&key).cloned() {
+            state.note_all(asked);
+            return Some(value);
+        }
+        if let Some(number) = state.failed.get(&key) {
+            return Some(Value::from(template::elsewhere(*number)));
+        }
+        let mistake = if state.stack.contains(&key) {
+            Some("a template loop without end")
+        } else if state.stack.len() >= DEEPEST {
+            Some("too many variables that ask for each other")
+        } else {
+            None
+        };
+        if let Some(message) = mistake {
+            let chain = chain(&state.stack, &key);
+            drop(state);
+            let error = InputError::at(var.location(), message)
+                .label(chain)
+                .hint("give one of them a value of its own");
+            return Some(Value::from(self.state().mistake(error)));
+        }
+        state.stack.push(key.clone());
+        state.asked.push(BTreeSet::new());
+        drop(state);
+        let value = self.render_var(node, var, var.value(), &mut Vec::new());
+        let mut state = self.state();
+        state.stack.pop();
+        let asked = state.asked.pop().unwrap_or_default();
+        state.note_all(asked.clone());
+        match value {
+            Ok(value) => {
+                state.known.insert(key, (value.clone(), asked));
+                Some(value)
+            }
+            Err(error) => {
+                let number = state.mistakes.len();
+                state.failed.insert(key, number);
+                Some(Value::from(state.mistake(error)))
+            }
+        }
+    }
+
+    fn addresses(&self, node: &str, group: &str) -> Result<Value, minijinja::Error> {
+        self.try_addresses(node, group)
+            .map_err(|error| self.state().mistake(error))
     }
 }
 

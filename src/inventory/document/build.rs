@@ -9,14 +9,15 @@ use saphyr_parser::ScalarStyle;
 use saphyr_parser::Tag;
 use serde_yaml::Value;
 
-use super::Entry;
-use super::Inside;
-use super::MAX_FILE_BYTES;
-use super::Mark;
 use super::frame::Content;
 use super::frame::Finished;
 use super::frame::Frame;
 use super::frame::Key;
+use super::mark::Entry;
+use super::mark::Inside;
+use super::mark::MAX_FILE_BYTES;
+use super::mark::Mark;
+use super::mark::kind;
 use super::scalar::resolve;
 use crate::inventory::error::InputError;
 use crate::inventory::error::InputErrors;
@@ -287,7 +288,7 @@ impl<'s> Builder<'s> {
                         let error =
                             self.error(span, "`<<` merges a mapping, or a list of mappings");
                         self.errors
-                            .push(error.label(format!("this is {}", super::kind(&finished.value))));
+                            .push(error.label(format!("this is {}", kind(&finished.value))));
                     }
                 }
                 Some((Key::Repeated, _)) | None => {}

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde_yaml::Value;
 
-use super::Inside;
-use super::Mark;
+use super::mark::Inside;
+use super::mark::Mark;
 use super::path::Segment;
 use crate::inventory::location::Location;
 use crate::inventory::location::Source;

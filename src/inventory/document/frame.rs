@@ -8,9 +8,9 @@ use std::sync::Arc;
 use serde_yaml::Mapping;
 use serde_yaml::Value;
 
-use super::Entry;
-use super::Inside;
-use super::Mark;
+use super::mark::Entry;
+use super::mark::Inside;
+use super::mark::Mark;
 use crate::inventory::location::Span;
 
 /// A value that is complete. `depth` and `count` are its levels and its values, itself included.

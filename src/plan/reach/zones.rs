@@ -514,5 +514,4 @@ fn judged(
 }
 
 #[cfg(test)]
-#[path = "zones_tests.rs"]
 mod tests;

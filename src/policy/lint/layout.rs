@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::model::Cidr;
 use crate::model::Family;
 use crate::policy::names::DEVICE_NAME_MAX;
+use crate::policy::names::bad_name;
 use crate::policy::names::default_bridge;
 use crate::policy::names::is_docker_name;
 use crate::role::Covers;
@@ -12,8 +13,6 @@ use crate::role::InputError;
 use crate::role::InputErrors;
 use crate::role::Located;
 use crate::role::Policy;
-
-use super::bad_name;
 
 /// A subnet wider than this is a slip of the pen: a packet to anywhere would be one inside the network.
 const WIDEST_V4: u8 = 8;

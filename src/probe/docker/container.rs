@@ -7,8 +7,8 @@ use serde::Deserializer;
 
 use crate::model::state::Container;
 use crate::model::state::Endpoint;
-use crate::probe::docker::address;
-use crate::probe::docker::short;
+use crate::probe::docker::text::address;
+use crate::probe::docker::text::short;
 
 /// Published ports: for each of the container's the places on the node.
 type RawPorts = BTreeMap<String, Option<Vec<RawBinding>>>;

@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use crate::model::net::Cidr;
 use crate::model::state::Network;
-use crate::probe::docker::address;
-use crate::probe::docker::short;
+use crate::probe::docker::text::address;
+use crate::probe::docker::text::short;
 
 #[derive(Deserialize)]
 pub(super) struct RawNetwork {

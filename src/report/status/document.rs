@@ -10,8 +10,8 @@ use crate::report::Purpose;
 use crate::report::json;
 use crate::report::json::Problem;
 use crate::report::json::Reason;
-use crate::report::status::LeaseState;
-use crate::report::status::NodeStatus;
+use crate::report::status::node::LeaseState;
+use crate::report::status::node::NodeStatus;
 
 #[derive(Serialize)]
 struct Document<'a> {

@@ -1,6 +1,6 @@
 //! What is in a host certificate (OpenSSH's PROTOCOL.certkeys): the key itself, and who signed it.
 
-use super::HostKey;
+use super::key::HostKey;
 
 /// What the name of a certificate's type ends with.
 const ENDING: &str = "-cert-v01@openssh.com";

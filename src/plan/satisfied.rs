@@ -3,27 +3,33 @@
 use std::collections::BTreeSet;
 
 use crate::model::Desired;
+use crate::model::DirectRule;
 use crate::model::Family;
+use crate::model::RichRule;
 use crate::model::state::KernelRule;
-use crate::plan::Action;
+use crate::plan::Plan;
+use crate::plan::action::Action;
 
-/// How many things are wanted: networks, attachments, direct rules and rich rules.
-pub(super) fn wanted(desired: &Desired) -> usize {
-    desired.networks.len() + desired.attachments.len() + desired.rules.len() + desired.rich.len()
+impl Plan {
+    /// How many of the wanted things (networks, attachments, direct rules and rich rules) need none of the plan's actions. One that
+    /// is missing in three views is missing once.
+    pub fn satisfied(&self, desired: &Desired) -> usize {
+        let missing: BTreeSet<String> = self
+            .actions
+            .iter()
+            .flat_map(|action| missing(desired, action))
+            .collect();
+        wanted(desired).saturating_sub(missing.len())
+    }
 }
 
-/// How many of the wanted things need none of these actions. One that is missing in three views is missing once.
-pub(super) fn holding(desired: &Desired, actions: &[Action]) -> usize {
-    let missing: BTreeSet<String> = actions
-        .iter()
-        .flat_map(|action| missing(desired, action))
-        .collect();
-    wanted(desired).saturating_sub(missing.len())
+fn wanted(desired: &Desired) -> usize {
+    desired.networks.len() + desired.attachments.len() + desired.rules.len() + desired.rich.len()
 }
 
 /// The wanted things that an action brings about, each under a name of its own.
 fn missing(desired: &Desired, action: &Action) -> Vec<String> {
-    let direct = |family: Option<Family>, has: &dyn Fn(&crate::model::DirectRule) -> bool| {
+    let direct = |family: Option<Family>, has: &dyn Fn(&DirectRule) -> bool| {
         desired
             .rules
             .iter()
@@ -32,7 +38,7 @@ fn missing(desired: &Desired, action: &Action) -> Vec<String> {
             .map(|(n, _)| format!("rule {n}"))
             .collect::<Vec<_>>()
     };
-    let rich = |has: &dyn Fn(&crate::model::RichRule) -> bool| {
+    let rich = |has: &dyn Fn(&RichRule) -> bool| {
         desired
             .rich
             .iter()

@@ -1,18 +1,22 @@
-//! Changing a node: arming it, the steps of a plan, confirming, and letting it go back. Only [`run`](crate::engine::run), [`rollback`](crate::engine::rollback)
-//! and [`drill`](crate::engine::drill) have these.
+//! Changing a node: arming it, the steps of an operation, confirming, and letting it go back. Only [`run`](crate::engine::run),
+//! [`rollback`](crate::engine::rollback) and [`drill`](crate::engine::drill) have these.
 
 use std::process;
 use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
-use crate::engine::Job;
-use crate::engine::RunContext;
-use crate::engine::event::Stage;
+use crate::engine::applied::Applied;
+use crate::engine::applied::End;
+use crate::engine::context::RunContext;
 use crate::engine::failure::Failure;
+use crate::engine::job::Job;
 use crate::engine::operation::Operation;
-use crate::engine::read_session;
 use crate::engine::scripts::WriteScripts;
+use crate::engine::session::exchange::tail;
+use crate::engine::session::read::ReadSession;
+use crate::engine::session::read::ReadSessions;
+use crate::engine::stage::Stage;
 use crate::model::DesiredNetwork;
 use crate::model::NodeState;
 use crate::node::Arming;
@@ -22,9 +26,6 @@ use crate::node::Steps;
 use crate::node::StepsError;
 use crate::plan;
 use crate::plan::Plan;
-use crate::plan::recover::Aside;
-use crate::transport::Connection;
-use crate::transport::RunError;
 
 /// What a step adds to the time that its script may take. Most take 10 ms; a container that moves takes a second or two.
 const PER_STEP: Duration = Duration::from_secs(2);
@@ -36,63 +37,25 @@ const ARMING: Duration = Duration::from_secs(20);
 const ENDING: Duration = Duration::from_secs(90);
 
 /// Makes [`WriteSession`].
-pub(super) struct WriteSessions<'a> {
-    pub(super) context: &'a RunContext<'a>,
+pub(in crate::engine) struct WriteSessions<'a> {
+    pub(in crate::engine) context: &'a RunContext<'a>,
     scripts: &'a dyn WriteScripts,
+    reading: ReadSessions<'a>,
     /// A word for this run that no other has.
-    pub(super) run: String,
+    pub(in crate::engine) run: String,
 }
 
-/// A connection through which a node can be looked at and changed.
-pub(super) struct WriteSession<'a> {
+/// A connection over which a node can be read and changed.
+pub(in crate::engine) struct WriteSession<'a> {
     sessions: &'a WriteSessions<'a>,
-    job: &'a Job,
-    connection: Box<dyn Connection>,
-}
-
-/// How far a script of steps came.
-#[derive(Debug)]
-pub(super) struct Applied {
-    /// The snapshot that the node is armed with, if it said so.
-    pub(super) armed: Option<u64>,
-    /// What was set aside.
-    pub(super) aside: Vec<Aside>,
-    /// How the script ended.
-    pub(super) end: End,
-}
-
-/// How a script of steps ended.
-#[derive(Debug)]
-pub(super) enum End {
-    /// Every step was done.
-    All,
-    /// Nothing was begun.
-    NotArmed {
-        /// The exit code of what failed.
-        code: i32,
-        /// What was answered.
-        said: String,
-    },
-    /// A step failed, and the script ended there.
-    Stopped {
-        /// The exit code of what failed.
-        code: i32,
-        /// How many steps were done before.
-        done: usize,
-        /// What was answered.
-        said: String,
-    },
-    /// The script's end is not known.
-    Lost {
-        /// How many steps were certainly done.
-        done: usize,
-        /// Why there is no answer.
-        error: RunError,
-    },
+    reading: ReadSession<'a>,
 }
 
 impl<'a> WriteSessions<'a> {
-    pub(super) fn new(context: &'a RunContext<'a>, scripts: &'a dyn WriteScripts) -> Self {
+    pub(in crate::engine) fn new(
+        context: &'a RunContext<'a>,
+        scripts: &'a dyn WriteScripts,
+    ) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let run = format!(
             "{:x}-{}",
@@ -102,39 +65,45 @@ impl<'a> WriteSessions<'a> {
         WriteSessions {
             context,
             scripts,
+            reading: ReadSessions::new(context, scripts),
             run,
         }
     }
 
     /// Connects to the job's node.
-    pub(super) fn open(
+    pub(in crate::engine) fn open(
         &'a self,
         job: &'a Job,
         stage: &Stage,
     ) -> Result<WriteSession<'a>, Box<Failure>> {
         Ok(WriteSession {
             sessions: self,
-            job,
-            connection: read_session::connect(self.context, job, stage)?,
+            reading: self.reading.open(job, stage)?,
         })
     }
 
     /// Connects to the job's node, and looks for the first time: again where the node may be in motion.
-    pub(super) fn look(
+    pub(in crate::engine) fn look(
         &'a self,
         job: &'a Job,
     ) -> Result<(NodeState, WriteSession<'a>), Box<Failure>> {
-        let mut session = self.open(job, &Stage::Connecting)?;
-        Ok((session.look_until_still(&Stage::Looking)?, session))
+        let (state, reading) = self.reading.look(job)?;
+        Ok((
+            state,
+            WriteSession {
+                sessions: self,
+                reading,
+            },
+        ))
     }
 
     /// Judges what was seen.
-    pub(super) fn plan(&self, state: &NodeState, job: &Job) -> Plan {
+    pub(in crate::engine) fn plan(&self, state: &NodeState, job: &Job) -> Plan {
         plan::plan(state, &job.desired, &self.context.allowed)
     }
 
     /// The number of the node's last snapshot when it was looked at.
-    pub(super) fn last(&self, before: &NodeState) -> u64 {
+    pub(in crate::engine) fn last(&self, before: &NodeState) -> u64 {
         before.records.known().map_or(0, |records| records.last)
     }
 
@@ -164,39 +133,31 @@ impl<'a> WriteSessions<'a> {
 }
 
 impl WriteSession<'_> {
-    /// Reads everything in one exec, and once more as long as the node may be in motion.
-    pub(super) fn look_until_still(&mut self, stage: &Stage) -> Result<NodeState, Box<Failure>> {
-        let first = self.look(stage)?;
-        let (context, job) = (self.sessions.context, self.job);
-        read_session::until_still(context, job, first, &mut || self.look(stage))
+    /// Looks again until the looks say the same, as [`ReadSession::look_until_still`] does.
+    pub(in crate::engine) fn look_until_still(
+        &mut self,
+        stage: &Stage,
+    ) -> Result<NodeState, Box<Failure>> {
+        self.reading.look_until_still(stage)
     }
 
-    /// Reads everything in one exec. A stage that began with a new connection was told with it.
-    pub(super) fn look(&mut self, stage: &Stage) -> Result<NodeState, Box<Failure>> {
-        if *stage == Stage::Looking {
-            read_session::emit_stage(self.sessions.context, self.job, Stage::Looking);
-        }
-        read_session::look(
-            self.sessions.context,
-            self.sessions.scripts,
-            self.job,
-            &mut *self.connection,
-            stage,
-        )
+    /// Reads everything in one exec.
+    pub(in crate::engine) fn look(&mut self, stage: &Stage) -> Result<NodeState, Box<Failure>> {
+        self.reading.look(stage)
     }
 
     /// Says that the run stays.
-    pub(super) fn disarm(&mut self, number: u64) -> Result<Ending, Box<Failure>> {
+    pub(in crate::engine) fn disarm(&mut self, number: u64) -> Result<Ending, Box<Failure>> {
         self.end(&Stage::Confirming, &self.sessions.scripts.disarm(number))
     }
 
     /// Lets the node go back, and waits until it has.
-    pub(super) fn revert(&mut self, number: u64) -> Result<Ending, Box<Failure>> {
+    pub(in crate::engine) fn revert(&mut self, number: u64) -> Result<Ending, Box<Failure>> {
         self.end(&Stage::RollingBack, &self.sessions.scripts.revert(number))
     }
 
     /// Tries the way back from an unfinished run once more, and waits for its end.
-    pub(super) fn retry_restore(&mut self, number: u64) -> Result<Ending, Box<Failure>> {
+    pub(in crate::engine) fn retry_restore(&mut self, number: u64) -> Result<Ending, Box<Failure>> {
         self.end(
             &Stage::RollingBack,
             &self.sessions.scripts.retry_restore(number),
@@ -204,31 +165,31 @@ impl WriteSession<'_> {
     }
 
     fn end(&mut self, stage: &Stage, script: &str) -> Result<Ending, Box<Failure>> {
-        let context = self.sessions.context;
-        read_session::emit_stage(context, self.job, stage.clone());
-        let limit = context.limit.max(ENDING);
-        let output = read_session::exchange(
-            context,
-            self.job,
-            &mut *self.connection,
-            script,
-            limit,
-            &mut |_| {},
-        )
-        .map_err(|error| Box::new(Failure::run(stage.clone(), &error)))?;
+        let exchange = &mut self.reading.exchange;
+        let context = exchange.context;
+        context.emit_stage(exchange.job, stage.clone());
+        let output = exchange
+            .run(script, context.limit.max(ENDING), &mut |_| {})
+            .map_err(|error| Box::new(Failure::run(stage.clone(), &error)))?;
         Ending::read(&output.stdout).ok_or_else(|| {
             let message = format!(
                 "the node's answer was cut off: the script ended with status {}{}",
                 output.status,
-                read_session::tail(&output)
+                tail(&output)
             );
             Box::new(Failure::new(stage.clone(), "answer-unreadable", message))
         })
     }
 
     /// Arms the node and does the steps, in one exec.
-    pub(super) fn apply(&mut self, before: &NodeState, operation: &Operation<'_>) -> Applied {
-        let (context, scripts, job) = (self.sessions.context, self.sessions.scripts, self.job);
+    pub(in crate::engine) fn apply(
+        &mut self,
+        before: &NodeState,
+        operation: &Operation<'_>,
+    ) -> Applied {
+        let scripts = self.sessions.scripts;
+        let exchange = &mut self.reading.exchange;
+        let (context, job) = (exchange.context, exchange.job);
         let arming = self.sessions.arming(job, before, operation);
         let script = match operation {
             Operation::Steps(actions) | Operation::Drill(actions) => {
@@ -241,15 +202,12 @@ impl WriteSession<'_> {
         let tell = |step: usize| {
             if step < of {
                 let (step, doing) = (step + 1, operation.doing(step));
-                read_session::emit_stage(context, job, Stage::Applying { step, of, doing });
+                context.emit_stage(job, Stage::Applying { step, of, doing });
             }
         };
         tell(0);
         let mut steps = Steps::new();
-        let result = read_session::exchange(
-            context,
-            job,
-            &mut *self.connection,
+        let result = exchange.run(
             &script,
             context.limit + ARMING + PER_STEP * of as u32,
             &mut |piece| {
@@ -282,7 +240,7 @@ impl WriteSession<'_> {
                 said: format!(
                     "the script ended with status {}{}",
                     output.status,
-                    read_session::tail(&output)
+                    tail(&output)
                 ),
             },
         };

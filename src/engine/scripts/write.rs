@@ -1,33 +1,15 @@
-//! What the engine has from the rooms below it, as two sets of abilities: to see, and to change.
-//!
-//! [`ReadScripts`] is all that a check gets. The tests put a made-up node in the place of [`ShellScripts`].
+//! The scripts that change a node.
 
-use crate::model::Desired;
+use crate::engine::scripts::read::ReadScripts;
+use crate::engine::scripts::read::ShellScripts;
 use crate::model::NodeState;
 use crate::node;
 use crate::node::Arming;
 use crate::plan::Action;
-use crate::plan::Question;
 use crate::plan::Recovery;
-use crate::probe;
-use crate::transport::Output;
 
-/// How a node is looked at and judged.
-pub(super) trait ReadScripts: Sync {
-    /// The script that reads everything and changes nothing.
-    fn look(&self, desired: &Desired) -> String;
-
-    /// What its answer means.
-    fn observe(&self, answer: &Output) -> Result<NodeState, String>;
-
-    /// The script that lets the node's iptables print rules that have no one spelling, where there are any. It changes nothing.
-    fn ask_printed(&self, _questions: &[Question]) -> String {
-        String::new()
-    }
-}
-
-/// How a node is changed.
-pub(super) trait WriteScripts: ReadScripts {
+/// Makes the scripts that change a node.
+pub(in crate::engine) trait WriteScripts: ReadScripts {
     /// The script that arms the node and does these steps, and stops at the first that fails. Its answer is for [`node::Steps`].
     fn apply(&self, arming: &Arming, actions: &[Action]) -> String;
 
@@ -45,23 +27,6 @@ pub(super) trait WriteScripts: ReadScripts {
 
     /// The script that lets the node go back at once. Its answer is for [`node::Ending`].
     fn revert(&self, number: u64) -> String;
-}
-
-/// The real thing.
-pub(super) struct ShellScripts;
-
-impl ReadScripts for ShellScripts {
-    fn look(&self, desired: &Desired) -> String {
-        node::probe_script(desired.zone.as_deref())
-    }
-
-    fn observe(&self, answer: &Output) -> Result<NodeState, String> {
-        probe::observe(&answer.stdout, &answer.stderr).map_err(|error| error.to_string())
-    }
-
-    fn ask_printed(&self, questions: &[Question]) -> String {
-        node::printed_script(questions)
-    }
 }
 
 impl WriteScripts for ShellScripts {

@@ -1,0 +1,168 @@
+//! Reading a node: connect, observe, plan. Nothing here can change a node.
+
+use crate::engine::context::RunContext;
+use crate::engine::failure::Failure;
+use crate::engine::job::Job;
+use crate::engine::scripts::ReadScripts;
+use crate::engine::session::exchange::Exchange;
+use crate::engine::session::exchange::tail;
+use crate::engine::stage::Stage;
+use crate::model::NodeState;
+use crate::plan;
+use crate::plan::Motion;
+use crate::plan::Plan;
+use crate::probe;
+use crate::transport::Output;
+use crate::transport::RunError;
+
+/// How often a node that may be in motion is looked at again at most, with a pause before each.
+const LOOKS: usize = 5;
+
+/// The same while a daemon starts, as after a boot.
+const LOOKS_AT_A_START: usize = 15;
+
+/// How often the same has to be seen again. Docker may need more than a second before it hears of a reload, and until then its rules
+/// are all gone; and it may take as long over the last of them.
+const REST: usize = 2;
+
+/// Makes [`ReadSession`].
+pub(in crate::engine) struct ReadSessions<'a> {
+    context: &'a RunContext<'a>,
+    scripts: &'a dyn ReadScripts,
+}
+
+/// A connection over which a node can only be read.
+pub(in crate::engine) struct ReadSession<'a> {
+    scripts: &'a dyn ReadScripts,
+    pub(super) exchange: Exchange<'a>,
+}
+
+impl<'a> ReadSessions<'a> {
+    pub(in crate::engine) fn new(
+        context: &'a RunContext<'a>,
+        scripts: &'a dyn ReadScripts,
+    ) -> Self {
+        ReadSessions { context, scripts }
+    }
+
+    /// Connects to the job's node.
+    pub(in crate::engine) fn open(
+        &self,
+        job: &'a Job,
+        stage: &Stage,
+    ) -> Result<ReadSession<'a>, Box<Failure>> {
+        Ok(ReadSession {
+            scripts: self.scripts,
+            exchange: Exchange::open(self.context, job, stage)?,
+        })
+    }
+
+    /// Connects to the job's node, and looks for the first time: again where the node may be in motion.
+    pub(in crate::engine) fn look(
+        &self,
+        job: &'a Job,
+    ) -> Result<(NodeState, ReadSession<'a>), Box<Failure>> {
+        let mut session = self.open(job, &Stage::Connecting)?;
+        Ok((session.look_until_still(&Stage::Looking)?, session))
+    }
+
+    /// Judges what was seen.
+    pub(in crate::engine) fn plan(&self, state: &NodeState, job: &Job) -> Plan {
+        job.plan(state, &self.context.allowed)
+    }
+}
+
+impl ReadSession<'_> {
+    /// Looks again until the looks say the same, if what the first has seen may be of a moment: somebody has just reloaded firewalld,
+    /// a daemon starts, another run begins. The last look is the one that counts. Most nodes are looked at once.
+    pub(in crate::engine) fn look_until_still(
+        &mut self,
+        stage: &Stage,
+    ) -> Result<NodeState, Box<Failure>> {
+        let (context, job) = (self.exchange.context, self.exchange.job);
+        let mut state = self.look(stage)?;
+        let mut before: Option<Plan> = None;
+        let mut same = 0;
+        for looks in 0.. {
+            let plan = plan::plan(&state, &job.desired, &context.allowed);
+            let Some(motion) = plan::motion(&state, &plan) else {
+                break;
+            };
+            same = match before.as_ref() == Some(&plan) {
+                true => same + 1,
+                false => 0,
+            };
+            let most = match motion {
+                Motion::Starting => LOOKS_AT_A_START,
+                Motion::Moving => LOOKS,
+            };
+            // Rules that change all the time, such as a ban list's, are no reason to wait for ever.
+            let at_rest = motion == Motion::Moving && same >= REST;
+            if at_rest || looks >= most || !context.stop.wait(context.pause) {
+                break;
+            }
+            before = Some(plan);
+            state = self.look(stage)?;
+        }
+        Ok(state)
+    }
+
+    /// Reads everything in one exec. A stage that began with a new connection was told with it.
+    pub(in crate::engine) fn look(&mut self, stage: &Stage) -> Result<NodeState, Box<Failure>> {
+        let (context, job) = (self.exchange.context, self.exchange.job);
+        if *stage == Stage::Looking {
+            context.emit_stage(job, Stage::Looking);
+        }
+        let output = self.ask(&self.scripts.look(&job.desired), stage)?;
+        if output.status != 0 {
+            let said = tail(&output);
+            let message = format!(
+                "the node could not be read: the reading script ended with status {}{said}",
+                output.status
+            );
+            return Err(Box::new(Failure::new(
+                stage.clone(),
+                "look-failed",
+                message,
+            )));
+        }
+        let mut state = self.scripts.observe(&output).map_err(|why| {
+            let message = format!("the node could not be read: {why}");
+            Box::new(Failure::new(stage.clone(), "answer-unreadable", message))
+        })?;
+        self.ask_printed(stage, &mut state)?;
+        Ok(state)
+    }
+
+    /// Asks the node's own iptables how it prints the rules whose spelling is its own. Most nodes have none.
+    fn ask_printed(&mut self, stage: &Stage, state: &mut NodeState) -> Result<(), Box<Failure>> {
+        let questions = plan::questions(state);
+        if questions.is_empty() || state.system.uid != 0 {
+            return Ok(());
+        }
+        let output = self.ask(&self.scripts.ask_printed(&questions), stage)?;
+        for question in questions {
+            if let Some(tables) = state.kernel.tables_mut(question.family).known_mut() {
+                tables.printed = probe::printed(&output.stdout, question.family, &question.rules);
+            }
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, script: &str, stage: &Stage) -> Result<Output, Box<Failure>> {
+        let limit = self.exchange.context.limit;
+        self.exchange
+            .run(script, limit, &mut |_| {})
+            .map_err(|error| Box::new(look_failure(stage, &error)))
+    }
+}
+
+fn look_failure(stage: &Stage, error: &RunError) -> Failure {
+    let failure = Failure::run(stage.clone(), error);
+    match error {
+        RunError::TimedOut { .. } => failure.hint(
+            "a daemon there may hang: try `busctl status org.fedoraproject.FirewallD1` and `docker info` on the node, or give it more time with `--command-timeout`",
+        ),
+        _ => failure,
+    }
+}

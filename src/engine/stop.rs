@@ -1,0 +1,50 @@
+//! The operator's wish to stop.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::transport::Cancel;
+
+/// How often a wait checks whether the operator gives up.
+const STEP: Duration = Duration::from_millis(20);
+
+/// The operator's wish to stop: first no new nodes, then at once.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    drain: Arc<AtomicBool>,
+    leave: Cancel,
+}
+
+impl Stop {
+    /// Shares two flags that somebody else raises: `drain` lets the nodes at work finish and begins no others, `leave` gives up on
+    /// all of them.
+    pub fn sharing(drain: Arc<AtomicBool>, leave: Arc<AtomicBool>) -> Self {
+        Stop {
+            drain,
+            leave: Cancel::sharing(leave),
+        }
+    }
+
+    /// Whether no new node is to be begun.
+    pub fn is_draining(&self) -> bool {
+        self.drain.load(Ordering::SeqCst) || self.leave.is_cancelled()
+    }
+
+    /// The wish to give up on the nodes at work too.
+    pub fn leave(&self) -> &Cancel {
+        &self.leave
+    }
+
+    /// Waits for a pause. Ends early and returns `false` if the operator gives up on the nodes at work.
+    pub(super) fn wait(&self, pause: Duration) -> bool {
+        let end = Instant::now() + pause;
+        while !self.leave.is_cancelled() && Instant::now() < end {
+            thread::sleep(STEP.min(pause));
+        }
+        !self.leave.is_cancelled()
+    }
+}

@@ -1,0 +1,15 @@
+//! What compiling has to know about a node besides its roles.
+
+use crate::model::Port;
+use crate::role::Located;
+
+/// What compiling has to know about the node besides its roles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeContext {
+    /// The node's name in the inventory, for messages.
+    pub node: String,
+    /// The zone for rich rules; `None` is the node's default zone.
+    pub zone: Option<Located<String>>,
+    /// The port at which the operator's ssh comes in: it must never be forwarded away.
+    pub ssh_port: Port,
+}
