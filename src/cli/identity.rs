@@ -1,11 +1,7 @@
-//! Who runs, and what was asked for: what a node writes down beside a snapshot.
+//! Who runs: what a node writes down beside a snapshot.
 
 use std::env;
 
-use openssl::hash::MessageDigest;
-use openssl::hash::hash as digest;
-
-use crate::model::Desired;
 use crate::model::visible::visible;
 
 /// The user and the machine, such as `eva@desk`; `eva (root)@desk` for somebody who came there by sudo.
@@ -32,19 +28,9 @@ fn user(variable: &dyn Fn(&str) -> Option<String>, number: u32) -> String {
     }
 }
 
-/// The first 16 hex digits of the SHA-256 of what the roles ask of a node.
-pub(super) fn hash(desired: &Desired) -> String {
-    let text = serde_json::to_vec(desired).unwrap_or_default();
-    let digest = digest(MessageDigest::sha256(), &text);
-    let bytes = digest.map(|d| d[..8].to_vec()).unwrap_or_default();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::hash;
     use super::user;
-    use crate::model::Desired;
 
     #[test]
     fn who_came_by_sudo_is_named_beside_whom_it_became() {
@@ -68,17 +54,5 @@ mod tests {
         );
         assert_eq!(said(&[("USER", "root"), ("SUDO_USER", "root")], 0), "root");
         assert_eq!(said(&[("USER", " "), ("SUDO_USER", "")], 7), "user 7");
-    }
-
-    #[test]
-    fn another_policy_has_another_hash() {
-        let some = Desired::default();
-        let other = Desired {
-            zone: Some("public".to_string()),
-            ..Desired::default()
-        };
-        assert_eq!(hash(&some), hash(&some.clone()));
-        assert_ne!(hash(&some), hash(&other));
-        assert_eq!(hash(&some).len(), 16);
     }
 }

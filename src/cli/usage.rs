@@ -218,7 +218,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::args::Cli;
+    use crate::cli::commands::Cli;
 
     fn hint_of(arguments: &[&str]) -> Option<String> {
         let mut all = vec!["fwdeploy"];

@@ -2,11 +2,13 @@
 
 use clap::Args;
 
-use crate::cli::args::Connection;
-use crate::cli::args::Selection;
+use crate::cli::args::ConnectionArgs;
+use crate::cli::args::SelectionArgs;
 use crate::cli::error::CliError;
-use crate::cli::work;
-use crate::cli::work::FleetRun;
+use crate::cli::fleet_run::FleetRun;
+use crate::cli::jobs;
+use crate::cli::load;
+use crate::cli::options::FleetOptions;
 use crate::engine;
 use crate::report::Purpose;
 use crate::report::progress::print;
@@ -14,48 +16,48 @@ use crate::report::status;
 use crate::report::status::NodeStatus;
 
 #[derive(Debug, Args)]
-pub(super) struct Status {
+pub(super) struct StatusArgs {
     #[command(flatten)]
-    selection: Selection,
+    selection: SelectionArgs,
 
     /// Print one JSON document to stdout, and nothing else there
     #[arg(long)]
     json: bool,
 
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
-impl Status {
+impl StatusArgs {
     /// What a document of it is about, if one was asked for.
     pub(super) fn document(&self) -> Option<Purpose> {
         self.json.then_some(Purpose::Status)
     }
 }
 
-/// `fwdeploy status`.
-pub(super) fn status(args: &Status) -> Result<u8, CliError> {
-    let fleet = work::read(&args.selection, &args.connection)?;
+/// Executes `fwdeploy status`.
+pub(super) fn execute(args: &StatusArgs) -> Result<u8, CliError> {
+    let options = FleetOptions::new(Purpose::Status, &args.connection);
+    let fleet = load::fleet_with_keys(&args.selection, &options.defaults)?;
     // A node that has lost its roles still has its records.
-    let jobs = work::jobs_of_all(&fleet, &args.connection);
-    let fleet_run = FleetRun::looking(Purpose::Status, &args.connection, &fleet);
-    let (seen, watch, elapsed) = fleet_run.execute(&jobs, engine::facts)?;
+    let jobs = jobs::of_all(&fleet, &options.defaults);
+    let done = FleetRun::new(&options, &fleet).execute(&jobs, engine::facts)?;
     let members = fleet.members.iter().zip(&jobs);
     let nodes: Vec<NodeStatus> = members
-        .zip(seen)
+        .zip(done.result)
         .map(|((member, job), (outcome, state))| {
             let wanted = member.desired.as_ref().map(|_| job.policy.clone());
             NodeStatus::of(outcome, state.as_ref(), wanted)
         })
         .collect();
     let left = nodes.iter().any(|node| node.outcome.was_interrupted());
-    let code = match watch.exit_code() {
+    let code = match done.signalled {
         Some(code) if left => code,
         _ => status::exit_code(&nodes),
     };
     print(&match args.json {
-        true => status::document(&nodes, elapsed, code),
-        false => status::text(&nodes, elapsed),
+        true => status::document(&nodes, done.elapsed, code),
+        false => status::text(&nodes, done.elapsed),
     });
     Ok(code)
 }

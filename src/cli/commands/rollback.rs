@@ -2,23 +2,25 @@
 
 use clap::Args;
 
-use crate::cli::args::Connection;
-use crate::cli::args::Guard;
-use crate::cli::args::Selection;
+use crate::cli::args::ConnectionArgs;
+use crate::cli::args::GuardArgs;
+use crate::cli::args::SelectionArgs;
+use crate::cli::args::WaveArgs;
 use crate::cli::error::CliError;
-use crate::cli::rollout;
-use crate::cli::rollout::Waves;
-use crate::cli::work;
-use crate::cli::work::FleetRun;
+use crate::cli::fleet_run::FleetRun;
+use crate::cli::jobs;
+use crate::cli::load;
+use crate::cli::options::FleetOptions;
+use crate::cli::results;
+use crate::cli::waves;
 use crate::engine;
-use crate::plan::Allowed;
 use crate::report::Diff;
 use crate::report::Purpose;
 
 #[derive(Debug, Args)]
-pub(super) struct Rollback {
+pub(super) struct RollbackArgs {
     #[command(flatten)]
-    selection: Selection,
+    selection: SelectionArgs,
 
     /// The number of the snapshot to bring back; `fwdeploy status` shows them
     ///
@@ -37,16 +39,16 @@ pub(super) struct Rollback {
     json: bool,
 
     #[command(flatten)]
-    guard: Guard,
+    guard: GuardArgs,
 
     #[command(flatten)]
-    waves: Waves,
+    waves: WaveArgs,
 
     #[command(flatten)]
-    connection: Connection,
+    connection: ConnectionArgs,
 }
 
-impl Rollback {
+impl RollbackArgs {
     fn purpose(&self) -> Purpose {
         match self.check {
             true => Purpose::RollbackCheck,
@@ -58,33 +60,30 @@ impl Rollback {
     pub(super) fn document(&self) -> Option<Purpose> {
         self.json.then(|| self.purpose())
     }
+
+    fn options(&self) -> Result<FleetOptions, CliError> {
+        Ok(FleetOptions {
+            rollout: waves::rollout(&self.waves)?,
+            outcomes: (!self.json).then_some(Diff::Shown),
+            confirm: self.guard.confirm_timeout,
+            ..FleetOptions::new(self.purpose(), &self.connection)
+        })
+    }
 }
 
-/// `fwdeploy rollback`.
-pub(super) fn rollback(args: &Rollback) -> Result<u8, CliError> {
-    let purpose = args.purpose();
-    let rollout = args.waves.rollout()?;
-    let fleet = work::read(&args.selection, &args.connection)?;
-    // Whoever has lost its roles can go back too.
-    let jobs = work::jobs_of_all(&fleet, &args.connection);
+/// Executes `fwdeploy rollback`.
+pub(super) fn execute(args: &RollbackArgs) -> Result<u8, CliError> {
+    let options = args.options()?;
+    let fleet = load::fleet_with_keys(&args.selection, &options.defaults)?;
+    // A node that has lost its roles can be rolled back too.
+    let jobs = jobs::of_all(&fleet, &options.defaults);
     if args.check {
-        rollout::note_waves(&rollout, jobs.len());
+        waves::note(&options.rollout, jobs.len());
     }
-    let fleet_run = FleetRun {
-        purpose,
-        connection: &args.connection,
-        rollout,
-        fleet: &fleet,
-        outcomes: (!args.json).then_some(Diff::Shown),
-        allowed: Allowed::default(),
-        confirm: args.guard.confirm_timeout,
-    };
-    let (outcomes, watch, elapsed) =
-        fleet_run.execute(&jobs, |jobs, context| match args.check {
+    let done =
+        FleetRun::new(&options, &fleet).execute(&jobs, |jobs, context| match args.check {
             true => engine::check_rollback(jobs, context, args.to),
             false => engine::rollback(jobs, context, args.to),
         })?;
-    let code = work::exit_code(&outcomes, purpose, &watch);
-    work::report(&outcomes, &fleet, purpose, elapsed, code, args.json);
-    Ok(code)
+    Ok(results::print(&options, &fleet, done))
 }
