@@ -18,13 +18,13 @@ use crate::engine::Stop;
 use crate::report::progress::Handle;
 
 /// What the signals have said so far.
-pub(super) struct Watch {
+pub(super) struct SignalWatch {
     /// The wish that they express.
     pub(super) stop: Stop,
     first: Arc<AtomicI32>,
 }
 
-impl Watch {
+impl SignalWatch {
     /// What a shell calls a program that the first of them ended, if one came.
     pub(super) fn exit_code(&self) -> Option<u8> {
         match self.first.load(Ordering::SeqCst) {
@@ -35,10 +35,10 @@ impl Watch {
 }
 
 /// Watches for the signals from now on.
-pub(super) fn watch(screen: Handle) -> io::Result<Watch> {
+pub(super) fn watch(screen: Handle) -> io::Result<SignalWatch> {
     let drain = Arc::new(AtomicBool::new(false));
     let leave = Arc::new(AtomicBool::new(false));
-    let watch = Watch {
+    let watch = SignalWatch {
         stop: Stop::sharing(Arc::clone(&drain), Arc::clone(&leave)),
         first: Arc::default(),
     };

@@ -136,7 +136,7 @@ pub(super) struct AtWork {
 }
 
 /// What the screen shows.
-pub(super) struct Fleet {
+pub(super) struct FleetProgress {
     pub(super) nodes: usize,
     /// The wave at work, where there are several.
     pub(super) wave: Option<Wave>,
@@ -146,7 +146,7 @@ pub(super) struct Fleet {
     pub(super) begun: Instant,
 }
 
-impl Fleet {
+impl FleetProgress {
     /// Nodes that nobody has begun.
     pub(super) fn waiting(&self) -> usize {
         self.nodes
@@ -156,7 +156,7 @@ impl Fleet {
 
 struct Ui {
     show: Show,
-    fleet: Fleet,
+    fleet: FleetProgress,
     bars: Option<Bars>,
     drawn: Instant,
     /// What is to be printed above the bars at the next drawing: one redrawing for all of it.
@@ -186,7 +186,7 @@ impl Ui {
             Screen::Lines => None,
         };
         Ui {
-            fleet: Fleet {
+            fleet: FleetProgress {
                 nodes: show.nodes.len(),
                 wave: None,
                 at_work: Vec::new(),

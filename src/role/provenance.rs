@@ -7,7 +7,7 @@ use crate::inventory::document::Segment;
 use crate::inventory::location::Location;
 use crate::inventory::vars::Var;
 use crate::role::renderer::Asked;
-use crate::role::renderer::Session;
+use crate::role::renderer::Renderer;
 
 /// In longer lists a value that is not there as it stands is not looked for in pieces.
 const FEW: usize = 64;
@@ -36,20 +36,20 @@ impl Places {
     }
 
     /// The places of whatever a template asked for.
-    pub(super) fn new(session: &Session, asked: &BTreeSet<Asked>, template: &Location) -> Self {
+    pub(super) fn new(renderer: &Renderer, asked: &BTreeSet<Asked>, template: &Location) -> Self {
         let mut places = Places::here(template.clone());
         let mut variables = Vec::new();
         for one in asked {
             match one {
                 Asked::Variable((node, name)) => {
-                    if let Some(var) = session.variable(node, name) {
+                    if let Some(var) = renderer.variable(node, name) {
                         places.add(var, var.value(), &mut Vec::new());
                         variables.push(var);
                     }
                 }
                 Asked::Addresses(group) => {
-                    let members = session.fleet.groups.get(group).into_iter().flatten();
-                    for member in members.filter_map(|name| session.fleet.nodes.get(name)) {
+                    let members = renderer.fleet.groups.get(group).into_iter().flatten();
+                    for member in members.filter_map(|name| renderer.fleet.nodes.get(name)) {
                         if let Some(address) = &member.address {
                             places.put(address.value.to_string(), || address.location.clone());
                         }

@@ -6,7 +6,7 @@ use minijinja::Value;
 use minijinja::value::Enumerator;
 use minijinja::value::Object;
 
-use crate::role::renderer::Session;
+use crate::role::renderer::Renderer;
 
 /// What every template finds set, whatever the inventory says.
 pub(super) const GIVEN: [&str; 7] = [
@@ -20,42 +20,42 @@ pub(super) const GIVEN: [&str; 7] = [
 ];
 
 /// The names that a template of a node sees.
-pub(super) fn scope(session: &Arc<Session>, node: &str) -> Value {
+pub(super) fn scope(renderer: &Arc<Renderer>, node: &str) -> Value {
     Value::from_object(Scope {
-        session: Arc::clone(session),
+        renderer: Arc::clone(renderer),
         node: node.to_string(),
     })
 }
 
 #[derive(Debug)]
 struct Scope {
-    session: Arc<Session>,
+    renderer: Arc<Renderer>,
     node: String,
 }
 
 impl Object for Scope {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let (session, node) = (&self.session, self.node.as_str());
-        let fleet = &session.fleet;
+        let (renderer, node) = (&self.renderer, self.node.as_str());
+        let fleet = &renderer.fleet;
         match key.as_str()? {
             "inventory_hostname" => Some(Value::from(node)),
             "inventory_hostname_short" => node.split('.').next().map(Value::from),
-            "role_name" => Some(Value::from(session.role.as_str())),
+            "role_name" => Some(Value::from(renderer.role.as_str())),
             "groups" => Some(fleet.groups_value.clone()),
             "group_names" => {
                 let groups = fleet.nodes.get(node).map(|member| member.groups.clone());
                 Some(Value::from(groups.unwrap_or_default()))
             }
             "hostvars" => Some(Value::from_object(NodeVars {
-                session: Arc::clone(session),
+                renderer: Arc::clone(renderer),
             })),
             "addresses" => {
-                let (session, node) = (Arc::clone(session), node.to_string());
+                let (renderer, node) = (Arc::clone(renderer), node.to_string());
                 Some(Value::from_function(move |group: String| {
-                    session.addresses(&node, &group)
+                    renderer.addresses(&node, &group)
                 }))
             }
-            name => session.look_up(node, name),
+            name => renderer.look_up(node, name),
         }
     }
 
@@ -68,22 +68,22 @@ impl Object for Scope {
 /// `hostvars`: the variables of each node, as that node sees them.
 #[derive(Debug)]
 struct NodeVars {
-    session: Arc<Session>,
+    renderer: Arc<Renderer>,
 }
 
 impl Object for NodeVars {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let node = key.as_str()?;
-        let session = Arc::clone(&self.session);
-        session
+        let renderer = Arc::clone(&self.renderer);
+        renderer
             .fleet
             .nodes
             .contains_key(node)
-            .then(|| scope(&session, node))
+            .then(|| scope(&renderer, node))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        let names = self.session.fleet.nodes.keys().cloned().map(Value::from);
+        let names = self.renderer.fleet.nodes.keys().cloned().map(Value::from);
         Enumerator::Values(names.collect())
     }
 }

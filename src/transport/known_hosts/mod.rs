@@ -112,7 +112,7 @@ impl fmt::Display for Location {
 
 /// What the files say about a key that a node presents.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum HostKeyStatus {
     /// It is the node's key.
     Known,
     /// The files have no key of this node.
@@ -207,7 +207,7 @@ impl KnownHosts {
     }
 
     /// What is to be thought of `key` from the node at this address.
-    pub fn check(&self, address: &str, port: u16, key: &HostKey) -> Verdict {
+    pub fn check(&self, address: &str, port: u16, key: &HostKey) -> HostKeyStatus {
         let name = lookup_name(address, port);
         let bare = lookup_name(address, 22);
         let of = |marker: Marker, name: &str| {
@@ -220,30 +220,30 @@ impl KnownHosts {
         };
 
         if let Some(entry) = self.revoked(address, port).find(|entry| entry.key == *key) {
-            return Verdict::Revoked {
+            return HostKeyStatus::Revoked {
                 location: entry.location.clone(),
             };
         }
         let exact: Vec<&Entry> = of(Marker::Plain, &name).collect();
         if exact.iter().any(|entry| entry.key == *key) {
-            return Verdict::Known;
+            return HostKeyStatus::Known;
         }
         let alike = exact
             .iter()
             .find(|entry| entry.key.algorithm() == key.algorithm());
         if let Some(entry) = alike.or(exact.first()) {
             let algorithm = entry.key.algorithm().to_owned();
-            return Verdict::Changed {
+            return HostKeyStatus::Changed {
                 known: entry.location.clone(),
                 algorithm,
             };
         }
         // Only where nothing is known of the port does the bare name count: it vouches for its key, and makes another one no attack.
         if of(Marker::Plain, &bare).any(|entry| entry.key == *key) {
-            return Verdict::Known;
+            return HostKeyStatus::Known;
         }
         let mut authorities = of(Marker::Authority, &name).chain(of(Marker::Authority, &bare));
-        Verdict::Unknown {
+        HostKeyStatus::Unknown {
             authority: authorities.next().map(|entry| entry.location.clone()),
         }
     }
@@ -254,10 +254,15 @@ impl KnownHosts {
     }
 
     /// The same as [`check`](Self::check) for the key in a certificate: with a revoked authority the key is revoked, too.
-    pub fn check_certified(&self, address: &str, port: u16, certificate: &Certificate) -> Verdict {
+    pub fn check_certified(
+        &self,
+        address: &str,
+        port: u16,
+        certificate: &Certificate,
+    ) -> HostKeyStatus {
         let mut revoked = self.revoked(address, port);
         match revoked.find(|entry| entry.key == certificate.authority) {
-            Some(entry) => Verdict::Revoked {
+            Some(entry) => HostKeyStatus::Revoked {
                 location: entry.location.clone(),
             },
             None => self.check(address, port, &certificate.key),
