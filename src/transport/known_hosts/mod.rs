@@ -97,14 +97,14 @@ pub fn fingerprint(blob: &[u8]) -> String {
 
 /// A line of a file, counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Location {
+pub struct FileLine {
     /// The file.
     pub path: PathBuf,
     /// The line.
     pub line: usize,
 }
 
-impl fmt::Display for Location {
+impl fmt::Display for FileLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.path.display(), self.line)
     }
@@ -118,19 +118,19 @@ pub enum HostKeyStatus {
     /// The files have no key of this node.
     Unknown {
         /// A certificate authority that the files trust for this node. Host certificates are not supported.
-        authority: Option<Location>,
+        authority: Option<FileLine>,
     },
     /// The files have another key of this node.
     Changed {
         /// Where that key stands; one of the same type if there is one.
-        known: Location,
+        known: FileLine,
         /// The type of that key.
         algorithm: String,
     },
     /// The files say that this key must not be trusted any more.
     Revoked {
         /// Where they say so.
-        location: Location,
+        location: FileLine,
     },
 }
 
@@ -146,14 +146,14 @@ struct Entry {
     marker: Marker,
     hosts: Hosts,
     key: HostKey,
-    location: Location,
+    location: FileLine,
 }
 
 /// The host keys of several files.
 #[derive(Debug, Default)]
 pub struct KnownHosts {
     entries: Vec<Entry>,
-    malformed: Vec<Location>,
+    malformed: Vec<FileLine>,
 }
 
 impl KnownHosts {
@@ -183,7 +183,7 @@ impl KnownHosts {
             if line.trim_ascii().is_empty() || line.starts_with(b"#") {
                 continue;
             }
-            let location = Location {
+            let location = FileLine {
                 path: path.to_owned(),
                 line: index + 1,
             };
@@ -202,7 +202,7 @@ impl KnownHosts {
     }
 
     /// The lines that could not be understood.
-    pub fn malformed(&self) -> &[Location] {
+    pub fn malformed(&self) -> &[FileLine] {
         &self.malformed
     }
 

@@ -52,8 +52,8 @@ fn known(text: &str) -> KnownHosts {
     known
 }
 
-fn at(line: usize) -> Location {
-    Location {
+fn at(line: usize) -> FileLine {
+    FileLine {
         path: "kh".into(),
         line,
     }
