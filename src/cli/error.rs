@@ -1,4 +1,4 @@
-//! What is wrong before the first connection.
+//! Errors before the first connection.
 
 use crate::cli::messages;
 use crate::cli::remarks;
@@ -6,7 +6,7 @@ use crate::inventory::InputError;
 use crate::inventory::InputErrors;
 use crate::report::json::Remark;
 
-/// Why nothing was begun.
+/// Why a command was not started. No connection was made, and nothing was changed.
 #[derive(Debug)]
 pub(super) enum CliError {
     /// Mistakes in the user's files or arguments.
@@ -39,7 +39,7 @@ impl CliError {
         }
     }
 
-    /// The same for scripts.
+    /// Returns the error in the form that JSON documents have.
     pub(super) fn remarks(&self) -> Vec<Remark> {
         match self {
             CliError::Input(errors) => errors

@@ -1,4 +1,4 @@
-//! Files → what is wanted of which node. All of it before the first connection.
+//! Inventory and role files → the desired state of each selected node. Everything is read before the first connection.
 
 use std::collections::BTreeSet;
 
@@ -18,24 +18,24 @@ use crate::policy;
 use crate::policy::NodeContext;
 use crate::role::Roles;
 
-/// sshd's port where the inventory names none.
+/// sshd's port if the inventory does not set `ansible_port`.
 const SSH: u16 = 22;
 
 /// A selected node.
 pub(super) struct Member {
     /// Its name.
     pub(super) name: String,
-    /// How the inventory says it is reached.
+    /// Its connection variables in the inventory.
     pub(super) connection: ConnectionVars,
-    /// What its roles ask of it; `None` if it has no role.
+    /// What its roles require; `None` if it has no role.
     pub(super) desired: Option<Desired>,
 }
 
-/// What the files say.
+/// The selected nodes, as the files describe them.
 pub(super) struct Fleet {
     /// The selected nodes, in the order of the inventory.
     pub(super) members: Vec<Member>,
-    /// What works and may not be meant.
+    /// Warnings about things that work but may not be intended.
     pub(super) warnings: Vec<Warning>,
 }
 
@@ -47,7 +47,12 @@ impl Fleet {
     }
 }
 
-/// Reads the inventory and resolves the roles of the selected nodes. Every mistake is found, not only the first.
+/// Reads the inventory and resolves the roles of the selected nodes.
+///
+/// # Errors
+///
+/// All mistakes in the inventory and `--extra-vars`; if there are none, those in `--limit`; then those in the roles. A mistake that several
+/// nodes share is listed once.
 pub(super) fn read(selection: &SelectionArgs) -> Result<Fleet, CliError> {
     let extra: Vec<ExtraVars> = selection
         .extra_vars
@@ -90,7 +95,7 @@ pub(super) fn read(selection: &SelectionArgs) -> Result<Fleet, CliError> {
     })?)
 }
 
-/// A mistake in a group is every node's mistake, and is said once.
+/// Keeps one of several equal errors: a mistake in a group is found once for each of its nodes.
 pub(super) fn unique(errors: InputErrors) -> InputErrors {
     let mut once = InputErrors::none();
     let mut said = BTreeSet::new();
@@ -107,7 +112,7 @@ fn ssh_port(node: &InventoryNode) -> Result<Port, CliError> {
     Port::new(port).ok_or_else(|| CliError::new(format!("node `{}` has port 0", node.name)))
 }
 
-/// The port of a node's sshd: the inventory's, or 22.
+/// Returns the port of a node's sshd: `ansible_port`, or 22.
 pub(super) fn sshd_port(connection: &ConnectionVars) -> u16 {
     connection.port.as_ref().map_or(SSH, |port| port.value)
 }

@@ -1,4 +1,4 @@
-//! Takes a command to the nodes of a fleet: the wiring of transport, engine and report.
+//! Runs a command on the nodes of a fleet: connects transport, engine and report.
 
 use std::io;
 use std::io::IsTerminal;
@@ -23,43 +23,43 @@ use crate::report::progress::Screen;
 use crate::report::progress::Show;
 use crate::transport::System;
 
-/// Between two tries to connect to a node that was just changed, and between two looks at one that may still be changing.
+/// Wait between two attempts to connect to a node that was just changed, and between two reads of a node that may still be changing.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// One command for the nodes of a fleet.
+/// One command on the nodes of a fleet.
 pub(super) struct FleetRun<'a> {
     options: &'a FleetOptions,
     fleet: &'a Fleet,
 }
 
-/// What came of it.
+/// The result of a [`FleetRun`].
 pub(super) struct Done<T> {
-    /// What the engine has returned.
+    /// What the engine returned.
     pub(super) result: T,
-    /// How long it took.
+    /// Wall-clock time from the start of the progress display to its end.
     pub(super) elapsed: Duration,
-    /// What a shell calls a program that was ended by the first signal that came, if one came.
+    /// The exit code for the first signal that arrived (128 + its number), if one did.
     pub(super) signalled: Option<u8>,
 }
 
 impl<'a> FleetRun<'a> {
-    /// A command with these options.
+    /// Prepares a command with these options.
     pub(super) fn new(options: &'a FleetOptions, fleet: &'a Fleet) -> Self {
         FleetRun { options, fleet }
     }
 
-    /// Executes `work`, with everything set up around it and taken down again.
+    /// Calls `work` with a context made from the options, and shows its progress.
     ///
     /// # Errors
     ///
-    /// No password can be asked for, or the system lets nobody watch for signals. No connection was made then.
+    /// The password cannot be asked for, or the signal handlers cannot be installed. No connection was made.
     pub(super) fn execute<T>(
         &self,
         jobs: &[Job],
         work: impl FnOnce(&[Job], &RunContext<'_>) -> T,
     ) -> Result<Done<T>, CliError> {
         let options = self.options;
-        // Before there are bars, and before Ctrl-C means anything but leaving.
+        // Before the bars are drawn, and while Ctrl-C still ends the program at once.
         let password = match options.become_password {
             BecomePassword::Asked => Some(secrets::ask_become_password()?),
             BecomePassword::None => None,

@@ -1,19 +1,19 @@
-//! Who runs: what a node writes down beside a snapshot.
+//! The operator's identity, which a node records with each snapshot.
 
 use std::env;
 
 use crate::model::visible::visible;
 
-/// The user and the machine, such as `eva@desk`; `eva (root)@desk` for somebody who came there by sudo.
+/// Returns user and machine, such as `eva@desk`; `eva (root)@desk` if the user became root through sudo.
 pub(super) fn name() -> String {
     let variable = |name: &str| env::var(name).ok();
     let system = rustix::system::uname();
     let user = user(&variable, rustix::process::getuid().as_raw());
-    // It is a line of the node's records, and stands in what others are told.
+    // It becomes one field of a line of the node's records, and is shown to other operators.
     visible(&format!("{user}@{}", system.nodename().to_string_lossy())).replace(['\n', '\t'], " ")
 }
 
-/// Who it is, as the environment and the number of the user tell it.
+/// Returns the user's name from the environment, or else from the user's number.
 fn user(variable: &dyn Fn(&str) -> Option<String>, number: u32) -> String {
     let told = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
     let own = told("USER").or_else(|| told("LOGNAME"));
@@ -21,7 +21,7 @@ fn user(variable: &dyn Fn(&str) -> Option<String>, number: u32) -> String {
         0 => "root".to_string(),
         number => format!("user {number}"),
     });
-    // sudo and doas say who asked; on a bastion everybody may be root.
+    // sudo and doas set the name of the user who called them; on a bastion everybody may be root.
     match told("SUDO_USER").or_else(|| told("DOAS_USER")) {
         Some(asked) if asked != own => format!("{asked} ({own})"),
         _ => own,

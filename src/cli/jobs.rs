@@ -1,4 +1,4 @@
-//! The nodes of a fleet → the jobs that the engine takes.
+//! The nodes of a fleet → jobs for the engine.
 
 use openssl::hash::MessageDigest;
 use openssl::hash::hash as digest;
@@ -14,7 +14,7 @@ use crate::transport::Privilege;
 use crate::transport::Target;
 use crate::transport::Via;
 
-/// A job for each node, also for one that no role asks anything of.
+/// Returns a job for each node. A node without a role gets an empty desired state.
 pub(super) fn of_all(fleet: &Fleet, defaults: &ConnectionDefaults) -> Vec<Job> {
     let members = fleet.members.iter();
     let job = |member: &Member| {
@@ -24,7 +24,7 @@ pub(super) fn of_all(fleet: &Fleet, defaults: &ConnectionDefaults) -> Vec<Job> {
     members.map(job).collect()
 }
 
-/// A job for each node with a role.
+/// Returns a job for each node that has a role.
 pub(super) fn with_roles(fleet: &Fleet, defaults: &ConnectionDefaults) -> Vec<Job> {
     let members = fleet.members.iter();
     let job = |member: &Member| Some(job(member, member.desired.clone()?, defaults));
@@ -41,7 +41,7 @@ fn job(member: &Member, desired: Desired, defaults: &ConnectionDefaults) -> Job 
     }
 }
 
-/// Where a node is and as whom to come: the inventory's words, and the command line's where it has none.
+/// Returns how to connect to a node: from the inventory, or from the command line where the inventory says nothing.
 fn target(member: &Member, defaults: &ConnectionDefaults) -> Target {
     let connection = &member.connection;
     let user = || {
@@ -78,7 +78,7 @@ fn target(member: &Member, defaults: &ConnectionDefaults) -> Target {
     }
 }
 
-/// The first 16 hex digits of the SHA-256 of what the roles ask of a node.
+/// Returns the first 16 hex digits of the SHA-256 of a desired state.
 pub(super) fn hash(desired: &Desired) -> String {
     let text = serde_json::to_vec(desired).unwrap_or_default();
     let digest = digest(MessageDigest::sha256(), &text);
@@ -88,8 +88,70 @@ pub(super) fn hash(desired: &Desired) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::hash;
+    use super::of_all;
+    use super::with_roles;
+    use crate::cli::args::SelectionArgs;
+    use crate::cli::fleet;
+    use crate::cli::options::ConnectionDefaults;
     use crate::model::Desired;
+    use crate::transport::Privilege;
+
+    #[test]
+    fn the_inventory_wins_over_the_command_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let inventory = folder.path().join("inventory.yml");
+        let text = "all:
+  hosts:
+    plain:
+    own: {ansible_user: eva, ansible_port: 2222, ansible_ssh_private_key_file: /keys/own, ansible_become: false}
+    other: {ansible_become_user: admin}
+";
+        fs::write(&inventory, text).unwrap();
+        let selection = SelectionArgs {
+            inventory,
+            limit: None,
+            extra_vars: Vec::new(),
+        };
+        let fleet = fleet::read(&selection).unwrap();
+        let sudo = |user: &str| Privilege::Sudo {
+            user: user.to_string(),
+        };
+        let defaults = ConnectionDefaults {
+            user: Some("ops".to_string()),
+            key_file: Some("/keys/ops".into()),
+            privilege: sudo("root"),
+        };
+        let jobs = of_all(&fleet, &defaults);
+        let targets: Vec<_> = jobs
+            .iter()
+            .map(|job| {
+                let target = &job.target;
+                let key = target.key_file.as_deref();
+                (
+                    target.node.as_str(),
+                    target.user.as_deref(),
+                    target.port,
+                    key,
+                    target.privilege.clone(),
+                )
+            })
+            .collect();
+        let key = |name| Some(Path::new(name));
+        assert_eq!(
+            targets,
+            [
+                ("plain", Some("ops"), 22, key("/keys/ops"), sudo("root")),
+                ("own", Some("eva"), 2222, key("/keys/own"), Privilege::AsIs),
+                ("other", Some("ops"), 22, key("/keys/ops"), sudo("admin")),
+            ]
+        );
+        // None of them has a role.
+        assert!(with_roles(&fleet, &defaults).is_empty());
+    }
 
     #[test]
     fn another_policy_has_another_hash() {

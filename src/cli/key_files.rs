@@ -1,4 +1,4 @@
-//! The key files that the nodes are reached with.
+//! Checks the private key files.
 
 use std::path::Path;
 
@@ -9,7 +9,11 @@ use crate::inventory::ConnectionMethod;
 use crate::inventory::InputError;
 use crate::inventory::InputErrors;
 
-/// Every key file that is named is there. One that is not would otherwise be found after half of the fleet.
+/// Checks that every private key file exists. A missing one would otherwise be noticed after half of the fleet was done.
+///
+/// # Errors
+///
+/// Every missing file that the inventory names; otherwise the one of `--private-key`.
 pub(super) fn check(fleet: &Fleet, default: Option<&Path>) -> Result<(), CliError> {
     let mut errors = InputErrors::none();
     for member in &fleet.members {

@@ -1,4 +1,4 @@
-//! Reads the fleet that a command works on, and tells the person what there is to know about it.
+//! Reads the fleet for a command, and prints the warnings and notes about it.
 
 use crate::cli::args::SelectionArgs;
 use crate::cli::error::CliError;
@@ -19,7 +19,7 @@ pub(super) fn fleet(selection: &SelectionArgs) -> Result<Fleet, CliError> {
     Ok(fleet)
 }
 
-/// Reads a fleet that is connected to: the key files are there, too.
+/// The same for a command that connects: also checks that the key files exist.
 ///
 /// # Errors
 ///
@@ -34,7 +34,7 @@ pub(super) fn fleet_with_keys(
     Ok(fleet)
 }
 
-/// The same, of which at least one node has a role. Those without are named.
+/// The same for a command that needs roles: prints a note with the names of the nodes without one.
 ///
 /// # Errors
 ///
@@ -61,7 +61,7 @@ fn warn(fleet: &Fleet) {
     }
 }
 
-/// What is said of nodes without a role. No connection is made to them, so that it is not known what an earlier run has left there.
+/// The note about nodes without a role. They are not connected to, so it is unknown what an earlier run has left there.
 fn without_role(names: &[&str]) -> String {
     format!(
         "left alone without a role: {}; what an earlier run has left there stays",

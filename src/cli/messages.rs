@@ -1,4 +1,6 @@
-//! What a person reads on stderr beside the progress: errors, warnings, hints and notes.
+//! Errors, warnings, hints and notes on stderr. The stream removes the colours where they are not wanted.
+//!
+//! Failed writes are ignored: if stderr is closed, there is nowhere to report it.
 
 use std::io::Write;
 
@@ -15,14 +17,13 @@ const ERROR: Paint = AnsiColor::BrightRed.on_default().effects(Effects::BOLD);
 const WARNING: Paint = AnsiColor::Yellow.on_default().effects(Effects::BOLD);
 const HINT: Paint = AnsiColor::Cyan.on_default().effects(Effects::BOLD);
 
-/// Prints mistakes in the user's files or arguments. The stream takes the colours out where nobody wants them.
+/// Prints mistakes in the user's files or arguments.
 pub(super) fn input_errors(errors: &InputErrors) {
     let mut stderr = anstream::stderr().lock();
-    // Nobody is left to tell when stderr is closed.
     let _ = writeln!(stderr, "{}", errors.render(Style::Colored));
 }
 
-/// Prints what is wrong, and what can be done about it.
+/// Prints an error, and a hint what to do about it.
 pub(super) fn error(message: &str, hint: Option<&str>) {
     let mut stderr = anstream::stderr().lock();
     let hint = match hint {
@@ -33,7 +34,7 @@ pub(super) fn error(message: &str, hint: Option<&str>) {
     let _ = writeln!(stderr, "{ERROR}error{ERROR:#}: {message}{hint}");
 }
 
-/// Prints what works and may not be meant.
+/// Prints a warning, and how many nodes it is about.
 pub(super) fn warn(warning: &Warning) {
     let nodes = match warning.nodes {
         1 => String::new(),
@@ -47,19 +48,19 @@ pub(super) fn warn(warning: &Warning) {
     );
 }
 
-/// Prints what may help, after what was wrong.
+/// Prints a hint on its own line, after an error that was printed elsewhere.
 pub(super) fn hint(text: &str) {
     let mut stderr = anstream::stderr().lock();
     let _ = writeln!(stderr, "{HINT}hint{HINT:#}: {}", sanitize(text));
 }
 
-/// Prints something good to know.
+/// Prints a note: nothing is wrong.
 pub(super) fn note(text: &str) {
     let mut stderr = anstream::stderr().lock();
     let _ = writeln!(stderr, "{HINT}note{HINT:#}: {}", sanitize(text));
 }
 
-/// Names of nodes that are many: the first of them, and how many more there are.
+/// Joins names of nodes: the first five, and how many more there are.
 pub(super) fn names(names: &[&str]) -> String {
     const SHOWN: usize = 5;
     let shown = names

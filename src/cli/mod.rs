@@ -1,7 +1,8 @@
-//! Arguments → options; the wiring; errors → message, hint, exit code.
+//! The command line: arguments → options → a run on the fleet; errors → message, hint and exit code.
 //!
-//! `commands` has one file a command: its arguments and what it does. `args` has the arguments that commands share, as they were
-//! typed; `options` has what they mean. `fleet` reads the files, and `fleet_run` takes a command to the nodes.
+//! * `commands`: one file for each command, with its arguments and its execution.
+//! * `args`: the arguments that several commands share, as they were typed; `options`: what they mean.
+//! * `fleet`: the files; `jobs`: what the engine takes; `fleet_run`: the run; `results`: the end of the output.
 
 mod args;
 mod commands;
@@ -31,15 +32,15 @@ use crate::cli::commands::Cli;
 use crate::report::json;
 use crate::report::progress::print;
 
-/// Usage, inventory or role error: nothing was touched.
+/// Exit code of a usage, inventory or role error: nothing was touched.
 const NOTHING_TOUCHED: u8 = 1;
 
-/// Does what the command line says, and returns the exit code.
+/// Parses the command line, executes the command, and returns the exit code.
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Nobody is left to tell when the stream is closed.
+            // If the stream is closed, there is nowhere to report it.
             let _ = error.print();
             if let Some(hint) = usage::hint(&error) {
                 messages::hint(&hint);

@@ -1,13 +1,13 @@
-//! The limit of open files.
+//! The limit on open files.
 
 use rustix::process::Resource;
 use rustix::process::Rlimit;
 
-/// Raises the limit of open files as far as so many nodes at a time need, and as the system lets anybody. Who needs more is told
-/// by the node that finds no socket.
+/// Raises the soft limit to what `forks` connections at a time need, but not above the hard limit. If that is too low, the node
+/// for which no socket can be opened reports it.
 pub(super) fn allow(forks: usize) {
     let limit = rustix::process::getrlimit(Resource::Nofile);
-    // A socket each, the agent's beside it while logging in, and what every program has.
+    // Each connection has a socket, and a second one to the agent while logging in; 64 are for everything else.
     let needed = forks as u64 * 2 + 64;
     if limit.current.is_some_and(|current| current < needed) {
         let current = limit.maximum.map_or(needed, |most| most.min(needed));

@@ -1,6 +1,7 @@
-//! Arguments → what they mean: the options of a command that goes to the nodes.
+//! Options of a command that connects to nodes: what the arguments mean.
 //!
-//! `args` and the commands have what was typed. Nothing else takes it from there: what follows works with these options only.
+//! `args` and the commands have what was typed. Only this file and the commands' own `options()` read it; everything after them
+//! works with [`FleetOptions`].
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -17,36 +18,36 @@ use crate::transport::HostKeyChecking;
 use crate::transport::Privilege;
 use crate::transport::Settings;
 
-/// What a command that goes to the nodes was asked for.
+/// The options of a command that connects to nodes.
 pub(super) struct FleetOptions {
     pub(super) purpose: Purpose,
-    /// How each node's outcome is printed when the node is done. `None` prints none: the command prints one document at the end.
+    /// How the outcome of each node is printed as soon as it is done; `None` if all output comes at the end.
     pub(super) outcomes: Option<Diff>,
     pub(super) rollout: Rollout,
     pub(super) allowed: Allowed,
-    /// How long an armed node waits for the run to be confirmed.
+    /// How long an armed node waits for confirmation before it rolls back. Whole seconds.
     pub(super) confirm: Duration,
-    /// How many nodes are worked on at a time.
+    /// How many nodes are worked on in parallel.
     pub(super) forks: NonZeroUsize,
     /// How long one command on a node may take.
     pub(super) command_timeout: Duration,
     pub(super) become_password: BecomePassword,
     pub(super) verbosity: Verbosity,
     pub(super) defaults: ConnectionDefaults,
-    /// What holds for every connection.
+    /// Settings of all connections.
     pub(super) settings: Settings,
 }
 
-/// Where sudo's password comes from, beside the inventory.
+/// Where sudo's password comes from if the inventory does not set one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BecomePassword {
-    /// From nowhere.
+    /// There is none.
     None,
-    /// From the person at the terminal, once for all nodes.
+    /// The user is asked at the terminal, once for all nodes (`-K`).
     Asked,
 }
 
-/// What the command line says about nodes of which the inventory does not say it.
+/// Connection parameters from the command line, for nodes whose inventory does not set them.
 pub(super) struct ConnectionDefaults {
     pub(super) user: Option<String>,
     pub(super) key_file: Option<PathBuf>,
@@ -54,8 +55,8 @@ pub(super) struct ConnectionDefaults {
 }
 
 impl FleetOptions {
-    /// The options of a command that changes no node: it takes all nodes in one wave, prints no outcome on the way, and is allowed
-    /// nothing. A command with more arguments of its own puts those in their place.
+    /// Returns the options of a command that only reads: one wave, no output before the end, no permissions. Other commands replace
+    /// the fields for which they have arguments.
     pub(super) fn new(purpose: Purpose, connection: &ConnectionArgs) -> Self {
         FleetOptions {
             purpose,
@@ -99,9 +100,65 @@ fn settings(connection: &ConnectionArgs) -> Settings {
         ..Settings::default()
     };
     if let Some(file) = &connection.known_hosts {
-        // As `ssh -o UserKnownHostsFile`: the system's files count beside it.
+        // Like `ssh -o UserKnownHostsFile`: the system's files are read as well.
         settings.known_hosts = vec![file.clone()];
         settings.known_hosts.extend(Settings::system_known_hosts());
     }
     settings
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    }
+
+    fn options(arguments: &[&str]) -> FleetOptions {
+        let all = [&["fwdeploy"], arguments].concat();
+        let line = CommandLine::try_parse_from(all).unwrap();
+        FleetOptions::new(Purpose::Facts, &line.connection)
+    }
+
+    #[test]
+    fn a_file_of_known_hosts_replaces_the_users_and_not_the_systems() {
+        let named = options(&["--known-hosts", "fleet_hosts"])
+            .settings
+            .known_hosts;
+        let system = Settings::system_known_hosts();
+        assert_eq!(named[0], PathBuf::from("fleet_hosts"));
+        assert_eq!(named[1..], system);
+        assert!(options(&[]).settings.known_hosts.ends_with(&system));
+    }
+
+    #[test]
+    fn a_command_that_only_reads_is_allowed_nothing() {
+        let options = options(&["-b", "-K", "-vvv", "--host-key-checking", "accept-new"]);
+        assert_eq!(options.allowed, Allowed::default());
+        assert_eq!(options.rollout, Rollout::default());
+        assert_eq!(options.outcomes, None);
+        let sudo = Privilege::Sudo {
+            user: "root".to_string(),
+        };
+        assert_eq!(options.defaults.privilege, sudo);
+        assert_eq!(options.become_password, BecomePassword::Asked);
+        assert_eq!(options.verbosity, Verbosity::Everything);
+        let checking = options.settings.host_key_checking;
+        assert_eq!(checking, HostKeyChecking::AcceptNew);
+    }
+
+    #[test]
+    fn without_arguments_unknown_keys_are_refused_and_nobody_becomes_root() {
+        let options = options(&[]);
+        assert_eq!(options.defaults.privilege, Privilege::AsIs);
+        assert_eq!(options.become_password, BecomePassword::None);
+        assert_eq!(options.verbosity, Verbosity::Quiet);
+        let checking = options.settings.host_key_checking;
+        assert_eq!(checking, HostKeyChecking::Strict);
+    }
 }

@@ -1,16 +1,16 @@
-//! Mistakes and warnings as JSON documents have them.
+//! Errors and warnings in the form that JSON documents have.
 
 use crate::cli::warning::Warning;
 use crate::inventory::InputError;
 use crate::report::json::Remark;
 
-/// The warnings of a fleet.
+/// Converts warnings.
 pub(super) fn of_warnings(warnings: &[Warning]) -> Vec<Remark> {
     let of_warning = |warning: &Warning| remark(&warning.error, Some(warning.nodes));
     warnings.iter().map(of_warning).collect()
 }
 
-/// A mistake; `nodes` is how many nodes it is about, where that is known.
+/// Converts an error; `nodes` is the number of nodes that it is about, if known.
 pub(super) fn remark(error: &InputError, nodes: Option<usize>) -> Remark {
     let place = error.place();
     Remark {

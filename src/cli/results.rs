@@ -1,4 +1,4 @@
-//! What became of all nodes: the end of the output, and the exit code.
+//! The outcomes of all nodes: the end of the output, and the exit code.
 
 use crate::cli::fleet::Fleet;
 use crate::cli::fleet::Member;
@@ -13,7 +13,7 @@ use crate::report::json;
 use crate::report::progress;
 use crate::report::recap;
 
-/// Prints what became of all nodes, as one document or as the recap below what was printed on the way, and returns the exit code.
+/// Prints the outcomes as one JSON document, or the recap if they were printed one by one, and returns the exit code.
 pub(super) fn print(options: &FleetOptions, fleet: &Fleet, done: Done<Vec<Outcome>>) -> u8 {
     let purpose = options.purpose;
     let code = exit_code(&done.result, purpose, done.signalled);
@@ -28,7 +28,7 @@ pub(super) fn print(options: &FleetOptions, fleet: &Fleet, done: Done<Vec<Outcom
     code
 }
 
-/// The exit code; `signalled` is that of the signal which ended the command, if one came.
+/// Returns the exit code; `signalled` is the one for the first signal, if one arrived. It counts only if nodes were left undone.
 pub(super) fn exit_code(outcomes: &[Outcome], purpose: Purpose, signalled: Option<u8>) -> u8 {
     match signalled {
         Some(code) if outcomes.iter().any(Outcome::was_interrupted) => code,
@@ -36,7 +36,7 @@ pub(super) fn exit_code(outcomes: &[Outcome], purpose: Purpose, signalled: Optio
     }
 }
 
-/// The outcomes of all selected nodes, in the order of the inventory: a node that there was no job for has no role, and was skipped.
+/// Returns the outcomes of all selected nodes in the order of the inventory. A node without a job has no role and was skipped.
 fn with_skipped(fleet: &Fleet, outcomes: Vec<Outcome>) -> Vec<Outcome> {
     let mut outcomes = outcomes.into_iter().peekable();
     let outcome = |member: &Member| {
@@ -44,4 +44,34 @@ fn with_skipped(fleet: &Fleet, outcomes: Vec<Outcome>) -> Vec<Outcome> {
         own.unwrap_or_else(|| Outcome::not_begun(&*member.name, NotBegun::NoRole))
     };
     fleet.members.iter().map(outcome).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::with_skipped;
+    use crate::cli::args::SelectionArgs;
+    use crate::cli::fleet;
+    use crate::engine::NotBegun;
+    use crate::engine::Outcome;
+
+    #[test]
+    fn a_node_without_a_job_is_skipped_in_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let inventory = folder.path().join("inventory.yml");
+        fs::write(&inventory, "all: {hosts: {a: , b: , c: , d: }}").unwrap();
+        let fleet = fleet::read(&SelectionArgs {
+            inventory,
+            limit: None,
+            extra_vars: Vec::new(),
+        });
+        let fleet = fleet.unwrap();
+        let stopped = |node: &str| Outcome::not_begun(node, NotBegun::Stopped);
+        let without = |node: &str| Outcome::not_begun(node, NotBegun::NoRole);
+        assert_eq!(
+            with_skipped(&fleet, vec![stopped("b"), stopped("d")]),
+            [without("a"), stopped("b"), without("c"), stopped("d")]
+        );
+    }
 }

@@ -1,18 +1,18 @@
-//! What works and may not be meant: said once, whatever the number of nodes.
+//! Warnings about things that work but may not be intended.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use crate::inventory::InputError;
 
-/// Something that works and may not be meant: said once, whatever the number of nodes.
+/// A warning. It is printed once, whatever the number of nodes that it is about.
 pub(super) struct Warning {
     pub(super) error: InputError,
     /// How many nodes it is about.
     pub(super) nodes: usize,
 }
 
-/// Warnings, each once.
+/// Collects warnings, each once.
 #[derive(Default)]
 pub(super) struct Warnings {
     found: Vec<Warning>,
@@ -20,12 +20,12 @@ pub(super) struct Warnings {
 }
 
 impl Warnings {
-    /// Adds those of one node.
+    /// Adds the warnings of one node.
     pub(super) fn add(&mut self, errors: impl IntoIterator<Item = InputError>) {
         let mut of_node = BTreeSet::new();
         for error in errors {
             let text = error.to_string();
-            // What stands in a list of both directions is one mistake.
+            // A peer may be listed for both directions.
             if !of_node.insert(text.clone()) {
                 continue;
             }
@@ -39,7 +39,7 @@ impl Warnings {
         }
     }
 
-    /// All of them, in the order in which they were found first.
+    /// Returns the warnings in the order in which they were first added.
     pub(super) fn into_found(self) -> Vec<Warning> {
         self.found
     }

@@ -1,4 +1,4 @@
-//! `--serial`, `--max-fail`, `--any-error-fatal`: texts → waves, and how many nodes of one may fail.
+//! `--serial`, `--max-fail`, `--any-error-fatal` → the engine's rollout: the waves, and how many nodes of one may fail.
 
 use std::ops::Range;
 
@@ -8,11 +8,11 @@ use crate::cli::messages;
 use crate::engine::Amount;
 use crate::engine::Rollout;
 
-/// What the arguments mean.
+/// Parses the arguments.
 ///
 /// # Errors
 ///
-/// A text that is no list of waves, or no number of nodes.
+/// `--serial` is not a list of wave sizes, or `--max-fail` not a number of nodes.
 pub(super) fn rollout(waves: &WaveArgs) -> Result<Rollout, CliError> {
     let serial = match &waves.serial {
         Some(list) => list.split(',').map(wave).collect::<Result<_, _>>()?,
@@ -30,7 +30,7 @@ pub(super) fn rollout(waves: &WaveArgs) -> Result<Rollout, CliError> {
     })
 }
 
-/// Says in which waves a run would take so many nodes, where there are several.
+/// Prints a note with the sizes of the waves in which a run would take `nodes` nodes, if there are several.
 pub(super) fn note(rollout: &Rollout, nodes: usize) {
     let waves = rollout.waves(nodes);
     if waves.len() > 1 {
@@ -42,9 +42,9 @@ pub(super) fn note(rollout: &Rollout, nodes: usize) {
     }
 }
 
-/// The sizes of the waves as a person reads them: `1, 4, 20, 15`.
+/// Formats the sizes of the waves: `1, 4, 20, 15`.
 fn sizes(waves: &[Range<usize>]) -> String {
-    // More than these are like the last of them.
+    // A longer list would fill the line.
     const MOST: usize = 8;
     let sizes = waves.iter().take(MOST).map(|wave| wave.len().to_string());
     let text = sizes.collect::<Vec<_>>().join(", ");
@@ -74,7 +74,7 @@ fn most(text: &str) -> Result<Amount, CliError> {
     })
 }
 
-/// `3` or `10%`.
+/// Parses `3` or `10%`.
 fn amount(text: &str) -> Result<Amount, String> {
     let text = text.trim();
     let (digits, percent) = match text.strip_suffix('%') {
@@ -84,7 +84,7 @@ fn amount(text: &str) -> Result<Amount, String> {
     if text.is_empty() {
         return Err("a number is missing".to_string());
     }
-    // `parse` takes a sign too.
+    // `parse` would also accept a sign.
     let number: Option<usize> = match digits.bytes().all(|b| b.is_ascii_digit()) {
         true => digits.parse().ok(),
         false => None,

@@ -1,9 +1,9 @@
 //! "Did you mean …?"
 
-/// Returns the candidate that differs least from what was typed, if it may well have been meant.
+/// Returns the candidate that is most similar to what was typed, if it is similar enough.
 ///
-/// Counts letters that are missing, too many, wrong or swapped; one of them for each three letters is forgiven. Of equally near candidates the first
-/// one is returned.
+/// Counts letters that are missing, extra, wrong or swapped; one for every three letters is allowed. Of equally similar candidates the
+/// first is returned.
 ///
 /// ```
 /// use fwdeploy::inventory::suggest::closest;
@@ -16,7 +16,7 @@ pub fn closest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -
     let near = candidates.into_iter().filter_map(|candidate| {
         let letters = candidate.chars().count();
         let allowed = (length.max(letters) / 3).max(1);
-        // A longer difference needs no table, which may be large: a key can be as long as a file.
+        // Words of very different length need no comparison, which is slow for a key as long as a file.
         let may_be_near = letters >= 2 && length.abs_diff(letters) <= allowed;
         let distance = may_be_near.then(|| distance_of(typed, candidate))?;
         (distance <= allowed).then_some((distance, candidate))
@@ -26,7 +26,8 @@ pub fn closest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -
         .map(|(_, candidate)| candidate)
 }
 
-/// By how many letters two words differ: missing, too many, wrong or swapped. Upper and lower case of ASCII are the same.
+/// Returns by how many letters two words differ: missing, extra, wrong, or swapped with a neighbour (optimal string alignment). The case
+/// of ASCII letters does not count.
 pub fn distance_of(one: &str, other: &str) -> usize {
     strsim::osa_distance(&one.to_ascii_lowercase(), &other.to_ascii_lowercase())
 }

@@ -11,7 +11,7 @@ pub(super) struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Executes `fwdeploy completions`; `command_line` is the whole of it, with all commands.
+/// Executes `fwdeploy completions`. `command_line` is the definition of the whole command line.
 pub(super) fn execute(args: &CompletionsArgs, command_line: &mut clap::Command) {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, command_line, "fwdeploy", &mut script);

@@ -1,4 +1,4 @@
-//! `drill`: a rollback on purpose.
+//! `drill`: proves that the nodes roll back by themselves.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ pub(super) struct DrillArgs {
 }
 
 impl DrillArgs {
-    /// What a document of it is about, if one was asked for.
+    /// Returns what its JSON document is about; `None` if none was requested.
     pub(super) fn document(&self) -> Option<Purpose> {
         self.json.then_some(Purpose::Drill)
     }

@@ -1,4 +1,4 @@
-//! `facts`: what the nodes look like, as JSON.
+//! `facts`: the observed state of the nodes, as JSON.
 
 use clap::Args;
 
@@ -31,7 +31,7 @@ pub(super) struct FactsArgs {
 pub(super) fn execute(args: &FactsArgs) -> Result<u8, CliError> {
     let options = FleetOptions::new(Purpose::Facts, &args.connection);
     let fleet = load::fleet_with_keys(&args.selection, &options.defaults)?;
-    // A node without a role can be looked at all the same.
+    // A node without a role can be read as well.
     let jobs = jobs::of_all(&fleet, &options.defaults);
     let done = FleetRun::new(&options, &fleet).execute(&jobs, engine::facts)?;
     let outcomes: Vec<Outcome> = done.result.iter().map(|(o, _)| o.clone()).collect();

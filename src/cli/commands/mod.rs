@@ -1,4 +1,4 @@
-//! The command line. Each command has a file of its own: its arguments and what it does.
+//! The command line. Each command has its own file with its arguments and its execution.
 
 mod completions;
 mod drill;
@@ -127,7 +127,7 @@ enum Color {
 }
 
 impl Cli {
-    /// When colours are used, as `--color` says.
+    /// Returns when to use colours (`--color`).
     pub(super) fn color_choice(&self) -> ColorChoice {
         match self.color {
             Color::Auto => ColorChoice::Auto,
@@ -136,7 +136,7 @@ impl Cli {
         }
     }
 
-    /// What a JSON document of the command is about, if one was asked for. A command that was not begun says in it why.
+    /// Returns the purpose to name in the JSON document of a command that was not started; `None` if no document was requested.
     pub(super) fn document(&self) -> Option<Purpose> {
         match &self.command {
             Command::Run(args) => args.document(),
@@ -151,7 +151,7 @@ impl Cli {
     ///
     /// # Errors
     ///
-    /// Why nothing was begun: the arguments, the files or the roles are wrong.
+    /// The arguments, the files or the roles are wrong. Nothing was changed.
     pub(super) fn execute(&self) -> Result<u8, CliError> {
         match &self.command {
             Command::Run(args) => run::execute(args),

@@ -1,4 +1,4 @@
-//! `render`: what the roles ask of the nodes, without connecting.
+//! `render`: what the roles require of the nodes, without connecting.
 
 use std::fmt::Write as _;
 
@@ -66,7 +66,7 @@ pub(super) fn execute(args: &RenderArgs) -> Result<u8, CliError> {
     Ok(0)
 }
 
-/// One node's script as it is; those of several one after the other, each under its name.
+/// Returns the commands of one node as they are; those of several nodes one after the other, each under the node's name.
 fn commands(nodes: &[(&str, &Desired)]) -> String {
     if let [(_, desired)] = nodes {
         return render::commands(desired);
@@ -83,7 +83,7 @@ fn commands(nodes: &[(&str, &Desired)]) -> String {
     text
 }
 
-/// One document for all nodes, in the shape of the other documents.
+/// Returns one JSON document for all nodes, in the shape of the other documents.
 fn document(nodes: &[(&str, &Desired)]) -> String {
     let nodes: Vec<Value> = nodes
         .iter()

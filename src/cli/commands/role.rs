@@ -1,4 +1,4 @@
-//! `role`: what roles there are, what they say, and copies to be changed.
+//! `role`: lists, shows and copies roles.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -101,7 +101,7 @@ fn list(roles: &Roles) -> String {
     text
 }
 
-/// The role's own words first, then its variables, then what it does with them.
+/// Returns the role's files: its README, then its variables, then its template.
 fn show(role: &Role) -> String {
     let mut text = String::new();
     for file in ["README.md", "defaults.yml", "role.yml"] {

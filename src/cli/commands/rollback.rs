@@ -1,4 +1,4 @@
-//! `rollback`: back to a snapshot.
+//! `rollback`: restores a snapshot.
 
 use clap::Args;
 
@@ -56,7 +56,7 @@ impl RollbackArgs {
         }
     }
 
-    /// What a document of it is about, if one was asked for.
+    /// Returns what its JSON document is about; `None` if none was requested.
     pub(super) fn document(&self) -> Option<Purpose> {
         self.json.then(|| self.purpose())
     }
@@ -75,7 +75,7 @@ impl RollbackArgs {
 pub(super) fn execute(args: &RollbackArgs) -> Result<u8, CliError> {
     let options = args.options()?;
     let fleet = load::fleet_with_keys(&args.selection, &options.defaults)?;
-    // A node that has lost its roles can be rolled back too.
+    // A node that no longer has a role can be rolled back as well.
     let jobs = jobs::of_all(&fleet, &options.defaults);
     if args.check {
         waves::note(&options.rollout, jobs.len());

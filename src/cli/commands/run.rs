@@ -1,4 +1,4 @@
-//! `run`: makes the nodes as their roles say; with `--check`, says what would change.
+//! `run`: applies the roles to the nodes; with `--check`, only shows what would change.
 
 use clap::Args;
 use clap::ValueEnum;
@@ -108,7 +108,7 @@ impl RunArgs {
         }
     }
 
-    /// What a document of it is about, if one was asked for.
+    /// Returns what its JSON document is about; `None` if none was requested.
     pub(super) fn document(&self) -> Option<Purpose> {
         self.json.then(|| self.purpose())
     }
@@ -147,7 +147,7 @@ impl From<ReloadArg> for Reload {
     }
 }
 
-/// What a flag permits.
+/// Returns the permission that a flag gives.
 fn permission(flag: bool) -> Permission {
     match flag {
         true => Permission::Granted,
@@ -171,4 +171,85 @@ pub(super) fn execute(args: &RunArgs) -> Result<u8, CliError> {
         },
     )?;
     Ok(results::print(&options, &fleet, done))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        run: RunArgs,
+    }
+
+    fn options(arguments: &[&str]) -> FleetOptions {
+        let all = [&["fwdeploy", "inventory.yml"], arguments].concat();
+        let line = CommandLine::try_parse_from(all).unwrap();
+        line.run.options().ok().unwrap()
+    }
+
+    #[test]
+    fn a_check_shows_the_differences_and_a_run_counts_them() {
+        assert_eq!(options(&[]).outcomes, Some(Diff::Counted));
+        assert_eq!(options(&["--diff"]).outcomes, Some(Diff::Shown));
+        let check = options(&["--check"]);
+        assert_eq!(check.outcomes, Some(Diff::Shown));
+        assert_eq!(check.purpose, Purpose::Check);
+        assert_eq!(options(&["--check", "--json"]).outcomes, None);
+    }
+
+    #[test]
+    fn each_permission_has_a_flag_of_its_own() {
+        let none = Allowed::default();
+        assert_eq!(options(&["-C", "-D", "-b", "--rollback-all"]).allowed, none);
+        for (flags, allowed) in [
+            (
+                &["--replace-network"][..],
+                Allowed {
+                    replace_network: Permission::Granted,
+                    ..none
+                },
+            ),
+            (
+                &["--recover"],
+                Allowed {
+                    recover: Permission::Granted,
+                    ..none
+                },
+            ),
+            (
+                &["--allow-pending"],
+                Allowed {
+                    pending: Permission::Granted,
+                    ..none
+                },
+            ),
+            (
+                &["--reload", "always"],
+                Allowed {
+                    reload: Reload::Always,
+                    ..none
+                },
+            ),
+            (
+                &["--reload", "never"],
+                Allowed {
+                    reload: Reload::Never,
+                    ..none
+                },
+            ),
+        ] {
+            assert_eq!(options(flags).allowed, allowed, "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn only_rollback_all_takes_other_nodes_back() {
+        let when_failed = |flags: &[&str]| options(flags).rollout.when_failed;
+        assert_eq!(when_failed(&["--rollback-all"]), WhenFailed::RollBackAll);
+        assert_eq!(when_failed(&["--serial", "1"]), WhenFailed::default());
+    }
 }

@@ -1,4 +1,4 @@
-//! `status`: who is at work, and what earlier runs have left.
+//! `status`: who is working on the nodes, and which snapshots earlier runs have left.
 
 use clap::Args;
 
@@ -29,7 +29,7 @@ pub(super) struct StatusArgs {
 }
 
 impl StatusArgs {
-    /// What a document of it is about, if one was asked for.
+    /// Returns what its JSON document is about; `None` if none was requested.
     pub(super) fn document(&self) -> Option<Purpose> {
         self.json.then_some(Purpose::Status)
     }
@@ -39,7 +39,7 @@ impl StatusArgs {
 pub(super) fn execute(args: &StatusArgs) -> Result<u8, CliError> {
     let options = FleetOptions::new(Purpose::Status, &args.connection);
     let fleet = load::fleet_with_keys(&args.selection, &options.defaults)?;
-    // A node that has lost its roles still has its records.
+    // A node that no longer has a role still has its records.
     let jobs = jobs::of_all(&fleet, &options.defaults);
     let done = FleetRun::new(&options, &fleet).execute(&jobs, engine::facts)?;
     let members = fleet.members.iter().zip(&jobs);
