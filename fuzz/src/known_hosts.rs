@@ -4,7 +4,7 @@ use std::path::Path;
 
 use fwdeploy::transport::known_hosts::HostKey;
 use fwdeploy::transport::known_hosts::KnownHosts;
-use fwdeploy::transport::known_hosts::Verdict;
+use fwdeploy::transport::known_hosts::HostKeyStatus;
 use openssl::base64;
 
 use crate::input;
@@ -29,7 +29,7 @@ pub fn law(data: &[u8]) {
                 continue;
             };
             let _ = (key.fingerprint(), key.algorithm());
-            if known.check(address, port, &key) == Verdict::Known {
+            if known.check(address, port, &key) == HostKeyStatus::Known {
                 // Base64 can be written in more than one way.
                 let words = lines().flat_map(|line| line.split(u8::is_ascii_whitespace));
                 let mut blobs = words.filter_map(decoded);

@@ -1,23 +1,12 @@
-//! What is wrong before the first connection, as a person sees it.
+//! Errors before the first connection.
 
-use std::io::Write;
-
-use anstyle::AnsiColor;
-use anstyle::Effects;
-use anstyle::Style as Paint;
-
-use crate::cli::fleet::Warning;
+use crate::cli::messages;
+use crate::cli::remarks;
 use crate::inventory::InputError;
 use crate::inventory::InputErrors;
-use crate::inventory::error::Style;
 use crate::report::json::Remark;
-use crate::report::sanitize;
 
-const ERROR: Paint = AnsiColor::BrightRed.on_default().effects(Effects::BOLD);
-const WARNING: Paint = AnsiColor::Yellow.on_default().effects(Effects::BOLD);
-const HINT: Paint = AnsiColor::Cyan.on_default().effects(Effects::BOLD);
-
-/// Why nothing was begun.
+/// Why a command was not started. No connection was made, and nothing was changed.
 #[derive(Debug)]
 pub(super) enum CliError {
     /// Mistakes in the user's files or arguments.
@@ -50,10 +39,13 @@ impl CliError {
         }
     }
 
-    /// The same for scripts.
+    /// Returns the error in the form that JSON documents have.
     pub(super) fn remarks(&self) -> Vec<Remark> {
         match self {
-            CliError::Input(errors) => errors.iter().map(|error| remark(error, None)).collect(),
+            CliError::Input(errors) => errors
+                .iter()
+                .map(|error| remarks::remark(error, None))
+                .collect(),
             CliError::Other { message, hint } => vec![Remark {
                 message: message.clone(),
                 hint: hint.clone(),
@@ -65,81 +57,13 @@ impl CliError {
         }
     }
 
-    /// Prints it to stderr. The stream takes the colours out where nobody wants them.
+    /// Prints it to stderr.
     pub(super) fn print(&self) {
-        let mut stderr = anstream::stderr().lock();
-        // Nobody is left to tell when stderr is closed.
-        let _ = match self {
-            CliError::Input(errors) => writeln!(stderr, "{}", errors.render(Style::Colored)),
-            CliError::Other { message, hint } => {
-                let hint = match hint {
-                    Some(hint) => format!("\n{HINT}hint{HINT:#}: {}", sanitize(hint)),
-                    None => String::new(),
-                };
-                let message = sanitize(message);
-                writeln!(stderr, "{ERROR}error{ERROR:#}: {message}{hint}")
-            }
-        };
+        match self {
+            CliError::Input(errors) => messages::input_errors(errors),
+            CliError::Other { message, hint } => messages::error(message, hint.as_deref()),
+        }
     }
-}
-
-/// Prints what works and may not be meant.
-pub(super) fn warn(warning: &Warning) {
-    let nodes = match warning.nodes {
-        1 => String::new(),
-        n => format!(" ({n} nodes)"),
-    };
-    let mut stderr = anstream::stderr().lock();
-    let _ = writeln!(
-        stderr,
-        "{WARNING}warning{WARNING:#}: {}{nodes}",
-        warning.error
-    );
-}
-
-/// Warnings for scripts.
-pub(super) fn remarks(warnings: &[Warning]) -> Vec<Remark> {
-    let remark = |warning: &Warning| remark(&warning.error, Some(warning.nodes));
-    warnings.iter().map(remark).collect()
-}
-
-fn remark(error: &InputError, nodes: Option<usize>) -> Remark {
-    let place = error.place();
-    Remark {
-        message: error.message().to_string(),
-        hint: error.hint_text().map(ToString::to_string),
-        file: error.file().map(ToString::to_string),
-        line: place.map(|place| place.line),
-        column: place.map(|place| place.column),
-        nodes,
-    }
-}
-
-/// Names of nodes that are many: the first of them, and how many more there are.
-pub(super) fn names(names: &[&str]) -> String {
-    const SHOWN: usize = 5;
-    let shown = names
-        .iter()
-        .take(SHOWN)
-        .copied()
-        .collect::<Vec<_>>()
-        .join(", ");
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
-}
-
-/// Prints what may help, after what was wrong.
-pub(super) fn hint(text: &str) {
-    let mut stderr = anstream::stderr().lock();
-    let _ = writeln!(stderr, "{HINT}hint{HINT:#}: {}", sanitize(text));
-}
-
-/// Prints something good to know.
-pub(super) fn note(text: &str) {
-    let mut stderr = anstream::stderr().lock();
-    let _ = writeln!(stderr, "{HINT}note{HINT:#}: {}", sanitize(text));
 }
 
 impl From<InputErrors> for CliError {

@@ -1,23 +1,19 @@
-//! Who runs, and what was asked for: what a node writes down beside a snapshot.
+//! The operator's identity, which a node records with each snapshot.
 
 use std::env;
 
-use openssl::hash::MessageDigest;
-use openssl::hash::hash as digest;
-
-use crate::model::Desired;
 use crate::model::visible::visible;
 
-/// The user and the machine, such as `eva@desk`; `eva (root)@desk` for somebody who came there by sudo.
+/// Returns user and machine, such as `eva@desk`; `eva (root)@desk` if the user became root through sudo.
 pub(super) fn name() -> String {
     let variable = |name: &str| env::var(name).ok();
     let system = rustix::system::uname();
     let user = user(&variable, rustix::process::getuid().as_raw());
-    // It is a line of the node's records, and stands in what others are told.
+    // It becomes one field of a line of the node's records, and is shown to other operators.
     visible(&format!("{user}@{}", system.nodename().to_string_lossy())).replace(['\n', '\t'], " ")
 }
 
-/// Who it is, as the environment and the number of the user tell it.
+/// Returns the user's name from the environment, or else from the user's number.
 fn user(variable: &dyn Fn(&str) -> Option<String>, number: u32) -> String {
     let told = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
     let own = told("USER").or_else(|| told("LOGNAME"));
@@ -25,26 +21,16 @@ fn user(variable: &dyn Fn(&str) -> Option<String>, number: u32) -> String {
         0 => "root".to_string(),
         number => format!("user {number}"),
     });
-    // sudo and doas say who asked; on a bastion everybody may be root.
+    // sudo and doas set the name of the user who called them; on a bastion everybody may be root.
     match told("SUDO_USER").or_else(|| told("DOAS_USER")) {
         Some(asked) if asked != own => format!("{asked} ({own})"),
         _ => own,
     }
 }
 
-/// The first 16 hex digits of the SHA-256 of what the roles ask of a node.
-pub(super) fn hash(desired: &Desired) -> String {
-    let text = serde_json::to_vec(desired).unwrap_or_default();
-    let digest = digest(MessageDigest::sha256(), &text);
-    let bytes = digest.map(|d| d[..8].to_vec()).unwrap_or_default();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::hash;
     use super::user;
-    use crate::model::Desired;
 
     #[test]
     fn who_came_by_sudo_is_named_beside_whom_it_became() {
@@ -68,17 +54,5 @@ mod tests {
         );
         assert_eq!(said(&[("USER", "root"), ("SUDO_USER", "root")], 0), "root");
         assert_eq!(said(&[("USER", " "), ("SUDO_USER", "")], 7), "user 7");
-    }
-
-    #[test]
-    fn another_policy_has_another_hash() {
-        let some = Desired::default();
-        let other = Desired {
-            zone: Some("public".to_string()),
-            ..Desired::default()
-        };
-        assert_eq!(hash(&some), hash(&some.clone()));
-        assert_ne!(hash(&some), hash(&other));
-        assert_eq!(hash(&some).len(), 16);
     }
 }

@@ -1,4 +1,4 @@
-//! Passwords and passphrases: from the inventory, or from the person at the terminal.
+//! Passwords and passphrases, from the inventory or from the user at the terminal.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,7 +12,7 @@ use crate::report::progress::Handle;
 use crate::report::sanitize;
 use crate::transport::Secrets;
 
-/// What transport asks when a key or sudo wants a secret.
+/// Provides secrets to the transport when a key or sudo needs one.
 pub(super) struct SecretProvider {
     of_nodes: BTreeMap<String, Secret>,
     of_all: Option<Secret>,
@@ -30,7 +30,7 @@ pub(super) fn ask_become_password() -> Result<Secret, CliError> {
     }
     let password = rpassword::prompt_password("sudo password: ")
         .map_err(|error| CliError::new(format!("cannot ask for the password: {error}")))?;
-    // sudo reads one line, and what stands after it would be read by a shell of root.
+    // sudo reads one line; anything after it would be read by root's shell.
     if password.contains(['\n', '\r', '\0']) {
         return Err(CliError::new(
             "the password has a line end or a NUL in it, and no password has",
@@ -40,7 +40,7 @@ pub(super) fn ask_become_password() -> Result<Secret, CliError> {
 }
 
 impl SecretProvider {
-    /// One for a run.
+    /// Creates the provider for a run; `of_all` is the password for nodes whose inventory sets none.
     pub(super) fn new(fleet: &Fleet, of_all: Option<Secret>, screen: Handle) -> Self {
         let of_nodes = fleet
             .members
@@ -76,7 +76,7 @@ impl Secrets for SecretProvider {
     }
 }
 
-/// Whether a person can be asked. Prompts go to the terminal itself, so a pipe on stdout is no reason not to ask.
+/// Whether the user can be asked. Prompts go to the terminal itself, so stdout may be a pipe.
 fn is_somebody_there() -> bool {
     io::stdin().is_terminal()
 }

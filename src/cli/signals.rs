@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM, SIGHUP: once finishes the nodes at work, twice leaves them, three times leaves at once.
+//! Ctrl-C, SIGTERM and SIGHUP: the first finishes the nodes at work, the second leaves them, the third exits at once.
 
 use std::fs;
 use std::io;
@@ -17,15 +17,15 @@ use signal_hook::iterator::Signals;
 use crate::engine::Stop;
 use crate::report::progress::Handle;
 
-/// What the signals have said so far.
-pub(super) struct Watch {
-    /// The wish that they express.
+/// The signals received so far.
+pub(super) struct SignalWatch {
+    /// Tells the engine to stop.
     pub(super) stop: Stop,
     first: Arc<AtomicI32>,
 }
 
-impl Watch {
-    /// What a shell calls a program that the first of them ended, if one came.
+impl SignalWatch {
+    /// Returns the exit code for the first signal (128 + its number), if one arrived.
     pub(super) fn exit_code(&self) -> Option<u8> {
         match self.first.load(Ordering::SeqCst) {
             0 => None,
@@ -34,11 +34,15 @@ impl Watch {
     }
 }
 
-/// Watches for the signals from now on.
-pub(super) fn watch(screen: Handle) -> io::Result<Watch> {
+/// Starts to watch for signals.
+///
+/// # Errors
+///
+/// The system refuses to install the signal handlers.
+pub(super) fn watch(screen: Handle) -> io::Result<SignalWatch> {
     let drain = Arc::new(AtomicBool::new(false));
     let leave = Arc::new(AtomicBool::new(false));
-    let watch = Watch {
+    let watch = SignalWatch {
         stop: Stop::sharing(Arc::clone(&drain), Arc::clone(&leave)),
         first: Arc::default(),
     };
@@ -81,8 +85,9 @@ fn exit_code(signal: i32) -> u8 {
     u8::try_from(128 + signal).unwrap_or(u8::MAX)
 }
 
-/// Whether this program was started with the signal ignored, as `nohup` does: that wish is kept. Where the system does not say, it was
-/// not.
+/// Whether the program was started with the signal ignored, as `nohup` does; then it stays ignored.
+///
+/// `status` is the text of /proc/self/status. Without it, no signal counts as ignored.
 fn is_ignored(status: &str, signal: i32) -> bool {
     let mask = status
         .lines()

@@ -1,10 +1,10 @@
-//! What somebody meant who comes from Ansible, where the parser only knows that it is wrong.
+//! Hints for commands and flags of Ansible and similar tools, which the parser only knows to be wrong.
 
 use clap::error::ContextKind;
 use clap::error::ContextValue;
 use clap::error::ErrorKind;
 
-/// Commands of other tools, each with what it is here.
+/// Commands of other tools, with a hint what to use instead.
 const COMMANDS: [(&[&str], &str); 9] = [
     (
         &[
@@ -63,7 +63,7 @@ const COMMANDS: [(&[&str], &str); 9] = [
     (&["version"], "did you mean `fwdeploy --version`?"),
 ];
 
-/// Flags of Ansible's, each with what it is here.
+/// Flags of Ansible, with a hint what to use instead.
 const FLAGS: [(&[&str], &str); 16] = [
     (
         &["-i", "--inventory", "--inventory-file"],
@@ -176,7 +176,7 @@ const FLAGS: [(&[&str], &str); 16] = [
     ),
 ];
 
-/// What may help beside what the parser has said.
+/// Returns a hint to print after the parser's own message.
 pub(super) fn hint(error: &clap::Error) -> Option<String> {
     let said = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
@@ -218,7 +218,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::args::Cli;
+    use crate::cli::commands::Cli;
 
     fn hint_of(arguments: &[&str]) -> Option<String> {
         let mut all = vec!["fwdeploy"];

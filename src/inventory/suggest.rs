@@ -1,9 +1,9 @@
 //! "Did you mean …?"
 
-/// Returns the candidate that differs least from what was typed, if it may well have been meant.
+/// Returns the candidate that is most similar to what was typed, if it is similar enough.
 ///
-/// Counts letters that are missing, too many, wrong or swapped; one of them for each three letters is forgiven. Of equally near candidates the first
-/// one is returned.
+/// Counts letters that are missing, extra, wrong or swapped; one for every three letters is allowed. Of equally similar candidates the
+/// first is returned.
 ///
 /// ```
 /// use fwdeploy::inventory::suggest::closest;
@@ -12,46 +12,24 @@
 /// assert_eq!(closest("bitshares", ["eos", "cybex"]), None);
 /// ```
 pub fn closest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let typed: Vec<char> = typed.chars().collect();
-    let mut best: Option<(usize, &str)> = None;
-    for candidate in candidates {
-        let letters: Vec<char> = candidate.chars().collect();
-        let allowed = (typed.len().max(letters.len()) / 3).max(1);
-        // Longer differences need no table.
-        if typed.len().abs_diff(letters.len()) > allowed || letters.len() < 2 {
-            continue;
-        }
-        let distance = distance(&typed, &letters);
-        if distance <= allowed && best.is_none_or(|(least, _)| distance < least) {
-            best = Some((distance, candidate));
-        }
-    }
-    best.map(|(_, candidate)| candidate)
+    let length = typed.chars().count();
+    let near = candidates.into_iter().filter_map(|candidate| {
+        let letters = candidate.chars().count();
+        let allowed = (length.max(letters) / 3).max(1);
+        // Words of very different length need no comparison, which is slow for a key as long as a file.
+        let may_be_near = letters >= 2 && length.abs_diff(letters) <= allowed;
+        let distance = may_be_near.then(|| distance_of(typed, candidate))?;
+        (distance <= allowed).then_some((distance, candidate))
+    });
+    // Of equal ones the first.
+    near.min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
 }
 
-/// By how many letters two words differ: missing, too many, wrong or swapped.
+/// Returns by how many letters two words differ: missing, extra, wrong, or swapped with a neighbour (optimal string alignment). The case
+/// of ASCII letters does not count.
 pub fn distance_of(one: &str, other: &str) -> usize {
-    let letters = |text: &str| text.chars().collect::<Vec<char>>();
-    distance(&letters(one), &letters(other))
-}
-
-/// Optimal string alignment: the edit distance with swaps of neighbours.
-fn distance(one: &[char], other: &[char]) -> usize {
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=other.len()).collect();
-    for i in 0..one.len() {
-        let mut row = vec![i + 1];
-        for j in 0..other.len() {
-            let change = last[j] + usize::from(!one[i].eq_ignore_ascii_case(&other[j]));
-            let mut least = change.min(last[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && one[i] == other[j - 1] && one[i - 1] == other[j] {
-                least = least.min(before[j - 1] + 1);
-            }
-            row.push(least);
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last[other.len()]
+    strsim::osa_distance(&one.to_ascii_lowercase(), &other.to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -66,13 +44,11 @@ mod tests {
             ("ab", "ba", 1),
             ("abc", "abd", 1),
             ("kitten", "sitting", 3),
+            ("Hosts", "hosts", 0),
+            // A letter between the two that were swapped makes it two mistakes more.
+            ("ca", "abc", 3),
         ] {
-            let letters = |text: &str| text.chars().collect::<Vec<_>>();
-            assert_eq!(
-                distance(&letters(one), &letters(other)),
-                expected,
-                "{one} {other}"
-            );
+            assert_eq!(distance_of(one, other), expected, "{one} {other}");
         }
     }
 

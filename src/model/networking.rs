@@ -25,7 +25,7 @@ pub struct Listener {
 
 /// What the node's routing is told beyond the ordinary.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Routing {
+pub struct RoutingSettings {
     /// The lines of `ip rule` that a fresh system does not have.
     pub rules: Vec<String>,
     /// net.ipv6.conf.all.forwarding; `None` where there is no IPv6.
@@ -40,7 +40,7 @@ pub struct Networking {
     /// Who listens on the node.
     pub listeners: Observed<Vec<Listener>>,
     /// Its routing.
-    pub routing: Observed<Routing>,
+    pub routing: Observed<RoutingSettings>,
     /// The address sets that rules of iptables ask, by name; `None` is one that is not of addresses alone.
     pub sets: Observed<BTreeMap<String, Option<Ranges>>>,
     /// The tables of nft that iptables does not show, with firewalld's. `nft list ruleset` tells them better.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::model::net::Family;
 use crate::model::networking::Listener;
 use crate::model::networking::Networking;
-use crate::model::networking::Routing;
+use crate::model::networking::RoutingSettings;
 use crate::model::ranges::Ranges;
 use crate::model::state::Observed;
 use crate::model::state::Tables;
@@ -84,8 +84,8 @@ fn listeners(text: &str) -> Result<Vec<Listener>, String> {
 /// The rules that every system has.
 const ORDINARY: [&str; 3] = ["lookup local", "lookup main", "lookup default"];
 
-fn routing(text: &str) -> Result<Routing, String> {
-    let mut out = Routing::default();
+fn routing(text: &str) -> Result<RoutingSettings, String> {
+    let mut out = RoutingSettings::default();
     for line in text.lines() {
         let Some((word, rest)) = line.split_once(' ') else {
             return Err(format!("`{line}` is not understood"));

@@ -16,7 +16,7 @@ use indicatif::ProgressState;
 use indicatif::ProgressStyle;
 
 use crate::report::screen::AtWork;
-use crate::report::screen::Fleet;
+use crate::report::screen::FleetProgress;
 use crate::report::screen::Show;
 use crate::report::style::sanitize;
 use crate::report::summary::duration;
@@ -80,7 +80,7 @@ impl Bars {
         })
     }
 
-    pub(super) fn draw(&mut self, fleet: &Fleet) {
+    pub(super) fn draw(&mut self, fleet: &FleetProgress) {
         self.assign(fleet);
         let (_, columns) = size();
         let mut nodes = String::new();
@@ -108,7 +108,7 @@ impl Bars {
         format!("{name:<width$}  {seconds:>5}  {}", work.stage)
     }
 
-    fn counts(&self, fleet: &Fleet) -> Counts {
+    fn counts(&self, fleet: &FleetProgress) -> Counts {
         let hidden = fleet.at_work.len().saturating_sub(self.lines.len());
         let whole = Duration::from_secs(fleet.begun.elapsed().as_secs());
         Counts {
@@ -120,7 +120,7 @@ impl Bars {
     }
 
     /// Frees the lines of nodes that are done, and gives them to the nodes that are longest at work without one.
-    fn assign(&mut self, fleet: &Fleet) {
+    fn assign(&mut self, fleet: &FleetProgress) {
         for line in &mut self.lines {
             let at_work = |node: &String| fleet.at_work.iter().any(|w| w.node == *node);
             *line = line.take().filter(at_work);

@@ -20,7 +20,7 @@ use crate::report::bars::Bars;
 use crate::report::lines::Plain;
 use crate::report::lines::lines;
 use crate::report::screen::AtWork;
-use crate::report::screen::Fleet;
+use crate::report::screen::FleetProgress;
 use crate::report::style::sanitize;
 use crate::report::summary::Summary;
 use crate::report::text;
@@ -97,7 +97,7 @@ impl Handle {
 
 struct Ui {
     show: Show,
-    fleet: Fleet,
+    fleet: FleetProgress,
     bars: Option<Bars>,
     drawn: Instant,
     /// What is to be printed above the bars at the next drawing: one redrawing for all of it.
@@ -127,7 +127,7 @@ impl Ui {
             Screen::Lines => None,
         };
         Ui {
-            fleet: Fleet {
+            fleet: FleetProgress {
                 nodes: show.nodes.len(),
                 wave: None,
                 at_work: Vec::new(),

@@ -52,7 +52,7 @@ pub(super) struct AtWork {
 }
 
 /// What the screen shows.
-pub(super) struct Fleet {
+pub(super) struct FleetProgress {
     pub(super) nodes: usize,
     /// The wave at work, where there are several.
     pub(super) wave: Option<Wave>,
@@ -62,7 +62,7 @@ pub(super) struct Fleet {
     pub(super) begun: Instant,
 }
 
-impl Fleet {
+impl FleetProgress {
     /// Nodes that nobody has begun.
     pub(super) fn waiting(&self) -> usize {
         self.nodes

@@ -23,9 +23,9 @@ use crate::inventory::vars::Vars;
 use crate::inventory::vars::variables;
 use crate::role::dedup;
 use crate::role::files;
-use crate::role::fleet::Fleet;
+use crate::role::fleet_vars::FleetVars;
 use crate::role::read;
-use crate::role::renderer::Session;
+use crate::role::renderer::Renderer;
 use crate::role::schema::Policy;
 use crate::role::source::DEFAULTS;
 use crate::role::source::README;
@@ -151,7 +151,7 @@ impl Roles {
                 .iter()
                 .map(|(name, role)| (name.as_str(), role.parse()))
                 .collect(),
-            fleet: Arc::new(Fleet::new(inventory)),
+            fleet: Arc::new(FleetVars::new(inventory)),
             environment: Arc::new(template::environment()),
         }
     }
@@ -200,7 +200,7 @@ fn no_role(name: &str) -> String {
 pub struct Resolver<'a> {
     roles: &'a Roles,
     parsed: BTreeMap<&'a str, Result<Parsed, InputErrors>>,
-    fleet: Arc<Fleet>,
+    fleet: Arc<FleetVars>,
     environment: Arc<Environment<'static>>,
 }
 
@@ -245,15 +245,15 @@ impl Resolver<'_> {
             let others = found.iter().enumerate().filter(|(at, _)| *at != position);
             let others = others.map(|(_, (_, _, other))| Arc::clone(&other.defaults));
             let defaults = std::iter::once(Arc::clone(&parsed.defaults)).chain(others);
-            let session = Session::new(
+            let renderer = Renderer::new(
                 Arc::clone(&self.fleet),
                 Arc::clone(&self.environment),
                 &node.name,
                 &name.value,
                 defaults.collect(),
             );
-            let root = tree::render(&session, &parsed.template.root(), &mut errors);
-            used.extend(session.end());
+            let root = tree::render(&renderer, &parsed.template.root(), &mut errors);
+            used.extend(renderer.end());
             policies.extend(read::policy(name, &root, &mut errors));
         }
         for (_, role, parsed) in &found {

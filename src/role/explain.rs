@@ -4,25 +4,25 @@ use crate::inventory::error::InputError;
 use crate::inventory::error::shown;
 use crate::inventory::location::Location;
 use crate::inventory::suggest::closest;
-use crate::role::renderer::Session;
+use crate::role::renderer::Renderer;
 use crate::role::scope::GIVEN;
 use crate::role::template;
-use crate::role::template::Failure;
+use crate::role::template::TemplateError;
 
 /// Places between a mistake and the role that asks, as many as are shown.
 const BETWEEN: usize = 3;
 
-impl Session {
+impl Renderer {
     /// What to tell the user.
     pub(super) fn explain(
         &self,
-        failure: Failure,
+        error: TemplateError,
         node: &str,
         text: &str,
         location: &Location,
     ) -> InputError {
-        match failure {
-            Failure::Elsewhere(number) => {
+        match error {
+            TemplateError::Elsewhere(number) => {
                 let known = self.state().mistakes.get(number).cloned();
                 let error = known.unwrap_or_else(|| {
                     InputError::at(location.clone(), "the template cannot be rendered")
@@ -46,11 +46,11 @@ impl Session {
                     error
                 }
             }
-            Failure::Other { message, range } => {
+            TemplateError::Other { message, range } => {
                 let place = template::part(location, text, range.as_ref());
                 InputError::at(place, message).label(format!("on node `{node}`"))
             }
-            Failure::Nothing { names, range } => {
+            TemplateError::Nothing { names, range } => {
                 let message = "a part of this text is nothing (`null`)";
                 let error = InputError::at(template::part(location, text, range.as_ref()), message);
                 let error = error
@@ -62,7 +62,7 @@ impl Session {
                     None => error,
                 }
             }
-            Failure::Undefined { names, expression } => {
+            TemplateError::Undefined { names, expression } => {
                 let missing = names.iter().find(|name| !self.is_known(node, name));
                 let (name, message) = match (missing, &expression) {
                     (Some(name), _) => (name, format!("the variable `{name}` is not defined")),

@@ -6,14 +6,14 @@
 //!
 //! ```text
 //! catalog (which roles there are) ─▶ tree (role.yml, rendered) ─▶ read, fields (strictly) ─▶ schema (Policy)
-//!                                      └▶ session, scope (variables) ─▶ template (one text)
+//!                                      └▶ renderer, scope (variables) ─▶ template (one text)
 //! ```
 
 mod catalog;
 mod explain;
 mod fields;
 mod files;
-mod fleet;
+mod fleet_vars;
 mod provenance;
 mod read;
 mod renderer;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::inventory::document::Segment;
 use crate::inventory::location::Location;
 use crate::inventory::vars::Var;
-use crate::role::fleet::Fleet;
+use crate::role::fleet_vars::FleetVars;
 
 /// In longer lists a value that is not there as it stands is not looked for in pieces.
 const FEW: usize = 64;
@@ -49,7 +49,7 @@ impl Places {
     /// The places of whatever a template asked for. `variable` finds a variable as it was written.
     pub(super) fn new<'a>(
         asked: &BTreeSet<Asked>,
-        fleet: &Fleet,
+        fleet: &FleetVars,
         template: &Location,
         variable: impl Fn(&Key) -> Option<&'a Var>,
     ) -> Self {

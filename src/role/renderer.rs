@@ -19,8 +19,8 @@ use crate::inventory::location::Location;
 use crate::inventory::suggest::closest;
 use crate::inventory::vars::Var;
 use crate::inventory::vars::Vars;
-use crate::role::fleet::Fleet;
-use crate::role::fleet::Member;
+use crate::role::fleet_vars::FleetVars;
+use crate::role::fleet_vars::NodeVars;
 use crate::role::provenance::Asked;
 use crate::role::provenance::Key;
 use crate::role::provenance::Places;
@@ -32,8 +32,8 @@ use crate::role::template;
 const DEEPEST: usize = 40;
 
 /// The rendering of one role for one node.
-pub(super) struct Session {
-    pub(super) fleet: Arc<Fleet>,
+pub(super) struct Renderer {
+    pub(super) fleet: Arc<FleetVars>,
     environment: Arc<Environment<'static>>,
     node: String,
     pub(super) role: String,
@@ -63,15 +63,15 @@ pub(super) struct Rendered {
     pub(super) places: Places,
 }
 
-impl Session {
+impl Renderer {
     pub(super) fn new(
-        fleet: Arc<Fleet>,
+        fleet: Arc<FleetVars>,
         environment: Arc<Environment<'static>>,
         node: &str,
         role: &str,
         defaults: Vec<Arc<Vars>>,
     ) -> Arc<Self> {
-        Arc::new(Session {
+        Arc::new(Renderer {
             fleet,
             environment,
             node: node.to_string(),
@@ -100,7 +100,7 @@ impl Session {
 
     /// The names of all variables that were asked for; forgets everything that was rendered.
     ///
-    /// Rendered values may hold this session; without an end they would keep it forever.
+    /// Rendered values may hold this renderer; without an end they would keep it forever.
     pub(super) fn end(&self) -> BTreeSet<String> {
         let state = std::mem::take(&mut *self.state());
         let all = state.known.into_keys().chain(state.failed.into_keys());
@@ -202,8 +202,8 @@ impl Session {
     }
 }
 
-impl Lookup for Session {
-    fn fleet(&self) -> &Fleet {
+impl Lookup for Renderer {
+    fn fleet(&self) -> &FleetVars {
         &self.fleet
     }
 
@@ -266,7 +266,7 @@ impl Lookup for Session {
 }
 
 /// What is said of a node whose peers would have to be told a name: packet filters know addresses.
-fn no_address(name: &str, member: &Member) -> InputError {
+fn no_address(name: &str, member: &NodeVars) -> InputError {
     const HOST: &str = "ansible_host";
     let host = member.vars.get(HOST);
     let near = || {
@@ -335,8 +335,8 @@ fn chain(stack: &[Key], last: &Key) -> String {
 }
 
 /// Never shows a value: it may be a password.
-impl fmt::Debug for Session {
+impl fmt::Debug for Renderer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Session({}, {})", self.node, self.role)
+        write!(f, "Renderer({}, {})", self.node, self.role)
     }
 }

@@ -7,7 +7,7 @@ use minijinja::Value;
 use minijinja::value::Enumerator;
 use minijinja::value::Object;
 
-use crate::role::fleet::Fleet;
+use crate::role::fleet_vars::FleetVars;
 
 /// What every template finds set, whatever the inventory says.
 pub(super) const GIVEN: [&str; 7] = [
@@ -23,7 +23,7 @@ pub(super) const GIVEN: [&str; 7] = [
 /// What the names of a template lead to, for the rendering of one role.
 pub(super) trait Lookup: fmt::Debug + Send + Sync {
     /// The fleet.
-    fn fleet(&self) -> &Fleet;
+    fn fleet(&self) -> &FleetVars;
 
     /// The name of the role.
     fn role(&self) -> &str;

@@ -52,7 +52,7 @@ pub(super) fn is_template(text: &str) -> bool {
 }
 
 /// Why a template has no value.
-pub(super) enum Failure {
+pub(super) enum TemplateError {
     /// What was asked for is not defined. Which of the names it is, the caller knows.
     Undefined {
         /// The variables that the template names.
@@ -91,7 +91,7 @@ pub(super) fn evaluate(
     environment: &Environment<'static>,
     text: &str,
     context: Value,
-) -> Result<Value, Failure> {
+) -> Result<Value, TemplateError> {
     if !is_template(text) {
         return Ok(Value::from(text));
     }
@@ -101,10 +101,10 @@ pub(super) fn evaluate(
             let names = || sorted(expression.undeclared_variables(false));
             let value = expression
                 .eval(context)
-                .map_err(|error| failure(&error, start, names))?;
+                .map_err(|error| template_error(&error, start, names))?;
             // Strict mode only watches templates; an expression may well end undefined.
             if value.is_undefined() {
-                return Err(Failure::Undefined {
+                return Err(TemplateError::Undefined {
                     names: names(),
                     expression: Some(inner.trim().to_string()),
                 });
@@ -114,10 +114,10 @@ pub(super) fn evaluate(
     }
     let template = environment
         .template_from_str(text)
-        .map_err(|error| failure(&error, 0, BTreeSet::new))?;
-    let rendered = template
-        .render(context)
-        .map_err(|error| failure(&error, 0, || sorted(template.undeclared_variables(false))))?;
+        .map_err(|error| template_error(&error, 0, BTreeSet::new))?;
+    let rendered = template.render(context).map_err(|error| {
+        template_error(&error, 0, || sorted(template.undeclared_variables(false)))
+    })?;
     checked(Value::from(rendered), BTreeSet::new)
 }
 
@@ -134,38 +134,42 @@ fn sorted(names: impl IntoIterator<Item = String>) -> BTreeSet<String> {
     names.into_iter().collect()
 }
 
-fn failure(error: &Error, start: usize, names: impl FnOnce() -> BTreeSet<String>) -> Failure {
+fn template_error(
+    error: &Error,
+    start: usize,
+    names: impl FnOnce() -> BTreeSet<String>,
+) -> TemplateError {
     let detail = error.detail().unwrap_or_default();
     if let Some(number) = detail
         .strip_prefix(ELSEWHERE)
         .and_then(|rest| rest.parse().ok())
     {
-        return Failure::Elsewhere(number);
+        return TemplateError::Elsewhere(number);
     }
     let range = error.range().map(|r| r.start + start..r.end + start);
     match error.kind() {
-        ErrorKind::UndefinedError => Failure::Undefined {
+        ErrorKind::UndefinedError => TemplateError::Undefined {
             names: names(),
             expression: detail.split('`').nth(1).map(str::to_string),
         },
-        ErrorKind::OutOfFuel => Failure::Other {
+        ErrorKind::OutOfFuel => TemplateError::Other {
             message: "a template loop without end".to_string(),
             range: None,
         },
         // minijinja writes the operands, which are values, into this one.
-        _ if detail.starts_with("unable to calculate") => Failure::Other {
+        _ if detail.starts_with("unable to calculate") => TemplateError::Other {
             message: "the template calculates beyond what numbers hold".to_string(),
             range,
         },
-        _ if detail == NULL_IN_TEXT => Failure::Nothing {
+        _ if detail == NULL_IN_TEXT => TemplateError::Nothing {
             names: names(),
             range,
         },
-        kind if detail.is_empty() => Failure::Other {
+        kind if detail.is_empty() => TemplateError::Other {
             message: format!("the template cannot be rendered: {kind}"),
             range,
         },
-        _ => Failure::Other {
+        _ => TemplateError::Other {
             message: format!("the template cannot be rendered: {detail}"),
             range,
         },
@@ -173,32 +177,32 @@ fn failure(error: &Error, start: usize, names: impl FnOnce() -> BTreeSet<String>
 }
 
 /// A value of a sensible size, without anything undefined or failed in it.
-fn checked(value: Value, names: impl FnOnce() -> BTreeSet<String>) -> Result<Value, Failure> {
+fn checked(value: Value, names: impl FnOnce() -> BTreeSet<String>) -> Result<Value, TemplateError> {
     let mut left = LARGEST;
     match measure(&value, &mut left) {
         Ok(()) => Ok(value),
-        Err(Failure::Undefined { expression, .. }) => Err(Failure::Undefined {
+        Err(TemplateError::Undefined { expression, .. }) => Err(TemplateError::Undefined {
             names: names(),
             expression,
         }),
-        Err(failure) => Err(failure),
+        Err(error) => Err(error),
     }
 }
 
-fn measure(value: &Value, left: &mut usize) -> Result<(), Failure> {
+fn measure(value: &Value, left: &mut usize) -> Result<(), TemplateError> {
     let size = value.as_str().map_or(1, |text| text.len() + 1);
-    let too_large = || Failure::Other {
+    let too_large = || TemplateError::Other {
         message: "the template makes a value without measure".to_string(),
         range: None,
     };
     *left = left.checked_sub(size).ok_or_else(too_large)?;
     match value.kind() {
-        ValueKind::Undefined => Err(Failure::Undefined {
+        ValueKind::Undefined => Err(TemplateError::Undefined {
             names: BTreeSet::new(),
             expression: None,
         }),
         ValueKind::Invalid => Err(match value.clone().try_iter() {
-            Err(error) => failure(&error, 0, BTreeSet::new),
+            Err(error) => template_error(&error, 0, BTreeSet::new),
             Ok(_) => too_large(),
         }),
         ValueKind::Seq | ValueKind::Iterable => value

@@ -11,7 +11,7 @@ use crate::inventory::error::InputError;
 use crate::inventory::error::InputErrors;
 use crate::inventory::location::Location;
 use crate::role::provenance::Places;
-use crate::role::renderer::Session;
+use crate::role::renderer::Renderer;
 use crate::role::template;
 
 /// The key that drops an entry of a list.
@@ -64,7 +64,7 @@ impl Node {
 
 /// Renders a document, or a part of it.
 pub(super) fn render(
-    session: &Arc<Session>,
+    renderer: &Arc<Renderer>,
     cursor: &Cursor<'_>,
     errors: &mut InputErrors,
 ) -> Node {
@@ -74,7 +74,7 @@ pub(super) fn render(
         Yaml::Bool(value) => Content::Bool(*value),
         Yaml::Number(number) => Content::Text(number.to_string()),
         Yaml::String(text) if template::is_template(text) => {
-            let rendered = session.render(text, &place);
+            let rendered = renderer.render(text, &place);
             match rendered.and_then(|rendered| from_value(&rendered.value, &rendered.places)) {
                 Ok(node) => return node,
                 Err(error) => {
@@ -89,8 +89,8 @@ pub(super) fn render(
         Yaml::Sequence(_) => {
             let mut nodes = Vec::new();
             for element in cursor.elements().unwrap_or_default() {
-                if is_wanted(session, &element, errors) {
-                    nodes.push(render(session, &element, errors));
+                if is_wanted(renderer, &element, errors) {
+                    nodes.push(render(renderer, &element, errors));
                 }
             }
             Content::List(nodes)
@@ -99,7 +99,7 @@ pub(super) fn render(
             let entries = cursor.entries().unwrap_or_default();
             let entry = |(key, value): (&str, Cursor<'_>)| {
                 let place = value.key_location().unwrap_or_else(|| value.location());
-                (key.to_string(), place, render(session, &value, errors))
+                (key.to_string(), place, render(renderer, &value, errors))
             };
             Content::Mapping(entries.into_iter().map(entry).collect())
         }
@@ -112,11 +112,11 @@ pub(super) fn render(
 }
 
 /// Whether an entry's `when` is true, which is asked before the rest of it is rendered: the rest may not make sense then.
-fn is_wanted(session: &Arc<Session>, entry: &Cursor<'_>, errors: &mut InputErrors) -> bool {
+fn is_wanted(renderer: &Arc<Renderer>, entry: &Cursor<'_>, errors: &mut InputErrors) -> bool {
     let Some(when) = entry.get(WHEN) else {
         return true;
     };
-    let node = render(session, &when, errors);
+    let node = render(renderer, &when, errors);
     match decide(&node) {
         Some(Ok(wanted)) => wanted,
         Some(Err(error)) => {

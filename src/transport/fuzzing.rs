@@ -7,7 +7,7 @@ use super::Output;
 use super::Privilege;
 use super::RunError;
 use super::script_protocol::Dialogue;
-use super::script_protocol::End;
+use super::script_protocol::StreamEnd;
 pub use super::ssh::fuzzing::Said;
 pub use super::ssh::fuzzing::agent_answer;
 pub use super::ssh::fuzzing::said;
@@ -67,12 +67,12 @@ impl<'a> Talk<'a> {
     /// The meaning of a dialogue that came to no status.
     pub fn conclude(self, status: Option<i32>, late: bool) -> Result<Output, RunError> {
         let end = match (status, late) {
-            (Some(status), _) => End::Closed {
+            (Some(status), _) => StreamEnd::Closed {
                 status: Some(status),
                 signal: None,
             },
-            (None, true) => End::Stopped(Stopped::TimedOut),
-            (None, false) => End::Broken("it is gone".to_owned()),
+            (None, true) => StreamEnd::Stopped(Stopped::TimedOut),
+            (None, false) => StreamEnd::Broken("it is gone".to_owned()),
         };
         let at = Endpoint {
             node: "node".to_owned(),

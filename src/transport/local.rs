@@ -30,7 +30,7 @@ use super::Output;
 use super::Privilege;
 use super::RunError;
 use super::script_protocol::Dialogue;
-use super::script_protocol::End;
+use super::script_protocol::StreamEnd;
 use super::wait::Deadline;
 use super::wait::Stopped;
 use crate::model::Secret;
@@ -90,10 +90,10 @@ fn converse(
     dialogue: &mut Dialogue<'_>,
     on_stdout: &mut dyn FnMut(&[u8]),
     deadline: &Deadline<'_>,
-) -> End {
+) -> StreamEnd {
     let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (Some(stdin), Some(stdout), Some(stderr)) = streams else {
-        return End::Broken("the child has no streams".to_owned());
+        return StreamEnd::Broken("the child has no streams".to_owned());
     };
     let moved = Pipes {
         stdin: Some(stdin),
@@ -106,20 +106,20 @@ fn converse(
         Ok(()) if dialogue.is_too_much() => None,
         Ok(()) => match wait(child, AFTERMATH) {
             Ok(Some(status)) => {
-                return End::Closed {
+                return StreamEnd::Closed {
                     status: status.code(),
                     signal: signal(status),
                 };
             }
             Ok(None) => None,
-            Err(error) => return End::Broken(error.to_string()),
+            Err(error) => return StreamEnd::Broken(error.to_string()),
         },
         Err(stopped) => Some(stopped),
     };
     end(child);
     match stopped {
-        Some(stopped) => End::Stopped(stopped),
-        None => End::Closed {
+        Some(stopped) => StreamEnd::Stopped(stopped),
+        None => StreamEnd::Closed {
             status: None,
             signal: None,
         },

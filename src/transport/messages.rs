@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::known_hosts::Location;
+use super::known_hosts::FileLine;
 use super::*;
 
 fn place() -> Endpoint {
@@ -41,7 +41,7 @@ fn every_way_not_to_connect_says_what_and_where_and_what_to_do() {
     let at = place;
     let user = || "ops".to_owned();
     let after = Duration::from_secs(10);
-    let line = || Location {
+    let line = || FileLine {
         path: "/home/op/.ssh/known_hosts".into(),
         line: 12,
     };

@@ -10,7 +10,7 @@ use crate::model::state::Endpoint;
 use crate::model::state::Network;
 use crate::model::state::View;
 use crate::plan::action::Action;
-use crate::plan::docker::Steps;
+use crate::plan::docker::DockerSteps;
 use crate::plan::docker::address;
 use crate::plan::docker::beside;
 use crate::plan::docker::replace;
@@ -76,7 +76,7 @@ pub(super) fn loses_mac(
 }
 
 pub(super) fn attach(
-    steps: &mut Steps,
+    steps: &mut DockerSteps,
     desired: &Desired,
     wanted: &Attachment,
     seen: &Docker,
@@ -239,7 +239,7 @@ fn restarting(wanted: &Attachment, container: &Container, seen: &Docker) -> Find
 /// Docker's own `bridge` has no names, so nothing depends on it; `none` must be left before any other network can be
 /// joined. Any other network is somebody's choice: it is reported, not undone.
 fn leave(
-    steps: &mut Steps,
+    steps: &mut DockerSteps,
     wanted: &Attachment,
     container: &Container,
     endpoint: &Endpoint,

@@ -23,9 +23,9 @@ pub use beside::opened;
 pub use dns::leaves;
 pub(super) use network::differences;
 
-/// What Docker's side needs.
+/// What is done on Docker's side, and what was found there.
 #[derive(Debug, Default)]
-pub struct Steps {
+pub struct DockerSteps {
     /// Networks that are missing: made before the rules, which need no network, so that Docker is quiet afterwards.
     pub create: Vec<Action>,
     /// What moves containers: done when the rules stand, so that no container is anywhere without its whitelist.
@@ -35,8 +35,8 @@ pub struct Steps {
 }
 
 /// Plans the networks and the containers.
-pub fn docker(desired: &Desired, seen: &Docker, allowed: &Allowed) -> Steps {
-    let mut steps = Steps::default();
+pub fn docker(desired: &Desired, seen: &Docker, allowed: &Allowed) -> DockerSteps {
+    let mut steps = DockerSteps::default();
     let mut replaced = BTreeSet::new();
     for wanted in &desired.networks {
         if let Some(finding) = network::twice(wanted, seen) {

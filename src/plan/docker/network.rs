@@ -11,7 +11,7 @@ use crate::model::state::Network;
 use crate::model::state::View;
 use crate::plan::action::Action;
 use crate::plan::action::NetworkSpec;
-use crate::plan::docker::Steps;
+use crate::plan::docker::DockerSteps;
 use crate::plan::docker::attached;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
@@ -63,7 +63,7 @@ pub(super) fn say_explicitly(options: &mut BTreeMap<String, String>, seen: &Dock
     }
 }
 
-pub(super) fn create(steps: &mut Steps, wanted: &DesiredNetwork, seen: &Docker) {
+pub(super) fn create(steps: &mut DockerSteps, wanted: &DesiredNetwork, seen: &Docker) {
     let overlap = seen.networks.iter().find_map(|other| {
         let pair = wanted
             .subnets()

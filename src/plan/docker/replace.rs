@@ -14,7 +14,7 @@ use crate::model::state::Network;
 use crate::model::state::View;
 use crate::plan::action::Action;
 use crate::plan::action::NetworkSpec;
-use crate::plan::docker::Steps;
+use crate::plan::docker::DockerSteps;
 use crate::plan::docker::attach;
 use crate::plan::docker::attached;
 use crate::plan::docker::network::IPV4;
@@ -26,7 +26,7 @@ use crate::plan::simulate::BRIDGE_NAME;
 
 /// Detaches everything, makes the network anew, and gives every endpoint its address and its other settings back.
 pub(super) fn replace(
-    steps: &mut Steps,
+    steps: &mut DockerSteps,
     desired: &Desired,
     wanted: &DesiredNetwork,
     network: &Network,
@@ -93,7 +93,7 @@ pub(super) fn replace(
 /// The network made anew, with all that somebody has set on it and that does not contradict the role. What cannot stay is told.
 /// `taken` are the addresses of the managed containers.
 fn carried(
-    steps: &mut Steps,
+    steps: &mut DockerSteps,
     wanted: &DesiredNetwork,
     network: &Network,
     seen: &Docker,
@@ -190,7 +190,7 @@ pub(super) fn setting_lost(text: String) -> Finding {
 
 /// Another container's place on the network made anew: the same fixed address where the new subnet has it.
 fn kept(
-    steps: &mut Steps,
+    steps: &mut DockerSteps,
     wanted: &DesiredNetwork,
     container: &Container,
     endpoint: &Endpoint,

@@ -10,7 +10,7 @@ use crate::model::desired::DesiredNetwork;
 use crate::model::net::Family;
 use crate::model::networking::Listener;
 use crate::model::networking::Networking;
-use crate::model::networking::Routing;
+use crate::model::networking::RoutingSettings;
 use crate::model::ranges::Ranges;
 use crate::model::rich::RichRule;
 use crate::model::rule::DirectRule;
@@ -950,16 +950,16 @@ fn routing_and_options_that_close_are_told() {
         ("ip -6 rule: from fd00:99::/64 lookup vpn", false),
     ] {
         let mut case = Case::new();
-        case.networking.routing = Observed::Known(Routing {
+        case.networking.routing = Observed::Known(RoutingSettings {
             rules: vec![rule.into()],
-            ..Routing::default()
+            ..RoutingSettings::default()
         });
         assert_eq!(case.codes().contains(&"policy-routing"), says, "{rule}");
     }
     let mut off = Case::new();
-    off.networking.routing = Observed::Known(Routing {
+    off.networking.routing = Observed::Known(RoutingSettings {
         forwarding6: Some(false),
-        ..Routing::default()
+        ..RoutingSettings::default()
     });
     assert!(off.codes().contains(&"no-forwarding"));
     for (option, value, code) in [

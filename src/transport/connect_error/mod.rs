@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::known_hosts::Location;
+use super::known_hosts::FileLine;
 use super::target::Endpoint;
 
 /// Why there is no connection.
@@ -115,7 +115,7 @@ pub enum ConnectError {
         /// The key it presents.
         presented: Box<Presented>,
         /// The line with the authority.
-        authority: Location,
+        authority: FileLine,
     },
     /// Another host key of the node is known: it was installed anew, or somebody stands in between.
     #[error(
@@ -127,7 +127,7 @@ pub enum ConnectError {
         /// The key it presents.
         presented: Box<Presented>,
         /// Where the other key stands.
-        known: Location,
+        known: FileLine,
         /// The type of the other key.
         known_algorithm: String,
     },
@@ -139,7 +139,7 @@ pub enum ConnectError {
         /// The key it presents.
         presented: Box<Presented>,
         /// Where it is revoked.
-        location: Location,
+        location: FileLine,
     },
     /// It is not clear as whom to log in.
     #[error(

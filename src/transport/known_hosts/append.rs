@@ -10,18 +10,18 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::HostKey;
+use super::HostKeyStatus;
 use super::KnownHosts;
-use super::Verdict;
 use super::lookup_name;
 
 /// Appends a node's key to a file unless it stands there by now, and returns what the file said just before.
 ///
 /// The file is locked from looking to writing, so two threads or two programs never write a key twice, nor two keys for one node:
-/// only [`Verdict::Unknown`] leads to a new line. A missing folder is made with mode 0700 and a missing file with 0600, as OpenSSH does.
+/// only [`HostKeyStatus::Unknown`] leads to a new line. A missing folder is made with mode 0700 and a missing file with 0600, as OpenSSH does.
 ///
 /// # Errors
 /// The file can't be read, locked or written, or the address would be read as a pattern or a column of its own.
-pub fn append(path: &Path, address: &str, port: u16, key: &HostKey) -> io::Result<Verdict> {
+pub fn append(path: &Path, address: &str, port: u16, key: &HostKey) -> io::Result<HostKeyStatus> {
     // OpenSSH writes down no such name either.
     if address.is_empty() || address.contains(|c: char| c <= ' ' || "@?*#[]|'\"\\!,".contains(c)) {
         return Err(io::Error::new(
@@ -52,8 +52,8 @@ pub fn append(path: &Path, address: &str, port: u16, key: &HostKey) -> io::Resul
     let bytes = fs::read(path)?;
     let mut known = KnownHosts::default();
     known.add(path, &bytes);
-    let verdict = known.check(address, port, key);
-    if matches!(verdict, Verdict::Unknown { .. }) {
+    let status = known.check(address, port, key);
+    if matches!(status, HostKeyStatus::Unknown { .. }) {
         let before = if bytes.last().is_none_or(|byte| *byte == b'\n') {
             ""
         } else {
@@ -63,5 +63,5 @@ pub fn append(path: &Path, address: &str, port: u16, key: &HostKey) -> io::Resul
         let line = format!("{before}{name} {} {}\n", key.algorithm(), key.to_base64());
         file.write_all(line.as_bytes())?;
     }
-    Ok(verdict)
+    Ok(status)
 }

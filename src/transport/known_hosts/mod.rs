@@ -28,14 +28,14 @@ use pattern::Hosts;
 
 /// A line of a file, counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Location {
+pub struct FileLine {
     /// The file.
     pub path: PathBuf,
     /// The line.
     pub line: usize,
 }
 
-impl fmt::Display for Location {
+impl fmt::Display for FileLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.path.display(), self.line)
     }
@@ -43,25 +43,25 @@ impl fmt::Display for Location {
 
 /// What the files say about a key that a node presents.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum HostKeyStatus {
     /// It is the node's key.
     Known,
     /// The files have no key of this node.
     Unknown {
         /// A certificate authority that the files trust for this node. Host certificates are not supported.
-        authority: Option<Location>,
+        authority: Option<FileLine>,
     },
     /// The files have another key of this node.
     Changed {
         /// Where that key stands; one of the same type if there is one.
-        known: Location,
+        known: FileLine,
         /// The type of that key.
         algorithm: String,
     },
     /// The files say that this key must not be trusted any more.
     Revoked {
         /// Where they say so.
-        location: Location,
+        location: FileLine,
     },
 }
 
@@ -77,14 +77,14 @@ struct Entry {
     marker: Marker,
     hosts: Hosts,
     key: HostKey,
-    location: Location,
+    location: FileLine,
 }
 
 /// The host keys of several files.
 #[derive(Debug, Default)]
 pub struct KnownHosts {
     entries: Vec<Entry>,
-    malformed: Vec<Location>,
+    malformed: Vec<FileLine>,
 }
 
 impl KnownHosts {
@@ -114,7 +114,7 @@ impl KnownHosts {
             if line.trim_ascii().is_empty() || line.starts_with(b"#") {
                 continue;
             }
-            let location = Location {
+            let location = FileLine {
                 path: path.to_owned(),
                 line: index + 1,
             };
@@ -133,12 +133,12 @@ impl KnownHosts {
     }
 
     /// The lines that could not be understood.
-    pub fn malformed(&self) -> &[Location] {
+    pub fn malformed(&self) -> &[FileLine] {
         &self.malformed
     }
 
     /// What is to be thought of `key` from the node at this address.
-    pub fn check(&self, address: &str, port: u16, key: &HostKey) -> Verdict {
+    pub fn check(&self, address: &str, port: u16, key: &HostKey) -> HostKeyStatus {
         let name = lookup_name(address, port);
         let bare = lookup_name(address, 22);
         let of = |marker: Marker, name: &str| {
@@ -151,30 +151,30 @@ impl KnownHosts {
         };
 
         if let Some(entry) = self.revoked(address, port).find(|entry| entry.key == *key) {
-            return Verdict::Revoked {
+            return HostKeyStatus::Revoked {
                 location: entry.location.clone(),
             };
         }
         let exact: Vec<&Entry> = of(Marker::Plain, &name).collect();
         if exact.iter().any(|entry| entry.key == *key) {
-            return Verdict::Known;
+            return HostKeyStatus::Known;
         }
         let alike = exact
             .iter()
             .find(|entry| entry.key.algorithm() == key.algorithm());
         if let Some(entry) = alike.or(exact.first()) {
             let algorithm = entry.key.algorithm().to_owned();
-            return Verdict::Changed {
+            return HostKeyStatus::Changed {
                 known: entry.location.clone(),
                 algorithm,
             };
         }
         // Only where nothing is known of the port does the bare name count: it vouches for its key, and makes another one no attack.
         if of(Marker::Plain, &bare).any(|entry| entry.key == *key) {
-            return Verdict::Known;
+            return HostKeyStatus::Known;
         }
         let mut authorities = of(Marker::Authority, &name).chain(of(Marker::Authority, &bare));
-        Verdict::Unknown {
+        HostKeyStatus::Unknown {
             authority: authorities.next().map(|entry| entry.location.clone()),
         }
     }
@@ -185,10 +185,15 @@ impl KnownHosts {
     }
 
     /// The same as [`check`](Self::check) for the key in a certificate: with a revoked authority the key is revoked, too.
-    pub fn check_certified(&self, address: &str, port: u16, certificate: &Certificate) -> Verdict {
+    pub fn check_certified(
+        &self,
+        address: &str,
+        port: u16,
+        certificate: &Certificate,
+    ) -> HostKeyStatus {
         let mut revoked = self.revoked(address, port);
         match revoked.find(|entry| entry.key == certificate.authority) {
-            Some(entry) => Verdict::Revoked {
+            Some(entry) => HostKeyStatus::Revoked {
                 location: entry.location.clone(),
             },
             None => self.check(address, port, &certificate.key),

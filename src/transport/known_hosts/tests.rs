@@ -52,14 +52,14 @@ fn known(text: &str) -> KnownHosts {
     known
 }
 
-fn at(line: usize) -> Location {
-    Location {
+fn at(line: usize) -> FileLine {
+    FileLine {
         path: "kh".into(),
         line,
     }
 }
 
-const UNKNOWN: Verdict = Verdict::Unknown { authority: None };
+const UNKNOWN: HostKeyStatus = HostKeyStatus::Unknown { authority: None };
 
 #[test]
 fn a_node_is_known_by_its_name_its_aliases_and_its_port() {
@@ -67,7 +67,7 @@ fn a_node_is_known_by_its_name_its_aliases_and_its_port() {
     for (address, port) in [("web1", 22), ("WEB1", 22), ("10.0.0.1", 22), ("web1", 2222)] {
         assert_eq!(
             known.check(address, port, &ed(b"a")),
-            Verdict::Known,
+            HostKeyStatus::Known,
             "{address}:{port}"
         );
     }
@@ -77,23 +77,32 @@ fn a_node_is_known_by_its_name_its_aliases_and_its_port() {
 #[test]
 fn a_bare_name_vouches_for_other_ports_and_accuses_none() {
     let known = known(&line("web1", &ed(b"a")));
-    assert_eq!(known.check("web1", 2222, &ed(b"a")), Verdict::Known);
+    assert_eq!(known.check("web1", 2222, &ed(b"a")), HostKeyStatus::Known);
     assert_eq!(known.check("web1", 2222, &ed(b"b")), UNKNOWN);
 }
 
 #[test]
 fn a_bare_name_vouches_for_nobody_where_the_port_has_a_key_of_its_own() {
     let text = line("gw", &ed(b"bare")) + &line("[gw]:2222", &ed(b"port"));
-    let verdict = Verdict::Changed {
+    let status = HostKeyStatus::Changed {
         known: at(2),
         algorithm: "ssh-ed25519".to_owned(),
     };
-    assert_eq!(known(&text).check("gw", 2222, &ed(b"bare")), verdict);
-    assert_eq!(known(&text).check("gw", 2222, &ed(b"port")), Verdict::Known);
-    assert_eq!(known(&text).check("gw", 2200, &ed(b"bare")), Verdict::Known);
+    assert_eq!(known(&text).check("gw", 2222, &ed(b"bare")), status);
+    assert_eq!(
+        known(&text).check("gw", 2222, &ed(b"port")),
+        HostKeyStatus::Known
+    );
+    assert_eq!(
+        known(&text).check("gw", 2200, &ed(b"bare")),
+        HostKeyStatus::Known
+    );
     let wild = line("*", &ed(b"bare")) + &line("[gw]:*", &rsa(b"port"));
     // A `*` is a name with any port, too.
-    assert_eq!(known(&wild).check("gw", 2222, &ed(b"bare")), Verdict::Known);
+    assert_eq!(
+        known(&wild).check("gw", 2222, &ed(b"bare")),
+        HostKeyStatus::Known
+    );
 }
 
 #[test]
@@ -117,14 +126,14 @@ fn what_openssh_reads_is_read_and_what_it_ignores_is_ignored() {
     for text in &reads {
         assert_eq!(
             known(text).check("web1", 22, &key),
-            Verdict::Known,
+            HostKeyStatus::Known,
             "{text:?}"
         );
     }
     let revoked = known(&format!("@revoked * rsa-sha2-512 {rsa_blob}\n"));
     assert!(matches!(
         revoked.check("web1", 22, &other),
-        Verdict::Revoked { .. }
+        HostKeyStatus::Revoked { .. }
     ));
     let salt = encode_block(b"ten bytes.");
     let long = "a".repeat(1023);
@@ -171,7 +180,7 @@ fn wildcards_and_negations_hold_whatever_the_case() {
     ] {
         assert_eq!(
             known.check(address, 22, &ed(b"a")),
-            Verdict::Known,
+            HostKeyStatus::Known,
             "{address}"
         );
     }
@@ -191,54 +200,57 @@ fn a_negation_alone_matches_nobody() {
 #[test]
 fn another_key_is_changed_and_says_where_the_old_one_stands() {
     let known = known(&format!("# mine\n{}", line("web1", &ed(b"a"))));
-    let verdict = Verdict::Changed {
+    let status = HostKeyStatus::Changed {
         known: at(2),
         algorithm: "ssh-ed25519".to_owned(),
     };
-    assert_eq!(known.check("web1", 22, &ed(b"b")), verdict);
+    assert_eq!(known.check("web1", 22, &ed(b"b")), status);
 }
 
 #[test]
 fn a_key_of_another_type_is_changed_too_and_names_that_type() {
     let known = known(&line("web1", &rsa(b"a")));
-    let verdict = Verdict::Changed {
+    let status = HostKeyStatus::Changed {
         known: at(1),
         algorithm: "ssh-rsa".to_owned(),
     };
-    assert_eq!(known.check("web1", 22, &ed(b"b")), verdict);
+    assert_eq!(known.check("web1", 22, &ed(b"b")), status);
 }
 
 #[test]
 fn one_of_several_keys_is_enough() {
     let text = line("web1", &ed(b"old")) + &line("web1", &rsa(b"r")) + &line("web1", &ed(b"new"));
-    assert_eq!(known(&text).check("web1", 22, &ed(b"new")), Verdict::Known);
-    let verdict = Verdict::Changed {
+    assert_eq!(
+        known(&text).check("web1", 22, &ed(b"new")),
+        HostKeyStatus::Known
+    );
+    let status = HostKeyStatus::Changed {
         known: at(2),
         algorithm: "ssh-rsa".to_owned(),
     };
-    assert_eq!(known(&text).check("web1", 22, &rsa(b"s")), verdict);
+    assert_eq!(known(&text).check("web1", 22, &rsa(b"s")), status);
 }
 
 #[test]
 fn a_revoked_key_is_revoked_wherever_else_it_stands() {
     let text = line("web1", &ed(b"a")) + &line("@revoked *", &ed(b"a"));
-    let verdict = Verdict::Revoked { location: at(2) };
-    assert_eq!(known(&text).check("web1", 22, &ed(b"a")), verdict);
-    assert_eq!(known(&text).check("web9", 2222, &ed(b"a")), verdict);
+    let status = HostKeyStatus::Revoked { location: at(2) };
+    assert_eq!(known(&text).check("web1", 22, &ed(b"a")), status);
+    assert_eq!(known(&text).check("web9", 2222, &ed(b"a")), status);
     let text = line("@revoked web1", &ed(b"a"));
-    let verdict = Verdict::Revoked { location: at(1) };
-    assert_eq!(known(&text).check("web1", 2222, &ed(b"a")), verdict);
+    let status = HostKeyStatus::Revoked { location: at(1) };
+    assert_eq!(known(&text).check("web1", 2222, &ed(b"a")), status);
     assert_eq!(known(&text).check("web1", 22, &ed(b"b")), UNKNOWN);
 }
 
 #[test]
 fn an_authority_vouches_for_no_plain_key() {
     let known = known(&line("@cert-authority *.example.com", &ed(b"ca")));
-    let verdict = Verdict::Unknown {
+    let status = HostKeyStatus::Unknown {
         authority: Some(at(1)),
     };
-    assert_eq!(known.check("a.example.com", 22, &ed(b"a")), verdict);
-    assert_eq!(known.check("a.example.com", 22, &ed(b"ca")), verdict);
+    assert_eq!(known.check("a.example.com", 22, &ed(b"a")), status);
+    assert_eq!(known.check("a.example.com", 22, &ed(b"ca")), status);
     assert_eq!(known.check("a.example.org", 22, &ed(b"a")), UNKNOWN);
 }
 
@@ -258,7 +270,7 @@ fn malformed_lines_are_counted_and_hide_nothing() {
             .collect::<Vec<_>>(),
         [1, 2, 3, 4, 5, 6]
     );
-    assert_eq!(known.check("web1", 22, &ed(b"a")), Verdict::Known);
+    assert_eq!(known.check("web1", 22, &ed(b"a")), HostKeyStatus::Known);
 }
 
 #[test]
@@ -267,7 +279,7 @@ fn several_files_count_together_and_a_missing_one_is_empty() {
     let (own, system) = (folder.path().join("own"), folder.path().join("system"));
     fs::write(&system, line("web1", &ed(b"a"))).unwrap();
     let known = KnownHosts::read(&[own, system]).unwrap();
-    assert_eq!(known.check("web1", 22, &ed(b"a")), Verdict::Known);
+    assert_eq!(known.check("web1", 22, &ed(b"a")), HostKeyStatus::Known);
     assert_eq!(
         KnownHosts::read(&[folder.path().to_owned()]).unwrap_err().0,
         folder.path()
@@ -307,12 +319,12 @@ fn lines_that_ssh_keygen_hashed_are_matched() {
 
     let known = KnownHosts::read(&[path]).unwrap();
     assert_eq!(known.malformed(), []);
-    assert_eq!(known.check("web1", 22, &key), Verdict::Known);
-    assert_eq!(known.check("WEB2", 2222, &key), Verdict::Known);
+    assert_eq!(known.check("web1", 22, &key), HostKeyStatus::Known);
+    assert_eq!(known.check("WEB2", 2222, &key), HostKeyStatus::Known);
     assert_eq!(known.check("web2", 22, &key), UNKNOWN);
     assert!(matches!(
         known.check("web1", 22, &ed(b"b")),
-        Verdict::Changed { .. }
+        HostKeyStatus::Changed { .. }
     ));
 
     let output = Command::new("ssh-keygen")
@@ -349,7 +361,7 @@ fn appending_makes_what_is_missing_and_spoils_nothing() {
     );
     assert!(matches!(
         append(&path, "web1", 22, &ed(b"b")).unwrap(),
-        Verdict::Changed { .. }
+        HostKeyStatus::Changed { .. }
     ));
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
 }
@@ -408,13 +420,13 @@ proptest! {
     #[test]
     fn a_pattern_matches_what_it_means(glob in "[ab*?]{1,8}", text in "[ab]{0,8}") {
         let known = known(&line(&glob, &ed(b"a")));
-        let verdict = known.check(&text, 22, &ed(b"a"));
-        prop_assert_eq!(verdict == Verdict::Known, means(glob.as_bytes(), text.as_bytes()));
+        let status = known.check(&text, 22, &ed(b"a"));
+        prop_assert_eq!(status == HostKeyStatus::Known, means(glob.as_bytes(), text.as_bytes()));
     }
 
     #[test]
     fn every_known_key_can_be_written_and_read(body in any::<Vec<u8>>(), port in 1_u16..) {
         let name = lookup_name("web1", port);
-        prop_assert_eq!(known(&line(&name, &ed(&body))).check("web1", port, &ed(&body)), Verdict::Known);
+        prop_assert_eq!(known(&line(&name, &ed(&body))).check("web1", port, &ed(&body)), HostKeyStatus::Known);
     }
 }

@@ -13,8 +13,8 @@
 //! The script waits for the begin mark even where no password is needed. It costs a round trip, and for it a login shell that
 //! isn't one, or a `.bashrc` that reads standard input, never sees a line that it could run.
 
+mod conclude;
 mod text;
-mod verdict;
 
 use openssl::error::ErrorStack;
 use openssl::rand::rand_bytes;
@@ -48,7 +48,7 @@ const KEPT: usize = 64 * 1024;
 
 /// How the bytes stopped flowing.
 #[derive(Debug)]
-pub(super) enum End {
+pub(super) enum StreamEnd {
     /// The shell is gone and said so. No status is there when a signal ended it.
     Closed {
         status: Option<i32>,

@@ -49,12 +49,12 @@ fn take_all(dialogue: &mut Dialogue<'_>) -> String {
     String::from_utf8(all).unwrap()
 }
 
-fn conclude(dialogue: Dialogue<'_>, end: End) -> Result<Output, RunError> {
+fn conclude(dialogue: Dialogue<'_>, end: StreamEnd) -> Result<Output, RunError> {
     dialogue.conclude(end, &place(), Duration::from_secs(60))
 }
 
-fn closed(status: i32) -> End {
-    End::Closed {
+fn closed(status: i32) -> StreamEnd {
+    StreamEnd::Closed {
         status: Some(status),
         signal: None,
     }
@@ -112,7 +112,7 @@ fn a_script_that_was_not_offered_to_its_end_never_ran() {
     hear(&mut dialogue, begin.as_bytes());
     let piece = dialogue.offer().len();
     dialogue.sent(piece);
-    let error = conclude(dialogue, End::Broken("reset".to_owned())).unwrap_err();
+    let error = conclude(dialogue, StreamEnd::Broken("reset".to_owned())).unwrap_err();
     assert_eq!(error.executed(), Executed::Never);
 }
 
@@ -132,7 +132,7 @@ fn a_password_is_sent_once_and_only_to_the_prompt() {
     assert!(dialogue.is_refused() && !dialogue.has_input());
     let error = conclude(
         dialogue,
-        End::Closed {
+        StreamEnd::Closed {
             status: None,
             signal: None,
         },
@@ -213,7 +213,7 @@ fn sudo_that_asks_something_else_is_named_without_its_lecture() {
     let lecture = "\nWe trust you have received the usual lecture from the local System\nAdministrator. It usually boils down to these three things:\n\n    #1) Respect the privacy of others.\n    #2) Think before you type.\n    #3) With great power comes great responsibility.\n\nFor security reasons, the password you type will not be visible.\n\n";
     dialogue.hear_stderr(lecture.as_bytes());
     dialogue.hear_stderr(b"Verification code: ");
-    let error = conclude(dialogue, End::Stopped(Stopped::TimedOut)).unwrap_err();
+    let error = conclude(dialogue, StreamEnd::Stopped(Stopped::TimedOut)).unwrap_err();
     assert!(
         matches!(
             error,
@@ -236,7 +236,7 @@ fn sudo_that_asks_something_else_is_named_without_its_lecture() {
 fn what_the_login_shell_does_is_not_blamed_on_sudo() {
     let root = root();
     // `exit` in .bashrc, nologin, `exec fish`: none of them runs what it was given.
-    for end in [closed(0), closed(1), End::Stopped(Stopped::TimedOut)] {
+    for end in [closed(0), closed(1), StreamEnd::Stopped(Stopped::TimedOut)] {
         let mut dialogue = dialogue("id", &root, Some("s3cret"));
         dialogue.hear_stderr(b"Sorry, only rsync is allowed here\n");
         let error = conclude(dialogue, end).unwrap_err();

@@ -79,9 +79,9 @@ struct State {
 
 /// The door once libssh2 is inside.
 #[derive(Clone)]
-pub(super) struct Watch(Arc<Mutex<State>>);
+pub(super) struct AgentWatch(Arc<Mutex<State>>);
 
-impl Watch {
+impl AgentWatch {
     /// Why the agent does not answer, as the end of a sentence.
     pub(super) fn trouble(&self) -> Option<String> {
         self.lock().trouble.clone()
@@ -142,12 +142,12 @@ impl Door {
     }
 
     /// Lets libssh2 in, which has knocked, and nobody after it.
-    pub(super) fn serve(mut self) -> io::Result<Watch> {
+    pub(super) fn serve(mut self) -> io::Result<AgentWatch> {
         // It is in the queue by now; a connection that never came must not keep us.
         self.listener.set_nonblocking(true)?;
         let (near, _) = self.listener.accept()?;
         near.set_nonblocking(false)?;
-        let watch = Watch(Arc::clone(&self.state));
+        let watch = AgentWatch(Arc::clone(&self.state));
         let agent = self.agent.try_clone()?;
         let mut room = Room {
             near,
@@ -175,7 +175,7 @@ impl Drop for Door {
 struct Room {
     near: UnixStream,
     agent: UnixStream,
-    watch: Watch,
+    watch: AgentWatch,
     wanted: Option<HostKey>,
     limit: Duration,
     cancel: Cancel,

@@ -9,8 +9,8 @@ use crate::transport::Settings;
 use crate::transport::Target;
 use crate::transport::known_hosts::Certificate;
 use crate::transport::known_hosts::HostKey;
+use crate::transport::known_hosts::HostKeyStatus;
 use crate::transport::known_hosts::KnownHosts;
-use crate::transport::known_hosts::Verdict;
 use crate::transport::known_hosts::append;
 use crate::transport::known_hosts::lookup_name;
 
@@ -104,18 +104,18 @@ pub(super) fn verify(
             "its host key is an RSA key of less than 1024 bits, which can be forged".to_owned();
         return Err(ConnectError::Handshake { at, said });
     }
-    let mut verdict = match &certificate {
+    let mut status = match &certificate {
         Some(certificate) => known.check_certified(&target.address, target.port, certificate),
         None => known.check(&target.address, target.port, &key),
     };
     let may_append = settings.host_key_checking == HostKeyChecking::AcceptNew;
-    if let (Verdict::Unknown { .. }, true, Some(path)) =
-        (&verdict, may_append, settings.known_hosts.first())
+    if let (HostKeyStatus::Unknown { .. }, true, Some(path)) =
+        (&status, may_append, settings.known_hosts.first())
     {
         // Another thread may have met the node under the same name meanwhile, with this key or with another.
-        verdict = match append(path, &target.address, target.port, &key) {
-            Ok(Verdict::Unknown { .. }) => Verdict::Known,
-            Ok(verdict) => verdict,
+        status = match append(path, &target.address, target.port, &key) {
+            Ok(HostKeyStatus::Unknown { .. }) => HostKeyStatus::Known,
+            Ok(status) => status,
             Err(source) => {
                 return Err(ConnectError::KnownHosts {
                     at,
@@ -131,22 +131,22 @@ pub(super) fn verify(
         fingerprint: key.fingerprint(),
         name: lookup_name(&target.address, target.port),
     });
-    Err(match verdict {
-        Verdict::Known => return Ok(()),
-        Verdict::Unknown { authority: None } => ConnectError::HostKeyUnknown {
+    Err(match status {
+        HostKeyStatus::Known => return Ok(()),
+        HostKeyStatus::Unknown { authority: None } => ConnectError::HostKeyUnknown {
             at,
             presented,
             file: settings.known_hosts.first().cloned(),
             malformed: known.malformed().len(),
         },
-        Verdict::Unknown {
+        HostKeyStatus::Unknown {
             authority: Some(authority),
         } => ConnectError::HostKeyCertified {
             at,
             presented,
             authority,
         },
-        Verdict::Changed {
+        HostKeyStatus::Changed {
             known,
             algorithm: known_algorithm,
         } => ConnectError::HostKeyChanged {
@@ -155,7 +155,7 @@ pub(super) fn verify(
             known,
             known_algorithm,
         },
-        Verdict::Revoked { location } => ConnectError::HostKeyRevoked {
+        HostKeyStatus::Revoked { location } => ConnectError::HostKeyRevoked {
             at,
             presented,
             location,

@@ -39,7 +39,7 @@ use super::RunError;
 use super::Settings;
 use super::Target;
 use super::script_protocol::Dialogue;
-use super::script_protocol::End;
+use super::script_protocol::StreamEnd;
 use super::secret::Vault;
 use super::wait::Deadline;
 use super::wait::Stopped;
@@ -199,11 +199,11 @@ impl Connection for Ssh {
             Err(Unopened {
                 halt: StepError::Stopped(stopped),
                 ..
-            }) => End::Stopped(stopped),
-            Err(Unopened { halt, .. }) => End::Broken(self.wire.words(&halt)),
+            }) => StreamEnd::Stopped(stopped),
+            Err(Unopened { halt, .. }) => StreamEnd::Broken(self.wire.words(&halt)),
         };
         // A sudo that still asks would keep the channel for as long as it likes.
-        if dialogue.is_refused() || !matches!(end, End::Closed { .. }) {
+        if dialogue.is_refused() || !matches!(end, StreamEnd::Closed { .. }) {
             self.hang_up();
         }
         dialogue.conclude(end, &self.at, limit)

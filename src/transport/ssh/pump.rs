@@ -16,7 +16,7 @@ use super::step::StepError;
 use super::step::Wire;
 use crate::transport::Cancel;
 use crate::transport::script_protocol::Dialogue;
-use crate::transport::script_protocol::End;
+use crate::transport::script_protocol::StreamEnd;
 use crate::transport::wait::Deadline;
 
 /// How long the rest of standard error, and the end of the channel, may take after the status is there. A program that the script left in
@@ -73,11 +73,11 @@ pub(super) fn pump(
     dialogue: &mut Dialogue<'_>,
     on_stdout: &mut dyn FnMut(&[u8]),
     deadline: &Deadline<'_>,
-) -> End {
+) -> StreamEnd {
     let flow = Flow { wire, deadline };
     let moved = flow.move_all(&mut channel, dialogue, on_stdout);
     let closed = moved.and_then(|()| match dialogue.is_refused() || dialogue.is_too_much() {
-        true => Ok(End::Closed {
+        true => Ok(StreamEnd::Closed {
             status: None,
             signal: None,
         }),
@@ -85,8 +85,8 @@ pub(super) fn pump(
     });
     match closed {
         Ok(end) => end,
-        Err(StepError::Stopped(stopped)) => End::Stopped(stopped),
-        Err(halt) => End::Broken(wire.words(&halt)),
+        Err(StepError::Stopped(stopped)) => StreamEnd::Stopped(stopped),
+        Err(halt) => StreamEnd::Broken(wire.words(&halt)),
     }
 }
 
@@ -152,7 +152,7 @@ impl Flow<'_> {
     }
 
     /// Closes the channel and asks how the command ended.
-    fn close(&self, channel: &mut Channel) -> Result<End, StepError> {
+    fn close(&self, channel: &mut Channel) -> Result<StreamEnd, StepError> {
         let deadline = Deadline::new(AFTERMATH, self.deadline.cancel);
         self.wire.retry_eagain(&deadline, || channel.close())?;
         self.wire.retry_eagain(&deadline, || channel.wait_close())?;
@@ -160,7 +160,7 @@ impl Flow<'_> {
             .exit_signal()
             .ok()
             .and_then(|signal| signal.exit_signal);
-        Ok(End::Closed {
+        Ok(StreamEnd::Closed {
             status: channel.exit_status().ok(),
             signal,
         })

@@ -15,8 +15,8 @@ use std::time::Instant;
 use ssh2::Agent;
 use ssh2::PublicKey;
 
+use super::agent::AgentWatch;
 use super::agent::Door;
-use super::agent::Watch;
 use super::key::KeyFile;
 use super::step::StepError;
 use super::step::Wire;
@@ -59,7 +59,7 @@ pub(super) struct Clock<'a> {
 struct OpenAgent {
     agent: Agent,
     keys: Vec<PublicKey>,
-    watch: Watch,
+    watch: AgentWatch,
 }
 
 /// What became of one key.

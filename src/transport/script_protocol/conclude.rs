@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Dialogue;
-use super::End;
 use super::Stage;
+use super::StreamEnd;
 use super::text::find;
 use super::text::tail;
 use crate::transport::Endpoint;
@@ -21,7 +21,7 @@ impl Dialogue<'_> {
     /// What the whole of it means.
     pub(in crate::transport) fn conclude(
         mut self,
-        end: End,
+        end: StreamEnd,
         at: &Endpoint,
         limit: Duration,
     ) -> Result<Output, RunError> {
@@ -53,20 +53,20 @@ impl Dialogue<'_> {
         }
         let partial = self.partial();
         Err(match end {
-            End::Stopped(Stopped::TimedOut) => RunError::TimedOut { at, limit, partial },
-            End::Stopped(Stopped::Cancelled) => RunError::Cancelled { at, partial },
-            End::Stopped(Stopped::Failed(errno)) => RunError::Lost {
+            StreamEnd::Stopped(Stopped::TimedOut) => RunError::TimedOut { at, limit, partial },
+            StreamEnd::Stopped(Stopped::Cancelled) => RunError::Cancelled { at, partial },
+            StreamEnd::Stopped(Stopped::Failed(errno)) => RunError::Lost {
                 at,
                 reason: errno.to_string(),
                 partial,
             },
             // libssh2's own words, such as "transport read", tell an operator nothing.
-            End::Broken(said) => RunError::Lost {
+            StreamEnd::Broken(said) => RunError::Lost {
                 at,
                 reason: format!("the connection is gone ({said})"),
                 partial,
             },
-            End::Closed {
+            StreamEnd::Closed {
                 signal: Some(signal),
                 ..
             } => {
@@ -77,7 +77,7 @@ impl Dialogue<'_> {
                     partial,
                 }
             }
-            End::Closed {
+            StreamEnd::Closed {
                 status: Some(status),
                 ..
             } if status != 0 => {
@@ -89,7 +89,7 @@ impl Dialogue<'_> {
                     partial,
                 }
             }
-            End::Closed { .. } => {
+            StreamEnd::Closed { .. } => {
                 let reason = "its output ended early".to_owned();
                 RunError::Lost {
                     at,
@@ -111,7 +111,7 @@ impl Dialogue<'_> {
     }
 
     /// The error of a shell that never greeted, unless the connection is to blame.
-    fn never_began(&self, end: &End, at: &Endpoint, limit: Duration) -> Option<RunError> {
+    fn never_began(&self, end: &StreamEnd, at: &Endpoint, limit: Duration) -> Option<RunError> {
         let at = at.clone();
         let arrived = find(&self.pending, self.login.as_bytes())
             .or_else(|| find(&self.stderr, self.login.as_bytes()))
@@ -121,10 +121,12 @@ impl Dialogue<'_> {
             Privilege::AsIs => ("", false),
         };
         match end {
-            End::Closed { .. } | End::Stopped(Stopped::TimedOut) if !arrived => {
+            StreamEnd::Closed { .. } | StreamEnd::Stopped(Stopped::TimedOut) if !arrived => {
                 let words = [self.stderr.as_slice(), self.pending.as_slice()].concat();
                 let end = match end {
-                    End::Closed { status, .. } => ShellEnd::Status(status.unwrap_or_default()),
+                    StreamEnd::Closed { status, .. } => {
+                        ShellEnd::Status(status.unwrap_or_default())
+                    }
                     _ => ShellEnd::StillRunning(limit),
                 };
                 let said = tail(&words);
@@ -139,7 +141,7 @@ impl Dialogue<'_> {
                     said: String::new(),
                 })
             }
-            End::Closed { status, .. } => {
+            StreamEnd::Closed { status, .. } => {
                 let words = self.of_sudo();
                 Some(RunError::Sudo {
                     at,
@@ -149,7 +151,7 @@ impl Dialogue<'_> {
                 })
             }
             // sudo, or a PAM module behind it, asked for something that isn't the password.
-            End::Stopped(Stopped::TimedOut) => {
+            StreamEnd::Stopped(Stopped::TimedOut) => {
                 let said = tail(self.of_sudo().as_bytes());
                 (!said.is_empty()).then(|| RunError::Sudo {
                     at,

@@ -1,64 +1,40 @@
-//! `--serial`, `--max-fail`, `--any-error-fatal`: texts → waves, and how many nodes of one may fail.
+//! `--serial`, `--max-fail`, `--any-error-fatal` → the engine's rollout: the waves, and how many nodes of one may fail.
 
 use std::ops::Range;
 
-use clap::Args;
-
-use crate::cli::error;
+use crate::cli::args::WaveArgs;
 use crate::cli::error::CliError;
+use crate::cli::messages;
 use crate::engine::Amount;
 use crate::engine::Rollout;
 
-/// In which waves, and when to stop.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Waves")]
-pub(super) struct Waves {
-    /// Work in waves of so many nodes, such as `1,10%,50%`
-    ///
-    /// Counts, and percentages of the selected nodes with a role, rounded down but at least 1; the last one holds until all nodes are
-    /// done. A wave begins when every node of the wave before is finished. Within a wave --forks nodes are worked on at a time.
-    // A value that begins with `-` is answered here, not taken for a flag.
-    #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
-    pub(super) serial: Option<String>,
-
-    /// How many nodes of a wave may fail before no other is begun: `N` or `N%`
-    ///
-    /// A node that was refused or unreachable counts too. A percentage is of the nodes of the wave, rounded down. As soon as more
-    /// have failed, the nodes at work are finished, and no others are begun, in this wave or a later one. [default: 0 with --serial,
-    /// any number without]
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
-    pub(super) max_fail: Option<String>,
-
-    /// Begin no other node once one has failed; the same as `--max-fail 0`
-    #[arg(long, conflicts_with = "max_fail")]
-    pub(super) any_error_fatal: bool,
+/// Parses the arguments.
+///
+/// # Errors
+///
+/// `--serial` is not a list of wave sizes, or `--max-fail` not a number of nodes.
+pub(super) fn rollout(waves: &WaveArgs) -> Result<Rollout, CliError> {
+    let serial = match &waves.serial {
+        Some(list) => list.split(',').map(wave).collect::<Result<_, _>>()?,
+        None => Vec::new(),
+    };
+    let max_fail = match &waves.max_fail {
+        Some(text) => Some(most(text)?),
+        None if waves.any_error_fatal || !serial.is_empty() => Some(Amount::Count(0)),
+        None => None,
+    };
+    Ok(Rollout {
+        serial,
+        max_fail,
+        ..Rollout::default()
+    })
 }
 
-impl Waves {
-    /// What the flags say.
-    pub(super) fn rollout(&self) -> Result<Rollout, CliError> {
-        let serial = match &self.serial {
-            Some(list) => list.split(',').map(wave).collect::<Result<_, _>>()?,
-            None => Vec::new(),
-        };
-        let max_fail = match &self.max_fail {
-            Some(text) => Some(most(text)?),
-            None if self.any_error_fatal || !serial.is_empty() => Some(Amount::Count(0)),
-            None => None,
-        };
-        Ok(Rollout {
-            serial,
-            max_fail,
-            ..Rollout::default()
-        })
-    }
-}
-
-/// Says in which waves a run would take so many nodes, where there are several.
-pub(super) fn note_waves(rollout: &Rollout, nodes: usize) {
+/// Prints a note with the sizes of the waves in which a run would take `nodes` nodes, if there are several.
+pub(super) fn note(rollout: &Rollout, nodes: usize) {
     let waves = rollout.waves(nodes);
     if waves.len() > 1 {
-        error::note(&format!(
+        messages::note(&format!(
             "a check looks at all nodes at once; a run takes them in {} waves: {}",
             waves.len(),
             sizes(&waves)
@@ -66,9 +42,9 @@ pub(super) fn note_waves(rollout: &Rollout, nodes: usize) {
     }
 }
 
-/// The sizes of the waves as a person reads them: `1, 4, 20, 15`.
+/// Formats the sizes of the waves: `1, 4, 20, 15`.
 fn sizes(waves: &[Range<usize>]) -> String {
-    // More than these are like the last of them.
+    // A longer list would fill the line.
     const MOST: usize = 8;
     let sizes = waves.iter().take(MOST).map(|wave| wave.len().to_string());
     let text = sizes.collect::<Vec<_>>().join(", ");
@@ -98,7 +74,7 @@ fn most(text: &str) -> Result<Amount, CliError> {
     })
 }
 
-/// `3` or `10%`.
+/// Parses `3` or `10%`.
 fn amount(text: &str) -> Result<Amount, String> {
     let text = text.trim();
     let (digits, percent) = match text.strip_suffix('%') {
@@ -108,7 +84,7 @@ fn amount(text: &str) -> Result<Amount, String> {
     if text.is_empty() {
         return Err("a number is missing".to_string());
     }
-    // `parse` takes a sign too.
+    // `parse` would also accept a sign.
     let number: Option<usize> = match digits.bytes().all(|b| b.is_ascii_digit()) {
         true => digits.parse().ok(),
         false => None,
@@ -128,20 +104,20 @@ fn amount(text: &str) -> Result<Amount, String> {
 mod tests {
     use super::*;
 
-    fn rollout(serial: Option<&str>, max_fail: Option<&str>, fatal: bool) -> Option<Rollout> {
-        let waves = Waves {
+    fn read(serial: Option<&str>, max_fail: Option<&str>, fatal: bool) -> Option<Rollout> {
+        let waves = WaveArgs {
             serial: serial.map(String::from),
             max_fail: max_fail.map(String::from),
             any_error_fatal: fatal,
         };
-        waves.rollout().ok()
+        rollout(&waves).ok()
     }
 
     #[test]
     fn counts_and_percentages_are_read() {
         use Amount::Count;
         use Amount::Percent;
-        let serial = |text| rollout(Some(text), None, false).map(|r| r.serial);
+        let serial = |text| read(Some(text), None, false).map(|r| r.serial);
         assert_eq!(
             serial("1, 10%,50%"),
             Some(vec![Count(1), Percent(10), Percent(50)])
@@ -172,17 +148,16 @@ mod tests {
 
     #[test]
     fn many_waves_are_cut_short() {
-        let rollout = rollout(Some("1,10%,50%"), None, false).unwrap();
+        let rollout = read(Some("1,10%,50%"), None, false).unwrap();
         assert_eq!(sizes(&rollout.waves(40)), "1, 4, 20, 15");
-        let waves = self::rollout(Some("2"), None, false).unwrap().waves(17);
+        let waves = read(Some("2"), None, false).unwrap().waves(17);
         assert_eq!(sizes(&waves), "2, 2, 2, 2, 2, 2, 2, 2, …");
     }
 
     #[test]
     fn nothing_may_fail_in_waves_and_anything_without() {
-        let most = |serial, max_fail, fatal| {
-            rollout(serial, max_fail, fatal).map(|rollout| rollout.max_fail)
-        };
+        let most =
+            |serial, max_fail, fatal| read(serial, max_fail, fatal).map(|rollout| rollout.max_fail);
         assert_eq!(most(None, None, false), Some(None));
         assert_eq!(most(None, None, true), Some(Some(Amount::Count(0))));
         assert_eq!(most(Some("1"), None, false), Some(Some(Amount::Count(0))));

@@ -1,10 +1,12 @@
-//! `role`: what roles there are, what they say, and copies to be changed.
+//! `role`: lists, shows and copies roles.
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::path::PathBuf;
 
-use crate::cli::args;
-use crate::cli::args::Beside;
+use clap::Args;
+use clap::Subcommand;
+
 use crate::cli::error::CliError;
 use crate::model::visible::visible;
 use crate::report::progress::print;
@@ -12,12 +14,53 @@ use crate::role::Role;
 use crate::role::RoleOrigin;
 use crate::role::Roles;
 
-/// `fwdeploy role`.
-pub(super) fn role(args: &args::Role) -> Result<u8, CliError> {
-    match args {
-        args::Role::List { beside } => print(&visible(&list(&roles(beside)?))),
-        args::Role::Show { name, beside } => print(&visible(&show(roles(beside)?.show(name)?))),
-        args::Role::Eject { name, dir, beside } => {
+#[derive(Debug, Subcommand)]
+pub(super) enum RoleCommand {
+    /// List the roles, built in and beside an inventory
+    List {
+        #[command(flatten)]
+        beside: BesideArgs,
+    },
+
+    /// Print what a role opens, to whom, and with which variables
+    Show {
+        /// The role's name
+        name: String,
+
+        #[command(flatten)]
+        beside: BesideArgs,
+    },
+
+    /// Copy a role's files into DIR/NAME, to be changed there
+    ///
+    /// A role in `roles/` beside the inventory wins over a built-in one of the same name. Nothing is ever overwritten.
+    Eject {
+        /// The role's name
+        name: String,
+
+        /// Where the role's folder is made
+        #[arg(default_value = "roles")]
+        dir: PathBuf,
+
+        #[command(flatten)]
+        beside: BesideArgs,
+    },
+}
+
+/// Where roles are looked for.
+#[derive(Debug, Args)]
+pub(super) struct BesideArgs {
+    /// Also look at the roles beside this inventory
+    #[arg(short, long, value_name = "INVENTORY")]
+    inventory: Option<PathBuf>,
+}
+
+/// Executes `fwdeploy role`.
+pub(super) fn execute(command: &RoleCommand) -> Result<u8, CliError> {
+    match command {
+        RoleCommand::List { beside } => print(&visible(&list(&roles(beside)?))),
+        RoleCommand::Show { name, beside } => print(&visible(&show(roles(beside)?.show(name)?))),
+        RoleCommand::Eject { name, dir, beside } => {
             let written = roles(beside)?.eject(name, dir)?;
             let lines: Vec<String> = written
                 .iter()
@@ -29,7 +72,7 @@ pub(super) fn role(args: &args::Role) -> Result<u8, CliError> {
     Ok(0)
 }
 
-fn roles(beside: &Beside) -> Result<Roles, CliError> {
+fn roles(beside: &BesideArgs) -> Result<Roles, CliError> {
     let Some(inventory) = &beside.inventory else {
         return Ok(Roles::built_in());
     };
@@ -58,7 +101,7 @@ fn list(roles: &Roles) -> String {
     text
 }
 
-/// The role's own words first, then its variables, then what it does with them.
+/// Returns the role's files: its README, then its variables, then its template.
 fn show(role: &Role) -> String {
     let mut text = String::new();
     for file in ["README.md", "defaults.yml", "role.yml"] {

@@ -11,15 +11,15 @@ use crate::inventory::location::Location;
 use crate::inventory::vars::Vars;
 
 /// All nodes and groups. Made once for a fleet and shared by all that is rendered for it.
-pub(super) struct Fleet {
-    pub(super) nodes: BTreeMap<String, Member>,
+pub(super) struct FleetVars {
+    pub(super) nodes: BTreeMap<String, NodeVars>,
     pub(super) groups: BTreeMap<String, Vec<String>>,
     /// `groups`, made once: templates of every node ask for it.
     pub(super) groups_value: Value,
 }
 
 /// One node.
-pub(super) struct Member {
+pub(super) struct NodeVars {
     /// Its variables; cheap to clone, values are shared.
     pub(super) vars: Vars,
     /// The names of its groups.
@@ -30,11 +30,11 @@ pub(super) struct Member {
     pub(super) location: Location,
 }
 
-impl Fleet {
+impl FleetVars {
     /// Takes what templates may ask for out of an inventory.
     pub(super) fn new(inventory: &Inventory) -> Self {
         let nodes = inventory.nodes().map(|node| {
-            let member = Member {
+            let member = NodeVars {
                 vars: node.vars.clone(),
                 groups: node.groups.clone(),
                 address: node.connection.address.clone(),
@@ -44,7 +44,7 @@ impl Fleet {
         });
         let groups = inventory.groups().clone();
         let as_value = |names: &Vec<String>| Value::from(names.clone());
-        Fleet {
+        FleetVars {
             groups_value: Value::from_pairs(
                 groups
                     .iter()

@@ -1,41 +1,61 @@
-//! `render`: what the roles ask of the nodes, without connecting.
+//! `render`: what the roles require of the nodes, without connecting.
 
 use std::fmt::Write as _;
 
+use clap::Args;
+use clap::ValueEnum;
 use serde_json::Value;
 
-use crate::cli::args;
-use crate::cli::args::Format;
-use crate::cli::error;
+use crate::cli::args::SelectionArgs;
 use crate::cli::error::CliError;
-use crate::cli::fleet;
-use crate::cli::work;
+use crate::cli::load;
+use crate::cli::messages;
 use crate::model::Desired;
 use crate::report::json;
 use crate::report::progress::print;
 use crate::report::render;
 
-/// `fwdeploy render`.
-pub(super) fn render(args: &args::Render) -> Result<u8, CliError> {
-    let fleet = fleet::read(&args.selection)?;
-    for warning in &fleet.warnings {
-        error::warn(warning);
-    }
+#[derive(Debug, Args)]
+pub(super) struct RenderArgs {
+    #[command(flatten)]
+    selection: SelectionArgs,
+
+    /// How the rules are written
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// How `render` writes.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Format {
+    /// Commands that a person can read and run: docker, firewall-cmd
+    #[default]
+    Commands,
+    /// JSON
+    Json,
+    /// firewalld's direct.xml
+    #[value(name = "direct.xml")]
+    DirectXml,
+}
+
+/// Executes `fwdeploy render`.
+pub(super) fn execute(args: &RenderArgs) -> Result<u8, CliError> {
+    let fleet = load::fleet(&args.selection)?;
     let mut nodes = Vec::new();
     for member in &fleet.members {
         if let Some(desired) = &member.desired {
             nodes.push((member.name.as_str(), desired));
         }
     }
-    let without = work::names_without_role(&fleet);
+    let without = fleet.names_without_role();
     match without.as_slice() {
         [] => {}
-        [name] => error::note(&format!("node `{name}` has no role")),
-        names => error::note(&format!(
+        [name] => messages::note(&format!("node `{name}` has no role")),
+        names => messages::note(&format!(
             "{} of {} nodes have no role: {}",
             names.len(),
             fleet.members.len(),
-            error::names(names)
+            messages::names(names)
         )),
     }
     print(&match args.format {
@@ -46,7 +66,7 @@ pub(super) fn render(args: &args::Render) -> Result<u8, CliError> {
     Ok(0)
 }
 
-/// One node's script as it is; those of several one after the other, each under its name.
+/// Returns the commands of one node as they are; those of several nodes one after the other, each under the node's name.
 fn commands(nodes: &[(&str, &Desired)]) -> String {
     if let [(_, desired)] = nodes {
         return render::commands(desired);
@@ -63,7 +83,7 @@ fn commands(nodes: &[(&str, &Desired)]) -> String {
     text
 }
 
-/// One document for all nodes, in the shape of the other documents.
+/// Returns one JSON document for all nodes, in the shape of the other documents.
 fn document(nodes: &[(&str, &Desired)]) -> String {
     let nodes: Vec<Value> = nodes
         .iter()

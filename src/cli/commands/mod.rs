@@ -1,0 +1,182 @@
+//! The command line. Each command has its own file with its arguments and its execution.
+
+mod completions;
+mod drill;
+mod facts;
+mod render;
+mod role;
+mod rollback;
+mod run;
+mod status;
+
+use anstream::ColorChoice;
+use clap::CommandFactory;
+use clap::Parser;
+use clap::Subcommand;
+use clap::ValueEnum;
+
+use crate::cli::commands::completions::CompletionsArgs;
+use crate::cli::commands::drill::DrillArgs;
+use crate::cli::commands::facts::FactsArgs;
+use crate::cli::commands::render::RenderArgs;
+use crate::cli::commands::role::RoleCommand;
+use crate::cli::commands::rollback::RollbackArgs;
+use crate::cli::commands::run::RunArgs;
+use crate::cli::commands::status::StatusArgs;
+use crate::cli::error::CliError;
+use crate::report::Purpose;
+
+/// Close blockchain nodes to everyone but their named peers
+///
+/// fwdeploy reads an Ansible inventory, looks at every node over SSH, and makes firewalld and Docker let only the whitelisted peers in
+/// and out. It says `ok` and `changed` only of nodes that a fresh look on a new connection found as wanted.
+#[derive(Debug, Parser)]
+#[command(name = "fwdeploy", version, propagate_version = true, after_long_help = AFTER)]
+#[command(max_term_width = 100)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// When to use colours
+    ///
+    /// `auto` uses them on a terminal, and obeys NO_COLOR and CLICOLOR_FORCE.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, global = true)]
+    color: Color,
+}
+
+/// What stands below `--help`.
+const AFTER: &str = "\
+Examples:
+  fwdeploy run inventory.yml --check            what would change, nothing is touched
+  fwdeploy run inventory.yml --diff             make it so, and show each difference
+  fwdeploy run inventory.yml -l 'cybex:!cyb-3'  only the nodes of a group, without one
+  fwdeploy run inventory.yml --serial 1,10%,50% in waves; a failure ends it before the next
+  fwdeploy run inventory.yml -b -K              through sudo, with a password
+  fwdeploy status inventory.yml                 who changed each node when, and who is at work
+  fwdeploy rollback inventory.yml -l cyb-1      the state before the last run, from its snapshot
+  fwdeploy drill inventory.yml -l cyb-1         shows that a node comes back by itself
+  fwdeploy render inventory.yml -l cyb-1        a node's rules as firewall-cmd lines
+  fwdeploy facts inventory.yml -l cyb-1         what a node looks like, as JSON
+  fwdeploy role eject cybex roles               a copy of a role, to be changed
+
+Exit codes:
+  0    run: every node is as wanted         --check: no drift
+  1    usage, inventory or role error;      --check: also a node that could not be judged
+       nothing was touched
+  2    run: a node failed, was refused or   --check: drift, and every node was judged
+       rolled back
+  4    run: a node was unreachable,         --check: a node was unreachable, so there is
+       and none failed                      no verdict on the fleet
+  130  stopped by Ctrl-C with nodes not done; by SIGTERM it is 143, by SIGHUP 129";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make the nodes of an inventory as their roles say
+    ///
+    /// Every file is read and every role resolved before the first connection. Each node is looked at, armed to go back by itself,
+    /// changed where it differs, and looked at again on a new connection; only then is the run confirmed. If anything fails, the node
+    /// goes back to the state before, and the others go on.
+    #[command(after_long_help = AFTER)]
+    Run(RunArgs),
+
+    /// Show who is at work on the nodes, and which snapshots they have
+    ///
+    /// One connection and one command a node; nothing is changed. The exit code is 2 if an unfinished run holds a node.
+    Status(StatusArgs),
+
+    /// Bring the nodes back to the state before an earlier run
+    ///
+    /// Each run leaves a snapshot of the state before it on the node; the last ten are kept. Bringing one back puts all of
+    /// /etc/firewalld and of firewalld's runtime back as it was then, whoever has changed it since, DOCKER-USER and the jump to it, and
+    /// takes back what the runs since then did to Docker's networks. It is armed like a run: if the node cannot be looked at afterwards,
+    /// it goes back to the state before the rollback. A rollback leaves a snapshot too, and can be rolled back.
+    Rollback(RollbackArgs),
+
+    /// Prove that the nodes come back by themselves
+    ///
+    /// Arms each node, writes a rule that does nothing into firewalld's permanent configuration, closes the connection and confirms
+    /// nothing. Then the node has to be as it was, by its own timer. Exits with 0 only if every node was.
+    Drill(DrillArgs),
+
+    /// Print what the nodes look like, as JSON
+    ///
+    /// One connection and one command a node; nothing is changed.
+    Facts(FactsArgs),
+
+    /// Print what the roles ask of the nodes, without connecting
+    Render(RenderArgs),
+
+    /// List, show and copy roles
+    #[command(subcommand, visible_alias = "roles")]
+    Role(RoleCommand),
+
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Color {
+    /// On a terminal
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+impl Cli {
+    /// Returns when to use colours (`--color`).
+    pub(super) fn color_choice(&self) -> ColorChoice {
+        match self.color {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        }
+    }
+
+    /// Returns the purpose to name in the JSON document of a command that was not started; `None` if no document was requested.
+    pub(super) fn document(&self) -> Option<Purpose> {
+        match &self.command {
+            Command::Run(args) => args.document(),
+            Command::Rollback(args) => args.document(),
+            Command::Drill(args) => args.document(),
+            Command::Status(args) => args.document(),
+            _ => None,
+        }
+    }
+
+    /// Executes the command, and returns the exit code.
+    ///
+    /// # Errors
+    ///
+    /// The arguments, the files or the roles are wrong. Nothing was changed.
+    pub(super) fn execute(&self) -> Result<u8, CliError> {
+        match &self.command {
+            Command::Run(args) => run::execute(args),
+            Command::Status(args) => status::execute(args),
+            Command::Rollback(args) => rollback::execute(args),
+            Command::Drill(args) => drill::execute(args),
+            Command::Facts(args) => facts::execute(args),
+            Command::Render(args) => render::execute(args),
+            Command::Role(command) => role::execute(command),
+            Command::Completions(args) => {
+                completions::execute(args, &mut Self::command());
+                Ok(0)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,255 @@
+//! `run`: applies the roles to the nodes; with `--check`, only shows what would change.
+
+use clap::Args;
+use clap::ValueEnum;
+
+use crate::cli::args::ConnectionArgs;
+use crate::cli::args::GuardArgs;
+use crate::cli::args::SelectionArgs;
+use crate::cli::args::WaveArgs;
+use crate::cli::error::CliError;
+use crate::cli::fleet_run::FleetRun;
+use crate::cli::jobs;
+use crate::cli::load;
+use crate::cli::options::FleetOptions;
+use crate::cli::results;
+use crate::cli::waves;
+use crate::engine;
+use crate::engine::WhenFailed;
+use crate::plan::Allowed;
+use crate::plan::Permission;
+use crate::plan::Reload;
+use crate::report::Diff;
+use crate::report::Purpose;
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    selection: SelectionArgs,
+
+    /// Only say what would change
+    ///
+    /// Opens one connection and runs one command a node. The differences are shown as with --diff.
+    #[arg(short = 'C', long)]
+    check: bool,
+
+    /// Show each difference, view by view
+    #[arg(short = 'D', long)]
+    diff: bool,
+
+    /// Make a Docker network anew if it has another subnet
+    ///
+    /// Its containers are disconnected and connected again at their addresses. Without this flag the plan only says so, and the node is
+    /// left alone.
+    #[arg(long)]
+    replace_network: bool,
+
+    /// Mend first what keeps a node from being deployed to
+    ///
+    /// A run that was never ended is taken back; a firewalld that has died is started; one in state FAILED, or whose rules or Docker's
+    /// were flushed, is reloaded. Permanent direct rules that cannot be loaded are set aside, and each is named. Without this flag such a
+    /// node is left alone.
+    #[arg(long)]
+    recover: bool,
+
+    /// When to reload firewalld instead of adding rules one by one
+    ///
+    /// A reload takes a second or two and also activates whatever else waits in firewalld's permanent configuration. New flows of the
+    /// managed networks are dropped meanwhile, so that nothing leaks. `auto` reloads for hundreds of rules, and only if nothing else
+    /// waits.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    reload: ReloadArg,
+
+    /// Let a reload also activate what others have written permanently
+    ///
+    /// Without this flag a node is not reloaded while something of anybody else's waits in firewalld's permanent configuration. With it
+    /// each such change is shown. A reload after which this ssh connection could not be opened again is refused all the same.
+    #[arg(long)]
+    allow_pending: bool,
+
+    /// Print one JSON document to stdout, and nothing else there
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    guard: GuardArgs,
+
+    #[command(flatten)]
+    waves: WaveArgs,
+
+    /// If a node fails, take those back that this run has changed
+    ///
+    /// When the last node is done, the nodes that were changed and confirmed go back to the state before this run, unless somebody else
+    /// has changed them since.
+    #[arg(long)]
+    rollback_all: bool,
+
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+/// When to reload firewalld.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum ReloadArg {
+    /// When it is much faster and changes nothing else
+    #[default]
+    Auto,
+    /// Whenever rules change at runtime
+    Always,
+    /// Never
+    Never,
+}
+
+impl RunArgs {
+    fn purpose(&self) -> Purpose {
+        match self.check {
+            true => Purpose::Check,
+            false => Purpose::Run,
+        }
+    }
+
+    /// Returns what its JSON document is about; `None` if none was requested.
+    pub(super) fn document(&self) -> Option<Purpose> {
+        self.json.then(|| self.purpose())
+    }
+
+    fn options(&self) -> Result<FleetOptions, CliError> {
+        let mut rollout = waves::rollout(&self.waves)?;
+        if self.rollback_all {
+            rollout.when_failed = WhenFailed::RollBackAll;
+        }
+        let diff = match self.diff || self.check {
+            true => Diff::Shown,
+            false => Diff::Counted,
+        };
+        Ok(FleetOptions {
+            rollout,
+            outcomes: (!self.json).then_some(diff),
+            allowed: Allowed {
+                replace_network: permission(self.replace_network),
+                recover: permission(self.recover),
+                reload: self.reload.into(),
+                pending: permission(self.allow_pending),
+            },
+            confirm: self.guard.confirm_timeout,
+            ..FleetOptions::new(self.purpose(), &self.connection)
+        })
+    }
+}
+
+impl From<ReloadArg> for Reload {
+    fn from(reload: ReloadArg) -> Self {
+        match reload {
+            ReloadArg::Auto => Reload::Auto,
+            ReloadArg::Always => Reload::Always,
+            ReloadArg::Never => Reload::Never,
+        }
+    }
+}
+
+/// Returns the permission that a flag gives.
+fn permission(flag: bool) -> Permission {
+    match flag {
+        true => Permission::Granted,
+        false => Permission::Withheld,
+    }
+}
+
+/// Executes `fwdeploy run`.
+pub(super) fn execute(args: &RunArgs) -> Result<u8, CliError> {
+    let options = args.options()?;
+    let fleet = load::fleet_with_roles(&args.selection, &options.defaults)?;
+    let jobs = jobs::with_roles(&fleet, &options.defaults);
+    if args.check {
+        waves::note(&options.rollout, jobs.len());
+    }
+    let done = FleetRun::new(&options, &fleet).execute(
+        &jobs,
+        match args.check {
+            true => engine::check,
+            false => engine::run,
+        },
+    )?;
+    Ok(results::print(&options, &fleet, done))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        run: RunArgs,
+    }
+
+    fn options(arguments: &[&str]) -> FleetOptions {
+        let all = [&["fwdeploy", "inventory.yml"], arguments].concat();
+        let line = CommandLine::try_parse_from(all).unwrap();
+        line.run.options().ok().unwrap()
+    }
+
+    #[test]
+    fn a_check_shows_the_differences_and_a_run_counts_them() {
+        assert_eq!(options(&[]).outcomes, Some(Diff::Counted));
+        assert_eq!(options(&["--diff"]).outcomes, Some(Diff::Shown));
+        let check = options(&["--check"]);
+        assert_eq!(check.outcomes, Some(Diff::Shown));
+        assert_eq!(check.purpose, Purpose::Check);
+        assert_eq!(options(&["--check", "--json"]).outcomes, None);
+    }
+
+    #[test]
+    fn each_permission_has_a_flag_of_its_own() {
+        let none = Allowed::default();
+        assert_eq!(options(&["-C", "-D", "-b", "--rollback-all"]).allowed, none);
+        for (flags, allowed) in [
+            (
+                &["--replace-network"][..],
+                Allowed {
+                    replace_network: Permission::Granted,
+                    ..none
+                },
+            ),
+            (
+                &["--recover"],
+                Allowed {
+                    recover: Permission::Granted,
+                    ..none
+                },
+            ),
+            (
+                &["--allow-pending"],
+                Allowed {
+                    pending: Permission::Granted,
+                    ..none
+                },
+            ),
+            (
+                &["--reload", "always"],
+                Allowed {
+                    reload: Reload::Always,
+                    ..none
+                },
+            ),
+            (
+                &["--reload", "never"],
+                Allowed {
+                    reload: Reload::Never,
+                    ..none
+                },
+            ),
+        ] {
+            assert_eq!(options(flags).allowed, allowed, "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn only_rollback_all_takes_other_nodes_back() {
+        let when_failed = |flags: &[&str]| options(flags).rollout.when_failed;
+        assert_eq!(when_failed(&["--rollback-all"]), WhenFailed::RollBackAll);
+        assert_eq!(when_failed(&["--serial", "1"]), WhenFailed::default());
+    }
+}

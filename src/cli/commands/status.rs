@@ -1,0 +1,63 @@
+//! `status`: who is working on the nodes, and which snapshots earlier runs have left.
+
+use clap::Args;
+
+use crate::cli::args::ConnectionArgs;
+use crate::cli::args::SelectionArgs;
+use crate::cli::error::CliError;
+use crate::cli::fleet_run::FleetRun;
+use crate::cli::jobs;
+use crate::cli::load;
+use crate::cli::options::FleetOptions;
+use crate::engine;
+use crate::report::Purpose;
+use crate::report::progress::print;
+use crate::report::status;
+use crate::report::status::NodeStatus;
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    selection: SelectionArgs,
+
+    /// Print one JSON document to stdout, and nothing else there
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+impl StatusArgs {
+    /// Returns what its JSON document is about; `None` if none was requested.
+    pub(super) fn document(&self) -> Option<Purpose> {
+        self.json.then_some(Purpose::Status)
+    }
+}
+
+/// Executes `fwdeploy status`.
+pub(super) fn execute(args: &StatusArgs) -> Result<u8, CliError> {
+    let options = FleetOptions::new(Purpose::Status, &args.connection);
+    let fleet = load::fleet_with_keys(&args.selection, &options.defaults)?;
+    // A node that no longer has a role still has its records.
+    let jobs = jobs::of_all(&fleet, &options.defaults);
+    let done = FleetRun::new(&options, &fleet).execute(&jobs, engine::facts)?;
+    let members = fleet.members.iter().zip(&jobs);
+    let nodes: Vec<NodeStatus> = members
+        .zip(done.result)
+        .map(|((member, job), (outcome, state))| {
+            let wanted = member.desired.as_ref().map(|_| job.policy.clone());
+            NodeStatus::of(outcome, state.as_ref(), wanted)
+        })
+        .collect();
+    let left = nodes.iter().any(|node| node.outcome.was_interrupted());
+    let code = match done.signalled {
+        Some(code) if left => code,
+        _ => status::exit_code(&nodes),
+    };
+    print(&match args.json {
+        true => status::document(&nodes, done.elapsed, code),
+        false => status::text(&nodes, done.elapsed),
+    });
+    Ok(code)
+}

@@ -1,0 +1,112 @@
+//! Runs a command on the nodes of a fleet: connects transport, engine and report.
+
+use std::io;
+use std::io::IsTerminal;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::cli::error::CliError;
+use crate::cli::fleet::Fleet;
+use crate::cli::identity;
+use crate::cli::open_files;
+use crate::cli::options::BecomePassword;
+use crate::cli::options::FleetOptions;
+use crate::cli::secrets;
+use crate::cli::secrets::SecretProvider;
+use crate::cli::signals;
+use crate::engine::Job;
+use crate::engine::RunContext;
+use crate::engine::Transcript;
+use crate::report::Progress;
+use crate::report::Verbosity;
+use crate::report::progress::Screen;
+use crate::report::progress::Show;
+use crate::transport::System;
+
+/// Wait between two attempts to connect to a node that was just changed, and between two reads of a node that may still be changing.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// One command on the nodes of a fleet.
+pub(super) struct FleetRun<'a> {
+    options: &'a FleetOptions,
+    fleet: &'a Fleet,
+}
+
+/// The result of a [`FleetRun`].
+pub(super) struct Done<T> {
+    /// What the engine returned.
+    pub(super) result: T,
+    /// Wall-clock time from the start of the progress display to its end.
+    pub(super) elapsed: Duration,
+    /// The exit code for the first signal that arrived (128 + its number), if one did.
+    pub(super) signalled: Option<u8>,
+}
+
+impl<'a> FleetRun<'a> {
+    /// Prepares a command with these options.
+    pub(super) fn new(options: &'a FleetOptions, fleet: &'a Fleet) -> Self {
+        FleetRun { options, fleet }
+    }
+
+    /// Calls `work` with a context made from the options, and shows its progress.
+    ///
+    /// # Errors
+    ///
+    /// The password cannot be asked for, or the signal handlers cannot be installed. No connection was made.
+    pub(super) fn execute<T>(
+        &self,
+        jobs: &[Job],
+        work: impl FnOnce(&[Job], &RunContext<'_>) -> T,
+    ) -> Result<Done<T>, CliError> {
+        let options = self.options;
+        // Before the bars are drawn, and while Ctrl-C still ends the program at once.
+        let password = match options.become_password {
+            BecomePassword::Asked => Some(secrets::ask_become_password()?),
+            BecomePassword::None => None,
+        };
+        open_files::allow(options.forks.get());
+        let operator = identity::name();
+        let begun = Instant::now();
+        let progress = Progress::start(Show {
+            purpose: options.purpose,
+            nodes: jobs.iter().map(|job| job.node().to_string()).collect(),
+            forks: options.forks.get(),
+            verbosity: options.verbosity,
+            outcomes: options.outcomes,
+            screen: if io::stderr().is_terminal() {
+                Screen::Terminal
+            } else {
+                Screen::Lines
+            },
+        });
+        let secrets = SecretProvider::new(self.fleet, password, progress.handle().clone());
+        let transport = System::new(options.settings.clone(), Box::new(secrets));
+        let watch = signals::watch(progress.handle().clone())
+            .map_err(|error| CliError::new(format!("cannot watch for signals: {error}")))?;
+        let result = work(
+            jobs,
+            &RunContext {
+                transport: &transport,
+                forks: options.forks,
+                rollout: &options.rollout,
+                limit: options.command_timeout,
+                pause: PAUSE,
+                confirm: options.confirm,
+                operator: &operator,
+                allowed: options.allowed,
+                transcript: match options.verbosity {
+                    Verbosity::Quiet => Transcript::Off,
+                    Verbosity::Steps | Verbosity::Everything => Transcript::On,
+                },
+                sink: progress.handle(),
+                stop: &watch.stop,
+            },
+        );
+        progress.finish();
+        Ok(Done {
+            result,
+            elapsed: begun.elapsed(),
+            signalled: watch.exit_code(),
+        })
+    }
+}

@@ -1,0 +1,167 @@
+//! The nodes of a fleet → jobs for the engine.
+
+use openssl::hash::MessageDigest;
+use openssl::hash::hash as digest;
+
+use crate::cli::fleet;
+use crate::cli::fleet::Fleet;
+use crate::cli::fleet::Member;
+use crate::cli::options::ConnectionDefaults;
+use crate::engine::Job;
+use crate::inventory::ConnectionMethod;
+use crate::model::Desired;
+use crate::transport::Privilege;
+use crate::transport::Target;
+use crate::transport::Via;
+
+/// Returns a job for each node. A node without a role gets an empty desired state.
+pub(super) fn of_all(fleet: &Fleet, defaults: &ConnectionDefaults) -> Vec<Job> {
+    let members = fleet.members.iter();
+    let job = |member: &Member| {
+        let desired = member.desired.clone().unwrap_or_default();
+        job(member, desired, defaults)
+    };
+    members.map(job).collect()
+}
+
+/// Returns a job for each node that has a role.
+pub(super) fn with_roles(fleet: &Fleet, defaults: &ConnectionDefaults) -> Vec<Job> {
+    let members = fleet.members.iter();
+    let job = |member: &Member| Some(job(member, member.desired.clone()?, defaults));
+    members.filter_map(job).collect()
+}
+
+fn job(member: &Member, desired: Desired, defaults: &ConnectionDefaults) -> Job {
+    let zone = member.connection.zone.as_ref();
+    Job {
+        target: target(member, defaults),
+        policy: hash(&desired),
+        zone_at: zone.map(|zone| zone.location.to_string()),
+        desired,
+    }
+}
+
+/// Returns how to connect to a node: from the inventory, or from the command line where the inventory says nothing.
+fn target(member: &Member, defaults: &ConnectionDefaults) -> Target {
+    let connection = &member.connection;
+    let user = || {
+        let user = connection.escalate_user.as_ref();
+        user.map_or_else(|| "root".to_string(), |user| user.value.clone())
+    };
+    let privilege = match &connection.escalate {
+        Some(escalate) if escalate.value => Privilege::Sudo { user: user() },
+        Some(_) => Privilege::AsIs,
+        None => match defaults.privilege {
+            Privilege::Sudo { .. } => Privilege::Sudo { user: user() },
+            Privilege::AsIs => Privilege::AsIs,
+        },
+    };
+    Target {
+        node: member.name.clone(),
+        via: match connection.method {
+            ConnectionMethod::Ssh => Via::Ssh,
+            ConnectionMethod::Local => Via::Local,
+        },
+        address: connection.host.value.clone(),
+        port: fleet::sshd_port(connection),
+        user: connection
+            .user
+            .as_ref()
+            .map(|user| user.value.clone())
+            .or_else(|| defaults.user.clone()),
+        key_file: connection
+            .private_key_file
+            .as_ref()
+            .map(|path| path.value.clone())
+            .or_else(|| defaults.key_file.clone()),
+        privilege,
+    }
+}
+
+/// Returns the first 16 hex digits of the SHA-256 of a desired state.
+pub(super) fn hash(desired: &Desired) -> String {
+    let text = serde_json::to_vec(desired).unwrap_or_default();
+    let digest = digest(MessageDigest::sha256(), &text);
+    let bytes = digest.map(|d| d[..8].to_vec()).unwrap_or_default();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::hash;
+    use super::of_all;
+    use super::with_roles;
+    use crate::cli::args::SelectionArgs;
+    use crate::cli::fleet;
+    use crate::cli::options::ConnectionDefaults;
+    use crate::model::Desired;
+    use crate::transport::Privilege;
+
+    #[test]
+    fn the_inventory_wins_over_the_command_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let inventory = folder.path().join("inventory.yml");
+        let text = "all:
+  hosts:
+    plain:
+    own: {ansible_user: eva, ansible_port: 2222, ansible_ssh_private_key_file: /keys/own, ansible_become: false}
+    other: {ansible_become_user: admin}
+";
+        fs::write(&inventory, text).unwrap();
+        let selection = SelectionArgs {
+            inventory,
+            limit: None,
+            extra_vars: Vec::new(),
+        };
+        let fleet = fleet::read(&selection).unwrap();
+        let sudo = |user: &str| Privilege::Sudo {
+            user: user.to_string(),
+        };
+        let defaults = ConnectionDefaults {
+            user: Some("ops".to_string()),
+            key_file: Some("/keys/ops".into()),
+            privilege: sudo("root"),
+        };
+        let jobs = of_all(&fleet, &defaults);
+        let targets: Vec<_> = jobs
+            .iter()
+            .map(|job| {
+                let target = &job.target;
+                let key = target.key_file.as_deref();
+                (
+                    target.node.as_str(),
+                    target.user.as_deref(),
+                    target.port,
+                    key,
+                    target.privilege.clone(),
+                )
+            })
+            .collect();
+        let key = |name| Some(Path::new(name));
+        assert_eq!(
+            targets,
+            [
+                ("plain", Some("ops"), 22, key("/keys/ops"), sudo("root")),
+                ("own", Some("eva"), 2222, key("/keys/own"), Privilege::AsIs),
+                ("other", Some("ops"), 22, key("/keys/ops"), sudo("admin")),
+            ]
+        );
+        // None of them has a role.
+        assert!(with_roles(&fleet, &defaults).is_empty());
+    }
+
+    #[test]
+    fn another_policy_has_another_hash() {
+        let some = Desired::default();
+        let other = Desired {
+            zone: Some("public".to_string()),
+            ..Desired::default()
+        };
+        assert_eq!(hash(&some), hash(&some.clone()));
+        assert_ne!(hash(&some), hash(&other));
+        assert_eq!(hash(&some).len(), 16);
+    }
+}

@@ -1,0 +1,77 @@
+//! The outcomes of all nodes: the end of the output, and the exit code.
+
+use crate::cli::fleet::Fleet;
+use crate::cli::fleet::Member;
+use crate::cli::fleet_run::Done;
+use crate::cli::options::FleetOptions;
+use crate::cli::remarks;
+use crate::engine::NotBegun;
+use crate::engine::Outcome;
+use crate::report::Purpose;
+use crate::report::Summary;
+use crate::report::json;
+use crate::report::progress;
+use crate::report::recap;
+
+/// Prints the outcomes as one JSON document, or the recap if they were printed one by one, and returns the exit code.
+pub(super) fn print(options: &FleetOptions, fleet: &Fleet, done: Done<Vec<Outcome>>) -> u8 {
+    let purpose = options.purpose;
+    let code = exit_code(&done.result, purpose, done.signalled);
+    let outcomes = with_skipped(fleet, done.result);
+    progress::print(&match options.outcomes {
+        None => {
+            let warnings = remarks::of_warnings(&fleet.warnings);
+            json::outcomes(&outcomes, purpose, &warnings, done.elapsed, code)
+        }
+        Some(_) => recap::recap(&outcomes, done.elapsed),
+    });
+    code
+}
+
+/// Returns the exit code; `signalled` is the one for the first signal, if one arrived. It counts only if nodes were left undone.
+pub(super) fn exit_code(outcomes: &[Outcome], purpose: Purpose, signalled: Option<u8>) -> u8 {
+    match signalled {
+        Some(code) if outcomes.iter().any(Outcome::was_interrupted) => code,
+        _ => Summary::of(outcomes).exit_code(purpose),
+    }
+}
+
+/// Returns the outcomes of all selected nodes in the order of the inventory. A node without a job has no role and was skipped.
+fn with_skipped(fleet: &Fleet, outcomes: Vec<Outcome>) -> Vec<Outcome> {
+    let mut outcomes = outcomes.into_iter().peekable();
+    let outcome = |member: &Member| {
+        let own = outcomes.next_if(|outcome| outcome.node == member.name);
+        own.unwrap_or_else(|| Outcome::not_begun(&*member.name, NotBegun::NoRole))
+    };
+    fleet.members.iter().map(outcome).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::with_skipped;
+    use crate::cli::args::SelectionArgs;
+    use crate::cli::fleet;
+    use crate::engine::NotBegun;
+    use crate::engine::Outcome;
+
+    #[test]
+    fn a_node_without_a_job_is_skipped_in_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let inventory = folder.path().join("inventory.yml");
+        fs::write(&inventory, "all: {hosts: {a: , b: , c: , d: }}").unwrap();
+        let fleet = fleet::read(&SelectionArgs {
+            inventory,
+            limit: None,
+            extra_vars: Vec::new(),
+        });
+        let fleet = fleet.unwrap();
+        let stopped = |node: &str| Outcome::not_begun(node, NotBegun::Stopped);
+        let without = |node: &str| Outcome::not_begun(node, NotBegun::NoRole);
+        assert_eq!(
+            with_skipped(&fleet, vec![stopped("b"), stopped("d")]),
+            [without("a"), stopped("b"), without("c"), stopped("d")]
+        );
+    }
+}
