@@ -31,6 +31,11 @@ use crate::report::progress::print;
 /// Usage, inventory or role error: nothing was touched.
 const NOTHING_TOUCHED: u8 = 1;
 
+/// Returns the definition of the command line: its commands, flags and help, as completion scripts are made from it.
+pub fn definition() -> clap::Command {
+    Cli::command()
+}
+
 /// Does what the command line says, and returns the exit code.
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -93,7 +98,7 @@ fn command(command: &Command) -> Result<u8, CliError> {
         Command::Role(args) => roles::role(args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), "fwdeploy", &mut script);
+            clap_complete::generate(*shell, &mut definition(), "fwdeploy", &mut script);
             print(&String::from_utf8_lossy(&script));
             Ok(0)
         }
