@@ -1,7 +1,7 @@
 //! Docker's side as others have left it: subnets that hide the node's own networks, settings of others on a network, containers in
 //! a motion, networks of one name, defaults of the daemon, and ways out that pass no rule.
 //!
-//! What each is broken by stands in tests/docker_side.rs, where the same kinds are cases without a node.
+//! What each is broken by stands in tests/it/docker_side.rs, where the same kinds are cases without a node.
 
 use crate::One;
 use crate::PORT;

@@ -1,6 +1,5 @@
 //! Rules of others, in words that iptables prints back in others: no run fails because of them, and a second run is empty.
 
-#[path = "../foreign/spellings.rs"]
 mod spellings;
 
 use std::fmt::Write as _;
