@@ -18,31 +18,28 @@ lint: setup
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked --quiet
 	tests/deny
 
-# Everything that needs no real node.
+# Everything that needs no real node. tests/run takes cargo-nextest where it is there, and tells the slowest tests.
 unit: setup
-	$(CARGO) test --locked
+	tests/run unit
 
 # The tests on real nodes: `#[ignore]` keeps them from plain `cargo test`, here none is left out. Those of single steps
 # (lab_node) run on the oldest generation and the newest, with one backend each; `make lab LAB_NODES=abcdefgh` takes
-# every generation with both.
+# every generation with both. LAB_TESTS labs are up at a time (3).
 LAB_NODES ?= ah
-# Minutes each, and the same as on the newest node: `make lab-long` runs these.
-LAB_LONG = foreign::no_spelling_is_drift_in_between foreign::no_spelling_is_drift_on_the_oldest_node
 lab: setup
 	tests/lab/lab build
-	FWDEPLOY_LAB_NODES=$(LAB_NODES) $(CARGO) test --locked --test real_nodes --test lab_node -- --ignored --test-threads=$${LAB_TESTS:-3} $(addprefix --skip ,$(LAB_LONG)); \
-	status=$$?; tests/lab/lab down node; exit $$status
-	$(CARGO) test --locked --test fault_matrix -- --ignored a_fault_at_each_step
+	FWDEPLOY_LAB_NODES=$(LAB_NODES) tests/run lab; status=$$?; tests/lab/lab down node; exit $$status
 
+# Minutes each, and the same as on the newest node, which is a part of `make lab`.
 lab-long: setup
 	tests/lab/lab build
-	$(CARGO) test --locked --test real_nodes -- --ignored --test-threads=$${LAB_TESTS:-3} --exact $(LAB_LONG)
+	tests/run lab-long
 
 # Every kind of step meets every fault, which takes an hour and a quarter; writes docs/fault-matrix.md. What failed
 # is told in target/fault-matrix.
 fault-matrix: setup
 	tests/lab/lab build
-	$(CARGO) test --locked --test fault_matrix -- --ignored --nocapture every_fault
+	tests/run fault-matrix
 
 # Each parser of a node's answer gets made-up ones, for FUZZ_SECONDS (600) each. `fuzz/run TARGET` runs one.
 fuzz: setup
