@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::support::as_told::files_as_told;
+use crate::support::node_builder::NodeBuilder;
 use fwdeploy::model::Attachment;
 use fwdeploy::model::CHAIN;
 use fwdeploy::model::Cidr;
@@ -21,7 +22,6 @@ use fwdeploy::model::Files;
 use fwdeploy::model::Match;
 use fwdeploy::model::NodeState;
 use fwdeploy::model::Observed;
-use fwdeploy::model::Records;
 use fwdeploy::model::RichRule;
 use fwdeploy::model::Rule;
 use fwdeploy::model::Sense;
@@ -560,54 +560,37 @@ fn node() -> impl Strategy<Value = (NodeState, Desired)> {
                     rich: Observed::Known(rich_permanent),
                     settings: Observed::Known(permanent_settings),
                 };
-                let state = NodeState {
-                    system: System {
+                let runtime = Firewall {
+                    direct: Observed::Known(runtime),
+                    rich: Observed::Known(rich_runtime),
+                    settings: Observed::Known(runtime_settings),
+                };
+                let printed = printed().into_iter().map(|(args, lines)| {
+                    let lines = lines.into_iter().map(KernelRule::new);
+                    (args, Printed::Lines(lines.collect()))
+                });
+                let state = NodeBuilder::new()
+                    .system(System {
                         nft: true,
                         busctl: true,
                         docker: true,
                         ..System::default()
-                    },
-                    firewalld: Observed::Known(Firewalld {
-                        version: "1.3.3".into(),
-                        state: "RUNNING".into(),
-                        backend: "nftables".into(),
-                        default_zone: "public".into(),
-                        active_zones: BTreeMap::new(),
-                        panic: false,
-                        in_kernel: Observed::Known(true),
-                    }),
-                    zone: Observed::Known("public".into()),
-                    files: Observed::Known(files_as_told(&permanent, "public")),
-                    permanent,
-                    runtime: Firewall {
-                        direct: Observed::Known(runtime),
-                        rich: Observed::Known(rich_runtime),
-                        settings: Observed::Known(runtime_settings),
-                    },
-                    kernel: Kernel {
-                        v4: Observed::Known(Tables {
+                    })
+                    .files(files_as_told(&permanent, "public"))
+                    .firewalls(permanent, runtime)
+                    .tables(
+                        Family::V4,
+                        Tables {
                             tables: BTreeMap::from([
                                 ("filter".to_string(), filter),
                                 ("nat".to_string(), nat),
                             ]),
-                            printed: printed()
-                                .into_iter()
-                                .map(|(args, lines)| {
-                                    let lines = lines.into_iter().map(KernelRule::new);
-                                    (args, Printed::Lines(lines.collect()))
-                                })
-                                .filter(|_| tells)
-                                .collect(),
-                        }),
-                        v6: Observed::Known(Tables::default()),
-                        split: Observed::Known(false),
-                        latch: Observed::Known(latch),
-                        ip_forward: Observed::Known(true),
-                        backend: None,
-                    },
-                    docker: Observed::Known(docker),
-                    records: Observed::Known(Records::default()),
-                };
+                            printed: printed.filter(|_| tells).collect(),
+                        },
+                    )
+                    .latch(latch)
+                    .docker(docker)
+                    .build();
                 (state, wanted)
             },
         )
