@@ -9,7 +9,7 @@ use spellings::SPELLINGS6;
 use spellings::generated;
 
 use crate::One;
-use crate::lab::wait_until;
+use crate::harness::said::wait_until;
 
 /// A script that gives firewalld every spelling, at runtime and for good, ahead of the whitelist and behind it by turns. It
 /// prints how many firewalld has taken: an old iptables does not know every extension.

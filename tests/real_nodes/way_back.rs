@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::One;
-use crate::lab::wait_until;
+use crate::harness::said::wait_until;
 use crate::name;
 
 /// One test for the oldest and one for the newest generation, with another backend each.

@@ -1,46 +1,43 @@
 //! The lab as a value: nodes that come up with it and go with it.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
-use std::process::Output;
-use std::time::Duration;
-use std::time::Instant;
+use std::process::Stdio;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// What a command said, with both streams as text.
-#[derive(Debug)]
-pub struct Said {
-    /// The exit status.
-    pub code: i32,
-    /// Standard output.
-    pub out: String,
-    /// Standard error.
-    pub err: String,
+use super::entry::Entry;
+use super::probe::answers;
+use super::said::Said;
+
+/// How long a lab is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stay {
+    /// It is made, and goes when the value does.
+    Own,
+    /// It is taken as it is if it is there, what is missing is repaired, and it stays.
+    Shared,
 }
 
-impl From<Output> for Said {
-    fn from(output: Output) -> Self {
-        Said {
-            code: output.status.code().unwrap_or(-1),
-            out: String::from_utf8_lossy(&output.stdout).into_owned(),
-            err: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
-    }
-}
-
-/// A lab of real nodes with its own network; it goes when the value does.
+/// A lab of real nodes with its own network.
 pub struct Lab {
     name: String,
+    stay: Stay,
     info: Value,
-    home: TempDir,
+    home: OnceLock<TempDir>,
 }
 
+/// The program that makes labs; `FWDEPLOY_LAB` names another one.
 fn program() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/lab")
+    std::env::var_os("FWDEPLOY_LAB").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/lab"),
+        PathBuf::from,
+    )
 }
 
 fn lab(args: &[&str]) -> Said {
@@ -51,9 +48,25 @@ fn lab(args: &[&str]) -> Said {
         .into()
 }
 
+/// A command of this machine in a network namespace of the lab; it takes the place of `nsenter`.
+fn in_network(netns: &str, program: &str) -> Command {
+    let mut command = Command::new("nsenter");
+    command
+        .arg(format!("--net=/run/netns/{netns}"))
+        .arg(program);
+    command
+}
+
 impl Lab {
     /// Brings up nodes (`name=suite:backend`) and peers.
     pub fn up(name: &str, nodes: &[&str], peers: usize) -> Self {
+        // A lab of that name from an interrupted run would bring its state with it.
+        lab(&["down", name]);
+        Self::with(name, nodes, peers, Stay::Own)
+    }
+
+    /// Brings up nodes and peers for a while, or takes them as they are.
+    pub fn with(name: &str, nodes: &[&str], peers: usize, stay: Stay) -> Self {
         assert!(
             rustix::process::geteuid().is_root(),
             "the lab's nodes need root: run `make lab` as root"
@@ -62,15 +75,14 @@ impl Lab {
         let mut args = vec!["up", name];
         args.extend(nodes);
         args.extend(["--peers", &peers]);
-        // A lab of that name from an interrupted run would bring its state with it.
-        lab(&["down", name]);
         let said = lab(&args);
         assert_eq!(said.code, 0, "lab up: {}{}", said.out, said.err);
         let info = serde_json::from_str(&lab(&["info", name]).out).expect("lab info is JSON");
         Lab {
             name: name.to_string(),
+            stay,
             info,
-            home: TempDir::new().expect("a directory for the inventory"),
+            home: OnceLock::new(),
         }
     }
 
@@ -118,11 +130,29 @@ impl Lab {
         self.text(&["netns"])
     }
 
-    /// A node's first process as this machine numbers it; none while the node is off.
-    pub fn leader(&self, node: &str) -> Option<u32> {
-        let said = lab(&["info", &self.name]);
-        let info: Value = serde_json::from_str(&said.out).expect("lab info is JSON");
-        u32::try_from(info["nodes"][node]["leader"].as_u64()?).ok()
+    /// The cgroup in which all processes of a node are.
+    pub fn processes(&self, node: &str) -> PathBuf {
+        Entry::processes(&self.name, node)
+    }
+
+    /// A command as root on a node, which has to run.
+    pub fn node_command(&self, node: &str, words: &[&str]) -> Command {
+        self.entry(node).command(words)
+    }
+
+    fn entry(&self, node: &str) -> Entry {
+        let entry = Entry::find(&self.processes(node));
+        entry.unwrap_or_else(|| panic!("node {node} of lab {} is off", self.name))
+    }
+
+    /// A command of this machine in the network that the controller is in.
+    pub fn controller_command(&self, program: &str) -> Command {
+        in_network(&self.netns(), program)
+    }
+
+    /// A command of this machine in a peer's network.
+    pub fn peer_command(&self, peer: &str, program: &str) -> Command {
+        in_network(&self.peer_netns(peer), program)
     }
 
     /// Runs a shell script as root on a node, and expects it to go well.
@@ -136,9 +166,21 @@ impl Lab {
         said.out
     }
 
-    /// Runs a shell script as root on a node.
+    /// Runs a shell script as root on a node; one that is off says so with code 2.
     pub fn try_sh(&self, node: &str, script: &str) -> Said {
-        lab(&["exec", &self.name, node, "--", "sh", "-c", script])
+        let Some(entry) = Entry::find(&self.processes(node)) else {
+            return Said {
+                code: 2,
+                out: String::new(),
+                err: format!("node {node} is off"),
+            };
+        };
+        entry
+            .command(&["sh", "-c", script])
+            .stdin(Stdio::null())
+            .output()
+            .expect("nsenter runs")
+            .into()
     }
 
     /// Runs one of the lab's own commands on this lab, and expects it to go well.
@@ -150,24 +192,28 @@ impl Lab {
         said.out.trim().to_string()
     }
 
-    /// Whether a connection gets its answer.
+    /// Whether a connection gets its answer, from a peer, a node, `NODE/CONTAINER`, or the `controller`.
     pub fn reaches(&self, from: &str, address: &str, port: u16) -> bool {
-        let said = lab(&[
-            "probe",
-            &self.name,
-            from,
-            address,
-            &port.to_string(),
-            "--timeout",
-            "3",
-        ]);
-        assert_ne!(said.code, 2, "probe from {from}: {}", said.err);
-        said.out.trim() == "open"
+        let named = |netns: &str| Path::new("/run/netns").join(netns);
+        let namespace = match from.split_once('/') {
+            Some((node, container)) => {
+                let inspect = format!("docker inspect -f '{{{{.State.Pid}}}}' {container}");
+                let process = self.sh(node, &inspect);
+                // The node numbers its processes by itself.
+                self.entry(node)
+                    .path(&format!("/proc/{}/ns/net", process.trim()))
+            }
+            None if from == "controller" => named(&self.netns()),
+            None if self.info["peers"].get(from).is_some() => named(&self.peer_netns(from)),
+            None => self.entry(from).path("/proc/1/ns/net"),
+        };
+        let address = address.parse().expect("an address");
+        answers(&namespace, SocketAddr::new(address, port))
     }
 
     /// Writes an inventory; `body` is YAML, in which `{key}` stands for the lab's private key.
     pub fn inventory(&self, body: &str) -> PathBuf {
-        let path = self.home.path().join("inventory.yml");
+        let path = self.home().join("inventory.yml");
         let body = body.replace("{key}", &self.text(&["ssh", "key"]));
         fs::write(&path, body).expect("the inventory is written");
         path
@@ -175,7 +221,8 @@ impl Lab {
 
     /// The directory of the inventory, for files beside it.
     pub fn home(&self) -> &Path {
-        self.home.path()
+        let home = || TempDir::new().expect("a directory for the inventory");
+        self.home.get_or_init(home).path()
     }
 
     /// The lab's known_hosts.
@@ -185,9 +232,8 @@ impl Lab {
 
     /// A command that runs fwdeploy where the controller is.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(program());
+        let mut command = self.controller_command(env!("CARGO_BIN_EXE_fwdeploy"));
         command
-            .args(["net", &self.name, "--", env!("CARGO_BIN_EXE_fwdeploy")])
             .args(args)
             .env("NO_COLOR", "1")
             .env_remove("SSH_AUTH_SOCK");
@@ -196,7 +242,7 @@ impl Lab {
 
     /// Runs fwdeploy where the controller is, with the lab's known_hosts.
     pub fn fwdeploy(&self, command: &str, args: &[&str]) -> Said {
-        let inventory = self.home.path().join("inventory.yml");
+        let inventory = self.home().join("inventory.yml");
         let inventory = inventory.to_str().expect("a plain path");
         let known_hosts = self.known_hosts();
         let mut all = vec![command, inventory, "--known-hosts", &known_hosts];
@@ -216,20 +262,9 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         // `LAB_KEEP=1` leaves the nodes of a failed test to be looked at.
-        if std::env::var_os("LAB_KEEP").is_none() || !std::thread::panicking() {
+        let is_kept = std::env::var_os("LAB_KEEP").is_some() && std::thread::panicking();
+        if self.stay == Stay::Own && !is_kept {
             lab(&["down", &self.name]);
         }
-    }
-}
-
-/// Waits until something holds, for as long as services take to come back on a busy machine.
-pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(
-            Instant::now() < until,
-            "waited a minute in vain until {what}"
-        );
-        std::thread::sleep(Duration::from_millis(300));
     }
 }
