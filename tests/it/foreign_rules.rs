@@ -1,8 +1,11 @@
 //! Rules of others on a node: in any spelling, in any number, ahead of the whitelist or to come back ahead of it.
 //!
-//! Each was seen to fail with the code it guards broken on purpose: the spellings without `Tables::printed` in `printed::form`
-//! and with every lacking rule counted in `firewall::compared`; the numbers with `Places::take` as a search through all lines;
-//! what comes back without `foreign::after_a_reload`; the verdict map with `Target::Nothing` as harmless in `admit`.
+//! Seen to fail with the code broken on purpose, each by one break:
+//! `a_rule_that_the_kernel_prints_in_other_words_is_there` without `Tables::printed` in `printed::form`;
+//! `a_rule_that_nobody_can_spell_is_a_note_and_no_drift` with every lacking rule taken for certain in `firewall::compared`;
+//! `four_times_the_rules_take_about_four_times_the_time` with `Places::take` as a search through all lines;
+//! `permanent_rules_that_come_back_ahead_are_found_before_they_do` without `foreign::after_a_reload`;
+//! `what_iptables_cannot_show_goes_behind_the_whitelist` with `Target::Nothing` as harmless in `admit`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
