@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 /// A node that runs: the namespaces of its first process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,20 +14,9 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The cgroup in which all processes of a node are, below where cgroup2 is mounted (tests/lab/lab, `Cgroup`).
+    /// The cgroup in which all processes of a node are.
     pub fn processes(lab: &str, node: &str) -> PathBuf {
-        let mounts = fs::read_to_string("/proc/self/mounts").expect("there are mounts");
-        let mount = mounts
-            .lines()
-            .map(|line| line.split(' ').collect::<Vec<_>>())
-            .find(|fields| fields[2] == "cgroup2")
-            .map(|fields| fields[1].to_string())
-            .expect("cgroup2 is mounted");
-        Path::new(&mount)
-            .join("fwdeploy-lab")
-            .join(lab)
-            .join(node)
-            .join("payload")
+        cgroup(lab).join(node).join("payload")
     }
 
     /// Finds the first process of a node, by its cgroup; none while the node is off.
@@ -71,6 +61,27 @@ impl Entry {
     pub fn path(self, path: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root{path}", self.leader))
     }
+}
+
+/// The cgroup of a lab, below where cgroup2 is mounted (tests/lab/lab, `Cgroup`).
+fn cgroup(lab: &str) -> PathBuf {
+    let mounts = fs::read_to_string("/proc/self/mounts").expect("there are mounts");
+    let mount = mounts
+        .lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>())
+        .find(|fields| fields[2] == "cgroup2")
+        .map(|fields| fields[1].to_string())
+        .expect("cgroup2 is mounted");
+    Path::new(&mount).join("fwdeploy-lab").join(lab)
+}
+
+/// How long processors have worked for the nodes of a lab since it is up; nothing where the kernel does not tell.
+pub fn processor_time(lab: &str) -> Duration {
+    let stat = fs::read_to_string(cgroup(lab).join("cpu.stat")).unwrap_or_default();
+    let used = stat
+        .lines()
+        .find_map(|line| line.strip_prefix("usage_usec ")?.parse().ok());
+    Duration::from_micros(used.unwrap_or_default())
 }
 
 /// Whether a process is the first one of a node: it has a second number, which is 1.

@@ -7,10 +7,13 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::process::Stdio;
 use std::sync::OnceLock;
+use std::time::Duration;
+use std::time::Instant;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::entry;
 use super::entry::Entry;
 use super::probe::answers;
 use super::said::Said;
@@ -30,6 +33,8 @@ pub struct Lab {
     stay: Stay,
     info: Value,
     home: OnceLock<TempDir>,
+    begun: Instant,
+    up: Duration,
 }
 
 /// The program that makes labs; `FWDEPLOY_LAB` names another one.
@@ -71,6 +76,7 @@ impl Lab {
             rustix::process::geteuid().is_root(),
             "the lab's nodes need root: run `make lab` as root"
         );
+        let begun = Instant::now();
         let peers = peers.to_string();
         let mut args = vec!["up", name];
         args.extend(nodes);
@@ -83,6 +89,8 @@ impl Lab {
             stay,
             info,
             home: OnceLock::new(),
+            begun,
+            up: begun.elapsed(),
         }
     }
 
@@ -261,6 +269,14 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
+        // tests/run adds these up.
+        eprintln!(
+            "lab {}: up after {:.1} s, there for {:.1} s, its nodes used {:.1} s of a processor",
+            self.name,
+            self.up.as_secs_f64(),
+            self.begun.elapsed().as_secs_f64(),
+            entry::processor_time(&self.name).as_secs_f64()
+        );
         // `LAB_KEEP=1` leaves the nodes of a failed test to be looked at.
         let is_kept = std::env::var_os("LAB_KEEP").is_some() && std::thread::panicking();
         if self.stay == Stay::Own && !is_kept {
