@@ -24,7 +24,7 @@ unit: setup
 
 # The tests on real nodes: `#[ignore]` keeps them from plain `cargo test`, here none is left out. Those of single steps
 # (lab_node) run on the oldest generation and the newest, with one backend each; `make lab LAB_NODES=abcdefgh` takes
-# every generation with both. LAB_TESTS labs are up at a time (3).
+# every generation with both. LAB_TESTS of them run at a time (3).
 LAB_NODES ?= ah
 lab: setup
 	tests/lab/lab build
