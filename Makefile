@@ -14,35 +14,32 @@ lint: setup
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
-	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --target-dir target/fuzz --all-targets --locked -- -D warnings
+	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --target-dir target --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked --quiet
 	tests/deny
 
-# Runs the tests that need no real node.
+# Runs the tests that need no real node. tests/run uses cargo-nextest if it is installed, and reports the slowest tests.
 unit: setup
-	$(CARGO) test --locked
+	tests/run unit
 
 # Runs the tests on real nodes. Plain `cargo test` skips them (`#[ignore]`); this target skips none. The tests of single steps
 # (lab_node) run on the oldest and the newest Debian release, with one backend each; `make lab LAB_NODES=abcdefgh` uses
-# every release with both backends.
+# every release with both backends. LAB_TESTS (3) of them run at a time.
 LAB_NODES ?= ah
-# These take minutes each and repeat what runs on the newest node: `make lab-long` runs them.
-LAB_LONG = foreign::no_spelling_is_drift_in_between foreign::no_spelling_is_drift_on_the_oldest_node
 lab: setup
 	tests/lab/lab build
-	FWDEPLOY_LAB_NODES=$(LAB_NODES) $(CARGO) test --locked --test real_nodes --test lab_node -- --ignored --test-threads=$${LAB_TESTS:-3} $(addprefix --skip ,$(LAB_LONG)); \
-	status=$$?; tests/lab/lab down node; exit $$status
-	$(CARGO) test --locked --test fault_matrix -- --ignored a_fault_at_each_step
+	FWDEPLOY_LAB_NODES=$(LAB_NODES) tests/run lab; status=$$?; tests/lab/lab down node; exit $$status
 
+# Minutes each, and the same as on the newest node, which is a part of `make lab`.
 lab-long: setup
 	tests/lab/lab build
-	$(CARGO) test --locked --test real_nodes -- --ignored --test-threads=$${LAB_TESTS:-3} --exact $(LAB_LONG)
+	tests/run lab-long
 
 # Injects every fault into every kind of step, which takes an hour and a quarter, and writes docs/fault-matrix.md. Failures
 # are described in target/fault-matrix.
 fault-matrix: setup
 	tests/lab/lab build
-	$(CARGO) test --locked --test fault_matrix -- --ignored --nocapture every_fault
+	tests/run fault-matrix
 
 # Fuzzes each parser of a node's answers for FUZZ_SECONDS (600). `fuzz/run TARGET` runs one.
 fuzz: setup

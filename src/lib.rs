@@ -16,6 +16,10 @@
 //!
 //! The rooms, and which may use which, are in `docs/architecture.md`; a test holds the table.
 
+// What both the unit tests and those of tests/it include finds this crate by one name.
+#[cfg(test)]
+extern crate self as fwdeploy;
+
 pub mod cli;
 pub mod engine;
 pub mod inventory;

@@ -26,6 +26,7 @@ mod waves;
 
 use std::process::ExitCode;
 
+use clap::CommandFactory;
 use clap::Parser;
 
 use crate::cli::commands::Cli;
@@ -34,6 +35,11 @@ use crate::report::progress::print;
 
 /// Exit code of a usage, inventory or role error: nothing was touched.
 const NOTHING_TOUCHED: u8 = 1;
+
+/// Returns the definition of the command line: its commands, flags and help. Completion scripts are generated from it.
+pub fn definition() -> clap::Command {
+    Cli::command()
+}
 
 /// Parses the command line, executes the command, and returns the exit code.
 pub fn run() -> ExitCode {

@@ -18,21 +18,14 @@ use crate::model::DirectRule;
 use crate::model::Family;
 use crate::model::NodeState;
 use crate::model::Observed;
-use crate::model::Records;
 use crate::model::RichRule;
 use crate::model::Rule;
-use crate::model::Settings;
+use crate::model::node_builder::NodeBuilder;
 use crate::model::records::Lease;
 use crate::model::records::RunOutcome;
 use crate::model::records::Snapshot;
-use crate::model::state::Chain;
 use crate::model::state::Container;
-use crate::model::state::Direct;
 use crate::model::state::Docker;
-use crate::model::state::Firewall;
-use crate::model::state::Firewalld;
-use crate::model::state::Kernel;
-use crate::model::state::KernelRule;
 use crate::model::state::System;
 use crate::model::state::Tables;
 use crate::node::Arming;
@@ -661,59 +654,26 @@ pub(super) fn desired() -> Desired {
 
 /// A node that nobody has closed yet.
 pub(super) fn open_node() -> NodeState {
-    let chain = |lines: &[&str]| Chain {
-        policy: None,
-        rules: lines.iter().map(|line| KernelRule::new(*line)).collect(),
-    };
-    let firewall = || Firewall {
-        direct: Observed::Known(Direct::default()),
-        rich: Observed::Known(Vec::new()),
-        settings: Observed::Known(Settings::default()),
-    };
-    let filter = BTreeMap::from([
-        ("DOCKER".to_string(), chain(&[])),
-        ("DOCKER-USER".to_string(), chain(&["-j RETURN"])),
-        (
-            "FORWARD".to_string(),
-            chain(&["-j DOCKER-USER", "-j DOCKER-FORWARD"]),
-        ),
-    ]);
-    let nat = BTreeMap::from([("PREROUTING".to_string(), chain(&["-j DOCKER"]))]);
-    NodeState {
-        system: System {
+    let interfaces = ["docker0", "br-cybex"].map(String::from).to_vec();
+    NodeBuilder::new()
+        .system(System {
             nft: true,
             busctl: true,
             docker: true,
             ..System::default()
-        },
-        firewalld: Observed::Known(Firewalld {
-            version: "2.3.1".to_string(),
-            state: "RUNNING".to_string(),
-            backend: "nftables".to_string(),
-            default_zone: "public".to_string(),
-            active_zones: BTreeMap::from([(
-                "docker".to_string(),
-                vec!["docker0".to_string(), "br-cybex".to_string()],
-            )]),
-            panic: false,
-            in_kernel: Observed::Known(true),
-        }),
-        zone: Observed::Known("public".to_string()),
-        permanent: firewall(),
-        files: Observed::Unreadable("nobody looked".to_string()),
-        runtime: firewall(),
-        kernel: Kernel {
-            v4: Observed::Known(Tables {
-                tables: BTreeMap::from([("filter".to_string(), filter), ("nat".to_string(), nat)]),
-                ..Tables::default()
-            }),
-            v6: Observed::Known(Tables::default()),
-            split: Observed::Known(false),
-            latch: Observed::Known(false),
-            ip_forward: Observed::Known(true),
-            backend: None,
-        },
-        docker: Observed::Known(Docker {
+        })
+        .firewalld("2.3.1", "nftables")
+        .active_zones(BTreeMap::from([("docker".to_string(), interfaces)]))
+        .chain(Family::V4, "filter", "DOCKER", &[])
+        .chain(Family::V4, "filter", "DOCKER-USER", &["-j RETURN"])
+        .chain(
+            Family::V4,
+            "filter",
+            "FORWARD",
+            &["-j DOCKER-USER", "-j DOCKER-FORWARD"],
+        )
+        .chain(Family::V4, "nat", "PREROUTING", &["-j DOCKER"])
+        .docker(Docker {
             version: "28.5.2".to_string(),
             containers: vec![Container {
                 name: "cybex".to_string(),
@@ -721,7 +681,6 @@ pub(super) fn open_node() -> NodeState {
                 ..Container::default()
             }],
             ..Docker::default()
-        }),
-        records: Observed::Known(Records::default()),
-    }
+        })
+        .build()
 }

@@ -209,7 +209,7 @@ fn a_run_that_is_confirmed_too_late_is_no_changed_node() {
 
 #[test]
 fn as_before_is_said_of_a_node_only_after_a_look() {
-    // Tried: `confirm` with the node's own word for it.
+    // Seen to fail with `confirm` that takes the node's own word for it.
     let (fake, outcome) = run_one(Trouble::LateByWord);
     assert_eq!(failure(&outcome).code, "confirmed-too-late");
     let NodeCondition::Different(changes) = &failure(&outcome).condition else {

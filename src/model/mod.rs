@@ -52,3 +52,10 @@ pub use state::NodeState;
 
 /// The chain that Docker leaves to its users (Docker 17.06 and later), and that fwdeploy lets firewalld own.
 pub const CHAIN: &str = "DOCKER-USER";
+
+#[cfg(test)]
+#[allow(
+    dead_code,
+    reason = "the tests of tests/it have it too, and need other parts"
+)]
+pub(crate) mod node_builder;

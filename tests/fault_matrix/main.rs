@@ -10,10 +10,13 @@
 mod cell;
 mod course;
 mod fault;
+#[allow(
+    dead_code,
+    reason = "the other programs of tests on real nodes have it too"
+)]
+#[path = "../harness/mod.rs"]
+mod harness;
 mod known;
-#[allow(dead_code)]
-#[path = "../real_nodes/lab.rs"]
-mod lab;
 mod matrix;
 mod node;
 mod state;
@@ -28,7 +31,7 @@ use std::thread;
 use std::time::Instant;
 
 use fault::Fault;
-use lab::Lab;
+use harness::lab::Lab;
 use matrix::Entry;
 use matrix::Scenario;
 use node::Node;

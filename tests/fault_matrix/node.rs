@@ -1,7 +1,6 @@
 //! A node as the machine that it runs on sees it: its files, its processes, its plug.
 
 use std::fs;
-use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::process::Stdio;
@@ -13,8 +12,9 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::cell::slow;
-use crate::lab::Lab;
-use crate::lab::Said;
+use crate::harness::entry::Entry;
+use crate::harness::lab::Lab;
+use crate::harness::said::Said;
 use crate::state;
 use crate::state::Seen;
 
@@ -83,23 +83,12 @@ pub struct Node {
 impl Node {
     /// A node of a lab that is up.
     pub fn new(lab: &Arc<Lab>, name: &str, linked: bool) -> Self {
-        let mounts = fs::read_to_string("/proc/self/mounts").expect("there are mounts");
-        let cgroups = mounts
-            .lines()
-            .map(|l| l.split(' ').collect::<Vec<_>>())
-            .find(|f| f[2] == "cgroup2")
-            .map(|f| f[1].to_string())
-            .expect("cgroup2 is mounted");
         let node = Node {
             lab: Arc::clone(lab),
             name: name.to_string(),
             linked,
             leader: Arc::new(AtomicU32::new(0)),
-            processes: Path::new(&cgroups)
-                .join("fwdeploy-lab")
-                .join(lab.name())
-                .join(name)
-                .join("payload"),
+            processes: lab.processes(name),
         };
         node.find();
         node
@@ -118,18 +107,21 @@ impl Node {
 
     /// Finds its first process.
     fn find(&self) -> bool {
-        let found = self.lab.leader(&self.name).unwrap_or_default();
+        let found = Entry::find(&self.processes).map_or(0, |entry| entry.leader);
         let before = self.leader.swap(found, Ordering::SeqCst);
         found != 0 && found != before
     }
 
-    fn first(&self) -> u32 {
-        self.leader.load(Ordering::SeqCst)
+    /// The way in, by the first process that was found last.
+    fn entry(&self) -> Entry {
+        Entry {
+            leader: self.leader.load(Ordering::SeqCst),
+        }
     }
 
     /// A file of the node.
     pub fn path(&self, path: &str) -> PathBuf {
-        PathBuf::from(format!("/proc/{}/root{path}", self.first()))
+        self.entry().path(path)
     }
 
     /// Whether a file is there; a dangling link is.
@@ -145,19 +137,9 @@ impl Node {
 
     /// Runs a shell script as root on the node.
     pub fn try_sh(&self, script: &str) -> Said {
-        let inside = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
         Command::new("timeout")
-            .args(["-k", "1", "60", "nsenter", "-t", &self.first().to_string()])
-            .args([
-                "-a",
-                "--root",
-                "--wd",
-                "--",
-                "env",
-                "-i",
-                inside,
-                "HOME=/root",
-            ])
+            .args(["-k", "1", "60"])
+            .args(self.entry().words())
             .args(["sh", "-c", script])
             .stdin(Stdio::null())
             .output()
@@ -178,9 +160,8 @@ impl Node {
 
     /// A command where the controller is.
     pub fn controller(&self, program: &str) -> Command {
-        let mut command = Command::new("nsenter");
-        command.arg(format!("--net=/run/netns/{}", self.lab.netns()));
-        command.arg(program).env("NO_COLOR", "1");
+        let mut command = self.lab.controller_command(program);
+        command.env("NO_COLOR", "1");
         command.env_remove("SSH_AUTH_SOCK").stdin(Stdio::null());
         command
     }
@@ -224,7 +205,7 @@ impl Node {
 
     /// Pulls the plug. The lab starts it again at once.
     pub fn pull_the_plug(&self) {
-        let leader = i32::try_from(self.first())
+        let leader = i32::try_from(self.entry().leader)
             .ok()
             .and_then(rustix::process::Pid::from_raw);
         if let Some(leader) = leader {
@@ -235,8 +216,8 @@ impl Node {
     /// Waits until it has another first process.
     pub fn comes_up(&self) -> bool {
         let until = Instant::now() + BOOT * slow();
-        let was = self.first();
-        while !(self.find() && self.first() != was) {
+        let was = self.entry();
+        while !(self.find() && self.entry() != was) {
             if Instant::now() > until {
                 return false;
             }

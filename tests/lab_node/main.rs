@@ -5,6 +5,12 @@ mod chain;
 mod docker;
 mod failures;
 mod firewalld;
+#[allow(
+    dead_code,
+    reason = "the other programs of tests on real nodes have it too"
+)]
+#[path = "../harness/mod.rs"]
+mod harness;
 mod node;
 mod packets;
 mod plans;

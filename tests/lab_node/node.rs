@@ -20,6 +20,9 @@ use fwdeploy::node::StepsError;
 use fwdeploy::node::apply;
 use fwdeploy::plan::Action;
 
+use crate::harness::lab::Lab;
+use crate::harness::lab::Stay;
+
 const NODES: [(&str, &str); 8] = [
     ("a", "bullseye"),
     ("b", "bookworm"),
@@ -66,36 +69,15 @@ call /org/fedoraproject/FirewallD1 $f.zone getActiveZones | grep -q '"docker0"'
 [ "$(iptables-save -t filter | grep DOCKER-USER | grep -vx -e ':DOCKER-USER - .*' -e '-A DOCKER-USER -j RETURN')" = '-A FORWARD -j DOCKER-USER' ]
 "#;
 
-pub(crate) fn lab_command(arguments: &[&str]) -> Command {
-    let lab = std::env::var("FWDEPLOY_LAB")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/lab").to_string());
-    let mut command = Command::new(lab);
-    command.args(arguments);
-    command
-}
-
-/// The lab's name, so that two may test at a time.
-pub(crate) static LAB: LazyLock<String> =
-    LazyLock::new(|| std::env::var("FWDEPLOY_LAB_NAME").unwrap_or_else(|_| "node".to_string()));
+/// The lab with these nodes and two peers, which stays for the next test. Its name can be given, so that two may test at a time.
+pub(crate) static LAB: LazyLock<Lab> = LazyLock::new(|| {
+    let name = std::env::var("FWDEPLOY_LAB_NAME").unwrap_or_else(|_| "node".to_string());
+    let specs: Vec<String> = nodes().map(|(n, s)| format!("{n}={s}")).collect();
+    let specs: Vec<&str> = specs.iter().map(String::as_str).collect();
+    Lab::with(&name, &specs, 2, Stay::Shared)
+});
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
-static UP: LazyLock<BTreeMap<String, IpAddr>> = LazyLock::new(|| {
-    let specs: Vec<String> = nodes().map(|(n, s)| format!("{n}={s}")).collect();
-    let mut arguments = vec!["up", &LAB];
-    arguments.extend(specs.iter().map(String::as_str));
-    arguments.extend(["--peers", "2"]);
-    assert!(lab_command(&arguments).status().unwrap().success());
-    let info = lab_command(&["info", &LAB]).output().unwrap().stdout;
-    let info: serde_json::Value = serde_json::from_slice(&info).unwrap();
-    let peers = info["peers"].as_object().unwrap().iter();
-    peers
-        .map(|(name, peer)| {
-            let address = peer["address"].as_str().unwrap();
-            (name.clone(), address.parse().unwrap())
-        })
-        .collect()
-});
 
 /// The nodes, or those whose names are in `FWDEPLOY_LAB_NODES`.
 fn nodes() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -107,20 +89,17 @@ fn nodes() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 /// Runs a test on every node, one node at a time: two cores would measure each other.
 pub(crate) fn on_every_node(test: impl Fn(&Node)) {
-    assert!(rustix::process::geteuid().is_root(), "the lab needs root");
     let _guard: MutexGuard<'_, ()> = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
-    let peers = &*UP;
     for (name, suite) in nodes() {
         eprintln!("-- {name} {suite}");
         let node = Node { name, suite };
-        assert!(!peers.is_empty());
         node.prepare();
         test(&node);
     }
 }
 
 pub(crate) fn peer(name: &str) -> IpAddr {
-    UP[name]
+    LAB.peer(name).parse().expect("an address")
 }
 
 pub(crate) struct Node {
@@ -139,8 +118,7 @@ impl Node {
     /// What a failed test has left behind would be blamed on the next one.
     pub(crate) fn prepare(&self) {
         if !self.is("fresh", FRESH) {
-            let reset = lab_command(&["reset", &LAB, self.name]).status().unwrap();
-            assert!(reset.success());
+            LAB.lab("reset", &[self.name]);
             // A dockerd that began before firewalld does not know of it.
             self.sh("systemctl restart docker");
         }
@@ -151,30 +129,20 @@ impl Node {
     }
 
     pub(crate) fn is(&self, what: &str, script: &str) -> bool {
-        let output = self.command(&["sh", "-c", script]).output().unwrap();
-        if !output.status.success() {
+        let is = LAB.try_sh(self.name, script).code == 0;
+        if !is {
             eprintln!("   is not {what}");
         }
-        output.status.success()
+        is
     }
 
     pub(crate) fn command(&self, words: &[&str]) -> Command {
-        let mut arguments = vec!["exec", &LAB, self.name, "--"];
-        arguments.extend(words);
-        lab_command(&arguments)
+        LAB.node_command(self.name, words)
     }
 
     /// Runs a script that must succeed, and returns what it printed.
     pub(crate) fn sh(&self, script: &str) -> String {
-        let output = self.command(&["sh", "-c", script]).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(
-            output.status.success(),
-            "{}: {script}: {text}{}",
-            self.name,
-            String::from_utf8_lossy(&output.stderr)
-        );
-        text
+        LAB.sh(self.name, script)
     }
 
     pub(crate) fn take_as(&self, shell: &[&str], actions: &[Action]) -> Taken {

@@ -18,7 +18,6 @@ use crate::node::Node;
 use crate::node::SUBNET;
 use crate::node::Taken;
 use crate::node::assert_same;
-use crate::node::lab_command;
 use crate::node::on_every_node;
 use crate::node::peer;
 use crate::plans::bands;
@@ -99,9 +98,10 @@ pub(crate) fn clock() -> u128 {
 }
 
 fn at_peer(peer: &str, words: &[&str]) -> Child {
-    let mut arguments = vec!["peer", &LAB, peer, "--", "python3", "-c"];
-    arguments.extend(words);
-    let mut child = lab_command(&arguments)
+    let mut child = LAB
+        .peer_command(peer, "python3")
+        .arg("-c")
+        .args(words)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

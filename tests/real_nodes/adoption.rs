@@ -1,13 +1,12 @@
 //! The first run on a node that nobody has managed: nothing leaks once the whitelist is in force, and Docker's own
 //! rules stay as they were.
 
-use std::process::Command;
 use std::process::Stdio;
 use std::thread::sleep;
 use std::time::Duration;
 
 use crate::One;
-use crate::lab::Lab;
+use crate::harness::lab::Lab;
 use crate::name;
 use crate::on_every_node;
 
@@ -53,9 +52,9 @@ const SECONDS: u32 = 25;
 fn blast(lab: &Lab, container: &str, during: impl FnOnce()) -> (Vec<u64>, u64) {
     let seconds = SECONDS.to_string();
     let longer = (SECONDS + 2).to_string();
-    let receiver = Command::new("nsenter")
-        .arg(format!("--net=/run/netns/{}", lab.peer_netns("peer2")))
-        .args(["python3", "-c", RECEIVE, "7777", &longer])
+    let receiver = lab
+        .peer_command("peer2", "python3")
+        .args(["-c", RECEIVE, "7777", &longer])
         .stdout(Stdio::piped())
         .spawn()
         .expect("the receiver starts");
@@ -64,17 +63,8 @@ fn blast(lab: &Lab, container: &str, during: impl FnOnce()) -> (Vec<u64>, u64) {
         "n1",
         &format!("docker inspect -f '{{{{.State.Pid}}}}' {container}"),
     );
-    let sender = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/lab"))
-        .args([
-            "exec",
-            lab.name(),
-            "n1",
-            "--",
-            "nsenter",
-            "-t",
-            pid.trim(),
-            "-n",
-        ])
+    let sender = lab
+        .node_command("n1", &["nsenter", "-t", pid.trim(), "-n"])
         .args(["python3", "-c", SEND, &lab.peer("peer2"), "7777", &seconds])
         .stdout(Stdio::piped())
         .spawn()

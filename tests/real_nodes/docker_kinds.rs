@@ -1,11 +1,11 @@
 //! Docker's side as others have left it: subnets that hide the node's own networks, settings of others on a network, containers in
 //! a motion, networks of one name, defaults of the daemon, and ways out that pass no rule.
 //!
-//! What each is broken by stands in tests/docker_side.rs, where the same kinds are cases without a node.
+//! What each is broken by stands in tests/it/docker_side.rs, where the same kinds are cases without a node.
 
 use crate::One;
 use crate::PORT;
-use crate::lab::Said;
+use crate::harness::said::Said;
 use crate::name;
 use crate::on_two_nodes;
 
@@ -30,7 +30,7 @@ fn said(one: &One, args: &[&str], code: i32, words: &[&str]) -> String {
 /// The same of a container that ends again and again: between two starts it runs, for a moment.
 #[track_caller]
 fn until_said(one: &One, args: &[&str], code: i32, words: &[&str]) {
-    crate::lab::wait_until(&format!("{words:?} is said"), || {
+    crate::harness::said::wait_until(&format!("{words:?} is said"), || {
         let said = one.lab.fwdeploy("run", args);
         said.code == code && words.iter().all(|word| said.out.contains(word))
     });
@@ -101,7 +101,7 @@ fn what_others_have_made_of_docker_is_kept_or_told(suite: &str, backend: &str) {
     let has_defaults = suite == "forky";
     if has_defaults {
         lab.sh("n1", r#"printf '{"default-network-opts":{"bridge":{"com.docker.network.enable_ipv6":"true","com.docker.network.driver.mtu":"1400","com.docker.network.bridge.enable_ip_masquerade":"false","com.docker.network.bridge.gateway_mode_ipv4":"routed"}}}' >/etc/docker/daemon.json; systemctl reset-failed docker; systemctl restart docker"#);
-        crate::lab::wait_until("the container is back", || {
+        crate::harness::said::wait_until("the container is back", || {
             lab.try_sh("n1", "docker inspect -f '{{.State.Running}}' cybex")
                 .out
                 .trim()

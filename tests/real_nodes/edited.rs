@@ -11,8 +11,8 @@ use fwdeploy::probe::observe;
 
 use crate::One;
 use crate::failures::assert_said;
-use crate::lab::Lab;
-use crate::lab::wait_until;
+use crate::harness::lab::Lab;
+use crate::harness::said::wait_until;
 use crate::name;
 use crate::on_two_nodes;
 

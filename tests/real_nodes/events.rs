@@ -6,13 +6,13 @@ use rustix::process::Signal;
 
 use crate::One;
 use crate::PORT;
+use crate::harness::lab::Lab;
+use crate::harness::said::Said;
+use crate::harness::said::wait_until;
 use crate::interruptions::DOCKER_AGAIN;
 use crate::interruptions::end;
 use crate::interruptions::signal;
 use crate::interruptions::slow_run;
-use crate::lab::Lab;
-use crate::lab::Said;
-use crate::lab::wait_until;
 
 /// Kills firewalld by its number. `systemctl kill` ends the firewalld of each node of the machine: they share a tree of cgroups.
 const KILL: &str = "kill -9 $(systemctl show -p MainPID firewalld | cut -d= -f2); \

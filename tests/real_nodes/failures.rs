@@ -1,8 +1,8 @@
 //! What goes wrong has its own words, and leaves the node as it was.
 
 use crate::One;
-use crate::lab::Said;
-use crate::lab::wait_until;
+use crate::harness::said::Said;
+use crate::harness::said::wait_until;
 
 /// Prints everything the packet filter and Docker hold, but for counters and times.
 pub const STATE: &str = "iptables-save | grep -v '^[#:]'; ip6tables-save | grep -v '^[#:]'; nft list tables | sort; \

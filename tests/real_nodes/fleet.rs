@@ -1,7 +1,7 @@
 //! Many nodes at once, some of them in trouble; and a check that touches nothing.
 
 use crate::One;
-use crate::lab::Lab;
+use crate::harness::lab::Lab;
 
 #[test]
 #[ignore = "needs root and the lab: make lab"]
@@ -45,7 +45,7 @@ fn three_of_six_are_done_and_three_are_explained() {
         lab.peer("peer1"),
         hosts.concat()
     ));
-    let said: crate::lab::Said = lab
+    let said: crate::harness::said::Said = lab
         .command(&[
             "run",
             inventory.to_str().unwrap(),

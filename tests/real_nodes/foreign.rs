@@ -1,6 +1,5 @@
 //! Rules of others, in words that iptables prints back in others: no run fails because of them, and a second run is empty.
 
-#[path = "../foreign/spellings.rs"]
 mod spellings;
 
 use std::fmt::Write as _;
@@ -10,7 +9,7 @@ use spellings::SPELLINGS6;
 use spellings::generated;
 
 use crate::One;
-use crate::lab::wait_until;
+use crate::harness::said::wait_until;
 
 /// A script that gives firewalld every spelling, at runtime and for good, ahead of the whitelist and behind it by turns. It
 /// prints how many firewalld has taken: an old iptables does not know every extension.

@@ -12,9 +12,9 @@ use rustix::process::Signal;
 use rustix::process::kill_process;
 
 use crate::One;
-use crate::lab::Lab;
-use crate::lab::Said;
-use crate::lab::wait_until;
+use crate::harness::lab::Lab;
+use crate::harness::said::Said;
+use crate::harness::said::wait_until;
 
 /// What is ours on a node, and what it hangs on.
 const STATE: &str = "iptables-save -t filter | grep -v '^[#:]'; nft list tables; \

@@ -11,9 +11,13 @@ mod events;
 mod failures;
 mod fleet;
 mod foreign;
+#[allow(
+    dead_code,
+    reason = "the other programs of tests on real nodes have it too"
+)]
+#[path = "../harness/mod.rs"]
+mod harness;
 mod interruptions;
-#[allow(dead_code, reason = "the fault matrix has it too")]
-mod lab;
 mod motion;
 mod pending;
 mod reach;
@@ -23,7 +27,8 @@ mod way_back;
 mod whitelist;
 mod zones;
 
-use lab::Lab;
+use harness::lab::Lab;
+use harness::said::wait_until;
 
 /// The port that the role forwards, and that a peer listens on.
 const PORT: u16 = 5000;
@@ -78,7 +83,7 @@ impl One {
     fn assert_enforced(&self, when: &str) {
         let node = self.lab.address("n1");
         let (peer, stranger) = (self.lab.peer("peer1"), self.lab.peer("peer2"));
-        lab::wait_until(&format!("the whitelisted peer comes in, {when}"), || {
+        wait_until(&format!("the whitelisted peer comes in, {when}"), || {
             self.lab.reaches("peer1", &node, PORT)
         });
         assert!(

@@ -3,7 +3,7 @@
 use crate::One;
 use crate::failures::STATE;
 use crate::failures::assert_said;
-use crate::lab::wait_until;
+use crate::harness::said::wait_until;
 use crate::name;
 use crate::on_two_nodes;
 

@@ -135,7 +135,7 @@ fn who_gets_in_past_the_whitelist_makes_the_node_not_enforced(suite: &str, backe
     );
     let open = || check(&one).matches("[proxy-open]").count();
 
-    crate::lab::wait_until("docker-proxy listens", || {
+    crate::harness::said::wait_until("docker-proxy listens", || {
         check(&one).contains("published-port")
     });
     assert!(!lab.reaches("peer2", "fd77::11", PORT), "the zone is shut");
@@ -181,7 +181,7 @@ fn another_service_at_the_forwarded_port_is_named(suite: &str, backend: &str) {
     let lab = &one.lab;
     one.run_changes();
     lab.sh("n1", "cat >/run/shadow.py <<'E'\nimport socket\ns = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(('0.0.0.0', 5000)); s.listen(9)\nwhile True:\n    c, _ = s.accept(); c.sendall(b'shadow\\n'); c.close()\nE\nsystemd-run -q --unit shadow python3 /run/shadow.py");
-    crate::lab::wait_until("the program listens", || {
+    crate::harness::said::wait_until("the program listens", || {
         check(&one).contains("listener-shadowed")
     });
     assert!(

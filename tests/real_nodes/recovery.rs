@@ -3,12 +3,12 @@
 use rustix::process::Signal;
 
 use crate::One;
+use crate::harness::lab::Lab;
+use crate::harness::said::wait_until;
 use crate::interruptions::DOCKER_AGAIN;
 use crate::interruptions::end;
 use crate::interruptions::signal;
 use crate::interruptions::slow_run;
-use crate::lab::Lab;
-use crate::lab::wait_until;
 use crate::name;
 
 /// Everything that a refused run must not touch, but for counters, times and what Docker counts up.

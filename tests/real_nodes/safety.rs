@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::One;
-use crate::lab::Lab;
+use crate::harness::lab::Lab;
 use crate::name;
 use crate::on_two_nodes;
 

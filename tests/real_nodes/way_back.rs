@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::One;
-use crate::lab::wait_until;
+use crate::harness::said::wait_until;
 use crate::name;
 
 /// One test for the oldest and one for the newest generation, with another backend each.
@@ -66,7 +66,7 @@ impl One {
         all.extend(["--known-hosts", &known_hosts]);
         all.extend(args);
         let mut child = self.lab.command(&all);
-        // `lab net` becomes the program, so that this is its process.
+        // `nsenter` becomes the program, so that this is its process.
         let mut child = child
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -91,7 +91,6 @@ impl One {
     }
 }
 
-/// Tried: `attached` that looks at the network only, and `network` that looks at the name only, as they were before.
 fn a_rollback_that_loses_its_controller_is_wholly_taken_back(suite: &str, backend: &str) {
     let one = One::up(&name("wba", suite, backend), suite, backend);
     one.with("        cybex_address: 172.20.0.2\n");
@@ -146,7 +145,6 @@ fn a_rollback_that_loses_its_controller_is_wholly_taken_back(suite: &str, backen
     }
 }
 
-/// Tried: the snapshot by `cp -a`, which takes the links.
 fn configuration_behind_links_comes_back(suite: &str, backend: &str) {
     let one = One::up(&name("wbl", suite, backend), suite, backend);
     let lab = &one.lab;
@@ -192,7 +190,6 @@ fn configuration_behind_links_comes_back(suite: &str, backend: &str) {
     assert!(!one.standing().contains("fwdeploy:"), "{}", one.standing());
 }
 
-/// Tried: `eval` of what a snapshot says of its subnets; and arming without a look at what is in /etc/firewalld.
 fn what_cannot_be_brought_back_is_refused_and_nothing_of_a_node_is_run(suite: &str, backend: &str) {
     let one = One::up(&name("wbr", suite, backend), suite, backend);
     let lab = &one.lab;

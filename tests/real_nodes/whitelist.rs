@@ -1,7 +1,7 @@
 //! The whitelist holds, and stays.
 
 use crate::One;
-use crate::lab::wait_until;
+use crate::harness::said::wait_until;
 use crate::name;
 use crate::on_every_node;
 
@@ -107,7 +107,7 @@ fn a_forged_address_is_no_way_out(suite: &str, backend: &str) {
 fn the_rendered_commands_do_what_a_run_does() {
     let one = One::up("typed", "forky", "nftables");
     let inventory = one.lab.home().join("inventory.yml");
-    let said: crate::lab::Said = one
+    let said: crate::harness::said::Said = one
         .lab
         .command(&["render", inventory.to_str().expect("a plain path")])
         .output()

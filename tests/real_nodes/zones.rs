@@ -2,7 +2,7 @@
 
 use crate::One;
 use crate::PORT;
-use crate::lab::wait_until;
+use crate::harness::said::wait_until;
 use crate::name;
 use crate::on_two_nodes;
 

@@ -1,16 +1,10 @@
 use super::*;
 use crate::model::desired::DesiredNetwork;
-use crate::model::settings::Settings;
+use crate::model::node_builder::NodeBuilder;
 use crate::model::state::Daemon;
-use crate::model::state::Direct;
-use crate::model::state::Docker;
-use crate::model::state::Firewall;
-use crate::model::state::Firewalld;
-use crate::model::state::Kernel;
 use crate::model::state::Observed;
 use crate::model::state::RichText;
 use crate::model::state::System;
-use crate::model::state::Tables;
 use crate::plan::Action;
 use crate::plan::simulate;
 
@@ -62,43 +56,18 @@ fn desired() -> Desired {
 
 /// A node whose firewalld believes in these, and whose kernel holds those.
 fn node(memory: &[RichRule], forwards: Vec<Forward>) -> NodeState {
-    let firewall = || Firewall {
-        direct: Observed::Known(Direct::default()),
-        rich: Observed::Known(memory.iter().map(RichText::from).collect()),
-        settings: Observed::Known(Settings::default()),
-    };
-    NodeState {
-        system: System {
+    let memory: Vec<RichText> = memory.iter().map(RichText::from).collect();
+    NodeBuilder::new()
+        .system(System {
             firewalld_daemon: Daemon::Running,
             ..System::default()
-        },
-        firewalld: Observed::Known(Firewalld {
-            version: "1.3.3".into(),
-            state: "RUNNING".into(),
-            backend: "nftables".into(),
-            default_zone: "public".into(),
-            active_zones: BTreeMap::new(),
-            panic: false,
-            in_kernel: Observed::Known(true),
-        }),
-        zone: Observed::Known("public".into()),
-        permanent: firewall(),
-        files: Observed::Unreadable("nobody looked".into()),
-        runtime: firewall(),
-        kernel: Kernel {
-            v4: Observed::Known(Tables::default()),
-            v6: Observed::Known(Tables::default()),
-            split: Observed::Known(false),
-            latch: Observed::Known(false),
-            ip_forward: Observed::Known(true),
-            backend: Some(Observed::Known(Backend {
-                forwards,
-                ..Backend::default()
-            })),
-        },
-        docker: Observed::Known(Docker::default()),
-        records: Observed::Known(crate::model::Records::default()),
-    }
+        })
+        .rich(&memory)
+        .backend(Backend {
+            forwards,
+            ..Backend::default()
+        })
+        .build()
 }
 
 /// The codes of what is found on a node.

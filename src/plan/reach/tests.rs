@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::findings;
-use crate::model::Records;
 use crate::model::desired::Attachment;
 use crate::model::desired::Desired;
 use crate::model::desired::DesiredNetwork;
@@ -11,18 +10,15 @@ use crate::model::net::Family;
 use crate::model::networking::Listener;
 use crate::model::networking::Networking;
 use crate::model::networking::RoutingSettings;
+use crate::model::node_builder::NodeBuilder;
 use crate::model::ranges::Ranges;
 use crate::model::rich::RichRule;
 use crate::model::rule::DirectRule;
 use crate::model::rule::Rule;
 use crate::model::state::Chain;
 use crate::model::state::Container;
-use crate::model::state::Direct;
 use crate::model::state::Docker;
 use crate::model::state::Endpoint;
-use crate::model::state::Firewall;
-use crate::model::state::Firewalld;
-use crate::model::state::Kernel;
 use crate::model::state::KernelRule;
 use crate::model::state::Network;
 use crate::model::state::NodeState;
@@ -189,42 +185,19 @@ impl Case {
     }
 
     pub(super) fn state(&self) -> (Desired, NodeState) {
-        let known = |_: ()| Firewall {
-            direct: Observed::Known(Direct::default()),
-            rich: Observed::Known(Vec::new()),
-            settings: Observed::Unreadable("nobody looked".into()),
-        };
-        let state = NodeState {
-            system: System {
+        let state = NodeBuilder::new()
+            .system(System {
                 ssh_connection: "203.0.113.1 50000 203.0.113.9 22".into(),
                 ssh_interface: "eth0".into(),
                 networking: self.networking.clone(),
                 ..System::default()
-            },
-            firewalld: Observed::Known(Firewalld {
-                version: "1.3.3".into(),
-                state: "RUNNING".into(),
-                backend: self.backend.into(),
-                default_zone: "public".into(),
-                active_zones: BTreeMap::new(),
-                panic: false,
-                in_kernel: Observed::Known(true),
-            }),
-            zone: Observed::Known("public".into()),
-            permanent: known(()),
-            files: Observed::Unreadable("nobody looked".into()),
-            runtime: known(()),
-            kernel: Kernel {
-                v4: Observed::Known(self.v4.clone()),
-                v6: Observed::Known(self.v6.clone()),
-                split: Observed::Known(false),
-                latch: Observed::Known(false),
-                ip_forward: Observed::Known(true),
-                backend: None,
-            },
-            docker: Observed::Known(self.docker.clone()),
-            records: Observed::Known(Records::default()),
-        };
+            })
+            .firewalld("1.3.3", self.backend)
+            .settings(&Observed::Unreadable("nobody looked".into()))
+            .tables(Family::V4, self.v4.clone())
+            .tables(Family::V6, self.v6.clone())
+            .docker(self.docker.clone())
+            .build();
         (desired(&self.rules), state)
     }
 

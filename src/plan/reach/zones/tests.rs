@@ -6,16 +6,13 @@ use super::*;
 use crate::model::Attachment;
 use crate::model::desired::DesiredNetwork;
 use crate::model::net::Family;
+use crate::model::node_builder::NodeBuilder;
 use crate::model::rule::DirectRule;
 use crate::model::rule::Rule;
 use crate::model::settings::AddressSet;
 use crate::model::state::Docker;
-use crate::model::state::Firewall;
-use crate::model::state::Kernel;
 use crate::model::state::Network;
 use crate::model::state::Observed;
-use crate::model::state::System;
-use crate::model::state::Tables;
 use crate::plan::reach::edge::edges;
 
 const FORWARD: &str = "rule family=\"ipv4\" source address=\"192.0.2.7\" forward-port port=\"5000\" protocol=\"tcp\" to-port=\"5000\" to-addr=\"172.20.0.2\"";
@@ -111,12 +108,6 @@ impl Node {
     }
 
     fn state(&self) -> NodeState {
-        let unread = |_: ()| "nobody looked".to_string();
-        let firewall = || Firewall {
-            direct: Observed::Known(Default::default()),
-            rich: Observed::Known(self.rich.iter().map(|text| RichText::new(*text)).collect()),
-            settings: Observed::Known(self.settings.clone()),
-        };
         let mut active_zones = BTreeMap::new();
         for (name, zone) in &self.settings.zones {
             let interfaces: Vec<String> = zone.all("interfaces").map(String::from).collect();
@@ -124,39 +115,21 @@ impl Node {
                 active_zones.insert(name.clone(), interfaces);
             }
         }
-        NodeState {
-            system: System::default(),
-            firewalld: Observed::Known(Firewalld {
-                version: self.version.to_string(),
-                state: "RUNNING".to_string(),
-                backend: self.backend.to_string(),
-                default_zone: "public".to_string(),
-                active_zones,
-                panic: false,
-                in_kernel: Observed::Known(true),
-            }),
-            zone: Observed::Known("public".to_string()),
-            permanent: firewall(),
-            files: Observed::Unreadable(unread(())),
-            runtime: firewall(),
-            kernel: Kernel {
-                v4: Observed::Known(Tables::default()),
-                v6: Observed::Known(Tables::default()),
-                split: Observed::Known(false),
-                latch: Observed::Known(false),
-                ip_forward: Observed::Known(true),
-                backend: None,
-            },
-            docker: Observed::Known(Docker {
+        let rich: Vec<RichText> = self.rich.iter().map(|text| RichText::new(*text)).collect();
+        NodeBuilder::new()
+            .firewalld(self.version, self.backend)
+            .active_zones(active_zones)
+            .rich(&rich)
+            .settings(&Observed::Known(self.settings.clone()))
+            .docker(Docker {
                 networks: vec![Network {
                     name: "cybex".into(),
                     bridge: "br-cybex".into(),
                     ..Network::default()
                 }],
                 ..Docker::default()
-            }),
-            records: Observed::Known(Default::default()),
-        }
+            })
+            .build()
     }
 
     /// The codes that are found, each with what it says.

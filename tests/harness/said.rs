@@ -1,0 +1,38 @@
+//! What commands said, and waiting.
+
+use std::process::Output;
+use std::time::Duration;
+use std::time::Instant;
+
+/// What a command said, with both streams as text.
+#[derive(Debug)]
+pub struct Said {
+    /// The exit status.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        Said {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// Waits until something holds, for as long as services take to come back on a busy machine.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(
+            Instant::now() < until,
+            "waited a minute in vain until {what}"
+        );
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}

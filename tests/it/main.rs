@@ -1,0 +1,24 @@
+//! The tests that need no node and no root, as one program: it links once.
+//!
+//! A file here is a module of this one; `wiring.rs` fails where one was forgotten.
+
+mod architecture;
+mod bad_input;
+mod captures;
+mod cli;
+mod docker_side;
+mod documents;
+mod edited;
+mod example_fleet;
+mod foreign_rules;
+mod inventory;
+mod laws_plan;
+mod laws_policy;
+mod manual;
+mod recovery;
+mod role;
+mod silence;
+mod stopping;
+mod support;
+mod transport;
+mod wiring;
