@@ -3,6 +3,7 @@
 mod args;
 mod direct;
 mod parse;
+mod passthrough;
 mod saved;
 
 use std::collections::BTreeSet;
@@ -17,6 +18,8 @@ use crate::model::net::Cidr;
 pub use args::Args;
 pub use direct::DirectRule;
 pub use direct::Tag;
+pub use passthrough::Effect;
+pub use passthrough::Passthrough;
 pub use saved::quote_saved;
 pub use saved::split_saved;
 

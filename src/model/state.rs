@@ -19,6 +19,7 @@ use crate::model::rich::RichRule;
 use crate::model::routing::Resolvers;
 use crate::model::routing::Routing;
 use crate::model::rule::DirectRule;
+use crate::model::rule::Passthrough;
 use crate::model::rule::Rule;
 use crate::model::settings::Settings;
 
@@ -323,8 +324,8 @@ pub struct Direct {
     pub chains: Vec<DirectChain>,
     /// The rules, in firewalld's order.
     pub rules: Vec<DirectRule>,
-    /// The passthroughs: family and arguments.
-    pub passthroughs: Vec<(String, Vec<String>)>,
+    /// The passthroughs.
+    pub passthroughs: Vec<Passthrough>,
 }
 
 impl Direct {
@@ -438,13 +439,10 @@ impl KernelRule {
     }
 }
 
-impl KernelRule {
-    /// Same meaning, whatever the spelling; where there is no meaning to be had, the same text.
-    pub fn same(&self, other: &KernelRule) -> bool {
-        match (&self.rule, &other.rule) {
-            (Some(a), Some(b)) => a == b,
-            _ => self.text == other.text,
-        }
+/// Reads a line of `iptables-save` after its chain.
+impl<T: Into<String>> From<T> for KernelRule {
+    fn from(text: T) -> Self {
+        KernelRule::new(text)
     }
 }
 

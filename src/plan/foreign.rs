@@ -3,9 +3,11 @@
 use crate::model::CHAIN;
 use crate::model::desired::Desired;
 use crate::model::net::Family;
+use crate::model::rule::Args;
 use crate::model::rule::DirectRule;
+use crate::model::rule::Effect;
 use crate::model::rule::Match;
-use crate::model::rule::Rule;
+use crate::model::rule::Passthrough;
 use crate::model::rule::Target;
 use crate::model::state::Direct;
 use crate::model::state::DirectChain;
@@ -19,7 +21,6 @@ use crate::plan::finding::Severity;
 use crate::plan::finding::command;
 use crate::plan::firewall;
 use crate::plan::ownership::Ours;
-use crate::plan::passthrough::Passthrough;
 use crate::plan::printed::words;
 use crate::policy::Edge;
 
@@ -85,7 +86,7 @@ const DEEPEST: usize = 16;
 
 /// Whether a rule could admit a managed packet, also by a chain that only firewalld's configuration has so far.
 fn admit(
-    args: &[String],
+    args: &Args,
     direct: &Direct,
     family: Family,
     edges: &[Edge],
@@ -95,8 +96,8 @@ fn admit(
     if depth > DEEPEST || args_could_admit(args, edges, tables) {
         return true;
     }
-    let name = match Rule::parse_args(args).map(|rule| rule.target) {
-        Ok(Target::Jump(name, _) | Target::Goto(name)) => name,
+    let name = match args.rule().map(|rule| &rule.target) {
+        Some(Target::Jump(name, _) | Target::Goto(name)) => name.clone(),
         _ => return false,
     };
     let declared = DirectChain {
@@ -128,7 +129,7 @@ pub(super) fn after_a_reload(
     if edges.is_empty() {
         return Vec::new();
     }
-    let admits = |args: &[String]| admit(args, permanent, family, &edges, tables, 0);
+    let admits = |args: &Args| admit(args, permanent, family, &edges, tables, 0);
     let forward = permanent.rules.iter().filter(|rule| {
         rule.family == Some(family) && rule.table == "filter" && rule.chain == "FORWARD"
     });
@@ -140,8 +141,9 @@ pub(super) fn after_a_reload(
         })
         .collect();
     let passthroughs = permanent.passthroughs.iter();
-    let passthroughs = passthroughs.filter(|(ipv, _)| ipv == family.name());
-    out.extend(passthroughs.filter_map(|(ipv, args)| {
+    let passthroughs = passthroughs.filter(|p| p.ipv == family.name());
+    out.extend(passthroughs.filter_map(|passthrough| {
+        let Passthrough { ipv, args, .. } = passthrough;
         let text = format!("passthrough `{ipv} {}`", words(args));
         let remove = [
             "firewall-cmd",
@@ -154,8 +156,8 @@ pub(super) fn after_a_reload(
         let inserts = !args
             .iter()
             .any(|word| word.starts_with("-A") || word.starts_with("--app"));
-        match Passthrough::read(args) {
-            Passthrough::Adds { table, chain, rule } if table == "filter" && admits(&rule) => {
+        match passthrough.effect() {
+            Effect::Adds { table, chain, rule } if table == "filter" && admits(rule) => {
                 match chain.as_str() {
                     // What is appended comes behind what closes the chain.
                     CHAIN => inserts.then(|| {
@@ -169,7 +171,7 @@ pub(super) fn after_a_reload(
                     _ => None,
                 }
             }
-            Passthrough::Takes { table, chain }
+            Effect::Takes { table, chain }
                 if table == "filter" && chain.as_deref().is_none_or(|c| c == CHAIN) =>
             {
                 Some(not_enforced(
@@ -178,7 +180,7 @@ pub(super) fn after_a_reload(
                     remove,
                 ))
             }
-            Passthrough::Unknown if args.iter().any(|word| word == CHAIN) => Some(
+            Effect::Unknown if args.iter().any(|word| word == CHAIN) => Some(
                 Finding::new(
                     Severity::Warning,
                     "admits-after-reload",

@@ -14,7 +14,6 @@ mod flushed;
 mod foreign;
 mod motion;
 pub mod ownership;
-mod passthrough;
 mod pending;
 mod preflight;
 mod printed;

@@ -85,7 +85,7 @@ pub(super) fn entries(direct: &Direct) -> BTreeSet<String> {
     rules
         .map(|r| format!("rule `{r}`"))
         .chain(chains.map(|c| format!("chain `{} {} {}`", c.ipv, c.table, c.chain)))
-        .chain(passthroughs.map(|(ipv, args)| format!("passthrough `{ipv} {}`", args.join(" "))))
+        .chain(passthroughs.map(|p| format!("passthrough `{} {}`", p.ipv, p.args.join(" "))))
         .collect()
 }
 

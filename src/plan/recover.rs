@@ -5,6 +5,7 @@
 use crate::model::desired::Desired;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
+use crate::model::rule::Passthrough;
 use crate::model::state::Daemon;
 use crate::model::state::Direct;
 use crate::model::state::NodeState;
@@ -322,7 +323,7 @@ fn entry(permanent: &Direct, place: usize) -> Option<Entry> {
             command: words("--add-rule", &place, &rule.args),
         });
     }
-    let (ipv, args) = only.passthroughs.first()?;
+    let Passthrough { ipv, args, .. } = only.passthroughs.first()?;
     Some(Entry {
         text: format!("passthrough `{ipv} {}`", args.join(" ")),
         command: words("--add-passthrough", &[ipv], args),
