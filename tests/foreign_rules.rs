@@ -345,7 +345,9 @@ fn permanent_rules_that_come_back_ahead_are_found_before_they_do() {
         for node in ["bullseye-iptables", "bookworm-nftables", "forky-nftables"] {
             let mut state = at_rest(node);
             let direct = state.permanent.direct.known_mut().unwrap();
-            direct.passthroughs.push(Passthrough::new("ipv4", args(text)));
+            direct
+                .passthroughs
+                .push(Passthrough::new("ipv4", args(text)));
             let found = codes(&planned(&state), "admits-after-reload");
             let says: Vec<_> = says.into_iter().map(|s| (s, View::Permanent)).collect();
             assert_eq!(found, says, "{node}: {text}");

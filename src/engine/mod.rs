@@ -27,6 +27,8 @@ mod transaction;
 mod write_session;
 
 #[cfg(test)]
+mod cost_tests;
+#[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod motion_tests;

@@ -19,6 +19,7 @@ pub mod secret;
 pub mod settings;
 pub mod state;
 pub mod step;
+pub(crate) mod tally;
 pub mod visible;
 
 pub use desired::Attachment;

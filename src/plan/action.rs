@@ -457,11 +457,9 @@ pub(super) fn direct_changes(before: &Direct, after: &Direct) -> Vec<Change> {
         out.extend(only_in(&these.rules, &those.rules, |r| {
             change(sign, View::Permanent, r.to_string())
         }));
-        out.extend(only_in(
-            &these.passthroughs,
-            &those.passthroughs,
-            |p| change(sign, View::Permanent, format!("passthrough {p}")),
-        ));
+        out.extend(only_in(&these.passthroughs, &those.passthroughs, |p| {
+            change(sign, View::Permanent, format!("passthrough {p}"))
+        }));
         out
     };
     let mut out = side(Sign::Remove, before, after);

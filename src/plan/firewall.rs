@@ -289,7 +289,11 @@ fn chain_lines(
     let edges = ours.edges(family);
     let Some(seen) = seen else {
         let lines = tracked.iter().map(|rule| form(rule, tables));
-        return Some(lines.flat_map(|form| form.kernel_rules().collect::<Vec<_>>()).collect());
+        return Some(
+            lines
+                .flat_map(|form| form.kernel_rules().collect::<Vec<_>>())
+                .collect(),
+        );
     };
     let compared = compared(tracked, seen, ours, family, tables);
     let (first, last) = compared.known.unwrap_or((0, 0));

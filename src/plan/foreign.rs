@@ -1,5 +1,8 @@
 //! Rules of others on the way to the whitelist: what keeps it from being enforced now or after the next reload, and what is kept behind it.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use crate::model::CHAIN;
 use crate::model::desired::Desired;
 use crate::model::net::Family;
@@ -60,12 +63,13 @@ pub(super) fn admits(
     let Some(last) = desired.rules_of(family).map(|r| r.priority).max() else {
         return Vec::new();
     };
+    let chains = Chains::of(direct, family);
     let permanent = (view == View::Permanent).then_some("--permanent");
     direct
         .chain(family)
         .into_iter()
         .filter(|r| r.priority <= last && !ours.direct(r))
-        .filter(|r| admit(&r.args, direct, family, &edges, tables, 0))
+        .filter(|r| admit(&r.args, &chains, &edges, tables, 0))
         .map(|r: &DirectRule| {
             Finding::new(
                 Severity::NotEnforced,
@@ -85,35 +89,53 @@ pub(super) fn admits(
 const DEEPEST: usize = 16;
 
 /// Whether a rule could admit a managed packet, also by a chain that only firewalld's configuration has so far.
-fn admit(
-    args: &Args,
-    direct: &Direct,
-    family: Family,
-    edges: &[Edge],
-    tables: &Tables,
-    depth: usize,
-) -> bool {
+fn admit(args: &Args, chains: &Chains<'_>, edges: &[Edge], tables: &Tables, depth: usize) -> bool {
     if depth > DEEPEST || args_could_admit(args, edges, tables) {
         return true;
     }
     let name = match args.rule().map(|rule| &rule.target) {
-        Some(Target::Jump(name, _) | Target::Goto(name)) => name.clone(),
+        Some(Target::Jump(name, _) | Target::Goto(name)) => name.as_str(),
         _ => return false,
     };
-    let declared = DirectChain {
-        ipv: family.name().to_string(),
-        table: "filter".to_string(),
-        chain: name,
+    let Some(rules) = chains.rules.get(name) else {
+        return false;
     };
-    let is_in = |rule: &&DirectRule| {
-        rule.family == Some(family) && rule.table == "filter" && rule.chain == declared.chain
-    };
-    direct.chains.contains(&declared)
-        && direct
-            .rules
-            .iter()
-            .filter(is_in)
-            .any(|rule| admit(&rule.args, direct, family, edges, tables, depth + 1))
+    let told = (name.to_string(), depth);
+    if let Some(verdict) = chains.told.borrow().get(&told) {
+        return *verdict;
+    }
+    let mut rules = rules.iter();
+    let verdict = rules.any(|rule| admit(&rule.args, chains, edges, tables, depth + 1));
+    chains.told.borrow_mut().insert(told, verdict);
+    verdict
+}
+
+/// The chains of table filter that firewalld's configuration declares, each with its rules there.
+struct Chains<'a> {
+    rules: BTreeMap<&'a str, Vec<&'a DirectRule>>,
+    /// Whether a jump into a chain from so deep could admit: each chain is looked into once, however many rules lead there.
+    told: RefCell<BTreeMap<(String, usize), bool>>,
+}
+
+impl<'a> Chains<'a> {
+    fn of(direct: &'a Direct, family: Family) -> Self {
+        let here = |chain: &&DirectChain| chain.ipv == family.name() && chain.table == "filter";
+        let declared = direct.chains.iter().filter(here);
+        let mut rules: BTreeMap<&str, Vec<&DirectRule>> =
+            declared.map(|c| (c.chain.as_str(), Vec::new())).collect();
+        for rule in &direct.rules {
+            if rule.family == Some(family)
+                && rule.table == "filter"
+                && let Some(list) = rules.get_mut(rule.chain.as_str())
+            {
+                list.push(rule);
+            }
+        }
+        Chains {
+            rules,
+            told: RefCell::new(BTreeMap::new()),
+        }
+    }
 }
 
 /// What the permanent configuration does beside the chain's own rules when firewalld loads it, at the latest at the next
@@ -129,7 +151,8 @@ pub(super) fn after_a_reload(
     if edges.is_empty() {
         return Vec::new();
     }
-    let admits = |args: &Args| admit(args, permanent, family, &edges, tables, 0);
+    let chains = Chains::of(permanent, family);
+    let admits = |args: &Args| admit(args, &chains, &edges, tables, 0);
     let forward = permanent.rules.iter().filter(|rule| {
         rule.family == Some(family) && rule.table == "filter" && rule.chain == "FORWARD"
     });

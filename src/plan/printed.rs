@@ -73,7 +73,10 @@ pub(super) fn form<'a>(rule: &'a DirectRule, tables: &'a Tables) -> Form<'a> {
     if let Some(Printed::Lines(lines)) = tables.printed.get(&*rule.args) {
         return Form {
             lines: lines.iter().map(Line::from).collect(),
-            texts: lines.iter().map(|line| Cow::Borrowed(&*line.text)).collect(),
+            texts: lines
+                .iter()
+                .map(|line| Cow::Borrowed(&*line.text))
+                .collect(),
             certain: true,
         };
     }

@@ -55,10 +55,7 @@ fn a_step_that_fails_leaves_what_was_there_and_says_why() {
             before: None,
             after,
         };
-        let answer = node.refuses(&[set(Some(vec![
-            "-j RETURN".into(),
-            "-j NOWHERE".into(),
-        ]))]);
+        let answer = node.refuses(&[set(Some(vec!["-j RETURN".into(), "-j NOWHERE".into()]))]);
         assert!(
             answer.starts_with("the kernel did not take the chain:\niptables-restore"),
             "{answer}"

@@ -11,6 +11,7 @@ use serde::Serializer;
 
 use super::Rule;
 use super::RuleError;
+use crate::model::tally::counted;
 
 /// The exact arguments of a rule, and what they mean. They are parsed once, when they are read or made: a node may have
 /// ten thousands of rules, and no later step parses a rule again.
@@ -125,6 +126,7 @@ impl Deref for Args {
 
 impl PartialEq for Args {
     fn eq(&self, other: &Self) -> bool {
+        counted(1);
         self.words == other.words
     }
 }
@@ -139,6 +141,7 @@ impl PartialOrd for Args {
 
 impl Ord for Args {
     fn cmp(&self, other: &Self) -> Ordering {
+        counted(1);
         self.words.cmp(&other.words)
     }
 }

@@ -10,9 +10,11 @@ use super::RuleError;
 use super::Sense;
 use super::Target;
 use crate::model::net::Cidr;
+use crate::model::tally::counted;
 
 /// Reads the arguments of a rule.
 pub(super) fn rule(words: Vec<&str>) -> Result<Rule, RuleError> {
+    counted(words.len());
     Parser { words, at: 0 }.rule()
 }
 
