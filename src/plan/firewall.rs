@@ -109,6 +109,16 @@ pub struct Runtime {
     pub removes: Vec<Action>,
 }
 
+impl Runtime {
+    /// Adds the steps of another family.
+    pub fn extend(&mut self, other: Runtime) {
+        self.rebinds.extend(other.rebinds);
+        self.adds.extend(other.adds);
+        self.jump.extend(other.jump);
+        self.removes.extend(other.removes);
+    }
+}
+
 /// Plans DOCKER-USER of one family.
 pub fn chain(
     desired: &Desired,

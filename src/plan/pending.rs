@@ -8,8 +8,8 @@ use crate::model::settings::Options;
 use crate::model::state::Direct;
 use crate::model::state::DirectChain;
 use crate::model::state::RichText;
-use crate::plan::Views;
 use crate::plan::ownership::Ours;
+use crate::plan::views::Views;
 
 /// One thing of firewalld's that a reload would change, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]

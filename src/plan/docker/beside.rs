@@ -11,7 +11,7 @@ use crate::model::state::Docker;
 use crate::model::state::Endpoint;
 use crate::model::state::View;
 use crate::plan::docker::attach;
-use crate::plan::docker::attached;
+use crate::plan::docker::steps::attached;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
 use crate::plan::finding::command;

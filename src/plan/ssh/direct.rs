@@ -18,8 +18,8 @@ use crate::policy::evaluate;
 use crate::policy::evaluate::Flow;
 use crate::policy::evaluate::Rewritten;
 
-use super::Part;
-use super::Visit;
+use super::visit::Part;
+use super::visit::Visit;
 
 /// What the direct configuration of one view asks the visit, table by table in the kernel's order.
 pub(super) fn parts(direct: &Direct, backend: &str, visit: &Visit) -> Vec<Part> {
