@@ -302,7 +302,7 @@ pub(super) fn changed(state: &mut NodeState, zone: &str, rule: &RichRule, there:
     let Some(backend) = state.kernel.backend.as_mut().and_then(|b| b.known_mut()) else {
         return;
     };
-    let RichRule::Forward { to, .. } = rule else {
+    let Some(made) = made(zone, rule) else {
         return;
     };
     let is_it = |forward: &Forward| forward.rule.as_ref() == Some(rule);
@@ -311,14 +311,22 @@ pub(super) fn changed(state: &mut NodeState, zone: &str, rule: &RichRule, there:
             backend.forwards.remove(at);
         }
     } else if !backend.forwards.iter().any(is_it) {
-        backend.forwards.push(Forward {
-            chain: format!("nat_PRE_{zone}_allow"),
-            text: rule.to_string(),
-            reached: true,
-            to: Some(*to),
-            rule: Some(rule.clone()),
-        });
+        backend.forwards.push(made);
     }
+}
+
+/// What firewalld makes of a rich rule of a zone; `None` if it forwards nothing.
+fn made(zone: &str, rule: &RichRule) -> Option<Forward> {
+    let RichRule::Forward { to, .. } = rule else {
+        return None;
+    };
+    Some(Forward {
+        chain: format!("nat_PRE_{zone}_allow"),
+        text: rule.to_string(),
+        reached: true,
+        to: Some(*to),
+        rule: Some(rule.clone()),
+    })
 }
 
 /// What becomes of them when firewalld reloads: they hold what its memory tells, once.
@@ -335,8 +343,12 @@ pub(super) fn reloaded(state: &mut NodeState) {
     backend
         .forwards
         .retain(|forward| forward.reached && !forward.chain.starts_with(&own));
+    let there = backend.forwards.iter();
+    let mut there: BTreeSet<RichRule> = there.filter_map(|f| f.rule.clone()).collect();
     for one in rich {
-        changed(state, &zone, &one.rule, true);
+        if there.insert(one.rule.clone()) {
+            backend.forwards.extend(made(&zone, &one.rule));
+        }
     }
 }
 
