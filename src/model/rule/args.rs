@@ -9,8 +9,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::Serializer;
 
-use super::Rule;
-use super::RuleError;
+use super::parsed::Rule;
+use super::parsed::RuleError;
 use crate::model::tally::counted;
 
 /// The exact arguments of a rule, and what they mean. They are parsed once, when they are read or made: a node may have

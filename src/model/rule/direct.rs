@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::Args;
-use super::Rule;
-use super::quote_saved;
+use super::args::Args;
+use super::parsed::Rule;
+use super::saved::quote_saved;
 use crate::model::net::Family;
 
 /// The mark that fwdeploy puts on each direct rule as its comment: `fwdeploy:ROLE/WHAT`.

@@ -3,19 +3,35 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use super::CtState;
-use super::Match;
-use super::Rule;
-use super::RuleError;
-use super::Sense;
-use super::Target;
+use super::parsed::CtState;
+use super::parsed::Match;
+use super::parsed::Rule;
+use super::parsed::RuleError;
+use super::parsed::Sense;
+use super::parsed::Target;
+use super::saved::split_saved;
 use crate::model::net::Cidr;
 use crate::model::tally::counted;
 
-/// Reads the arguments of a rule.
-pub(super) fn rule(words: Vec<&str>) -> Result<Rule, RuleError> {
-    counted(words.len());
-    Parser { words, at: 0 }.rule()
+impl Rule {
+    /// Reads one line of `iptables-save` after its chain, or what an operator typed.
+    ///
+    /// # Errors
+    /// [`RuleError`] if quotes do not close or an option's value cannot be read.
+    pub fn parse_text(text: &str) -> Result<Self, RuleError> {
+        let words = split_saved(text).ok_or_else(|| RuleError::Quotes(text.to_string()))?;
+        Rule::parse_args(&words)
+    }
+
+    /// Reads arguments as firewalld's direct interface holds them.
+    ///
+    /// # Errors
+    /// [`RuleError`] if an option lacks its value or the value cannot be read.
+    pub fn parse_args<S: AsRef<str>>(args: &[S]) -> Result<Self, RuleError> {
+        let words: Vec<&str> = args.iter().map(AsRef::as_ref).collect();
+        counted(words.len());
+        Parser { words, at: 0 }.rule()
+    }
 }
 
 struct Parser<'a> {

@@ -8,8 +8,8 @@ use std::hash::Hasher;
 use serde::Serialize;
 use serde::Serializer;
 
-use super::Args;
-use super::quote_saved;
+use super::args::Args;
+use super::saved::quote_saved;
 
 /// A command of iptables that firewalld carries out at each reload. It is parsed once, when it is read.
 ///
