@@ -74,7 +74,7 @@ pub(super) enum Trouble {
         why: String,
     },
     /// A run was never ended, and nothing on the node ends it.
-    Unfinished { lease: Lease, snapshot: Snapshot },
+    Unfinished(Box<(Lease, Snapshot)>),
     /// DOCKER-USER is in both backends of iptables.
     SplitIptables,
 }
@@ -122,10 +122,8 @@ pub(super) fn diagnose(desired: &Desired, state: &NodeState) -> Vec<Trouble> {
         out.extend(unreadable(desired, state));
     }
     out.extend(
-        records::unfinished(state).map(|(lease, snapshot)| Trouble::Unfinished {
-            lease: lease.clone(),
-            snapshot,
-        }),
+        records::unfinished(state)
+            .map(|(lease, snapshot)| Trouble::Unfinished(Box::new((lease.clone(), snapshot)))),
     );
     if state.kernel.split.known() == Some(&true) {
         out.push(Trouble::SplitIptables);

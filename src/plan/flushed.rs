@@ -81,8 +81,9 @@ impl fmt::Display for Flushed {
 pub(super) fn firewalld(state: &NodeState) -> Option<Flushed> {
     let firewalld = state.firewalld.known()?;
     let gone = firewalld.state == "RUNNING" && firewalld.in_kernel.known() == Some(&false);
-    gone.then(|| match firewalld.backend.as_str() {
+    let how = match firewalld.backend.as_str() {
         "nftables" => Flushed::Table,
         _ => Flushed::Unreached,
-    })
+    };
+    gone.then_some(how)
 }

@@ -145,7 +145,7 @@ pub(super) fn finding(trouble: &Trouble) -> Finding {
             format!("{what} could not be read: {why}"),
         )
         .hint("nothing was changed; run again, with -v to see what the node answered"),
-        Trouble::Unfinished { lease, snapshot } => unfinished(lease, snapshot),
+        Trouble::Unfinished(run) => unfinished(&run.0, &run.1),
         Trouble::SplitIptables => refuse(
             "split-iptables",
             View::Kernel,

@@ -12,6 +12,7 @@ use crate::model::state::RichText;
 use crate::model::state::System;
 use crate::model::state::Tables;
 use crate::plan::action::Action;
+use crate::plan::diagnosis::Trouble;
 use crate::plan::diagnosis::diagnose;
 use crate::plan::preflight;
 use crate::plan::simulate::simulate;
@@ -107,8 +108,13 @@ fn node(memory: &[RichRule], forwards: Vec<Forward>) -> NodeState {
 fn found(state: &NodeState) -> Vec<&'static str> {
     let ours = Ours::new(&desired(), state);
     let refused = diagnose(&desired(), state);
-    let refused = refused.iter().map(preflight::finding);
-    let refused = refused.filter(|finding| finding.view == View::Kernel);
+    let of_tables = |trouble: &&Trouble| {
+        matches!(
+            trouble,
+            Trouble::FirewalldDoubled { .. } | Trouble::FirewalldFlushed(_)
+        )
+    };
+    let refused = refused.iter().filter(of_tables).map(preflight::finding);
     let troubles = troubles(&desired(), state, &ours);
     refused.chain(troubles).map(|found| found.code).collect()
 }

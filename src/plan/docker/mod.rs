@@ -5,6 +5,7 @@ mod attach;
 mod beside;
 mod dns;
 mod network;
+mod place;
 mod replace;
 mod steps;
 
