@@ -44,6 +44,8 @@ mod stop;
 mod transaction;
 
 #[cfg(test)]
+mod cost_tests;
+#[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod motion_tests;

@@ -13,6 +13,7 @@ use crate::engine::tests::with;
 use crate::model::File;
 use crate::model::Files;
 use crate::model::Observed;
+use crate::model::rule::Passthrough;
 use crate::plan::EDITED;
 use crate::plan::compare;
 
@@ -205,7 +206,7 @@ fn a_node_that_may_not_be_touched_is_neither_rolled_back_nor_drilled() {
 /// Somebody adds a passthrough to direct.xml, and firewalld does not read it.
 fn edit(state: &mut NodeState) {
     let mut direct = state.permanent.direct.known().unwrap().clone();
-    let passthrough = ("ipv4".to_string(), vec!["-L".to_string()]);
+    let passthrough = Passthrough::new("ipv4", vec!["-L".to_string()]);
     direct.passthroughs.push(passthrough);
     let path = |name: &str| format!("/etc/firewalld/{name}");
     state.files = Observed::Known(Files {

@@ -3,18 +3,16 @@
 use crate::engine::failure::Failure;
 use crate::engine::outcome::RevertPoint;
 use crate::engine::stage::Stage;
-use crate::model::Desired;
 use crate::model::NodeState;
 use crate::model::Records;
 use crate::model::records::RunOutcome;
 use crate::model::records::Snapshot;
 use crate::plan;
-use crate::plan::Allowed;
 use crate::plan::Finding;
 
 /// Why nobody may touch the node and write firewalld's files, whatever its roles ask for.
 pub(super) fn refusals(state: &NodeState) -> Vec<Finding> {
-    plan::plan(state, &Desired::default(), &Allowed::default()).refusals_to_write()
+    plan::refusals_to_write(state)
 }
 
 /// What is wrong with a node to which the files of a snapshot came back. That somebody has edited one is no fault of theirs.

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::model::net::Family;
 use crate::model::rule::DirectRule;
+use crate::model::rule::Passthrough;
 
 /// A chain of firewalld's direct interface.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -34,8 +35,8 @@ pub struct Direct {
     pub chains: Vec<DirectChain>,
     /// The rules, in firewalld's order.
     pub rules: Vec<DirectRule>,
-    /// The passthroughs: family and arguments.
-    pub passthroughs: Vec<(String, Vec<String>)>,
+    /// The passthroughs.
+    pub passthroughs: Vec<Passthrough>,
 }
 
 impl Direct {

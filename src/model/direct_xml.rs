@@ -3,6 +3,7 @@
 use crate::model::direct::Direct;
 use crate::model::direct::DirectChain;
 use crate::model::rule::DirectRule;
+use crate::model::rule::Passthrough;
 
 /// What stands ahead of the entries.
 pub const HEAD: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<direct>";
@@ -41,11 +42,11 @@ pub fn rule(rule: &DirectRule) -> String {
 }
 
 /// The line of a passthrough.
-pub fn passthrough((ipv, args): &(String, Vec<String>)) -> String {
+pub fn passthrough(passthrough: &Passthrough) -> String {
     format!(
         "  <passthrough ipv=\"{}\">{}</passthrough>",
-        attribute(ipv),
-        words(args)
+        attribute(&passthrough.ipv),
+        words(&passthrough.args)
     )
 }
 
@@ -111,7 +112,7 @@ mod tests {
                 priority: -3,
                 args: args(&["!", "--comment", "it's <a> & \"b\"", "-j", "ACCEPT"]).into(),
             }],
-            passthroughs: vec![("ipv6".to_string(), args(&["-t", "nat", ""]))],
+            passthroughs: vec![Passthrough::new("ipv6", args(&["-t", "nat", ""]))],
         };
         assert_eq!(
             file(&direct),

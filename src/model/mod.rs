@@ -22,6 +22,7 @@ pub mod settings;
 pub mod state;
 pub mod step;
 mod tables;
+pub(crate) mod tally;
 mod version;
 pub mod visible;
 

@@ -1,6 +1,9 @@
 //! Addresses, networks, ports and peers, each a type that cannot hold a wrong value.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::Hash;
+use std::hash::Hasher;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::num::NonZeroU16;
@@ -13,6 +16,8 @@ use serde::Serialize;
 use serde::Serializer;
 use serde::de::Error as _;
 use thiserror::Error;
+
+use crate::model::tally::counted;
 
 /// Why a text is not an address, network, port or peer.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -247,8 +252,36 @@ impl FromStr for Family {
 }
 
 /// A network, or one address (a network of one). No host bits are ever set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy)]
 pub struct Cidr(IpNet);
+
+impl PartialEq for Cidr {
+    fn eq(&self, other: &Self) -> bool {
+        counted(1);
+        self.0 == other.0
+    }
+}
+
+impl Eq for Cidr {}
+
+impl PartialOrd for Cidr {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Cidr {
+    fn cmp(&self, other: &Self) -> Ordering {
+        counted(1);
+        self.0.cmp(&other.0)
+    }
+}
+
+impl Hash for Cidr {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 
 impl Cidr {
     /// The network that holds just `address`.
@@ -290,11 +323,13 @@ impl Cidr {
 
     /// Whether `address` is inside.
     pub fn contains(self, address: &IpAddr) -> bool {
+        counted(1);
         self.0.contains(address)
     }
 
     /// Whether all of `other` is inside.
     pub fn covers(self, other: Cidr) -> bool {
+        counted(1);
         self.0.contains(&other.0)
     }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::model::net::Cidr;
 use crate::model::net::Family;
+use crate::model::tally::counted;
 
 /// A set of addresses of one family: ranges that are sorted and do not touch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -121,6 +122,7 @@ impl Ranges {
         if self.family != other.family {
             return out;
         }
+        counted(self.ranges.len().min(other.ranges.len()));
         let (few, many) = if self.ranges.len() <= other.ranges.len() {
             (self, other)
         } else {
@@ -142,6 +144,7 @@ impl Ranges {
         if self.family != other.family {
             return;
         }
+        counted(other.ranges.len());
         for (first, last) in &other.ranges {
             let from = self.ranges.partition_point(|(_, end)| end < first);
             let to = self.ranges.partition_point(|(start, _)| start <= last);
@@ -164,6 +167,15 @@ impl Ranges {
         if self.family != other.family || other.is_empty() {
             return;
         }
+        counted(other.ranges.len());
+        // A few are put where they belong, and do not sort all of the others again.
+        if other.ranges.len() * 16 <= self.ranges.len() {
+            for (first, last) in &other.ranges {
+                self.add_one(*first, *last);
+            }
+            return;
+        }
+        counted(self.ranges.len());
         let mut all = std::mem::take(&mut self.ranges);
         all.extend(&other.ranges);
         all.sort_unstable();
@@ -174,6 +186,22 @@ impl Ranges {
             }
         }
     }
+
+    /// Adds one range, joined with those that it touches.
+    fn add_one(&mut self, first: u128, last: u128) {
+        let from = self
+            .ranges
+            .partition_point(|(_, end)| end.saturating_add(1) < first);
+        let to = self
+            .ranges
+            .partition_point(|(start, _)| *start <= last.saturating_add(1));
+        let joined = match self.ranges.get(from..to) {
+            Some([(start, end)]) => (first.min(*start), last.max(*end)),
+            Some([(start, _), .., (_, end)]) => (first.min(*start), last.max(*end)),
+            _ => (first, last),
+        };
+        self.ranges.splice(from..to.max(from), [joined]);
+    }
 }
 
 #[cfg(test)]
@@ -182,6 +210,27 @@ mod tests {
 
     fn v4(networks: &[&str]) -> Ranges {
         Ranges::of(Family::V4, networks.iter().map(|n| n.parse().unwrap()))
+    }
+
+    #[test]
+    fn a_few_are_added_to_many_as_many_are() {
+        let many: Vec<String> = (0..100).map(|n| format!("10.0.0.{}", n * 2)).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        for few in [
+            "9.255.255.255",
+            "10.0.0.0",
+            "10.0.0.3",
+            "10.0.0.1",
+            "10.0.0.8/29",
+            "10.0.0.0/8",
+            "10.0.0.199",
+            "10.0.1.0",
+            "0.0.0.0/0",
+        ] {
+            let mut added = v4(&many);
+            added.add(&v4(&[few]));
+            assert_eq!(added, v4(&[&many[..], &[few]].concat()), "{few}");
+        }
     }
 
     #[test]

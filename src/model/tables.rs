@@ -62,13 +62,10 @@ impl KernelRule {
     }
 }
 
-impl KernelRule {
-    /// Same meaning, whatever the spelling; where there is no meaning to be had, the same text.
-    pub fn same(&self, other: &KernelRule) -> bool {
-        match (&self.rule, &other.rule) {
-            (Some(a), Some(b)) => a == b,
-            _ => self.text == other.text,
-        }
+/// Reads a line of `iptables-save` after its chain.
+impl<T: Into<String>> From<T> for KernelRule {
+    fn from(text: T) -> Self {
+        KernelRule::new(text)
     }
 }
 

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
 use crate::model::rule::DirectRule;
+use crate::model::rule::Passthrough;
 use crate::model::state::Direct;
 use crate::model::state::DirectChain;
 use crate::model::state::Endpoint;
@@ -119,7 +120,7 @@ pub(super) fn step(number: &str, action: &Action, functions: &mut String) -> Vec
             Some(rules) => {
                 let lines: Vec<String> = rules
                     .iter()
-                    .map(|rule| format!("-A {} {rule}", crate::model::CHAIN))
+                    .map(|rule| format!("-A {} {}", crate::model::CHAIN, rule.text))
                     .collect();
                 let mut words = on_family("set_chain", *family);
                 words.extend([rules.len().to_string(), lines.join("\n")]);
@@ -189,7 +190,7 @@ fn direct_words(direct: &Direct) -> Vec<String> {
     words.push(direct.rules.len().to_string());
     words.extend(direct.rules.iter().flat_map(rule_words));
     words.push(direct.passthroughs.len().to_string());
-    for (ipv, args) in &direct.passthroughs {
+    for Passthrough { ipv, args, .. } in &direct.passthroughs {
         words.extend([ipv.clone(), args.len().to_string()]);
         words.extend(args.iter().cloned());
     }
@@ -204,7 +205,7 @@ fn grouped(direct: &Direct) -> Direct {
         rules: by_group(&direct.rules, |r| {
             (r.ipv(), r.table.clone(), r.chain.clone())
         }),
-        passthroughs: by_group(&direct.passthroughs, |(ipv, _)| ipv.clone()),
+        passthroughs: by_group(&direct.passthroughs, |p| p.ipv.clone()),
     }
 }
 
@@ -235,7 +236,7 @@ fn told_direct(direct: &Direct) -> String {
         told.extend(rule.args.iter().map(|arg| told_string(arg)));
     }
     let _ = write!(told, " {}", direct.passthroughs.len());
-    for (ipv, args) in &direct.passthroughs {
+    for Passthrough { ipv, args, .. } in &direct.passthroughs {
         told.push_str(&told_string(ipv));
         let _ = write!(told, " {}", args.len());
         told.extend(args.iter().map(|arg| told_string(arg)));
@@ -437,7 +438,7 @@ mod tests {
                         direct("DOCKER-USER", "-j DROP"),
                         tagged.clone(),
                     ],
-                    passthroughs: vec![("ipv4".to_string(), vec!["-L".to_string()])],
+                    passthroughs: vec![Passthrough::new("ipv4", vec!["-L".to_string()])],
                 },
             },
             Action::SetPermanentRich {
@@ -458,8 +459,8 @@ mod tests {
                 family,
                 before: None,
                 after: Some(vec![
-                    "-j RETURN".to_string(),
-                    "-m comment --comment \"a 'b\" -j DROP".to_string(),
+                    "-j RETURN".into(),
+                    "-m comment --comment \"a 'b\" -j DROP".into(),
                 ]),
             },
             Action::SetKernelChain {
@@ -560,7 +561,7 @@ mod tests {
             let words = words_in_a_shell(Action::SetKernelChain {
                 family: Family::V6,
                 before: None,
-                after: Some(vec![nasty.to_string(), "-j RETURN".to_string()]),
+                after: Some(vec![nasty.into(), "-j RETURN".into()]),
             });
             let rules = format!("-A DOCKER-USER {nasty}\n-A DOCKER-USER -j RETURN");
             assert_eq!(words, ["set_chain", "ipv6", "2", &rules]);

@@ -85,13 +85,13 @@ fn entries(permanent: &Direct) -> String {
         entry(rule.ipv(), &rule.table, &tried, &direct_xml::rule(rule));
     }
     for passthrough in &permanent.passthroughs {
-        let (table, args) = passed(&passthrough.1);
+        let (table, args) = passed(&passthrough.args);
         let args: Vec<String> = args
             .iter()
             .map(|arg| quote_saved(arg).to_string())
             .collect();
         entry(
-            &passthrough.0,
+            &passthrough.ipv,
             &table,
             &args.join(" "),
             &direct_xml::passthrough(passthrough),

@@ -11,7 +11,6 @@ use serde::Serialize;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
 use crate::model::rule::DirectRule;
-use crate::model::rule::quote_saved;
 use crate::model::state::Direct;
 use crate::model::state::DirectChain;
 use crate::model::state::Endpoint;
@@ -147,9 +146,9 @@ pub enum Action {
         /// Which of the two chains.
         family: Family,
         /// The lines that are there (`iptables-save` without `-A CHAIN`); `None` if the chain is missing.
-        before: Option<Vec<String>>,
+        before: Option<Vec<KernelRule>>,
         /// The lines that shall be there; `None` removes the chain.
-        after: Option<Vec<String>>,
+        after: Option<Vec<KernelRule>>,
     },
     /// Puts the jump from FORWARD to DOCKER-USER at these places, and nowhere else.
     PlaceJump {
@@ -458,18 +457,9 @@ pub(super) fn direct_changes(before: &Direct, after: &Direct) -> Vec<Change> {
         out.extend(only_in(&these.rules, &those.rules, |r| {
             change(sign, View::Permanent, r.to_string())
         }));
-        out.extend(only_in(
-            &these.passthroughs,
-            &those.passthroughs,
-            |(ipv, args)| {
-                let args: Vec<String> = args.iter().map(|a| quote_saved(a)).collect();
-                change(
-                    sign,
-                    View::Permanent,
-                    format!("passthrough {ipv} {}", args.join(" ")),
-                )
-            },
-        ));
+        out.extend(only_in(&these.passthroughs, &those.passthroughs, |p| {
+            change(sign, View::Permanent, format!("passthrough {p}"))
+        }));
         out
     };
     let mut out = side(Sign::Remove, before, after);
@@ -486,8 +476,8 @@ pub(super) fn direct_changes(before: &Direct, after: &Direct) -> Vec<Change> {
 
 fn kernel_changes(
     family: Family,
-    before: Option<&[String]>,
-    after: Option<&[String]>,
+    before: Option<&[KernelRule]>,
+    after: Option<&[KernelRule]>,
 ) -> Vec<Change> {
     let mut out = Vec::new();
     match (before, after) {
@@ -504,14 +494,7 @@ fn kernel_changes(
         _ => {}
     }
     // The kernel spells a rule in its own way; that is no difference.
-    let read = |lines: Option<&[String]>| -> Vec<KernelRule> {
-        lines
-            .unwrap_or_default()
-            .iter()
-            .map(KernelRule::new)
-            .collect()
-    };
-    let (before, after) = (read(before), read(after));
+    let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
     let lacking = |these: &[KernelRule], those: &[KernelRule], sign| {
         let mut left = Places::of(those.iter().map(Line::from).enumerate());
         let lacking = these
@@ -523,8 +506,8 @@ fn kernel_changes(
         });
         lacking.collect::<Vec<Change>>()
     };
-    out.extend(lacking(&before, &after, Sign::Remove));
-    out.extend(lacking(&after, &before, Sign::Add));
+    out.extend(lacking(before, after, Sign::Remove));
+    out.extend(lacking(after, before, Sign::Add));
     if out.is_empty() && before != after {
         out.push(change(
             Sign::Replace,

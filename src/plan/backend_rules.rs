@@ -18,17 +18,7 @@ use crate::model::state::NodeState;
 use crate::model::state::View;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
-use crate::plan::flushed;
 use crate::plan::ownership::Ours;
-
-/// firewalld's rules are in its tables twice.
-pub(super) const DOUBLED: &str = "firewalld-doubled";
-
-/// A forward that firewalld believes in is not in force.
-pub(super) const LOST: &str = "forward-lost";
-
-/// A forward to a managed address is in force, and firewalld does not know of it.
-pub(super) const LEFT: &str = "forward-left";
 
 /// The tables of a firewalld whose backend is nftables, if the look asked for them.
 fn backend(state: &NodeState) -> Option<Result<&Backend, &str>> {
@@ -45,64 +35,52 @@ fn backend(state: &NodeState) -> Option<Result<&Backend, &str>> {
         .map(|told| told.as_result())
 }
 
-/// Why nothing may be planned: what is removed would be removed once, and is there twice.
-pub(super) fn refusals(state: &NodeState) -> Vec<Finding> {
-    let Some(Ok(backend)) = backend(state) else {
-        return Vec::new();
-    };
-    let mut out = Vec::new();
-    if !backend.doubled.is_empty() {
-        out.push(
-            Finding::new(
-                Severity::Refuse,
-                DOUBLED,
-                View::Kernel,
-                format!(
-                    "firewalld's rules are in the kernel twice (chain {}{}): it was killed, and the next one has filled the same table; the older forwards go first, and what is removed stays open",
-                    backend.doubled[0],
-                    match backend.doubled.len() {
-                        1 => String::new(),
-                        all => format!(" and {} more", all - 1),
-                    }
-                ),
-            )
-            .hint("run --recover reloads firewalld with the latch on; firewall-cmd --reload does it without"),
-        );
+/// What is wrong with firewalld's tables as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TablesState<'a> {
+    /// The chains whose rules are there twice: what is removed would be removed once.
+    pub doubled: &'a [String],
+    /// The chains that are empty and should not be.
+    pub bare: &'a [String],
+}
+
+/// What is wrong with firewalld's tables as a whole; nothing where they were not read.
+pub(super) fn state_of_tables(state: &NodeState) -> TablesState<'_> {
+    match backend(state) {
+        Some(Ok(backend)) => TablesState {
+            doubled: &backend.doubled,
+            bare: &backend.bare,
+        },
+        _ => TablesState {
+            doubled: &[],
+            bare: &[],
+        },
     }
-    if !backend.bare.is_empty() {
-        out.push(
-            Finding::new(
-                Severity::Refuse,
-                flushed::FIREWALLD,
-                View::Kernel,
-                format!(
-                    "firewalld's rules are gone, flushed by somebody behind its back: {} in its table of nft {} empty",
-                    backend.bare.join(", "),
-                    if backend.bare.len() == 1 { "is" } else { "are" }
-                ),
-            )
-            .hint("run --recover reloads firewalld with the latch on; firewall-cmd --reload does it without"),
-        );
-    }
-    out
+}
+
+/// A forward that is not as firewalld believes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Mismatch<'a> {
+    /// None can be told; why.
+    Unread(&'a str),
+    /// It leads to a managed address, and firewalld does not know of it.
+    Left(&'a Forward),
+    /// firewalld believes in it, and it is not in force.
+    Lost(&'a RichRule),
+    /// It is in force behind another one of the same port, which takes its packets.
+    Behind(&'a Forward, &'a RichRule),
 }
 
 /// The forwards that are not as firewalld believes.
-pub(super) fn troubles(desired: &Desired, state: &NodeState, ours: &Ours) -> Vec<Finding> {
+pub(super) fn mismatches<'a>(
+    desired: &'a Desired,
+    state: &'a NodeState,
+    ours: &Ours,
+) -> Vec<Mismatch<'a>> {
     let backend = match backend(state) {
         None => return Vec::new(),
         Some(Ok(backend)) => backend,
-        Some(Err(why)) => {
-            return vec![
-                Finding::new(
-                    Severity::Warning,
-                    "forwards-unread",
-                    View::Kernel,
-                    format!("whether the kernel forwards what firewalld believes in cannot be told: {why}"),
-                )
-                .hint("install nft on the node, by which firewalld's own table is read; or see what nft list table inet firewalld says there"),
-            ];
-        }
+        Some(Err(why)) => return vec![Mismatch::Unread(why)],
     };
     let mut out = left(backend, state, ours);
     let memory: BTreeSet<&RichRule> = match state.runtime.rich.known() {
@@ -113,12 +91,51 @@ pub(super) fn troubles(desired: &Desired, state: &NodeState, ours: &Ours) -> Vec
     // What firewalld does not believe in yet is to be added.
     for rule in desired.rich.iter().filter(|rule| memory.contains(rule)) {
         if !held.has(rule) {
-            out.push(lost(rule));
+            out.push(Mismatch::Lost(rule));
         } else if let Some(ahead) = held.ahead_of(rule) {
-            out.push(behind(ahead, rule));
+            out.push(Mismatch::Behind(ahead, rule));
         }
     }
     out
+}
+
+/// The same as findings.
+pub(super) fn troubles(desired: &Desired, state: &NodeState, ours: &Ours) -> Vec<Finding> {
+    let mismatches = mismatches(desired, state, ours).into_iter();
+    mismatches.map(finding).collect()
+}
+
+fn finding(mismatch: Mismatch<'_>) -> Finding {
+    let found = |severity, code, text| Finding::new(severity, code, View::Kernel, text);
+    match mismatch {
+        Mismatch::Unread(why) => found(
+            Severity::Warning,
+            "forwards-unread",
+            format!("whether the kernel forwards what firewalld believes in cannot be told: {why}"),
+        )
+        .hint("install nft on the node, by which firewalld's own table is read; or see what nft list table inet firewalld says there"),
+        Mismatch::Left(forward) => found(
+            Severity::NotEnforced,
+            "forward-left",
+            format!(
+                "the kernel forwards `{}` (chain {} of firewalld's table), of which firewalld does not know: what was closed is open",
+                forward.text, forward.chain
+            ),
+        )
+        .hint("run --recover reloads firewalld with the latch on; firewall-cmd --reload does it without"),
+        Mismatch::Lost(rule) => found(
+            Severity::Warning,
+            "forward-lost",
+            format!("firewalld believes in `{rule}`, and the kernel does not forward it: somebody changed firewalld's table of nft behind its back"),
+        )
+        .hint("run --recover reloads firewalld with the latch on; firewall-cmd --reload does it without"),
+        Mismatch::Behind(ahead, rule) => found(
+            Severity::Warning,
+            "forward-behind",
+            format!("`{}` stands ahead of `{rule}` in firewalld's table of nft and takes its packets elsewhere", ahead.text),
+        )
+        .hint("remove the other forward if it is not needed, or give the role another port of the node"),
+    }
 }
 
 /// Forwards with their places, by where they lead.
@@ -208,28 +225,8 @@ impl<'a> Held<'a> {
     }
 }
 
-fn behind(ahead: &Forward, rule: &RichRule) -> Finding {
-    Finding::new(
-        Severity::Warning,
-        "forward-behind",
-        View::Kernel,
-        format!("`{}` stands ahead of `{rule}` in firewalld's table of nft and takes its packets elsewhere", ahead.text),
-    )
-    .hint("remove the other forward if it is not needed, or give the role another port of the node")
-}
-
-fn lost(rule: &RichRule) -> Finding {
-    Finding::new(
-        Severity::Warning,
-        LOST,
-        View::Kernel,
-        format!("firewalld believes in `{rule}`, and the kernel does not forward it: somebody changed firewalld's table of nft behind its back"),
-    )
-    .hint("run --recover reloads firewalld with the latch on; firewall-cmd --reload does it without")
-}
-
 /// What leads to a managed address and is nobody's: a port that was closed with success, and is open.
-fn left(backend: &Backend, state: &NodeState, ours: &Ours) -> Vec<Finding> {
+fn left<'a>(backend: &'a Backend, state: &NodeState, ours: &Ours) -> Vec<Mismatch<'a>> {
     let managed: Vec<Cidr> = Family::ALL
         .into_iter()
         .flat_map(|family| ours.managed(family))
@@ -241,18 +238,7 @@ fn left(backend: &Backend, state: &NodeState, ours: &Ours) -> Vec<Finding> {
         .iter()
         .filter(|forward| forward.to.is_some_and(is_managed))
         .filter(|forward| !known.has(forward))
-        .map(|forward| {
-            Finding::new(
-                Severity::NotEnforced,
-                LEFT,
-                View::Kernel,
-                format!(
-                    "the kernel forwards `{}` (chain {} of firewalld's table), of which firewalld does not know: what was closed is open",
-                    forward.text, forward.chain
-                ),
-            )
-            .hint("run --recover reloads firewalld with the latch on; firewall-cmd --reload does it without")
-        })
+        .map(Mismatch::Left)
         .collect()
 }
 
@@ -311,25 +297,12 @@ impl Known {
     }
 }
 
-/// What a reload of firewalld would mend of it, by the finding's code.
-pub(super) fn mended_by_reload(
-    desired: &Desired,
-    state: &NodeState,
-    ours: &Ours,
-) -> Vec<&'static str> {
-    let found = troubles(desired, state, ours);
-    [LOST, LEFT]
-        .into_iter()
-        .filter(|code| found.iter().any(|finding| finding.code == *code))
-        .collect()
-}
-
 /// What becomes of the tables when firewalld takes a rich rule at runtime, or drops one.
 pub(super) fn changed(state: &mut NodeState, zone: &str, rule: &RichRule, there: bool) {
     let Some(backend) = state.kernel.backend.as_mut().and_then(|b| b.known_mut()) else {
         return;
     };
-    let RichRule::Forward { to, .. } = rule else {
+    let Some(made) = made(zone, rule) else {
         return;
     };
     let is_it = |forward: &Forward| forward.rule.as_ref() == Some(rule);
@@ -338,14 +311,22 @@ pub(super) fn changed(state: &mut NodeState, zone: &str, rule: &RichRule, there:
             backend.forwards.remove(at);
         }
     } else if !backend.forwards.iter().any(is_it) {
-        backend.forwards.push(Forward {
-            chain: format!("nat_PRE_{zone}_allow"),
-            text: rule.to_string(),
-            reached: true,
-            to: Some(*to),
-            rule: Some(rule.clone()),
-        });
+        backend.forwards.push(made);
     }
+}
+
+/// What firewalld makes of a rich rule of a zone; `None` if it forwards nothing.
+fn made(zone: &str, rule: &RichRule) -> Option<Forward> {
+    let RichRule::Forward { to, .. } = rule else {
+        return None;
+    };
+    Some(Forward {
+        chain: format!("nat_PRE_{zone}_allow"),
+        text: rule.to_string(),
+        reached: true,
+        to: Some(*to),
+        rule: Some(rule.clone()),
+    })
 }
 
 /// What becomes of them when firewalld reloads: they hold what its memory tells, once.
@@ -362,8 +343,12 @@ pub(super) fn reloaded(state: &mut NodeState) {
     backend
         .forwards
         .retain(|forward| forward.reached && !forward.chain.starts_with(&own));
+    let there = backend.forwards.iter();
+    let mut there: BTreeSet<RichRule> = there.filter_map(|f| f.rule.clone()).collect();
     for one in rich {
-        changed(state, &zone, &one.rule, true);
+        if there.insert(one.rule.clone()) {
+            backend.forwards.extend(made(&zone, &one.rule));
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What keeps the whitelisted out though every rule of ours stands: seen, said, and not ours to mend.
 
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::model::desired::Desired;
@@ -131,6 +133,9 @@ fn unmasked_subnet(network: &Network, subnet: Cidr) -> Finding {
 /// firewalld's iptables backend forwards in table nat, where it can be seen. What its memory holds and the kernel does
 /// not was removed behind its back.
 fn unforwarded(desired: &Desired, memory: &[RichText], state: &NodeState) -> Vec<Finding> {
+    let believed: BTreeSet<&RichRule> = memory.iter().map(|r| &r.rule).collect();
+    let nat = |family| state.kernel.tables(family).known().map(Forwards::of);
+    let (v4, v6) = (nat(Family::V4), nat(Family::V6));
     let missing = desired.rich.iter().filter(|rule| {
         let RichRule::Forward {
             family,
@@ -142,18 +147,13 @@ fn unforwarded(desired: &Desired, memory: &[RichText], state: &NodeState) -> Vec
         else {
             return false;
         };
-        let believed = memory.iter().any(|r| r.rule == **rule);
-        let Some(tables) = state.kernel.tables(*family).known() else {
-            return false;
+        let nat = match family {
+            Family::V4 => &v4,
+            Family::V6 => &v6,
         };
-        let there = tables.tables.get("nat").is_some_and(|chains| {
-            chains.values().flat_map(|c| &c.rules).any(|line| {
-                line.rule
-                    .as_ref()
-                    .is_none_or(|r| forwards(r, *source, service.port.get(), *to, to_port.get()))
-            })
-        });
-        believed && !there
+        nat.as_ref().is_some_and(|nat| {
+            believed.contains(rule) && !nat.has(*source, service.port.get(), *to, to_port.get())
+        })
     });
     missing
         .map(|rule| {
@@ -167,27 +167,73 @@ fn unforwarded(desired: &Desired, memory: &[RichText], state: &NodeState) -> Vec
         .collect()
 }
 
-fn forwards(rule: &Rule, source: Option<Cidr>, port: u16, to: IpAddr, to_port: u16) -> bool {
-    let Target::Jump(name, args) = &rule.target else {
-        return false;
-    };
-    let places = match to {
-        IpAddr::V4(to) => [format!("{to}:{to_port}"), to.to_string()],
-        IpAddr::V6(to) => [format!("[{to}]:{to_port}"), to.to_string()],
-    };
-    name == "DNAT"
-        && args.last().is_some_and(|place| places.contains(place))
-        && rule.matches().all(|m| match m {
-            Match::Source(Sense::Is, net) => source.is_some_and(|s| net.covers(s)),
-            Match::DestinationPort(Sense::Is, first, last) => (first..=last).contains(&&port),
-            _ => true,
-        })
+/// The forwards of table nat by where they lead, then by the network that they are for: one question for each of thousands.
+struct Forwards<'a> {
+    to: BTreeMap<&'a str, BTreeMap<Option<Cidr>, Vec<&'a Rule>>>,
+    /// Whether there is a line that cannot be read, which may forward anything.
+    unread: bool,
+}
+
+impl<'a> Forwards<'a> {
+    fn of(tables: &'a Tables) -> Self {
+        let mut forwards = Forwards {
+            to: BTreeMap::new(),
+            unread: false,
+        };
+        let chains = tables.tables.get("nat").into_iter().flatten();
+        for line in chains.flat_map(|(_, chain)| &chain.rules) {
+            let Some(rule) = &line.rule else {
+                forwards.unread = true;
+                continue;
+            };
+            let Target::Jump(name, args) = &rule.target else {
+                continue;
+            };
+            if let (true, Some(place)) = (name == "DNAT", args.last()) {
+                let source = rule.matches().find_map(|m| match m {
+                    Match::Source(Sense::Is, net) => Some(*net),
+                    _ => None,
+                });
+                let sources = forwards.to.entry(place).or_default();
+                sources.entry(source).or_default().push(rule);
+            }
+        }
+        forwards
+    }
+
+    /// Whether what comes from `source` (`None` is everybody) to this port of the node is sent on to that address and port.
+    fn has(&self, source: Option<Cidr>, port: u16, to: IpAddr, to_port: u16) -> bool {
+        let places = match to {
+            IpAddr::V4(to) => [format!("{to}:{to_port}"), to.to_string()],
+            IpAddr::V6(to) => [format!("[{to}]:{to_port}"), to.to_string()],
+        };
+        // Those for a network hold the peer if the network does.
+        let holders = source.into_iter().flat_map(|peer| {
+            (0..=peer.prefix()).filter_map(move |prefix| Cidr::around(peer.address(), prefix))
+        });
+        let holders: Vec<Option<Cidr>> = holders.map(Some).chain([None]).collect();
+        let there = places
+            .iter()
+            .filter_map(|place| self.to.get(place.as_str()));
+        self.unread
+            || there
+                .flat_map(|sources| holders.iter().filter_map(|holder| sources.get(holder)))
+                .flatten()
+                .any(|rule| is_for(rule, source, port))
+    }
+}
+
+/// Whether a rule of table nat is about what comes from there to that port.
+fn is_for(rule: &Rule, source: Option<Cidr>, port: u16) -> bool {
+    rule.matches().all(|m| match m {
+        Match::Source(Sense::Is, net) => source.is_some_and(|s| net.covers(s)),
+        Match::DestinationPort(Sense::Is, first, last) => (first..=last).contains(&&port),
+        _ => true,
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::model::desired::DesiredNetwork;
     use crate::model::state::Chain;
@@ -245,17 +291,31 @@ mod tests {
 
     #[test]
     fn a_forward_is_known_by_where_it_leads() {
-        let rule = Rule::parse_text(
-            "-s 192.0.2.7/32 -p tcp -m tcp --dport 5000 -j DNAT --to-destination 172.20.0.2:5001",
-        )
-        .unwrap();
+        let seen = tables(
+            "nat",
+            &[(
+                "PRE_public_allow",
+                &[
+                    "-s 192.0.2.7/32 -p tcp -m tcp --dport 5000 -j DNAT --to-destination 172.20.0.2:5001",
+                    "-s 198.51.100.0/24 -p tcp -m tcp --dport 5000 -j DNAT --to-destination 172.20.0.2",
+                    "-p tcp -m tcp --dport 6000:6010 -j DNAT --to-destination 172.20.0.2:6000",
+                ],
+            )],
+        );
+        let forwards = Forwards::of(&seen);
         let to = "172.20.0.2".parse().unwrap();
         let peer = |text: &str| Some(text.parse().unwrap());
-        assert!(forwards(&rule, peer("192.0.2.7"), 5000, to, 5001));
-        assert!(!forwards(&rule, peer("192.0.2.8"), 5000, to, 5001));
-        assert!(!forwards(&rule, None, 5000, to, 5001));
-        assert!(!forwards(&rule, peer("192.0.2.7"), 5001, to, 5001));
-        assert!(!forwards(&rule, peer("192.0.2.7"), 5000, to, 5000));
+        assert!(forwards.has(peer("192.0.2.7"), 5000, to, 5001));
+        assert!(!forwards.has(peer("192.0.2.8"), 5000, to, 5001));
+        assert!(!forwards.has(None, 5000, to, 5001));
+        assert!(!forwards.has(peer("192.0.2.7"), 5001, to, 5001));
+        assert!(!forwards.has(peer("192.0.2.7"), 5000, to, 5000));
+        assert!(forwards.has(peer("198.51.100.8"), 5000, to, 5000));
+        assert!(forwards.has(peer("203.0.113.9"), 6001, to, 6000));
+        assert!(forwards.has(None, 6001, to, 6000));
+        assert!(!forwards.has(None, 6011, to, 6000));
+        let unread = tables("nat", &[("PREROUTING", &["-s nowhere -j DNAT"])]);
+        assert!(Forwards::of(&unread).has(None, 1, to, 1));
     }
 
     #[test]

@@ -8,8 +8,8 @@ use crate::model::rule::DirectRule;
 use crate::model::rule::Match;
 use crate::model::rule::Rule;
 use crate::model::state::NodeState;
-use crate::plan::Allowed;
-use crate::plan::Permission;
+use crate::plan::allowed::Allowed;
+use crate::plan::allowed::Permission;
 use crate::plan::docker;
 use crate::plan::simulate::BRIDGE_NAME;
 

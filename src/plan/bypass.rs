@@ -2,6 +2,7 @@
 //!
 //! The question is answered on the safe side: a condition that is not understood counts as met.
 
+use crate::model::rule::Args;
 use crate::model::rule::Match;
 use crate::model::rule::Rule;
 use crate::model::rule::Target;
@@ -16,26 +17,25 @@ use crate::policy::may_match;
 /// Whether the rule by itself could end the whitelist's say over such a packet: an ACCEPT, a RETURN, or a way into a
 /// chain from which a packet could be accepted.
 pub fn could_admit(rule: &KernelRule, edges: &[Edge], tables: &Tables) -> bool {
-    admits(rule, edges, tables, Returns::End, 0)
+    admits(line(rule), edges, tables, Returns::End, 0)
 }
 
 /// Whether a rule of firewalld's direct interface, or of a passthrough, could do so. Its target is known from its arguments.
-pub fn args_could_admit(args: &[String], edges: &[Edge], tables: &Tables) -> bool {
-    let admit = |line: &KernelRule| {
-        let counts = line.rule.as_ref().map(|r| &r.target) == Some(&Target::Nothing);
-        !counts && could_admit(line, edges, tables)
+pub fn args_could_admit(args: &Args, edges: &[Edge], tables: &Tables) -> bool {
+    let admit = |line: Result<&Rule, &str>| {
+        let counts = line.is_ok_and(|rule| rule.target == Target::Nothing);
+        !counts && admits(line, edges, tables, Returns::End, 0)
     };
-    match (Rule::parse_args(args), tables.printed.get(args)) {
-        (Err(_), Some(Printed::Lines(lines))) => lines.iter().any(admit),
-        (Ok(rule), _) => admit(&KernelRule {
-            text: String::new(),
-            rule: Some(rule),
-        }),
-        (Err(_), _) => admit(&KernelRule {
-            text: words(args),
-            rule: None,
-        }),
+    match (args.rule(), tables.printed.get(&**args)) {
+        (None, Some(Printed::Lines(lines))) => lines.iter().any(|rule| admit(line(rule))),
+        (Some(rule), _) => admit(Ok(rule)),
+        (None, _) => admit(Err(&words(args))),
     }
+}
+
+/// A line of the kernel: what it means, or its text where that cannot be read.
+fn line(rule: &KernelRule) -> Result<&Rule, &str> {
+    rule.rule.as_ref().ok_or(&rule.text)
 }
 
 /// A rule that is not understood refuses whatever it is about, if it says so at its end.
@@ -84,14 +84,15 @@ enum Returns {
 const DEEPEST: usize = 16;
 
 fn admits(
-    rule: &KernelRule,
+    rule: Result<&Rule, &str>,
     edges: &[Edge],
     tables: &Tables,
     returns: Returns,
     depth: usize,
 ) -> bool {
-    let Some(parsed) = &rule.rule else {
-        return !refuses(&rule.text);
+    let parsed = match rule {
+        Ok(parsed) => parsed,
+        Err(text) => return !refuses(text),
     };
     if !may_match(parsed, edges) {
         return false;
@@ -105,7 +106,7 @@ fn admits(
             Some(chain) if depth < DEEPEST => chain
                 .rules
                 .iter()
-                .any(|r| admits(r, edges, tables, Returns::GoOn, depth + 1)),
+                .any(|r| admits(line(r), edges, tables, Returns::GoOn, depth + 1)),
             Some(_) => true,
             // Extensions: LOG, MARK, NFLOG and their like go on to the next rule. NFQUEUE may accept.
             None => name == "NFQUEUE" || name == "QUEUE",
@@ -116,7 +117,7 @@ fn admits(
                     || chain
                         .rules
                         .iter()
-                        .any(|r| admits(r, edges, tables, Returns::GoOn, depth + 1))
+                        .any(|r| admits(line(r), edges, tables, Returns::GoOn, depth + 1))
             }
             _ => true,
         },

@@ -6,7 +6,6 @@ use crate::model::CHAIN;
 use crate::model::Family;
 use crate::model::NodeState;
 use crate::model::Observed;
-use crate::model::rule::quote_saved;
 use crate::model::state::Docker;
 use crate::model::state::Firewall;
 use crate::model::state::Tables;
@@ -88,11 +87,9 @@ fn firewall(out: &mut Vec<(View, String)>, view: View, firewall: &Firewall) {
             rules.sort_by_key(|r| (r.ipv(), &r.table, &r.chain, r.priority));
             out.extend(rules.iter().map(|r| (view, r.to_string())));
             let mut passthroughs: Vec<_> = direct.passthroughs.iter().collect();
-            passthroughs.sort_by_key(|(ipv, _)| ipv);
-            out.extend(passthroughs.into_iter().map(|(ipv, args)| {
-                let args: Vec<String> = args.iter().map(|a| quote_saved(a)).collect();
-                (view, format!("passthrough {ipv} {}", args.join(" ")))
-            }));
+            passthroughs.sort_by_key(|p| &p.ipv);
+            let passthroughs = passthroughs.into_iter();
+            out.extend(passthroughs.map(|p| (view, format!("passthrough {p}"))));
         }
         Observed::Unreadable(_) => unreadable(out, view, "direct rules"),
     }
@@ -171,6 +168,7 @@ fn docker(out: &mut Vec<(View, String)>, docker: &Observed<Docker>) {
 mod tests {
     use super::*;
     use crate::model::DirectRule;
+    use crate::model::rule::Passthrough;
     use crate::model::state::Direct;
     use crate::model::state::Kernel;
     use crate::model::state::System;
@@ -251,7 +249,7 @@ mod tests {
         assert!(differ(&[&a, &a], &[&a]));
         let mut one = with(&[]);
         let mut other = one.clone();
-        let passed = |ipv: &str| (ipv.to_string(), vec!["-L".to_string()]);
+        let passed = |ipv: &str| Passthrough::new(ipv, vec!["-L".to_string()]);
         one.runtime.direct.known_mut().unwrap().passthroughs = vec![passed("ipv4"), passed("ipv6")];
         other.runtime.direct.known_mut().unwrap().passthroughs =
             vec![passed("ipv6"), passed("ipv4")];

@@ -109,6 +109,16 @@ pub struct Runtime {
     pub removes: Vec<Action>,
 }
 
+impl Runtime {
+    /// Adds the steps of another family.
+    pub fn extend(&mut self, other: Runtime) {
+        self.rebinds.extend(other.rebinds);
+        self.adds.extend(other.adds);
+        self.jump.extend(other.jump);
+        self.removes.extend(other.removes);
+    }
+}
+
 /// Plans DOCKER-USER of one family.
 pub fn chain(
     desired: &Desired,
@@ -163,7 +173,7 @@ pub fn chain(
     out
 }
 
-fn set_chain(family: Family, before: Option<Vec<String>>, after: Vec<String>) -> Action {
+fn set_chain(family: Family, before: Option<Vec<KernelRule>>, after: Vec<KernelRule>) -> Action {
     Action::SetKernelChain {
         family,
         before,
@@ -179,7 +189,7 @@ pub fn settle(family: Family, runtime: &Direct, tables: &Tables, ours: &Ours) ->
         return None;
     }
     let lines = chain_lines(&tracked, seen, ours, family, tables)?;
-    let before = seen.map(|c| c.rules.iter().map(|r| r.text.clone()).collect());
+    let before = seen.map(|chain| chain.rules.clone());
     Some(set_chain(family, before, lines))
 }
 
@@ -285,11 +295,15 @@ fn chain_lines(
     ours: &Ours,
     family: Family,
     tables: &Tables,
-) -> Option<Vec<String>> {
+) -> Option<Vec<KernelRule>> {
     let edges = ours.edges(family);
     let Some(seen) = seen else {
-        let lines = tracked.iter().flat_map(|rule| form(rule, tables).texts);
-        return Some(lines.collect());
+        let lines = tracked.iter().map(|rule| form(rule, tables));
+        return Some(
+            lines
+                .flat_map(|form| form.kernel_rules().collect::<Vec<_>>())
+                .collect(),
+        );
     };
     let compared = compared(tracked, seen, ours, family, tables);
     let (first, last) = compared.known.unwrap_or((0, 0));
@@ -305,12 +319,12 @@ fn chain_lines(
         .foreign
         .into_iter()
         .partition(|(at, line)| *at < first && !could_admit(line, &edges, tables));
-    let text = |(_, line): &(usize, &KernelRule)| line.text.clone();
-    let mut lines: Vec<String> = ahead.iter().map(text).collect();
-    let told = compared.forms.into_iter().enumerate();
+    let line = |(_, line): &(usize, &KernelRule)| (*line).clone();
+    let mut lines: Vec<KernelRule> = ahead.iter().map(line).collect();
+    let told = compared.forms.iter().enumerate();
     let told = told.filter(|(n, _)| !compared.unprintable.contains(n));
-    lines.extend(told.flat_map(|(_, form)| form.texts));
-    lines.extend(behind.iter().map(text));
+    lines.extend(told.flat_map(|(_, form)| form.kernel_rules()));
+    lines.extend(behind.iter().map(line));
     Some(lines)
 }
 

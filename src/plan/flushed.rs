@@ -1,23 +1,16 @@
 //! What the kernel should hold and does not, because somebody flushed it: Docker's rules, and firewalld's own.
 
+use std::fmt;
+
 use crate::model::CHAIN;
 use crate::model::net::Family;
 use crate::model::rule::Target;
 use crate::model::state::Docker;
 use crate::model::state::NodeState;
 use crate::model::state::Tables;
-use crate::model::state::View;
-use crate::plan::finding::Finding;
-use crate::plan::finding::Severity;
-
-/// Docker's rules are gone from iptables.
-pub(super) const DOCKER: &str = "docker-rules-gone";
-
-/// firewalld's rules are gone from the kernel.
-pub(super) const FIREWALLD: &str = "firewalld-flushed";
 
 /// What of Docker's is missing in iptables, in words; `None` if nothing is, or if Docker was told to have nothing there.
-pub(super) fn of_docker(docker: &Docker, tables: &Tables) -> Option<&'static str> {
+fn of_docker(docker: &Docker, tables: &Tables) -> Option<&'static str> {
     if docker.unfiltered.contains(&Family::V4) || docker.firewall.starts_with("nftables") {
         return None;
     }
@@ -50,43 +43,47 @@ pub(super) fn of_docker(docker: &Docker, tables: &Tables) -> Option<&'static str
     }
 }
 
-/// Docker's rules, if they are gone. A Docker that does not hear of a reload cannot be told to put them back.
-pub(super) fn docker(docker: &Docker, state: &NodeState, deaf: bool) -> Option<Finding> {
+/// What of Docker's rules is gone; `None` if nothing is.
+pub(super) fn docker(docker: &Docker, state: &NodeState) -> Option<&'static str> {
     // Where firewalld is not there either, its start brings them back.
     state.firewalld.known()?;
-    let tables = state.kernel.v4.known()?;
-    let what = of_docker(docker, tables)?;
-    let hint = if deaf {
-        "restart Docker, which stops the containers unless live-restore is on: it does not listen to firewalld, so that run --recover cannot let it put them back"
-    } else {
-        "run --recover reloads firewalld with the latch on, upon which Docker puts them back; restarting Docker does the same"
-    };
-    Some(
-        Finding::new(
-            Severity::Refuse,
-            DOCKER,
-            View::Kernel,
-            format!("Docker's rules are gone, flushed by somebody or by a reload of firewalld that failed: {what}"),
-        )
-        .hint(hint),
-    )
+    of_docker(docker, state.kernel.v4.known()?)
 }
 
-/// firewalld's rules, if they are gone.
-pub(super) fn firewalld(state: &NodeState) -> Option<Finding> {
+/// How firewalld's rules are seen to be gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Flushed {
+    /// Its table of nft is missing.
+    Table,
+    /// Nothing in iptables leads to its chains.
+    Unreached,
+    /// These chains of its table of nft are empty.
+    Chains(Vec<String>),
+}
+
+impl fmt::Display for Flushed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let so = "so that nothing is forwarded and nothing is closed";
+        match self {
+            Flushed::Table => write!(f, "the kernel has no table `inet firewalld`, {so}"),
+            Flushed::Unreached => write!(f, "nothing in INPUT leads to its chains, {so}"),
+            Flushed::Chains(chains) => write!(
+                f,
+                "{} in its table of nft {} empty",
+                chains.join(", "),
+                if chains.len() == 1 { "is" } else { "are" }
+            ),
+        }
+    }
+}
+
+/// Whether firewalld runs without a rule of its own in the kernel.
+pub(super) fn firewalld(state: &NodeState) -> Option<Flushed> {
     let firewalld = state.firewalld.known()?;
     let gone = firewalld.state == "RUNNING" && firewalld.in_kernel.known() == Some(&false);
-    let what = match firewalld.backend.as_str() {
-        "nftables" => "the kernel has no table `inet firewalld`",
-        _ => "nothing in INPUT leads to its chains",
+    let how = match firewalld.backend.as_str() {
+        "nftables" => Flushed::Table,
+        _ => Flushed::Unreached,
     };
-    gone.then(|| {
-        Finding::new(
-            Severity::Refuse,
-            FIREWALLD,
-            View::Kernel,
-            format!("firewalld's rules are gone, flushed by somebody behind its back: {what}, so that nothing is forwarded and nothing is closed"),
-        )
-        .hint("run --recover reloads firewalld with the latch on; firewall-cmd --reload does it without")
-    })
+    gone.then_some(how)
 }

@@ -1,11 +1,16 @@
 //! Rules of others on the way to the whitelist: what keeps it from being enforced now or after the next reload, and what is kept behind it.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use crate::model::CHAIN;
 use crate::model::desired::Desired;
 use crate::model::net::Family;
+use crate::model::rule::Args;
 use crate::model::rule::DirectRule;
+use crate::model::rule::Effect;
 use crate::model::rule::Match;
-use crate::model::rule::Rule;
+use crate::model::rule::Passthrough;
 use crate::model::rule::Target;
 use crate::model::state::Direct;
 use crate::model::state::DirectChain;
@@ -19,7 +24,6 @@ use crate::plan::finding::Severity;
 use crate::plan::finding::command;
 use crate::plan::firewall;
 use crate::plan::ownership::Ours;
-use crate::plan::passthrough::Passthrough;
 use crate::plan::printed::words;
 use crate::policy::Edge;
 
@@ -59,12 +63,13 @@ pub(super) fn admits(
     let Some(last) = desired.rules_of(family).map(|r| r.priority).max() else {
         return Vec::new();
     };
+    let chains = Chains::of(direct, family);
     let permanent = (view == View::Permanent).then_some("--permanent");
     direct
         .chain(family)
         .into_iter()
         .filter(|r| r.priority <= last && !ours.direct(r))
-        .filter(|r| admit(&r.args, direct, family, &edges, tables, 0))
+        .filter(|r| admit(&r.args, &chains, &edges, tables, 0))
         .map(|r: &DirectRule| {
             Finding::new(
                 Severity::NotEnforced,
@@ -84,35 +89,53 @@ pub(super) fn admits(
 const DEEPEST: usize = 16;
 
 /// Whether a rule could admit a managed packet, also by a chain that only firewalld's configuration has so far.
-fn admit(
-    args: &[String],
-    direct: &Direct,
-    family: Family,
-    edges: &[Edge],
-    tables: &Tables,
-    depth: usize,
-) -> bool {
+fn admit(args: &Args, chains: &Chains<'_>, edges: &[Edge], tables: &Tables, depth: usize) -> bool {
     if depth > DEEPEST || args_could_admit(args, edges, tables) {
         return true;
     }
-    let name = match Rule::parse_args(args).map(|rule| rule.target) {
-        Ok(Target::Jump(name, _) | Target::Goto(name)) => name,
+    let name = match args.rule().map(|rule| &rule.target) {
+        Some(Target::Jump(name, _) | Target::Goto(name)) => name.as_str(),
         _ => return false,
     };
-    let declared = DirectChain {
-        ipv: family.name().to_string(),
-        table: "filter".to_string(),
-        chain: name,
+    let Some(rules) = chains.rules.get(name) else {
+        return false;
     };
-    let is_in = |rule: &&DirectRule| {
-        rule.family == Some(family) && rule.table == "filter" && rule.chain == declared.chain
-    };
-    direct.chains.contains(&declared)
-        && direct
-            .rules
-            .iter()
-            .filter(is_in)
-            .any(|rule| admit(&rule.args, direct, family, edges, tables, depth + 1))
+    let told = (name.to_string(), depth);
+    if let Some(verdict) = chains.told.borrow().get(&told) {
+        return *verdict;
+    }
+    let mut rules = rules.iter();
+    let verdict = rules.any(|rule| admit(&rule.args, chains, edges, tables, depth + 1));
+    chains.told.borrow_mut().insert(told, verdict);
+    verdict
+}
+
+/// The chains of table filter that firewalld's configuration declares, each with its rules there.
+struct Chains<'a> {
+    rules: BTreeMap<&'a str, Vec<&'a DirectRule>>,
+    /// Whether a jump into a chain from so deep could admit: each chain is looked into once, however many rules lead there.
+    told: RefCell<BTreeMap<(String, usize), bool>>,
+}
+
+impl<'a> Chains<'a> {
+    fn of(direct: &'a Direct, family: Family) -> Self {
+        let here = |chain: &&DirectChain| chain.ipv == family.name() && chain.table == "filter";
+        let declared = direct.chains.iter().filter(here);
+        let mut rules: BTreeMap<&str, Vec<&DirectRule>> =
+            declared.map(|c| (c.chain.as_str(), Vec::new())).collect();
+        for rule in &direct.rules {
+            if rule.family == Some(family)
+                && rule.table == "filter"
+                && let Some(list) = rules.get_mut(rule.chain.as_str())
+            {
+                list.push(rule);
+            }
+        }
+        Chains {
+            rules,
+            told: RefCell::new(BTreeMap::new()),
+        }
+    }
 }
 
 /// What the permanent configuration does beside the chain's own rules when firewalld loads it, at the latest at the next
@@ -128,7 +151,8 @@ pub(super) fn after_a_reload(
     if edges.is_empty() {
         return Vec::new();
     }
-    let admits = |args: &[String]| admit(args, permanent, family, &edges, tables, 0);
+    let chains = Chains::of(permanent, family);
+    let admits = |args: &Args| admit(args, &chains, &edges, tables, 0);
     let forward = permanent.rules.iter().filter(|rule| {
         rule.family == Some(family) && rule.table == "filter" && rule.chain == "FORWARD"
     });
@@ -140,8 +164,9 @@ pub(super) fn after_a_reload(
         })
         .collect();
     let passthroughs = permanent.passthroughs.iter();
-    let passthroughs = passthroughs.filter(|(ipv, _)| ipv == family.name());
-    out.extend(passthroughs.filter_map(|(ipv, args)| {
+    let passthroughs = passthroughs.filter(|p| p.ipv == family.name());
+    out.extend(passthroughs.filter_map(|passthrough| {
+        let Passthrough { ipv, args, .. } = passthrough;
         let text = format!("passthrough `{ipv} {}`", words(args));
         let remove = [
             "firewall-cmd",
@@ -154,8 +179,8 @@ pub(super) fn after_a_reload(
         let inserts = !args
             .iter()
             .any(|word| word.starts_with("-A") || word.starts_with("--app"));
-        match Passthrough::read(args) {
-            Passthrough::Adds { table, chain, rule } if table == "filter" && admits(&rule) => {
+        match passthrough.effect() {
+            Effect::Adds { table, chain, rule } if table == "filter" && admits(rule) => {
                 match chain.as_str() {
                     // What is appended comes behind what closes the chain.
                     CHAIN => inserts.then(|| {
@@ -169,7 +194,7 @@ pub(super) fn after_a_reload(
                     _ => None,
                 }
             }
-            Passthrough::Takes { table, chain }
+            Effect::Takes { table, chain }
                 if table == "filter" && chain.as_deref().is_none_or(|c| c == CHAIN) =>
             {
                 Some(not_enforced(
@@ -178,7 +203,7 @@ pub(super) fn after_a_reload(
                     remove,
                 ))
             }
-            Passthrough::Unknown if args.iter().any(|word| word == CHAIN) => Some(
+            Effect::Unknown if args.iter().any(|word| word == CHAIN) => Some(
                 Finding::new(
                     Severity::Warning,
                     "admits-after-reload",

@@ -3,20 +3,23 @@
 //! Planning is a function of values: it reads no clock, no file and no socket, and the same input gives the same plan.
 
 pub mod action;
+mod allowed;
 mod backend_rules;
 mod blocked_peers;
 mod bridge;
 mod bypass;
 mod compare;
+mod diagnosis;
 mod docker;
 pub mod finding;
 mod firewall;
 mod flushed;
 mod foreign;
+mod in_place;
 mod motion;
 pub mod ownership;
-mod passthrough;
 mod pending;
+mod planned;
 mod preflight;
 mod printed;
 mod reach;
@@ -30,146 +33,36 @@ mod shadow;
 pub mod simulate;
 mod ssh;
 mod unloaded_edits;
+mod views;
 
 pub use action::Action;
 pub use action::Change;
 pub use action::Sign;
+pub use allowed::Allowed;
+pub use allowed::Permission;
+pub use allowed::Reload;
 pub use compare::compare;
 pub use finding::Finding;
 pub use finding::Severity;
 pub use motion::Motion;
 pub use motion::motion;
+pub use planned::Plan;
 pub use printed::Question;
 pub use printed::questions;
+pub use records::active_lease;
 pub use recover::Recovery;
+pub use simulate::simulate;
 pub use unloaded_edits::EDITED;
-
-use serde::Serialize;
 
 use crate::model::desired::Desired;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
-use crate::model::settings::Settings;
-use crate::model::state::Direct;
-use crate::model::state::Docker;
-use crate::model::state::Firewall;
 use crate::model::state::NodeState;
-use crate::model::state::RichText;
 use crate::model::state::View;
+use crate::plan::diagnosis::Trouble;
+use crate::plan::diagnosis::diagnose;
 use crate::plan::ownership::Ours;
-
-pub use records::active_lease;
-pub use simulate::simulate;
-
-/// What is to be done on a node, and what was found on the way.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Plan {
-    /// The steps, in order. Empty when the node is as wanted.
-    pub actions: Vec<Action>,
-    /// What the operator must know.
-    pub findings: Vec<Finding>,
-}
-
-impl Plan {
-    /// Whether nothing is to be done.
-    pub fn is_empty(&self) -> bool {
-        self.actions.is_empty()
-    }
-
-    /// The findings because of which nothing may be touched.
-    pub fn refusals(&self) -> impl Iterator<Item = &Finding> {
-        self.findings
-            .iter()
-            .filter(|f| f.severity == Severity::Refuse)
-    }
-
-    /// The refusals of whoever writes to firewalld's files whatever the actions are: an edited file is one of them.
-    pub fn refusals_to_write(&self) -> Vec<Finding> {
-        let refusals = self
-            .findings
-            .iter()
-            .filter(|f| f.severity == Severity::Refuse || f.code == EDITED);
-        refusals
-            .map(|finding| Finding {
-                severity: Severity::Refuse,
-                ..finding.clone()
-            })
-            .collect()
-    }
-
-    /// The findings because of which the whitelist does not hold, whatever the actions do.
-    pub fn not_enforced(&self) -> impl Iterator<Item = &Finding> {
-        self.findings
-            .iter()
-            .filter(|f| f.severity == Severity::NotEnforced)
-    }
-
-    /// The differences that the actions remove, in order.
-    pub fn changes(&self) -> Vec<Change> {
-        self.actions.iter().flat_map(Action::changes).collect()
-    }
-}
-
-/// What the operator allows beyond the ordinary.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Allowed {
-    /// Whether a network with another subnet may be made anew.
-    pub replace_network: Permission,
-    /// Whether firewalld may be reloaded.
-    pub reload: Reload,
-    /// Whether a node on which nothing can be planned is made fit for it first.
-    pub recover: Permission,
-    /// Whether a reload may activate what others have written permanently and not loaded.
-    pub pending: Permission,
-}
-
-/// When runtime may be brought about by one reload of firewalld, with the latch on, instead of rule by rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Reload {
-    /// Never.
-    Never,
-    /// When it is cheaper: hundreds of rules, and nothing of anybody else's waiting in the permanent configuration.
-    #[default]
-    Auto,
-    /// Whenever something is to be done at runtime.
-    Always,
-}
-
-/// A yes or no of the operator's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Permission {
-    /// Not given.
-    #[default]
-    Withheld,
-    /// Given by a flag.
-    Granted,
-}
-
-/// The views that a plan is made of, all of them read.
-struct Views<'a> {
-    zone: &'a str,
-    permanent: Side<'a>,
-    runtime: Side<'a>,
-    docker: &'a Docker,
-}
-
-/// One of firewalld's two views. Its settings are needed for a reload only.
-#[derive(Clone, Copy)]
-struct Side<'a> {
-    direct: &'a Direct,
-    rich: &'a [RichText],
-    settings: Result<&'a Settings, &'a str>,
-}
-
-impl<'a> Side<'a> {
-    fn of(firewall: &'a Firewall) -> Option<Self> {
-        Some(Side {
-            direct: firewall.direct.known()?,
-            rich: firewall.rich.known()?,
-            settings: firewall.settings.as_result(),
-        })
-    }
-}
+use crate::plan::views::Views;
 
 /// Decides what to do on a node.
 ///
@@ -181,118 +74,62 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     plan
 }
 
+/// Why nobody may touch the node and write firewalld's files, whatever its roles ask for: all that keeps it from being planned
+/// for, and the files that somebody has edited.
+pub fn refusals_to_write(state: &NodeState) -> Vec<Finding> {
+    let nothing = Desired::default();
+    let troubles = diagnose(&nothing, state);
+    match Views::of(state).filter(|_| troubles.is_empty()) {
+        Some(views) => unloaded_edits::told(state, &views, Severity::Refuse),
+        None => refused(state, &nothing, &Allowed::default(), &troubles).refusals_to_write(),
+    }
+}
+
 fn planned(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     let desired = &bridge::named_as_there(desired, state, allowed);
-    let refusals = preflight::refusals(desired, state);
-    let Some(views) = views(state).filter(|_| refusals.is_empty()) else {
-        let mut findings = refusals;
-        findings.extend(recover::obstacles(state, desired, allowed));
-        findings.extend(records::active_lease(state));
-        return Plan {
-            actions: Vec::new(),
-            findings,
-        };
+    let troubles = diagnose(desired, state);
+    let Some(views) = Views::of(state).filter(|_| troubles.is_empty()) else {
+        return refused(state, desired, allowed, &troubles);
     };
     let ours = Ours::new(desired, state);
-    let mut findings = preflight::hazards(state);
-    findings.extend(preflight::locks_out(desired, state));
-    findings.extend(records::active_lease(state));
-    findings.extend(records::leftovers(state));
-    findings.extend(blocked_peers::troubles(desired, state));
-    findings.extend(reach::findings(desired, state, &ours));
-    findings.extend(docker::opened(desired, views.docker, &ours));
-    findings.extend(docker::beside(desired, views.docker));
-    let resolvers = &state.system.resolvers;
-    findings.extend(docker::leaves(desired, views.docker, resolvers));
-    findings.extend(shadow::shadowed(desired, views.docker, state));
-    let docker = docker::docker(desired, views.docker, allowed);
-    findings.extend(docker.findings);
-
-    let mut actions = Vec::new();
-    actions.extend(firewall::permanent_direct(
+    let node = Node {
+        state,
         desired,
-        views.permanent.direct,
-        &ours,
-    ));
-    actions.extend(firewall::permanent_rich(
-        desired,
-        views.zone,
-        views.permanent.rich,
-        &ours,
-    ));
-    actions.extend(docker.create);
-
-    let mut runtime = firewall::Runtime::default();
-    for family in Family::ALL {
-        let Some(tables) = state.kernel.tables(family).known() else {
-            continue;
-        };
-        let one = firewall::chain(desired, family, views.runtime.direct, tables, &ours);
-        runtime.rebinds.extend(one.rebinds);
-        runtime.adds.extend(one.adds);
-        runtime.jump.extend(one.jump);
-        runtime.removes.extend(one.removes);
-        for (view, direct) in [
-            (View::Permanent, views.permanent.direct),
-            (View::Runtime, views.runtime.direct),
-        ] {
-            findings.extend(foreign::admits(
-                desired, view, direct, tables, family, &ours,
-            ));
-        }
-        let (permanent, runtime) = (views.permanent.direct, views.runtime.direct);
-        findings.extend(foreign::after_a_reload(permanent, tables, family, &ours));
-        findings.extend(foreign::not_compared(runtime, tables, family, &ours));
-        if desired.families().contains(&family) {
-            let docker = views.docker;
-            findings.extend(foreign::kept_behind(runtime, tables, family, &ours, docker));
-        }
-    }
-    let (add_rich, remove_rich) =
-        firewall::runtime_rich(desired, views.zone, views.runtime.rich, &ours);
-    if state.kernel.latch.known() == Some(&true) {
-        actions.push(Action::Unlatch {
-            subnets: Vec::new(),
-        });
-    }
-    let subnets: Vec<Cidr> = Family::ALL
-        .into_iter()
-        .flat_map(|family| ours.managed(family))
-        .collect();
-    let calls = [
-        runtime.adds.len(),
-        runtime.removes.len(),
-        add_rich.len(),
-        remove_rich.len(),
-    ];
-    let work = reload::Work {
-        calls: calls.iter().sum(),
-        rebinds: runtime.rebinds.len() + runtime.jump.len(),
-        moves: docker.moves.len(),
+        views,
+        ours,
+        allowed,
     };
-    let reloading = reload::decide(state, &views, &ours, allowed, &work);
-    findings.extend(reloading.findings);
-    if !reloading.chosen {
-        findings.extend(backend_rules::troubles(desired, state, &ours));
-    }
-    if reloading.chosen {
-        let reloaded = reload::steps(state, &actions, desired, &ours, subnets);
-        actions.extend(reloaded);
-        actions.extend(docker.moves);
-    } else {
-        let mut chain = runtime.rebinds;
-        chain.extend(runtime.adds);
-        let settled = settle(state, &chain, desired, &ours);
-        chain.extend(settled);
-        chain.extend(runtime.jump);
-        chain.extend(add_rich);
-        actions.extend(latched(chain, subnets));
-        actions.extend(docker.moves);
-        actions.extend(runtime.removes);
-        actions.extend(remove_rich);
-    }
+    let mut findings = node.seen();
+    let permanent = node.permanent();
+    let docker = docker::docker(desired, node.views.docker, allowed);
+    findings.extend(docker.findings);
+    let chains = node.chains();
+    findings.extend(chains.findings);
 
-    findings.extend(unloaded_edits::findings(state, &views, &actions));
+    let mut actions = permanent.actions();
+    actions.extend(docker.create);
+    actions.extend(node.leftover_latch());
+    let runtime = node.runtime(&actions, chains.steps, chains.rich, docker.moves);
+    findings.extend(runtime.findings);
+    actions.extend(runtime.actions);
+
+    findings.extend(unloaded_edits::findings(state, &node.views, &actions));
+    concluded(actions, findings)
+}
+
+/// The plan for a node that cannot be worked on: why, and why not even its recovery may be made.
+fn refused(state: &NodeState, desired: &Desired, allowed: &Allowed, troubles: &[Trouble]) -> Plan {
+    let mut findings: Vec<Finding> = troubles.iter().map(preflight::finding).collect();
+    findings.extend(recover::obstacles(state, desired, troubles, allowed));
+    findings.extend(active_lease(state));
+    Plan {
+        actions: Vec::new(),
+        findings,
+    }
+}
+
+/// The plan, the worst finding first. Where one refuses, nothing is done.
+fn concluded(mut actions: Vec<Action>, mut findings: Vec<Finding>) -> Plan {
     findings.sort_by_key(|f| std::cmp::Reverse(f.severity));
     if findings.iter().any(|f| f.severity == Severity::Refuse) {
         actions.clear();
@@ -300,44 +137,154 @@ fn planned(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     Plan { actions, findings }
 }
 
-/// Additions to a chain that is in force need no latch; a chain that is being put in force does.
-fn latched(chain: Vec<Action>, subnets: Vec<Cidr>) -> Vec<Action> {
-    let in_force = chain
-        .iter()
-        .all(|a| matches!(a, Action::AddRule(_) | Action::AddRich { .. }));
-    if in_force {
-        return chain;
+/// A node that can be planned for, and what is wanted of it.
+struct Node<'a> {
+    state: &'a NodeState,
+    desired: &'a Desired,
+    views: Views<'a>,
+    ours: Ours,
+    allowed: &'a Allowed,
+}
+
+/// Step 1: firewalld's files, each written whole; `None` where it is as wanted.
+struct Permanent {
+    direct: Option<Action>,
+    rich: Option<Action>,
+}
+
+impl Permanent {
+    fn actions(self) -> Vec<Action> {
+        self.direct.into_iter().chain(self.rich).collect()
     }
-    let mut out = vec![Action::Latch {
-        subnets: subnets.clone(),
-    }];
-    out.extend(chain);
-    out.push(Action::Unlatch { subnets });
-    out
 }
 
-/// What the kernel's chain still needs when the additions are done: firewalld counts only its own rules when it inserts,
-/// so that rules which only the kernel holds shift what it adds.
-fn settle(state: &NodeState, chain: &[Action], desired: &Desired, ours: &Ours) -> Vec<Action> {
-    let then = simulate::simulate_all(state, chain);
-    let Some(runtime) = then.runtime.direct.known() else {
-        return Vec::new();
-    };
-    desired
-        .families()
-        .into_iter()
-        .filter_map(|family| {
-            let tables = then.kernel.tables(family).known()?;
-            firewall::settle(family, runtime, tables, ours)
+/// What the chains need at runtime: of both families and in the zone.
+struct Chains {
+    steps: firewall::Runtime,
+    rich: RichSteps,
+    /// Rules of others on the way to the whitelist.
+    findings: Vec<Finding>,
+}
+
+/// Rich rules to add and to remove at runtime.
+struct RichSteps {
+    adds: Vec<Action>,
+    removes: Vec<Action>,
+}
+
+/// Steps 3 to 5: runtime as wanted, the containers moved, and what is stale removed.
+struct Runtime {
+    actions: Vec<Action>,
+    findings: Vec<Finding>,
+}
+
+impl Node<'_> {
+    /// What is seen on the node, whatever is to be done.
+    fn seen(&self) -> Vec<Finding> {
+        let (state, desired, docker) = (self.state, self.desired, self.views.docker);
+        let mut out = preflight::hazards(state);
+        out.extend(preflight::locks_out(desired, state));
+        out.extend(active_lease(state));
+        out.extend(records::leftovers(state));
+        out.extend(blocked_peers::troubles(desired, state));
+        out.extend(reach::findings(desired, state, &self.ours));
+        out.extend(docker::opened(desired, docker, &self.ours));
+        out.extend(docker::beside(desired, docker));
+        out.extend(docker::leaves(desired, docker, &state.system.resolvers));
+        out.extend(shadow::shadowed(desired, docker, state));
+        out
+    }
+
+    fn permanent(&self) -> Permanent {
+        let Views {
+            permanent, zone, ..
+        } = &self.views;
+        Permanent {
+            direct: firewall::permanent_direct(self.desired, permanent.direct, &self.ours),
+            rich: firewall::permanent_rich(self.desired, zone, permanent.rich, &self.ours),
+        }
+    }
+
+    fn chains(&self) -> Chains {
+        let (desired, ours) = (self.desired, &self.ours);
+        let (permanent, runtime) = (self.views.permanent.direct, self.views.runtime.direct);
+        let mut steps = firewall::Runtime::default();
+        let mut findings = Vec::new();
+        for family in Family::ALL {
+            let Some(tables) = self.state.kernel.tables(family).known() else {
+                continue;
+            };
+            steps.extend(firewall::chain(desired, family, runtime, tables, ours));
+            for (view, direct) in [(View::Permanent, permanent), (View::Runtime, runtime)] {
+                let admitting = foreign::admits(desired, view, direct, tables, family, ours);
+                findings.extend(admitting);
+            }
+            findings.extend(foreign::after_a_reload(permanent, tables, family, ours));
+            findings.extend(foreign::not_compared(runtime, tables, family, ours));
+            if desired.families().contains(&family) {
+                let docker = self.views.docker;
+                findings.extend(foreign::kept_behind(runtime, tables, family, ours, docker));
+            }
+        }
+        let rich = self.views.runtime.rich;
+        let (adds, removes) = firewall::runtime_rich(desired, self.views.zone, rich, ours);
+        Chains {
+            steps,
+            rich: RichSteps { adds, removes },
+            findings,
+        }
+    }
+
+    /// A latch that an interrupted run left behind goes first.
+    fn leftover_latch(&self) -> Option<Action> {
+        let left = self.state.kernel.latch.known() == Some(&true);
+        left.then(|| Action::Unlatch {
+            subnets: Vec::new(),
         })
-        .collect()
-}
+    }
 
-fn views(state: &NodeState) -> Option<Views<'_>> {
-    Some(Views {
-        zone: state.zone.known()?,
-        permanent: Side::of(&state.permanent)?,
-        runtime: Side::of(&state.runtime)?,
-        docker: state.docker.known()?,
-    })
+    /// The managed networks and addresses, which the latch closes.
+    fn subnets(&self) -> Vec<Cidr> {
+        let families = Family::ALL.into_iter();
+        families
+            .flat_map(|family| self.ours.managed(family))
+            .collect()
+    }
+
+    /// Runtime, by one reload or rule by rule. `before` are the steps that go ahead of it.
+    fn runtime(
+        &self,
+        before: &[Action],
+        steps: firewall::Runtime,
+        rich: RichSteps,
+        moves: Vec<Action>,
+    ) -> Runtime {
+        let (state, desired, ours) = (self.state, self.desired, &self.ours);
+        let calls = [&steps.adds, &steps.removes, &rich.adds, &rich.removes];
+        let work = reload::Work {
+            calls: calls.iter().map(|actions| actions.len()).sum(),
+            rebinds: steps.rebinds.len() + steps.jump.len(),
+            moves: moves.len(),
+        };
+        let reloading = reload::decide(state, &self.views, ours, self.allowed, &work);
+        let mut findings = reloading.findings;
+        let subnets = self.subnets();
+        if reloading.chosen {
+            let mut actions = reload::steps(state, before, desired, ours, subnets);
+            actions.extend(moves);
+            return Runtime { actions, findings };
+        }
+        findings.extend(backend_rules::troubles(desired, state, ours));
+        let mut chain = steps.rebinds;
+        chain.extend(steps.adds);
+        let settled = in_place::settle(state, &chain, desired, ours);
+        chain.extend(settled);
+        chain.extend(steps.jump);
+        chain.extend(rich.adds);
+        let mut actions = in_place::latched(chain, subnets);
+        actions.extend(moves);
+        actions.extend(steps.removes);
+        actions.extend(rich.removes);
+        Runtime { actions, findings }
+    }
 }

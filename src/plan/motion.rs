@@ -8,10 +8,10 @@ use crate::model::state::Daemon;
 use crate::model::state::Firewalld;
 use crate::model::state::NodeState;
 use crate::model::state::View;
-use crate::plan::Action;
-use crate::plan::Plan;
+use crate::plan::action::Action;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
+use crate::plan::planned::Plan;
 use crate::plan::preflight;
 
 /// Refusals for a reason that no second changes. Any other may be of a moment: a daemon that starts, a run that begins.

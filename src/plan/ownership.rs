@@ -16,6 +16,7 @@ use crate::model::state::KernelRule;
 use crate::model::state::NodeState;
 use crate::model::state::Printed;
 pub use crate::policy::Edge;
+use crate::policy::compile;
 
 /// What makes a rule ours on one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,8 +151,8 @@ fn tagged_addresses(rule: &DirectRule) -> Vec<Cidr> {
     parsed
         .matches()
         .filter_map(|m| match (rule.priority, m) {
-            (100 | 900, Match::Destination(_, net)) => Some(*net),
-            (200 | 1000, Match::Source(_, net)) => Some(*net),
+            (compile::INBOUND | compile::OTHERWISE_IN, Match::Destination(_, net)) => Some(*net),
+            (compile::OUTBOUND | compile::OTHERWISE_OUT, Match::Source(_, net)) => Some(*net),
             _ => None,
         })
         .collect()

@@ -8,8 +8,8 @@ use crate::model::settings::Options;
 use crate::model::state::Direct;
 use crate::model::state::DirectChain;
 use crate::model::state::RichText;
-use crate::plan::Views;
 use crate::plan::ownership::Ours;
+use crate::plan::views::Views;
 
 /// One thing of firewalld's that a reload would change, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +85,7 @@ pub(super) fn entries(direct: &Direct) -> BTreeSet<String> {
     rules
         .map(|r| format!("rule `{r}`"))
         .chain(chains.map(|c| format!("chain `{} {} {}`", c.ipv, c.table, c.chain)))
-        .chain(passthroughs.map(|(ipv, args)| format!("passthrough `{ipv} {}`", args.join(" "))))
+        .chain(passthroughs.map(|p| format!("passthrough `{} {}`", p.ipv, p.args.join(" "))))
         .collect()
 }
 

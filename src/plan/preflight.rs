@@ -7,86 +7,152 @@ use crate::model::desired::Desired;
 use crate::model::net::Family;
 use crate::model::net::Port;
 use crate::model::net::Protocol;
+use crate::model::records::Lease;
+use crate::model::records::Snapshot;
 use crate::model::rich::RichRule;
 use crate::model::state::Daemon;
 use crate::model::state::Docker;
-use crate::model::state::Firewalld;
-use crate::model::state::NO_ZONE;
 use crate::model::state::NodeState;
-use crate::model::state::Observed;
 use crate::model::state::Tables;
 use crate::model::state::View;
-use crate::plan::backend_rules;
+use crate::plan::diagnosis::Service;
+use crate::plan::diagnosis::Trouble;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
-use crate::plan::flushed;
-use crate::plan::records;
-use crate::plan::recover;
 
 fn refuse(code: &'static str, view: View, text: impl Into<String>) -> Finding {
     Finding::new(Severity::Refuse, code, view, text)
 }
 
-/// The reasons for which nothing may be touched, before any planning.
-pub fn refusals(desired: &Desired, state: &NodeState) -> Vec<Finding> {
-    let mut out = Vec::new();
-    if state.system.uid != 0 {
-        out.push(
-            refuse(
-                "not-root",
-                View::Kernel,
-                format!(
-                    "the look ran as user {}, who cannot see the packet filter",
-                    state.system.uid
-                ),
-            )
-            .hint("use --become, or set ansible_become: true"),
-        );
-        return out;
-    }
-    if !state.system.busctl {
-        out.push(
-            refuse(
-                "no-busctl",
-                View::Runtime,
-                "busctl is not there, by which firewalld is asked (it is part of systemd)",
-            )
-            .hint("install systemd's tools on the node; CentOS 7 and everything since has them"),
-        );
-    }
-    match state.firewalld.as_result() {
-        Ok(firewalld) => out.extend(firewalld_refusals(firewalld)),
-        Err(_) if !state.system.busctl => {}
-        Err(why) => {
-            let finding = not_answering(&FIREWALLD, &state.system.firewalld_daemon, why);
-            out.push(if recover::has_died(state) {
+/// A trouble as a finding: why nothing may be touched, and what can be done about it.
+pub(super) fn finding(trouble: &Trouble) -> Finding {
+    match trouble {
+        Trouble::NotRoot { uid } => refuse(
+            "not-root",
+            View::Kernel,
+            format!("the look ran as user {uid}, who cannot see the packet filter"),
+        )
+        .hint("use --become, or set ansible_become: true"),
+        Trouble::NoBusctl => refuse(
+            "no-busctl",
+            View::Runtime,
+            "busctl is not there, by which firewalld is asked (it is part of systemd)",
+        )
+        .hint("install systemd's tools on the node; CentOS 7 and everything since has them"),
+        Trouble::NotAnswering {
+            service,
+            daemon,
+            why,
+            died,
+        } => {
+            let finding = not_answering(words(*service), daemon, why);
+            if *died {
                 finding.hint("run --recover starts it with the latch on; journalctl -u firewalld tells why it died")
             } else {
                 finding
-            });
+            }
         }
-    }
-    out.extend(flushed::firewalld(state));
-    out.extend(backend_rules::refusals(state));
-    match state.docker.as_result() {
-        Ok(docker) => out.extend(docker_refusals(desired, docker, state)),
-        Err(why) => out.push(not_answering(&DOCKER, &state.system.docker_daemon, why)),
-    }
-    if out.is_empty() {
-        out.extend(unreadable(desired, state));
-    }
-    out.extend(records::unfinished(state));
-    if state.kernel.split.known() == Some(&true) {
-        out.push(
+        Trouble::FirewalldState { state } => refuse(
+            "firewalld-failed",
+            View::Runtime,
+            format!("firewalld is in state {state}: it refuses permanent changes, and Docker's rules may be gone"),
+        )
+        .hint("run --recover reloads it with the latch on, and sets aside what cannot be loaded; or mend what journalctl -u firewalld names, then firewall-cmd --reload"),
+        Trouble::FirewalldPanic => refuse(
+            "firewalld-panic",
+            View::Runtime,
+            "firewalld is in panic mode and drops everything",
+        )
+        .hint("firewall-cmd --panic-off"),
+        Trouble::FirewalldOld { version } => refuse(
+            "firewalld-old",
+            View::Runtime,
+            format!("firewalld {version} is older than 0.6"),
+        ),
+        Trouble::FirewalldFlushed(flushed) => refuse(
+            "firewalld-flushed",
+            View::Kernel,
+            format!("firewalld's rules are gone, flushed by somebody behind its back: {flushed}"),
+        )
+        .hint("run --recover reloads firewalld with the latch on; firewall-cmd --reload does it without"),
+        Trouble::FirewalldDoubled { chains } => {
+            let first = chains.first().map_or("", String::as_str);
+            let more = match chains.len() {
+                1 => String::new(),
+                all => format!(" and {} more", all - 1),
+            };
             refuse(
-                "split-iptables",
+                "firewalld-doubled",
                 View::Kernel,
-                format!("{CHAIN} exists both in iptables-legacy and in iptables-nft, so that rules in one are not seen in the other"),
+                format!("firewalld's rules are in the kernel twice (chain {first}{more}): it was killed, and the next one has filled the same table; the older forwards go first, and what is removed stays open"),
             )
-            .hint("choose one with update-alternatives --config iptables, and reboot the node"),
-        );
+            .hint("run --recover reloads firewalld with the latch on; firewall-cmd --reload does it without")
+        }
+        Trouble::DockerNftables { version } => refuse(
+            "docker-nftables",
+            View::Docker,
+            format!("Docker {version} filters with its nftables backend, which has no {CHAIN}"),
+        )
+        .hint("set \"firewall-backend\": \"iptables\" in /etc/docker/daemon.json and restart Docker"),
+        Trouble::DockerOld { version } => refuse(
+            "docker-old",
+            View::Docker,
+            format!("Docker {version} is older than 18.02 and loses its rules at each reload"),
+        ),
+        Trouble::DockerNftMix { version } => refuse(
+            "docker-nft-mix",
+            View::Docker,
+            format!("Docker {version} does not work with firewalld's nftables backend (firewalld#534)"),
+        )
+        .hint("set FirewallBackend=iptables in /etc/firewalld/firewalld.conf, or upgrade Docker"),
+        Trouble::DockerDeaf => refuse(
+            "docker-deaf",
+            View::Docker,
+            "Docker does not listen to firewalld, because it started before firewalld was ready: its bridges are in no zone, so that firewalld rejects what containers send, and any reload takes Docker's rules away",
+        )
+        .hint("systemctl restart docker, which stops the containers unless live-restore is on; \"After=firewalld.service\" in a drop-in of docker.service helps at the next boot"),
+        Trouble::DockerFlushed { what, deaf } => refuse(
+            "docker-rules-gone",
+            View::Kernel,
+            format!("Docker's rules are gone, flushed by somebody or by a reload of firewalld that failed: {what}"),
+        )
+        .hint(match deaf {
+            true => "restart Docker, which stops the containers unless live-restore is on: it does not listen to firewalld, so that run --recover cannot let it put them back",
+            false => "run --recover reloads firewalld with the latch on, upon which Docker puts them back; restarting Docker does the same",
+        }),
+        Trouble::DockerWithoutIptables { family } => {
+            let (text, hint) = match family {
+                Family::V4 => (
+                    "Docker was told not to manage iptables here, and its own chains are missing",
+                    "remove \"iptables\": false from /etc/docker/daemon.json, or --iptables=false from dockerd's command line, and restart Docker",
+                ),
+                Family::V6 => (
+                    "Docker does not manage ip6tables here, so nothing would jump to the IPv6 whitelist",
+                    "set \"ip6tables\": true (and \"experimental\": true before Docker 27) in /etc/docker/daemon.json and restart Docker, or remove the IPv6 subnet",
+                ),
+            };
+            refuse("docker-without-iptables", View::Docker, text).hint(hint)
+        }
+        Trouble::NoZone { rest } => refuse(
+            "no-zone",
+            View::Permanent,
+            format!("the node has no zone{rest}"),
+        )
+        .hint("set `fwdeploy_zone` to the zone of the public interface"),
+        Trouble::Unreadable { what, view, why } => refuse(
+            "unreadable",
+            *view,
+            format!("{what} could not be read: {why}"),
+        )
+        .hint("nothing was changed; run again, with -v to see what the node answered"),
+        Trouble::Unfinished(run) => unfinished(&run.0, &run.1),
+        Trouble::SplitIptables => refuse(
+            "split-iptables",
+            View::Kernel,
+            format!("{CHAIN} exists both in iptables-legacy and in iptables-nft, so that rules in one are not seen in the other"),
+        )
+        .hint("choose one with update-alternatives --config iptables, and reboot the node"),
     }
-    out
 }
 
 /// What a node needs running, and what to call its troubles.
@@ -114,6 +180,13 @@ const DOCKER: Needed = Needed {
     silent: "docker-silent",
 };
 
+fn words(service: Service) -> &'static Needed {
+    match service {
+        Service::Firewalld => &FIREWALLD,
+        Service::Docker => &DOCKER,
+    }
+}
+
 /// A daemon that tells nothing, and what can be done about it.
 fn not_answering(needed: &Needed, daemon: &Daemon, why: &str) -> Finding {
     let name = needed.name;
@@ -137,201 +210,43 @@ fn not_answering(needed: &Needed, daemon: &Daemon, why: &str) -> Finding {
     refuse(code, needed.view, text).hint(hint)
 }
 
-fn firewalld_refusals(firewalld: &Firewalld) -> Vec<Finding> {
-    let mut out = Vec::new();
-    if firewalld.state != "RUNNING" {
-        out.push(
-            refuse(
-                "firewalld-failed",
-                View::Runtime,
-                format!("firewalld is in state {}: it refuses permanent changes, and Docker's rules may be gone", firewalld.state),
-            )
-            .hint("run --recover reloads it with the latch on, and sets aside what cannot be loaded; or mend what journalctl -u firewalld names, then firewall-cmd --reload"),
-        );
-    }
-    if firewalld.panic {
-        out.push(
-            refuse(
-                "firewalld-panic",
-                View::Runtime,
-                "firewalld is in panic mode and drops everything",
-            )
-            .hint("firewall-cmd --panic-off"),
-        );
-    }
-    let version = firewalld.major_minor();
-    if version != (0, 0) && version < (0, 6) {
-        out.push(refuse(
-            "firewalld-old",
-            View::Runtime,
-            format!("firewalld {} is older than 0.6", firewalld.version),
-        ));
-    }
-    out
-}
-
-fn docker_refusals(desired: &Desired, docker: &Docker, state: &NodeState) -> Vec<Finding> {
-    let mut out = Vec::new();
-    if docker.firewall.starts_with("nftables") {
-        out.push(
-            refuse(
-                "docker-nftables",
-                View::Docker,
-                format!("Docker {} filters with its nftables backend, which has no {CHAIN}", docker.version),
-            )
-            .hint("set \"firewall-backend\": \"iptables\" in /etc/docker/daemon.json and restart Docker"),
-        );
-    }
-    let version = docker.major_minor();
-    if version != (0, 0) && version < (18, 2) {
-        out.push(refuse(
-            "docker-old",
-            View::Docker,
-            format!(
-                "Docker {} is older than 18.02 and loses its rules at each reload",
-                docker.version
-            ),
-        ));
-    }
-    if let Some(firewalld) = state.firewalld.known()
-        && firewalld.backend == "nftables"
-        && version != (0, 0)
-        && version < (20, 10)
-    {
-        out.push(
-            refuse(
-                "docker-nft-mix",
-                View::Docker,
-                format!(
-                    "Docker {} does not work with firewalld's nftables backend (firewalld#534)",
-                    docker.version
-                ),
-            )
-            .hint(
-                "set FirewallBackend=iptables in /etc/firewalld/firewalld.conf, or upgrade Docker",
-            ),
-        );
-    }
-    let deaf = is_deaf(docker, state);
-    if deaf {
-        out.push(
-            refuse(
-                "docker-deaf",
-                View::Docker,
-                "Docker does not listen to firewalld, because it started before firewalld was ready: its bridges are in no zone, so that firewalld rejects what containers send, and any reload takes Docker's rules away",
-            )
-            .hint("systemctl restart docker, which stops the containers unless live-restore is on; \"After=firewalld.service\" in a drop-in of docker.service helps at the next boot"),
-        );
-    }
-    let gone = flushed::docker(docker, state, deaf);
-    let all_gone = gone.is_some();
-    out.extend(gone);
-    for family in Family::ALL {
-        let Some(tables) = state.kernel.tables(family).known() else {
-            continue;
-        };
-        let manages = tables.chain("filter", "DOCKER").is_some();
-        let wanted = !desired.subnets(family).is_empty();
-        let told = family == Family::V6 || docker.unfiltered.contains(&family);
-        if wanted && !manages && told && !all_gone {
-            let (text, hint) = match family {
-                Family::V4 => (
-                    "Docker was told not to manage iptables here, and its own chains are missing",
-                    "remove \"iptables\": false from /etc/docker/daemon.json, or --iptables=false from dockerd's command line, and restart Docker",
-                ),
-                Family::V6 => (
-                    "Docker does not manage ip6tables here, so nothing would jump to the IPv6 whitelist",
-                    "set \"ip6tables\": true (and \"experimental\": true before Docker 27) in /etc/docker/daemon.json and restart Docker, or remove the IPv6 subnet",
-                ),
-            };
-            out.push(refuse("docker-without-iptables", View::Docker, text).hint(hint));
-        }
-    }
-    out
-}
-
-/// Docker asks for firewalld once, when it starts (firewalld.go, 20.10 to 29). From 28.1 on it says how that went; before,
-/// its own bridge in firewalld's zone `docker` tells.
-fn is_deaf(docker: &Docker, state: &NodeState) -> bool {
-    let Some(firewalld) = state.firewalld.known() else {
-        return false;
+/// Why nobody may touch the node until it is recovered.
+fn unfinished(lease: &Lease, snapshot: &Snapshot) -> Finding {
+    let who = match snapshot.operator.as_str() {
+        "" => format!("nobody knows whose, snapshot {}", lease.number),
+        operator => format!("{operator}, {} since {}", snapshot.what, snapshot.since),
     };
-    if !docker.firewall.is_empty() {
-        return docker.firewall == "iptables";
-    }
-    // A reload that failed took the bridges out of the zone, and says nothing about who listens.
-    if firewalld.state != "RUNNING" {
-        return false;
-    }
-    let zoned = firewalld.active_zones.get("docker");
-    let version = docker.major_minor();
-    version >= (20, 10)
-        && docker
-            .network("bridge")
-            .is_some_and(|network| !zoned.is_some_and(|list| list.contains(&network.bridge)))
-}
-
-/// What must be known before anything is planned.
-fn unreadable(desired: &Desired, state: &NodeState) -> Vec<Finding> {
-    fn why<T>(what: &str, view: View, seen: &Observed<T>) -> Option<Finding> {
-        let why = seen.as_result().err()?;
-        Some(
-            refuse(
-                "unreadable",
-                view,
-                format!("{what} could not be read: {why}"),
-            )
-            .hint("nothing was changed; run again, with -v to see what the node answered"),
+    let (code, text) = if !lease.missing.is_empty() {
+        (
+            "snapshot-damaged",
+            format!(
+                "a run was never ended ({who}), and the node cannot go back to the state before it: snapshot {} lacks {}",
+                lease.number,
+                lease.missing.join(", ")
+            ),
         )
-    }
-    // Both views lack a zone that is not there: that is one mistake, of the inventory.
-    if let Err(why) = state.permanent.rich.as_result()
-        && let Some(rest) = why.strip_prefix(NO_ZONE)
-    {
-        return vec![
-            refuse(
-                "no-zone",
-                View::Permanent,
-                format!("the node has no zone{rest}"),
-            )
-            .hint("set `fwdeploy_zone` to the zone of the public interface"),
-        ];
-    }
-    let v6 = desired.families().contains(&Family::V6);
-    [
-        why("the zone", View::Permanent, &state.zone),
-        why(
-            "the permanent direct rules",
-            View::Permanent,
-            &state.permanent.direct,
-        ),
-        why(
-            "the permanent rich rules",
-            View::Permanent,
-            &state.permanent.rich,
-        ),
-        why(
-            "the runtime direct rules",
-            View::Runtime,
-            &state.runtime.direct,
-        ),
-        why("the runtime rich rules", View::Runtime, &state.runtime.rich),
-        why("iptables", View::Kernel, &state.kernel.v4),
-        why(
-            "the other iptables backend",
-            View::Kernel,
-            &state.kernel.split,
-        ),
-        why("the latch", View::Kernel, &state.kernel.latch),
-        why("the snapshots", View::Permanent, &state.records),
-    ]
-    .into_iter()
-    .flatten()
-    .chain(
-        v6.then(|| why("ip6tables", View::Kernel, &state.kernel.v6))
-            .flatten(),
-    )
-    .collect()
+    } else if lease.restore_failed {
+        (
+            "restore-unfinished",
+            format!("the node tried to go back to the state before a run ({who}) and could not"),
+        )
+    } else {
+        (
+            "lease-without-owner",
+            format!(
+                "a run was never ended ({who}), and nothing on the node will end it: its timer is gone"
+            ),
+        )
+    };
+    let hint = match code {
+        "snapshot-damaged" => {
+            "run --recover lets go of that run, and leaves the node as it is; then it is made as wanted"
+        }
+        _ => {
+            "run --recover brings the node back to the state before that run; journalctl -u 'fwdeploy-restore*' tells what the node has tried"
+        }
+    };
+    refuse(code, View::Runtime, text).hint(hint)
 }
 
 /// The forward that would take this very ssh connection's peer away from sshd, which is where it comes in now.

@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 
 use crate::model::CHAIN;
 use crate::model::net::Family;
+use crate::model::rule::Args;
 use crate::model::rule::DirectRule;
+use crate::model::rule::Effect;
 use crate::model::rule::Rule;
 use crate::model::rule::quote_saved;
 use crate::model::state::Direct;
@@ -15,13 +17,12 @@ use crate::model::state::KernelRule;
 use crate::model::state::NodeState;
 use crate::model::state::Printed;
 use crate::model::state::Tables;
-use crate::plan::passthrough::Passthrough;
 
 /// One line of the kernel, comparable by meaning; where there is no meaning to be had, by its text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Line<'a> {
     /// It was understood.
-    Rule(Cow<'a, Rule>),
+    Rule(&'a Rule),
     /// It was not.
     Text(Cow<'a, str>),
 }
@@ -29,7 +30,7 @@ pub(super) enum Line<'a> {
 impl<'a> From<&'a KernelRule> for Line<'a> {
     fn from(line: &'a KernelRule) -> Self {
         match &line.rule {
-            Some(rule) => Line::Rule(Cow::Borrowed(rule)),
+            Some(rule) => Line::Rule(rule),
             None => Line::Text(Cow::Borrowed(&line.text)),
         }
     }
@@ -40,9 +41,23 @@ pub(super) struct Form<'a> {
     /// The lines that it prints: several where the rule names several addresses.
     pub lines: Vec<Line<'a>>,
     /// The same lines in words that iptables takes.
-    pub texts: Vec<String>,
+    texts: Vec<Cow<'a, str>>,
     /// Whether these are the kernel's words. If not, the kernel may hold the rule in others.
     pub certain: bool,
+}
+
+impl Form<'_> {
+    /// The lines as the kernel prints them, or as it would.
+    pub(super) fn kernel_rules(&self) -> impl Iterator<Item = KernelRule> {
+        self.texts.iter().zip(&self.lines).map(|(text, line)| {
+            let rule = match line {
+                Line::Rule(rule) => Some((*rule).clone()),
+                Line::Text(_) => None,
+            };
+            let text = text.to_string();
+            KernelRule { text, rule }
+        })
+    }
 }
 
 /// What the kernel holds for a direct rule of filter.
@@ -50,34 +65,32 @@ pub(super) fn form<'a>(rule: &'a DirectRule, tables: &'a Tables) -> Form<'a> {
     let is_chain = |name: &str| tables.chain("filter", name).is_some();
     if let Some(parsed) = rule.rule().filter(|parsed| parsed.is_plain(&is_chain)) {
         return Form {
-            lines: vec![Line::Rule(Cow::Borrowed(parsed))],
-            texts: vec![parsed.to_string()],
+            lines: vec![Line::Rule(parsed)],
+            texts: vec![Cow::Owned(parsed.to_string())],
             certain: true,
         };
     }
     if let Some(Printed::Lines(lines)) = tables.printed.get(&*rule.args) {
         return Form {
             lines: lines.iter().map(Line::from).collect(),
-            texts: lines.iter().map(|line| line.text.clone()).collect(),
+            texts: lines
+                .iter()
+                .map(|line| Cow::Borrowed(&*line.text))
+                .collect(),
             certain: true,
         };
     }
-    let read: Vec<(String, Option<Rule>)> = one_address_each(&rule.args)
-        .iter()
-        .map(|args| (words(args), Rule::parse_args(args).ok()))
-        .collect();
+    let each = rule.args.each();
+    let line = |args: &'a Args| match args.rule() {
+        Some(rule) => Line::Rule(rule),
+        None => Line::Text(Cow::Owned(words(args))),
+    };
     Form {
-        certain: read
+        certain: each
             .iter()
-            .all(|(_, rule)| rule.as_ref().is_some_and(|r| r.is_plain(&is_chain))),
-        texts: read.iter().map(|(text, _)| text.clone()).collect(),
-        lines: read
-            .into_iter()
-            .map(|(text, rule)| match rule {
-                Some(rule) => Line::Rule(Cow::Owned(rule)),
-                None => Line::Text(Cow::Owned(text)),
-            })
-            .collect(),
+            .all(|args| args.rule().is_some_and(|rule| rule.is_plain(&is_chain))),
+        texts: each.iter().map(|args| Cow::Owned(words(args))).collect(),
+        lines: each.iter().map(line).collect(),
     }
 }
 
@@ -85,30 +98,6 @@ pub(super) fn form<'a>(rule: &'a DirectRule, tables: &'a Tables) -> Form<'a> {
 pub(super) fn words(args: &[String]) -> String {
     let words: Vec<String> = args.iter().map(|arg| quote_saved(arg)).collect();
     words.join(" ")
-}
-
-/// The arguments that iptables makes of a list of addresses: a rule for each source with each destination.
-fn one_address_each(args: &[String]) -> Vec<Vec<String>> {
-    let sources = ["-s", "--source", "--src"];
-    let destinations = ["-d", "--destination", "--dst"];
-    let mut out = vec![args.to_vec()];
-    for options in [sources, destinations] {
-        let place = args
-            .windows(2)
-            .position(|pair| options.contains(&pair[0].as_str()) && pair[1].contains(','));
-        let Some(place) = place else { continue };
-        out = out
-            .into_iter()
-            .flat_map(|whole| {
-                args[place + 1].split(',').map(move |one| {
-                    let mut part = whole.clone();
-                    part[place + 1] = one.to_string();
-                    part
-                })
-            })
-            .collect();
-    }
-    out
 }
 
 /// Rules of which only the node's own iptables can tell how it prints them, for one family.
@@ -193,12 +182,10 @@ fn unreadable(direct: &Direct, family: Family) -> Vec<Vec<String>> {
         .map(|rule| rule.args.to_vec());
     let passed = direct.passthroughs.iter();
     let passed = passed
-        .filter(|(ipv, _)| ipv == family.name())
-        .filter_map(|(_, args)| match Passthrough::read(args) {
-            Passthrough::Adds { table, rule, .. }
-                if table == "filter" && Rule::parse_args(&rule).is_err() =>
-            {
-                Some(rule)
+        .filter(|passthrough| passthrough.ipv == family.name())
+        .filter_map(|passthrough| match passthrough.effect() {
+            Effect::Adds { table, rule, .. } if table == "filter" && rule.rule().is_none() => {
+                Some(rule.to_vec())
             }
             _ => None,
         });

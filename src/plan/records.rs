@@ -7,47 +7,9 @@ use crate::model::state::View;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
 
-/// Why nobody may touch the node until it is recovered.
-pub(super) fn unfinished(state: &NodeState) -> Option<Finding> {
-    let (lease, snapshot) = lease(state)?;
-    if lease.alive {
-        return None;
-    }
-    let who = match snapshot.operator.as_str() {
-        "" => format!("nobody knows whose, snapshot {}", lease.number),
-        operator => format!("{operator}, {} since {}", snapshot.what, snapshot.since),
-    };
-    let (code, text) = if !lease.missing.is_empty() {
-        (
-            "snapshot-damaged",
-            format!(
-                "a run was never ended ({who}), and the node cannot go back to the state before it: snapshot {} lacks {}",
-                lease.number,
-                lease.missing.join(", ")
-            ),
-        )
-    } else if lease.restore_failed {
-        (
-            "restore-unfinished",
-            format!("the node tried to go back to the state before a run ({who}) and could not"),
-        )
-    } else {
-        (
-            "lease-without-owner",
-            format!(
-                "a run was never ended ({who}), and nothing on the node will end it: its timer is gone"
-            ),
-        )
-    };
-    let hint = match code {
-        "snapshot-damaged" => {
-            "run --recover lets go of that run, and leaves the node as it is; then it is made as wanted"
-        }
-        _ => {
-            "run --recover brings the node back to the state before that run; journalctl -u 'fwdeploy-restore*' tells what the node has tried"
-        }
-    };
-    Some(Finding::new(Severity::Refuse, code, View::Runtime, text).hint(hint))
+/// A run that was never ended and that nothing on the node will end.
+pub(super) fn unfinished(state: &NodeState) -> Option<(&Lease, Snapshot)> {
+    lease(state).filter(|(lease, _)| !lease.alive)
 }
 
 /// Somebody is at work just now: what is seen may be half done.

@@ -2,27 +2,31 @@
 //!
 //! One recovery at a time, the most basic first; then the node is looked at again.
 
+use std::collections::BTreeSet;
+
 use crate::model::desired::Desired;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
-use crate::model::state::Daemon;
+use crate::model::rule::Passthrough;
 use crate::model::state::Direct;
 use crate::model::state::NodeState;
 use crate::model::state::View;
-use crate::plan::Allowed;
 use crate::plan::action;
 use crate::plan::action::Change;
 use crate::plan::action::Sign;
+use crate::plan::allowed::Allowed;
 use crate::plan::backend_rules;
+use crate::plan::backend_rules::Mismatch;
+use crate::plan::diagnosis;
+use crate::plan::diagnosis::Trouble;
+use crate::plan::diagnosis::diagnose;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
 use crate::plan::finding::command;
-use crate::plan::flushed;
 use crate::plan::ownership::Ours;
-use crate::plan::preflight;
 use crate::plan::reload;
 use crate::plan::unloaded_edits;
-use crate::plan::views;
+use crate::plan::views::Views;
 
 /// One way of mending a node on which nothing can be planned. Subnets are closed to new flows meanwhile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,8 +59,8 @@ pub enum Recovery {
     Reload {
         /// The managed subnets.
         subnets: Vec<Cidr>,
-        /// Whose rules are gone, by the finding's code.
-        gone: Vec<&'static str>,
+        /// What it puts right.
+        gone: Vec<Gone>,
     },
 }
 
@@ -65,16 +69,21 @@ pub type Aside = (usize, String);
 
 /// What can be mended on this node first; `None` if nothing can, or if something stands in the way that cannot.
 pub fn recovery(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Option<Recovery> {
-    let recovery = needed(state, desired)?;
+    let recovery = needed(state, desired, &diagnose(desired, state))?;
     let mut obstacles = obstacles_of(&recovery, state, desired, allowed).into_iter();
     obstacles
         .all(|finding| finding.severity < Severity::Refuse)
         .then_some(recovery)
 }
 
-/// What must be known of the recovery that the node needs, and why it may not be made.
-pub(super) fn obstacles(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Vec<Finding> {
-    match needed(state, desired) {
+/// What must be known of the recovery that a node with these troubles needs, and why it may not be made.
+pub(super) fn obstacles(
+    state: &NodeState,
+    desired: &Desired,
+    troubles: &[Trouble],
+    allowed: &Allowed,
+) -> Vec<Finding> {
+    match needed(state, desired, troubles) {
         Some(recovery) => obstacles_of(&recovery, state, desired, allowed),
         None => Vec::new(),
     }
@@ -93,7 +102,7 @@ fn obstacles_of(
     let Recovery::Reload { .. } = recovery else {
         return Vec::new();
     };
-    let Some(views) = views(state) else {
+    let Some(views) = Views::of(state) else {
         return Vec::new();
     };
     let mut out = unloaded_edits::told(state, &views, Severity::Refuse);
@@ -106,7 +115,7 @@ fn obstacles_of(
     out
 }
 
-fn needed(state: &NodeState, desired: &Desired) -> Option<Recovery> {
+fn needed(state: &NodeState, desired: &Desired, troubles: &[Trouble]) -> Option<Recovery> {
     if state.system.uid != 0 {
         return None;
     }
@@ -121,41 +130,81 @@ fn needed(state: &NodeState, desired: &Desired) -> Option<Recovery> {
             }),
         };
     }
-    let refusals: Vec<&str> = preflight::refusals(desired, state)
-        .iter()
-        .map(|finding| finding.code)
-        .collect();
-    let only = |codes: &[&str]| refusals.iter().all(|code| codes.contains(code));
     let ours = Ours::new(desired, state);
     let subnets: Vec<Cidr> = Family::ALL
         .into_iter()
         .flat_map(|family| ours.managed(family))
         .collect();
-    if has_died(state) {
-        return only(&["firewalld-stopped", flushed::DOCKER])
-            .then_some(Recovery::Start { subnets });
+    // Docker's rules come back with firewalld.
+    let only = |mends: &dyn Fn(&Trouble) -> bool| {
+        troubles
+            .iter()
+            .all(|trouble| mends(trouble) || matches!(trouble, Trouble::DockerFlushed { .. }))
+    };
+    if diagnosis::has_died(state) {
+        let died = |trouble: &Trouble| matches!(trouble, Trouble::NotAnswering { died: true, .. });
+        return only(&died).then_some(Recovery::Start { subnets });
     }
-    let firewalld = state.firewalld.known()?;
-    if firewalld.state == "FAILED" {
+    if state.firewalld.known()?.state == "FAILED" {
         let permanent = state.permanent.direct.known()?.clone();
-        return only(&["firewalld-failed", flushed::DOCKER])
+        return only(&|trouble| matches!(trouble, Trouble::FirewalldState { .. }))
             .then_some(Recovery::Unfail { subnets, permanent });
     }
-    let mut gone: Vec<&'static str> = [flushed::FIREWALLD, backend_rules::DOUBLED, flushed::DOCKER]
-        .into_iter()
-        .filter(|code| refusals.contains(code))
-        .collect();
-    let only_these = only(&gone);
-    if gone.is_empty() {
-        gone = backend_rules::mended_by_reload(desired, state, &ours);
-    }
-    (!gone.is_empty() && only_these).then_some(Recovery::Reload { subnets, gone })
+    let found: BTreeSet<Gone> = troubles.iter().filter_map(Gone::of).collect();
+    let mendable = troubles.iter().all(|trouble| Gone::of(trouble).is_some());
+    let gone = if found.is_empty() {
+        let mismatches = backend_rules::mismatches(desired, state, &ours);
+        mismatches.iter().filter_map(Gone::of_forward).collect()
+    } else {
+        found
+    };
+    let gone: Vec<Gone> = gone.into_iter().collect();
+    (!gone.is_empty() && mendable).then_some(Recovery::Reload { subnets, gone })
 }
 
-/// Whether firewalld was killed or broke down, on a node that starts it at each boot. One that was stopped was meant to be.
-pub(super) fn has_died(state: &NodeState) -> bool {
-    state.system.firewalld_enabled
-        && matches!(&state.system.firewalld_daemon, Daemon::Stopped(how) if how.starts_with("failed"))
+/// What a reload of firewalld puts right, in the order in which it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Gone {
+    /// firewalld's rules were flushed.
+    Firewalld,
+    /// firewalld's rules are there twice.
+    Doubled,
+    /// Docker's rules were flushed.
+    Docker,
+    /// A forward that firewalld believes in is not in force.
+    ForwardLost,
+    /// A forward is in force of which firewalld does not know.
+    ForwardLeft,
+}
+
+impl Gone {
+    fn of(trouble: &Trouble) -> Option<Self> {
+        match trouble {
+            Trouble::FirewalldFlushed(_) => Some(Gone::Firewalld),
+            Trouble::FirewalldDoubled { .. } => Some(Gone::Doubled),
+            Trouble::DockerFlushed { .. } => Some(Gone::Docker),
+            _ => None,
+        }
+    }
+
+    fn of_forward(mismatch: &Mismatch<'_>) -> Option<Self> {
+        match mismatch {
+            Mismatch::Lost(_) => Some(Gone::ForwardLost),
+            Mismatch::Left(_) => Some(Gone::ForwardLeft),
+            Mismatch::Unread(_) | Mismatch::Behind(..) => None,
+        }
+    }
+
+    /// What was wrong and is mended, as a sentence.
+    fn mended(self) -> &'static str {
+        match self {
+            Gone::Firewalld => "firewalld's rules were gone and are back",
+            Gone::Doubled => "firewalld's rules were there twice and are there once",
+            Gone::Docker => "Docker's rules were gone and are back",
+            Gone::ForwardLost => "a forward of firewalld's was lost and is back",
+            Gone::ForwardLeft => "a forward that firewalld did not know of is gone",
+        }
+    }
 }
 
 impl Recovery {
@@ -224,18 +273,7 @@ impl Recovery {
             }
             Recovery::Reload { gone, .. } => gone
                 .iter()
-                .map(|code| {
-                    let was = match *code {
-                        flushed::DOCKER => "Docker's rules were gone and are back",
-                        backend_rules::DOUBLED => {
-                            "firewalld's rules were there twice and are there once"
-                        }
-                        backend_rules::LOST => "a forward of firewalld's was lost and is back",
-                        backend_rules::LEFT => "a forward that firewalld did not know of is gone",
-                        _ => "firewalld's rules were gone and are back",
-                    };
-                    replaced(View::Kernel, format!("{was} (reload)"))
-                })
+                .map(|gone| replaced(View::Kernel, format!("{} (reload)", gone.mended())))
                 .collect(),
         }
     }
@@ -322,7 +360,7 @@ fn entry(permanent: &Direct, place: usize) -> Option<Entry> {
             command: words("--add-rule", &place, &rule.args),
         });
     }
-    let (ipv, args) = only.passthroughs.first()?;
+    let Passthrough { ipv, args, .. } = only.passthroughs.first()?;
     Some(Entry {
         text: format!("passthrough `{ipv} {}`", args.join(" ")),
         command: words("--add-passthrough", &[ipv], args),

@@ -8,20 +8,20 @@ use crate::model::desired::Desired;
 use crate::model::net::Cidr;
 use crate::model::state::NodeState;
 use crate::model::state::View;
-use crate::plan::Allowed;
-use crate::plan::Permission;
-use crate::plan::Reload;
-use crate::plan::Views;
 use crate::plan::action::Action;
+use crate::plan::allowed::Allowed;
+use crate::plan::allowed::Permission;
+use crate::plan::allowed::Reload;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
 use crate::plan::firewall;
-use crate::plan::latched;
+use crate::plan::in_place::latched;
+use crate::plan::in_place::settle;
 use crate::plan::ownership::Ours;
 use crate::plan::pending::pending;
-use crate::plan::settle;
 use crate::plan::simulate::simulate_all;
 use crate::plan::ssh;
+use crate::plan::views::Views;
 
 /// From so many runtime calls on a reload is cheaper: a reload with Docker's recovery takes up to 3 s, a call 10 to 16 ms.
 const MANY: usize = 250;

@@ -1,95 +1,135 @@
 //! Counts how many of the wanted things hold, for the recap.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use crate::model::Desired;
 use crate::model::DirectRule;
 use crate::model::Family;
 use crate::model::RichRule;
+use crate::model::Rule;
 use crate::model::state::KernelRule;
-use crate::plan::Plan;
 use crate::plan::action::Action;
+use crate::plan::planned::Plan;
 
 impl Plan {
     /// How many of the wanted things (networks, attachments, direct rules and rich rules) need none of the plan's actions. One that
     /// is missing in three views is missing once.
     pub fn satisfied(&self, desired: &Desired) -> usize {
-        let missing: BTreeSet<String> = self
+        let wanted = Wanted::of(desired);
+        let missing: BTreeSet<Thing> = self
             .actions
             .iter()
-            .flat_map(|action| missing(desired, action))
+            .flat_map(|action| wanted.missing(action))
             .collect();
-        wanted(desired).saturating_sub(missing.len())
+        wanted.count().saturating_sub(missing.len())
     }
 }
 
-fn wanted(desired: &Desired) -> usize {
-    desired.networks.len() + desired.attachments.len() + desired.rules.len() + desired.rich.len()
+/// One wanted thing: a rule by its place among the wanted ones, anything else by its name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Thing {
+    Rule(usize),
+    RichRule(usize),
+    Network(String),
+    Attachment(String, String),
 }
 
-/// The wanted things that an action brings about, each under a name of its own.
-fn missing(desired: &Desired, action: &Action) -> Vec<String> {
-    let direct = |family: Option<Family>, has: &dyn Fn(&DirectRule) -> bool| {
-        desired
-            .rules
-            .iter()
-            .enumerate()
-            .filter(|(_, rule)| (family.is_none() || rule.family == family) && has(rule))
-            .map(|(n, _)| format!("rule {n}"))
-            .collect::<Vec<_>>()
-    };
-    let rich = |has: &dyn Fn(&RichRule) -> bool| {
-        desired
-            .rich
-            .iter()
-            .enumerate()
-            .filter(|(_, rule)| has(rule))
-            .map(|(n, _)| format!("rich rule {n}"))
-            .collect::<Vec<_>>()
-    };
-    match action {
-        Action::SetPermanentDirect { before, after } => {
-            let before: BTreeSet<_> = before.rules.iter().collect();
-            let after: BTreeSet<_> = after.rules.iter().collect();
-            direct(None, &|rule| after.contains(rule) && !before.contains(rule))
-        }
-        Action::SetPermanentRich { before, after, .. } => {
-            let before: BTreeSet<_> = before.iter().map(|r| &r.rule).collect();
-            let after: BTreeSet<_> = after.iter().map(|r| &r.rule).collect();
-            rich(&|rule| after.contains(rule) && !before.contains(rule))
-        }
-        Action::AddRule(added) => direct(None, &|rule| rule == added),
-        Action::AddRich { rule: added, .. } => rich(&|rule| added.rule == *rule),
-        Action::SetKernelChain {
-            family,
-            before,
-            after,
-        } => {
-            let read = |lines: &Option<Vec<String>>| {
-                lines
-                    .iter()
-                    .flatten()
-                    .filter_map(|line| KernelRule::new(line.as_str()).rule)
-                    .collect::<BTreeSet<_>>()
-            };
-            let (before, after) = (read(before), read(after));
-            direct(Some(*family), &|rule| {
-                rule.rule()
-                    .is_some_and(|r| after.contains(r) && !before.contains(r))
-            })
-        }
-        Action::CreateNetwork(spec) => vec![format!("network {}", spec.name)],
-        Action::Connect {
-            container,
-            endpoint,
-        } => desired
-            .attachments
-            .iter()
-            .filter(|a| a.container == *container && a.network == endpoint.network)
-            .map(|a| format!("attachment {} {}", a.container, a.network))
-            .collect(),
-        // Without its jump, or without a chain of firewalld's, no rule of the family does what it says.
-        Action::PlaceJump { family, .. } => direct(Some(*family), &|_| true),
-        _ => Vec::new(),
+/// What is wanted, with the places of each rule, so that an action with thousands of rules finds each of them without a search.
+struct Wanted<'a> {
+    desired: &'a Desired,
+    rules: BTreeMap<&'a DirectRule, Vec<usize>>,
+    rich: BTreeMap<&'a RichRule, Vec<usize>>,
+}
+
+fn places<T: Ord>(things: &[T]) -> BTreeMap<&T, Vec<usize>> {
+    let mut places: BTreeMap<&T, Vec<usize>> = BTreeMap::new();
+    for (place, thing) in things.iter().enumerate() {
+        places.entry(thing).or_default().push(place);
     }
+    places
+}
+
+impl<'a> Wanted<'a> {
+    fn of(desired: &'a Desired) -> Self {
+        Wanted {
+            desired,
+            rules: places(&desired.rules),
+            rich: places(&desired.rich),
+        }
+    }
+
+    fn count(&self) -> usize {
+        let desired = self.desired;
+        desired.networks.len()
+            + desired.attachments.len()
+            + desired.rules.len()
+            + desired.rich.len()
+    }
+
+    fn rule(&self, rule: &DirectRule) -> Vec<Thing> {
+        let places = self.rules.get(rule).into_iter().flatten();
+        places.map(|n| Thing::Rule(*n)).collect()
+    }
+
+    fn rich(&self, rule: &RichRule) -> Vec<Thing> {
+        let places = self.rich.get(rule).into_iter().flatten();
+        places.map(|n| Thing::RichRule(*n)).collect()
+    }
+
+    fn of_family(&self, family: Family, has: impl Fn(&DirectRule) -> bool) -> Vec<Thing> {
+        let rules = self.desired.rules.iter().enumerate();
+        rules
+            .filter(|(_, rule)| rule.family == Some(family) && has(rule))
+            .map(|(n, _)| Thing::Rule(n))
+            .collect()
+    }
+
+    /// The wanted things that an action brings about.
+    fn missing(&self, action: &Action) -> Vec<Thing> {
+        match action {
+            Action::SetPermanentDirect { before, after } => {
+                let before: BTreeSet<&DirectRule> = before.rules.iter().collect();
+                let added = after.rules.iter().filter(|rule| !before.contains(rule));
+                added.flat_map(|rule| self.rule(rule)).collect()
+            }
+            Action::SetPermanentRich { before, after, .. } => {
+                let before: BTreeSet<&RichRule> = before.iter().map(|r| &r.rule).collect();
+                let added = after.iter().filter(|r| !before.contains(&r.rule));
+                added.flat_map(|r| self.rich(&r.rule)).collect()
+            }
+            Action::AddRule(added) => self.rule(added),
+            Action::AddRich { rule: added, .. } => self.rich(&added.rule),
+            Action::SetKernelChain {
+                family,
+                before,
+                after,
+            } => {
+                let (before, after) = (meanings(before), meanings(after));
+                self.of_family(*family, |rule| {
+                    rule.rule()
+                        .is_some_and(|r| after.contains(r) && !before.contains(r))
+                })
+            }
+            Action::CreateNetwork(spec) => vec![Thing::Network(spec.name.clone())],
+            Action::Connect {
+                container,
+                endpoint,
+            } => self
+                .desired
+                .attachments
+                .iter()
+                .filter(|a| a.container == *container && a.network == endpoint.network)
+                .map(|a| Thing::Attachment(a.container.clone(), a.network.clone()))
+                .collect(),
+            // Without its jump, or without a chain of firewalld's, no rule of the family does what it says.
+            Action::PlaceJump { family, .. } => self.of_family(*family, |_| true),
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn meanings(lines: &Option<Vec<KernelRule>>) -> BTreeSet<&Rule> {
+    let lines = lines.iter().flatten();
+    lines.filter_map(|line| line.rule.as_ref()).collect()
 }

@@ -1,5 +1,8 @@
 //! What a step leaves behind: the model of a node that the laws are tested against.
 
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
 use crate::model::CHAIN;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
@@ -19,6 +22,7 @@ use crate::model::state::Tables;
 use crate::plan::action::Action;
 use crate::plan::action::NetworkSpec;
 use crate::plan::backend_rules;
+use crate::plan::printed::Line;
 use crate::plan::printed::form;
 
 /// The node after a step that went well. Views that could not be read stay so.
@@ -33,13 +37,18 @@ pub(super) fn simulate_all<'a>(
     actions: impl IntoIterator<Item = &'a Action>,
 ) -> NodeState {
     let mut next = state.clone();
+    let mut memory = None;
     for action in actions {
-        apply(&mut next, action);
+        apply(&mut next, &mut memory, action);
     }
     next
 }
 
-fn apply(state: &mut NodeState, action: &Action) {
+/// `memory` is kept as long as nothing but additions changes what firewalld holds.
+fn apply(state: &mut NodeState, memory: &mut Option<Memory>, action: &Action) {
+    if matches!(action, Action::RemoveRule(_) | Action::Reload { .. }) {
+        *memory = None;
+    }
     match action {
         Action::SetPermanentDirect { after, .. } => {
             state.permanent.direct = Observed::Known(after.clone());
@@ -92,11 +101,11 @@ fn apply(state: &mut NodeState, action: &Action) {
         Action::SetKernelChain { family, after, .. } => kernel(state, *family, |chain| {
             *chain = after.as_ref().map(|lines| Chain {
                 policy: None,
-                rules: lines.iter().map(KernelRule::new).collect(),
+                rules: lines.clone(),
             });
         }),
         Action::PlaceJump { family, after, .. } => place_jump(state, *family, after),
-        Action::AddRule(rule) => add_rule(state, rule),
+        Action::AddRule(rule) => add_rule(state, memory, rule),
         Action::RemoveRule(rule) => remove_rule(state, rule),
         Action::AddRich { zone, rule, .. } => {
             if let Some(rich) = state.runtime.rich.known_mut()
@@ -219,41 +228,76 @@ fn place_jump(state: &mut NodeState, family: Family, after: &[usize]) {
     }
 }
 
-/// firewalld inserts at 1 + the number of its own rules of the same or a lower priority, whatever else the kernel's
-/// chain holds (fw_direct.py, 0.6.3 to 2.5). From 1.0 on it counts the lines that a list of addresses makes, and not its
-/// rules.
-fn add_rule(state: &mut NodeState, rule: &DirectRule) {
-    let counts_lines = state
-        .firewalld
-        .known()
-        .is_some_and(|firewalld| firewalld.major_minor() >= (1, 0));
-    let Some(direct) = state.runtime.direct.known_mut() else {
-        return;
-    };
-    if direct.rules.contains(rule) {
-        return;
+/// The direct rules of firewalld's memory, counted: thousands of them are added in a time that grows as their number does.
+struct Memory {
+    held: BTreeSet<DirectRule>,
+    /// What the rules of DOCKER-USER with each priority count when firewalld looks for the place of another one.
+    counts: BTreeMap<(Family, i32), usize>,
+    /// From firewalld 1.0 on it counts the lines that a list of addresses makes, and not its rules.
+    counts_lines: bool,
+}
+
+impl Memory {
+    fn of(state: &NodeState) -> Option<Self> {
+        let direct = state.runtime.direct.known()?;
+        let firewalld = state.firewalld.known();
+        let mut memory = Memory {
+            held: BTreeSet::new(),
+            counts: BTreeMap::new(),
+            counts_lines: firewalld.is_some_and(|f| f.major_minor() >= (1, 0)),
+        };
+        for rule in &direct.rules {
+            memory.add(state, rule);
+        }
+        Some(memory)
     }
-    direct.rules.push(rule.clone());
-    let Some(family) = rule.family.filter(|f| rule.is_in_chain(*f)) else {
+
+    fn add(&mut self, state: &NodeState, rule: &DirectRule) {
+        self.held.insert(rule.clone());
+        if let Some(family) = rule.family.filter(|family| rule.is_in_chain(*family))
+            && let Some(tables) = state.kernel.tables(family).known()
+        {
+            let count = if self.counts_lines {
+                lines_of(rule, tables)
+            } else {
+                1
+            };
+            *self.counts.entry((family, rule.priority)).or_default() += count;
+        }
+    }
+
+    /// The place of a rule of that priority, behind all of the same or a lower one.
+    fn place(&self, family: Family, priority: i32) -> usize {
+        let ahead = self.counts.range((family, i32::MIN)..=(family, priority));
+        ahead.map(|(_, count)| count).sum()
+    }
+}
+
+/// firewalld inserts at 1 + the number of its own rules of the same or a lower priority, whatever else the kernel's
+/// chain holds (fw_direct.py, 0.6.3 to 2.5).
+fn add_rule(state: &mut NodeState, memory: &mut Option<Memory>, rule: &DirectRule) {
+    if memory.is_none() {
+        *memory = Memory::of(state);
+    }
+    let Some(memory) = memory.as_mut().filter(|memory| !memory.held.contains(rule)) else {
         return;
     };
-    let Some(tables) = state.kernel.tables_mut(family).known_mut() else {
-        return;
-    };
-    let own = direct.rules[..direct.rules.len() - 1].iter();
-    let own = own.filter(|r| r.is_in_chain(family) && r.priority <= rule.priority);
-    let index: usize = if counts_lines {
-        own.map(|r| lines_of(r, tables)).sum()
-    } else {
-        own.count()
-    };
-    let lines = form(rule, tables).texts;
-    kernel(state, family, |chain| {
-        let chain = chain.get_or_insert_with(Chain::default);
-        let index = index.min(chain.rules.len());
-        let lines = lines.into_iter().map(KernelRule::new);
-        chain.rules.splice(index..index, lines);
-    });
+    if let Some(direct) = state.runtime.direct.known_mut() {
+        direct.rules.push(rule.clone());
+    }
+    let family = rule.family.filter(|family| rule.is_in_chain(*family));
+    if let Some(family) = family
+        && let Some(tables) = state.kernel.tables(family).known()
+    {
+        let place = memory.place(family, rule.priority);
+        let lines: Vec<KernelRule> = form(rule, tables).kernel_rules().collect();
+        kernel(state, family, |chain| {
+            let chain = chain.get_or_insert_with(Chain::default);
+            let place = place.min(chain.rules.len());
+            chain.rules.splice(place..place, lines);
+        });
+    }
+    memory.add(state, rule);
 }
 
 /// How many lines a rule makes.
@@ -278,11 +322,12 @@ fn remove_rule(state: &mut NodeState, rule: &DirectRule) {
     let Some(tables) = state.kernel.tables(family).known() else {
         return;
     };
-    let lines = form(rule, tables).texts;
+    let lines: Vec<KernelRule> = form(rule, tables).kernel_rules().collect();
     kernel(state, family, |chain| {
         let Some(chain) = chain else { return };
-        for line in lines.into_iter().map(KernelRule::new) {
-            if let Some(at) = chain.rules.iter().position(|k| k.same(&line)) {
+        for line in &lines {
+            let is_it = |held: &KernelRule| Line::from(held) == Line::from(line);
+            if let Some(at) = chain.rules.iter().position(is_it) {
                 chain.rules.remove(at);
             }
         }
@@ -298,10 +343,10 @@ fn reload(state: &mut NodeState) {
             let Some(tables) = state.kernel.tables(family).known() else {
                 continue;
             };
-            let lines: Vec<String> = permanent
+            let lines: Vec<KernelRule> = permanent
                 .chain(family)
                 .into_iter()
-                .flat_map(|rule| form(rule, tables).texts)
+                .flat_map(|rule| form(rule, tables).kernel_rules().collect::<Vec<_>>())
                 .collect();
             kernel(state, family, |chain| {
                 // Docker up to 28.2.1 puts its RETURN back at the end.
@@ -311,8 +356,7 @@ fn reload(state: &mut NodeState) {
                     .filter(|k| is_plain_return(k))
                     .take(1)
                     .cloned();
-                let lines = lines.into_iter().map(KernelRule::new);
-                let rules = lines.chain(returns).collect();
+                let rules = lines.into_iter().chain(returns).collect();
                 *chain = Some(Chain {
                     policy: None,
                     rules,

@@ -15,8 +15,6 @@ use crate::model::state::NodeState;
 use crate::model::state::Observed;
 use crate::model::state::RichText;
 use crate::model::state::View;
-use crate::plan::Side;
-use crate::plan::Views;
 use crate::plan::action::Action;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
@@ -27,6 +25,8 @@ use crate::plan::pending::from_to;
 use crate::plan::pending::options;
 use crate::plan::pending::removes;
 use crate::plan::ssh;
+use crate::plan::views::Side;
+use crate::plan::views::Views;
 
 /// A file was edited.
 pub const EDITED: &str = "edited-by-hand";

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::rule::DirectRule;
+use crate::model::rule::Passthrough;
 use crate::model::state::Direct;
 use crate::model::state::DirectChain;
 use crate::probe::xml;
@@ -50,7 +51,7 @@ pub fn direct(text: &str) -> Result<Direct, String> {
             }
             "passthrough" => {
                 element.only(&["ipv"])?;
-                let passthrough = (ipv(element)?.to_string(), args(element)?);
+                let passthrough = Passthrough::new(ipv(element)?, args(element)?);
                 if !element.text.is_empty() {
                     direct.passthroughs.push(passthrough);
                 }
@@ -141,7 +142,7 @@ mod tests {
                 priority: -3,
                 args: args(&["!", "#x", "it's <a> & \"b\" \\", "", "é"]).into(),
             }],
-            passthroughs: vec![("ipv4".to_string(), args(&["-t", "nat"]))],
+            passthroughs: vec![Passthrough::new("ipv4", args(&["-t", "nat"]))],
         };
         assert_eq!(direct(&direct_xml::file(&written)), Ok(written));
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::Family;
 use crate::model::rule::DirectRule;
+use crate::model::rule::Passthrough;
 use crate::model::state::Daemon;
 use crate::model::state::Direct;
 use crate::model::state::DirectChain;
@@ -152,11 +153,11 @@ fn rule(value: &Value) -> Option<DirectRule> {
     })
 }
 
-fn passthrough(value: &Value) -> Option<(String, Vec<String>)> {
+fn passthrough(value: &Value) -> Option<Passthrough> {
     let [ipv, args] = value.members()? else {
         return None;
     };
-    Some((ipv.text()?.to_string(), args.texts()?))
+    Some(Passthrough::new(ipv.text()?, args.texts()?))
 }
 
 /// The zone that was read.

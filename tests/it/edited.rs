@@ -10,6 +10,7 @@ use fwdeploy::model::Files;
 use fwdeploy::model::NodeState;
 use fwdeploy::model::Observed;
 use fwdeploy::model::Rule;
+use fwdeploy::model::rule::Passthrough;
 use fwdeploy::model::settings::Options;
 use fwdeploy::plan::Allowed;
 use fwdeploy::plan::EDITED;
@@ -221,7 +222,7 @@ fn a_recovery_loads_no_edit_unseen_but_where_the_edit_is_what_mends() {
         let direct = files.direct.says.known_mut().unwrap();
         direct
             .passthroughs
-            .push(("ipv4".into(), vec!["-N".into(), "x".into()]));
+            .push(Passthrough::new("ipv4", vec!["-N".into(), "x".into()]));
     };
     let network = DesiredNetwork {
         name: "chain".into(),

@@ -18,6 +18,7 @@ use fwdeploy::model::DirectRule;
 use fwdeploy::model::Family;
 use fwdeploy::model::NodeState;
 use fwdeploy::model::Rule;
+use fwdeploy::model::rule::Passthrough;
 use fwdeploy::model::rule::split_saved;
 use fwdeploy::model::state::KernelRule;
 use fwdeploy::model::state::Printed;
@@ -344,7 +345,9 @@ fn permanent_rules_that_come_back_ahead_are_found_before_they_do() {
         for node in ["bullseye-iptables", "bookworm-nftables", "forky-nftables"] {
             let mut state = at_rest(node);
             let direct = state.permanent.direct.known_mut().unwrap();
-            direct.passthroughs.push(("ipv4".into(), args(text)));
+            direct
+                .passthroughs
+                .push(Passthrough::new("ipv4", args(text)));
             let found = codes(&planned(&state), "admits-after-reload");
             let says: Vec<_> = says.into_iter().map(|s| (s, View::Permanent)).collect();
             assert_eq!(found, says, "{node}: {text}");

@@ -27,6 +27,7 @@ use fwdeploy::model::Rule;
 use fwdeploy::model::Sense;
 use fwdeploy::model::Settings;
 use fwdeploy::model::Target;
+use fwdeploy::model::rule::Passthrough;
 use fwdeploy::model::settings::Options;
 use fwdeploy::model::state::*;
 use fwdeploy::plan::Action;
@@ -264,7 +265,7 @@ fn direct(pool: Vec<DirectRule>) -> impl Strategy<Value = Direct> {
                 .into_iter()
                 .collect(),
             rules,
-            passthroughs: vec![("ipv4".into(), vec!["-t".into(), "nat".into()])],
+            passthroughs: vec![Passthrough::new("ipv4", vec!["-t".into(), "nat".into()])],
         })
 }
 
@@ -453,7 +454,7 @@ fn edit(files: &mut Files, which: usize) -> &'static str {
             files.services.insert("chat".into(), file);
         }
         _ => {
-            let passthrough = ("ipv4".to_string(), vec!["-N".to_string(), "x".to_string()]);
+            let passthrough = Passthrough::new("ipv4", vec!["-N".into(), "x".into()]);
             files
                 .direct
                 .says
@@ -784,16 +785,16 @@ proptest! {
                 Action::RemoveRule(rule) => prop_assert!(owner.direct(rule)),
                 Action::RemoveRich { rule, .. } => prop_assert!(owner.rich(&rule.rule)),
                 Action::SetKernelChain { before: Some(before), after: Some(after), .. } => {
-                    let others = |lines: &[String]| -> Vec<String> {
+                    let others = |lines: &[KernelRule]| -> Vec<String> {
                         let tracked: Vec<Rule> = state.runtime.direct.known().unwrap().rules.iter().flat_map(|r| {
                             let typed = r.args.join(" ");
                             let printed = printed().remove(&r.args.to_vec()).unwrap_or_default();
                             printed.into_iter().chain([typed]).filter_map(|line| Rule::parse_text(&line).ok())
                         }).collect();
-                        let mut out: Vec<String> = lines.iter().filter(|l| {
+                        let mut out: Vec<String> = lines.iter().map(|line| line.text.clone()).filter(|l| {
                             let rule = read(l);
                             !owner.rule(Family::V4, &rule) && !tracked.contains(&rule)
-                        }).cloned().collect();
+                        }).collect();
                         out.sort();
                         out
                     };

@@ -72,7 +72,7 @@ fn a_chain_that_was_not_there_is_owned_empty_and_without_a_jump() {
             },
             Action::SetKernelChain {
                 family: v4,
-                before: Some(before),
+                before: Some(before.into_iter().map(Into::into).collect()),
                 after: None,
             },
         ];
@@ -141,10 +141,10 @@ fn the_kernel_chain_is_written_as_a_whole() {
         let before = node.chain(Family::V4);
         let set = Action::SetKernelChain {
             family: Family::V4,
-            before: Some(before),
+            before: Some(before.into_iter().map(Into::into).collect()),
             after: Some(vec![
-                "-s 172.30.0.9/32 -p tcp -m tcp --dport 1 -m comment --comment \"a \\\"b\\\" $d\" -j ACCEPT".to_string(),
-                "-s 172.30.0.0/24 ! -d 172.30.0.0/24 -j REJECT --reject-with icmp-port-unreachable".to_string(),
+                "-s 172.30.0.9/32 -p tcp -m tcp --dport 1 -m comment --comment \"a \\\"b\\\" $d\" -j ACCEPT".into(),
+                "-s 172.30.0.0/24 ! -d 172.30.0.0/24 -j REJECT --reject-with icmp-port-unreachable".into(),
             ]),
         };
         node.take(std::slice::from_ref(&set));

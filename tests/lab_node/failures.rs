@@ -9,6 +9,7 @@ use fwdeploy::model::Family;
 use fwdeploy::model::rule::DirectRule;
 use fwdeploy::model::state::Direct;
 use fwdeploy::model::state::DirectChain;
+use fwdeploy::model::state::KernelRule;
 use fwdeploy::node::StepFailure;
 use fwdeploy::node::StepsError;
 use fwdeploy::node::apply;
@@ -49,15 +50,12 @@ fn a_step_that_fails_leaves_what_was_there_and_says_why() {
             answer.starts_with("firewalld would not (addRule):\nCOMMAND_FAILED: "),
             "{answer}"
         );
-        let set = |after: Option<Vec<String>>| Action::SetKernelChain {
+        let set = |after: Option<Vec<KernelRule>>| Action::SetKernelChain {
             family: v4,
             before: None,
             after,
         };
-        let answer = node.refuses(&[set(Some(vec![
-            "-j RETURN".to_string(),
-            "-j NOWHERE".to_string(),
-        ]))]);
+        let answer = node.refuses(&[set(Some(vec!["-j RETURN".into(), "-j NOWHERE".into()]))]);
         assert!(
             answer.starts_with("the kernel did not take the chain:\niptables-restore"),
             "{answer}"

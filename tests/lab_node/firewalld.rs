@@ -2,6 +2,7 @@
 
 use fwdeploy::model::Family;
 use fwdeploy::model::rule::DirectRule;
+use fwdeploy::model::rule::Passthrough;
 use fwdeploy::model::state::Direct;
 use fwdeploy::model::state::DirectChain;
 use fwdeploy::model::state::RichText;
@@ -32,8 +33,8 @@ fn the_permanent_configuration_is_written_as_a_whole_or_not_at_all() {
         after.rules.insert(2, foreign);
         after.rules.push(commented);
         after.rules.push(rule(Family::V6, 0, "-j RETURN"));
-        after.passthroughs.push((
-            "ipv4".to_string(),
+        after.passthroughs.push(Passthrough::new(
+            "ipv4",
             ["-t", "nat", "-L"].map(String::from).to_vec(),
         ));
         let write = Action::SetPermanentDirect {

@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::Args;
-use super::Rule;
-use super::quote_saved;
+use super::args::Args;
+use super::parsed::Rule;
+use super::saved::quote_saved;
 use crate::model::net::Family;
 
 /// The mark that fwdeploy puts on each direct rule as its comment: `fwdeploy:ROLE/WHAT`.
@@ -37,7 +37,8 @@ impl Tag {
 
 /// A rule of firewalld's direct interface (firewalld.direct(5)).
 ///
-/// firewalld tells rules apart by their exact arguments, so those are kept beside the meaning.
+/// firewalld tells rules apart by their exact arguments, so rules are equal, and sort, by their place and those. What the
+/// arguments mean is parsed once and kept beside them ([`Args`]).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct DirectRule {
     /// `ipv4` or `ipv6`; `None` for `eb`, which fwdeploy only carries along.
@@ -60,7 +61,7 @@ impl DirectRule {
             table: "filter".to_string(),
             chain: crate::model::CHAIN.to_string(),
             priority,
-            args: rule.args().into(),
+            args: rule.into(),
         }
     }
 
@@ -77,16 +78,6 @@ impl DirectRule {
     /// What the rule means; `None` if its arguments cannot be read.
     pub fn rule(&self) -> Option<&Rule> {
         self.args.rule()
-    }
-
-    /// Same place and same meaning, whatever the spelling.
-    pub fn means(&self, other: &DirectRule) -> bool {
-        self.family == other.family
-            && self.table == other.table
-            && self.chain == other.chain
-            && self.priority == other.priority
-            && (self.args == other.args
-                || matches!((self.rule(), other.rule()), (Some(a), Some(b)) if a == b))
     }
 }
 

@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use super::CtState;
-use super::Match;
-use super::Rule;
-use super::RuleError;
-use super::Sense;
-use super::Target;
-use super::split_saved;
+use super::parsed::CtState;
+use super::parsed::Match;
+use super::parsed::Rule;
+use super::parsed::RuleError;
+use super::parsed::Sense;
+use super::parsed::Target;
+use super::saved::split_saved;
 use crate::model::net::Cidr;
+use crate::model::tally::counted;
 
 impl Rule {
     /// Reads one line of `iptables-save` after its chain, or what an operator typed.
@@ -27,7 +28,8 @@ impl Rule {
     /// # Errors
     /// [`RuleError`] if an option lacks its value or the value cannot be read.
     pub fn parse_args<S: AsRef<str>>(args: &[S]) -> Result<Self, RuleError> {
-        let words = args.iter().map(AsRef::as_ref).collect();
+        let words: Vec<&str> = args.iter().map(AsRef::as_ref).collect();
+        counted(words.len());
         Parser { words, at: 0 }.rule()
     }
 }

@@ -5,8 +5,11 @@ use crate::model::state::Daemon;
 use crate::model::state::Observed;
 use crate::model::state::RichText;
 use crate::model::state::System;
-use crate::plan::Action;
-use crate::plan::simulate;
+use crate::plan::action::Action;
+use crate::plan::diagnosis::Trouble;
+use crate::plan::diagnosis::diagnose;
+use crate::plan::preflight;
+use crate::plan::simulate::simulate;
 
 const PEER: &str = "192.0.2.7";
 const OTHER: &str = "192.0.2.8";
@@ -73,12 +76,16 @@ fn node(memory: &[RichRule], forwards: Vec<Forward>) -> NodeState {
 /// The codes of what is found on a node.
 fn found(state: &NodeState) -> Vec<&'static str> {
     let ours = Ours::new(&desired(), state);
+    let refused = diagnose(&desired(), state);
+    let of_tables = |trouble: &&Trouble| {
+        matches!(
+            trouble,
+            Trouble::FirewalldDoubled { .. } | Trouble::FirewalldFlushed(_)
+        )
+    };
+    let refused = refused.iter().filter(of_tables).map(preflight::finding);
     let troubles = troubles(&desired(), state, &ours);
-    refusals(state)
-        .iter()
-        .chain(&troubles)
-        .map(|finding| finding.code)
-        .collect()
+    refused.chain(troubles).map(|found| found.code).collect()
 }
 
 fn backend_of(state: &mut NodeState) -> &mut Backend {
@@ -97,38 +104,38 @@ fn what_the_kernel_holds_as_firewalld_believes_is_nothing_to_say() {
 fn rules_that_are_there_twice_are_refused_and_an_emptied_table_is_a_flushed_one() {
     let mut state = node(&[rich(PEER, 5000)], vec![made_of(PEER, 5000)]);
     backend_of(&mut state).doubled = vec!["filter_INPUT".into()];
-    assert_eq!(found(&state), [DOUBLED]);
+    assert_eq!(found(&state), ["firewalld-doubled"]);
     backend_of(&mut state).doubled.clear();
     backend_of(&mut state).bare = vec!["filter_INPUT".into()];
-    assert_eq!(found(&state), [flushed::FIREWALLD]);
+    assert_eq!(found(&state), ["firewalld-flushed"]);
 }
 
 #[test]
 fn a_forward_that_firewalld_believes_in_and_no_packet_meets_is_lost() {
     let memory = [rich(PEER, 5000)];
-    assert_eq!(found(&node(&memory, Vec::new())), [LOST]);
+    assert_eq!(found(&node(&memory, Vec::new())), ["forward-lost"]);
     // Another peer's is no help.
     let seen = vec![made_of(OTHER, 5000)];
-    assert!(found(&node(&[memory[0].clone(), rich(OTHER, 5000)], seen)).contains(&LOST));
+    assert!(found(&node(&[memory[0].clone(), rich(OTHER, 5000)], seen)).contains(&"forward-lost"));
     let mut unreached = made_of(PEER, 5000);
     unreached.reached = false;
-    assert_eq!(found(&node(&memory, vec![unreached])), [LOST]);
+    assert_eq!(found(&node(&memory, vec![unreached])), ["forward-lost"]);
     // One that says more, and leads there, may be it.
     let more = "ip saddr 192.0.2.7 ip daddr 198.51.100.1 tcp dport 5000 dnat ip to 172.20.0.2";
     let seen = node(&memory, vec![forward("nat_PRE_public_allow", more, None)]);
-    assert!(!found(&seen).contains(&LOST));
+    assert!(!found(&seen).contains(&"forward-lost"));
 }
 
 #[test]
 fn a_forward_to_a_managed_address_that_firewalld_does_not_know_is_open() {
     let memory = [rich(PEER, 5000)];
     let with = |forward: Forward| node(&memory, vec![made_of(PEER, 5000), forward]);
-    assert_eq!(found(&with(made_of(OTHER, 5000))), [LEFT]);
-    assert_eq!(found(&with(made_of(PEER, 8090))), [LEFT]);
+    assert_eq!(found(&with(made_of(OTHER, 5000))), ["forward-left"]);
+    assert_eq!(found(&with(made_of(PEER, 8090))), ["forward-left"]);
     let all = "tcp dport 5000-5010 dnat ip to 172.20.0.9";
     assert_eq!(
         found(&with(forward("nat_PRE_work_allow", all, None))),
-        [LEFT]
+        ["forward-left"]
     );
     let elsewhere = "tcp dport 80 dnat ip to 10.0.0.9";
     assert!(found(&with(forward("nat_PRE_public_allow", elsewhere, None))).is_empty());
@@ -226,7 +233,10 @@ fn after_each_step_the_tables_are_as_firewalld_believes() {
     // A reload begins afresh.
     let mut wild = node(&[rich(PEER, 5000)], vec![made_of(OTHER, 5000)]);
     backend_of(&mut wild).doubled = vec!["filter_INPUT".into()];
-    assert_eq!(found(&wild), [DOUBLED, LEFT, LOST]);
+    assert_eq!(
+        found(&wild),
+        ["firewalld-doubled", "forward-left", "forward-lost"]
+    );
     let reload = Action::Reload {
         subnets: Vec::new(),
     };

@@ -1,79 +1,20 @@
 //! A managed container: brought to its network and address, or why it cannot be.
 
-use std::net::IpAddr;
-
 use crate::model::desired::Attachment;
 use crate::model::desired::Desired;
 use crate::model::state::Container;
 use crate::model::state::Docker;
 use crate::model::state::Endpoint;
 use crate::model::state::Network;
-use crate::model::state::View;
 use crate::plan::action::Action;
-use crate::plan::docker::DockerSteps;
 use crate::plan::docker::address;
 use crate::plan::docker::beside;
-use crate::plan::docker::replace;
+use crate::plan::docker::place;
+use crate::plan::docker::place::found;
+use crate::plan::docker::steps::DockerSteps;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
 use crate::plan::finding::command;
-
-pub(super) fn found(severity: Severity, code: &'static str, text: String) -> Finding {
-    Finding::new(severity, code, View::Docker, text)
-}
-
-/// How to start a container at its place.
-pub(super) fn start(wanted: &Attachment, container: Option<&Container>) -> String {
-    if container.is_some_and(|c| c.of_compose) {
-        let service = container.map(|c| c.service.as_str()).unwrap_or_default();
-        return beside::compose(wanted, service);
-    }
-    format!(
-        "start it with --network {} --ip {}",
-        wanted.network, wanted.address
-    )
-}
-
-/// The place that a role wants for a container, with the names and settings that it has there.
-pub(super) fn at(wanted: &Attachment, was: Option<&Endpoint>, container: &Container) -> Endpoint {
-    let running = |address: Option<IpAddr>| address.filter(|_| container.running);
-    Endpoint {
-        network: wanted.network.clone(),
-        address: running(Some(wanted.address)),
-        fixed: Some(wanted.address),
-        address6: running(wanted.address6),
-        fixed6: wanted.address6,
-        mac: String::new(),
-        ..was.cloned().unwrap_or_default()
-    }
-}
-
-/// `docker network connect` cannot say a MAC address. Docker before 28 derives it from the address where nobody chose one.
-pub(super) fn loses_mac(
-    container: &Container,
-    endpoint: &Endpoint,
-    seen: &Docker,
-) -> Option<Finding> {
-    let version = seen.major_minor();
-    // Before 25 it is the container's own setting, which stays.
-    if endpoint.mac.is_empty() || version < (25, 0) {
-        return None;
-    }
-    let derived = match endpoint.address {
-        Some(IpAddr::V4(address)) => {
-            let [a, b, c, d] = address.octets();
-            format!("02:42:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
-        }
-        _ => String::new(),
-    };
-    if version < (28, 0) && endpoint.mac == derived {
-        return None;
-    }
-    Some(replace::setting_lost(format!(
-        "container `{}` gets another MAC address than {} on network `{}`: Docker's command line cannot set one",
-        container.name, endpoint.mac, endpoint.network
-    )))
-}
 
 pub(super) fn attach(
     steps: &mut DockerSteps,
@@ -98,7 +39,7 @@ pub(super) fn attach(
                     container.name, container.status
                 ),
             )
-            .hint(start(wanted, Some(container))),
+            .hint(place::start(wanted, Some(container))),
         );
         return;
     }
@@ -112,7 +53,7 @@ pub(super) fn attach(
                     container.name, container.network_mode
                 ),
             )
-            .hint(start(wanted, Some(container))),
+            .hint(place::start(wanted, Some(container))),
         );
         return;
     }
@@ -140,7 +81,7 @@ pub(super) fn attach(
     if replaced && was.is_some() {
         return;
     }
-    let mut place = at(wanted, was, container);
+    let mut place = place::at(wanted, was, container);
     place.network_id = match seen.network(&wanted.network) {
         Some(network) if !replaced => network.id.clone(),
         _ => String::new(),
@@ -169,7 +110,9 @@ pub(super) fn attach(
         return;
     }
     if let Some(was) = was {
-        steps.findings.extend(loses_mac(container, was, seen));
+        steps
+            .findings
+            .extend(place::loses_mac(container, was, seen));
         steps.moves.push(Action::Disconnect {
             container: container.name.clone(),
             endpoint: was.clone(),
@@ -179,15 +122,6 @@ pub(super) fn attach(
         container: container.name.clone(),
         endpoint: place,
     });
-}
-
-/// How to bring a container to rest that ends again and again.
-pub(super) fn stop(container: &Container) -> String {
-    format!(
-        "{}, then run again; {} tells why it ends",
-        command(["docker", "stop", &container.name]),
-        command(["docker", "logs", &container.name])
-    )
 }
 
 /// A container that ends again and again: while it is between two starts it can be neither detached nor attached, so that what
@@ -231,7 +165,7 @@ fn restarting(wanted: &Attachment, container: &Container, seen: &Docker) -> Find
         "container-restarting",
         format!("container `{name}` {wrong}, and cannot be moved while it ends again and again"),
     )
-    .hint(stop(container))
+    .hint(place::stop(container))
 }
 
 /// Another network of a managed container is a way around its whitelist.
@@ -259,7 +193,7 @@ fn leave(
             let hint = if container.of_compose {
                 format!(
                     "{leave}; that it stays so, {}",
-                    beside::compose(wanted, &container.service)
+                    place::compose(wanted, &container.service)
                 )
             } else {
                 leave

@@ -9,34 +9,13 @@ use crate::model::net::Family;
 use crate::model::state::Container;
 use crate::model::state::Docker;
 use crate::model::state::Endpoint;
-use crate::model::state::View;
-use crate::plan::docker::attach;
-use crate::plan::docker::attached;
+use crate::plan::docker::place;
+use crate::plan::docker::place::found;
+use crate::plan::docker::steps::attached;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
 use crate::plan::finding::command;
 use crate::plan::ownership::Ours;
-
-fn found(severity: Severity, code: &'static str, text: String) -> Finding {
-    Finding::new(severity, code, View::Docker, text)
-}
-
-/// What to write into a Compose file, so that the container comes to its place at each `up`.
-pub(super) fn compose(wanted: &Attachment, service: &str) -> String {
-    // A label is somebody's text.
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let service = Some(service).filter(|s| !s.is_empty() && s.chars().all(is_plain));
-    let service = service.unwrap_or("SERVICE");
-    let mut addresses = format!("ipv4_address: {}", wanted.address);
-    if let Some(address6) = wanted.address6 {
-        addresses = format!("{addresses}, ipv6_address: {address6}");
-    }
-    format!(
-        "write in its Compose file: services: {{{service}: {{container_name: {}, networks: {{{network}: {{{addresses}}}}}}}}}, networks: {{{network}: {{external: true}}}}",
-        wanted.container,
-        network = wanted.network,
-    )
-}
 
 /// The wanted container is not there. It may be there under another name, as Compose and swarms name theirs, and then it is open.
 pub(super) fn missing(desired: &Desired, wanted: &Attachment, seen: &Docker) -> Vec<Finding> {
@@ -74,12 +53,12 @@ pub(super) fn missing(desired: &Desired, wanted: &Attachment, seen: &Docker) -> 
             networks => format!("on network {}", networks.join(", ")),
         };
         let hint = if other.of_compose {
-            compose(wanted, &other.service)
+            place::compose(wanted, &other.service)
         } else {
             format!(
                 "if it is: {}; {}",
                 command(["docker", "rename", &other.name, &wanted.container]),
-                attach::start(wanted, Some(other))
+                place::start(wanted, Some(other))
             )
         };
         return vec![
@@ -103,7 +82,7 @@ pub(super) fn missing(desired: &Desired, wanted: &Attachment, seen: &Docker) -> 
                 wanted.container
             ),
         )
-        .hint(attach::start(wanted, None)),
+        .hint(place::start(wanted, None)),
     ]
 }
 

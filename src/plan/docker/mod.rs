@@ -5,34 +5,22 @@ mod attach;
 mod beside;
 mod dns;
 mod network;
+mod place;
 mod replace;
+mod steps;
 
 use std::collections::BTreeSet;
 
 use crate::model::desired::Desired;
-use crate::model::state::Container;
 use crate::model::state::Docker;
-use crate::model::state::Endpoint;
-use crate::plan::Allowed;
-use crate::plan::Permission;
-use crate::plan::action::Action;
-use crate::plan::finding::Finding;
+use crate::plan::allowed::Allowed;
+use crate::plan::allowed::Permission;
+use crate::plan::docker::steps::DockerSteps;
 
 pub use beside::beside;
 pub use beside::opened;
 pub use dns::leaves;
 pub(super) use network::differences;
-
-/// What is done on Docker's side, and what was found there.
-#[derive(Debug, Default)]
-pub struct DockerSteps {
-    /// Networks that are missing: made before the rules, which need no network, so that Docker is quiet afterwards.
-    pub create: Vec<Action>,
-    /// What moves containers: done when the rules stand, so that no container is anywhere without its whitelist.
-    pub moves: Vec<Action>,
-    /// What was found.
-    pub findings: Vec<Finding>,
-}
 
 /// Plans the networks and the containers.
 pub fn docker(desired: &Desired, seen: &Docker, allowed: &Allowed) -> DockerSteps {
@@ -65,13 +53,4 @@ pub fn docker(desired: &Desired, seen: &Docker, allowed: &Allowed) -> DockerStep
         attach::attach(&mut steps, desired, wanted, seen, replaced);
     }
     steps
-}
-
-/// Everybody on a network.
-fn attached<'a>(
-    seen: &'a Docker,
-    network: &'a str,
-) -> impl Iterator<Item = (&'a Container, &'a Endpoint)> {
-    let containers = seen.containers.iter();
-    containers.filter_map(move |c| Some((c, c.endpoint(network)?)))
 }

@@ -14,12 +14,13 @@ use crate::model::state::Network;
 use crate::model::state::View;
 use crate::plan::action::Action;
 use crate::plan::action::NetworkSpec;
-use crate::plan::docker::DockerSteps;
-use crate::plan::docker::attach;
-use crate::plan::docker::attached;
 use crate::plan::docker::network::IPV4;
 use crate::plan::docker::network::IPV6;
 use crate::plan::docker::network::say_explicitly;
+use crate::plan::docker::place;
+use crate::plan::docker::place::setting_lost;
+use crate::plan::docker::steps::DockerSteps;
+use crate::plan::docker::steps::attached;
 use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
 use crate::plan::simulate::BRIDGE_NAME;
@@ -49,7 +50,7 @@ pub(super) fn replace(
                         wanted.name, container.name
                     ),
                 )
-                .hint(attach::stop(container)),
+                .hint(place::stop(container)),
             );
             continue;
         }
@@ -62,12 +63,12 @@ pub(super) fn replace(
             .iter()
             .find(|a| a.container == container.name && a.network == wanted.name);
         let place = match managed {
-            Some(attachment) => attach::at(attachment, Some(endpoint), container),
+            Some(attachment) => place::at(attachment, Some(endpoint), container),
             None => kept(steps, wanted, container, endpoint),
         };
         steps
             .findings
-            .extend(attach::loses_mac(container, endpoint, seen));
+            .extend(place::loses_mac(container, endpoint, seen));
         back.push(Action::Connect {
             container: container.name.clone(),
             endpoint: Endpoint {
@@ -182,10 +183,6 @@ fn carried(
         id: String::new(),
         ..NetworkSpec::of(network)
     }
-}
-
-pub(super) fn setting_lost(text: String) -> Finding {
-    Finding::new(Severity::Warning, "setting-lost", View::Docker, text)
 }
 
 /// Another container's place on the network made anew: the same fixed address where the new subnet has it.

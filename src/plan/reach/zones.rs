@@ -241,15 +241,17 @@ impl<'a> Dispatch<'a> {
     /// Every forward of the managed zone, and of the policies in front of the node, that is not ours.
     fn rivals(&self) -> Vec<Rival> {
         let mut out = Vec::new();
-        let mut add = |whose: &str, text: &str, ahead: bool, port: bool| {
-            let (kind, what) = if port {
-                ("forward port", What::Port(text.to_string()))
-            } else {
-                let rule = RichMatch::parse(text);
-                if !rule.forwards() || self.ours.rich(&RichRule::parse(text)) {
-                    return;
+        let mut add = |whose: &str, text: &str, ahead: bool, rich: Option<&RichRule>| {
+            let (kind, what) = match rich {
+                None => ("forward port", What::Port(text.to_string())),
+                Some(rule) if self.ours.rich(rule) => return,
+                Some(_) => {
+                    let rule = RichMatch::parse(text);
+                    if !rule.forwards() {
+                        return;
+                    }
+                    ("rich rule", What::Rich(rule))
                 }
-                ("rich rule", What::Rich(rule))
             };
             out.push(Rival {
                 text: format!("{kind} `{text}` of {whose}"),
@@ -260,11 +262,11 @@ impl<'a> Dispatch<'a> {
         let whose = format!("zone `{}`", self.managed);
         if let Some(options) = self.settings.zones.get(self.managed) {
             for text in options.all("forward_ports") {
-                add(&whose, text, false, true);
+                add(&whose, text, false, None);
             }
         }
         for rule in self.rich {
-            add(&whose, &rule.text, false, false);
+            add(&whose, &rule.text, false, Some(&rule.rule));
         }
         for (name, policy) in &self.settings.policies {
             let from =
@@ -274,10 +276,10 @@ impl<'a> Dispatch<'a> {
             }
             let (whose, ahead) = (format!("policy `{name}`"), priority(policy) < 0);
             for text in policy.all("forward_ports") {
-                add(&whose, text, ahead, true);
+                add(&whose, text, ahead, None);
             }
             for text in policy.all("rich_rules") {
-                add(&whose, text, ahead, false);
+                add(&whose, text, ahead, Some(&RichRule::parse(text)));
             }
         }
         out

@@ -5,7 +5,9 @@
 
 use crate::model::net::Family;
 use crate::model::rule::DirectRule;
+use crate::model::rule::Effect;
 use crate::model::rule::Match;
+use crate::model::rule::Passthrough;
 use crate::model::rule::Rule;
 use crate::model::rule::Target;
 use crate::model::state::Direct;
@@ -16,8 +18,8 @@ use crate::policy::evaluate;
 use crate::policy::evaluate::Flow;
 use crate::policy::evaluate::Rewritten;
 
-use super::Part;
-use super::Visit;
+use super::visit::Part;
+use super::visit::Visit;
 
 /// What the direct configuration of one view asks the visit, table by table in the kernel's order.
 pub(super) fn parts(direct: &Direct, backend: &str, visit: &Visit) -> Vec<Part> {
@@ -30,11 +32,8 @@ pub(super) fn parts(direct: &Direct, backend: &str, visit: &Visit) -> Vec<Part> 
     rules.sort_by_key(|rule| (table(&rule.table), rule.priority));
     let passthroughs = direct.passthroughs.iter();
     let passthroughs = passthroughs
-        .filter(|(ipv, _)| ipv == family.name() || ipv == "eb")
-        .filter_map(|(ipv, args)| {
-            let whose = format!("passthrough `{ipv} {}`", args.join(" "));
-            passthrough(ipv, args, &whose, visit)
-        });
+        .filter(|p| p.ipv == family.name() || p.ipv == "eb")
+        .filter_map(|p| passthrough(p, visit));
     let rules = rules.into_iter().filter_map(|rule| {
         let whose = format!("direct rule `{rule}`");
         let parsed = rule.family.and_then(|_| rule.rule());
@@ -118,33 +117,14 @@ fn packet(chain: &str, visit: &Visit) -> Packet {
 
 /// A passthrough is a whole command of iptables: what appends or inserts a rule is judged as that rule, and what else is
 /// said about INPUT or OUTPUT is not understood.
-fn passthrough(ipv: &str, args: &[String], whose: &str, visit: &Visit) -> Option<Part> {
-    let mut rule: Vec<&str> = Vec::new();
-    let mut chain = None;
-    let mut words = args.iter().map(String::as_str).peekable();
-    while let Some(word) = words.next() {
-        match word {
-            "-t" | "--table" => {
-                words.next();
-            }
-            "-w" | "--wait" => {}
-            "-A" | "--append" => chain = words.next(),
-            "-I" | "--insert" => {
-                chain = words.next();
-                words.next_if(|word| word.parse::<u32>().is_ok());
-            }
-            word => rule.push(word),
+fn passthrough(passthrough: &Passthrough, visit: &Visit) -> Option<Part> {
+    let Passthrough { ipv, args, .. } = passthrough;
+    let whose = format!("passthrough `{ipv} {}`", args.join(" "));
+    match passthrough.effect() {
+        Effect::Adds { chain, .. } if !is_on_the_way(chain) => None,
+        Effect::Adds { chain, rule, .. } if ipv != "eb" => {
+            judge(chain, rule.rule(), &whose, false, visit)
         }
-    }
-    match chain {
-        Some(chain) if !is_on_the_way(chain) => None,
-        Some(chain) if ipv != "eb" => judge(
-            chain,
-            Rule::parse_args(&rule).ok().as_ref(),
-            whose,
-            false,
-            visit,
-        ),
         _ => args
             .iter()
             .any(|word| word.starts_with("INPUT") || word.starts_with("OUTPUT"))

@@ -6,105 +6,18 @@
 
 mod direct;
 mod rich;
+mod visit;
 mod zone;
 
-use std::net::IpAddr;
-
 use crate::model::net::Cidr;
-use crate::model::net::Family;
 use crate::model::settings::Settings;
 use crate::model::state::System;
-use crate::plan::Side;
-use crate::plan::Views;
-use crate::plan::rich_match::Flow;
+use crate::plan::views::Side;
+use crate::plan::views::Views;
 
-/// A new ssh connection, as the node would see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Visit {
-    peer: IpAddr,
-    server: IpAddr,
-    port: u16,
-    /// The interface that it comes in by, if that is known.
-    interface: Option<String>,
-}
-
-impl Visit {
-    /// The one like ours; `None` if we did not come by ssh.
-    fn of(system: &System) -> Option<Result<Self, String>> {
-        if system.ssh_connection.is_empty() {
-            return None;
-        }
-        let words: Vec<&str> = system.ssh_connection.split(' ').collect();
-        // A link-local address has its interface with it.
-        let address = |text: &str| text.split('%').next().and_then(|text| text.parse().ok());
-        let visit = match words[..] {
-            [peer, _, server, port] => address(peer)
-                .zip(address(server))
-                .zip(port.parse().ok())
-                .map(|((peer, server), port)| Visit {
-                    peer,
-                    server,
-                    port,
-                    interface: Some(system.ssh_interface.clone()).filter(|i| !i.is_empty()),
-                }),
-            _ => None,
-        };
-        Some(visit.ok_or_else(|| {
-            format!(
-                "it cannot be told whether a new ssh connection could be opened: `{}` is no SSH_CONNECTION",
-                system.ssh_connection
-            )
-        }))
-    }
-}
-
-impl Visit {
-    /// Its first packet.
-    fn flow(&self) -> Flow<'static> {
-        Flow {
-            family: Family::of(&self.peer),
-            source: Cidr::host(self.peer),
-            destination: Some(Cidr::host(self.server)),
-            protocol: Some("tcp"),
-            port: Some(self.port),
-        }
-    }
-}
-
-/// What a part of the firewall does to the visit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Effect {
-    Opens,
-    Shuts,
-}
-
-/// A part of the firewall that the visit may meet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Part {
-    /// The rule or lack, as a phrase.
-    text: String,
-    effect: Effect,
-    /// Whether it is certain that the visit meets it.
-    certain: bool,
-}
-
-impl Part {
-    fn opens(text: impl Into<String>, certain: bool) -> Self {
-        Part {
-            text: text.into(),
-            effect: Effect::Opens,
-            certain,
-        }
-    }
-
-    fn shuts(text: impl Into<String>, certain: bool) -> Self {
-        Part {
-            text: text.into(),
-            effect: Effect::Shuts,
-            certain,
-        }
-    }
-}
+use visit::Effect;
+use visit::Part;
+use visit::Visit;
 
 /// Why the peer could not open a new connection after a reload, as a sentence; `None` if it could, or if a reload changes
 /// nothing for it.

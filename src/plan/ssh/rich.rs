@@ -4,8 +4,8 @@ use crate::model::settings::Settings;
 use crate::plan::rich_match::Action;
 use crate::plan::rich_match::RichMatch;
 
-use super::Effect;
-use super::Visit;
+use super::visit::Effect;
+use super::visit::Visit;
 
 /// A rich rule that the visit may meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

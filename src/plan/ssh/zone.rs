@@ -7,10 +7,10 @@ use crate::plan::rich_match::in_ports;
 use crate::plan::rich_match::is_port;
 use crate::plan::rich_match::serves;
 
-use super::Effect;
-use super::Part;
-use super::Visit;
 use super::rich;
+use super::visit::Effect;
+use super::visit::Part;
+use super::visit::Visit;
 
 /// A part with its place: priority, then what shuts ahead of what opens (firewalld.richlanguage(5)).
 type Placed = (i64, bool, Part);

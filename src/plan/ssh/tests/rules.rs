@@ -136,12 +136,16 @@ fn passthroughs_are_read_as_the_rules_that_they_add() {
     let pass = |text: &'static str| {
         move |h: &mut Held| {
             let args = text.split(' ').map(String::from).collect();
-            h.direct.passthroughs.push(("ipv4".to_string(), args));
+            h.direct
+                .passthroughs
+                .push(crate::model::rule::Passthrough::new("ipv4", args));
         }
     };
     for text in [
         "-I INPUT 1 -s 192.0.2.7 -j REJECT",
         "-t filter -A INPUT -p tcp --dport 22 -j DROP",
+        "-w 5 --insert=INPUT -s 192.0.2.7 -j REJECT",
+        "-IINPUT -s 192.0.2.7 -j REJECT",
         "-P INPUT DROP",
         "-A INPUT -j",
     ] {

@@ -1,8 +1,31 @@
 //! A passthrough of firewalld's direct interface: a whole command of iptables (firewalld.direct(5)).
 
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::Hash;
+use std::hash::Hasher;
+
+use serde::Serialize;
+use serde::Serializer;
+
+use super::args::Args;
+use super::saved::quote_saved;
+
+/// A command of iptables that firewalld carries out at each reload. It is parsed once, when it is read.
+///
+/// Passthroughs are equal, and sort, by family and arguments. They serialize as a pair of the two.
+#[derive(Debug, Clone)]
+pub struct Passthrough {
+    /// `ipv4`, `ipv6` or `eb`.
+    pub ipv: String,
+    /// The arguments exactly as firewalld has them.
+    pub args: Vec<String>,
+    effect: Effect,
+}
+
 /// What a passthrough does to a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Passthrough {
+pub enum Effect {
     /// It adds a rule.
     Adds {
         /// The table.
@@ -10,7 +33,7 @@ pub(super) enum Passthrough {
         /// The chain.
         chain: String,
         /// The arguments of the rule.
-        rule: Vec<String>,
+        rule: Args,
     },
     /// It takes rules or a chain away, or replaces one.
     Takes {
@@ -26,8 +49,71 @@ pub(super) enum Passthrough {
 }
 
 impl Passthrough {
+    /// Reads a passthrough.
+    pub fn new(ipv: impl Into<String>, args: Vec<String>) -> Self {
+        Passthrough {
+            ipv: ipv.into(),
+            effect: Effect::read(&args),
+            args,
+        }
+    }
+
+    /// What it does to a table.
+    pub fn effect(&self) -> &Effect {
+        &self.effect
+    }
+
+    fn key(&self) -> (&str, &[String]) {
+        (&self.ipv, &self.args)
+    }
+}
+
+/// Family and arguments, quoted as `iptables-save` quotes them.
+impl fmt::Display for Passthrough {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.ipv)?;
+        for arg in &self.args {
+            write!(f, " {}", quote_saved(arg))?;
+        }
+        Ok(())
+    }
+}
+
+impl PartialEq for Passthrough {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Passthrough {}
+
+impl PartialOrd for Passthrough {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Passthrough {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl Hash for Passthrough {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
+}
+
+impl Serialize for Passthrough {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.key().serialize(serializer)
+    }
+}
+
+impl Effect {
     /// Reads the arguments, in any order that iptables takes them in.
-    pub(super) fn read(args: &[String]) -> Self {
+    fn read(args: &[String]) -> Self {
         let mut table = "filter".to_string();
         let mut command: Option<(char, Option<String>)> = None;
         let mut rule: Vec<String> = Vec::new();
@@ -38,7 +124,7 @@ impl Passthrough {
             match option {
                 "-t" | "--table" => match attached.or_else(|| words.next()) {
                     Some(name) => table = name.to_string(),
-                    None => return Passthrough::Unknown,
+                    None => return Effect::Unknown,
                 },
                 "-w" | "--wait" | "-W" | "--wait-interval" => {
                     words.next_if(|next| next.chars().all(|c| c.is_ascii_digit()));
@@ -58,14 +144,18 @@ impl Passthrough {
             }
         }
         match command {
-            Some(('A' | 'I', Some(chain))) => Passthrough::Adds { table, chain, rule },
-            Some(('D' | 'R' | 'E', Some(chain))) => Passthrough::Takes {
+            Some(('A' | 'I', Some(chain))) => Effect::Adds {
+                table,
+                chain,
+                rule: rule.into(),
+            },
+            Some(('D' | 'R' | 'E', Some(chain))) => Effect::Takes {
                 table,
                 chain: Some(chain),
             },
-            Some(('F' | 'X', chain)) => Passthrough::Takes { table, chain },
-            Some(('L' | 'S' | 'C' | 'Z' | 'N' | 'P', _)) => Passthrough::Other,
-            _ => Passthrough::Unknown,
+            Some(('F' | 'X', chain)) => Effect::Takes { table, chain },
+            Some(('L' | 'S' | 'C' | 'Z' | 'N' | 'P', _)) => Effect::Other,
+            _ => Effect::Unknown,
         }
     }
 }
@@ -119,12 +209,12 @@ mod tests {
 
     #[test]
     fn every_spelling_of_a_command_is_read() {
-        let adds = |table: &str, chain: &str, rule: &str| Passthrough::Adds {
+        let adds = |table: &str, chain: &str, rule: &str| Effect::Adds {
             table: table.to_string(),
             chain: chain.to_string(),
             rule: rule.split(' ').map(String::from).collect(),
         };
-        let takes = |chain: Option<&str>| Passthrough::Takes {
+        let takes = |chain: Option<&str>| Effect::Takes {
             table: "filter".to_string(),
             chain: chain.map(String::from),
         };
@@ -186,15 +276,15 @@ mod tests {
             ("--flush", takes(None)),
             ("-D FORWARD 1", takes(Some("FORWARD"))),
             ("-D FORWARD -j DOCKER-USER", takes(Some("FORWARD"))),
-            ("-N own", Passthrough::Other),
-            ("-P FORWARD ACCEPT", Passthrough::Other),
-            ("-L -n", Passthrough::Other),
-            ("-t nat", Passthrough::Unknown),
-            ("-t", Passthrough::Unknown),
-            ("", Passthrough::Unknown),
+            ("-N own", Effect::Other),
+            ("-P FORWARD ACCEPT", Effect::Other),
+            ("-L -n", Effect::Other),
+            ("-t nat", Effect::Unknown),
+            ("-t", Effect::Unknown),
+            ("", Effect::Unknown),
         ] {
             let args: Vec<String> = text.split(' ').map(String::from).collect();
-            assert_eq!(Passthrough::read(&args), means, "{text}");
+            assert_eq!(*Passthrough::new("ipv4", args).effect(), means, "{text}");
         }
     }
 }

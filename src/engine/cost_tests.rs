@@ -1,0 +1,283 @@
+//! Planning grows as the rules do: what a plan of 5,000 peers costs beside one of 500, in comparisons, parsed words and pieces
+//! of address ranges. A time would tell of the machine; a count tells of the code.
+//!
+//! Seen to fail with a search among all for each: each forward in `backend_rules::reloaded` (47 times), each added rule in
+//! `simulate::add_rule` (85 times), each rule of table nat that a walk meets and each forward in `blocked_peers` (44 times).
+
+use crate::model::Attachment;
+use crate::model::Cidr;
+use crate::model::CtState;
+use crate::model::Desired;
+use crate::model::DesiredNetwork;
+use crate::model::DirectRule;
+use crate::model::Family;
+use crate::model::Match;
+use crate::model::NodeState;
+use crate::model::Observed;
+use crate::model::RichRule;
+use crate::model::Rule;
+use crate::model::Sense;
+use crate::model::Target;
+use crate::model::backend::Forward;
+use crate::model::state::Chain;
+use crate::model::state::KernelRule;
+use crate::model::tally;
+use crate::node;
+use crate::plan::Allowed;
+use crate::plan::Plan;
+use crate::plan::Reload;
+use crate::plan::plan;
+use crate::plan::simulate;
+use crate::probe::observe;
+
+/// Ten times the peers may cost so many times the operations.
+const LIMIT: u64 = 30;
+
+const FEW: usize = 500;
+const MANY: usize = 5_000;
+
+const SUBNET: &str = "172.20.0.0/16";
+const CONTAINER: &str = "172.20.0.2";
+
+fn cidr(text: &str) -> Cidr {
+    text.parse().unwrap()
+}
+
+/// One rule of the whitelist.
+fn ours(priority: i32, matches: Vec<Match>, target: Target) -> DirectRule {
+    let rule = Rule::new(matches, target).with_comment("fwdeploy:cybex/p2p");
+    DirectRule::ours(Family::V4, priority, &rule)
+}
+
+/// A role with so many peers, each of which may come in and be reached.
+fn desired(peers: usize) -> Desired {
+    let is = |make: fn(Sense, Cidr) -> Match, net: &str| make(Sense::Is, cidr(net));
+    let not = |make: fn(Sense, Cidr) -> Match| make(Sense::Not, cidr(SUBNET));
+    let state = |states: &[CtState]| Match::State(Sense::Is, states.iter().copied().collect());
+    let service = || {
+        [
+            Match::Protocol(Sense::Is, "tcp".into()),
+            Match::DestinationPort(Sense::Is, 5000, 5000),
+        ]
+    };
+    // Two apart, so that no two make one network.
+    let peer = |n: usize| format!("10.{}.{}.{}", n / 16_384, n / 128 % 128, n % 128 * 2);
+    let mut rules = vec![ours(
+        0,
+        vec![state(&[CtState::Related, CtState::Established])],
+        Target::Accept,
+    )];
+    rules.extend((0..peers).map(|n| {
+        let mut matches = vec![
+            is(Match::Source, &peer(n)),
+            is(Match::Destination, CONTAINER),
+            state(&[CtState::Dnat]),
+        ];
+        matches.extend(service());
+        ours(100, matches, Target::Accept)
+    }));
+    rules.extend((0..peers).map(|n| {
+        let mut matches = vec![
+            is(Match::Source, CONTAINER),
+            is(Match::Destination, &peer(n)),
+        ];
+        matches.extend(service());
+        ours(200, matches, Target::Accept)
+    }));
+    rules.push(ours(
+        900,
+        vec![is(Match::Destination, SUBNET), not(Match::Source)],
+        Target::Reject(None),
+    ));
+    rules.push(ours(
+        1000,
+        vec![is(Match::Source, SUBNET), not(Match::Destination)],
+        Target::Reject(None),
+    ));
+    let mut rich: Vec<RichRule> = (0..peers)
+        .map(|n| RichRule::Forward {
+            family: Family::V4,
+            source: Some(cidr(&peer(n))),
+            service: "5000/tcp".parse().unwrap(),
+            to_port: "5000".parse().unwrap(),
+            to: CONTAINER.parse().unwrap(),
+        })
+        .collect();
+    rich.sort();
+    Desired {
+        zone: None,
+        networks: vec![DesiredNetwork {
+            name: "cybex".into(),
+            subnet: cidr(SUBNET),
+            gateway: None,
+            subnet6: None,
+            bridge: "br-cybex".into(),
+        }],
+        attachments: vec![Attachment {
+            role: "cybex".into(),
+            container: "cybex".into(),
+            network: "cybex".into(),
+            address: CONTAINER.parse().unwrap(),
+            address6: None,
+        }],
+        rules,
+        rich,
+    }
+}
+
+/// The captured node on which nothing was done yet.
+fn fresh(node: &str) -> NodeState {
+    let stdout: &[u8] = match node {
+        "nftables" => include_bytes!("../../tests/captures/bookworm-nftables/fresh.stdout"),
+        _ => include_bytes!("../../tests/captures/bookworm-iptables/fresh.stdout"),
+    };
+    observe(stdout, &[]).unwrap()
+}
+
+/// The node on which all that is wanted was done.
+fn as_wanted(node: &str, desired: &Desired) -> NodeState {
+    let mut state = fresh(node);
+    for action in plan(&state, desired, &allowed(Reload::Always)).actions {
+        state = simulate(&state, &action);
+    }
+    // What firewalld itself makes of the forwards.
+    let firewalld = state.firewalld.known().unwrap().backend.clone();
+    match &mut state.kernel.backend {
+        Some(Observed::Known(backend)) if firewalld == "nftables" => {
+            backend.forwards = desired.rich.iter().map(forward).collect();
+        }
+        _ => {
+            let nat = state.kernel.v4.known_mut().unwrap();
+            let nat = nat.tables.entry("nat".into()).or_default();
+            let chain = Chain {
+                policy: None,
+                rules: desired.rich.iter().map(dnat).collect(),
+            };
+            nat.insert("PRE_public_allow".into(), chain);
+        }
+    }
+    state
+}
+
+fn parts(rule: &RichRule) -> (Cidr, std::net::IpAddr) {
+    match rule {
+        RichRule::Forward {
+            source: Some(source),
+            to,
+            ..
+        } => (*source, *to),
+        _ => panic!("no forward of one peer"),
+    }
+}
+
+fn forward(rule: &RichRule) -> Forward {
+    Forward {
+        chain: "nat_PRE_public_allow".into(),
+        text: rule.to_string(),
+        reached: true,
+        to: Some(parts(rule).1),
+        rule: Some(rule.clone()),
+    }
+}
+
+fn dnat(rule: &RichRule) -> KernelRule {
+    let (source, to) = parts(rule);
+    KernelRule::new(format!(
+        "-s {source} -p tcp -m tcp --dport 5000 -j DNAT --to-destination {to}:5000"
+    ))
+}
+
+fn allowed(reload: Reload) -> Allowed {
+    Allowed {
+        reload,
+        ..Allowed::default()
+    }
+}
+
+/// What is measured, and on which node.
+#[derive(Debug, Clone, Copy)]
+struct Case {
+    name: &'static str,
+    node: &'static str,
+    /// The state that is planned for, and the policy.
+    before: fn(&str, usize) -> (NodeState, Desired),
+    reload: Reload,
+    /// Whether there is something to do.
+    acts: bool,
+}
+
+const CASES: [Case; 5] = [
+    Case {
+        name: "first run, by one reload",
+        node: "nftables",
+        before: |node, peers| (fresh(node), desired(peers)),
+        reload: Reload::Auto,
+        acts: true,
+    },
+    Case {
+        name: "first run, rule by rule",
+        node: "nftables",
+        before: |node, peers| (fresh(node), desired(peers)),
+        reload: Reload::Never,
+        acts: true,
+    },
+    Case {
+        name: "as wanted, nftables",
+        node: "nftables",
+        before: |node, peers| (as_wanted(node, &desired(peers)), desired(peers)),
+        reload: Reload::Auto,
+        acts: false,
+    },
+    Case {
+        name: "as wanted, iptables",
+        node: "iptables",
+        before: |node, peers| (as_wanted(node, &desired(peers)), desired(peers)),
+        reload: Reload::Auto,
+        acts: false,
+    },
+    Case {
+        name: "half of the peers leave, rule by rule",
+        node: "iptables",
+        before: |node, peers| (as_wanted(node, &desired(peers)), desired(peers / 2)),
+        reload: Reload::Never,
+        acts: true,
+    },
+];
+
+/// What is counted: the plan, what is said of it, how much of it holds, and the program that carries it out.
+fn planned(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
+    let plan = plan(state, desired, allowed);
+    plan.changes();
+    plan.satisfied(desired);
+    node::apply(&plan.actions);
+    plan
+}
+
+/// The operations of one case with so many peers.
+fn cost(case: &Case, peers: usize) -> u64 {
+    let (state, desired) = (case.before)(case.node, peers);
+    let mut plan = Plan::default();
+    let count = tally::count(|| plan = planned(&state, &desired, &allowed(case.reload)));
+    let refused: Vec<_> = plan.refusals().collect();
+    assert!(refused.is_empty(), "{}: {refused:?}", case.name);
+    assert_eq!(!plan.is_empty(), case.acts, "{}", case.name);
+    count
+}
+
+#[test]
+fn ten_times_the_peers_cost_at_most_thirty_times_the_operations() {
+    let mut wrong = Vec::new();
+    for case in &CASES {
+        let (few, many) = (cost(case, FEW), cost(case, MANY));
+        let told = format!(
+            "{}: {few} for {FEW} peers, {many} for {MANY} ({} times)",
+            case.name,
+            many / few
+        );
+        println!("{told}");
+        if many > few * LIMIT {
+            wrong.push(told);
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}

@@ -1,0 +1,27 @@
+//! What is done on Docker's side, collected from the planner of each part.
+
+use crate::model::state::Container;
+use crate::model::state::Docker;
+use crate::model::state::Endpoint;
+use crate::plan::action::Action;
+use crate::plan::finding::Finding;
+
+/// What is done on Docker's side, and what was found there.
+#[derive(Debug, Default)]
+pub struct DockerSteps {
+    /// Networks that are missing: made before the rules, which need no network, so that Docker is quiet afterwards.
+    pub create: Vec<Action>,
+    /// What moves containers: done when the rules stand, so that no container is anywhere without its whitelist.
+    pub moves: Vec<Action>,
+    /// What was found.
+    pub findings: Vec<Finding>,
+}
+
+/// Everybody on a network.
+pub(super) fn attached<'a>(
+    seen: &'a Docker,
+    network: &'a str,
+) -> impl Iterator<Item = (&'a Container, &'a Endpoint)> {
+    let containers = seen.containers.iter();
+    containers.filter_map(move |c| Some((c, c.endpoint(network)?)))
+}

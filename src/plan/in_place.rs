@@ -1,0 +1,47 @@
+//! What the steps on a chain need around them: the latch while it is put in force, and what the kernel's chain still lacks after them.
+
+use crate::model::desired::Desired;
+use crate::model::net::Cidr;
+use crate::model::state::NodeState;
+use crate::plan::action::Action;
+use crate::plan::firewall;
+use crate::plan::ownership::Ours;
+use crate::plan::simulate::simulate_all;
+
+/// Additions to a chain that is in force need no latch; a chain that is being put in force does.
+pub(super) fn latched(chain: Vec<Action>, subnets: Vec<Cidr>) -> Vec<Action> {
+    let in_force = chain
+        .iter()
+        .all(|a| matches!(a, Action::AddRule(_) | Action::AddRich { .. }));
+    if in_force {
+        return chain;
+    }
+    let mut out = vec![Action::Latch {
+        subnets: subnets.clone(),
+    }];
+    out.extend(chain);
+    out.push(Action::Unlatch { subnets });
+    out
+}
+
+/// What the kernel's chain still needs when the additions are done: firewalld counts only its own rules when it inserts,
+/// so that rules which only the kernel holds shift what it adds.
+pub(super) fn settle(
+    state: &NodeState,
+    chain: &[Action],
+    desired: &Desired,
+    ours: &Ours,
+) -> Vec<Action> {
+    let then = simulate_all(state, chain);
+    let Some(runtime) = then.runtime.direct.known() else {
+        return Vec::new();
+    };
+    desired
+        .families()
+        .into_iter()
+        .filter_map(|family| {
+            let tables = then.kernel.tables(family).known()?;
+            firewall::settle(family, runtime, tables, ours)
+        })
+        .collect()
+}
