@@ -4,11 +4,9 @@
 //! Seen to fail with a search among all for each: each forward in `backend_rules::reloaded` (47 times), each added rule in
 //! `simulate::add_rule` (85 times), each rule of table nat that a walk meets and each forward in `blocked_peers` (44 times).
 
-use crate::model::Attachment;
 use crate::model::Cidr;
 use crate::model::CtState;
 use crate::model::Desired;
-use crate::model::DesiredNetwork;
 use crate::model::DirectRule;
 use crate::model::Family;
 use crate::model::Match;
@@ -19,6 +17,8 @@ use crate::model::Rule;
 use crate::model::Sense;
 use crate::model::Target;
 use crate::model::backend::Forward;
+use crate::model::node_builder::cybex_attachment;
+use crate::model::node_builder::cybex_network;
 use crate::model::state::Chain;
 use crate::model::state::KernelRule;
 use crate::model::tally;
@@ -106,20 +106,8 @@ fn desired(peers: usize) -> Desired {
     rich.sort();
     Desired {
         zone: None,
-        networks: vec![DesiredNetwork {
-            name: "cybex".into(),
-            subnet: cidr(SUBNET),
-            gateway: None,
-            subnet6: None,
-            bridge: "br-cybex".into(),
-        }],
-        attachments: vec![Attachment {
-            role: "cybex".into(),
-            container: "cybex".into(),
-            network: "cybex".into(),
-            address: CONTAINER.parse().unwrap(),
-            address6: None,
-        }],
+        networks: vec![cybex_network()],
+        attachments: vec![cybex_attachment("cybex")],
         rules,
         rich,
     }

@@ -10,10 +10,8 @@ use std::time::Duration;
 use crate::engine::Job;
 use crate::engine::scripts::ReadScripts;
 use crate::engine::scripts::WriteScripts;
-use crate::model::Attachment;
 use crate::model::Cidr;
 use crate::model::Desired;
-use crate::model::DesiredNetwork;
 use crate::model::DirectRule;
 use crate::model::Family;
 use crate::model::NodeState;
@@ -21,6 +19,8 @@ use crate::model::Observed;
 use crate::model::RichRule;
 use crate::model::Rule;
 use crate::model::node_builder::NodeBuilder;
+use crate::model::node_builder::cybex_attachment;
+use crate::model::node_builder::cybex_network;
 use crate::model::records::Lease;
 use crate::model::records::RunOutcome;
 use crate::model::records::Snapshot;
@@ -622,20 +622,8 @@ pub(super) fn desired() -> Desired {
     ];
     Desired {
         zone: None,
-        networks: vec![DesiredNetwork {
-            name: "cybex".to_string(),
-            subnet: cidr("172.20.0.0/16"),
-            gateway: None,
-            subnet6: None,
-            bridge: "br-cybex".to_string(),
-        }],
-        attachments: vec![Attachment {
-            role: "cybex".to_string(),
-            container: "cybex".to_string(),
-            network: "cybex".to_string(),
-            address: container,
-            address6: None,
-        }],
+        networks: vec![cybex_network()],
+        attachments: vec![cybex_attachment("cybex")],
         rules: rules
             .iter()
             .map(|(priority, text)| {

@@ -1,10 +1,12 @@
-//! A node for tests: one that works and has nothing on it, and what a test puts there.
+//! A node for tests: one that works and has nothing on it, and what a test puts there; and what most tests want on it.
 //!
 //! The unit tests have it as a module of this crate, the tests of `tests/it` include the same file (`tests/it/support`); so
 //! it says `fwdeploy::` where others say `crate::`, and nothing of it is in the program.
 
 use std::collections::BTreeMap;
 
+use fwdeploy::model::Attachment;
+use fwdeploy::model::DesiredNetwork;
 use fwdeploy::model::Family;
 use fwdeploy::model::Files;
 use fwdeploy::model::NodeState;
@@ -168,5 +170,27 @@ impl NodeBuilder {
     /// The node.
     pub fn build(self) -> NodeState {
         self.state
+    }
+}
+
+/// The network `cybex`: 172.20.0.0/16 on the bridge `br-cybex`, without IPv6.
+pub fn cybex_network() -> DesiredNetwork {
+    DesiredNetwork {
+        name: "cybex".to_string(),
+        subnet: "172.20.0.0/16".parse().unwrap(),
+        gateway: None,
+        subnet6: None,
+        bridge: "br-cybex".to_string(),
+    }
+}
+
+/// A container of the role `cybex`, at 172.20.0.2 on the network of [`cybex_network`].
+pub fn cybex_attachment(container: &str) -> Attachment {
+    Attachment {
+        role: "cybex".to_string(),
+        container: container.to_string(),
+        network: "cybex".to_string(),
+        address: "172.20.0.2".parse().unwrap(),
+        address6: None,
     }
 }

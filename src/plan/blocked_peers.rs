@@ -235,19 +235,13 @@ fn is_for(rule: &Rule, source: Option<Cidr>, port: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::desired::DesiredNetwork;
+    use crate::model::node_builder::cybex_network;
     use crate::model::state::Chain;
     use crate::model::state::KernelRule;
 
     fn desired() -> Desired {
         Desired {
-            networks: vec![DesiredNetwork {
-                name: "cybex".into(),
-                subnet: "172.20.0.0/16".parse().unwrap(),
-                gateway: None,
-                subnet6: None,
-                bridge: "br-cybex".into(),
-            }],
+            networks: vec![cybex_network()],
             ..Desired::default()
         }
     }

@@ -8,9 +8,9 @@
 use std::collections::BTreeSet;
 
 use crate::support::captures::captures;
-use fwdeploy::model::Attachment;
+use crate::support::node_builder::cybex_attachment;
+use crate::support::node_builder::cybex_network;
 use fwdeploy::model::Desired;
-use fwdeploy::model::DesiredNetwork;
 use fwdeploy::model::DirectRule;
 use fwdeploy::model::Family;
 use fwdeploy::model::NodeState;
@@ -138,20 +138,8 @@ impl Case {
             resolvers: "/etc/resolv.conf 9.9.9.9\n".to_string(),
             told: String::new(),
             desired: Desired {
-                networks: vec![DesiredNetwork {
-                    name: "cybex".to_string(),
-                    subnet: "172.20.0.0/16".parse().unwrap(),
-                    gateway: None,
-                    subnet6: None,
-                    bridge: "br-cybex".to_string(),
-                }],
-                attachments: vec![Attachment {
-                    role: "cybex".to_string(),
-                    container: "wit".to_string(),
-                    network: "cybex".to_string(),
-                    address: "172.20.0.2".parse().unwrap(),
-                    address6: None,
-                }],
+                networks: vec![cybex_network()],
+                attachments: vec![cybex_attachment("wit")],
                 ..Desired::default()
             },
             allowed: Allowed::default(),

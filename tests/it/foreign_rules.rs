@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::support::captures::captures;
+use crate::support::node_builder::cybex_network;
 use fwdeploy::model::CHAIN;
 use fwdeploy::model::Desired;
 use fwdeploy::model::DesiredNetwork;
@@ -52,11 +53,8 @@ fn desired() -> Desired {
     Desired {
         zone: None,
         networks: vec![DesiredNetwork {
-            name: "cybex".into(),
             subnet: SUBNET.parse().unwrap(),
-            gateway: None,
-            subnet6: None,
-            bridge: "br-cybex".into(),
+            ..cybex_network()
         }],
         attachments: Vec::new(),
         rules: rules.map(rule).to_vec(),

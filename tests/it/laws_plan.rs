@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 
 use crate::support::as_told::files_as_told;
 use crate::support::node_builder::NodeBuilder;
-use fwdeploy::model::Attachment;
+use crate::support::node_builder::cybex_attachment;
+use crate::support::node_builder::cybex_network;
 use fwdeploy::model::CHAIN;
 use fwdeploy::model::Cidr;
 use fwdeploy::model::CtState;
 use fwdeploy::model::Desired;
-use fwdeploy::model::DesiredNetwork;
 use fwdeploy::model::DirectRule;
 use fwdeploy::model::Family;
 use fwdeploy::model::File;
@@ -135,20 +135,8 @@ fn desired(inbound: &[u8], outbound: &[u8]) -> Desired {
     rich.sort();
     Desired {
         zone: None,
-        networks: vec![DesiredNetwork {
-            name: "cybex".into(),
-            subnet: cidr(SUBNET),
-            gateway: None,
-            subnet6: None,
-            bridge: "br-cybex".into(),
-        }],
-        attachments: vec![Attachment {
-            role: "cybex".into(),
-            container: "cybex".into(),
-            network: "cybex".into(),
-            address: CONTAINER.parse().unwrap(),
-            address6: None,
-        }],
+        networks: vec![cybex_network()],
+        attachments: vec![cybex_attachment("cybex")],
         rules,
         rich,
     }

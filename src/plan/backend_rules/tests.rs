@@ -1,6 +1,6 @@
 use super::*;
-use crate::model::desired::DesiredNetwork;
 use crate::model::node_builder::NodeBuilder;
+use crate::model::node_builder::cybex_network;
 use crate::model::state::Daemon;
 use crate::model::state::Observed;
 use crate::model::state::RichText;
@@ -44,13 +44,7 @@ fn made_of(peer: &str, port: u16) -> Forward {
 fn desired() -> Desired {
     Desired {
         zone: None,
-        networks: vec![DesiredNetwork {
-            name: "cybex".into(),
-            subnet: "172.20.0.0/16".parse().unwrap(),
-            gateway: None,
-            subnet6: None,
-            bridge: "br-cybex".into(),
-        }],
+        networks: vec![cybex_network()],
         attachments: Vec::new(),
         rules: Vec::new(),
         rich: vec![rich(PEER, 5000)],

@@ -191,6 +191,7 @@ pub(super) fn peers(edges: &[&Edge]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::node_builder::cybex_attachment;
     use crate::model::rule::DirectRule;
 
     #[test]
@@ -199,13 +200,7 @@ mod tests {
             DirectRule::ours(Family::V4, priority, &Rule::parse_text(text).unwrap())
         };
         let desired = Desired {
-            attachments: vec![Attachment {
-                role: "cybex".into(),
-                container: "wit".into(),
-                network: "cybex".into(),
-                address: "172.20.0.2".parse().unwrap(),
-                address6: None,
-            }],
+            attachments: vec![cybex_attachment("wit")],
             rules: vec![
                 rule(0, "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"),
                 rule(

@@ -11,6 +11,8 @@ use crate::model::networking::Listener;
 use crate::model::networking::Networking;
 use crate::model::networking::RoutingSettings;
 use crate::model::node_builder::NodeBuilder;
+use crate::model::node_builder::cybex_attachment;
+use crate::model::node_builder::cybex_network;
 use crate::model::ranges::Ranges;
 use crate::model::rich::RichRule;
 use crate::model::rule::DirectRule;
@@ -48,19 +50,13 @@ fn desired(rules: &[(Family, &str)]) -> Desired {
     };
     Desired {
         networks: vec![DesiredNetwork {
-            name: "cybex".into(),
-            subnet: "172.20.0.0/16".parse().unwrap(),
-            gateway: None,
-            subnet6: "fd00:20::/64".parse().ok(),
-            bridge: "br-cybex".into(),
-        }],
+subnet6: "fd00:20::/64".parse().ok(),
+..cybex_network()
+}],
         attachments: vec![Attachment {
-            role: "cybex".into(),
-            container: "wit".into(),
-            network: "cybex".into(),
-            address: "172.20.0.2".parse().unwrap(),
-            address6: "fd00:20::2".parse().ok(),
-        }],
+address6: "fd00:20::2".parse().ok(),
+..cybex_attachment("wit")
+}],
         rules: rules.iter().map(rule).collect(),
         rich: [
             "rule family=\"ipv4\" source address=\"192.0.2.7\" forward-port port=\"5000\" protocol=\"tcp\" to-port=\"5000\" to-addr=\"172.20.0.2\"",

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::model::Attachment;
-use crate::model::desired::DesiredNetwork;
 use crate::model::net::Family;
 use crate::model::node_builder::NodeBuilder;
+use crate::model::node_builder::cybex_attachment;
+use crate::model::node_builder::cybex_network;
 use crate::model::rule::DirectRule;
 use crate::model::rule::Rule;
 use crate::model::settings::AddressSet;
@@ -77,20 +77,8 @@ impl Node {
         let tag = "-m comment --comment fwdeploy:cybex/p2p -j ACCEPT";
         Desired {
             zone: None,
-            networks: vec![DesiredNetwork {
-                name: "cybex".into(),
-                subnet: "172.20.0.0/16".parse().unwrap(),
-                gateway: None,
-                subnet6: None,
-                bridge: "br-cybex".into(),
-            }],
-            attachments: vec![Attachment {
-                role: "cybex".into(),
-                container: "wit".into(),
-                network: "cybex".into(),
-                address: "172.20.0.2".parse().unwrap(),
-                address6: None,
-            }],
+            networks: vec![cybex_network()],
+            attachments: vec![cybex_attachment("wit")],
             rules: vec![
                 rule(
                     100,
