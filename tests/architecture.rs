@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use uses::Module;
 use uses::Uses;
@@ -191,17 +192,18 @@ fn module(path: &str) -> Module {
     path.split('/').map(String::from).collect()
 }
 
-fn uses() -> Uses {
+/// Who uses whom in the sources, read once.
+static USES: LazyLock<Uses> = LazyLock::new(|| {
     let sources = Source::all();
     let inside = sources
         .iter()
         .filter(|source| !["lib", "main"].contains(&source.room()));
     Uses::of(inside.map(|source| (source.module.clone(), source.text.as_str())))
-}
+});
 
 #[test]
 fn no_files_use_each_other_in_a_circle() {
-    let circles = uses().circles();
+    let circles = USES.circles();
     for room in STILL_IN_CIRCLES {
         assert!(
             circles.iter().any(|circle| circle[0][0] == room),
@@ -221,7 +223,7 @@ fn no_files_use_each_other_in_a_circle() {
 
 #[test]
 fn what_only_reads_a_node_uses_no_file_that_changes_one() {
-    let uses = uses();
+    let uses = &*USES;
     let changing = [
         "engine/confirm",
         "engine/scripts/write",
