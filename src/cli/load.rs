@@ -23,7 +23,7 @@ pub(super) fn fleet(selection: &SelectionArgs) -> Result<Fleet, CliError> {
 ///
 /// # Errors
 ///
-/// Those of [`fleet`], and every key file that is missing.
+/// Those of [`fleet()`], and every key file that is missing.
 pub(super) fn fleet_with_keys(
     selection: &SelectionArgs,
     defaults: &ConnectionDefaults,
@@ -38,7 +38,7 @@ pub(super) fn fleet_with_keys(
 ///
 /// # Errors
 ///
-/// Those of [`fleet_with_keys`], and a fleet in which no node has a role.
+/// Those of [`fleet_with_keys()`], and a fleet in which no node has a role.
 pub(super) fn fleet_with_roles(
     selection: &SelectionArgs,
     defaults: &ConnectionDefaults,
