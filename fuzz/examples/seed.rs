@@ -212,11 +212,11 @@ fn by_hand(seeds: &mut Seeds) {
             b"\x04env: 'sudo': No such file or directory\n",
             b"fwdeploy-begin-00\n\x01fwdeploy-end-00 0\n\x02",
         ] {
-            seeds.add("dialogue", (kind, 6), said);
+            seeds.add("script_protocol", (kind, 6), said);
         }
     }
-    seeds.long("dialogue", (2, 6), b"\x04\x03\x05\x04a");
-    seeds.long("dialogue", (0, 6), b"a\x05");
+    seeds.long("script_protocol", (2, 6), b"\x04\x03\x05\x04a");
+    seeds.long("script_protocol", (0, 6), b"a\x05");
     let mut blob = b"\0\0\0\x0bssh-ed25519\0\0\0\x20".to_vec();
     blob.extend([7; 32]);
     let key = format!("ssh-ed25519 {}", base64::encode_block(&blob));

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use fwdeploy::transport::known_hosts::HostKey;
-use fwdeploy::transport::known_hosts::KnownHosts;
 use fwdeploy::transport::known_hosts::HostKeyStatus;
+use fwdeploy::transport::known_hosts::KnownHosts;
 use openssl::base64;
 
 use crate::input;

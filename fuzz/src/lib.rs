@@ -3,7 +3,6 @@
 //! Beyond these laws the fuzzer itself sees that no answer takes long and none takes much memory: see `fuzz/run`.
 
 pub mod busctl;
-pub mod script_protocol;
 pub mod docker;
 pub mod frame;
 pub mod greeting;
@@ -11,6 +10,7 @@ pub mod known_hosts;
 pub mod look;
 pub mod network;
 pub mod rules;
+pub mod script_protocol;
 pub mod small;
 pub mod steps;
 pub mod tables;

@@ -5,11 +5,11 @@ use fwdeploy::model::Peer;
 use fwdeploy::model::Port;
 use fwdeploy::model::RichRule;
 use fwdeploy::model::Rule;
+use fwdeploy::model::canonical;
 use fwdeploy::model::rich;
 use fwdeploy::model::rule::quote_saved;
 use fwdeploy::model::rule::split_saved;
 use fwdeploy::model::settings::Options;
-use fwdeploy::model::canonical;
 
 use crate::text;
 
@@ -41,15 +41,15 @@ pub fn law(data: &[u8]) {
                 value.as_ref().is_none_or(|value| !value.contains('"'))
             };
             if rich::words_of(&text).iter().all(is_quoted) {
-                let once = spelling::rich_rule(&text);
-                assert_eq!(spelling::rich_rule(&once), once, "spelled anew each time");
+                let once = canonical::rich_rule(&text);
+                assert_eq!(canonical::rich_rule(&once), once, "another form each time");
             }
             let options: Options = text
                 .lines()
                 .filter_map(|line| line.split_once('='))
                 .collect();
-            let once = spelling::options(&options);
-            assert_eq!(spelling::options(&once), once, "spelled anew each time");
+            let once = canonical::options(&options);
+            assert_eq!(canonical::options(&once), once, "another form each time");
         }
         3 => {
             if let Some(words) = split_saved(&text) {

@@ -95,11 +95,29 @@ picture_in_order() {
         NF { print }' | sort
 }
 
+# docker_settles: waits until Docker is neither stopped nor started just now; its unit then, in $pictured_unit. Between the two
+# halves of a restart it looks as if it were stopped: only its job tells.
+docker_settles() {
+    settle_until=$(($(uptime_now) + seconds))
+    while :; do
+        pictured_unit=$(systemctl show -p LoadState -p ActiveState -p Job docker.service 2>/dev/null)
+        case $pictured_unit in
+        *ActiveState=deactivating* | *ActiveState=inactive*Job=[1-9]* | *ActiveState=failed*Job=[1-9]*) ;;
+        *) return 0 ;;
+        esac
+        if [ "$(uptime_now)" -ge "$settle_until" ]; then
+            answer="docker.service is being stopped or started, without an end within $seconds seconds"
+            return 1
+        fi
+        sleep 0.2
+    done
+}
+
 # pictured: in $picture what a snapshot says of Docker. One that should answer and does not cannot be brought back.
 pictured() {
     picture=stopped
     command -v docker >/dev/null || return 0
-    pictured_unit=$(systemctl show -p LoadState -p ActiveState docker.service 2>/dev/null)
+    docker_settles || return
     case $pictured_unit in
     # A question could start it.
     *LoadState=loaded*ActiveState=inactive* | *LoadState=loaded*ActiveState=failed*) return 0 ;;

@@ -368,6 +368,112 @@ fn a_name_of_any_kind_is_a_name() {
     }
 }
 
+/// A unit of systemd that says the next line of a file each time that it is asked, and its last one for ever.
+const SYSTEMCTL: &str = r#"#!/bin/sh
+tr ' ' '\n' <<END
+$(head -n 1 "$FAKE/units")
+END
+[ "$(wc -l <"$FAKE/units")" -le 1 ] || sed -i 1d "$FAKE/units"
+"#;
+
+/// Tried: `pictured` without `docker_settles`, by which a restart between its two halves is a Docker that does not run.
+#[test]
+fn a_docker_that_is_being_restarted_is_not_one_that_does_not_run() {
+    let unit = |state: &str, job: &str| format!("LoadState=loaded ActiveState={state} Job={job}\n");
+    for (units, pictured) in [
+        // A restart, as systemd 247 to 262 show it.
+        (
+            [
+                unit("deactivating", "867"),
+                unit("inactive", "867"),
+                unit("activating", "867"),
+                unit("active", ""),
+            ]
+            .concat(),
+            "running",
+        ),
+        // One that failed, and is started again.
+        (
+            [unit("failed", "12"), unit("active", "")].concat(),
+            "running",
+        ),
+        // One that goes.
+        (
+            [unit("deactivating", "9"), unit("inactive", "")].concat(),
+            "stopped",
+        ),
+        (unit("inactive", ""), "stopped"),
+        (unit("failed", ""), "stopped"),
+        (unit("inactive", "7"), "without an end"),
+        (unit("deactivating", ""), "without an end"),
+    ] {
+        for shell in shells() {
+            let node = Node::new();
+            node.docker(CYBEX, &place("172.20.0.2"));
+            node.write("bin/systemctl", SYSTEMCTL);
+            let executable = fs::Permissions::from_mode(0o755);
+            fs::set_permissions(node.path("bin/systemctl"), executable).expect("a program");
+            node.write("fake/units", &units);
+            // A busy machine may take a second for each question.
+            let seconds = if pictured == "without an end" { 1 } else { 60 };
+            let said = node.says(
+                shell,
+                &format!(
+                    "seconds={seconds}; if pictured; then printf '%s\n' \"$picture\"; else printf '%s\n' \"$answer\"; fi"
+                ),
+            );
+            let told = match pictured {
+                "running" => said.contains(CYBEX),
+                "stopped" => said == "stopped\n",
+                words => said.contains(words),
+            };
+            assert!(told, "{shell:?} {units}: {said}");
+        }
+    }
+}
+
+/// Tried: `same_docker` that is content with a snapshot of no Docker, whatever was changed.
+#[test]
+fn nothing_that_was_changed_of_docker_is_as_before_where_nobody_knows_what_was() {
+    for shell in shells() {
+        let said = |script: &str| {
+            let node = Node::new();
+            node.docker(MOVED, &place("172.29.0.2"));
+            node.write("home/snapshots/7/picture", "stopped\n");
+            let said = node.says(
+                shell,
+                &format!(
+                    "ln -s snapshots/7 \"$home/armed\"; {script}; same_docker && echo same || echo \"$answer\""
+                ),
+            );
+            (said, node.read("fake/log"))
+        };
+        assert_eq!(said(":").0, "same\n", "{shell:?}: nothing was changed");
+        for changed in [
+            "touched='network cybex'",
+            "echo 'place cybex cybex' >\"$snapshot/touched\"",
+            "echo cybex >\"$snapshot/made\"",
+        ] {
+            let (said, log) = said(changed);
+            assert!(
+                said.contains("cannot be compared"),
+                "{shell:?} {changed}: {said}"
+            );
+            assert_eq!(log, "", "{shell:?} {changed}");
+        }
+        let (said, log) =
+            said("mode=chosen; network --subnet 172.20.0.0/16 cybex || echo \"$answer\"; mode=now");
+        assert!(
+            said.contains("what it had then is not known"),
+            "{shell:?}: {said}"
+        );
+        assert_eq!(
+            log, "",
+            "{shell:?}: a rollback changes nothing that it cannot take back"
+        );
+    }
+}
+
 #[test]
 fn only_subnets_are_read_where_a_snapshot_names_subnets() {
     for shell in shells() {

@@ -1,4 +1,4 @@
-//! A dialogue with a node's shell, piece by piece, and what is read ahead of it, for fuzz targets; no part of the library.
+//! The script protocol with a node's shell, piece by piece, and what is read ahead of it, for fuzz targets; no part of the library.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::Endpoint;
 use super::Output;
 use super::Privilege;
 use super::RunError;
-use super::script_protocol::Dialogue;
+use super::script_protocol::ScriptProtocol;
 use super::script_protocol::StreamEnd;
 pub use super::ssh::fuzzing::Said;
 pub use super::ssh::fuzzing::agent_answer;
@@ -15,7 +15,7 @@ use super::wait::Stopped;
 use crate::model::Secret;
 
 /// One script, one run.
-pub struct Talk<'a>(Dialogue<'a>);
+pub struct Talk<'a>(ScriptProtocol<'a>);
 
 impl<'a> Talk<'a> {
     /// Begins; `None` where the machine has no randomness.
@@ -24,7 +24,9 @@ impl<'a> Talk<'a> {
         privilege: &'a Privilege,
         password: Option<Secret>,
     ) -> Option<Self> {
-        Dialogue::new(script, privilege, password).ok().map(Talk)
+        ScriptProtocol::new(script, privilege, password)
+            .ok()
+            .map(Talk)
     }
 
     /// The program that greets, with the marks that are valid now.
@@ -64,7 +66,7 @@ impl<'a> Talk<'a> {
     /// What it means when the shell ends with this status, and without one when the connection is lost, or the time is up.
     ///
     /// # Errors
-    /// The meaning of a dialogue that came to no status.
+    /// The meaning of an exchange that ended without a status.
     pub fn conclude(self, status: Option<i32>, late: bool) -> Result<Output, RunError> {
         let end = match (status, late) {
             (Some(status), _) => StreamEnd::Closed {

@@ -1,4 +1,4 @@
-//! A node that is this machine: the same dialogue with a child process.
+//! A node that is this machine: the script protocol with a child process.
 
 use std::io;
 use std::io::Read;
@@ -29,7 +29,7 @@ use super::Endpoint;
 use super::Output;
 use super::Privilege;
 use super::RunError;
-use super::script_protocol::Dialogue;
+use super::script_protocol::ScriptProtocol;
 use super::script_protocol::StreamEnd;
 use super::wait::Deadline;
 use super::wait::Stopped;
@@ -68,9 +68,9 @@ impl Connection for Local {
             at: self.at.clone(),
             said,
         };
-        let mut dialogue = Dialogue::new(script, &self.privilege, self.password.clone())
+        let mut protocol = ScriptProtocol::new(script, &self.privilege, self.password.clone())
             .map_err(|error| refuse(error.to_string()))?;
-        let words = dialogue.arguments();
+        let words = protocol.arguments();
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]);
         command
@@ -80,14 +80,14 @@ impl Connection for Local {
         // A group of its own: Ctrl-C at this terminal is for this program to act on, and all that the script started can be ended together.
         command.process_group(0);
         let mut child = command.spawn().map_err(|error| refuse(error.to_string()))?;
-        let end = converse(&mut child, &mut dialogue, on_stdout, &deadline);
-        dialogue.conclude(end, &self.at, limit)
+        let end = converse(&mut child, &mut protocol, on_stdout, &deadline);
+        protocol.conclude(end, &self.at, limit)
     }
 }
 
 fn converse(
     child: &mut Child,
-    dialogue: &mut Dialogue<'_>,
+    protocol: &mut ScriptProtocol<'_>,
     on_stdout: &mut dyn FnMut(&[u8]),
     deadline: &Deadline<'_>,
 ) -> StreamEnd {
@@ -100,10 +100,10 @@ fn converse(
         stdout: Some(stdout),
         stderr: Some(stderr),
     }
-    .pump(dialogue, on_stdout, deadline);
+    .pump(protocol, on_stdout, deadline);
     let stopped = match moved {
         // A child whose outputs are closed notices that when it writes, or never.
-        Ok(()) if dialogue.is_too_much() => None,
+        Ok(()) if protocol.is_too_much() => None,
         Ok(()) => match wait(child, AFTERMATH) {
             Ok(Some(status)) => {
                 return StreamEnd::Closed {
@@ -171,7 +171,7 @@ struct Pipes {
 impl Pipes {
     fn pump(
         mut self,
-        dialogue: &mut Dialogue<'_>,
+        protocol: &mut ScriptProtocol<'_>,
         on_stdout: &mut dyn FnMut(&[u8]),
         deadline: &Deadline<'_>,
     ) -> Result<(), Stopped> {
@@ -183,25 +183,25 @@ impl Pipes {
         let mut aftermath = None;
         loop {
             deadline.check()?;
-            let mut moved = self.feed(dialogue);
+            let mut moved = self.feed(protocol);
             moved += drain(&mut self.stdout, &mut buffer, |bytes| {
-                dialogue.hear_stdout(bytes, on_stdout);
+                protocol.hear_stdout(bytes, on_stdout);
             });
             moved += drain(&mut self.stderr, &mut buffer, |bytes| {
-                dialogue.hear_stderr(bytes)
+                protocol.hear_stderr(bytes)
             });
             let outputs_ended = self.stdout.is_none() && self.stderr.is_none();
-            if outputs_ended || dialogue.is_refused() || dialogue.is_too_much() {
+            if outputs_ended || protocol.is_refused() || protocol.is_too_much() {
                 return Ok(());
             }
-            if dialogue.has_ended() {
+            if protocol.has_ended() {
                 let rest = aftermath.get_or_insert_with(|| Deadline::new(AFTERMATH, &never));
                 if rest.check().is_err() {
                     return Ok(());
                 }
             }
             if moved == 0 {
-                self.wait(dialogue, deadline)?;
+                self.wait(protocol, deadline)?;
             }
         }
     }
@@ -214,28 +214,28 @@ impl Pipes {
     }
 
     /// Writes what there is to write, and closes standard input after the last of it, or when nobody reads any more.
-    fn feed(&mut self, dialogue: &mut Dialogue<'_>) -> usize {
+    fn feed(&mut self, protocol: &mut ScriptProtocol<'_>) -> usize {
         let Some(stdin) = &mut self.stdin else {
             return 0;
         };
-        if dialogue.has_input() {
-            match stdin.write(dialogue.offer()) {
+        if protocol.has_input() {
+            match stdin.write(protocol.offer()) {
                 Ok(count) => {
-                    dialogue.sent(count);
+                    protocol.sent(count);
                     return count;
                 }
                 Err(error) if is_momentary(&error) => return 0,
                 Err(_) => self.stdin = None,
             }
-        } else if dialogue.is_told() {
+        } else if protocol.is_told() {
             self.stdin = None;
         }
         0
     }
 
-    fn wait(&self, dialogue: &Dialogue<'_>, deadline: &Deadline<'_>) -> Result<(), Stopped> {
+    fn wait(&self, protocol: &ScriptProtocol<'_>, deadline: &Deadline<'_>) -> Result<(), Stopped> {
         let mut waits = Vec::with_capacity(3);
-        if let (Some(stdin), true) = (&self.stdin, dialogue.has_input()) {
+        if let (Some(stdin), true) = (&self.stdin, protocol.has_input()) {
             waits.push(PollFd::new(stdin, PollFlags::OUT));
         }
         waits.extend(

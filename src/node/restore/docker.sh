@@ -44,6 +44,10 @@ same_place() {
 touch_now() {
     fresh_picture=
     is_rollback || return 0
+    if [ "$(head -n 1 "$home/armed/picture")" = stopped ]; then
+        answer="Docker has been started since the node was armed, and what it had then is not known: nothing of it is changed"
+        return 1
+    fi
     { printf '%s\n' "$1" >>"$home/armed/touched"; } 2>/dev/null || because "$home/armed/touched could not be written" || return
     sync "$home/armed/touched" 2>/dev/null || sync
 }
@@ -185,7 +189,11 @@ ours() {
 # ours makes nothing fail: it is a remark. So is what nobody can bring back, because others have removed it.
 same_docker() {
     remarks=
-    [ "$(head -n 1 "$snapshot/picture")" != stopped ] || return 0
+    if [ "$(head -n 1 "$snapshot/picture")" = stopped ]; then
+        [ -n "$(ours)" ] || return 0
+        answer="Docker did not run when the node was armed, so that what was changed there since cannot be compared"
+        return 1
+    fi
     fresh_picture=
     see || return
     docker_said=$(printf '%s\n=\n%s\n=\n%s\n' "$(ours)" "$(cat "$snapshot/picture")" "$picture" | differing)

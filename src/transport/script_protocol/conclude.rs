@@ -1,8 +1,8 @@
-//! What a dialogue means once it is over.
+//! What the exchange means once it is over.
 
 use std::time::Duration;
 
-use super::Dialogue;
+use super::ScriptProtocol;
 use super::Stage;
 use super::StreamEnd;
 use super::text::find;
@@ -17,7 +17,7 @@ use crate::transport::SudoProblem;
 use crate::transport::sudo::without_lecture;
 use crate::transport::wait::Stopped;
 
-impl Dialogue<'_> {
+impl ScriptProtocol<'_> {
     /// What the whole of it means.
     pub(in crate::transport) fn conclude(
         mut self,

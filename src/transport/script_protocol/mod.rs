@@ -61,7 +61,7 @@ pub(super) enum StreamEnd {
 }
 
 /// One script, one run.
-pub(super) struct Dialogue<'a> {
+pub(super) struct ScriptProtocol<'a> {
     login: String,
     begin: String,
     end: String,
@@ -93,7 +93,7 @@ enum Stage {
     Ended(i32),
 }
 
-impl<'a> Dialogue<'a> {
+impl<'a> ScriptProtocol<'a> {
     pub(super) fn new(
         script: &'a str,
         privilege: &'a Privilege,

@@ -28,29 +28,33 @@ fn place() -> Endpoint {
     }
 }
 
-fn dialogue<'a>(script: &'a str, privilege: &'a Privilege, password: Option<&str>) -> Dialogue<'a> {
+fn protocol<'a>(
+    script: &'a str,
+    privilege: &'a Privilege,
+    password: Option<&str>,
+) -> ScriptProtocol<'a> {
     let password = password.map(|text| Secret::new(text.to_owned()));
-    Dialogue::new(script, privilege, password).unwrap()
+    ScriptProtocol::new(script, privilege, password).unwrap()
 }
 
-fn hear(dialogue: &mut Dialogue<'_>, bytes: &[u8]) -> Vec<u8> {
+fn hear(protocol: &mut ScriptProtocol<'_>, bytes: &[u8]) -> Vec<u8> {
     let mut heard = Vec::new();
-    dialogue.hear_stdout(bytes, &mut |piece| heard.extend_from_slice(piece));
+    protocol.hear_stdout(bytes, &mut |piece| heard.extend_from_slice(piece));
     heard
 }
 
-fn take_all(dialogue: &mut Dialogue<'_>) -> String {
+fn take_all(protocol: &mut ScriptProtocol<'_>) -> String {
     let mut all = Vec::new();
-    while dialogue.has_input() {
-        let piece = dialogue.offer().to_vec();
-        dialogue.sent(piece.len());
+    while protocol.has_input() {
+        let piece = protocol.offer().to_vec();
+        protocol.sent(piece.len());
         all.extend(piece);
     }
     String::from_utf8(all).unwrap()
 }
 
-fn conclude(dialogue: Dialogue<'_>, end: StreamEnd) -> Result<Output, RunError> {
-    dialogue.conclude(end, &place(), Duration::from_secs(60))
+fn conclude(protocol: ScriptProtocol<'_>, end: StreamEnd) -> Result<Output, RunError> {
+    protocol.conclude(end, &place(), Duration::from_secs(60))
 }
 
 fn closed(status: i32) -> StreamEnd {
@@ -62,31 +66,31 @@ fn closed(status: i32) -> StreamEnd {
 
 #[test]
 fn output_is_what_stands_between_the_marks() {
-    let mut dialogue = dialogue("true", &AS_IS, None);
-    let (begin, end) = (dialogue.begin.clone(), dialogue.end.clone());
-    assert_eq!(hear(&mut dialogue, b"welcome!\nfwdeploy-beg"), b"");
-    assert_eq!(hear(&mut dialogue, begin.as_bytes()), b"");
-    assert_eq!(hear(&mut dialogue, b"one\n"), b"one\n");
-    dialogue.hear_stderr(format!("noise\n{begin}warning\n").as_bytes());
-    assert_eq!(hear(&mut dialogue, format!("two{end}4").as_bytes()), b"two");
-    assert!(!dialogue.has_ended());
-    assert_eq!(hear(&mut dialogue, b"2\nlate"), b"");
-    assert!(dialogue.has_ended());
+    let mut protocol = protocol("true", &AS_IS, None);
+    let (begin, end) = (protocol.begin.clone(), protocol.end.clone());
+    assert_eq!(hear(&mut protocol, b"welcome!\nfwdeploy-beg"), b"");
+    assert_eq!(hear(&mut protocol, begin.as_bytes()), b"");
+    assert_eq!(hear(&mut protocol, b"one\n"), b"one\n");
+    protocol.hear_stderr(format!("noise\n{begin}warning\n").as_bytes());
+    assert_eq!(hear(&mut protocol, format!("two{end}4").as_bytes()), b"two");
+    assert!(!protocol.has_ended());
+    assert_eq!(hear(&mut protocol, b"2\nlate"), b"");
+    assert!(protocol.has_ended());
     let output = Output {
         stdout: b"one\ntwo".to_vec(),
         stderr: b"warning\n".to_vec(),
         status: 42,
     };
-    assert_eq!(conclude(dialogue, closed(0)).unwrap(), output);
+    assert_eq!(conclude(protocol, closed(0)).unwrap(), output);
 }
 
 #[test]
 fn status_zero_without_the_mark_is_lost() {
-    let mut dialogue = dialogue("true", &AS_IS, None);
-    let begin = dialogue.begin.clone();
-    hear(&mut dialogue, format!("{begin}step 1\n").as_bytes());
-    take_all(&mut dialogue);
-    let error = conclude(dialogue, closed(0)).unwrap_err();
+    let mut protocol = protocol("true", &AS_IS, None);
+    let begin = protocol.begin.clone();
+    hear(&mut protocol, format!("{begin}step 1\n").as_bytes());
+    take_all(&mut protocol);
+    let error = conclude(protocol, closed(0)).unwrap_err();
     assert!(matches!(error, RunError::Lost { .. }), "{error}");
     assert_eq!(error.partial().unwrap().stdout, b"step 1\n");
     assert_eq!(error.executed(), Executed::Perhaps);
@@ -94,44 +98,44 @@ fn status_zero_without_the_mark_is_lost() {
 
 #[test]
 fn a_script_is_offered_only_to_a_shell_that_greeted() {
-    let mut dialogue = dialogue("reboot", &AS_IS, None);
-    assert!(!dialogue.has_input() && !dialogue.is_told());
-    hear(&mut dialogue, b"Choose: 1) reboot\n");
-    assert!(!dialogue.has_input());
-    let begin = dialogue.begin.clone();
-    hear(&mut dialogue, begin.as_bytes());
-    assert!(take_all(&mut dialogue).contains("reboot"));
-    assert!(dialogue.is_told());
+    let mut protocol = protocol("reboot", &AS_IS, None);
+    assert!(!protocol.has_input() && !protocol.is_told());
+    hear(&mut protocol, b"Choose: 1) reboot\n");
+    assert!(!protocol.has_input());
+    let begin = protocol.begin.clone();
+    hear(&mut protocol, begin.as_bytes());
+    assert!(take_all(&mut protocol).contains("reboot"));
+    assert!(protocol.is_told());
 }
 
 #[test]
 fn a_script_that_was_not_offered_to_its_end_never_ran() {
     let script = "echo\n".repeat(20_000);
-    let mut dialogue = dialogue(&script, &AS_IS, None);
-    let begin = dialogue.begin.clone();
-    hear(&mut dialogue, begin.as_bytes());
-    let piece = dialogue.offer().len();
-    dialogue.sent(piece);
-    let error = conclude(dialogue, StreamEnd::Broken("reset".to_owned())).unwrap_err();
+    let mut protocol = protocol(&script, &AS_IS, None);
+    let begin = protocol.begin.clone();
+    hear(&mut protocol, begin.as_bytes());
+    let piece = protocol.offer().len();
+    protocol.sent(piece);
+    let error = conclude(protocol, StreamEnd::Broken("reset".to_owned())).unwrap_err();
     assert_eq!(error.executed(), Executed::Never);
 }
 
 #[test]
 fn a_password_is_sent_once_and_only_to_the_prompt() {
     let root = root();
-    let mut dialogue = dialogue("id", &root, Some("s3cret"));
-    let (login, prompt) = (dialogue.login.clone(), dialogue.prompt.clone());
-    hear(&mut dialogue, login.as_bytes());
-    dialogue.hear_stderr(b"Password: ");
-    assert!(!dialogue.has_input());
-    dialogue.hear_stderr(prompt.as_bytes());
-    assert_eq!(take_all(&mut dialogue), "s3cret\n");
-    dialogue.hear_stderr(b"\nSorry, try again.\n");
-    assert!(!dialogue.is_refused());
-    dialogue.hear_stderr(prompt.as_bytes());
-    assert!(dialogue.is_refused() && !dialogue.has_input());
+    let mut protocol = protocol("id", &root, Some("s3cret"));
+    let (login, prompt) = (protocol.login.clone(), protocol.prompt.clone());
+    hear(&mut protocol, login.as_bytes());
+    protocol.hear_stderr(b"Password: ");
+    assert!(!protocol.has_input());
+    protocol.hear_stderr(prompt.as_bytes());
+    assert_eq!(take_all(&mut protocol), "s3cret\n");
+    protocol.hear_stderr(b"\nSorry, try again.\n");
+    assert!(!protocol.is_refused());
+    protocol.hear_stderr(prompt.as_bytes());
+    assert!(protocol.is_refused() && !protocol.has_input());
     let error = conclude(
-        dialogue,
+        protocol,
         StreamEnd::Closed {
             status: None,
             signal: None,
@@ -155,12 +159,12 @@ fn a_password_is_sent_once_and_only_to_the_prompt() {
 fn a_password_of_several_lines_is_none() {
     let root = root();
     for password in ["a\nreboot", "a\rreboot", "a\0reboot"] {
-        let mut dialogue = dialogue("id", &root, Some(password));
-        let prompt = dialogue.prompt.clone();
-        dialogue.hear_stderr(prompt.as_bytes());
-        assert!(!dialogue.has_input());
+        let mut protocol = protocol("id", &root, Some(password));
+        let prompt = protocol.prompt.clone();
+        protocol.hear_stderr(prompt.as_bytes());
+        assert!(!protocol.has_input());
         assert!(
-            dialogue
+            protocol
                 .command_line()
                 .unwrap()
                 .contains("sudo -H -u root -n --")
@@ -171,18 +175,18 @@ fn a_password_of_several_lines_is_none() {
 #[test]
 fn a_shell_that_sudo_let_in_without_asking_never_sees_the_password() {
     let root = root();
-    let mut dialogue = dialogue("id", &root, Some("s3cret"));
-    let begin = dialogue.begin.clone();
-    let prompt = dialogue.prompt.clone();
-    hear(&mut dialogue, begin.as_bytes());
-    dialogue.hear_stderr(prompt.as_bytes());
-    assert!(!take_all(&mut dialogue).contains("s3cret"));
+    let mut protocol = protocol("id", &root, Some("s3cret"));
+    let begin = protocol.begin.clone();
+    let prompt = protocol.prompt.clone();
+    hear(&mut protocol, begin.as_bytes());
+    protocol.hear_stderr(prompt.as_bytes());
+    assert!(!take_all(&mut protocol).contains("s3cret"));
 }
 
 #[test]
 fn no_argument_holds_a_secret_or_the_script() {
     let root = root();
-    let line = dialogue("rm precious", &root, Some("s3cret"))
+    let line = protocol("rm precious", &root, Some("s3cret"))
         .command_line()
         .unwrap();
     assert!(
@@ -197,7 +201,7 @@ fn no_argument_holds_a_secret_or_the_script() {
         line.contains("\"$@\"' sh env 'LC_ALL=C' sudo -H -u root -S -p fwdeploy-sudo-"),
         "{line}"
     );
-    let line = dialogue("", &root, None).command_line().unwrap();
+    let line = protocol("", &root, None).command_line().unwrap();
     assert!(
         line.contains("\"$@\"' sh env 'LC_ALL=C' sudo -H -u root -n -- /bin/sh -c '"),
         "{line}"
@@ -207,13 +211,13 @@ fn no_argument_holds_a_secret_or_the_script() {
 #[test]
 fn sudo_that_asks_something_else_is_named_without_its_lecture() {
     let root = root();
-    let mut dialogue = dialogue("id", &root, Some("s3cret"));
-    let login = dialogue.login.clone();
-    dialogue.hear_stderr(format!("motd\n{login}").as_bytes());
+    let mut protocol = protocol("id", &root, Some("s3cret"));
+    let login = protocol.login.clone();
+    protocol.hear_stderr(format!("motd\n{login}").as_bytes());
     let lecture = "\nWe trust you have received the usual lecture from the local System\nAdministrator. It usually boils down to these three things:\n\n    #1) Respect the privacy of others.\n    #2) Think before you type.\n    #3) With great power comes great responsibility.\n\nFor security reasons, the password you type will not be visible.\n\n";
-    dialogue.hear_stderr(lecture.as_bytes());
-    dialogue.hear_stderr(b"Verification code: ");
-    let error = conclude(dialogue, StreamEnd::Stopped(Stopped::TimedOut)).unwrap_err();
+    protocol.hear_stderr(lecture.as_bytes());
+    protocol.hear_stderr(b"Verification code: ");
+    let error = conclude(protocol, StreamEnd::Stopped(Stopped::TimedOut)).unwrap_err();
     assert!(
         matches!(
             error,
@@ -237,9 +241,9 @@ fn what_the_login_shell_does_is_not_blamed_on_sudo() {
     let root = root();
     // `exit` in .bashrc, nologin, `exec fish`: none of them runs what it was given.
     for end in [closed(0), closed(1), StreamEnd::Stopped(Stopped::TimedOut)] {
-        let mut dialogue = dialogue("id", &root, Some("s3cret"));
-        dialogue.hear_stderr(b"Sorry, only rsync is allowed here\n");
-        let error = conclude(dialogue, end).unwrap_err();
+        let mut protocol = protocol("id", &root, Some("s3cret"));
+        protocol.hear_stderr(b"Sorry, only rsync is allowed here\n");
+        let error = conclude(protocol, end).unwrap_err();
         assert!(matches!(error, RunError::Shell { .. }), "{error}");
         assert!(
             error.to_string().ends_with("only rsync is allowed here"),
@@ -248,13 +252,13 @@ fn what_the_login_shell_does_is_not_blamed_on_sudo() {
         assert!(!error.to_string().contains("sudo") && error.hint().is_some());
     }
     // Once the login shell has run it, it is sudo.
-    let mut dialogue = dialogue("id", &root, None);
-    let login = dialogue.login.clone();
-    hear(&mut dialogue, login.as_bytes());
-    dialogue.hear_stderr(
+    let mut protocol = protocol("id", &root, None);
+    let login = protocol.login.clone();
+    hear(&mut protocol, login.as_bytes());
+    protocol.hear_stderr(
         format!("a motd about sudo\n{login}sudo: a password is required\n").as_bytes(),
     );
-    let error = conclude(dialogue, closed(1)).unwrap_err();
+    let error = conclude(protocol, closed(1)).unwrap_err();
     assert!(
         error
             .to_string()
@@ -267,27 +271,27 @@ fn what_the_login_shell_does_is_not_blamed_on_sudo() {
 fn an_answer_has_an_end() {
     let mib = vec![b'x'; 1024 * 1024];
     let most = |told: &str| {
-        let mut dialogue = dialogue("id", &AS_IS, None);
-        let (begin, end) = (dialogue.begin.clone(), dialogue.end.clone());
+        let mut protocol = protocol("id", &AS_IS, None);
+        let (begin, end) = (protocol.begin.clone(), protocol.end.clone());
         match told {
             "standard output before the script began" => {}
             "standard output in place of the status" => {
-                hear(&mut dialogue, format!("{begin}{end}").as_bytes());
+                hear(&mut protocol, format!("{begin}{end}").as_bytes());
             }
             _ => {
-                hear(&mut dialogue, begin.as_bytes());
+                hear(&mut protocol, begin.as_bytes());
             }
         }
         let mut said = 0;
-        while !dialogue.is_too_much() {
+        while !protocol.is_too_much() {
             assert!(said < 64, "{told} has no end");
             match told {
-                "standard error" => dialogue.hear_stderr(&mib),
-                _ => drop(hear(&mut dialogue, &mib)),
+                "standard error" => protocol.hear_stderr(&mib),
+                _ => drop(hear(&mut protocol, &mib)),
             }
             said += 1;
         }
-        let error = conclude(dialogue, closed(0)).unwrap_err();
+        let error = conclude(protocol, closed(0)).unwrap_err();
         assert!(error.to_string().ends_with(told), "{error}");
         let partial = error.partial().unwrap();
         assert!(partial.stdout.len() + partial.stderr.len() <= 2 * KEPT);
@@ -301,23 +305,23 @@ fn an_answer_has_an_end() {
 
 #[test]
 fn what_comes_after_the_status_is_kept_by_nobody() {
-    let mut dialogue = dialogue("id", &AS_IS, None);
-    let (begin, end) = (dialogue.begin.clone(), dialogue.end.clone());
-    hear(&mut dialogue, format!("{begin}{end}0\n").as_bytes());
+    let mut protocol = protocol("id", &AS_IS, None);
+    let (begin, end) = (protocol.begin.clone(), protocol.end.clone());
+    hear(&mut protocol, format!("{begin}{end}0\n").as_bytes());
     for _ in 0..100 {
-        hear(&mut dialogue, &[b'x'; 64 * 1024]);
+        hear(&mut protocol, &[b'x'; 64 * 1024]);
     }
-    assert!(dialogue.pending.len() < 1024 && !dialogue.is_too_much());
+    assert!(protocol.pending.len() < 1024 && !protocol.is_too_much());
 }
 
 #[test]
 fn every_error_says_where_and_hides_control_characters() {
-    let mut dialogue = dialogue("id", &AS_IS, None);
+    let mut protocol = protocol("id", &AS_IS, None);
     hear(
-        &mut dialogue,
+        &mut protocol,
         b"\x1b[31mThis account is currently not available.\n",
     );
-    let error = conclude(dialogue, closed(1)).unwrap_err();
+    let error = conclude(protocol, closed(1)).unwrap_err();
     assert_eq!(
         error.to_string(),
         "the login shell of node `edge-1` (10.0.0.1:22) ended with status 1 without running what it was given: [31mThis account is currently not available."
@@ -353,8 +357,8 @@ fn a_script_cut_anywhere_runs_nothing() {
         "touch {trace}\n{filler}case x in a) touch {trace};; *) touch {trace};; esac\ncat <<'EOF' >/dev/null\n)\n}}\nEOF\nif true; then touch {trace}; fi\n",
         trace = trace.display()
     );
-    let dialogue = dialogue(&script, &AS_IS, None);
-    let wrapped = dialogue.wrapped();
+    let protocol = protocol(&script, &AS_IS, None);
+    let wrapped = protocol.wrapped();
     let whole = wrapped.rfind("\n)").unwrap() + 1;
     for program in ["dash", "bash"] {
         let interesting = (0..whole).filter(|at| *at < 120 || *at > whole - 160 || at % 1013 == 0);
@@ -370,7 +374,7 @@ fn a_script_cut_anywhere_runs_nothing() {
         }
         if let Some(stdout) = shell(program, &wrapped) {
             assert!(trace.exists());
-            assert_eq!(stdout, format!("{}0\n", dialogue.end).into_bytes());
+            assert_eq!(stdout, format!("{}0\n", protocol.end).into_bytes());
             fs::remove_file(&trace).unwrap();
         }
     }
@@ -390,9 +394,9 @@ fn a_script_left_open_runs_nothing_and_brings_no_status() {
         "case x in",
     ] {
         let script = format!("touch {}\n{open}", trace.display());
-        let dialogue = dialogue(&script, &AS_IS, None);
+        let protocol = protocol(&script, &AS_IS, None);
         for program in ["dash", "bash"] {
-            let Some(stdout) = shell(program, &dialogue.wrapped()) else {
+            let Some(stdout) = shell(program, &protocol.wrapped()) else {
                 continue;
             };
             assert!(!trace.exists(), "{program} ran a script with `{open}`");
@@ -409,20 +413,20 @@ proptest! {
         repeat in 0_usize..4,
         status in 0_i32..256,
     ) {
-        let mut dialogue = dialogue("", &AS_IS, None);
+        let mut protocol = protocol("", &AS_IS, None);
         // Beginnings of the mark inside the output are the hard case.
-        let part = dialogue.end.as_bytes()[..20].repeat(repeat);
+        let part = protocol.end.as_bytes()[..20].repeat(repeat);
         let body = [part.as_slice(), &body, &part].concat();
-        let all = [dialogue.begin.as_bytes(), &body, format!("{}{status}\n", dialogue.end).as_bytes()].concat();
+        let all = [protocol.begin.as_bytes(), &body, format!("{}{status}\n", protocol.end).as_bytes()].concat();
         let (mut rest, mut heard) = (all.as_slice(), Vec::new());
         for cut in cuts.iter().cycle() {
             if rest.is_empty() { break }
             let (piece, later) = rest.split_at((*cut).min(rest.len()));
-            heard.extend(hear(&mut dialogue, piece));
+            heard.extend(hear(&mut protocol, piece));
             rest = later;
         }
         prop_assert_eq!(&heard, &body);
-        let output = conclude(dialogue, closed(0)).unwrap();
+        let output = conclude(protocol, closed(0)).unwrap();
         prop_assert_eq!((output.stdout, output.status), (body, status));
     }
 }
@@ -432,27 +436,27 @@ proptest! {
 fn a_node_that_sends_very_many_pieces_is_heard_in_linear_time() {
     let began = std::time::Instant::now();
     let privilege = root();
-    let mut dialogue = dialogue("true", &privilege, Some("secret"));
+    let mut protocol = protocol("true", &privilege, Some("secret"));
     for _ in 0..300_000 {
-        hear(&mut dialogue, b"f");
-        dialogue.hear_stderr(b"f");
+        hear(&mut protocol, b"f");
+        protocol.hear_stderr(b"f");
     }
-    assert!(!dialogue.has_input());
-    let prompt = dialogue.prompt.clone();
+    assert!(!protocol.has_input());
+    let prompt = protocol.prompt.clone();
     for byte in prompt.bytes() {
-        dialogue.hear_stderr(&[byte]);
+        protocol.hear_stderr(&[byte]);
     }
-    assert_eq!(take_all(&mut dialogue), "secret\n");
-    let greeting = dialogue.begin.clone();
+    assert_eq!(take_all(&mut protocol), "secret\n");
+    let greeting = protocol.begin.clone();
     for byte in greeting.bytes() {
-        hear(&mut dialogue, &[byte]);
-        dialogue.hear_stderr(&[byte]);
+        hear(&mut protocol, &[byte]);
+        protocol.hear_stderr(&[byte]);
     }
-    let end = dialogue.end.clone();
-    hear(&mut dialogue, end.as_bytes());
+    let end = protocol.end.clone();
+    hear(&mut protocol, end.as_bytes());
     for _ in 0..300_000 {
-        hear(&mut dialogue, b"0");
+        hear(&mut protocol, b"0");
     }
-    assert!(!dialogue.has_ended());
+    assert!(!protocol.has_ended());
     assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
 }

@@ -38,7 +38,7 @@ use super::Privilege;
 use super::RunError;
 use super::Settings;
 use super::Target;
-use super::script_protocol::Dialogue;
+use super::script_protocol::ScriptProtocol;
 use super::script_protocol::StreamEnd;
 use super::secret::Vault;
 use super::wait::Deadline;
@@ -167,16 +167,16 @@ impl Connection for Ssh {
             });
         }
         let privilege = self.privilege.clone();
-        let mut dialogue = Dialogue::new(script, &privilege, self.password.clone())
+        let mut protocol = ScriptProtocol::new(script, &privilege, self.password.clone())
             .map_err(|error| refuse(error.to_string()))?;
-        let command = dialogue
+        let command = protocol
             .command_line()
             .map_err(|error| refuse(error.to_string()))?;
         let opened = pump::open(&self.wire, &Deadline::new(self.opening, cancel), &command);
         let end = match opened {
             Ok(channel) => {
                 let deadline = Deadline::new(limit, cancel);
-                pump::pump(&self.wire, channel, &mut dialogue, on_stdout, &deadline)
+                pump::pump(&self.wire, channel, &mut protocol, on_stdout, &deadline)
             }
             // The channel alone failed: the session lives, and nothing was sent.
             Err(Unopened {
@@ -203,10 +203,10 @@ impl Connection for Ssh {
             Err(Unopened { halt, .. }) => StreamEnd::Broken(self.wire.words(&halt)),
         };
         // A sudo that still asks would keep the channel for as long as it likes.
-        if dialogue.is_refused() || !matches!(end, StreamEnd::Closed { .. }) {
+        if protocol.is_refused() || !matches!(end, StreamEnd::Closed { .. }) {
             self.hang_up();
         }
-        dialogue.conclude(end, &self.at, limit)
+        protocol.conclude(end, &self.at, limit)
     }
 }
 

@@ -15,7 +15,7 @@ use super::step::AGAIN;
 use super::step::StepError;
 use super::step::Wire;
 use crate::transport::Cancel;
-use crate::transport::script_protocol::Dialogue;
+use crate::transport::script_protocol::ScriptProtocol;
 use crate::transport::script_protocol::StreamEnd;
 use crate::transport::wait::Deadline;
 
@@ -70,13 +70,13 @@ pub(super) fn open(
 pub(super) fn pump(
     wire: &Wire,
     mut channel: Channel,
-    dialogue: &mut Dialogue<'_>,
+    protocol: &mut ScriptProtocol<'_>,
     on_stdout: &mut dyn FnMut(&[u8]),
     deadline: &Deadline<'_>,
 ) -> StreamEnd {
     let flow = Flow { wire, deadline };
-    let moved = flow.move_all(&mut channel, dialogue, on_stdout);
-    let closed = moved.and_then(|()| match dialogue.is_refused() || dialogue.is_too_much() {
+    let moved = flow.move_all(&mut channel, protocol, on_stdout);
+    let closed = moved.and_then(|()| match protocol.is_refused() || protocol.is_too_much() {
         true => Ok(StreamEnd::Closed {
             status: None,
             signal: None,
@@ -99,7 +99,7 @@ impl Flow<'_> {
     fn move_all(
         &self,
         channel: &mut Channel,
-        dialogue: &mut Dialogue<'_>,
+        protocol: &mut ScriptProtocol<'_>,
         on_stdout: &mut dyn FnMut(&[u8]),
     ) -> Result<(), StepError> {
         let mut buffer = vec![0; 64 * 1024];
@@ -112,13 +112,13 @@ impl Flow<'_> {
             self.wire.session.keepalive_send().map_err(StepError::Ssh)?;
             let mut moved = 0;
             // Writing before reading: a write reads packets from the session's socket too, and nothing would wake us for those.
-            if dialogue.has_input()
-                && let Some(count) = taken(channel.write(dialogue.offer()))?
+            if protocol.has_input()
+                && let Some(count) = taken(channel.write(protocol.offer()))?
             {
-                dialogue.sent(count);
+                protocol.sent(count);
                 moved += count;
             }
-            if dialogue.is_told() && !told {
+            if protocol.is_told() && !told {
                 match channel.send_eof() {
                     Ok(()) => told = true,
                     Err(error) if error.code() == AGAIN => {}
@@ -126,19 +126,19 @@ impl Flow<'_> {
                 }
             }
             while let Some(count @ 1..) = taken(channel.read(&mut buffer))? {
-                dialogue.hear_stdout(&buffer[..count], on_stdout);
+                protocol.hear_stdout(&buffer[..count], on_stdout);
                 self.wire.heard(count);
                 moved += count;
             }
             while let Some(count @ 1..) = taken(stderr.read(&mut buffer))? {
-                dialogue.hear_stderr(&buffer[..count]);
+                protocol.hear_stderr(&buffer[..count]);
                 self.wire.heard(count);
                 moved += count;
             }
-            if channel.eof() || dialogue.is_refused() || dialogue.is_too_much() {
+            if channel.eof() || protocol.is_refused() || protocol.is_too_much() {
                 return Ok(());
             }
-            if dialogue.has_ended() {
+            if protocol.has_ended() {
                 let rest = aftermath.get_or_insert_with(|| Deadline::new(AFTERMATH, &never));
                 if rest.check().is_err() {
                     return Ok(());

@@ -1,4 +1,4 @@
-//! The dialogue with a login shell, sudo and a script.
+//! The script protocol with a login shell, sudo and a script.
 
 use fwdeploy::model::Secret;
 use fwdeploy::transport::Privilege;
@@ -9,7 +9,7 @@ use crate::input;
 const PASSWORD: &str = "pass-word";
 const SCRIPT: &str = "the-script";
 
-/// Bytes of an input that stand for what nobody can guess: the marks of this dialogue.
+/// Bytes of an input that stand for what nobody can guess: the marks of this protocol.
 const BEGIN: u8 = 1;
 const END: u8 = 2;
 const PROMPT: u8 = 3;
