@@ -17,6 +17,7 @@ lint: setup
 	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --target-dir target/fuzz --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked --quiet
 	tests/deny
+	tests/lint-shell
 
 # Everything that needs no real node.
 unit: setup
