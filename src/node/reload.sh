@@ -138,7 +138,7 @@ restore_docker_rules() {
     done
 }
 
-# missing_docker_rules PROGRAM: what mend has to feed it, as $now_PROGRAM tells.
+# missing_docker_rules PROGRAM: what `restore_docker_rules` has to feed it, as $now_PROGRAM tells.
 missing_docker_rules() {
     select_tables "$1"
     printf '%s\n' "$was" '=' "$now" | awk_missing_docker_rules -v devices="$devices" -v changed="$changed"

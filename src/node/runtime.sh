@@ -5,8 +5,8 @@ busctl_tokens() {
     printf '%s\n' "$1" | awk_busctl_tokens
 }
 
-# list_entries NAME HEAD [TAIL]: from tokens on stdin, a line for each entry of a list: HEAD fixed values and, if TAIL is `yes`, a count and so
-# many more.
+# list_entries NAME HEAD [TAIL]: from tokens on stdin, a line for each entry of a list: HEAD fixed values and, if TAIL is `yes`, a count and
+# so many more.
 list_entries() {
     awk_list_entries -v name="$1" -v head="$2" -v tail="${3:-}"
 }
