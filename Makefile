@@ -17,6 +17,7 @@ lint: setup
 	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --target-dir target --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked --quiet
 	tests/deny
+	tests/lint-shell
 
 # Runs the tests that need no real node. tests/run uses cargo-nextest if it is installed, and reports the slowest tests.
 unit: setup

@@ -355,7 +355,7 @@ fn no_option(name: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::process::Command;
 
     use super::*;
@@ -394,7 +394,8 @@ mod tests {
         }
     }
 
-    fn one_of_each() -> Vec<Action> {
+    /// One action of each kind, with values that a shell could misread.
+    pub(in crate::node) fn one_of_each() -> Vec<Action> {
         let subnets = vec![
             "172.20.0.0/16".parse().unwrap(),
             "fd00::/64".parse().unwrap(),

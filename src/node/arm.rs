@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::Cidr;
 use crate::model::NodeState;
+use crate::model::state::Docker;
 use crate::node::apply;
 use crate::node::quote;
 use crate::node::restore;
@@ -58,12 +59,17 @@ pub fn arm_script(arming: &Arming, actions: &[Action]) -> String {
 ///
 /// Its answer is for [`Steps`](crate::node::Steps).
 pub fn rollback_script(arming: &Arming, before: &NodeState, to: u64) -> String {
+    to_snapshot(arming, before.docker.known(), to)
+}
+
+/// The same, by what matters of the state before: Docker, if it told.
+pub(super) fn to_snapshot(arming: &Arming, before: Option<&Docker>, to: u64) -> String {
     let restore = restore::of_state(before, &arming.managed);
     let mut words = vec!["restore_snapshot".to_string(), to.to_string()];
     words.extend(arming.managed.iter().map(Cidr::to_string));
     let words = apply::line(&words);
     let plan = format!("{ROLLBACK}\nplan() {{\n    step 0 {words}\n}}\n");
-    whole(arming, &restore, &format!("has_snapshot {to} && "), &plan)
+    whole(arming, &restore, &format!("check_snapshot {to} && "), &plan)
 }
 
 /// Returns the script that says that a run is confirmed. Its answer is for [`Ending`].
@@ -73,7 +79,7 @@ pub fn disarm_script(number: u64) -> String {
 
 /// Returns the script that asks the node to go back at once, and waits until it has. Its answer is for [`Ending`].
 pub fn revert_script(number: u64) -> String {
-    asked("back", number)
+    asked("restore_and_wait", number)
 }
 
 fn asked(what: &str, number: u64) -> String {
@@ -94,7 +100,7 @@ pub(super) fn whole(arming: &Arming, restore: &str, first: &str, plan: &str) -> 
     let managed: Vec<String> = arming.managed.iter().map(Cidr::to_string).collect();
     // The library twice, to be read by this shell and to be kept for the way back: no program has an `eval`.
     format!(
-        "{LIBRARY}\nlibrary={}\nseen={}\n{STEPS}\nabout={}\nrestore_program={}\nmanaged={}\nprepare() {{ {first}arm {} {}; }}\n{plan}\nmain\n",
+        "{LIBRARY}\nlibrary={}\nseen_checksums={}\n{STEPS}\nabout={}\nrestore_program={}\nmanaged={}\nprepare() {{ {first}arm {} {}; }}\n{plan}\nmain\n",
         quote(LIBRARY),
         quote(&seen.join("\n")),
         quote(&about.join("\n")),
@@ -296,12 +302,12 @@ mod tests {
     fn the_words_of_busctl_are_read_whole() {
         // As systemd 247 to 262 print them.
         let rules = r#"a(sssias) 2 "ipv4" "filter" "DOCKER-USER" 0 2 "--comment" "a \"b\" \\ \303\274 $x" "ipv6" "raw" "X" -1 0"#;
-        let script = format!("tokens {} | entries rule 4 yes", quote(rules));
+        let script = format!("busctl_tokens {} | list_entries rule 4 yes", quote(rules));
         assert_eq!(
             said(&script),
             "rule|ipv4|filter|DOCKER-USER|0|2|--comment|a \"b\" \\ \u{fc} $x\nrule|ipv6|raw|X|-1|0\n"
         );
-        assert_eq!(said("tokens 'a(sss) 0' | entries chain 3"), "");
+        assert_eq!(said("busctl_tokens 'a(sss) 0' | list_entries chain 3"), "");
     }
 
     #[test]
@@ -309,7 +315,7 @@ mod tests {
         let differ = |a: &str, b: &str| {
             let text = |words: &str| quote(&format!("zone public {words}").replace(' ', "\u{1f}"));
             said(&format!(
-                "[ \"$(alike {})\" = \"$(alike {})\" ] || echo yes",
+                "[ \"$(normalise {})\" = \"$(normalise {})\" ] || echo yes",
                 text(a),
                 text(b)
             ))

@@ -1,4 +1,59 @@
-# What every program that changes a node begins with. Runs in any POSIX shell (dash, bash, busybox ash), as root.
+# What every program that changes a node begins with. Runs in any POSIX shell that has `local` (dash, bash, busybox ash), as root.
+#
+# Variables. A function declares its own with `local`, on lines of their own: `local x=$(…)` would hide the command's exit code, and dash
+# would split the text. What a function returns is what it prints, or `answer`. All else that is shared is listed here, and
+# `every_variable_is_local_or_listed` (programs_tests.rs) holds the list complete.
+#
+# Fixed values:
+#   firewalld runtime permanent running    firewalld's names on D-Bus, and its word for being well
+#   newline separator escape tab           single characters; `separator` is between the values of a line of runtime.sh
+#   home live etc staging units            folders: snapshots and lease; what a boot may take; firewalld's; its staged copy; systemd's
+#   EDITED                                 an exit code
+#   docker_asking docker_changing          the limits in seconds of a question to Docker, and of a change of its networks
+#   snapshots_kept things                  how many snapshots are kept, and how many files of firewalld's are still a configuration
+#   attempts                               how often a restore is tried
+# What the program was composed with (arm.rs, restore.rs, recover.rs):
+#   library restore_program about managed  what a run writes into its snapshot
+#   seen_checksums                         firewalld's files as the look has seen them: `CHECKSUM SIZE PATH` lines
+#   subnets touched recovery               of a restore: whom to latch, what the run changes of Docker's, whether it was a recovery
+#   entries_count xml_head xml_tail        of a recovery: how many entries direct.xml has, and what stands around them
+# How to work, settled once by each program:
+#   seconds patience                       how long a command may take, and how long Docker may take to put its rules back
+#   has_timeout wait_flag                  `yes` where there is timeout(1); `-w` where iptables-restore knows it
+#   mode                                   of a restore: what it was started for
+#   recovering                             `yes` in a program that recovers
+#   reload_command                         the function that makes firewalld load its permanent configuration
+# The run:
+#   answer                                 what the last command or function had to say: its result, or why it has failed
+#   stopped                                the signal that has asked the run to stop
+#   armed snapshot number                  the number of the armed run; its folder; in a restore, the number of its own snapshot
+#   spared                                 a snapshot that is not to be removed: the one that a rollback goes to
+#   step_number reached                    the step at work; the last step that a run had begun
+#   how troubles remarks                   of a restore: in which way; what went wrong; what is not as it was, and nobody's fault
+#   edits_kept                             the folder where edits were kept that a write would have lost
+# The kernel's tables (tables.sh, chain.sh):
+#   now_iptables now_ip6tables now_ebtables      as they were read last
+#   was_iptables was_ip6tables was_ebtables      as they are to be again
+#   left_iptables left_ip6tables left_ebtables   as a failed reload has left them
+#   now was                                those of the program that was selected last
+#   filter_table                           the filter table of one program
+#   jump_wanted                            where the jump was put, behind the end of the chain being its end
+#   chain_program                          the program whose DOCKER-USER was taken away on purpose; empty in a reload
+#   flushed                                the programs whose tables were found flushed
+#   kernel_whole                           `yes` where the kernel is compared as a whole
+# Docker:
+#   containers_were networks devices stamp  before a reload: its containers, bridge networks, their devices, when it was reloaded last
+#   changed quiet                          while waiting for its rules: whether a container came or went; how often nothing has moved
+#   reload_vain reload_over                whether a reload was waited for in vain; when none was under way last, by uptime
+#   docker_output                          what a question has printed
+#   picture picture_networks picture_containers fresh_picture   the picture (picture.sh), its parts, and whether it is of now
+# firewalld:
+#   zone_path                              the D-Bus path of the permanent zone that was read last
+#   runtime_trouble                        what could not be restored at runtime
+#   survey files_was files_trouble         its files now and before (snapshot.sh); what could not be put back
+#   copy_options                           what cp can keep
+# A recovery:
+#   entries_kept set_aside passed          of direct.xml: entries that can be loaded, those that cannot, and chains among the former
 
 umask 077
 set -f # Lists are split at white space below, and none of their words is a pattern.
@@ -18,138 +73,139 @@ newline='
 '
 separator=$(printf '\037')
 escape=$(printf '\033')
-# What lasts: the snapshots, and `armed`, the lease. What a boot may take: how far a run is.
-home=/var/lib/fwdeploy
-live=/run/fwdeploy
+etc=/etc/firewalld
 staging=/etc/firewalld/.fwdeploy
 units=/etc/systemd/system
 # A busy dockerd takes seconds to attach a container; a firewalld with thousands of rules takes as long to reload.
 seconds=60
 # How long Docker may take to put its rules back after a reload; on an idle node it takes 0.1 to 0.5 s.
 patience=30
-clock=
-! command -v timeout >/dev/null || clock=yes
+has_timeout=
+! command -v timeout >/dev/null || has_timeout=yes
 
-answer=  # Why the step at work has failed.
-stopped= # The signal that asked us to stop.
+answer=
+stopped=
 
 # limited COMMAND…: the command, for so many seconds at most.
 limited() {
-    if [ -n "$clock" ]; then timeout "$seconds" "$@"; else "$@"; fi
+    if [ -n "$has_timeout" ]; then timeout "$seconds" "$@"; else "$@"; fi
 }
 
-# because TEXT: fails for that reason, ahead of what a program has said about it, and with that program's code.
-because() {
-    because_code=$?
-    case $because_code$answer in
+# fail_with TEXT: fails for that reason, ahead of what a program has said about it, and with that program's code.
+fail_with() {
+    # The code of the command before: this must stay the first line.
+    local code=$?
+    case $code$answer in
     124*"no end within "*) ;;
     124*) answer="${answer:+$answer$newline}no end within $seconds seconds" ;;
     esac
     answer="$1${answer:+$newline$answer}"
-    [ "$because_code" != 0 ] || because_code=1
-    return "$because_code"
+    [ "$code" != 0 ] || code=1
+    return "$code"
 }
 
-# ask COMMAND…: runs it; what it prints is the answer.
-ask() { answer=$(limited "$@" 2>&1 </dev/null); }
+# fail_with_code CODE TEXT: the same with that code.
+fail_with_code() {
+    (exit "$1")
+    fail_with "$2"
+}
 
-# try FUNCTION…: the same for a function of ours.
-try() { answer=$("$@" 2>&1 </dev/null); }
+# capture_limited COMMAND…: runs it for a limited time; what it prints is the answer.
+capture_limited() { answer=$(limited "$@" 2>&1 </dev/null); }
 
-# load PROGRAM TEXT OPTION…: feeds PROGRAM-restore.
-load() {
-    load_program=$1
-    load_text=$2
+# capture FUNCTION…: the same for a function of ours, as long as it takes.
+capture() { answer=$("$@" 2>&1 </dev/null); }
+
+# restore_tables PROGRAM TEXT OPTION…: feeds PROGRAM-restore.
+restore_tables() {
+    local program="$1" text="$2"
     shift 2
-    answer=$(printf '%s\n' "$load_text" | limited "$load_program-restore" "$@" 2>&1)
+    answer=$(printf '%s\n' "$text" | limited "$program-restore" "$@" 2>&1)
 }
 
-# The lock of the older iptables is held by whoever else changes rules. Before 1.6.2, and the backport of CentOS 7, its
+# find_wait_flag: the lock of the older iptables is held by whoever else changes rules. Before 1.6.2, and the backport of CentOS 7, its
 # restore does not know the option.
-lock=
-find_lock() { ! printf '' | iptables-restore -w --noflush --test >/dev/null 2>&1 || lock=-w; }
+wait_flag=
+find_wait_flag() { ! printf '' | iptables-restore -w --noflush --test >/dev/null 2>&1 || wait_flag=-w; }
 
-program_of() {
+# iptables_of FAMILY: its program.
+iptables_of() {
     case $1 in
-    ipv4) program=iptables ;;
-    ipv6) program=ip6tables ;;
+    ipv4) echo iptables ;;
+    ipv6) echo ip6tables ;;
     esac
 }
 
-# What the look has seen of firewalld's files: `CHECKSUM SIZE PATH`. Empty where nobody has looked, as on the way back.
-seen=
+# Empty where nobody has looked, as on the way back.
+seen_checksums=
 EDITED=65 # A file has been edited by somebody since (EX_DATAERR of sysexits.h).
 
 # remark TEXT: for programs that have a place for it.
 remark() { :; }
 
-# sum_of FILE: `CHECKSUM SIZE`, or `-` where there is none.
-sum_of() { if [ -e "$1" ]; then cksum <"$1"; else echo -; fi; }
+# checksum_of FILE: `CHECKSUM SIZE`, or `-` where there is none.
+checksum_of() { if [ -e "$1" ]; then cksum <"$1"; else echo -; fi; }
 
-# untouched FILE: whether it is as it was seen, or as we have written it since. firewalld writes its files from its memory, and would
+# check_unedited FILE: whether it is as it was seen, or as we have written it since. firewalld writes its files from its memory, and would
 # overwrite what somebody has edited meanwhile. Where nobody has looked, what is there is kept instead.
-untouched() {
-    if [ -z "$seen" ]; then
-        keep_edit "${1#/etc/firewalld/}"
+check_unedited() {
+    local before
+    if [ -z "$seen_checksums" ]; then
+        preserve_edit "${1#/etc/firewalld/}"
         return 0
     fi
-    touched_was=$(printf '%s\n' "$seen" | awk -v path="$1" '{ sum = $1 " " $2; sub(/^[^ ]+ [^ ]+ /, ""); if ($0 == path) was = sum } END { print was == "" ? "-" : was }')
-    [ "$(sum_of "$1")" = "$touched_was" ] || {
+    before=$(printf '%s\n' "$seen_checksums" | awk_seen_checksum -v path="$1")
+    [ "$(checksum_of "$1")" = "$before" ] || {
         answer="$1 was edited by somebody since the node was looked at; it was not written"
         return "$EDITED"
     }
 }
 
-# wrote FILE: firewalld has written it for us, and what was there beside it.
-wrote() {
-    for wrote_file in "$1" "$1.old"; do
-        [ -f "$wrote_file" ] || continue
-        wrote_line="$(sum_of "$wrote_file") $wrote_file"
-        [ -z "$seen" ] || seen="$seen$newline$wrote_line"
+# record_written FILE: firewalld has written it for us, and what was there beside it.
+record_written() {
+    local file line
+    for file in "$1" "$1.old"; do
+        [ -f "$file" ] || continue
+        line="$(checksum_of "$file") $file"
+        [ -z "$seen_checksums" ] || seen_checksums="$seen_checksums$newline$line"
         # Without a snapshot there is no way back that would ask.
-        [ -z "$snapshot" ] || { printf '%s\n' "$wrote_line" >>"$snapshot/wrote"; } 2>/dev/null || :
+        [ -z "$snapshot" ] || { printf '%s\n' "$line" >>"$snapshot/wrote"; } 2>/dev/null || :
     done
 }
 
-# keep_edit FILE: a file of /etc/firewalld that is neither as in the snapshot nor as the run has written it is somebody's edit. It is
+# preserve_edit FILE: a file of /etc/firewalld that is neither as in the snapshot nor as the run has written it is somebody's edit. It is
 # about to be overwritten, and is kept in the snapshot. In the step of a rollback the rollback's own snapshot has it.
-keep_edit() {
+preserve_edit() {
+    local file="/etc/firewalld/$1" copy
     [ -n "$snapshot" ] || return 0
     case ${mode:-} in reloaded | chosen | docker) return 0 ;; esac
-    edit_file=/etc/firewalld/$1
-    [ -f "$edit_file" ] && ! cmp -s "$edit_file" "$snapshot/firewalld/$1" || return 0
-    ! grep -qxF -e "$(sum_of "$edit_file") $edit_file" "$snapshot/wrote" 2>/dev/null || return 0
-    edit_kept=$snapshot/kept/$1
-    ! cmp -s "$edit_file" "$edit_kept" || return 0
-    [ ! -e "$edit_kept" ] || edit_kept=$edit_kept.$(uptime_now)
-    if mkdir -p "${edit_kept%/*}" 2>/dev/null && cp -p "$edit_file" "$edit_kept" 2>/dev/null; then
+    [ -f "$file" ] && ! cmp -s "$file" "$snapshot/firewalld/$1" || return 0
+    ! grep -qxF -e "$(checksum_of "$file") $file" "$snapshot/wrote" 2>/dev/null || return 0
+    copy=$snapshot/kept/$1
+    ! cmp -s "$file" "$copy" || return 0
+    [ ! -e "$copy" ] || copy=$copy.$(uptime_now)
+    if mkdir -p "${copy%/*}" 2>/dev/null && cp -p "$file" "$copy" 2>/dev/null; then
         edits_kept=$snapshot/kept
-        remark "$edit_file was edited by somebody meanwhile; that is kept as $edit_kept"
+        remark "$file was edited by somebody meanwhile; that is kept as $copy"
     else
-        rm -f "$edit_kept"
-        remark "$edit_file was edited by somebody meanwhile, and there is no room to keep that"
+        rm -f "$copy"
+        remark "$file was edited by somebody meanwhile, and there is no room to keep that"
     fi
 }
-edits_kept= # Where edits were kept.
-
-# What no setting of the clock moves: whole seconds since the node has booted.
-uptime_now() {
-    IFS=' .' read -r uptime_seconds uptime_rest </proc/uptime
-    echo "$uptime_seconds"
-}
+edits_kept=
 
 pause() { sleep 0.2 2>/dev/null || sleep 1; }
 
-# The lock: one program of ours changes a node at a time. It is on a folder that is there anyway, and is also held by
-# what a step has started, for as long as that takes.
-lock_now() {
+# take_lock: one program of ours changes a node at a time. The lock is on a folder that is there anyway, and is also held by what a step
+# has started, for as long as that takes.
+take_lock() {
+    local attempt
     command -v flock >/dev/null && [ -d /etc/firewalld ] || return 0
     exec 9</etc/firewalld
     # The timeout of busybox leaves a watcher behind, for a second or two, that has the lock with all else.
-    for try in 1 2 3 4 5 6; do
+    for attempt in 1 2 3 4 5 6; do
         flock -n 9 && return
         sleep 0.5 2>/dev/null || sleep 1
     done
     return 1
 }
-

@@ -1,9 +1,7 @@
 //! The look: one script that asks a node everything, and changes nothing.
 
 use crate::node::quote;
-
-/// What is asked, without its parameters.
-const PROBE: &str = include_str!("probe.sh");
+use crate::node::shell::PROBE;
 
 /// Returns the script that looks at a node, to be fed to `sh -s` as root.
 ///

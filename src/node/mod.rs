@@ -4,6 +4,8 @@ mod apply;
 mod arm;
 mod look;
 mod printed;
+#[cfg(test)]
+mod programs_tests;
 mod quote;
 mod recover;
 mod restore;

@@ -14,7 +14,9 @@ export LC_ALL
 PATH=${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin
 export PATH
 
+# whole: prints all of the answer. `limit` is a command that limits the time of another, `said` what the program in $inner has printed.
 whole() {
+    local limit said
     echo "fwdeploy-printed 1"
     if timeout -k 1 1 true 2>/dev/null; then
         limit="timeout -k 1 20"
@@ -23,7 +25,6 @@ whole() {
     else
         limit=
     fi
-    # shellcheck disable=SC2086 # The words are meant to be split.
     if command -v unshare >/dev/null; then
         said=$(printf '%s\n' "$inner" | $limit unshare -n sh -s 2>&1) || said="$said
 ! it ended with status $?: $(printf '%s\n' "$said" | tail -n 1)"

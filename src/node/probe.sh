@@ -14,6 +14,23 @@
 #
 # What stands before the first line is somebody's login greeting. All is in functions that the last line starts, so
 # that half a script does nothing.
+#
+# Variables are `local` to their function. These are shared:
+#
+#   FWDEPLOY_ZONE                      as told above
+#   seconds firewalld object newline   fixed values: the time limit, names on D-Bus, a line break
+#   home live                          folders (records.sh)
+#   limit_kind                         what timeout(1) can do here: `kill`, `plain` or `none`
+#   answer code                        what the last question was answered, and its exit code, `-` if it was not asked
+#   silent                             `yes` once a daemon has let a question time out; each daemon begins afresh
+#   other_save                         the program that saves the other iptables backend's rules
+#   kernel_then                        a checksum of the rules as they were read first
+#   matched                            the ipsets that saved rules ask
+#   nft_list nft_code                  the tables that nft lists, and the exit code of that
+#   stamp_then                         checksums of firewalld's files as they were first
+#   zone active default                the zone that is asked about, and firewalld's words for the active and the default one
+#   listed                             the zones, policies and services whose settings are asked
+#   named_sets                         the address sets of firewalld that these name
 
 LC_ALL=C # Lengths are bytes, and messages are the ones that are looked for.
 export LC_ALL
@@ -41,7 +58,7 @@ limited() {
         echo "$1 is not installed" >&2
         return 127
     fi
-    case $clock in
+    case $limit_kind in
     kill) timeout -k 1 "$seconds" "$@" ;;
     plain) timeout "$seconds" "$@" ;;
     *) "$@" ;;
@@ -50,7 +67,7 @@ limited() {
 
 # ask NAME COMMAND…: asks, and prints what the answer was. Leaves it in $answer and $code.
 ask() {
-    name=$1
+    local name="$1" said
     shift
     answer=$(
         exec 3>&1
@@ -68,7 +85,7 @@ ask() {
 
 # skip WHY NAME…: says that questions were not asked, and why.
 skip() {
-    why=$1
+    local why="$1" name
     shift
     for name in "$@"; do
         printf '! %s %s\n%s\n= %s - 0\n\n' "$name" "${#why}" "$why" "$name" >&4
@@ -78,7 +95,7 @@ skip() {
 # ask_daemon WHOM NAME COMMAND…: asks, until one question takes too long: the rest would as well, and the look would
 # take minutes.
 ask_daemon() {
-    whom=$1
+    local whom="$1"
     shift
     if [ -n "$silent" ]; then
         skip "$whom did not answer within $seconds s" "$1"
@@ -91,14 +108,17 @@ ask_daemon() {
     esac
 }
 
+# tools: those of the programs in question that there are.
 tools() {
+    local tool
     for tool in systemctl busctl firewall-cmd iptables-save ip6tables-save nft docker sudo timeout; do
         ! command -v "$tool" >/dev/null || echo "$tool"
     done
 }
 
-# The connection that this runs in. sudo takes the variable away, but root may read it from the shells above.
+# connection [KNOWN]: the one that this runs in. sudo takes the variable away, but root may read it from the shells above.
 connection() {
+    local process generation line
     if [ -n "$1" ]; then
         echo "$1"
         return
@@ -129,7 +149,7 @@ look_at_system() {
     ask os cat /etc/os-release
     ask kernel uname -r
     ask connection connection "$1"
-    # shellcheck disable=SC2086 # The words are meant to be split: the third is the address that was connected to.
+    # The words are meant to be split: the third is the address that was connected to.
     set -- $answer
     if [ $# -ge 3 ]; then
         ask ssh-interface limited ip -o addr show to "$3"
@@ -140,8 +160,8 @@ look_at_system() {
     ask systemd limited systemctl --version
     ask iptables limited iptables -V
     case $answer in
-    *nf_tables*) other=iptables-legacy-save ;;
-    *) other=iptables-nft-save ;;
+    *nf_tables*) other_save=iptables-legacy-save ;;
+    *) other_save=iptables-nft-save ;;
     esac
     ask ip_forward cat /proc/sys/net/ipv4/ip_forward
     look_at_routing
@@ -157,13 +177,14 @@ look_at_routing() {
 
 # at_most NUMBER COMMAND…: so many lines of what the command says, then `more` or `end`; neither if it failed.
 at_most() {
-    most=$1
+    local most="$1"
     shift
     { limited "$@" && echo end; } | awk -v most="$most" 'NR > most && $0 != "end" { print "more"; exit } { print }'
 }
 
 # The DNS servers of the node, and those that systemd-resolved asks for it.
 resolvers() {
+    local file
     for file in /etc/resolv.conf /run/systemd/resolve/resolv.conf; do
         [ ! -r "$file" ] || awk -v file="$file" '$1 == "nameserver" && NF > 1 { print file, $2 }' "$file"
     done | head -n 64
@@ -178,23 +199,23 @@ look_at_kernel() {
     matched=$matched$newline$(printf %s "$answer" | matched_sets)
     # The other backend's tables. Asking the legacy one where it was never used could load its module. A file of /proc
     # has no size: only its content tells.
-    if ! command -v "$other" >/dev/null; then
-        skip "no $other" other-save
-    elif [ "$other" = iptables-legacy-save ] && [ -z "$(cat /proc/net/ip_tables_names 2>/dev/null)" ]; then
+    if ! command -v "$other_save" >/dev/null; then
+        skip "no $other_save" other-save
+    elif [ "$other_save" = iptables-legacy-save ] && [ -z "$(cat /proc/net/ip_tables_names 2>/dev/null)" ]; then
         skip "no legacy tables" other-save
     else
-        ask other-save limited "$other"
+        ask other-save limited "$other_save"
     fi
     ask nft-tables limited nft list tables
-    tables_of_nft=$newline$answer
-    tables_of_nft_code=$code
+    nft_list=$newline$answer
+    nft_code=$code
     ask_backend
     look_at_networking
 }
 
 # has_tables_of_nft: whether nft has listed its tables. Without a list nothing is known of them, least of all that there are none.
 has_tables_of_nft() {
-    [ "$tables_of_nft_code" != 0 ] || return 0
+    [ "$nft_code" != 0 ] || return 0
     echo "nft did not list its tables" >&2
     return 1
 }
@@ -211,24 +232,13 @@ ask_backend() {
 # firewalld_nft: a line for each forward, for each way from chain to chain ahead of it, for each chain with a hook that holds a rule
 # twice, and for each such chain that is bare. The rest, however long, stays here: zones have elements by the ten thousand.
 firewalld_nft() {
+    local family listing
     has_tables_of_nft || return
     for family in inet ip ip6; do
-        case $tables_of_nft in *"${newline}table $family firewalld$newline"*) ;; *) continue ;; esac
+        case $nft_list in *"${newline}table $family firewalld$newline"*) ;; *) continue ;; esac
         listing=$(limited nft -nn list table "$family" firewalld) || return
         echo "table $family"
-        printf '%s\n' "$listing" | awk '
-            function over() { if (hook != "" && !rules) print "bare " chain; chain = hook = "" }
-            /^\tchain / { chain = $2; hook = ""; rules = 0; next }
-            /^\t}/ { over(); next }
-            chain == "" { next }
-            /^\t\ttype .* hook / { hook = $4; next }
-            /^\t\tpolicy / { next }
-            { rules++; sub(/^\t+/, "") }
-            hook != "" && ++seen[chain, $0] == 2 && !twice[chain]++ { print "twice " chain }
-            / dnat (ip6? )?to / { print "forward " chain " " $0 }
-            hook == "prerouting" || chain ~ /^nat_PRE/ {
-                for (i = 1; i < NF; i++) if (($i == "jump" || $i == "goto") && !leads[chain, $(i + 1)]++) print "leads " chain " " $(i + 1)
-            }' | awk 'NR > 30000 { print "more"; exit } { print substr($0, 1, 500) }'
+        printf '%s\n' "$listing" | awk_firewalld_nft | awk 'NR > 30000 { print "more"; exit } { print substr($0, 1, 500) }'
     done
     echo end
 }
@@ -245,6 +255,7 @@ bounded() {
 
 # sets: the sets that rules ask, as ipset saves them.
 sets() {
+    local name
     printf '%s\n' "$matched" | sort -u | while IFS= read -r name; do
         case $name in '' | -*) continue ;; esac
         limited ipset save "$name" || return
@@ -253,10 +264,11 @@ sets() {
 
 # nft_tables: the tables of nft that iptables does not show, each as one line of JSON.
 nft_tables() {
+    local word family name
     # Without nft there are none: only it makes any.
     command -v nft >/dev/null || return 0
     has_tables_of_nft || return
-    printf '%s' "$tables_of_nft" | while read -r word family name; do
+    printf '%s' "$nft_list" | while read -r word family name; do
         case $word:$family:$name in
         table:ip:filter | table:ip:nat | table:ip:mangle | table:ip:raw | table:ip:security) continue ;;
         table:ip6:filter | table:ip6:nat | table:ip6:mangle | table:ip6:raw | table:ip6:security) continue ;;
@@ -270,6 +282,7 @@ nft_tables() {
 
 # routing: what routing is told beyond the ordinary.
 routing() {
+    local version
     for version in 4 6; do
         limited ip "-$version" rule | sed "s/^/rule$version /"
     done
@@ -293,7 +306,7 @@ look_at_networking() {
     ask routing bounded routing
     ask sets bounded sets
     ask nft-rules bounded nft_tables
-    ask other6-save other6 "ip6tables${other#iptables}"
+    ask other6-save other6 "ip6tables${other_save#iptables}"
 }
 
 # remember_kernel: what the rules were when they were asked for.
@@ -309,6 +322,7 @@ rules_alone() {
 
 # kernel_moved: `moved` if somebody has changed a rule since.
 kernel_moved() {
+    local now
     now=$(limited iptables-save) || return
     now=$(printf '%s\n' "$now" | rules_alone)
     if [ "$now" = "$kernel_then" ]; then echo still; else echo moved; fi
@@ -324,6 +338,7 @@ look_at_kernel_again() {
 }
 
 look_at_firewalld() {
+    local properties=org.freedesktop.DBus.Properties path
     silent=
     ask firewalld-unit units firewalld.service
     ask firewalld-owner limited busctl call -- \
@@ -335,9 +350,8 @@ look_at_firewalld() {
             runtime-rich settings files
         return
     fi
-    properties=org.freedesktop.DBus.Properties
-    stamp=$(stamp)
-    ask file-sums printf '%s\n' "$stamp"
+    stamp_then=$(stamp)
+    ask file-sums printf '%s\n' "$stamp_then"
     ask_daemon firewalld firewalld-properties call "$object" "$properties" GetAll s "$firewalld"
     ask_daemon firewalld firewalld-config call "$object/config" "$properties" GetAll s "$firewalld.config"
     ask_daemon firewalld active-zones call "$object" "$firewalld.zone" getActiveZones
@@ -371,17 +385,19 @@ look_at_firewalld() {
     look_at_settings
 }
 
-# The zones that there are, for whoever named one that is not there.
+# zone_names: the zones that there are, for whoever named one that is not there.
 zone_names() {
+    local file
     for file in /etc/firewalld/zones/*.xml /usr/lib/firewalld/zones/*.xml; do
         file=${file##*/}
         [ "$file" = "*.xml" ] || echo "${file%.xml}"
     done | sort -u
 }
 
-# What a reload could change: the zones that somebody is in, and whatever has a file of its own in /etc/firewalld. The
+# settings: what a reload could change: the zones that somebody is in, and whatever has a file of its own in /etc/firewalld. The
 # rest is as the distribution made it, and nobody is in it.
 settings() {
+    local word folder kind file
     echo "zone $zone"
     # A word of the answer that is no zone, such as an interface's name, has no file.
     for word in $active $default; do
@@ -402,6 +418,7 @@ settings() {
 
 # saved METHOD INTERFACE GETTER NAME: the permanent settings of the zone, policy or service of that name.
 saved() {
+    local found
     found=$(call "$object/config" "$firewalld.config" "$1" s "$4") || return
     found=${found#o \"}
     call "${found%%\"*}" "$firewalld.config.$2" "$3"
@@ -414,12 +431,13 @@ stamp() { limited find -L /etc/firewalld -name .fwdeploy -prune -o -name '.*.fwd
 # say may be of two moments, and the difference nobody's edit.
 files_at_rest() {
     files || return
-    [ "$(stamp)" = "$stamp" ] || { echo "somebody is writing to firewalld's files just now" >&2 && return 1; }
+    [ "$(stamp)" = "$stamp_then" ] || { echo "somebody is writing to firewalld's files just now" >&2 && return 1; }
 }
 
 # files: what a reload would load of all that, each from /etc/firewalld or else as the distribution made it. First where each is,
 # or that there is none; then the texts, with a space before each line. One process, whatever their number.
 files() {
+    local line name places place found
     set --
     for line in direct:direct conf:firewalld $listed; do
         name=${line#*:}.xml
@@ -442,7 +460,8 @@ files() {
 }
 
 look_at_settings() {
-    sets=
+    local line whose
+    named_sets=
     ask settings settings
     listed=$(printf %s "$answer" | sort -u | grep '^[a-z]* [A-Za-z0-9_.-]*$' | tr ' ' :)
     for line in $listed; do
@@ -466,16 +485,17 @@ look_at_settings() {
     look_at_sets
 }
 
-# name_sets: adds the address sets that the answer names to $sets: `ipset:NAME` of a source, `ipset=\"NAME\"` of a rich rule.
+# name_sets: adds the address sets that the answer names to $named_sets: `ipset:NAME` of a source, `ipset=\"NAME\"` of a rich rule.
 name_sets() {
     case $answer in
-    *ipset*) sets="$sets $(printf %s "$answer" | grep -oE 'ipset(:|=\\")[A-Za-z0-9_.-]+' | sed 's/.*[:"]//')" ;;
+    *ipset*) named_sets="$named_sets $(printf %s "$answer" | grep -oE 'ipset(:|=\\")[A-Za-z0-9_.-]+' | sed 's/.*[:"]//')" ;;
     esac
 }
 
 # look_at_sets: their kind, options and entries. Only firewalld's own sets are told.
 look_at_sets() {
-    for whose in $(printf '%s\n' $sets | sort -u | head -n 64); do
+    local whose
+    for whose in $(printf '%s\n' $named_sets | sort -u | head -n 64); do
         ask_daemon firewalld "set:$whose" call "$object" "$firewalld.ipset" getIPSetSettings s "$whose"
     done
 }
@@ -483,6 +503,7 @@ look_at_sets() {
 # How many there are, then one line of JSON for each network and container. Fields are picked, because a container's
 # environment holds secrets.
 networks() {
+    local template
     template='{"name":{{json .Name}},"id":{{json .Id}},"driver":{{json .Driver}},"ipam":{{json .IPAM.Config}}'
     template=$template',"internal":{{json .Internal}},"ipv6":{{json .EnableIPv6}},"options":{{json .Options}}'
     template=$template',"labels":{{json .Labels}},"ipam_driver":{{json .IPAM.Driver}}'
@@ -491,6 +512,7 @@ networks() {
 }
 
 containers() {
+    local template
     template='{"name":{{json .Name}},"id":{{json .Id}},"running":{{json .State.Running}}'
     template=$template',"mode":{{json .HostConfig.NetworkMode}},"bindings":{{json .HostConfig.PortBindings}}'
     template=$template',"ports":{{json .NetworkSettings.Ports}},"networks":{{json .NetworkSettings.Networks}}'
@@ -503,28 +525,27 @@ containers() {
 
 # each LIST INSPECT TEMPLATE: inspects all that is listed; once more if something went away in between.
 each() {
+    local attempt ids found status
     for attempt in 1 2 3; do
-        # shellcheck disable=SC2086 # The words are meant to be split.
         ids=$(limited docker $1) || return
         if [ -z "$ids" ]; then
             echo 0
             return 0
         fi
-        # shellcheck disable=SC2086
-        if found=$(limited docker $2 --format "$3" $ids); then
-            # shellcheck disable=SC2086
+        found=$(limited docker $2 --format "$3" $ids) && {
             set -- $ids
             printf '%s\n%s\n' "$#" "$found"
             return 0
-        fi
-        code=$?
-        [ "$code" = 1 ] || return "$code"
+        }
+        status=$?
+        [ "$status" = 1 ] || return "$status"
     done
-    return "$code"
+    return "$status"
 }
 
 # What Docker was told of iptables and of DNS servers, in daemon.json and on its command line; nothing if it was told nothing.
 docker_told() {
+    local file process
     for file in /etc/docker/daemon.json /var/snap/docker/current/config/daemon.json; do
         [ ! -r "$file" ] || tr -d ' \t\r\n' <"$file" | grep -oE '"ip6?tables":(true|false)' | tr -d '"' | tr : =
         [ ! -r "$file" ] || ! tr -d ' \t\r\n' <"$file" | grep -q '"dns":\["' || echo dns=true
@@ -536,6 +557,7 @@ docker_told() {
 
 # settling FIREWALL: why Docker's rules are not all back yet, by what it tells of its firewall; nothing if nothing tells so.
 settling() {
+    local back began
     case $(units firewalld.service) in
     *ActiveState=activating*) echo "firewalld is starting" && return ;;
     esac
@@ -549,11 +571,12 @@ settling() {
 }
 
 look_at_docker() {
+    local unit service socket starting=''
     silent=
     ask docker-unit units docker.service docker.socket
-    unit_of_docker=$answer
+    unit=$answer
     ask docker-told docker_told
-    answer=$unit_of_docker
+    answer=$unit
     if ! command -v docker >/dev/null; then
         skip "docker is not installed" docker-version docker-firewall docker-networks docker-containers
         return
@@ -561,7 +584,6 @@ look_at_docker() {
     # A question would start the engine where systemd listens on its socket.
     service=${answer%%"$newline$newline"*}
     socket=${answer#*"$newline$newline"}
-    starting=
     case $service in
     *ActiveState=activating* | *ActiveState=reloading*)
         starting=yes
@@ -594,53 +616,45 @@ look_at_docker() {
 # leftovers: what only an armed node has, where none is: a run was killed while it was being armed. One that is at it just now is not
 # told apart from that for a minute.
 leftovers() {
+    local left
     for left in /etc/firewalld/.fwdeploy /etc/systemd/system/fwdeploy-restore.service /etc/systemd/system/fwdeploy-restore-files.service; do
         [ ! -e "$left" ] || limited find "$left" -prune -cmin +0 -exec echo leftover {} ';' 2>/dev/null
     done
 }
 
-# What runs have left on the node: the number of the last that was armed, the lease, and a paragraph for each snapshot.
+# records: what runs have left on the node: the number of the last that was armed, the lease, and a paragraph for each snapshot.
 records() {
-    home=/var/lib/fwdeploy
-    live=/run/fwdeploy
+    local number last armed left
     # Not to be allowed to read them is not to have none.
     [ ! -d "$home" ] || ls "$home" >/dev/null || return
-    for number in $(ls "$home/snapshots" 2>/dev/null | sort -n); do
-        case $number in *[!0-9]*) continue ;; esac
+    for number in $(snapshot_numbers); do
         printf 'snapshot %s\n' "$number"
         grep '=' "$home/snapshots/$number/about"
     done
     last=$(cat "$home/last" 2>/dev/null)
     echo "last ${last:-0}"
-    armed=$(readlink "$home/armed" 2>/dev/null) || {
+    armed=$(leased_snapshot) || {
         leftovers
         return 0
     }
-    armed=${armed##*/}
     echo "armed $armed"
-    case $(limited systemctl show -p ActiveState "fwdeploy-restore-$armed.timer" "fwdeploy-restore-$armed.service" fwdeploy-restore.service) in
-    *ActiveState=active* | *ActiveState=activating* | *ActiveState=deactivating*) echo "alive yes" ;;
-    *) echo "alive no" ;;
-    esac
-    IFS=' .' read -r uptime rest </proc/uptime
-    about=$home/snapshots/$armed/about
-    [ "$(sed -n 's/^boot=//p' "$about")" != "$(cat /proc/sys/kernel/random/boot_id)" ] ||
-        echo "left $(($(sed -n 's/^uptime=//p' "$about") + $(sed -n 's/^timeout=//p' "$about") - uptime))"
+    if is_lease_live "$armed" limited; then echo "alive yes"; else echo "alive no"; fi
+    left=$(seconds_left "$armed")
+    [ -z "$left" ] || echo "left $left"
     [ ! -s "$live/outcome-$armed" ] || sed -n 's/^outcome=/restore /p; s/^trouble=/trouble /p' "$live/outcome-$armed"
     [ ! -r "$live/step" ] || echo "step $(cat "$live/step")"
     # Without these nobody can go back to it.
-    for file in restore.sh library.sh firewalld state iptables runtime docker networks; do
-        [ -e "$home/snapshots/$armed/$file" ] || echo "missing $file"
-    done
+    missing_parts "$armed" | sed 's/^/missing /'
 }
 
+# look [CONNECTION]: all questions.
 look() {
     if timeout -k 1 1 true 2>/dev/null; then
-        clock=kill
+        limit_kind="kill"
     elif timeout 1 true 2>/dev/null; then
-        clock=plain
+        limit_kind=plain
     else
-        clock=none
+        limit_kind=none
     fi
     exec 4>&1
     printf 'fwdeploy-probe 1 %s\n' "$seconds"

@@ -23,7 +23,7 @@ pub fn recover_script(arming: &Arming, recovery: &Recovery) -> String {
         Recovery::Restore { .. } => Vec::new(),
         Recovery::Release { number, .. } => {
             let number = number.to_string();
-            let plan = format!("plan() {{\n    step 0 release {number}\n}}\n");
+            let plan = format!("plan() {{\n    step 0 release_lease {number}\n}}\n");
             return format!("{LIBRARY}{STEPS}\n{RECOVER}\nprepare() {{ :; }}\n{plan}\nmain\n");
         }
         Recovery::Start { subnets } => latched("start_firewalld", subnets),
@@ -44,7 +44,7 @@ pub fn recover_script(arming: &Arming, recovery: &Recovery) -> String {
 /// Returns the script that tries the way back from an unfinished run once more, and waits for its end. Its answer is for
 /// [`Ending`](crate::node::Ending).
 pub fn retry_restore_script(number: u64) -> String {
-    format!("{LIBRARY}{DISARM}\n{RECOVER}\nagain {number}\n")
+    format!("{LIBRARY}{DISARM}\n{RECOVER}\nretry_restore {number}\n")
 }
 
 /// The latch is closed ahead of it and opened after it.
@@ -66,7 +66,8 @@ fn entries(permanent: &Direct) -> String {
     let mut out = String::new();
     let mut number = 0;
     let mut entry = |ipv: &str, table: &str, tried: &str, xml: &str| {
-        let words = ["entry", &number.to_string(), ipv, table, tried, xml].map(ToString::to_string);
+        let words =
+            ["try_entry", &number.to_string(), ipv, table, tried, xml].map(ToString::to_string);
         let _ = writeln!(out, "    {}", line(&words));
         number += 1;
     };
@@ -98,7 +99,7 @@ fn entries(permanent: &Direct) -> String {
         );
     }
     format!(
-        "entries() {{\n{out}    :\n}}\nentries_count={number}\nxml_head={}\nxml_tail={}\n",
+        "try_entries() {{\n{out}    :\n}}\nentries_count={number}\nxml_head={}\nxml_tail={}\n",
         quote(direct_xml::HEAD),
         quote(direct_xml::TAIL)
     )

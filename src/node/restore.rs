@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use crate::model::NodeState;
 use crate::model::net::Cidr;
 use crate::model::state::Docker;
 use crate::node::apply::connect_words;
@@ -39,11 +38,11 @@ pub(super) fn of_plan(actions: &[Action], managed: &[Cidr]) -> String {
 }
 
 /// The program that brings back Docker's networks and attachments as they are here, whatever is there, and all else as a whole.
-pub(super) fn of_state(before: &NodeState, managed: &[Cidr]) -> String {
+pub(super) fn of_state(before: Option<&Docker>, managed: &[Cidr]) -> String {
     let take_back = "    answer=\"a snapshot is brought back as a whole\"\n    return 1\n";
-    let mut docker = vec![vec!["unsettle".to_string()]];
-    docker.extend(before.docker.known().map(all_of).unwrap_or_default());
-    docker.push(vec!["unmake".to_string()]);
+    let mut docker = vec![vec!["detach_moved".to_string()]];
+    docker.extend(before.map(all_of).unwrap_or_default());
+    docker.push(vec!["remove_made_networks".to_string()]);
     program("", take_back, &docker, &[], managed)
 }
 
@@ -66,7 +65,7 @@ fn program(
     }
     let managed: Vec<String> = managed.iter().map(Cidr::to_string).collect();
     format!(
-        ". \"${{0%/*}}/library.sh\"\n{RESTORE}\nsubnets={}\ntouched={}\n{functions}take_back() {{\n{take_back}}}\ndocker_back() {{\n{docker_back}    :\n}}\n\nmain \"$@\"\n",
+        "# shellcheck source=library.sh\n. \"${{0%/*}}/library.sh\"\n\n{RESTORE}\nsubnets={}\ntouched={}\n{functions}take_back() {{\n{take_back}}}\ndocker_back() {{\n{docker_back}    :\n}}\n\nmain \"$@\"\n",
         line(&[managed.join(" ")]),
         line(&[touched.join("\n")])
     )
@@ -118,17 +117,19 @@ fn repeatable(action: &Action) -> Option<Vec<String>> {
         Some(words)
     };
     match action {
-        Action::CreateNetwork(spec) => renamed(network_words(spec), "network"),
-        Action::RemoveNetwork(spec) => Some(vec!["no_network".to_string(), spec.name.clone()]),
+        Action::CreateNetwork(spec) => renamed(network_words(spec), "restore_network"),
+        Action::RemoveNetwork(spec) => {
+            Some(vec!["remove_new_network".to_string(), spec.name.clone()])
+        }
         Action::Connect {
             container,
             endpoint,
-        } => renamed(connect_words(container, endpoint), "attached"),
+        } => renamed(connect_words(container, endpoint), "restore_attachment"),
         Action::Disconnect {
             container,
             endpoint,
         } => Some(vec![
-            "detached".to_string(),
+            "remove_new_attachment".to_string(),
             endpoint.network.clone(),
             container.clone(),
         ]),
@@ -142,7 +143,7 @@ fn all_of(docker: &Docker) -> Vec<Vec<String>> {
     let mut all: Vec<Vec<String>> = made
         .map(|network| {
             let mut words = network_words(&NetworkSpec::of(network));
-            words[0] = "network_again".to_string();
+            words[0] = "restore_changed_network".to_string();
             words
         })
         .collect();
@@ -160,7 +161,7 @@ fn all_of(docker: &Docker) -> Vec<Vec<String>> {
                 endpoint: endpoint.clone(),
             })
         }));
-        let mut only = vec!["only_on".to_string(), container.name.clone()];
+        let mut only = vec!["detach_from_others".to_string(), container.name.clone()];
         only.extend(endpoints().map(|e| e.network.clone()));
         all.push(only);
     }

@@ -1,18 +1,54 @@
 //! What the programs of a node are put together from.
 
+/// The awk programs of these names, each as a function that takes awk's options and reads stdin. None has a single quote in it.
+macro_rules! awk {
+    ($($name:literal)*) => {
+        concat!($(
+            "\nawk_", $name, "() {\n    awk \"$@\" '\n",
+            include_str!(concat!("awk/", $name, ".awk")),
+            "'\n}\n"
+        ),*)
+    };
+}
+
+/// The look at a node.
+pub(super) const PROBE: &str = concat!(
+    include_str!("records.sh"),
+    awk!("firewalld_nft"),
+    "\n",
+    include_str!("probe.sh"),
+);
+
 /// The functions that every program that changes a node is made of.
 pub(super) const LIBRARY: &str = concat!(
     include_str!("base.sh"),
+    "\n",
+    include_str!("records.sh"),
+    "\n",
     include_str!("firewalld.sh"),
+    "\n",
     include_str!("docker.sh"),
+    "\n",
     include_str!("latch.sh"),
+    "\n",
     include_str!("tables.sh"),
+    "\n",
     include_str!("chain.sh"),
+    "\n",
     include_str!("reload.sh"),
+    "\n",
     include_str!("runtime.sh"),
+    "\n",
     include_str!("picture.sh"),
+    "\n",
     include_str!("snapshot.sh"),
+    "\n",
     include_str!("arm.sh"),
+    awk!(
+        "active_zones" "busctl_tokens" "chain_and_jumps" "docker_differences" "is_flushed" "jump_places" "lacking_rules" "list_entries"
+        "missing_docker_rules" "move_jump" "normalise" "only_in" "picture_in_order" "relink_chain" "runtime_values" "seen_checksum"
+        "table_lines" "unlink_chain" "url_encode" "with_chain" "with_devices" "zone_settings"
+    ),
 );
 
 /// Taking steps, and telling how far it came.
@@ -24,8 +60,11 @@ pub(super) const DISARM: &str = include_str!("disarm.sh");
 /// The way back.
 pub(super) const RESTORE: &str = concat!(
     include_str!("restore.sh"),
+    "\n",
     include_str!("restore/files.sh"),
+    "\n",
     include_str!("restore/docker.sh"),
+    "\n",
     include_str!("restore/rules.sh"),
 );
 
@@ -35,19 +74,32 @@ pub(super) const RECOVER: &str = include_str!("recover.sh");
 /// Going to an older snapshot.
 pub(super) const ROLLBACK: &str = include_str!("rollback.sh");
 
+/// Each shell that is there; the nodes of the lab have all three.
+#[cfg(test)]
+pub(super) fn shells() -> Vec<&'static [&'static str]> {
+    let all: [&[&str]; 3] = [&["dash"], &["bash", "--posix"], &["busybox", "ash"]];
+    let there = |shell: &&[&str]| {
+        let mut command = std::process::Command::new(shell[0]);
+        command.args(&shell[1..]).args(["-c", ":"]).output().is_ok()
+    };
+    all.into_iter().filter(there).collect()
+}
+
 /// Every shell at hand can read this script, and has nothing to say about it.
 #[cfg(test)]
 pub(super) fn in_every_shell(script: &str) {
-    for shell in [&["dash"][..], &["bash", "--posix"], &["busybox", "ash"]] {
+    // By a file: a word of a command line holds 128 KiB, and an arming script is longer.
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("script.sh");
+    std::fs::write(&file, script).expect("a script");
+    for shell in shells() {
         let mut command = std::process::Command::new(shell[0]);
-        command.args(&shell[1..]).args(["-n", "-c", script]);
-        // Not every machine has every shell; the lab's nodes have all three.
-        if let Ok(output) = command.output() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert!(
-                output.status.success() && said.is_empty(),
-                "{shell:?}: {said}"
-            );
-        }
+        let output = command.args(&shell[1..]).arg("-n").arg(&file).output();
+        let output = output.expect("a shell");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() && said.is_empty(),
+            "{shell:?}: {said}"
+        );
     }
 }

@@ -16,36 +16,37 @@
 # What stands before the first such line is somebody's login greeting. All is in functions that the last line starts, so
 # that half a script does nothing.
 
-armed= # The number of the snapshot, once the node is armed.
+armed=
 
 say() { printf '%s\n' "$1" 2>/dev/null || stopped=${stopped:-PIPE}; }
 
-# mark WORD: how far the run is, for whoever looks at the node from outside.
-mark() { [ -z "$armed" ] || { printf '%s\n' "$1" >"$live/step"; } 2>/dev/null || :; }
+# mark_step WORD: how far the run is, for whoever looks at the node from outside.
+mark_step() { [ -z "$armed" ] || { printf '%s\n' "$1" >"$live/step"; } 2>/dev/null || :; }
 
 # step N COMMAND…: one step of the plan.
 step() {
-    number=$1
+    step_number=$1
     shift
     if [ -n "$armed" ] && [ -e "$live/stop-$armed" ]; then
         answer="the time to confirm is over, and the node is going back to the state before"
-        failed 143
+        fail_step 143
     fi
     if [ -n "$stopped" ]; then
         answer="stopped by SIG$stopped ahead of this step"
-        failed 143
+        fail_step 143
     fi
-    mark "$number"
-    say "step $number begin"
+    mark_step "$step_number"
+    say "step $step_number begin"
     answer=
-    "$@" || failed $?
-    say "step $number done"
+    "$@" || fail_step $?
+    say "step $step_number done"
 }
 
-failed() {
+# fail_step CODE: the step has failed, for the reason in $answer.
+fail_step() {
     # Whoever could ask the node to go back may be gone.
-    [ -z "$stopped" ] || [ -z "$armed" ] || go_back
-    give_up "step $number failed $1"
+    [ -z "$stopped" ] || [ -z "$armed" ] || start_restore
+    give_up "step $step_number failed $1"
 }
 
 # give_up LINE: the line, why, and the end.
@@ -56,28 +57,31 @@ give_up() {
     exit 1
 }
 
-# lock_or_lease: the lock, or in $answer who has it. A run that is just being armed has no lease yet.
-lock_or_lease() {
-    for lock_try in 1 2 3; do
-        if lock_now; then
+# lock_node: the lock, or in $answer who has it. A run that is just being armed has no lease yet.
+lock_node() {
+    local attempt leased holder
+    for attempt in 1 2 3; do
+        if take_lock; then
             { mkdir -p "$live" && printf '%s\nsince=%s\n' "${about:-}" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" >"$live/holder"; } 2>/dev/null
             return 0
         fi
-        ! lease || return 1
+        ! leased=$(leased_snapshot) || { describe_lease "$leased" && return 1; }
     done
-    lock_holder=$(tell "$live/holder" operator)
-    answer="${lock_holder:-another run of fwdeploy} is changing this node since $(tell "$live/holder" since)"
+    holder=$(read_key "$live/holder" operator)
+    answer="${holder:-another run of fwdeploy} is changing this node since $(read_key "$live/holder" since)"
     return 1
 }
 
 main() {
+    local signal
+    # shellcheck disable=SC2064 # The name of the signal is meant to be in the trap.
     for signal in HUP INT PIPE TERM; do trap "stopped=$signal" "$signal"; done
-    lock_or_lease || give_up "arm failed 75"
-    find_lock
+    lock_node || give_up "arm failed 75"
+    find_wait_flag
     prepare || give_up "arm failed $?"
     plan
-    [ -z "$stopped" ] || [ -z "$armed" ] || go_back
-    mark done
+    [ -z "$stopped" ] || [ -z "$armed" ] || start_restore
+    mark_step "done"
     say end
     exit 0
 }

@@ -17,6 +17,7 @@ use crate::node::shell::RECOVER;
 use crate::node::shell::RESTORE;
 use crate::node::shell::ROLLBACK;
 use crate::node::shell::STEPS;
+use crate::node::shell::shells;
 
 /// Tells the networks and containers of two files, notes what is asked of it, and becomes the files of `after` with the first change.
 const DOCKER: &str = r#"#!/bin/sh
@@ -90,9 +91,12 @@ impl Node {
              snapshot=$home/snapshots/7 number=7 mode=now touched=\nsubnets=\n{script}\n"
         );
         let path = format!("{folder}/bin:{}", std::env::var("PATH").unwrap_or_default());
+        // By a file: a word of a command line holds 128 KiB.
+        self.write("script.sh", &script);
         let output = Command::new(shell[0])
             .args(&shell[1..])
-            .args(["-c", &script, "/nowhere/snapshots/7/restore.sh"])
+            .args(["-c", ". \"$SCRIPT\"", "/nowhere/snapshots/7/restore.sh"])
+            .env("SCRIPT", self.path("script.sh"))
             .env("PATH", path)
             .env("FAKE", self.path("fake"))
             .output()
@@ -105,18 +109,8 @@ impl Node {
     }
 }
 
-/// Each shell that is there.
-fn shells() -> Vec<&'static [&'static str]> {
-    let all: [&[&str]; 3] = [&["dash"], &["bash", "--posix"], &["busybox", "ash"]];
-    let there = |shell: &&[&str]| {
-        let mut command = Command::new(shell[0]);
-        command.args(&shell[1..]).args(["-c", ":"]).output().is_ok()
-    };
-    all.into_iter().filter(there).collect()
-}
-
 /// Takes the snapshot's picture of what Docker tells now.
-const TAKE: &str = "picture || echo \"$answer\"; printf '%s\\n' \"$picture\" >\"$snapshot/picture\"; fresh_picture=\n";
+const TAKE: &str = "read_picture || echo \"$answer\"; printf '%s\\n' \"$picture\" >\"$snapshot/picture\"; fresh_picture=\n";
 
 #[test]
 fn no_program_evaluates_anything() {
@@ -146,7 +140,7 @@ proptest! {
     fn a_name_is_coded_in_a_shell_as_here_and_is_one_plain_word(name in "\\PC{0,12}|[\x01-\x7f]{1,20}") {
         let node = Node::new();
         for shell in shells() {
-            let said = node.says(shell, &format!("coded {}", quote(&name)));
+            let said = node.says(shell, &format!("url_encode {}", quote(&name)));
             prop_assert_eq!(said.trim_end_matches('\n'), coded(&name));
             prop_assert!(coded(&name).bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.~+%".contains(&b)));
         }
@@ -165,7 +159,7 @@ fn a_container_at_another_address_is_detached_and_attached_where_it_was() {
             node.docker(CYBEX, &place(was));
             node.says(shell, TAKE);
             node.docker(CYBEX, &place(is));
-            let said = node.says(shell, "attached --ip X cybex cybex; echo $?");
+            let said = node.says(shell, "restore_attachment --ip X cybex cybex; echo $?");
             assert_eq!(said, "0\n", "{shell:?} {was} {is}");
             assert_eq!(
                 node.read("fake/log"),
@@ -176,7 +170,7 @@ fn a_container_at_another_address_is_detached_and_attached_where_it_was() {
         let node = Node::new();
         node.docker(CYBEX, &place("172.20.0.2"));
         node.says(shell, TAKE);
-        node.says(shell, "attached --ip 172.20.0.2 cybex cybex; detached cybex cybex; network cybex; no_network cybex");
+        node.says(shell, "restore_attachment --ip 172.20.0.2 cybex cybex; remove_new_attachment cybex cybex; restore_network cybex; remove_new_network cybex");
         assert_eq!(node.read("fake/log"), "");
     }
 }
@@ -221,7 +215,7 @@ fn a_network_with_another_subnet_option_or_gateway_is_made_anew() {
             node.docker(other, &place("172.29.0.2"));
             let said = node.says(
                 shell,
-                "touched='network cybex'; same_docker || echo \"$answer\"; network --subnet 172.20.0.0/16 cybex; echo $?",
+                "touched='network cybex'; same_docker || echo \"$answer\"; restore_network --subnet 172.20.0.0/16 cybex; echo $?",
             );
             assert!(said.starts_with("network cybex is another one, "), "{said}");
             assert!(said.ends_with("0\n"), "{said}");
@@ -303,11 +297,11 @@ fn a_docker_that_does_not_answer_is_not_a_docker_without_containers() {
         for code in ["124", "1", "125"] {
             node.write("fake/code", code);
             for what in [
-                "attached --ip 172.20.0.2 cybex cybex",
-                "detached cybex cybex",
-                "network cybex",
-                "no_network cybex",
-                "only_on cybex bridge",
+                "restore_attachment --ip 172.20.0.2 cybex cybex",
+                "remove_new_attachment cybex cybex",
+                "restore_network cybex",
+                "remove_new_network cybex",
+                "detach_from_others cybex bridge",
                 "same_docker",
             ] {
                 let said = node.says(shell, &format!("{what}; echo \"$?|$answer\""));
@@ -325,6 +319,21 @@ fn a_docker_that_does_not_answer_is_not_a_docker_without_containers() {
                 .count(),
             0
         );
+    }
+}
+
+/// A container that goes away between the list and the question: once more, and it is not in the list.
+#[test]
+fn what_goes_away_while_docker_is_asked_is_asked_for_once_more() {
+    for shell in shells() {
+        let node = Node::new();
+        node.docker(CYBEX, &place("172.20.0.2"));
+        node.write(
+            "bin/docker",
+            &DOCKER.replacen("#!/bin/sh\n", "#!/bin/sh\n[ \"$1\" != inspect ] || [ -e \"$FAKE/gone\" ] || { : >\"$FAKE/gone\"; exit 1; }\n", 1),
+        );
+        let said = node.says(shell, "read_picture; echo \"$?|$answer\"");
+        assert!(said.starts_with("0|"), "{shell:?} {said}");
     }
 }
 
@@ -356,7 +365,7 @@ fn a_name_of_any_kind_is_a_name() {
             let quoted = quote(name);
             let said = node.says(
                 shell,
-                &format!("cd {}; mode=chosen; ln -s snapshots/7 \"$home/armed\"; touched=; network --subnet 10.9.0.0/24 {quoted}; echo $?; fresh_picture=; is_touched \"network $(coded {quoted})\"; echo $?", quote(&node.path("live").display().to_string())),
+                &format!("cd {}; mode=chosen; ln -s snapshots/7 \"$home/armed\"; touched=; restore_network --subnet 10.9.0.0/24 {quoted}; echo $?; fresh_picture=; is_recorded \"network $(url_encode {quoted})\"; echo $?", quote(&node.path("live").display().to_string())),
             );
             assert_eq!(said, "0\n0\n", "{shell:?} {name:?}");
             assert!(
@@ -376,7 +385,7 @@ END
 [ "$(wc -l <"$FAKE/units")" -le 1 ] || sed -i 1d "$FAKE/units"
 "#;
 
-/// Tried: `pictured` without `docker_settles`, by which a restart between its two halves is a Docker that does not run.
+/// Tried: `snapshot_picture` without `wait_until_docker_settles`, by which a restart between its two halves is a Docker that does not run.
 #[test]
 fn a_docker_that_is_being_restarted_is_not_one_that_does_not_run() {
     let unit = |state: &str, job: &str| format!("LoadState=loaded ActiveState={state} Job={job}\n");
@@ -419,7 +428,7 @@ fn a_docker_that_is_being_restarted_is_not_one_that_does_not_run() {
             let said = node.says(
                 shell,
                 &format!(
-                    "seconds={seconds}; if pictured; then printf '%s\n' \"$picture\"; else printf '%s\n' \"$answer\"; fi"
+                    "seconds={seconds}; if snapshot_picture; then printf '%s\n' \"$picture\"; else printf '%s\n' \"$answer\"; fi"
                 ),
             );
             let told = match pictured {
@@ -528,7 +537,10 @@ fn what_a_rollback_to_an_older_kind_of_snapshot_changed_is_ours_too() {
             &format!("{MOVED}\nnetwork a+b bridge false false 10.1.0.0%2F16|||,. . . n3"),
             &place("172.20.0.2"),
         );
-        let said = node.says(shell, "same_docker || echo \"$answer\"; unmake");
+        let said = node.says(
+            shell,
+            "same_docker || echo \"$answer\"; remove_made_networks",
+        );
         assert!(
             said.contains("network cybex is another one, subnet 172.29.0.0/16"),
             "{said}"
@@ -538,7 +550,7 @@ fn what_a_rollback_to_an_older_kind_of_snapshot_changed_is_ours_too() {
         // Where not even names are written down, all that was there is.
         fs::create_dir_all(node.path("home")).unwrap();
         let _ = symlink("snapshots/7", node.path("home/armed"));
-        node.says(shell, &format!("{ROLLBACK}\ntouch_all"));
+        node.says(shell, &format!("{ROLLBACK}\nrecord_everything"));
         assert_eq!(
             node.read("home/snapshots/7/touched"),
             "network cybex\nplace cybex cybex\n"
@@ -560,7 +572,7 @@ impl Node {
     fn taken(&self, shell: &[&str]) -> String {
         self.says(
             shell,
-            "take_files && stage && echo taken || { echo \"$?\"; printf '%s\\n' \"$answer\"; }",
+            "snapshot_files && stage_files && echo taken || { echo \"$?\"; printf '%s\\n' \"$answer\"; }",
         )
     }
 
@@ -659,7 +671,7 @@ fn files_come_back_behind_links_of_every_shape() {
             assert_eq!(links(&node), linked, "{name}: a link stays a link");
             assert!(!node.path("etc/zones/new.xml").exists());
             // Nothing is left of what was staged.
-            node.says(shell, "unstage");
+            node.says(shell, "unstage_files");
             let left: Vec<_> = fs::read_dir(node.folder.path())
                 .unwrap()
                 .flatten()
@@ -807,7 +819,7 @@ fn what_cannot_be_brought_back_is_refused_with_a_reason() {
             spoil(&node);
             let said = node.says(
                 shell,
-                "things=50; take_files && echo taken || printf '%s\\n' \"$answer\"",
+                "things=50; snapshot_files && echo taken || printf '%s\\n' \"$answer\"",
             );
             assert!(said.contains(why), "{why}: {said}");
         }
@@ -823,7 +835,7 @@ fn what_came_back_after_a_boot_is_compared_value_by_value() {
             node.says(
                 shell,
                 &format!(
-                    "only_in \"$(atoms {})\" \"$(atoms {})\"",
+                    "lines_only_in \"$(runtime_values {})\" \"$(runtime_values {})\"",
                     quote(&zone(now)),
                     quote(&zone(was))
                 ),

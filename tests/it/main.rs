@@ -3,6 +3,7 @@
 //! A file here is a module of this one; `wiring.rs` fails where one was forgotten.
 
 mod architecture;
+mod awk;
 mod bad_input;
 mod captures;
 mod cli;

@@ -14,6 +14,7 @@ use proptest::prelude::*;
 use fwdeploy::model::Daemon;
 use fwdeploy::model::NodeState;
 use fwdeploy::model::Observed;
+use fwdeploy::node::probe_script;
 use fwdeploy::probe::observe;
 
 use crate::support::captures::captures;
@@ -213,9 +214,8 @@ fn a_tool_that_fails_has_not_said_that_there_is_nothing() {
     let mut paths = vec![folder.path().to_path_buf()];
     paths.extend(env::split_paths(&env::var_os("PATH").unwrap()));
     let answer = Command::new("sh")
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/src/node/probe.sh"))
+        .args(["-c", &probe_script(None)])
         .env("PATH", env::join_paths(paths).unwrap())
-        .env("FWDEPLOY_ZONE", "")
         .stdin(Stdio::null())
         .output()
         .unwrap();

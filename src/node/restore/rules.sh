@@ -2,46 +2,53 @@
 
 # same_rules: whether firewalld and the kernel hold what they held, in $answer what differs.
 same_rules() {
-    rules_now=$(runtime_text) || {
-        answer="firewalld does not tell: $rules_now"
+    local current before
+    current=$(runtime_text) || {
+        answer="firewalld does not tell: $current"
         return 1
     }
-    rules_was=$(with_devices "$(cat "$snapshot/runtime")" "$rules_now")
-    [ "$(alike "$rules_was")" = "$(alike "$rules_now")" ] || {
-        answer="firewalld's runtime is not as it was: $(only_in "$(alike "$rules_was")" "$(alike "$rules_now")" | tr '\037' ' ' | head -n 3)"
+    before=$(with_devices "$(cat "$snapshot/runtime")" "$current")
+    [ "$(normalise "$before")" = "$(normalise "$current")" ] || {
+        answer="firewalld's runtime is not as it was: $(lines_only_in "$(normalise "$before")" "$(normalise "$current")" | tr '\037' ' ' | head -n 3)"
         return 1
     }
     same_kernel
 }
 
-# is_placed: whether every container and every network is where it was. Then Docker's rules must be what they were too. It may not
+# is_layout_unchanged: whether every container and every network is where it was. Then Docker's rules must be what they were too. It may not
 # be asked of a snapshot of long ago: others have rules too.
-is_placed() {
-    [ "$mode" != chosen ] && [ "$(cat "$snapshot/docker")" = "$(placed)" ] && [ "$(cat "$snapshot/networks")" = "$(docker_networks)" ]
+is_layout_unchanged() {
+    [ "$mode" != chosen ] && [ "$(cat "$snapshot/docker")" = "$(container_layout)" ] && [ "$(cat "$snapshot/networks")" = "$(bridge_networks)" ]
 }
 
-same_kernel() {
-    look || return
-    recall
+# read_both_kernels: the kernel's tables as they are and as they were, and in $kernel_whole whether they are to be compared as a whole.
+read_both_kernels() {
+    read_kernel || return
+    recall_kernel
     kernel_whole=
-    if is_placed; then
-        kernel_whole=yes
-    else
+    ! is_layout_unchanged || kernel_whole=yes
+}
+
+# same_kernel: whether the kernel holds what it held, in $answer what differs.
+same_kernel() {
+    local kind
+    read_both_kernels || return
+    if [ -z "$kernel_whole" ]; then
         [ "$mode" = chosen ] || remark "Docker's own rules were not compared with those of before: not every container and every network is where it was"
     fi
     for kind in iptables ip6tables; do
-        tables_of "$kind"
+        select_tables "$kind"
         if [ -n "$kernel_whole" ]; then
-            [ "$(lines "$was")" = "$(lines "$now")" ] || {
-                answer="$kind is not as it was: $(lacking "$was" "$now" | head -n 3); $(lacking "$now" "$was" | head -n 3)"
+            [ "$(comparable_rules "$was")" = "$(comparable_rules "$now")" ] || {
+                answer="$kind is not as it was: $(missing_rules "$was" "$now" | head -n 3); $(missing_rules "$now" "$was" | head -n 3)"
                 return 1
             }
         else
-            [ "$(chain_of "$was")" = "$(chain_of "$now")" ] || {
+            [ "$(chain_and_jumps "$was")" = "$(chain_and_jumps "$now")" ] || {
                 answer="$kind: DOCKER-USER is not as it was"
                 return 1
             }
-            [ "$(places "$(uncounted "$was")")" != 1 ] || [ "$(places "$(uncounted "$now")")" = 1 ] || {
+            [ "$(jump_places "$(without_counters "$was")")" != 1 ] || [ "$(jump_places "$(without_counters "$now")")" = 1 ] || {
                 answer="$kind: the jump to DOCKER-USER is not first, as it was"
                 return 1
             }
@@ -49,111 +56,102 @@ same_kernel() {
     done
 }
 
-uncounted() { printf '%s\n' "$1" | sed 's/^\[[0-9]*:[0-9]*\] //'; }
+# without_counters TABLES
+without_counters() { printf '%s\n' "$1" | sed 's/^\[[0-9]*:[0-9]*\] //'; }
 
-# recall: the kernel's tables of before, from the snapshot.
-recall() {
+# recall_kernel: the kernel's tables of before, from the snapshot.
+recall_kernel() {
     was_iptables=$(cat "$snapshot/iptables")
     was_ip6tables=$(cat "$snapshot/ip6tables")
     was_ebtables=$(cat "$snapshot/ebtables")
 }
 
-# kernel_again: the kernel's tables as they were. As a whole where every container is where it was, else DOCKER-USER and the jump.
-kernel_again() {
-    look || return
-    recall
-    kernel_whole=
-    ! is_placed || kernel_whole=yes
+# restore_kernel: the kernel's tables as they were. As a whole where every container is where it was, else DOCKER-USER and the jump.
+restore_kernel() {
+    local kind family options
+    read_both_kernels || return
     for kind in iptables ip6tables ebtables; do
-        tables_of "$kind"
+        select_tables "$kind"
         case $kind in
-        iptables) family=ipv4 options="$lock -c" ;;
-        ip6tables) family=ipv6 options="$lock -c" ;;
-        *) family= options= ;;
+        iptables) family=ipv4 options="$wait_flag -c" ;;
+        ip6tables) family=ipv6 options="$wait_flag -c" ;;
+        *) family='' options= ;;
         esac
         [ -n "$was" ] || continue
         [ -n "$family" ] || [ "$mode" != chosen ] || continue
         if [ -n "$kernel_whole" ] || [ -z "$family" ]; then
-            # shellcheck disable=SC2086
-            [ "$(lines "$was")" = "$(lines "$now")" ] || load "$kind" "$was" $options || return
+            [ "$(comparable_rules "$was")" = "$(comparable_rules "$now")" ] || restore_tables "$kind" "$was" $options || return
             continue
         fi
         has_chain "$was" || continue
-        was=$(uncounted "$was")
-        [ "$(content "$was")" = "$(content "$(uncounted "$now")")" ] ||
-            load "$kind" "*filter$newline:DOCKER-USER - [0:0]$newline$(content "$was")${newline}COMMIT" $lock --noflush || return
-        [ "$(places "$was")" != 1 ] || place_jump "$family" 1 || return
+        was=$(without_counters "$was")
+        [ "$(chain_rules "$was")" = "$(chain_rules "$(without_counters "$now")")" ] ||
+            restore_tables "$kind" "*filter$newline:DOCKER-USER - [0:0]$newline$(chain_rules "$was")${newline}COMMIT" $wait_flag --noflush || return
+        [ "$(jump_places "$was")" != 1 ] || place_jump "$family" 1 || return
     done
 }
 
 # same_after_boot: whether firewalld and the kernel hold nothing that they did not hold before the run. What was there at runtime only is
 # gone with any boot, and is a remark.
 same_after_boot() {
-    boot_now=$(runtime_text) || {
-        answer="firewalld does not tell: $boot_now"
+    local before current more less kind
+    current=$(runtime_text) || {
+        answer="firewalld does not tell: $current"
         return 1
     }
-    boot_was=$(atoms "$(with_devices "$(cat "$snapshot/runtime")" "$boot_now")")
-    boot_now=$(atoms "$boot_now")
-    boot_more=$(only_in "$boot_now" "$boot_was" | grep -v '^zone [^ ]* interfaces ')
-    [ -z "$boot_more" ] || {
-        answer="firewalld's runtime has what it had not: $(printf '%s\n' "$boot_more" | head -n 3)"
+    before=$(runtime_values "$(with_devices "$(cat "$snapshot/runtime")" "$current")")
+    current=$(runtime_values "$current")
+    more=$(lines_only_in "$current" "$before" | grep -v '^zone [^ ]* interfaces ')
+    [ -z "$more" ] || {
+        answer="firewalld's runtime has what it had not: $(printf '%s\n' "$more" | head -n 3)"
         return 1
     }
-    boot_less=$(only_in "$boot_was" "$boot_now" | grep -v '^zone [^ ]* interfaces ')
-    look || return
-    recall
+    less=$(lines_only_in "$before" "$current" | grep -v '^zone [^ ]* interfaces ')
+    read_kernel || return
+    recall_kernel
     for kind in iptables ip6tables; do
-        tables_of "$kind"
-        boot_more=$(only_in "$(content "$(uncounted "$now")")" "$(content "$(uncounted "$was")")" | grep -v '^-A DOCKER-USER -j RETURN$')
-        [ -z "$boot_more" ] || {
-            answer="$kind: DOCKER-USER has what it had not: $(printf '%s\n' "$boot_more" | head -n 3)"
+        select_tables "$kind"
+        more=$(lines_only_in "$(chain_rules "$(without_counters "$now")")" "$(chain_rules "$(without_counters "$was")")" | grep -v '^-A DOCKER-USER -j RETURN$')
+        [ -z "$more" ] || {
+            answer="$kind: DOCKER-USER has what it had not: $(printf '%s\n' "$more" | head -n 3)"
             return 1
         }
-        boot_less="$boot_less$newline$(only_in "$(content "$(uncounted "$was")")" "$(content "$(uncounted "$now")")" | grep -v '^-A DOCKER-USER -j RETURN$')"
-        [ "$(places "$(uncounted "$was")")" != 1 ] || [ "$(places "$(uncounted "$now")")" = 1 ] ||
-            boot_less="$boot_less$newline$kind: the jump to DOCKER-USER at the first place"
+        less="$less$newline$(lines_only_in "$(chain_rules "$(without_counters "$was")")" "$(chain_rules "$(without_counters "$now")")" | grep -v '^-A DOCKER-USER -j RETURN$')"
+        [ "$(jump_places "$(without_counters "$was")")" != 1 ] || [ "$(jump_places "$(without_counters "$now")")" = 1 ] ||
+            less="$less$newline$kind: the jump to DOCKER-USER at the first place"
     done
-    boot_less=$(printf '%s\n' "$boot_less" | grep .)
-    [ -z "$boot_less" ] || remark "was there at runtime only, and is gone with the boot: $(printf '%s\n' "$boot_less" | head -n 5)"
+    less=$(printf '%s\n' "$less" | grep .)
+    [ -z "$less" ] || remark "was there at runtime only, and is gone with the boot: $(printf '%s\n' "$less" | head -n 5)"
     return 0
 }
 
-# atoms RUNTIME: a line for each value that firewalld holds, whatever list it is in.
-atoms() {
-    printf '%s\n' "$1" | awk '{
-        n = split($0, token, "\037")
-        if (token[1] != "zone" || token[4] !~ /^a/) { gsub("\037", " "); print; next }
-        width = token[4] == "as" ? 1 : length(token[4]) - 3
-        for (i = 6; i <= n; i += width) {
-            line = token[1] " " token[2] " " token[3]
-            for (j = i; j < i + width; j++) line = line " " token[j]
-            print line
-        }
-    }'
+# runtime_values RUNTIME: a line for each value that firewalld holds, whatever list it is in.
+runtime_values() {
+    printf '%s\n' "$1" | awk_runtime_values
 }
 
-# has_state: whether firewalld is as it was, in its own word.
+# has_state STATE: whether firewalld is in that state, in its own word.
 has_state() {
     firewalld_state || answer=dead
-    [ "$answer" = "$state_was" ]
+    [ "$answer" = "$1" ]
 }
 
-# same_memory: whether firewalld holds what it held, if it was well.
-same_memory() {
-    [ "$state_was" = "$running" ] || return 0
-    memory_now=$(runtime_text) && [ "$(alike "$(cat "$snapshot/runtime")")" = "$(alike "$memory_now")" ] || {
+# same_runtime: whether firewalld's memory holds what it held.
+same_runtime() {
+    local current
+    current=$(runtime_text) && [ "$(normalise "$(cat "$snapshot/runtime")")" = "$(normalise "$current")" ] || {
         answer="firewalld's runtime is not as it was"
         return 1
     }
 }
 
-# own_tables_again: the tables of firewalld's nftables backend.
-own_tables_again() {
+# restore_firewalld_tables: the tables of firewalld's nftables backend.
+restore_firewalld_tables() {
+    local text
     [ -s "$snapshot/nft" ] && grep -q . "$snapshot/nft" || return 0
-    again_text=$(
+    text=$(
         sed -n 's/^table \([a-z0-9]* firewalld\) {$/add table \1;delete table \1/p' "$snapshot/nft" | tr ';' '\n'
         cat "$snapshot/nft"
     )
-    answer=$(printf '%s\n' "$again_text" | limited nft -f - 2>&1) || because "firewalld's tables could not be put back:"
+    answer=$(printf '%s\n' "$text" | limited nft -f - 2>&1) || fail_with "firewalld's tables could not be put back:"
 }

@@ -1,0 +1,13 @@
+# From a filter table: what iptables-restore has to be fed for the jump to stand at these `places`, behind a line `#PLACES` that
+# tells where it then stands. A place beyond the end is the end.
+/^-A FORWARD -j DOCKER-USER$/ { deletes = deletes "-D FORWARD -j DOCKER-USER\n"; next }
+/^-A FORWARD( |$)/ { n++ }
+END {
+    count = split(places, place, " ")
+    for (i = 1; i <= count; i++) {
+        at = place[i] > n + i ? n + i : place[i]
+        inserts = inserts "-I FORWARD " at " -j DOCKER-USER\n"
+        wanted = wanted (i > 1 ? " " : "") at
+    }
+    printf "#%s\n*filter\n%s%sCOMMIT\n", wanted, deletes, inserts
+}
