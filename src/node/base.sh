@@ -46,6 +46,7 @@
 #   changed quiet                          while waiting for its rules: whether a container came or went; how often nothing has moved
 #   reload_vain reload_over                whether a reload was waited for in vain; when none was under way last, by uptime
 #   docker_output                          what a question has printed
+#   docker_unit                            the state of docker.service when it was at rest last
 #   picture picture_networks picture_containers fresh_picture   the picture (picture.sh), its parts, and whether it is of now
 # firewalld:
 #   zone_path                              the D-Bus path of the permanent zone that was read last

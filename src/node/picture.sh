@@ -97,7 +97,6 @@ wait_until_docker_settles() {
 
 # snapshot_picture: in $picture what a snapshot says of Docker. One that should answer and does not cannot be brought back.
 snapshot_picture() {
-    local docker_unit
     picture=stopped
     command -v docker >/dev/null || return 0
     wait_until_docker_settles || return

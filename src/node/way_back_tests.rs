@@ -470,8 +470,9 @@ fn nothing_that_was_changed_of_docker_is_as_before_where_nobody_knows_what_was()
             );
             assert_eq!(log, "", "{shell:?} {changed}");
         }
-        let (said, log) =
-            said("mode=chosen; network --subnet 172.20.0.0/16 cybex || echo \"$answer\"; mode=now");
+        let (said, log) = said(
+            "mode=chosen; restore_network --subnet 172.20.0.0/16 cybex || echo \"$answer\"; mode=now",
+        );
         assert!(
             said.contains("what it had then is not known"),
             "{shell:?}: {said}"
