@@ -30,10 +30,15 @@ pub(super) fn print(options: &FleetOptions, fleet: &Fleet, done: Done<Vec<Outcom
 
 /// Returns the exit code; `signalled` is the one for the first signal, if one arrived. It counts only if nodes were left undone.
 pub(super) fn exit_code(outcomes: &[Outcome], purpose: Purpose, signalled: Option<u8>) -> u8 {
-    match signalled {
-        Some(code) if outcomes.iter().any(Outcome::was_interrupted) => code,
-        _ => Summary::of(outcomes).exit_code(purpose),
-    }
+    signal_code(outcomes, signalled).unwrap_or_else(|| Summary::of(outcomes).exit_code(purpose))
+}
+
+/// Returns the exit code for the first signal, if one arrived and nodes were left undone.
+pub(super) fn signal_code<'a>(
+    outcomes: impl IntoIterator<Item = &'a Outcome>,
+    signalled: Option<u8>,
+) -> Option<u8> {
+    signalled.filter(|_| outcomes.into_iter().any(Outcome::was_interrupted))
 }
 
 /// Returns the outcomes of all selected nodes in the order of the inventory. A node without a job has no role and was skipped.

@@ -21,6 +21,7 @@ use crate::engine::outcome::NotBegun;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
 use crate::engine::rollout::BudgetExceeded;
+use crate::engine::rollout::Rollout;
 use crate::engine::rollout::Wave;
 use crate::engine::stage::Stage;
 use crate::model::NodeState;
@@ -47,17 +48,7 @@ pub(super) fn all_seen(
     context: &RunContext<'_>,
     work: impl Fn(&Job) -> Seen + Sync,
 ) -> Vec<Seen> {
-    let wave = Wave {
-        number: 1,
-        of: 1,
-        nodes: jobs.len(),
-    };
-    let budget = FailureBudget::new(wave, None);
-    let seen = each(jobs, context, &budget, work);
-    let left = |job| (leave_alone(job, context, NotBegun::Stopped), None);
-    let seen = seen.into_iter().zip(jobs);
-    seen.map(|(seen, job)| seen.unwrap_or_else(|| left(job)))
-        .collect()
+    rolled_out(jobs, context, &Rollout::default(), work)
 }
 
 /// Does the work on every job, wave by wave, until all are done or one wave has too many failures. Returns what became of each in the
@@ -67,8 +58,18 @@ pub(super) fn in_waves(
     context: &RunContext<'_>,
     work: impl Fn(&Job) -> Outcome + Sync,
 ) -> Vec<Outcome> {
-    let waves = context.rollout.waves(jobs.len());
-    let mut outcomes = Vec::new();
+    let seen = rolled_out(jobs, context, context.rollout, |job| (work(job), None));
+    seen.into_iter().map(|(outcome, _)| outcome).collect()
+}
+
+fn rolled_out(
+    jobs: &[Job],
+    context: &RunContext<'_>,
+    rollout: &Rollout,
+    work: impl Fn(&Job) -> Seen + Sync,
+) -> Vec<Seen> {
+    let waves = rollout.waves(jobs.len());
+    let mut all = Vec::new();
     // The wave after which no node is begun.
     let mut exceeded: Option<BudgetExceeded> = None;
     for (at, range) in waves.iter().enumerate() {
@@ -83,21 +84,19 @@ pub(super) fn in_waves(
             if wave.of > 1 {
                 context.sink.emit(Event::Wave(wave));
             }
-            let budget = FailureBudget::new(wave, context.rollout.max_fail);
-            let seen = each(jobs, context, &budget, |job| (work(job), None));
+            let budget = FailureBudget::new(wave, rollout.max_fail);
+            let seen = each(jobs, context, &budget, &work);
             exceeded = budget.exceeded();
             seen
         } else {
             jobs.iter().map(|_| None).collect()
         };
         let why = exceeded.map_or(NotBegun::Stopped, NotBegun::TooManyFailures);
-        let became = jobs.iter().zip(seen).map(|(job, seen)| match seen {
-            Some((outcome, _)) => outcome,
-            None => leave_alone(job, context, why),
-        });
-        outcomes.extend(became);
+        let left = |job| (leave_alone(job, context, why), None);
+        let became = jobs.iter().zip(seen);
+        all.extend(became.map(|(job, seen)| seen.unwrap_or_else(|| left(job))));
     }
-    outcomes
+    all
 }
 
 /// The outcome of a node that is not begun, told.

@@ -59,10 +59,16 @@ impl Node {
         for (name, text) in [("ne", ""), ("ps", ""), ("log", "")] {
             node.write(&format!("fake/{name}"), text);
         }
-        node.write("bin/docker", DOCKER);
-        let executable = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(node.path("bin/docker"), executable).expect("a program");
+        node.program("docker", DOCKER);
         node
+    }
+
+    /// A program that is found ahead of the machine's own.
+    fn program(&self, name: &str, text: &str) {
+        let path = format!("bin/{name}");
+        self.write(&path, text);
+        let executable = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(self.path(&path), executable).expect("a program");
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {
@@ -419,9 +425,7 @@ fn a_docker_that_is_being_restarted_is_not_one_that_does_not_run() {
         for shell in shells() {
             let node = Node::new();
             node.docker(CYBEX, &place("172.20.0.2"));
-            node.write("bin/systemctl", SYSTEMCTL);
-            let executable = fs::Permissions::from_mode(0o755);
-            fs::set_permissions(node.path("bin/systemctl"), executable).expect("a program");
+            node.program("systemctl", SYSTEMCTL);
             node.write("fake/units", &units);
             // A busy machine may take a second for each question.
             let seconds = if pictured == "without an end" { 1 } else { 60 };

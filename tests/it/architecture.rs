@@ -323,17 +323,22 @@ fn documents() -> Vec<PathBuf> {
     all
 }
 
+/// The targets of a document's links, but for those into the Internet.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let links = text
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next());
+    links.filter(|link| !link.contains("://"))
+}
+
 #[test]
 fn every_file_that_a_document_names_is_there() {
     let mut missing = Vec::new();
     for document in documents() {
         let text = fs::read_to_string(&document).expect("a readable document");
         let beside = document.parent().expect("a document stands in a folder");
-        let links = text
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| rest.split(')').next());
-        let links = links.filter(|link| !link.contains("://") && !link.starts_with('#'));
+        let links = links(&text).filter(|link| !link.starts_with('#'));
         let links = links.filter_map(|link| link.split('#').next());
         let ours = ["src/", "tests/", "docs/"];
         let quoted = text.split('`').skip(1).step_by(2);
@@ -372,12 +377,7 @@ fn every_heading_that_a_link_names_is_there() {
     for document in documents() {
         let text = fs::read_to_string(&document).expect("a readable document");
         let beside = document.parent().expect("a document stands in a folder");
-        let links = text
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| rest.split(')').next());
-        let links = links.filter(|link| !link.contains("://"));
-        for (file, heading) in links.filter_map(|link| link.split_once('#')) {
+        for (file, heading) in links(&text).filter_map(|link| link.split_once('#')) {
             seen += 1;
             let named = if file.is_empty() {
                 document.clone()

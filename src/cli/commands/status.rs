@@ -9,6 +9,7 @@ use crate::cli::fleet_run::FleetRun;
 use crate::cli::jobs;
 use crate::cli::load;
 use crate::cli::options::FleetOptions;
+use crate::cli::results;
 use crate::engine;
 use crate::report::Purpose;
 use crate::report::progress::print;
@@ -50,11 +51,9 @@ pub(super) fn execute(args: &StatusArgs) -> Result<u8, CliError> {
             NodeStatus::of(outcome, state.as_ref(), wanted)
         })
         .collect();
-    let left = nodes.iter().any(|node| node.outcome.was_interrupted());
-    let code = match done.signalled {
-        Some(code) if left => code,
-        _ => status::exit_code(&nodes),
-    };
+    let outcomes = nodes.iter().map(|node| &node.outcome);
+    let code =
+        results::signal_code(outcomes, done.signalled).unwrap_or_else(|| status::exit_code(&nodes));
     print(&match args.json {
         true => status::document(&nodes, done.elapsed, code),
         false => status::text(&nodes, done.elapsed),
