@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use crate::engine::clock;
 use crate::engine::condition::NodeCondition;
 use crate::engine::confirm::PendingConfirm;
 use crate::engine::failure::Failure;
@@ -169,7 +168,7 @@ fn judge(
         .hint("was the node booted meanwhile, or somebody else at work? run the drill again");
         return outcome.failed(failure.condition(NodeCondition::AsBefore { since }));
     }
-    let within = match clock::seconds_between(&told.until, &told.ended) {
+    let within = match told.late {
         Some(seconds) => format!("{seconds} s after"),
         None => "after".to_string(),
     };

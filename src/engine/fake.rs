@@ -525,6 +525,7 @@ impl Node {
         let last = records.snapshots.last_mut().unwrap();
         last.outcome = outcome;
         last.ended = "2026-11-22T12:00:02Z".to_string();
+        last.late = Some(2);
         last.why = why.to_string();
         last.how = "in place".to_string();
     }

@@ -19,7 +19,6 @@
 
 mod applied;
 mod check;
-mod clock;
 mod condition;
 mod confirm;
 mod context;

@@ -68,6 +68,10 @@ pub struct Snapshot {
     pub outcome: RunOutcome,
     /// When it ended; empty while it has not.
     pub ended: String,
+    /// How many seconds after the confirm timeout it was rolled back, by the node's uptime; negative if it was before. `None` if it was not
+    /// rolled back, if the node was booted meanwhile, or if an older version did it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late: Option<i64>,
     /// What set off the way back: `timer`, `boot`, or `now` for the operator; empty if it was confirmed.
     pub why: String,
     /// Which way back was taken: `in place`, `by a reload of firewalld`, …

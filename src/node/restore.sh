@@ -252,9 +252,11 @@ after_boot() {
 
 # record_outcome OUTCOME: written where a full disk does not matter, and in the snapshot if there is room.
 record_outcome() {
-    local text
+    local text left late
     [ "$mode" != timer ] || [ ! -e "$live/asked-$number" ] || mode=now
-    text="outcome=$1${newline}ended=$(date -u +%Y-%m-%dT%H:%M:%SZ)${newline}why=$mode${newline}how=$how${edits_kept:+; what somebody edited meanwhile is in $edits_kept}"
+    # Counted since the boot, so that a clock that is set meanwhile does not matter; unknown after a boot.
+    left=$(seconds_left "$number") && [ -n "$left" ] && late=$((-left)) || late=
+    text="outcome=$1${newline}ended=$(date -u +%Y-%m-%dT%H:%M:%SZ)${newline}late=$late${newline}why=$mode${newline}how=$how${edits_kept:+; what somebody edited meanwhile is in $edits_kept}"
     mkdir -p "$live" 2>/dev/null
     text="$text$newline$(printf '%s\n' "$remarks" | as_key remark)$newline$(printf '%s\n' "$troubles" | as_key trouble)"
     { printf '%s\n' "$text" >"$live/outcome-$number"; } 2>/dev/null

@@ -88,6 +88,7 @@ fn tell(snapshot: &mut Snapshot, key: &str, value: &str) {
         // The last one said is how it stands.
         "outcome" => snapshot.outcome = RunOutcome::of(value).unwrap_or_default(),
         "ended" => snapshot.ended = text,
+        "late" => snapshot.late = value.parse().ok(),
         "why" => snapshot.why = text,
         "how" => snapshot.how = text,
         "remark" => snapshot.remarks.push(text),
@@ -123,11 +124,12 @@ mod tests {
     #[test]
     fn what_the_way_back_could_not_do_is_read_with_its_signs() {
         let records = parse(
-            "snapshot 4\noutcome=failed\nremark=container a is gone since\ntrouble=x=y\nlast 4\narmed 4\nalive yes\n\
+            "snapshot 4\noutcome=failed\nlate=3\nremark=container a is gone since\ntrouble=x=y\nlast 4\narmed 4\nalive yes\n\
              restore trying\ntrouble zone public ports=22\n",
         )
         .unwrap();
         let snapshot = records.snapshot(4).unwrap();
+        assert_eq!(snapshot.late, Some(3));
         assert_eq!(snapshot.remarks, ["container a is gone since"]);
         assert_eq!(snapshot.trouble, ["x=y"]);
         assert_eq!(records.lease.unwrap().trouble, ["zone public ports=22"]);

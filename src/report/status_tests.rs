@@ -29,6 +29,7 @@ fn snapshot(number: u64, what: &str, changes: u64, outcome: RunOutcome) -> Snaps
         changes,
         policy: text(HASH),
         outcome,
+        late: None,
         ended: match outcome {
             RunOutcome::Armed => String::new(),
             _ => text("2026-11-22T12:00:04Z"),

@@ -46,6 +46,7 @@ fn snapshot(said: &str, outcome: RunOutcome) -> Snapshot {
         policy: said.to_string(),
         why: said.to_string(),
         how: said.to_string(),
+        late: None,
         ended: said.to_string(),
         outcome,
         node: said.to_string(),
