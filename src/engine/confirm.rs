@@ -55,11 +55,11 @@ impl<'a> PendingConfirm<'a> {
                         Stage::Confirming,
                         "confirmed-too-late",
                         format!(
-                            "the node went back to the state before, because it was not confirmed within {} s",
+                            "the node was rolled back, because the run was not confirmed within {} s",
                             self.sessions.context.confirm.as_secs()
                         ),
                     )
-                    .hint("give it more time with --confirm-timeout, and run it again");
+                    .hint("allow more time with --confirm-timeout, and run again");
                     return Err(Box::new(late.condition(self.seen(Some(restored.ended)))));
                 }
                 Ok(Ending::Unknown { said }) => {
@@ -68,10 +68,10 @@ impl<'a> PendingConfirm<'a> {
                             Stage::Confirming,
                             "not-confirmed",
                             format!(
-                                "the node is not armed any more, and does not tell whether it took the confirmation or went back (it says: {said})"
+                                "the node is no longer armed, and does not report whether the run was confirmed or rolled back (it says: {said})"
                             ),
                         )
-                        .hint("is there room for /var/lib/fwdeploy on the node? what the run was to change may be in force: look with --check")
+                        .hint("check that /var/lib/fwdeploy on the node has free space; the changes may be in force: run with --check to see")
                         .condition(self.seen(None)),
                     ));
                 }
@@ -81,16 +81,16 @@ impl<'a> PendingConfirm<'a> {
                             Stage::Confirming,
                             "not-confirmed",
                             format!(
-                                "the node did not take the confirmation: {}",
+                                "the node did not accept the confirmation: {}",
                                 trouble.join("; ")
                             ),
                         )
-                        .condition(self.unreachable("it is busy going back".to_string())),
+                        .condition(self.unreachable("it is rolling back".to_string())),
                     ));
                 }
                 Err(failure) if self.is_over() || self.leaving() => {
                     let message = format!(
-                        "every step was done and is as wanted, but the node could not be told so: {}",
+                        "all steps were done and verified, but the run could not be confirmed on the node: {}",
                         failure.message
                     );
                     return Err(Box::new(Failure {
@@ -99,7 +99,7 @@ impl<'a> PendingConfirm<'a> {
                         message,
                         ..*failure
                     }
-                    .hint("run it again once the node can be reached: it may have taken the confirmation just before")));
+                    .hint("run again once the node can be reached: it may already have accepted the confirmation")));
                 }
                 Err(_) => self.wait(self.sessions.context.pause),
             }
@@ -146,9 +146,9 @@ impl<'a> PendingConfirm<'a> {
                 Ending::Disarmed | Ending::Unknown { .. } => {}
                 Ending::Still { trouble } => {
                     return Ok(NodeCondition::Unknown(format!(
-                        "it could not go back to the state before: {}",
+                        "the node could not be rolled back: {}",
                         match trouble.as_slice() {
-                            [] => "it does not say why".to_string(),
+                            [] => "it does not report why".to_string(),
                             said => said.join("; "),
                         }
                     )));
@@ -247,7 +247,7 @@ impl<'a> PendingConfirm<'a> {
         ROLLBACK.as_secs()
     }
 
-    /// Whether the node must have gone back by now.
+    /// Whether the node should have rolled back by now.
     pub(super) fn is_over(&self) -> bool {
         Instant::now() >= self.since + self.sessions.context.confirm + ROLLBACK
     }
@@ -265,6 +265,6 @@ impl<'a> PendingConfirm<'a> {
 /// What is known of a node that says that it went back, and that nobody has looked at since.
 fn unlooked(since: &str, why: &str) -> NodeCondition {
     NodeCondition::Unknown(format!(
-        "the node says that it went back to the state before at {since}, and no look could confirm it: {why}"
+        "the node reports that it was rolled back at {since}, but this could not be verified: {why}"
     ))
 }

@@ -343,7 +343,7 @@ impl Connection for Line {
             self.fake.scripts.lock().unwrap()[number.parse::<usize>().unwrap()].clone();
         let mut stdout = String::new();
         let refused = match node.trouble {
-            Trouble::Busy => Some("75\n| eva@desk is changing this node"),
+            Trouble::Busy => Some("75\n| eva@desk has been changing this node"),
             Trouble::CannotArm => Some("1\n| No space left on device"),
             Trouble::Stale(0) => None,
             Trouble::Stale(left) => {

@@ -40,7 +40,7 @@ impl Operation<'_> {
             Operation::Steps(actions) | Operation::Drill(actions) => {
                 actions.get(step).map_or("", Action::doing)
             }
-            Operation::Snapshot { .. } => "bringing back the snapshot",
+            Operation::Snapshot { .. } => "restoring the snapshot",
             Operation::Recovery(recovery) => recovery.doing().get(step).copied().unwrap_or(""),
         }
     }

@@ -171,9 +171,9 @@ fn panicked(job: &Job, panic: &(dyn Any + Send)) -> Outcome {
         "internal",
         format!("fwdeploy itself failed on this node: {said}"),
     )
-    .hint("this is a mistake in fwdeploy: please report it with the output of `-v`")
+    .hint("this is a bug in fwdeploy: please report it with the output of `-v`")
     .condition(NodeCondition::Unknown(
-        "look at it with `--check`".to_string(),
+        "check it with `--check`".to_string(),
     ));
     Outcome::new(job.node(), Verdict::Failed).failed(failure)
 }

@@ -131,9 +131,9 @@ fn judge(
             Failure::new(
                 Stage::Verifying,
                 "not-recovered",
-                "every step was done, and a second look shows that the node is as bad as before",
+                "all steps were done, but the verification shows the same problem as before",
             )
-            .hint("somebody or something on the node may undo it; run it again with `-v`"),
+            .hint("another program on the node may undo the repair; run again with `-v`"),
         )),
         _ => Ok(None),
     }
@@ -149,7 +149,7 @@ fn restored(
     let failed = |message: String| {
         Failure::new(Stage::RollingBack, "restore-failed", message.clone())
             .hint(format!(
-                "mend on the node what the answer names, and run it again; or forget that run, and keep the node as it is, with `rm /var/lib/fwdeploy/armed` there (the state before stays in snapshots/{number})"
+                "fix what the answer names on the node, and run again; or abandon that run and keep the node as it is, with `rm /var/lib/fwdeploy/armed` there (the previous state stays in snapshots/{number})"
             ))
             .condition(NodeCondition::Unknown(message))
     };
@@ -161,9 +161,9 @@ fn restored(
             ..outcome
         },
         Ok(Ending::Still { trouble }) => outcome.failed(failed(format!(
-            "the node could not go back to the state before the unfinished run: {}",
+            "the state before the unfinished run could not be restored: {}",
             match trouble.as_slice() {
-                [] => "it is still at work, or does not say why".to_string(),
+                [] => "the restore is still running, or does not report why".to_string(),
                 said => said.join("; "),
             }
         ))),
@@ -196,7 +196,7 @@ fn released(
         },
         End::NotArmed { said, .. } | End::Stopped { said, .. } => outcome.failed(
             Failure::new(stage, "step-failed", format!("{doing} failed: {said}"))
-                .hint("mend on the node what the answer names, and run it again"),
+                .hint("fix what the answer names on the node, and run again"),
         ),
         End::Lost { error, .. } => {
             let failure = Failure::new(

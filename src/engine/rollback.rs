@@ -77,11 +77,11 @@ fn judge(before: &NodeState, now: &NodeState, outcome: &mut Outcome) -> Verifica
                 Stage::Verifying,
                 "not-well",
                 format!(
-                    "the snapshot was brought back, and a second look shows a node that is not well: {}",
+                    "the snapshot was restored, but the verification found a problem: {}",
                     finding.text
                 ),
             )
-            .hint("see on the node what the second look found, or choose another snapshot with --to"),
+            .hint("check on the node what the verification found, or choose another snapshot with --to"),
         )),
     }
 }
@@ -167,7 +167,7 @@ fn take_back(
         Failure::new(
             Stage::RollingBack,
             "rolled-back",
-            "the node was as wanted, and was taken back because the run failed elsewhere (--rollback-all)",
+            "the node was in the desired state, and was rolled back because the run failed elsewhere (--rollback-all)",
         )
     };
     // One that failed after it was confirmed has a reason of its own.
@@ -186,7 +186,7 @@ fn take_back(
 /// A node that was to be taken back, and is as the run left it.
 fn revert_failed(outcome: Outcome, failure: Failure) -> Outcome {
     let message = format!(
-        "the node is changed, and could not be taken back after the run failed elsewhere (--rollback-all): {}",
+        "the node stays changed: it could not be rolled back after the run failed elsewhere (--rollback-all): {}",
         failure.message
     );
     let condition = match failure.condition {
@@ -204,6 +204,6 @@ fn revert_failed(outcome: Outcome, failure: Failure) -> Outcome {
             condition,
             ..failure
         }
-        .hint("`fwdeploy rollback` takes it back once it can be reached"),
+        .hint("`fwdeploy rollback` rolls it back once it can be reached"),
     )
 }

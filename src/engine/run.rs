@@ -57,7 +57,7 @@ fn converge(job: &Job, sessions: &WriteSessions<'_>) -> Outcome {
                     "reloaded-instead",
                     View::Runtime,
                     format!(
-                        "firewalld was to be reloaded with the latch on, because {}",
+                        "switched to a reload of firewalld, with new flows blocked, because {}",
                         failure.message
                     ),
                 ),
@@ -121,9 +121,9 @@ fn judge(plan: &Plan, job: &Job, outcome: &mut Outcome) -> Verification {
         return Err(Box::new(Failure::new(
             Stage::Verifying,
             "not-as-wanted",
-            format!("every step was done, and a second look shows that the node is still not as wanted{rest}"),
+            format!("all steps were done, but the verification shows that the node is still not in the desired state{rest}"),
         )
-        .hint("somebody else may be changing the node; run it again, and with `-v` if it stays so")));
+        .hint("another program may be changing the node; run again, and with `-v` if this persists")));
     }
     outcome.holds = plan.satisfied(&job.desired);
     // What the steps themselves brought about is not there to be found again.
@@ -141,8 +141,8 @@ fn not_enforced(plan: &Plan, stage: Stage) -> Option<Failure> {
         Failure::new(
             stage,
             "not-enforced",
-            "the whitelist does not hold, for a reason that is not fwdeploy's to repair",
+            "the whitelist is not enforced, for a reason that fwdeploy may not change",
         )
-        .hint("see what was found above; what is not ours is shown and never changed")
+        .hint("see the findings above; fwdeploy reports what it does not manage, and never changes it")
     })
 }

@@ -45,7 +45,7 @@ pub(super) fn of(state: &NodeState, to: Option<u64>) -> Result<Snapshot, Box<Fai
             .ok_or_else(|| failure(format!("there is no snapshot {number}: {there}"))),
         None => confirmed_before(records, u64::MAX).cloned().ok_or_else(|| {
             failure(format!(
-                "there is no confirmed run to go back from, as far as the snapshots tell: {there}"
+                "the snapshots hold no confirmed run to roll back: {there}"
             ))
         }),
     }

@@ -223,7 +223,9 @@ fn as_before_is_said_of_a_node_only_after_a_look() {
         panic!("{outcome:#?}");
     };
     assert!(
-        why.starts_with("the node says that it went back to the state before at 12:00, and no look could confirm it: "),
+        why.starts_with(
+            "the node reports that it was rolled back at 12:00, but this could not be verified: "
+        ),
         "{why}"
     );
 }

@@ -89,9 +89,9 @@ pub(super) fn retry_while_stale(
                     Failure::new(
                         Stage::Looking,
                         "busy",
-                        "other runs have changed this node again and again since it was looked at",
+                        "other runs have changed this node several times since it was read",
                     )
-                    .hint("wait for the other runs to end, and run it again"),
+                    .hint("wait for the other runs to end, and run again"),
                 );
             }
             Attempt::Done(outcome) => return *outcome,
@@ -166,7 +166,7 @@ impl<'a> Transaction<'a> {
                     outcome,
                 })),
                 None => {
-                    let said = "the node did not say that it was armed";
+                    let said = "the node did not report that it was armed";
                     let failure = self.step_failure(0, "step-failed", "failed", said);
                     failed(failure.condition(armed.roll_back(Some(session))))
                 }
@@ -198,7 +198,7 @@ impl<'a> Transaction<'a> {
                     _ if code_of_step == EDITED => self
                         .step_failure(steps, "edited-by-hand", "failed", &said)
                         .hint(format!(
-                            "the edit is kept on the node in {}; put it in place and load it with firewall-cmd --reload, or let it be, then run again",
+                            "the edit is kept on the node in {}; put it in place and load it with `firewall-cmd --reload`, or ignore it, then run again",
                             match applied.armed {
                                 Some(number) => format!("/var/lib/fwdeploy/snapshots/{number}/kept"),
                                 None => "the file itself".to_string(),
@@ -206,10 +206,10 @@ impl<'a> Transaction<'a> {
                         )),
                     Operation::Steps(actions) if hangs(code_of_step, actions.get(steps)) => self
                         .step_failure(steps, DOCKER_HANGS, "failed", &said)
-                        .hint("dockerd is blocked, perhaps for good: Docker 28.1 to 28.5 may be when firewalld reloads while a network changes (moby#50619); if `docker network ls` on the node does not answer either, restart Docker there, which stops the containers unless live-restore is on; then run again"),
+                        .hint("dockerd is blocked, perhaps permanently: this can happen with Docker 28.1 to 28.5 if firewalld reloads while a network changes (moby#50619); if `docker network ls` on the node does not answer either, restart Docker there, which stops the containers unless live-restore is on; then run again"),
                     _ => self
                         .step_failure(steps, code, "failed", &said)
-                        .hint("mend on the node what the answer names, then run again; `-v` shows each step and its answer"),
+                        .hint("fix what the answer names on the node, then run again; `-v` shows each step and its answer"),
                 };
                 failed(failure.condition(armed.roll_back(Some(session))))
             }
@@ -259,7 +259,7 @@ impl<'a> Transaction<'a> {
             Ok(fresh) => fresh,
             Err(failure) => {
                 let message = format!(
-                    "every step was done, and then no new connection could be made: {}",
+                    "all steps were done, but then no new connection could be made: {}",
                     failure.message
                 );
                 // The old connection may be the only one there will ever be: it is used while it lasts.
@@ -280,7 +280,7 @@ impl<'a> Transaction<'a> {
             Ok(now) => now,
             Err(failure) => {
                 let message = format!(
-                    "every step was done, and then the second look failed: {}",
+                    "all steps were done, but the verification failed: {}",
                     failure.message
                 );
                 drop(fresh);
@@ -341,11 +341,11 @@ pub(super) fn busy(seen: &NodeState, run: &str) -> Option<Failure> {
 /// Why the node was not armed.
 pub(super) fn not_armed(code: i32, said: String) -> Failure {
     match code {
-        BUSY => Failure::new(Stage::Looking, "busy", said).hint("wait for the other run to end, and run it again"),
+        BUSY => Failure::new(Stage::Looking, "busy", said).hint("wait for the other run to end, and run again"),
         NO_SNAPSHOT => Failure::new(Stage::Looking, "no-snapshot", said).hint("choose another snapshot with --to; `fwdeploy status` shows them"),
         UNFINISHED => Failure::new(Stage::Looking, "unfinished", said)
-            .hint("run --recover brings the node back to the state before that run"),
+            .hint("`run --recover` restores the state before that run"),
         _ => Failure::new(Stage::Looking, "not-armed", said)
-            .hint("without a way back by itself no node is changed; make room for /var/lib/fwdeploy, or mend what the answer names"),
+            .hint("a node without an automatic rollback is not changed; free some space for /var/lib/fwdeploy, or fix what the answer names"),
     }
 }

@@ -161,7 +161,7 @@ fn look_failure(stage: &Stage, error: &RunError) -> Failure {
     let failure = Failure::run(stage.clone(), error);
     match error {
         RunError::TimedOut { .. } => failure.hint(
-            "a daemon there may hang: try `busctl status org.fedoraproject.FirewallD1` and `docker info` on the node, or give it more time with `--command-timeout`",
+            "a daemon there may hang: try `busctl status org.fedoraproject.FirewallD1` and `docker info` on the node, or allow more time with `--command-timeout`",
         ),
         _ => failure,
     }
