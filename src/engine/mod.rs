@@ -11,7 +11,7 @@
 //! | files | what they hold |
 //! |---|---|
 //! | `job` `context` `stop` `rollout` | what is asked for |
-//! | `stage` `condition` `failure` `outcome` `event` | what is reported |
+//! | `code` `stage` `condition` `failure` `outcome` `event` | what is reported |
 //! | `scripts` `session` | the scripts that run on a node, and the connections that they run over |
 //! | `operation` `applied` `transaction` `confirm` | one change of one node: arm, apply, look again, confirm or roll back |
 //! | `check` `facts` `run` `recover` `rollback` `drill` | one node, command by command; `snapshot_select` chooses the snapshot of a rollback |
@@ -20,6 +20,7 @@
 mod applied;
 mod check;
 mod clock;
+mod code;
 mod condition;
 mod confirm;
 mod context;
@@ -65,6 +66,8 @@ use crate::engine::session::ReadSessions;
 use crate::engine::session::WriteSessions;
 use crate::model::NodeState;
 
+pub use code::FailureCode;
+pub use code::NotBegunCode;
 pub use condition::NodeCondition;
 pub use condition::differences;
 pub use context::RunContext;

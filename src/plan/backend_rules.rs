@@ -17,8 +17,8 @@ use crate::model::settings::Options;
 use crate::model::state::NodeState;
 use crate::model::state::View;
 use crate::plan::finding::Finding;
-use crate::plan::finding::Severity;
 use crate::plan::ownership::Ours;
+use crate::plan::severity::Severity;
 
 /// The tables of a firewalld whose backend is nftables, if the look asked for them.
 fn backend(state: &NodeState) -> Option<Result<&Backend, &str>> {

@@ -20,7 +20,7 @@ use crate::model::state::RichText;
 use crate::model::state::Tables;
 use crate::model::state::View;
 use crate::plan::finding::Finding;
-use crate::plan::finding::Severity;
+use crate::plan::severity::Severity;
 
 /// Everything of the kind on this node.
 pub(super) fn troubles(desired: &Desired, state: &NodeState) -> Vec<Finding> {

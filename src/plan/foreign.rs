@@ -20,11 +20,11 @@ use crate::model::state::Tables;
 use crate::model::state::View;
 use crate::plan::bypass::args_could_admit;
 use crate::plan::finding::Finding;
-use crate::plan::finding::Severity;
 use crate::plan::finding::command;
 use crate::plan::firewall;
 use crate::plan::ownership::Ours;
 use crate::plan::printed::words;
+use crate::plan::severity::Severity;
 use crate::policy::Edge;
 
 /// So many rules of one kind are named; the rest are counted.

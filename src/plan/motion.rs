@@ -10,9 +10,9 @@ use crate::model::state::NodeState;
 use crate::model::state::View;
 use crate::plan::action::Action;
 use crate::plan::finding::Finding;
-use crate::plan::finding::Severity;
 use crate::plan::planned::Plan;
 use crate::plan::preflight;
+use crate::plan::severity::Severity;
 
 /// Refusals for a reason that no second changes. Any other may be of a moment: a daemon that starts, a run that begins.
 const LASTING: [&str; 20] = [

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::plan::action::Action;
 use crate::plan::action::Change;
 use crate::plan::finding::Finding;
-use crate::plan::finding::Severity;
+use crate::plan::severity::Severity;
 use crate::plan::unloaded_edits::EDITED;
 
 /// What is to be done on a node, and what was found on the way.

@@ -18,7 +18,7 @@ use crate::model::state::View;
 use crate::plan::diagnosis::Service;
 use crate::plan::diagnosis::Trouble;
 use crate::plan::finding::Finding;
-use crate::plan::finding::Severity;
+use crate::plan::severity::Severity;
 
 fn refuse(code: &'static str, view: View, text: impl Into<String>) -> Finding {
     Finding::new(Severity::Refuse, code, view, text)

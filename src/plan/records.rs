@@ -5,7 +5,7 @@ use crate::model::records::Snapshot;
 use crate::model::state::NodeState;
 use crate::model::state::View;
 use crate::plan::finding::Finding;
-use crate::plan::finding::Severity;
+use crate::plan::severity::Severity;
 
 /// A run that was never ended and that nothing on the node will end.
 pub(super) fn unfinished(state: &NodeState) -> Option<(&Lease, Snapshot)> {

@@ -21,10 +21,10 @@ use crate::plan::diagnosis;
 use crate::plan::diagnosis::Trouble;
 use crate::plan::diagnosis::diagnose;
 use crate::plan::finding::Finding;
-use crate::plan::finding::Severity;
 use crate::plan::finding::command;
 use crate::plan::ownership::Ours;
 use crate::plan::reload;
+use crate::plan::severity::Severity;
 use crate::plan::unloaded_edits;
 use crate::plan::views::Views;
 

@@ -21,7 +21,7 @@ use crate::model::state::NodeState;
 use crate::model::state::Observed;
 use crate::model::state::View;
 use crate::plan::finding::Finding;
-use crate::plan::finding::Severity;
+use crate::plan::severity::Severity;
 
 /// One subnet of a managed network.
 struct Subnet<'a> {

@@ -12,8 +12,8 @@ use crate::plan::docker::network;
 use crate::plan::docker::place::found;
 use crate::plan::docker::steps::attached;
 use crate::plan::finding::Finding;
-use crate::plan::finding::Severity;
 use crate::plan::finding::command;
+use crate::plan::severity::Severity;
 
 /// An address that Docker gives to no container: the container would never start with it.
 pub(super) fn reserved(desired: &Desired, wanted: &Attachment, seen: &Docker) -> Option<Finding> {

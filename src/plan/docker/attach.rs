@@ -13,8 +13,8 @@ use crate::plan::docker::place;
 use crate::plan::docker::place::found;
 use crate::plan::docker::steps::DockerSteps;
 use crate::plan::finding::Finding;
-use crate::plan::finding::Severity;
 use crate::plan::finding::command;
+use crate::plan::severity::Severity;
 
 pub(super) fn attach(
     steps: &mut DockerSteps,

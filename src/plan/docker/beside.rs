@@ -13,9 +13,9 @@ use crate::plan::docker::place;
 use crate::plan::docker::place::found;
 use crate::plan::docker::steps::attached;
 use crate::plan::finding::Finding;
-use crate::plan::finding::Severity;
 use crate::plan::finding::command;
 use crate::plan::ownership::Ours;
+use crate::plan::severity::Severity;
 
 /// The wanted container is not there. It may be there under another name, as Compose and swarms name theirs, and then it is open.
 pub(super) fn missing(desired: &Desired, wanted: &Attachment, seen: &Docker) -> Vec<Finding> {

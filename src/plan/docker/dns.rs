@@ -9,7 +9,7 @@ use crate::model::state::Docker;
 use crate::model::state::Observed;
 use crate::model::state::View;
 use crate::plan::finding::Finding;
-use crate::plan::finding::Severity;
+use crate::plan::severity::Severity;
 
 /// Since when Docker asks every server of the node's resolv.conf from the node itself. Before, it asks from there those that
 /// listen on the node's loopback, and the others from the container, where the whitelist judges them.

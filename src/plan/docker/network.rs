@@ -14,7 +14,7 @@ use crate::plan::action::NetworkSpec;
 use crate::plan::docker::steps::DockerSteps;
 use crate::plan::docker::steps::attached;
 use crate::plan::finding::Finding;
-use crate::plan::finding::Severity;
+use crate::plan::severity::Severity;
 use crate::plan::simulate::BRIDGE_NAME;
 
 /// The options that turn the families on, which Docker 24 and later take from daemon.json's `default-network-opts` where a

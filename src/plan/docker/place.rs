@@ -8,8 +8,8 @@ use crate::model::state::Docker;
 use crate::model::state::Endpoint;
 use crate::model::state::View;
 use crate::plan::finding::Finding;
-use crate::plan::finding::Severity;
 use crate::plan::finding::command;
+use crate::plan::severity::Severity;
 
 /// A finding about Docker.
 pub(super) fn found(severity: Severity, code: &'static str, text: String) -> Finding {

@@ -22,7 +22,7 @@ use crate::plan::docker::place::setting_lost;
 use crate::plan::docker::steps::DockerSteps;
 use crate::plan::docker::steps::attached;
 use crate::plan::finding::Finding;
-use crate::plan::finding::Severity;
+use crate::plan::severity::Severity;
 use crate::plan::simulate::BRIDGE_NAME;
 
 /// Detaches everything, makes the network anew, and gives every endpoint its address and its other settings back.

@@ -18,7 +18,7 @@ use crate::model::ranges::Ranges;
 use crate::model::state::Container;
 use crate::model::state::View;
 use crate::plan::finding::Finding;
-use crate::plan::finding::Severity;
+use crate::plan::severity::Severity;
 
 /// The program that Docker starts for each published port, unless it was told not to (`"userland-proxy": false`).
 const PROXY: &str = "docker-proxy";

@@ -12,7 +12,7 @@ use crate::model::state::Observed;
 use crate::model::state::View;
 use crate::model::step::Act;
 use crate::plan::finding::Finding;
-use crate::plan::finding::Severity;
+use crate::plan::severity::Severity;
 
 /// What was found about them, and what could not be found out.
 pub(super) fn findings(flows: &[Flows], world: &World) -> Vec<Finding> {

@@ -22,8 +22,8 @@ use crate::model::state::View;
 use crate::model::step::Act;
 use crate::model::step::Test;
 use crate::plan::finding::Finding;
-use crate::plan::finding::Severity;
 use crate::plan::finding::command;
+use crate::plan::severity::Severity;
 
 /// What a rule does to flows that the whitelist allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

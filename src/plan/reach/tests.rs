@@ -34,8 +34,8 @@ use crate::model::step::NftTable;
 use crate::model::step::Step;
 use crate::model::step::Test;
 use crate::plan::finding::Finding;
-use crate::plan::finding::Severity;
 use crate::plan::ownership::Ours;
+use crate::plan::severity::Severity;
 
 pub(super) const IN: &str = "-s 192.0.2.7 -d 172.20.0.2 -p tcp --dport 5000 -m conntrack --ctstate DNAT -m comment --comment fwdeploy:cybex/p2p -j ACCEPT";
 pub(super) const OUT: &str = "-s 172.20.0.2 -d 192.0.2.7 -p tcp --dport 5000 -m comment --comment fwdeploy:cybex/p2p -j ACCEPT";

@@ -18,7 +18,6 @@ use crate::model::state::NodeState;
 use crate::model::state::RichText;
 use crate::model::state::View;
 use crate::plan::finding::Finding;
-use crate::plan::finding::Severity;
 use crate::plan::finding::command;
 use crate::plan::ownership::Ours;
 use crate::plan::reach::edge;
@@ -34,6 +33,7 @@ use crate::plan::rich_match::Action;
 use crate::plan::rich_match::Flow;
 use crate::plan::rich_match::RichMatch;
 use crate::plan::rich_match::in_ports;
+use crate::plan::severity::Severity;
 
 /// What is known of firewalld's dispatch on this node.
 struct Dispatch<'a> {
