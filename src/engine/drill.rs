@@ -1,4 +1,4 @@
-//! A drill: a node is armed and changed, nobody confirms, and it has to come back by itself.
+//! A drill: a node is armed and changed, the run is not confirmed, and the node must roll itself back.
 
 use std::time::Instant;
 
@@ -27,7 +27,7 @@ use crate::plan::Finding;
 use crate::plan::Severity;
 use crate::plan::compare;
 
-/// Provokes a way back, and sees whether the node takes it by itself.
+/// Provokes an automatic rollback, and checks that the node performs it.
 pub(super) fn node(job: &Job, sessions: &WriteSessions<'_>) -> Outcome {
     retry_while_stale(job, sessions, || once(job, sessions))
 }
@@ -77,7 +77,7 @@ fn harmless(before: &NodeState) -> Option<Action> {
     })
 }
 
-/// Leaves the node alone until it must have gone back, and looks at what it has done.
+/// Leaves the node alone until it must have rolled back, then reads it.
 fn wait(pending: Pending<'_>) -> Outcome {
     let Pending {
         armed,
@@ -134,7 +134,7 @@ fn is_armed(now: &NodeState, number: u64) -> bool {
     records.is_none_or(|records| records.lease.as_ref().is_some_and(|l| l.number == number))
 }
 
-/// The node is as it was, and it was its own timer that brought it back.
+/// Checks that the node is as it was before, and that its own timer restored it.
 fn judge(
     armed: &PendingConfirm<'_>,
     now: &NodeState,

@@ -24,7 +24,7 @@ use crate::plan::Permission;
 use crate::plan::Recovery;
 use crate::plan::recover::recovery;
 
-/// What was mended on a node.
+/// What was repaired on a node.
 #[derive(Debug, Default)]
 pub(super) struct Mended {
     changes: Vec<Difference>,
@@ -32,7 +32,7 @@ pub(super) struct Mended {
 }
 
 impl Mended {
-    /// The outcome of the run that came after, with what was mended ahead of it.
+    /// The outcome of the run that followed, with what was repaired before it.
     pub(super) fn told(self, mut outcome: Outcome) -> Outcome {
         if outcome.verdict == Verdict::Ok && !self.changes.is_empty() {
             outcome.verdict = Verdict::Changed;
@@ -43,7 +43,7 @@ impl Mended {
     }
 }
 
-/// Mends what can be mended, if the operator allows it. A node on which that went wrong gets its outcome here.
+/// Repairs what can be repaired, if the operator allows it. A node on which the repair failed gets its outcome here.
 pub(super) fn node(job: &Job, sessions: &WriteSessions<'_>) -> Result<Mended, Box<Outcome>> {
     let mut mended = Mended::default();
     let mut last: Option<Recovery> = None;
@@ -103,7 +103,7 @@ fn once(
         }
     };
     let tried = match tried {
-        // What did not stay is not told; what is wrong with the node is.
+        // A repair that did not last is not reported; the fault of the node is.
         Attempt::Done(outcome) if outcome.failure.is_some() => Attempt::done(Outcome {
             changes: Vec::new(),
             findings: sessions.plan(&before, job).findings,
@@ -139,7 +139,7 @@ fn judge(
     }
 }
 
-/// The way back from an unfinished run, to its end.
+/// Runs the rollback of an unfinished run to its end.
 fn restored(
     recovery: &Recovery,
     number: u64,
@@ -154,7 +154,7 @@ fn restored(
             .condition(NodeCondition::Unknown(message))
     };
     match session.retry_restore(number) {
-        // Whichever it is, the lease is gone, and the node is looked at anew.
+        // In each of these cases the lease is gone, and the node is read again.
         Ok(Ending::Restored(_) | Ending::Disarmed | Ending::Unknown { .. }) => Outcome {
             changes: recovery.changes(&[]),
             verdict: Verdict::Changed,
@@ -174,7 +174,7 @@ fn restored(
     }
 }
 
-/// An unfinished run that cannot be taken back is forgotten.
+/// Abandons an unfinished run that cannot be rolled back.
 fn released(
     recovery: &Recovery,
     before: &NodeState,

@@ -22,9 +22,9 @@ use crate::plan::Plan;
 use crate::plan::Reload;
 use crate::plan::Severity;
 
-/// Makes a node as wanted: in place, and where the chain cannot be recreated in place, by a reload with the latch on.
+/// Brings a node to the desired state: in place, or by a reload under the latch if the chain cannot be recreated in place.
 ///
-/// What keeps any run from it is mended first, if that is allowed.
+/// What prevents a run is repaired first, if that is allowed.
 pub(super) fn node(job: &Job, sessions: &WriteSessions<'_>) -> Outcome {
     match recover::node(job, sessions) {
         Ok(mended) => mended.told(converge(job, sessions)),
@@ -68,7 +68,7 @@ fn converge(job: &Job, sessions: &WriteSessions<'_>) -> Outcome {
     }
 }
 
-/// One way of making a node as wanted, from the first look to the last.
+/// One attempt to bring a node to the desired state, from the first reading to the verification.
 fn attempt(job: &Job, sessions: &WriteSessions<'_>, allowed: &Allowed) -> Outcome {
     retry_while_stale(job, sessions, || attempt_once(job, sessions, allowed))
 }
@@ -126,7 +126,7 @@ fn judge(plan: &Plan, job: &Job, outcome: &mut Outcome) -> Verification {
         .hint("another program may be changing the node; run again, and with `-v` if this persists")));
     }
     outcome.holds = plan.satisfied(&job.desired);
-    // What the steps themselves brought about is not there to be found again.
+    // Findings about the effects of the steps themselves are not found again by a new reading.
     outcome.findings.retain(Finding::is_of_a_step);
     // The lease is our own.
     let found = plan.findings.iter().filter(|f| f.code != "leased");
@@ -134,7 +134,7 @@ fn judge(plan: &Plan, job: &Job, outcome: &mut Outcome) -> Verification {
     Ok(not_enforced(plan, Stage::Verifying))
 }
 
-/// The failure of a node on which nothing is to be done and the whitelist does not hold all the same.
+/// The failure of a node on which nothing is to be done, but the whitelist is not enforced.
 fn not_enforced(plan: &Plan, stage: Stage) -> Option<Failure> {
     let count = plan.not_enforced().count();
     (count > 0).then(|| {

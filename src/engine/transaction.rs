@@ -31,10 +31,10 @@ use crate::plan::Action;
 use crate::transport::Executed;
 use crate::transport::RunError;
 
-/// From sending the script to the node's being armed, at most, on a busy node. A node that goes back is waited for so much longer.
+/// The longest time from sending the script until a busy node is armed. A node that rolls back is waited for that much longer.
 const ARMED_WITHIN: Duration = Duration::from_secs(5);
 
-/// How often a node is looked at anew because somebody else has changed it since.
+/// How often a node is read again because another run has changed it since.
 const LOOKS: usize = 5;
 
 /// The failure of the one step for which there is another way.
@@ -74,7 +74,7 @@ impl Attempt {
     }
 }
 
-/// Looks at the node anew until nobody else has changed it between the look and the arming.
+/// Reads the node again until no other run has changed it between the reading and the arming.
 pub(super) fn retry_while_stale(
     job: &Job,
     sessions: &WriteSessions<'_>,
@@ -107,19 +107,19 @@ pub(super) struct Transaction<'a> {
     pub(super) operation: Operation<'a>,
 }
 
-/// A node on which the operation is done, and that goes back unless it is confirmed.
+/// A node on which the operation is done, and that rolls back unless it is confirmed.
 pub(super) struct Pending<'a> {
     pub(super) armed: PendingConfirm<'a>,
     /// When it was armed at the earliest.
     pub(super) begun: Instant,
-    /// The snapshot that it goes back to.
+    /// The snapshot that a rollback restores.
     pub(super) number: u64,
-    /// The connection by which it was done.
+    /// The connection over which it was done.
     pub(super) session: WriteSession<'a>,
     pub(super) outcome: Outcome,
 }
 
-/// What a fresh look means: an error lets the node go back; a failure of a node that stays as it is now may be told all the same.
+/// The result of a new reading: an error rolls the node back; a failure is reported, but the node stays as it is now.
 pub(super) type Verification = Result<Option<Failure>, Box<Failure>>;
 
 impl<'a> Transaction<'a> {
@@ -136,7 +136,7 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Arms the node and does the operation. Where that fails the node is back in the state before, or said not to be.
+    /// Arms the node and executes the operation. If that fails, the node is back in the state before, or is reported not to be.
     pub(super) fn begin(
         &self,
         mut session: WriteSession<'a>,
@@ -172,7 +172,7 @@ impl<'a> Transaction<'a> {
                 }
             },
             End::NotArmed { code: STALE, .. } => Err(Attempt::Stale),
-            // Who holds it since the first look is seen only by another one: it may be this very run, by another name of the machine.
+            // Only another reading shows who has held it since the first: it may be this very run, under another name of the machine.
             End::NotArmed { code: BUSY, said } => {
                 let seen = session.look(&Stage::Looking).ok();
                 let busy = seen.and_then(|seen| busy(&seen, &self.sessions.run));
@@ -266,7 +266,7 @@ impl<'a> Transaction<'a> {
                 let condition = armed.roll_back(Some(session));
                 return outcome.failed(Failure {
                     code: match failure.code {
-                        // Nobody tried for long.
+                        // The attempt was cut short.
                         "stopped" => "stopped",
                         _ => "no-way-back-in",
                     },
@@ -318,7 +318,7 @@ impl<'a> Transaction<'a> {
     }
 }
 
-/// What is seen while somebody else is at work is no ground to plan on.
+/// A node that another run is changing cannot be planned for.
 pub(super) fn busy(seen: &NodeState, run: &str) -> Option<Failure> {
     let held = plan::active_lease(seen)?;
     let records = seen.records.known()?;
