@@ -26,15 +26,15 @@ pub(super) struct SelectionArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(super) struct ConnectionArgs {
-    /// Nodes to work on at a time
+    /// Nodes to process at the same time
     #[arg(short, long, value_name = "N", default_value = "20")]
     pub(super) forks: NonZeroUsize,
 
-    /// Log in as this user where the inventory names none
+    /// Log in as this user if the inventory names none
     #[arg(short, long, value_name = "NAME")]
     pub(super) user: Option<String>,
 
-    /// Become root through sudo where the inventory does not say
+    /// Become root through sudo if the inventory does not say
     #[arg(short = 'b', long = "become")]
     pub(super) escalate: bool,
 
@@ -42,7 +42,7 @@ pub(super) struct ConnectionArgs {
     #[arg(short = 'K', long)]
     pub(super) ask_become_pass: bool,
 
-    /// Log in with this key where the inventory names none
+    /// Log in with this key if the inventory names none
     #[arg(long, visible_alias = "key-file", value_name = "FILE")]
     pub(super) private_key: Option<PathBuf>,
 
@@ -56,15 +56,15 @@ pub(super) struct ConnectionArgs {
 
     /// What to do about a node whose host key is unknown
     ///
-    /// A key that differs from the known one is refused either way.
+    /// A key that differs from the known one is refused in both modes.
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     pub(super) host_key_checking: HostKeys,
 
-    /// Read host keys from this file instead of ~/.ssh/known_hosts; the system's files count beside it
+    /// Read host keys from this file instead of ~/.ssh/known_hosts; the system's files are read as well
     #[arg(long, value_name = "FILE")]
     pub(super) known_hosts: Option<PathBuf>,
 
-    /// Show each remote step and answer; twice, in full
+    /// Show each remote step and its answer; twice (-vv): in full
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
 }
@@ -72,9 +72,9 @@ pub(super) struct ConnectionArgs {
 /// How a node that is changed is guarded.
 #[derive(Debug, Args)]
 pub(super) struct GuardArgs {
-    /// Seconds after which a node goes back to the state before by itself if nobody confirms
+    /// Seconds after which an unconfirmed node rolls itself back
     ///
-    /// They count from before the first change. A run is confirmed when the node is as wanted, seen through a new connection.
+    /// They count from before the first change. A run is confirmed when the node is in the desired state, read over a new connection.
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = confirm_seconds)]
     pub(super) confirm_timeout: Duration,
 }
@@ -83,23 +83,23 @@ pub(super) struct GuardArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Waves")]
 pub(super) struct WaveArgs {
-    /// Work in waves of so many nodes, such as `1,10%,50%`
+    /// Deploy in waves of these sizes, such as `1,10%,50%`
     ///
-    /// Counts, and percentages of the selected nodes with a role, rounded down but at least 1; the last one holds until all nodes are
-    /// done. A wave begins when every node of the wave before is finished. Within a wave --forks nodes are worked on at a time.
+    /// Counts, or percentages of the selected nodes with a role, rounded down but at least 1; the last one is used until all nodes are
+    /// done. A wave starts when every node of the wave before is finished. Within a wave, --forks nodes are processed at the same time.
     // A value that begins with `-` is answered here, not taken for a flag.
     #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
     pub(super) serial: Option<String>,
 
-    /// How many nodes of a wave may fail before no other is begun: `N` or `N%`
+    /// How many nodes of a wave may fail before no further node is started: `N` or `N%`
     ///
     /// A node that was refused or unreachable counts too. A percentage is of the nodes of the wave, rounded down. As soon as more
-    /// have failed, the nodes at work are finished, and no others are begun, in this wave or a later one. [default: 0 with --serial,
+    /// have failed, the nodes at work are finished, and no others are started, in this wave or a later one. [default: 0 with --serial,
     /// any number without]
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub(super) max_fail: Option<String>,
 
-    /// Begin no other node once one has failed; the same as `--max-fail 0`
+    /// Start no further node once one has failed; the same as `--max-fail 0`
     #[arg(long, conflicts_with = "max_fail")]
     pub(super) any_error_fatal: bool,
 }
@@ -110,11 +110,11 @@ pub(super) enum HostKeys {
     /// Refuse the node
     #[default]
     Strict,
-    /// Write the key down and go on
+    /// Record the key and continue
     AcceptNew,
 }
 
-/// With less than this a busy node goes back before anybody can have looked at it again.
+/// A busy node with less time than this rolls back before it can be read again.
 pub(super) fn confirm_seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<u64>() {
         Ok(seconds @ 5..=3600) => Ok(Duration::from_secs(seconds)),

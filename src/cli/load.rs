@@ -64,7 +64,7 @@ fn warn(fleet: &Fleet) {
 /// The note about nodes without a role. They are not connected to, so it is unknown what an earlier run has left there.
 fn without_role(names: &[&str]) -> String {
     format!(
-        "left alone without a role: {}; what an earlier run has left there stays",
+        "left alone without a role: {}; the state that an earlier run has created stays",
         messages::names(names)
     )
 }

@@ -23,7 +23,7 @@ pub(super) struct SecretProvider {
 pub(super) fn ask_become_password() -> Result<Secret, CliError> {
     if !is_somebody_there() {
         return Err(
-            CliError::new("`-K` asks for a password, and stdin is no terminal").hint(
+            CliError::new("`-K` asks for a password, but stdin is not a terminal").hint(
                 "let the user run sudo without a password there, or set `ansible_become_password`",
             ),
         );
@@ -33,7 +33,7 @@ pub(super) fn ask_become_password() -> Result<Secret, CliError> {
     // sudo reads one line; anything after it would be read by root's shell.
     if password.contains(['\n', '\r', '\0']) {
         return Err(CliError::new(
-            "the password has a line end or a NUL in it, and no password has",
+            "the password contains a line end or a NUL, which is not allowed",
         ));
     }
     Ok(Secret::new(password))

@@ -59,11 +59,11 @@ pub(super) fn watch(screen: Handle) -> io::Result<SignalWatch> {
             {
                 drain.store(true, Ordering::SeqCst);
                 screen.note(format!(
-                    "stopping on {name}: the nodes at work are finished, no others are begun; a second signal leaves them, and those that are armed go back by themselves"
+                    "stopping on {name}: finishing the nodes at work, starting no others; a second signal abandons them, and those that are armed roll themselves back"
                 ));
             } else if !leave.swap(true, Ordering::SeqCst) {
                 screen.note(format!(
-                    "leaving on {name}: the nodes that are armed go back to the state before by themselves; see them with `fwdeploy status`"
+                    "abandoning the nodes at work on {name}: those that are armed roll themselves back; check them with `fwdeploy status`"
                 ));
             } else {
                 process::exit(i32::from(exit_code(first.load(Ordering::SeqCst))));

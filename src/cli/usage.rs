@@ -10,7 +10,7 @@ const COMMANDS: [(&[&str], &str); 9] = [
         &[
             "plan", "check", "diff", "dry-run", "dryrun", "preview", "drift",
         ],
-        "did you mean `fwdeploy run INVENTORY --check`? it says what would change, and touches nothing",
+        "did you mean `fwdeploy run INVENTORY --check`? it shows what would change, and changes nothing",
     ),
     (
         &[
@@ -20,7 +20,7 @@ const COMMANDS: [(&[&str], &str); 9] = [
     ),
     (
         &["undo", "revert", "restore", "back", "destroy"],
-        "did you mean `fwdeploy rollback INVENTORY`? it brings back the state before the last run",
+        "did you mean `fwdeploy rollback INVENTORY`? it restores the state before the last run",
     ),
     (
         &[
@@ -32,7 +32,7 @@ const COMMANDS: [(&[&str], &str); 9] = [
             "inspect",
             "get",
         ],
-        "did you mean `fwdeploy facts INVENTORY`? it looks at every node; `status` says who is at work there",
+        "did you mean `fwdeploy facts INVENTORY`? it reads every node; `status` shows who is changing it",
     ),
     (
         &[
@@ -46,11 +46,11 @@ const COMMANDS: [(&[&str], &str); 9] = [
             "template",
             "export",
         ],
-        "did you mean `fwdeploy render INVENTORY`? it reads everything, connects to nobody and prints what each node is asked for",
+        "did you mean `fwdeploy render INVENTORY`? it reads all files and prints what each node requires, without connecting",
     ),
     (
         &["test", "verify", "simulate"],
-        "did you mean `fwdeploy run INVENTORY --check`, or `fwdeploy drill INVENTORY`, which shows that nodes come back by themselves?",
+        "did you mean `fwdeploy run INVENTORY --check`, or `fwdeploy drill INVENTORY`, which tests that nodes roll themselves back?",
     ),
     (
         &["history", "log", "who", "lock"],
@@ -71,11 +71,11 @@ const FLAGS: [(&[&str], &str); 16] = [
     ),
     (
         &["-k", "--ask-pass", "--connection-password-file"],
-        "nobody logs in with a password: a key or an agent is needed (`--private-key`, `ssh-add`). `-K` asks for sudo's password",
+        "login with a password is not supported: use a key or an agent (`--private-key`, `ssh-add`). `-K` asks for sudo's password",
     ),
     (
         &["-n", "--dry-run", "--plan", "--noop", "--what-if"],
-        "`--check` says what would change, and touches nothing",
+        "`--check` shows what would change, and changes nothing",
     ),
     (
         &[
@@ -87,15 +87,15 @@ const FLAGS: [(&[&str], &str); 16] = [
             "--list-tasks",
             "--list-tags",
         ],
-        "there are no tasks and no tags: a run is what the roles say, and `--limit` selects nodes",
+        "there are no tasks and no tags: a run applies the roles, and `--limit` selects nodes",
     ),
     (
         &["--list-hosts", "--syntax-check", "--list", "--graph"],
-        "`fwdeploy render INVENTORY` reads everything and connects to nobody",
+        "`fwdeploy render INVENTORY` reads all files, without connecting",
     ),
     (
         &["-m", "--module-name", "-a", "--args", "-M", "--module-path"],
-        "there are no modules: `fwdeploy run INVENTORY` does what the roles say",
+        "there are no modules: `fwdeploy run INVENTORY` applies the roles",
     ),
     (
         &["-c", "--connection"],
@@ -113,7 +113,7 @@ const FLAGS: [(&[&str], &str); 16] = [
             "-U",
             "--sudo-user",
         ],
-        "`-b` becomes root through sudo; `ansible_become_user` and `ansible_become_password` stand in the inventory, and `-K` asks for the password",
+        "`-b` becomes root through sudo; `ansible_become_user` and `ansible_become_password` are set in the inventory, and `-K` asks for the password",
     ),
     (
         &[
@@ -142,7 +142,7 @@ const FLAGS: [(&[&str], &str); 16] = [
     ),
     (
         &["-q", "--quiet", "-o", "--one-line"],
-        "`--json` prints one document; `2>/dev/null` hides what happens on the way",
+        "`--json` prints one document; `2>/dev/null` hides the progress",
     ),
     (
         &[
@@ -152,11 +152,11 @@ const FLAGS: [(&[&str], &str); 16] = [
             "--auto-approve",
             "--force-handlers",
         ],
-        "nobody is asked: a run goes on by itself, and a node goes back by itself where it fails",
+        "there are no prompts: a run needs no confirmation, and a node that fails rolls itself back",
     ),
     (
         &["-P", "--poll", "-B", "--background", "--flush-cache", "-x"],
-        "there is no such thing here; `--help` shows all flags",
+        "fwdeploy has no equivalent; `--help` shows all flags",
     ),
     (
         &[
@@ -172,7 +172,7 @@ const FLAGS: [(&[&str], &str); 16] = [
             "--private-key",
             "-v",
         ],
-        "this command connects to nobody, so that it has no flags of a connection",
+        "this command does not connect, so it has no connection flags",
     ),
 ];
 

@@ -35,7 +35,7 @@ pub(super) fn note(rollout: &Rollout, nodes: usize) {
     let waves = rollout.waves(nodes);
     if waves.len() > 1 {
         messages::note(&format!(
-            "a check looks at all nodes at once; a run takes them in {} waves: {}",
+            "a check reads all nodes at once; a run deploys them in {} waves: {}",
             waves.len(),
             sizes(&waves)
         ));

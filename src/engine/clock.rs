@@ -10,7 +10,7 @@ fn seconds(time: &str) -> Option<i64> {
     let (date, time) = time.strip_suffix('Z')?.split_once('T')?;
     let [year, month, day] = three(date, '-')?;
     let [hour, minute, second] = three(time, ':')?;
-    // Days since 1970 by the calendar that begins its years in March, so that a leap day is the last of its year.
+    // Days since 1970, in a calendar whose years start in March: a leap day is then the last day of its year.
     let year = if month <= 2 { year - 1 } else { year };
     let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     let days = 365 * year + year / 4 - year / 100 + year / 400 + of_year - 719_468;

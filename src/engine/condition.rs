@@ -1,31 +1,31 @@
-//! How a node stands after something went wrong.
+//! The condition of a node after something went wrong.
 
 use std::fmt;
 
 use crate::plan::Change;
 
-/// How a node stands after something went wrong.
+/// The condition of a node after something went wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeCondition {
     /// Nothing on it was changed.
     Untouched,
     /// What was done was rolled back, and a fresh look showed the node as it was before.
     AsBefore {
-        /// Since when, as the node's clock tells (RFC 3339, UTC); empty where nothing had to be rolled back.
+        /// When it was rolled back, by the node's clock (RFC 3339, UTC); empty if nothing had to be rolled back.
         since: String,
     },
     /// It is not as it was before; these are the differences from then to now.
     Different(Vec<Change>),
     /// Every step was done and stays. These differences to what is wanted remain.
     Applied(Vec<Change>),
-    /// It could not be reached any more. It is armed, and goes back to the state before by itself.
+    /// It could no longer be reached. It is armed, and rolls itself back.
     GoesBack {
         /// Why it could not be reached.
         why: String,
         /// In how many seconds at the latest.
         within: u64,
     },
-    /// It could not be looked at any more, and why.
+    /// It could no longer be read, and why.
     Unknown(String),
 }
 
@@ -59,37 +59,37 @@ impl fmt::Display for NodeCondition {
         match self {
             NodeCondition::Untouched => f.write_str("nothing was changed"),
             NodeCondition::AsBefore { since } if since.is_empty() => {
-                f.write_str("the node is as it was before, and a fresh look confirmed it")
+                f.write_str("the node is as it was before, verified by a new reading")
             }
             NodeCondition::AsBefore { since } => write!(
                 f,
-                "the node is as it was before, since {since}: what was done was rolled back, and a fresh look confirmed it"
+                "the node is as it was before: it was rolled back at {since}, verified by a new reading"
             ),
             NodeCondition::GoesBack { why, within: 0 } => write!(
                 f,
-                "the node was armed to go back to the state before by itself, and must have done so by now; it could not be reached to see it: {why}"
+                "the node was armed and should have rolled itself back by now, but it could not be reached to verify this: {why}"
             ),
             NodeCondition::GoesBack { why, within } => write!(
                 f,
-                "the node goes back to the state before by itself, within {within} s; it could not be reached to see it: {why}"
+                "the node is armed and rolls itself back within {within} s, but it could not be reached to verify this: {why}"
             ),
             NodeCondition::Different(changes) => write!(
                 f,
-                "the node is not as it was before: {} from then to now",
+                "the node is not as it was before: {}",
                 differences(changes.len())
             ),
             NodeCondition::Applied(changes) if changes.is_empty() => {
-                f.write_str("every step was done and stays")
+                f.write_str("all steps were done and stay")
             }
             NodeCondition::Applied(changes) => write!(
                 f,
-                "every step was done and stays; {} to what is wanted",
+                "all steps were done and stay; {}",
                 match changes.len() {
-                    1 => "1 difference remains".to_string(),
-                    n => format!("{} remain", differences(n)),
+                    1 => "1 difference from the desired state remains".to_string(),
+                    n => format!("{} from the desired state remain", differences(n)),
                 }
             ),
-            NodeCondition::Unknown(why) => write!(f, "it is not known how the node stands: {why}"),
+            NodeCondition::Unknown(why) => write!(f, "the condition of the node is unknown: {why}"),
         }
     }
 }

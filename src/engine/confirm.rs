@@ -1,4 +1,4 @@
-//! A node that is armed: confirmed, or back to the state before; and what is said of it where neither can be seen.
+//! A node that is armed: the run is confirmed or rolled back, and what is reported if neither can be verified.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -17,25 +17,25 @@ use crate::plan::compare;
 /// How often a new connection is tried after something was changed. One refusal may be sshd's `MaxStartups`; three are an answer.
 const TRIES: usize = 3;
 
-/// How often a node that is not as it was is looked at again before that is said.
+/// How often a node that is not as it was before is read again before that is reported.
 const LOOKS: usize = 5;
 
-/// How long the way back may take once the time to confirm is over.
+/// How long the rollback may take once the time to confirm is over.
 const ROLLBACK: Duration = Duration::from_secs(15);
 
-/// A node that goes back to the state before by itself, unless it is told that the run stays.
+/// A node that rolls itself back unless the run is confirmed.
 pub(super) struct PendingConfirm<'a> {
     pub(super) job: &'a Job,
     pub(super) sessions: &'a WriteSessions<'a>,
     pub(super) before: &'a NodeState,
-    /// The snapshot it goes back to; `None` if it is not known whether it was armed.
+    /// The snapshot that a rollback restores; `None` if it is not known whether the node was armed.
     pub(super) number: Option<u64>,
     /// When it was armed at the latest.
     pub(super) since: Instant,
 }
 
 impl<'a> PendingConfirm<'a> {
-    /// Says that the run stays, and does not rest before the node has acknowledged it, or has gone back.
+    /// Confirms the run: tries until the node has acknowledged it or has rolled back.
     pub(super) fn confirm(
         &self,
         session: WriteSession<'a>,
@@ -55,11 +55,11 @@ impl<'a> PendingConfirm<'a> {
                         Stage::Confirming,
                         "confirmed-too-late",
                         format!(
-                            "the node went back to the state before, because it was not confirmed within {} s",
+                            "the node was rolled back, because the run was not confirmed within {} s",
                             self.sessions.context.confirm.as_secs()
                         ),
                     )
-                    .hint("give it more time with --confirm-timeout, and run it again");
+                    .hint("allow more time with --confirm-timeout, and run again");
                     return Err(Box::new(late.condition(self.seen(Some(restored.ended)))));
                 }
                 Ok(Ending::Unknown { said }) => {
@@ -68,10 +68,10 @@ impl<'a> PendingConfirm<'a> {
                             Stage::Confirming,
                             "not-confirmed",
                             format!(
-                                "the node is not armed any more, and does not tell whether it took the confirmation or went back (it says: {said})"
+                                "the node is no longer armed, and does not report whether the run was confirmed or rolled back (it says: {said})"
                             ),
                         )
-                        .hint("is there room for /var/lib/fwdeploy on the node? what the run was to change may be in force: look with --check")
+                        .hint("check that /var/lib/fwdeploy on the node has free space; the changes may be in force: run with --check to see")
                         .condition(self.seen(None)),
                     ));
                 }
@@ -81,16 +81,16 @@ impl<'a> PendingConfirm<'a> {
                             Stage::Confirming,
                             "not-confirmed",
                             format!(
-                                "the node did not take the confirmation: {}",
+                                "the node did not accept the confirmation: {}",
                                 trouble.join("; ")
                             ),
                         )
-                        .condition(self.unreachable("it is busy going back".to_string())),
+                        .condition(self.unreachable("it is rolling back".to_string())),
                     ));
                 }
                 Err(failure) if self.is_over() || self.leaving() => {
                     let message = format!(
-                        "every step was done and is as wanted, but the node could not be told so: {}",
+                        "all steps were done and verified, but the run could not be confirmed on the node: {}",
                         failure.message
                     );
                     return Err(Box::new(Failure {
@@ -99,14 +99,14 @@ impl<'a> PendingConfirm<'a> {
                         message,
                         ..*failure
                     }
-                    .hint("run it again once the node can be reached: it may have taken the confirmation just before")));
+                    .hint("run again once the node can be reached: it may already have accepted the confirmation")));
                 }
                 Err(_) => self.wait(self.sessions.context.pause),
             }
         }
     }
 
-    /// Lets the node go back at once, over `session` if that connection lives, and says truthfully how it stands then.
+    /// Rolls the node back immediately, over `session` if that connection still works, and returns the verified condition.
     pub(super) fn roll_back(&self, session: Option<WriteSession<'a>>) -> NodeCondition {
         let mut session = session;
         let mut told = None;
@@ -129,7 +129,7 @@ impl<'a> PendingConfirm<'a> {
         }
     }
 
-    /// `told` becomes when the node went back, by its own word.
+    /// `told` is set to the time of the rollback, as reported by the node.
     fn gone_back(
         &self,
         mut session: WriteSession<'a>,
@@ -142,13 +142,13 @@ impl<'a> PendingConfirm<'a> {
         if let Some(number) = number {
             match session.revert(number)? {
                 Ending::Restored(restored) => *told = Some(restored.ended),
-                // Nobody but us would have confirmed it; the look below tells.
+                // No one else confirms this run; the reading below shows the state.
                 Ending::Disarmed | Ending::Unknown { .. } => {}
                 Ending::Still { trouble } => {
                     return Ok(NodeCondition::Unknown(format!(
-                        "it could not go back to the state before: {}",
+                        "the node could not be rolled back: {}",
                         match trouble.as_slice() {
-                            [] => "it does not say why".to_string(),
+                            [] => "it does not report why".to_string(),
                             said => said.join("; "),
                         }
                     )));
@@ -182,8 +182,8 @@ impl<'a> PendingConfirm<'a> {
         Ok(changes)
     }
 
-    /// How a node stands that is not armed any more: what a new connection shows, and where there is none, no more than the node's
-    /// own word, `since` when it went back.
+    /// The condition of a node that is no longer armed: what a new reading shows, or without a connection only what the node
+    /// reported. `since` is the reported time of its rollback.
     fn seen(&self, since: Option<String>) -> NodeCondition {
         let mut tried = 1;
         loop {
@@ -234,7 +234,7 @@ impl<'a> PendingConfirm<'a> {
         }
     }
 
-    /// What is said of a node that cannot be reached.
+    /// The condition of a node that cannot be reached.
     pub(super) fn unreachable(&self, why: String) -> NodeCondition {
         let within = (self.since + self.sessions.context.confirm + ROLLBACK)
             .saturating_duration_since(Instant::now())
@@ -242,12 +242,12 @@ impl<'a> PendingConfirm<'a> {
         NodeCondition::GoesBack { why, within }
     }
 
-    /// How many seconds the way back may take once the time to confirm is over.
+    /// How many seconds the rollback may take once the time to confirm is over.
     pub(super) fn allowed_for_the_way_back(&self) -> u64 {
         ROLLBACK.as_secs()
     }
 
-    /// Whether the node must have gone back by now.
+    /// Whether the node should have rolled back by now.
     pub(super) fn is_over(&self) -> bool {
         Instant::now() >= self.since + self.sessions.context.confirm + ROLLBACK
     }
@@ -262,9 +262,9 @@ impl<'a> PendingConfirm<'a> {
     }
 }
 
-/// What is known of a node that says that it went back, and that nobody has looked at since.
+/// The condition of a node that reports its rollback, but could not be read since.
 fn unlooked(since: &str, why: &str) -> NodeCondition {
     NodeCondition::Unknown(format!(
-        "the node says that it went back to the state before at {since}, and no look could confirm it: {why}"
+        "the node reports that it was rolled back at {since}, but this could not be verified: {why}"
     ))
 }

@@ -1,4 +1,4 @@
-//! A drill: a node is armed and changed, nobody confirms, and it has to come back by itself.
+//! A drill: a node is armed and changed, the run is not confirmed, and the node must roll itself back.
 
 use std::time::Instant;
 
@@ -27,7 +27,7 @@ use crate::plan::Finding;
 use crate::plan::Severity;
 use crate::plan::compare;
 
-/// Provokes a way back, and sees whether the node takes it by itself.
+/// Provokes an automatic rollback, and checks that the node performs it.
 pub(super) fn node(job: &Job, sessions: &WriteSessions<'_>) -> Outcome {
     retry_while_stale(job, sessions, || once(job, sessions))
 }
@@ -77,7 +77,7 @@ fn harmless(before: &NodeState) -> Option<Action> {
     })
 }
 
-/// Leaves the node alone until it must have gone back, and looks at what it has done.
+/// Leaves the node alone until it must have rolled back, then reads it.
 fn wait(pending: Pending<'_>) -> Outcome {
     let Pending {
         armed,
@@ -104,19 +104,19 @@ fn wait(pending: Pending<'_>) -> Outcome {
                     Stage::Settling,
                     "did-not-come-back",
                     format!(
-                        "nobody confirmed, and the node did not go back by itself within {} s and {} s more",
+                        "the drill failed: the node did not roll itself back within {} s plus {} s",
                         context.confirm.as_secs(),
                         armed.allowed_for_the_way_back(),
                     ),
                 )
-                .hint("journalctl -u 'fwdeploy-restore*' on the node tells what its timer did");
+                .hint("journalctl -u 'fwdeploy-restore*' on the node shows what its timer did");
                 return outcome.failed(late.condition(armed.roll_back(None)));
             }
             Err(failure) if armed.is_over() || armed.leaving() => {
                 outcome = outcome.failed(Failure {
                     code: "did-not-come-back",
                     message: format!(
-                        "nobody confirmed, and then the node could not be looked at: {}",
+                        "the drill has no result: the node could not be read: {}",
                         failure.message
                     ),
                     condition: armed.unreachable(failure.message.clone()),
@@ -134,7 +134,7 @@ fn is_armed(now: &NodeState, number: u64) -> bool {
     records.is_none_or(|records| records.lease.as_ref().is_some_and(|l| l.number == number))
 }
 
-/// The node is as it was, and it was its own timer that brought it back.
+/// Checks that the node is as it was before, and that its own timer restored it.
 fn judge(
     armed: &PendingConfirm<'_>,
     now: &NodeState,
@@ -149,9 +149,9 @@ fn judge(
         let failure = Failure::new(
             Stage::Settling,
             "came-back-different",
-            "the node went back by itself, and is not as it was before",
+            "the drill failed: the node rolled itself back, but is not as it was before",
         )
-        .hint("was somebody else changing the node? if not, this is a mistake in fwdeploy: please report it");
+        .hint("was another run or program changing the node? if not, this is a bug in fwdeploy: please report it");
         return outcome.failed(failure.condition(NodeCondition::Different(differences)));
     }
     let since = told.ended.clone();
@@ -160,13 +160,13 @@ fn judge(
             Stage::Settling,
             "not-by-itself",
             format!(
-                "the node is as it was, but its timer did not bring it back: {}{}{}",
+                "the drill failed: the node is as it was before, but it was not its timer that restored it: {}{}{}",
                 told.outcome.as_str(),
                 if told.why.is_empty() { "" } else { " by " },
                 told.why
             ),
         )
-        .hint("was the node booted meanwhile, or somebody else at work? run the drill again");
+        .hint("was the node rebooted, or changed by another run, during the drill? run the drill again");
         return outcome.failed(failure.condition(NodeCondition::AsBefore { since }));
     }
     let within = match clock::seconds_between(&told.until, &told.ended) {
@@ -178,7 +178,7 @@ fn judge(
         "came-back",
         View::Runtime,
         format!(
-            "the node went back by itself ({}), {within} the {} s in which nobody confirmed, and is as it was before",
+            "drill passed: the node rolled itself back ({}), {within} the {} s without confirmation, and is as it was before",
             told.how,
             armed.sessions.context.confirm.as_secs(),
         ),

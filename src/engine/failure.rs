@@ -1,4 +1,4 @@
-//! Why a node failed: what was tried, what was answered, what to do about it, and how things stand now.
+//! Why a node failed: what was tried, what the node answered, what to do about it, and the condition of the node.
 
 use std::error::Error;
 
@@ -19,7 +19,7 @@ pub struct Failure {
     pub message: String,
     /// What can be done about it.
     pub hint: Option<String>,
-    /// How the node stands now.
+    /// The condition of the node.
     pub condition: NodeCondition,
 }
 
@@ -42,29 +42,29 @@ impl Failure {
         self
     }
 
-    /// The same failure with how the node stands now.
+    /// The same failure with this condition of the node.
     #[must_use]
     pub fn condition(mut self, condition: NodeCondition) -> Self {
         self.condition = condition;
         self
     }
 
-    /// Nobody could log in.
+    /// The login failed.
     pub(super) fn connect(stage: Stage, error: &ConnectError) -> Self {
         let mut failure = Failure::new(stage, connect_code(error), chain(error));
         failure.hint = error.hint();
         failure
     }
 
-    /// A script brought no status.
+    /// A script returned no exit status.
     pub(super) fn run(stage: Stage, error: &RunError) -> Self {
         let mut failure = Failure::new(stage, run_code(error), chain(error));
         failure.hint = error.hint();
         failure
     }
 
-    /// Whether the node was out of reach, in Ansible's sense: nobody logged in, or the connection was lost before
-    /// anything was changed.
+    /// Whether the node was unreachable, in Ansible's sense: the login failed, or the connection was lost before anything
+    /// was changed.
     pub(super) fn is_unreachable(&self) -> bool {
         match self.stage {
             Stage::Connecting => !matches!(self.code, "stopped"),

@@ -7,7 +7,7 @@ use crate::plan::Allowed;
 use crate::plan::Plan;
 use crate::transport::Target;
 
-/// One node and what is wanted of it. Everything in it was said before the first connection.
+/// One node and its desired state. Everything in it is known before the first connection.
 #[derive(Debug, Clone)]
 pub struct Job {
     /// Where the node is, and its name.

@@ -11,9 +11,9 @@ use crate::plan::Recovery;
 pub(super) enum Operation<'a> {
     /// The steps of a plan.
     Steps(&'a [Action]),
-    /// A change that nobody will confirm.
+    /// A change that is never confirmed.
     Drill(&'a [Action]),
-    /// An older snapshot is brought back.
+    /// An older snapshot is restored.
     Snapshot {
         /// Its number.
         to: u64,
@@ -40,7 +40,7 @@ impl Operation<'_> {
             Operation::Steps(actions) | Operation::Drill(actions) => {
                 actions.get(step).map_or("", Action::doing)
             }
-            Operation::Snapshot { .. } => "bringing back the snapshot",
+            Operation::Snapshot { .. } => "restoring the snapshot",
             Operation::Recovery(recovery) => recovery.doing().get(step).copied().unwrap_or(""),
         }
     }
@@ -77,7 +77,7 @@ impl Operation<'_> {
         }
     }
 
-    /// What it has done, for the outcome of an operation that says so only afterwards.
+    /// Adds to the outcome what the operation has done, for operations that only know it afterwards.
     pub(super) fn tell(&self, applied: &Applied, outcome: &mut Outcome) {
         if let Operation::Recovery(recovery) = self {
             outcome.changes = recovery.changes(&applied.aside);

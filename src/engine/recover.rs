@@ -24,7 +24,7 @@ use crate::plan::Permission;
 use crate::plan::Recovery;
 use crate::plan::recover::recovery;
 
-/// What was mended on a node.
+/// What was repaired on a node.
 #[derive(Debug, Default)]
 pub(super) struct Mended {
     changes: Vec<Difference>,
@@ -32,7 +32,7 @@ pub(super) struct Mended {
 }
 
 impl Mended {
-    /// The outcome of the run that came after, with what was mended ahead of it.
+    /// The outcome of the run that followed, with what was repaired before it.
     pub(super) fn told(self, mut outcome: Outcome) -> Outcome {
         if outcome.verdict == Verdict::Ok && !self.changes.is_empty() {
             outcome.verdict = Verdict::Changed;
@@ -43,7 +43,7 @@ impl Mended {
     }
 }
 
-/// Mends what can be mended, if the operator allows it. A node on which that went wrong gets its outcome here.
+/// Repairs what can be repaired, if the operator allows it. A node on which the repair failed gets its outcome here.
 pub(super) fn node(job: &Job, sessions: &WriteSessions<'_>) -> Result<Mended, Box<Outcome>> {
     let mut mended = Mended::default();
     let mut last: Option<Recovery> = None;
@@ -103,7 +103,7 @@ fn once(
         }
     };
     let tried = match tried {
-        // What did not stay is not told; what is wrong with the node is.
+        // A repair that did not last is not reported; the fault of the node is.
         Attempt::Done(outcome) if outcome.failure.is_some() => Attempt::done(Outcome {
             changes: Vec::new(),
             findings: sessions.plan(&before, job).findings,
@@ -131,15 +131,15 @@ fn judge(
             Failure::new(
                 Stage::Verifying,
                 "not-recovered",
-                "every step was done, and a second look shows that the node is as bad as before",
+                "all steps were done, but the verification shows the same problem as before",
             )
-            .hint("somebody or something on the node may undo it; run it again with `-v`"),
+            .hint("another program on the node may undo the repair; run again with `-v`"),
         )),
         _ => Ok(None),
     }
 }
 
-/// The way back from an unfinished run, to its end.
+/// Runs the rollback of an unfinished run to its end.
 fn restored(
     recovery: &Recovery,
     number: u64,
@@ -149,21 +149,21 @@ fn restored(
     let failed = |message: String| {
         Failure::new(Stage::RollingBack, "restore-failed", message.clone())
             .hint(format!(
-                "mend on the node what the answer names, and run it again; or forget that run, and keep the node as it is, with `rm /var/lib/fwdeploy/armed` there (the state before stays in snapshots/{number})"
+                "fix what the answer names on the node, and run again; or abandon that run and keep the node as it is, with `rm /var/lib/fwdeploy/armed` there (the previous state stays in snapshots/{number})"
             ))
             .condition(NodeCondition::Unknown(message))
     };
     match session.retry_restore(number) {
-        // Whichever it is, the lease is gone, and the node is looked at anew.
+        // In each of these cases the lease is gone, and the node is read again.
         Ok(Ending::Restored(_) | Ending::Disarmed | Ending::Unknown { .. }) => Outcome {
             changes: recovery.changes(&[]),
             verdict: Verdict::Changed,
             ..outcome
         },
         Ok(Ending::Still { trouble }) => outcome.failed(failed(format!(
-            "the node could not go back to the state before the unfinished run: {}",
+            "the state before the unfinished run could not be restored: {}",
             match trouble.as_slice() {
-                [] => "it is still at work, or does not say why".to_string(),
+                [] => "the restore is still running, or does not report why".to_string(),
                 said => said.join("; "),
             }
         ))),
@@ -174,7 +174,7 @@ fn restored(
     }
 }
 
-/// An unfinished run that cannot be taken back is forgotten.
+/// Abandons an unfinished run that cannot be rolled back.
 fn released(
     recovery: &Recovery,
     before: &NodeState,
@@ -196,7 +196,7 @@ fn released(
         },
         End::NotArmed { said, .. } | End::Stopped { said, .. } => outcome.failed(
             Failure::new(stage, "step-failed", format!("{doing} failed: {said}"))
-                .hint("mend on the node what the answer names, and run it again"),
+                .hint("fix what the answer names on the node, and run again"),
         ),
         End::Lost { error, .. } => {
             let failure = Failure::new(

@@ -132,7 +132,7 @@ fn a_recovery_that_fails_goes_back_and_is_not_told_as_done() {
 #[test]
 fn an_unfinished_run_is_taken_back_or_let_go_before_another_begins() {
     for (missing, words) in [
-        (&[][..], "taken back"),
+        (&[][..], "rolled back"),
         (&["restore.sh"][..], "lacks restore.sh"),
     ] {
         let fake = Fake::new(&[("a", Trouble::None)]);

@@ -21,13 +21,13 @@ use crate::model::NodeState;
 use crate::model::records::Snapshot;
 use crate::plan::compare;
 
-/// Brings a node back to a snapshot: to that one, or to the state before the last confirmed run.
+/// Restores a node to that snapshot, or to the state before the last confirmed run.
 pub(super) fn node(job: &Job, sessions: &WriteSessions<'_>, to: Option<u64>) -> Outcome {
     let choose = |before: &NodeState| snapshot_select::of(before, to);
     retry_while_stale(job, sessions, || attempt_once(job, sessions, choose, None))
 }
 
-/// The outcome's changes are those since the node was looked at, or since `origin`.
+/// The changes of the outcome are those since the reading before the rollback, or since `origin`.
 fn attempt_once(
     job: &Job,
     sessions: &WriteSessions<'_>,
@@ -67,7 +67,7 @@ fn attempt_once(
     })
 }
 
-/// No plan must be empty here: it is enough that the node can be judged, and the outcome says what is different.
+/// The plan need not be empty here: the node must only be readable and safe to change, and the outcome lists the differences.
 fn judge(before: &NodeState, now: &NodeState, outcome: &mut Outcome) -> Verification {
     outcome.changes = compare(before, now);
     match snapshot_select::ailments(now).first() {
@@ -77,11 +77,11 @@ fn judge(before: &NodeState, now: &NodeState, outcome: &mut Outcome) -> Verifica
                 Stage::Verifying,
                 "not-well",
                 format!(
-                    "the snapshot was brought back, and a second look shows a node that is not well: {}",
+                    "the snapshot was restored, but the verification found a problem: {}",
                     finding.text
                 ),
             )
-            .hint("see on the node what the second look found, or choose another snapshot with --to"),
+            .hint("check on the node what the verification found, or choose another snapshot with --to"),
         )),
     }
 }
@@ -128,7 +128,7 @@ pub(super) fn all(
     }
 }
 
-/// One node that was changed and confirmed, taken back.
+/// Rolls back one node that was changed and confirmed.
 fn take_back(
     job: &Job,
     sessions: &WriteSessions<'_>,
@@ -167,7 +167,7 @@ fn take_back(
         Failure::new(
             Stage::RollingBack,
             "rolled-back",
-            "the node was as wanted, and was taken back because the run failed elsewhere (--rollback-all)",
+            "the node was in the desired state, and was rolled back because the run failed elsewhere (--rollback-all)",
         )
     };
     // One that failed after it was confirmed has a reason of its own.
@@ -183,17 +183,17 @@ fn take_back(
     }
 }
 
-/// A node that was to be taken back, and is as the run left it.
+/// The outcome of a node that could not be rolled back, and is as the run left it.
 fn revert_failed(outcome: Outcome, failure: Failure) -> Outcome {
     let message = format!(
-        "the node is changed, and could not be taken back after the run failed elsewhere (--rollback-all): {}",
+        "the node stays changed: it could not be rolled back after the run failed elsewhere (--rollback-all): {}",
         failure.message
     );
     let condition = match failure.condition {
         NodeCondition::Untouched | NodeCondition::AsBefore { .. } => {
             NodeCondition::Applied(Vec::new())
         }
-        // What it says of the state before means the one that the run has made.
+        // Its text about the state before refers to the state that the run has made.
         other => NodeCondition::Unknown(other.to_string()),
     };
     outcome.failed(
@@ -204,6 +204,6 @@ fn revert_failed(outcome: Outcome, failure: Failure) -> Outcome {
             condition,
             ..failure
         }
-        .hint("`fwdeploy rollback` takes it back once it can be reached"),
+        .hint("`fwdeploy rollback` rolls it back once it can be reached"),
     )
 }

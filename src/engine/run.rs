@@ -22,9 +22,9 @@ use crate::plan::Plan;
 use crate::plan::Reload;
 use crate::plan::Severity;
 
-/// Makes a node as wanted: in place, and where the chain cannot be recreated in place, by a reload with the latch on.
+/// Brings a node to the desired state: in place, or by a reload under the latch if the chain cannot be recreated in place.
 ///
-/// What keeps any run from it is mended first, if that is allowed.
+/// What prevents a run is repaired first, if that is allowed.
 pub(super) fn node(job: &Job, sessions: &WriteSessions<'_>) -> Outcome {
     match recover::node(job, sessions) {
         Ok(mended) => mended.told(converge(job, sessions)),
@@ -57,7 +57,7 @@ fn converge(job: &Job, sessions: &WriteSessions<'_>) -> Outcome {
                     "reloaded-instead",
                     View::Runtime,
                     format!(
-                        "firewalld was to be reloaded with the latch on, because {}",
+                        "switched to a reload of firewalld, with new flows blocked, because {}",
                         failure.message
                     ),
                 ),
@@ -68,7 +68,7 @@ fn converge(job: &Job, sessions: &WriteSessions<'_>) -> Outcome {
     }
 }
 
-/// One way of making a node as wanted, from the first look to the last.
+/// One attempt to bring a node to the desired state, from the first reading to the verification.
 fn attempt(job: &Job, sessions: &WriteSessions<'_>, allowed: &Allowed) -> Outcome {
     retry_while_stale(job, sessions, || attempt_once(job, sessions, allowed))
 }
@@ -121,12 +121,12 @@ fn judge(plan: &Plan, job: &Job, outcome: &mut Outcome) -> Verification {
         return Err(Box::new(Failure::new(
             Stage::Verifying,
             "not-as-wanted",
-            format!("every step was done, and a second look shows that the node is still not as wanted{rest}"),
+            format!("all steps were done, but the verification shows that the node is still not in the desired state{rest}"),
         )
-        .hint("somebody else may be changing the node; run it again, and with `-v` if it stays so")));
+        .hint("another program may be changing the node; run again, and with `-v` if this persists")));
     }
     outcome.holds = plan.satisfied(&job.desired);
-    // What the steps themselves brought about is not there to be found again.
+    // Findings about the effects of the steps themselves are not found again by a new reading.
     outcome.findings.retain(Finding::is_of_a_step);
     // The lease is our own.
     let found = plan.findings.iter().filter(|f| f.code != "leased");
@@ -134,15 +134,15 @@ fn judge(plan: &Plan, job: &Job, outcome: &mut Outcome) -> Verification {
     Ok(not_enforced(plan, Stage::Verifying))
 }
 
-/// The failure of a node on which nothing is to be done and the whitelist does not hold all the same.
+/// The failure of a node on which nothing is to be done, but the whitelist is not enforced.
 fn not_enforced(plan: &Plan, stage: Stage) -> Option<Failure> {
     let count = plan.not_enforced().count();
     (count > 0).then(|| {
         Failure::new(
             stage,
             "not-enforced",
-            "the whitelist does not hold, for a reason that is not fwdeploy's to repair",
+            "the whitelist is not enforced, for a reason that fwdeploy may not change",
         )
-        .hint("see what was found above; what is not ours is shown and never changed")
+        .hint("see the findings above; fwdeploy reports what it does not manage, and never changes it")
     })
 }

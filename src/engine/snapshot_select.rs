@@ -1,4 +1,4 @@
-//! Which snapshot a node goes back to, and whether it may be touched for it. Nothing here changes one.
+//! Which snapshot a rollback restores, and whether the node may be changed for it. Nothing here changes a node.
 
 use crate::engine::failure::Failure;
 use crate::engine::outcome::RevertPoint;
@@ -10,12 +10,12 @@ use crate::model::records::Snapshot;
 use crate::plan;
 use crate::plan::Finding;
 
-/// Why nobody may touch the node and write firewalld's files, whatever its roles ask for.
+/// Why firewalld's files must not be written on this node, whatever its roles require.
 pub(super) fn refusals(state: &NodeState) -> Vec<Finding> {
     plan::refusals_to_write(state)
 }
 
-/// What is wrong with a node to which the files of a snapshot came back. That somebody has edited one is no fault of theirs.
+/// What is wrong with a node after the files of a snapshot were restored. A file that was edited by hand is not the snapshot's fault.
 pub(super) fn ailments(state: &NodeState) -> Vec<Finding> {
     let mut found = refusals(state);
     found.retain(|finding| finding.code != plan::EDITED);
@@ -45,13 +45,13 @@ pub(super) fn of(state: &NodeState, to: Option<u64>) -> Result<Snapshot, Box<Fai
             .ok_or_else(|| failure(format!("there is no snapshot {number}: {there}"))),
         None => confirmed_before(records, u64::MAX).cloned().ok_or_else(|| {
             failure(format!(
-                "there is no confirmed run to go back from, as far as the snapshots tell: {there}"
+                "the snapshots hold no confirmed run to roll back: {there}"
             ))
         }),
     }
 }
 
-/// The snapshot of that run, if nobody has changed the node since.
+/// The snapshot of that run, if no other run has changed the node since.
 pub(super) fn ours(
     state: &NodeState,
     revert_point: &RevertPoint,

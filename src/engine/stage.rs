@@ -22,11 +22,11 @@ pub enum Stage {
     Verifying,
     /// Saying that the run stays.
     Confirming,
-    /// Waiting until the node has gone back by itself.
+    /// Waiting until the node has rolled itself back.
     Waiting,
-    /// Letting the node go back to the state before.
+    /// Rolling the node back.
     RollingBack,
-    /// Finding out how things stand after something went wrong.
+    /// Checking the condition of the node after something went wrong.
     Settling,
 }
 
@@ -52,11 +52,11 @@ impl fmt::Display for Stage {
             Stage::Connecting => f.write_str("connecting"),
             Stage::Looking => f.write_str("looking"),
             Stage::Applying { step, of, doing } => write!(f, "step {step} of {of}: {doing}"),
-            Stage::Verifying => f.write_str("verifying on a new connection"),
+            Stage::Verifying => f.write_str("verifying over a new connection"),
             Stage::Confirming => f.write_str("confirming"),
-            Stage::Waiting => f.write_str("waiting until it has gone back by itself"),
+            Stage::Waiting => f.write_str("waiting for the automatic rollback"),
             Stage::RollingBack => f.write_str("rolling back"),
-            Stage::Settling => f.write_str("finding out how it stands"),
+            Stage::Settling => f.write_str("checking the condition of the node"),
         }
     }
 }

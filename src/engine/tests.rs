@@ -28,7 +28,7 @@ use crate::plan::Allowed;
 use crate::plan::Severity;
 use crate::plan::compare;
 
-/// Calls a function with everything that a run of this fake fleet needs, and returns what it told.
+/// Calls a function with everything that a run of this simulated fleet needs, and returns the events.
 pub(super) fn with<T>(
     fake: &Arc<Fake>,
     stop: &Stop,
@@ -223,7 +223,9 @@ fn as_before_is_said_of_a_node_only_after_a_look() {
         panic!("{outcome:#?}");
     };
     assert!(
-        why.starts_with("the node says that it went back to the state before at 12:00, and no look could confirm it: "),
+        why.starts_with(
+            "the node reports that it was rolled back at 12:00, but this could not be verified: "
+        ),
         "{why}"
     );
 }
@@ -252,7 +254,7 @@ fn a_node_out_of_reach_is_said_to_go_back_by_itself() {
     let fake = Fake::new(&[("a", Trouble::CutOff)]);
     let leave = Arc::new(AtomicBool::new(false));
     let stop = Stop::sharing(Arc::default(), Arc::clone(&leave));
-    // Whoever leaves does not wait for it.
+    // An abandoned node is not waited for.
     let leaving = thread::spawn(move || {
         thread::sleep(Duration::from_millis(200));
         leave.store(true, Ordering::SeqCst);
@@ -273,7 +275,7 @@ fn a_node_that_another_run_holds_is_left_to_it() {
     assert_eq!(outcome.verdict, Verdict::Failed);
     assert_eq!(failure(&outcome).code, "busy");
     assert_eq!(failure(&outcome).condition, NodeCondition::Untouched);
-    // The last look tells who holds it.
+    // The last reading shows who holds it.
     assert_eq!(fake.visits("a"), (1, 3));
 }
 

@@ -31,10 +31,10 @@ use crate::plan::Action;
 use crate::transport::Executed;
 use crate::transport::RunError;
 
-/// From sending the script to the node's being armed, at most, on a busy node. A node that goes back is waited for so much longer.
+/// The longest time from sending the script until a busy node is armed. A node that rolls back is waited for that much longer.
 const ARMED_WITHIN: Duration = Duration::from_secs(5);
 
-/// How often a node is looked at anew because somebody else has changed it since.
+/// How often a node is read again because another run has changed it since.
 const LOOKS: usize = 5;
 
 /// The failure of the one step for which there is another way.
@@ -74,7 +74,7 @@ impl Attempt {
     }
 }
 
-/// Looks at the node anew until nobody else has changed it between the look and the arming.
+/// Reads the node again until no other run has changed it between the reading and the arming.
 pub(super) fn retry_while_stale(
     job: &Job,
     sessions: &WriteSessions<'_>,
@@ -89,9 +89,9 @@ pub(super) fn retry_while_stale(
                     Failure::new(
                         Stage::Looking,
                         "busy",
-                        "other runs have changed this node again and again since it was looked at",
+                        "other runs have changed this node several times since it was read",
                     )
-                    .hint("wait for the other runs to end, and run it again"),
+                    .hint("wait for the other runs to end, and run again"),
                 );
             }
             Attempt::Done(outcome) => return *outcome,
@@ -107,19 +107,19 @@ pub(super) struct Transaction<'a> {
     pub(super) operation: Operation<'a>,
 }
 
-/// A node on which the operation is done, and that goes back unless it is confirmed.
+/// A node on which the operation is done, and that rolls back unless it is confirmed.
 pub(super) struct Pending<'a> {
     pub(super) armed: PendingConfirm<'a>,
     /// When it was armed at the earliest.
     pub(super) begun: Instant,
-    /// The snapshot that it goes back to.
+    /// The snapshot that a rollback restores.
     pub(super) number: u64,
-    /// The connection by which it was done.
+    /// The connection over which it was done.
     pub(super) session: WriteSession<'a>,
     pub(super) outcome: Outcome,
 }
 
-/// What a fresh look means: an error lets the node go back; a failure of a node that stays as it is now may be told all the same.
+/// The result of a new reading: an error rolls the node back; a failure is reported, but the node stays as it is now.
 pub(super) type Verification = Result<Option<Failure>, Box<Failure>>;
 
 impl<'a> Transaction<'a> {
@@ -136,7 +136,7 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Arms the node and does the operation. Where that fails the node is back in the state before, or said not to be.
+    /// Arms the node and executes the operation. If that fails, the node is back in the state before, or is reported not to be.
     pub(super) fn begin(
         &self,
         mut session: WriteSession<'a>,
@@ -166,13 +166,13 @@ impl<'a> Transaction<'a> {
                     outcome,
                 })),
                 None => {
-                    let said = "the node did not say that it was armed";
+                    let said = "the node did not report that it was armed";
                     let failure = self.step_failure(0, "step-failed", "failed", said);
                     failed(failure.condition(armed.roll_back(Some(session))))
                 }
             },
             End::NotArmed { code: STALE, .. } => Err(Attempt::Stale),
-            // Who holds it since the first look is seen only by another one: it may be this very run, by another name of the machine.
+            // Only another reading shows who has held it since the first: it may be this very run, under another name of the machine.
             End::NotArmed { code: BUSY, said } => {
                 let seen = session.look(&Stage::Looking).ok();
                 let busy = seen.and_then(|seen| busy(&seen, &self.sessions.run));
@@ -198,7 +198,7 @@ impl<'a> Transaction<'a> {
                     _ if code_of_step == EDITED => self
                         .step_failure(steps, "edited-by-hand", "failed", &said)
                         .hint(format!(
-                            "the edit is kept on the node in {}; put it in place and load it with firewall-cmd --reload, or let it be, then run again",
+                            "the edit is kept on the node in {}; put it in place and load it with `firewall-cmd --reload`, or ignore it, then run again",
                             match applied.armed {
                                 Some(number) => format!("/var/lib/fwdeploy/snapshots/{number}/kept"),
                                 None => "the file itself".to_string(),
@@ -206,10 +206,10 @@ impl<'a> Transaction<'a> {
                         )),
                     Operation::Steps(actions) if hangs(code_of_step, actions.get(steps)) => self
                         .step_failure(steps, DOCKER_HANGS, "failed", &said)
-                        .hint("dockerd is blocked, perhaps for good: Docker 28.1 to 28.5 may be when firewalld reloads while a network changes (moby#50619); if `docker network ls` on the node does not answer either, restart Docker there, which stops the containers unless live-restore is on; then run again"),
+                        .hint("dockerd is blocked, perhaps permanently: this can happen with Docker 28.1 to 28.5 if firewalld reloads while a network changes (moby#50619); if `docker network ls` on the node does not answer either, restart Docker there, which stops the containers unless live-restore is on; then run again"),
                     _ => self
                         .step_failure(steps, code, "failed", &said)
-                        .hint("mend on the node what the answer names, then run again; `-v` shows each step and its answer"),
+                        .hint("fix what the answer names on the node, then run again; `-v` shows each step and its answer"),
                 };
                 failed(failure.condition(armed.roll_back(Some(session))))
             }
@@ -259,14 +259,14 @@ impl<'a> Transaction<'a> {
             Ok(fresh) => fresh,
             Err(failure) => {
                 let message = format!(
-                    "every step was done, and then no new connection could be made: {}",
+                    "all steps were done, but then no new connection could be made: {}",
                     failure.message
                 );
                 // The old connection may be the only one there will ever be: it is used while it lasts.
                 let condition = armed.roll_back(Some(session));
                 return outcome.failed(Failure {
                     code: match failure.code {
-                        // Nobody tried for long.
+                        // The attempt was cut short.
                         "stopped" => "stopped",
                         _ => "no-way-back-in",
                     },
@@ -280,7 +280,7 @@ impl<'a> Transaction<'a> {
             Ok(now) => now,
             Err(failure) => {
                 let message = format!(
-                    "every step was done, and then the second look failed: {}",
+                    "all steps were done, but the verification failed: {}",
                     failure.message
                 );
                 drop(fresh);
@@ -318,7 +318,7 @@ impl<'a> Transaction<'a> {
     }
 }
 
-/// What is seen while somebody else is at work is no ground to plan on.
+/// A node that another run is changing cannot be planned for.
 pub(super) fn busy(seen: &NodeState, run: &str) -> Option<Failure> {
     let held = plan::active_lease(seen)?;
     let records = seen.records.known()?;
@@ -341,11 +341,11 @@ pub(super) fn busy(seen: &NodeState, run: &str) -> Option<Failure> {
 /// Why the node was not armed.
 pub(super) fn not_armed(code: i32, said: String) -> Failure {
     match code {
-        BUSY => Failure::new(Stage::Looking, "busy", said).hint("wait for the other run to end, and run it again"),
+        BUSY => Failure::new(Stage::Looking, "busy", said).hint("wait for the other run to end, and run again"),
         NO_SNAPSHOT => Failure::new(Stage::Looking, "no-snapshot", said).hint("choose another snapshot with --to; `fwdeploy status` shows them"),
         UNFINISHED => Failure::new(Stage::Looking, "unfinished", said)
-            .hint("run --recover brings the node back to the state before that run"),
+            .hint("`run --recover` restores the state before that run"),
         _ => Failure::new(Stage::Looking, "not-armed", said)
-            .hint("without a way back by itself no node is changed; make room for /var/lib/fwdeploy, or mend what the answer names"),
+            .hint("a node without an automatic rollback is not changed; free some space for /var/lib/fwdeploy, or fix what the answer names"),
     }
 }

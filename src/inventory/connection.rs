@@ -193,7 +193,7 @@ impl Reader<'_> {
         if let Some((other_name, other)) = set.find(|(_, other)| other.value() != var.value()) {
             let error = InputError::at(
                 other.origin().key_location(),
-                format!("`{other_name}` and `{name}` say different things"),
+                format!("`{other_name}` and `{name}` have different values"),
             );
             self.errors.push(
                 error

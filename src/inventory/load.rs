@@ -60,7 +60,7 @@ fn load(path: &Path, extra: &[ExtraVars]) -> Result<Inventory, InputErrors> {
     let extra = errors.take(extra_vars(extra, &around)).unwrap_or_default();
     if tree.nodes.is_empty() && errors.is_empty() {
         let error = InputError::in_file(files::shown(path), "there is no node in this inventory");
-        errors.push(error.hint("nodes stand below `hosts:` of a group"));
+        errors.push(error.hint("nodes are listed below `hosts:` of a group"));
     }
     errors.or(())?;
     let (nodes, groups) = assemble(&Texts {

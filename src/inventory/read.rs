@@ -161,7 +161,7 @@ pub(super) fn address(name: &str, var: &Var) -> Result<Located<IpAddr>, InputErr
     match text.value.parse::<IpAddr>() {
         Ok(address) if is_seen(address) => Ok(Located::new(address, var.location())),
         Ok(address) => Err(error(format!(
-            "{address} is no address that other nodes see"
+            "{address} is not an address that other nodes see"
         ))),
         Err(_) => {
             let error = error(format!("`{}` is not an IP address", shown(&text.value)));

@@ -65,7 +65,7 @@ impl Reader {
                 .lines()
                 .any(|line| line.starts_with('['))
             {
-                "is this an INI inventory? `ansible-inventory -i FILE --list --yaml` makes YAML of it"
+                "is this an INI inventory? `ansible-inventory -i FILE --list --yaml` converts it to YAML"
             } else {
                 "begin with `all:`, and below it `hosts:` and one name a line"
             };
@@ -76,14 +76,13 @@ impl Reader {
             .filter(|plugin| plugin.as_str().is_some())
         {
             let error = InputError::at(plugin.location(), "inventory plugins are not supported");
-            let hint =
-                "`ansible-inventory -i FILE --list --yaml` writes down what the plugin finds";
+            let hint = "`ansible-inventory -i FILE --list --yaml` writes what the plugin finds";
             return self.errors.push(error.hint(hint));
         }
         for (name, group) in entries {
             let key = group.key_location().unwrap_or_else(|| group.location());
             if SECTIONS.contains(&name) {
-                let error = InputError::at(key, format!("`{name}` stands outside of a group"));
+                let error = InputError::at(key, format!("`{name}` is outside of a group"));
                 self.errors.push(error.hint("put it below `all:`"));
             } else {
                 self.group(name, key, group);
@@ -124,7 +123,7 @@ impl Reader {
                         .label("expected `hosts`, `children` or `vars`");
                     let error = match closest(section, SECTIONS) {
                         Some(meant) => error.did_you_mean(Some(meant)),
-                        None => error.hint("nodes stand below `hosts:`, groups below `children:`, variables below `vars:`"),
+                        None => error.hint("nodes are listed below `hosts:`, groups below `children:`, variables below `vars:`"),
                     };
                     self.errors.push(error);
                 }

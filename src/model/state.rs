@@ -145,7 +145,7 @@ pub enum Daemon {
 
 impl Default for Daemon {
     fn default() -> Self {
-        Daemon::Unknown("not looked at".to_string())
+        Daemon::Unknown("not read".to_string())
     }
 }
 

@@ -25,7 +25,7 @@ describe_lease() {
     local file="$home/snapshots/$1/about" left
     left=$(seconds_left "$1")
     case $left in -*) left=0 ;; esac
-    answer="$(read_key "$file" operator) is changing this node since $(read_key "$file" since), until $(read_key "$file" until) at the latest${left:+ ($left s from now)}"
+    answer="$(read_key "$file" operator) has been changing this node since $(read_key "$file" since), until $(read_key "$file" until) at the latest${left:+ ($left s from now)}"
     is_lease_live "$1" || answer="an unfinished run holds this node: $(read_key "$file" operator), since $(read_key "$file" since), and nothing will end it (snapshot $1)"
 }
 
@@ -38,11 +38,11 @@ arm() {
         is_lease_live "$leased" || return 77
         return 75
     fi
-    command -v systemd-run >/dev/null || { answer= && fail_with "systemd-run is missing, so the node could not go back by itself; nothing was changed"; } || return
-    capture_limited mkdir -p "$home/snapshots" "$live" || fail_with "the node has no place for a snapshot; nothing was changed:" || return
+    command -v systemd-run >/dev/null || { answer= && fail_with "systemd-run is missing, so the node could not roll itself back; nothing was changed"; } || return
+    capture_limited mkdir -p "$home/snapshots" "$live" || fail_with "the node could not store a snapshot; nothing was changed:" || return
     last=$(cat "$home/last" 2>/dev/null)
     if [ "${last:-0}" != "$1" ]; then
-        answer="another run has changed this node since it was looked at (snapshot $last, where $1 was the last)"
+        answer="another run has changed this node since it was read (the last snapshot is $last, and was $1)"
         return 76
     fi
     new=$(next_snapshot_number "${last:-0}")
@@ -51,7 +51,7 @@ arm() {
         trouble=${answer:-"no reason was told; is there room in $home and /etc/firewalld?"}
         end_lease "$new"
         rm -rf "$snapshot"
-        answer="the node could not be armed to go back by itself; nothing was changed:$newline$trouble"
+        answer="the automatic rollback could not be armed; nothing was changed:$newline$trouble"
         return 1
     fi
     armed=$new
@@ -63,7 +63,7 @@ arm() {
 # fail_before_first_step: the caller has gone.
 fail_before_first_step() {
     step_number=0
-    answer="stopped by SIG$stopped ahead of the first step"
+    answer="stopped by SIG$stopped before the first step"
     fail_step 143
 }
 
@@ -82,7 +82,7 @@ arm_now() {
         stage_files &&
         write_boot_units &&
         sync_snapshot || return
-    start_timer "$1" "$2" || fail_with "systemd does not take the timer:" || return
+    start_timer "$1" "$2" || fail_with "systemd did not accept the timer:" || return
     capture write_file "$home/last" "$1" || fail_with "$home/last could not be written:" || return
     capture_limited ln -s "snapshots/$1" "$home/armed" || return
     sync_snapshot

@@ -97,8 +97,8 @@ fail_with() {
     # The code of the command before: this must stay the first line.
     local code=$?
     case $code$answer in
-    124*"no end within "*) ;;
-    124*) answer="${answer:+$answer$newline}no end within $seconds seconds" ;;
+    124*"not finished within "*) ;;
+    124*) answer="${answer:+$answer$newline}not finished within $seconds seconds" ;;
     esac
     answer="$1${answer:+$newline$answer}"
     [ "$code" != 0 ] || code=1
@@ -157,7 +157,7 @@ check_unedited() {
     fi
     before=$(printf '%s\n' "$seen_checksums" | awk_seen_checksum -v path="$1")
     [ "$(checksum_of "$1")" = "$before" ] || {
-        answer="$1 was edited by somebody since the node was looked at; it was not written"
+        answer="$1 has been edited since the node was read; it was not written"
         return "$EDITED"
     }
 }
@@ -187,10 +187,10 @@ preserve_edit() {
     [ ! -e "$copy" ] || copy=$copy.$(uptime_now)
     if mkdir -p "${copy%/*}" 2>/dev/null && cp -p "$file" "$copy" 2>/dev/null; then
         edits_kept=$snapshot/kept
-        remark "$file was edited by somebody meanwhile; that is kept as $copy"
+        remark "$file was edited during the run; the edit is kept as $copy"
     else
         rm -f "$copy"
-        remark "$file was edited by somebody meanwhile, and there is no room to keep that"
+        remark "$file was edited during the run, and there is no space to keep the edit"
     fi
 }
 edits_kept=

@@ -14,7 +14,7 @@ own_chain() {
     fi
     recreate_chain "$1" addChain && return
     trouble=$answer
-    ! is_chain_owned "$1" || recreate_chain "$1" removeChain || trouble="$trouble${newline}and giving the chain back failed: $answer"
+    ! is_chain_owned "$1" || recreate_chain "$1" removeChain || trouble="$trouble${newline}and releasing DOCKER-USER failed: $answer"
     # 69: there is no firewalld any more, and so no other way either.
     code=69
     ! firewalld_state || code=1
@@ -27,7 +27,7 @@ disown_chain() {
     local trouble
     if ! is_chain_owned "$1"; then
         case $answer in b*) return 0 ;; esac
-        fail_with "firewalld does not tell whether DOCKER-USER is its own:"
+        fail_with "firewalld does not report whether it owns DOCKER-USER:"
         return
     fi
     recreate_chain "$1" removeChain && return
@@ -55,14 +55,14 @@ recreate_chain() {
     select_tables "$chain_program"
     chain_was=$was
     # What could not be put back must not be taken away.
-    restore_tables iptables "$was_iptables" $wait_flag -c --test || fail_with "what iptables-save prints is not what iptables-restore takes; nothing was changed:" || return
-    restore_tables ip6tables "$was_ip6tables" $wait_flag -c --test || fail_with "what ip6tables-save prints is not what ip6tables-restore takes; nothing was changed:" || return
+    restore_tables iptables "$was_iptables" $wait_flag -c --test || fail_with "iptables-restore does not accept the output of iptables-save; nothing was changed:" || return
+    restore_tables ip6tables "$was_ip6tables" $wait_flag -c --test || fail_with "ip6tables-restore does not accept the output of ip6tables-save; nothing was changed:" || return
     unlink=$(printf '%s\n' "$chain_was" | awk_unlink_chain -v method="$method")
     [ "$method" = removeChain ] || remember_tables "$chain_program" "$(with_chain "$chain_was")"
-    [ -z "$unlink" ] || restore_tables "$chain_program" "$unlink" $wait_flag --noflush || fail_with "the kernel did not let go of DOCKER-USER; nothing was changed:" || return
+    [ -z "$unlink" ] || restore_tables "$chain_program" "$unlink" $wait_flag --noflush || fail_with "the kernel did not release DOCKER-USER; nothing was changed:" || return
     trouble=
     call_firewalld "$runtime" "$firewalld.direct" "$method" sss "$1" filter DOCKER-USER ||
-        trouble="firewalld would not ($method): $answer"
+        trouble="firewalld refused ($method): $answer"
     [ -z "$trouble" ] || remember_tables "$chain_program" "$chain_was"
     put_back_tables || trouble="$trouble${trouble:+$newline}$answer"
     # Docker may have written a rule between our look and the flush, and only Docker knows which.
@@ -121,7 +121,7 @@ put_back_tables() {
 read_filter() {
     filter_table=$(limited "$1-save" -t filter 2>&1 </dev/null) && return
     answer=$filter_table
-    fail_with "$1-save does not tell what the kernel holds:"
+    fail_with "$1-save does not report what the kernel holds:"
 }
 
 # chain_rules TABLES: the rules of DOCKER-USER.
@@ -134,7 +134,7 @@ set_chain() {
     program=$(iptables_of "$1")
     read_filter "$program" || return
     restore_tables "$program" "*filter$newline:DOCKER-USER - [0:0]${3:+$newline$3}${newline}COMMIT" $wait_flag --noflush ||
-        fail_with "the kernel did not take the chain:" || return
+        fail_with "the kernel did not accept the chain:" || return
     before=$filter_table
     read_filter "$program" || return
     count=$(chain_rules "$filter_table" | grep -c .)
@@ -155,7 +155,7 @@ remove_chain() {
     read_filter "$program" || return
     ! has_chain "$filter_table" ||
         restore_tables "$program" "*filter$newline-F DOCKER-USER$newline-X DOCKER-USER${newline}COMMIT" $wait_flag --noflush ||
-        fail_with "the kernel did not let go of DOCKER-USER:"
+        fail_with "the kernel did not release DOCKER-USER:"
 }
 
 # jump_places TABLES: where the jump stands among the rules of FORWARD, counted from 1. A rule that iptables has no words for is a

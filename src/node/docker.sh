@@ -18,7 +18,7 @@ query_docker() {
     answer=$(limited docker "$@" 2>/dev/null </dev/null)
     code=$?
     if is_timeout "$code"; then
-        answer="docker does not answer (docker $1 has no end within $seconds seconds)"
+        answer="docker does not answer (docker $1 did not finish within $seconds seconds)"
         code=124
     fi
     seconds=$seconds_before
@@ -186,7 +186,7 @@ inspect_all() {
         124) return 124 ;;
         esac
     done
-    answer="docker does not tell what it lists"
+    answer="docker does not report what it lists"
     return 124
 }
 

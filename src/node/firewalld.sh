@@ -46,7 +46,7 @@ call_firewalld_unless() {
     code=$?
     case $answer in
     "$already" | "$already:"*) answer= ;;
-    *) fail_with "firewalld would not ($3):" || return "$code" ;;
+    *) fail_with "firewalld refused ($3):" || return "$code" ;;
     esac
 }
 
@@ -56,7 +56,7 @@ add_rich() { call_firewalld_unless ALREADY_ENABLED "$runtime" "$firewalld.zone" 
 remove_rich() { call_firewalld_unless NOT_ENABLED "$runtime" "$firewalld.zone" removeRichRule ss "$1" "$2"; }
 
 read_direct() {
-    call_firewalld "$permanent" "$firewalld.config.direct" getSettings || fail_with "firewalld does not tell its permanent direct configuration:"
+    call_firewalld "$permanent" "$firewalld.config.direct" getSettings || fail_with "firewalld does not report its permanent direct configuration:"
 }
 update_direct() { call_firewalld "$permanent" "$firewalld.config.direct" update '(a(sss)a(sssias)a(sas))' "$@"; }
 
@@ -68,7 +68,7 @@ set_direct() {
     [ "$answer" != "$4" ] || return 0
     if [ "$answer" != "$3" ]; then
         answer=
-        fail_with "firewalld's permanent direct configuration is not what it was when the plan was made: somebody else changes it; nothing was written"
+        fail_with "firewalld's permanent direct configuration has changed since the plan was made; nothing was written"
         return
     fi
     check_unedited /etc/firewalld/direct.xml || return
@@ -78,7 +78,7 @@ set_direct() {
         [ "$answer" != "$4" ] || return 0
         fail_with "firewalld holds another permanent direct configuration than was written:"
     else
-        fail_with "firewalld did not take the permanent direct configuration:"
+        fail_with "firewalld did not accept the permanent direct configuration:"
     fi
     trouble=$answer
     read_direct && [ "$answer" = "$3" ] || { "$1" && record_written /etc/firewalld/direct.xml; } || trouble="$trouble${newline}and did not take the old one back: $answer"
@@ -97,7 +97,7 @@ read_rich() {
     call_firewalld "$permanent" "$firewalld.config" getZoneByName s "$1" || fail_with "firewalld has no permanent zone $1:" || return
     zone_path=${answer#o \"}
     zone_path=${zone_path%\"}
-    call_firewalld "$zone_path" "$firewalld.config.zone" getRichRules || fail_with "firewalld does not tell the permanent rich rules of $1:"
+    call_firewalld "$zone_path" "$firewalld.config.zone" getRichRules || fail_with "firewalld does not report the permanent rich rules of $1:"
 }
 update_rich() { call_firewalld "$zone_path" "$firewalld.config.zone" setRichRules as "$@"; }
 
@@ -108,7 +108,7 @@ set_rich() {
     [ "$(sorted_strings "$answer")" != "$(sorted_strings "$5")" ] || return 0
     if [ "$(sorted_strings "$answer")" != "$(sorted_strings "$4")" ]; then
         answer=
-        fail_with "the permanent rich rules of zone $1 are not what they were when the plan was made: somebody else changes them; nothing was written"
+        fail_with "the permanent rich rules of zone $1 have changed since the plan was made; nothing was written"
         return
     fi
     count=${5#as }
@@ -121,7 +121,7 @@ set_rich() {
         case $answer in "as $count" | "as $count "*) return 0 ;; esac
         fail_with "firewalld holds other permanent rich rules than were written:"
     else
-        fail_with "firewalld did not take the permanent rich rules of zone $1:"
+        fail_with "firewalld did not accept the permanent rich rules of zone $1:"
     fi
     trouble=$answer
     read_rich "$1" && [ "$(sorted_strings "$answer")" = "$(sorted_strings "$4")" ] || { "$2" && record_written "/etc/firewalld/zones/$1.xml"; } || trouble="$trouble${newline}and did not take the old ones back: $answer"

@@ -26,7 +26,7 @@ latch() {
             trouble="$trouble${trouble:+$newline}$answer"
             unlatch
             answer=$trouble
-            fail_with "the latch does not close:"
+            fail_with "new flows could not be blocked:"
             return
         }
     done
@@ -57,12 +57,12 @@ latch_rules() {
 unlatch() {
     local program text
     if command -v nft >/dev/null && nft list tables 2>/dev/null | grep -q '^table inet fwdeploy_latch$'; then
-        capture_limited nft delete table inet fwdeploy_latch || fail_with "the latch does not open:" || return
+        capture_limited nft delete table inet fwdeploy_latch || fail_with "new flows could not be unblocked:" || return
     fi
     for program in iptables ip6tables; do
         command -v "$program-save" >/dev/null || continue
         text=$(latch_rules "$program" -D)
         [ -z "$text" ] ||
-            restore_tables "$program" "*mangle$text${newline}COMMIT" $wait_flag --noflush || fail_with "the latch does not open:" || return
+            restore_tables "$program" "*mangle$text${newline}COMMIT" $wait_flag --noflush || fail_with "new flows could not be unblocked:" || return
     done
 }

@@ -32,7 +32,7 @@ docker_output() {
     code=$?
     # What hangs would hang again.
     if [ "$code" = 124 ]; then
-        answer="docker $1 does not end within $seconds seconds"
+        answer="docker $1 did not finish within $seconds seconds"
         return 124
     fi
     capture_limited docker "$@" || code=$?
@@ -68,7 +68,7 @@ read_picture() {
         [ "$code" = 1 ] || break
     done
     picture=
-    fail_with "docker does not tell where its networks and containers are:"
+    fail_with "docker does not report where its networks and containers are:"
 }
 
 # sort_picture: the picture on stdin in an order that does not change, without Docker's own networks.
@@ -88,7 +88,7 @@ wait_until_docker_settles() {
         *) return 0 ;;
         esac
         if [ "$(uptime_now)" -ge "$until" ]; then
-            answer="docker.service is being stopped or started, without an end within $seconds seconds"
+            answer="docker.service is being stopped or started, and did not finish within $seconds seconds"
             return 1
         fi
         sleep 0.2

@@ -431,7 +431,7 @@ stamp() { limited find -L /etc/firewalld -name .fwdeploy -prune -o -name '.*.fwd
 # say may be of two moments, and the difference nobody's edit.
 files_at_rest() {
     files || return
-    [ "$(stamp)" = "$stamp_then" ] || { echo "somebody is writing to firewalld's files just now" >&2 && return 1; }
+    [ "$(stamp)" = "$stamp_then" ] || { echo "another program is writing to firewalld's files" >&2 && return 1; }
 }
 
 # files: what a reload would load of all that, each from /etc/firewalld or else as the distribution made it. First where each is,
@@ -567,7 +567,7 @@ settling() {
     began=$(limited systemctl show -p ActiveEnterTimestamp firewalld.service | sed -n 's/^ActiveEnterTimestamp=//p')
     began=$(date -d "$began" +%s 2>/dev/null) && back=$(date -d "$back" +%s 2>/dev/null) || return 0
     # One that does not hear of firewalld's starts never will.
-    [ "$back" -ge "$began" ] || [ "$(($(date +%s) - began))" -gt 60 ] || echo "Docker has not put its rules back since firewalld was started"
+    [ "$back" -ge "$began" ] || [ "$(($(date +%s) - began))" -gt 60 ] || echo "Docker has not restored its rules since firewalld was started"
 }
 
 look_at_docker() {

@@ -42,18 +42,18 @@ unfail() {
     passed=
     try_entries
     if [ -z "$set_aside" ]; then
-        answer="$trouble$newline$(firewalld_log)${newline}every permanent direct rule can be loaded, so that the cause is something else"
+        answer="$trouble$newline$(firewalld_log)${newline}every permanent direct rule can be loaded, so the cause is something else"
         return 1
     fi
     # What firewalld tells and what is in the file may differ where somebody has edited it.
     answer=
     [ "$(grep -oE '<(chain|rule|passthrough)[ />]' /etc/firewalld/direct.xml | grep -c .)" = "$entries_count" ] ||
-        fail_with "/etc/firewalld/direct.xml has other entries than firewalld tells, so that it was not written; firewalld said: $trouble" || return
+        fail_with "/etc/firewalld/direct.xml has other entries than firewalld reports, so it was not written; firewalld said: $trouble" || return
     check_unedited /etc/firewalld/direct.xml || return
     capture write_direct || fail_with "/etc/firewalld/direct.xml could not be written:" || return
     record_written /etc/firewalld/direct.xml
     printf '%s' "$set_aside" | while IFS= read -r line; do say "aside $line"; done
-    reload "$@" || fail_with "firewalld does not reload either when what cannot be loaded is set aside:"
+    reload "$@" || fail_with "firewalld does not reload even with the entries set aside that cannot be loaded:"
 }
 
 # firewalld_log: what firewalld has written down last.
@@ -131,7 +131,7 @@ retry_restore() {
 # release_lease N: lets go of an unfinished run that cannot be taken back. What it has left open or closed is for the next run.
 release_lease() {
     [ "$(leased_snapshot)" = "$1" ] || return 0
-    ! is_lease_live "$1" || { answer="the node is going back to the state before that run" && return 1; }
+    ! is_lease_live "$1" || { answer="the node is rolling back to the state before that run" && return 1; }
     { printf 'outcome=failed\nended=%s\nwhy=released\nhow=the snapshot is damaged\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" >>"$home/snapshots/$1/about"; } 2>/dev/null
     end_lease "$1"
 }

@@ -30,7 +30,7 @@ reload() {
     remember_kernel
     containers_were=$(container_state) && networks=$(bridge_networks) && stamp=$(docker_reload_stamp) || {
         answer="docker does not answer"
-        fail_with "nothing was reloaded, for Docker would not put its rules back:"
+        fail_with "nothing was reloaded, because Docker would not restore its rules:"
         return 124
     }
     devices=$(printf '%s\n' "$networks" | while read -r device rest; do printf '%s ' "$device"; done)
@@ -64,7 +64,7 @@ reload() {
     [ -z "$answer" ] || return
     read_kernel || return
     lost=$(missing_nat "$@")
-    [ -z "$lost" ] || fail_with "Docker has not put its address translation back within $patience seconds, for$lost (a dockerd that began before firewalld may not hear of its reloads until it is restarted)"
+    [ -z "$lost" ] || fail_with "Docker has not restored its address translation within $patience seconds, for$lost (a dockerd that started before firewalld may not be notified of its reloads until it is restarted)"
 }
 
 # The latch of a node without nft was flushed with all else.
@@ -134,7 +134,7 @@ restore_docker_rules() {
     read_kernel || return
     for kind in iptables ip6tables; do
         text=$(missing_docker_rules $kind)
-        [ -z "$text" ] || restore_tables "$kind" "$text" $wait_flag --noflush || fail_with "what the reload took from Docker's rules could not be put back:" || return
+        [ -z "$text" ] || restore_tables "$kind" "$text" $wait_flag --noflush || fail_with "the rules of Docker that the reload removed could not be restored:" || return
     done
 }
 

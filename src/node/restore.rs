@@ -19,7 +19,7 @@ pub(super) fn of_plan(actions: &[Action], managed: &[Cidr]) -> String {
     let way = rollback_plan(actions);
     let mut functions = String::new();
     let take_back = match &way.in_place {
-        None => "    answer=\"there is no way in place from a reload\"\n    return 1\n".to_string(),
+        None => "    answer=\"a reload cannot be undone in place\"\n    return 1\n".to_string(),
         Some(steps) => {
             let mut lines = String::new();
             for (number, action) in steps {
@@ -39,7 +39,7 @@ pub(super) fn of_plan(actions: &[Action], managed: &[Cidr]) -> String {
 
 /// The program that brings back Docker's networks and attachments as they are here, whatever is there, and all else as a whole.
 pub(super) fn of_state(before: Option<&Docker>, managed: &[Cidr]) -> String {
-    let take_back = "    answer=\"a snapshot is brought back as a whole\"\n    return 1\n";
+    let take_back = "    answer=\"a snapshot is only restored as a whole\"\n    return 1\n";
     let mut docker = vec![vec!["detach_moved".to_string()]];
     docker.extend(before.map(all_of).unwrap_or_default());
     docker.push(vec!["remove_made_networks".to_string()]);
@@ -48,7 +48,7 @@ pub(super) fn of_state(before: Option<&Docker>, managed: &[Cidr]) -> String {
 
 /// The program that leaves a node as it stood before it was recovered.
 pub(super) fn of_recovery(managed: &[Cidr]) -> String {
-    let take_back = "    answer=\"there is no way in place from a reload\"\n    return 1\n";
+    let take_back = "    answer=\"a reload cannot be undone in place\"\n    return 1\n";
     program("recovery=yes\n", take_back, &[], &[], managed)
 }
 

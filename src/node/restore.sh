@@ -238,7 +238,7 @@ after_boot() {
         pause
     done
     if ! is_firewalld_running || ! same_files; then
-        note_trouble "firewalld did not come up with its files of before: $answer"
+        note_trouble "firewalld did not start with its previous files: $answer"
         return 1
     fi
     await_docker_up && docker_back && same_docker && same_after_boot || {
@@ -307,7 +307,7 @@ main() {
     fi
     take_over_lock || {
         is_armed || exit 0
-        note_trouble "the run at work could not be ended"
+        note_trouble "the run in progress could not be ended"
     }
     # Somebody may have confirmed, or have gone back, while we waited.
     is_armed || exit 0

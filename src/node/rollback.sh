@@ -9,7 +9,7 @@ check_snapshot() {
     }
     lost=$(missing_parts "$1" | head -n 1)
     [ -z "$lost" ] || {
-        answer="snapshot $1 has lost its $lost, without which it cannot be brought back"
+        answer="snapshot $1 has lost its $lost, without which it cannot be restored"
         return 66
     }
     spared=$1
@@ -32,11 +32,11 @@ restore_snapshot() {
         [ "$(read_key "$home/snapshots/$later/about" format)" = 2 ] || { capture record_everything || fail_with "$home/armed/touched could not be written:" || return; }
     done
     latch $latched || return
-    run_snapshot_restore "$target" reloaded || fail_with "the files of snapshot $target could not be brought back:" || return
+    run_snapshot_restore "$target" reloaded || fail_with "the files of snapshot $target could not be restored:" || return
     for later in $undone; do
-        run_snapshot_restore "$later" docker || fail_with "what run $later did to Docker could not be taken back:" || return
+        run_snapshot_restore "$later" docker || fail_with "what run $later did to Docker could not be undone:" || return
     done
-    run_snapshot_restore "$target" chosen || fail_with "snapshot $target could not be brought back:" || return
+    run_snapshot_restore "$target" chosen || fail_with "snapshot $target could not be restored:" || return
     unlatch
 }
 

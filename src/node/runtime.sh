@@ -111,7 +111,7 @@ apply_entry() {
     set-zone)
         zone=$1
         shift
-        call_firewalld "$runtime" "$firewalld.zone" setZoneSettings2 'sa{sv}' "$zone" 1 "$@" || fail_with "firewalld did not take the $1 of zone $zone at runtime:"
+        call_firewalld "$runtime" "$firewalld.zone" setZoneSettings2 'sa{sv}' "$zone" 1 "$@" || fail_with "firewalld did not accept the $1 of zone $zone at runtime:"
         ;;
     esac
 }

@@ -33,7 +33,7 @@ take_snapshot() {
     elif [ -n "$recovering" ] && ! limited systemctl is-active -q firewalld.service </dev/null 2>/dev/null; then
         state=dead
     else
-        fail_with "firewalld does not tell its state:"
+        fail_with "firewalld does not report its state:"
         return
     fi
     save_file state "$state" && snapshot_tables || return
@@ -41,7 +41,7 @@ take_snapshot() {
     snapshot_picture || return
     if [ "$picture" != stopped ]; then
         layout=$(container_layout) && bridges=$(bridge_networks) || {
-            answer="docker does not answer, so that where its containers are cannot be written down"
+            answer="docker does not answer, so the networks of its containers cannot be recorded"
             return 1
         }
     fi
@@ -53,11 +53,11 @@ take_snapshot() {
 snapshot_tables() {
     read_kernel || return
     if [ -z "$now_ip6tables" ] && command -v ip6tables-save >/dev/null && [ -d /proc/sys/net/ipv6 ]; then
-        capture_limited ip6tables-save -c || fail_with "ip6tables-save does not tell what the kernel holds:" || return
+        capture_limited ip6tables-save -c || fail_with "ip6tables-save does not report what the kernel holds:" || return
         now_ip6tables=$answer
     fi
     if [ -z "$now_ebtables" ] && command -v ebtables-save >/dev/null; then
-        capture_limited ebtables-save || fail_with "ebtables-save does not tell what the kernel holds:" || return
+        capture_limited ebtables-save || fail_with "ebtables-save does not report what the kernel holds:" || return
         now_ebtables=$answer
     fi
     save_file iptables "$now_iptables" && save_file ip6tables "$now_ip6tables" && save_file ebtables "$now_ebtables" || return
@@ -77,7 +77,7 @@ snapshot_runtime() {
     local text
     text=$(runtime_text) || {
         answer=$text
-        fail_with "firewalld does not tell its runtime configuration:"
+        fail_with "firewalld does not report its runtime configuration:"
         return
     }
     save_file runtime "$text"
@@ -156,16 +156,16 @@ snapshot_files() {
     local count odd
     answer=
     count=$(find -L $etc 2>/dev/null | head -n "$((things + 1))" | grep -c .)
-    [ "$count" -le "$things" ] || fail_with "$etc has more than $things files in it, counting what its links lead to: that is no configuration of firewalld" || return
+    [ "$count" -le "$things" ] || fail_with "$etc has more than $things files in it, counting what its links lead to: that is not a configuration of firewalld" || return
     odd=$(cd $etc && find -L . -path ./.fwdeploy -prune -o -name '*[[:cntrl:]]*' -print 2>/dev/null | tr '[:cntrl:]' '?' | head -c 200)
-    [ -z "$odd" ] || fail_with "a name in $etc has a control character in it, and could not be brought back: $odd" || return
+    [ -z "$odd" ] || fail_with "a name in $etc has a control character in it, and could not be restored: $odd" || return
     # With links followed, one that is still a link leads nowhere.
     odd=$(cd $etc && find -L . -path ./.fwdeploy -prune -o -type l -print 2>/dev/null | head -n 3 | tr '\n' ' ')
-    [ -z "$odd" ] || fail_with "a symbolic link in $etc leads to nothing, and what is written there could not be taken back: $odd" || return
+    [ -z "$odd" ] || fail_with "a symbolic link in $etc leads to nothing, and what is written there could not be undone: $odd" || return
     odd=$(cd $etc && find -L . -path ./.fwdeploy -prune -o ! -type f ! -type d -print 2>/dev/null | head -n 3 | tr '\n' ' ')
-    [ -z "$odd" ] || fail_with "neither a file nor a folder, so that it could not be brought back, in $etc: $odd" || return
+    [ -z "$odd" ] || fail_with "neither a file nor a folder, so it could not be restored, in $etc: $odd" || return
     odd=$(cd $etc && find -L . -path ./.fwdeploy -prune -o -type f -links +1 -print 2>/dev/null | head -n 3 | tr '\n' ' ')
-    [ -z "$odd" ] || fail_with "a file of $etc has another name elsewhere (a hard link), which would be lost on the way back: $odd" || return
+    [ -z "$odd" ] || fail_with "a file of $etc has another name elsewhere (a hard link), which a rollback would lose: $odd" || return
     survey_etc || fail_with "$etc cannot be read to its end:" || return
     case $(printf '%s\n' "$survey" | sed -n "s/^link${tab}[^$tab]*$tab//p" | tr -d '\n') in
     *[[:cntrl:]]*) fail_with "a symbolic link in $etc leads to a name with a control character in it" || return ;;
@@ -173,20 +173,20 @@ snapshot_files() {
     save_file files "$survey" || return
     copy_all -L $etc "$snapshot/firewalld" || fail_with "firewalld's files could not be copied to $snapshot:" || return
     rm -rf "$snapshot/firewalld/.fwdeploy"
-    same_files || fail_with "somebody is writing to firewalld's files just now:"
+    same_files || fail_with "another program is writing to firewalld's files:"
 }
 
 # stage_files: firewalld's files once more, where a rename can put them back when the disk is full.
 stage_files() {
     local beside line ifs
-    copy_all "$snapshot/firewalld" "$staging" || fail_with "there is no place beside firewalld's files for a copy of them, from which they come back when the disk is full:" || return
+    copy_all "$snapshot/firewalld" "$staging" || fail_with "there is no space beside firewalld's files for a copy of them, which a rollback needs when the disk is full:" || return
     beside=$(files_elsewhere)
     save_file beside "$beside" || return
     ifs=$IFS
     IFS=$newline
     for line in $beside; do
         IFS=$ifs
-        copy_all "$snapshot/firewalld/${line%%"$tab"*}" "${line#*"$tab"}" || fail_with "there is no place for a copy of what a link in $etc leads to:" || return
+        copy_all "$snapshot/firewalld/${line%%"$tab"*}" "${line#*"$tab"}" || fail_with "there is no space for a copy of what a link in $etc leads to:" || return
         sync "${line#*"$tab"}" 2>/dev/null || sync
         IFS=$newline
     done

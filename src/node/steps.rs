@@ -295,10 +295,10 @@ mod tests {
     #[test]
     fn a_stop_between_two_steps_is_a_failure_of_the_one_not_begun() {
         let (_, steps) = read(
-            "step 0 begin\nstep 0 done\nstep 1 failed 143\n| stopped by SIGTERM ahead of this step\nend\n",
+            "step 0 begin\nstep 0 done\nstep 1 failed 143\n| stopped by SIGTERM before this step\nend\n",
         );
         assert_eq!((steps.begun(), steps.done()), (Some(0), 1));
         let failed = steps.outcome(2).unwrap_err();
-        assert_eq!(failed.to_string(), "stopped by SIGTERM ahead of this step");
+        assert_eq!(failed.to_string(), "stopped by SIGTERM before this step");
     }
 }

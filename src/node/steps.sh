@@ -28,11 +28,11 @@ step() {
     step_number=$1
     shift
     if [ -n "$armed" ] && [ -e "$live/stop-$armed" ]; then
-        answer="the time to confirm is over, and the node is going back to the state before"
+        answer="the time to confirm is over, and the node is rolling back"
         fail_step 143
     fi
     if [ -n "$stopped" ]; then
-        answer="stopped by SIG$stopped ahead of this step"
+        answer="stopped by SIG$stopped before this step"
         fail_step 143
     fi
     mark_step "$step_number"
@@ -68,7 +68,7 @@ lock_node() {
         ! leased=$(leased_snapshot) || { describe_lease "$leased" && return 1; }
     done
     holder=$(read_key "$live/holder" operator)
-    answer="${holder:-another run of fwdeploy} is changing this node since $(read_key "$live/holder" since)"
+    answer="${holder:-another run of fwdeploy} has been changing this node since $(read_key "$live/holder" since)"
     return 1
 }
 

@@ -4,7 +4,7 @@
 read_kernel() {
     now_iptables=$(limited iptables-save -c 2>&1 </dev/null) || {
         answer=$now_iptables
-        fail_with "iptables-save does not tell what the kernel holds:"
+        fail_with "iptables-save does not report what the kernel holds:"
         return
     }
     now_ip6tables=

@@ -313,7 +313,7 @@ fn a_docker_that_does_not_answer_is_not_a_docker_without_containers() {
                 let said = node.says(shell, &format!("{what}; echo \"$?|$answer\""));
                 assert!(!said.starts_with('0'), "{what} {code}: {said}");
                 assert!(
-                    said.contains("docker does not tell where"),
+                    said.contains("docker does not report where"),
                     "{what} {code}: {said}"
                 );
             }

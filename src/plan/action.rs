@@ -325,7 +325,7 @@ impl Action {
             Action::Reload { .. } => vec![change(
                 Sign::Replace,
                 View::Runtime,
-                "firewalld's runtime becomes its permanent configuration (reload)",
+                "firewalld's runtime is replaced by its permanent configuration (reload)",
             )],
         }
     }
@@ -335,16 +335,16 @@ impl Action {
         match self {
             Action::SetPermanentDirect { .. } => "writing permanent rules",
             Action::SetPermanentRich { .. } => "writing permanent rich rules",
-            Action::CreateNetwork(_) => "making the network",
+            Action::CreateNetwork(_) => "creating the network",
             Action::RemoveNetwork(_) => "removing the network",
             Action::Connect { .. } => "attaching the container",
             Action::Disconnect { .. } => "detaching the container",
-            Action::Latch { .. } => "closing the latch",
-            Action::Unlatch { .. } => "opening the latch",
-            Action::OwnChain { .. } => "recreating the chain",
-            Action::DisownChain { .. } => "giving the chain back",
-            Action::SetKernelChain { .. } => "writing the kernel's chain",
-            Action::PlaceJump { .. } => "placing the jump",
+            Action::Latch { .. } => "blocking new flows",
+            Action::Unlatch { .. } => "unblocking new flows",
+            Action::OwnChain { .. } => "handing DOCKER-USER to firewalld",
+            Action::DisownChain { .. } => "releasing DOCKER-USER from firewalld",
+            Action::SetKernelChain { .. } => "writing DOCKER-USER in the kernel",
+            Action::PlaceJump { .. } => "placing the jump to DOCKER-USER",
             Action::AddRule(_) => "adding rules",
             Action::RemoveRule(_) => "removing rules",
             Action::AddRich { .. } => "adding rich rules",
@@ -430,9 +430,11 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.network)?;
         match (self.fixed, self.address) {
-            (Some(fixed), Some(now)) if fixed != now => write!(f, " at {now} (fixed {fixed})"),
+            (Some(fixed), Some(now)) if fixed != now => {
+                write!(f, " at {now} (fixed address {fixed})")
+            }
             (Some(address), _) => write!(f, " at {address}"),
-            (None, Some(address)) => write!(f, " at {address} (not fixed)"),
+            (None, Some(address)) => write!(f, " at {address} (dynamic address)"),
             (None, None) => Ok(()),
         }
     }
@@ -512,7 +514,7 @@ fn kernel_changes(
         out.push(change(
             Sign::Replace,
             View::Kernel,
-            format!("{family} filter DOCKER-USER: the whitelist goes ahead of what admits others"),
+            format!("{family} filter DOCKER-USER: the whitelist moves ahead of rules that accept other traffic"),
         ));
     }
     out
@@ -528,14 +530,14 @@ fn jump_change(family: Family, before: &[usize], after: &[usize]) -> Change {
         ([], _) => change(
             Sign::Add,
             View::Kernel,
-            format!("{jump}: without it the whitelist filters nothing"),
+            format!("{jump}: missing, so the whitelist filters nothing"),
         ),
         (_, []) => change(Sign::Remove, View::Kernel, jump),
         _ => change(
             Sign::Replace,
             View::Kernel,
             format!(
-                "{jump}: from place {} to place {}, ahead of what accepts",
+                "{jump}: from position {} to position {}, ahead of rules that accept",
                 places(before),
                 places(after)
             ),

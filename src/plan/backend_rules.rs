@@ -111,28 +111,28 @@ fn finding(mismatch: Mismatch<'_>) -> Finding {
         Mismatch::Unread(why) => found(
             Severity::Warning,
             "forwards-unread",
-            format!("whether the kernel forwards what firewalld believes in cannot be told: {why}"),
+            format!("cannot determine whether the kernel holds firewalld's forwards: {why}"),
         )
-        .hint("install nft on the node, by which firewalld's own table is read; or see what nft list table inet firewalld says there"),
+        .hint("install nft on the node, with which firewalld's own table is read; or check `nft list table inet firewalld` there"),
         Mismatch::Left(forward) => found(
             Severity::NotEnforced,
             "forward-left",
             format!(
-                "the kernel forwards `{}` (chain {} of firewalld's table), of which firewalld does not know: what was closed is open",
+                "the kernel forwards `{}` (chain {} of firewalld's table), but firewalld does not have this rule: a removed port is still open",
                 forward.text, forward.chain
             ),
         )
-        .hint("run --recover reloads firewalld with the latch on; firewall-cmd --reload does it without"),
+        .hint("`run --recover` reloads firewalld while blocking new flows; `firewall-cmd --reload` reloads it without blocking them"),
         Mismatch::Lost(rule) => found(
             Severity::Warning,
             "forward-lost",
-            format!("firewalld believes in `{rule}`, and the kernel does not forward it: somebody changed firewalld's table of nft behind its back"),
+            format!("firewalld has `{rule}`, but the kernel does not forward it: another program changed firewalld's nft table"),
         )
-        .hint("run --recover reloads firewalld with the latch on; firewall-cmd --reload does it without"),
+        .hint("`run --recover` reloads firewalld while blocking new flows; `firewall-cmd --reload` reloads it without blocking them"),
         Mismatch::Behind(ahead, rule) => found(
             Severity::Warning,
             "forward-behind",
-            format!("`{}` stands ahead of `{rule}` in firewalld's table of nft and takes its packets elsewhere", ahead.text),
+            format!("`{}` is ahead of `{rule}` in firewalld's nft table and sends its packets elsewhere", ahead.text),
         )
         .hint("remove the other forward if it is not needed, or give the role another port of the node"),
     }

@@ -70,7 +70,7 @@ fn unzoned(desired: &Desired, firewalld: &Firewalld, docker: &Docker) -> Vec<Fin
             warning(
                 "bridge-unzoned",
                 View::Runtime,
-                format!("bridge `{bridge}` of network `{}` is in no zone, so that firewalld rejects what its containers send, even to a peer", network.name),
+                format!("bridge `{bridge}` of network `{}` is in no zone, so firewalld rejects what its containers send, even to a peer", network.name),
             )
             .hint(format!("firewall-cmd --zone=docker --add-interface={bridge}; restarting Docker does the same"))
         })
@@ -118,15 +118,15 @@ fn unmasked_subnet(network: &Network, subnet: Cidr) -> Finding {
         Some(mode @ ("routed" | "isolated")) => warning(
             "no-masquerade",
             View::Kernel,
-            format!("network `{name}` is {mode}, so that Docker masquerades nothing for {subnet}: only a peer that has a route to it can answer its containers"),
+            format!("network `{name}` is {mode}, so Docker does not masquerade {subnet}: only a peer that has a route to it can answer its containers"),
         )
-        .hint(format!("give the peers a route to {subnet} by this node, or make the network without gateway_mode_ipv4={mode}")),
+        .hint(format!("give the peers a route to {subnet} via this node, or recreate the network without gateway_mode_ipv4={mode}")),
         _ => warning(
             "no-masquerade",
             View::Kernel,
-            format!("Docker's MASQUERADE for {subnet} of network `{name}` is gone, so that no peer can answer its containers"),
+            format!("Docker's MASQUERADE for {subnet} of network `{name}` is missing, so no peer can answer its containers"),
         )
-        .hint("restart Docker; if masquerading is done elsewhere on purpose, make the network with enable_ip_masquerade=false"),
+        .hint("restart Docker; if masquerading is done elsewhere on purpose, recreate the network with enable_ip_masquerade=false"),
     }
 }
 
@@ -160,7 +160,7 @@ fn unforwarded(desired: &Desired, memory: &[RichText], state: &NodeState) -> Vec
             warning(
                 "forward-lost",
                 View::Kernel,
-                format!("firewalld believes in `{rule}`, and the kernel does not forward it: somebody changed table nat behind its back"),
+                format!("firewalld has `{rule}`, but the kernel does not forward it: another program changed table nat"),
             )
             .hint("firewall-cmd --reload, then run again")
         })

@@ -206,7 +206,7 @@ findings! {
         "the container is in a restart loop, and is not configured to be (only) on the role's network"
         => "`docker stop`, then run again";
     ProxyOpen = "proxy-open" [NotEnforced, Warning]:
-        "a host that is not on the whitelist reaches the container through a published port: docker-proxy takes the packets, and the whitelist never sees them (over IPv6, from another container, untracked, or where firewalld's iptables backend comes before Docker's forward). A warning if a condition on the path is not understood"
+        "a host that is not on the whitelist reaches the container through a published port: docker-proxy takes the packets, and they never pass the whitelist (over IPv6, from another container, untracked, or where firewalld's iptables backend comes before Docker's forward). A warning if a condition on the path is not understood"
         => "start it without `-p`";
     InMotion = "in-motion" [Warning]:
         "the packet filter kept changing while it was read"
@@ -237,7 +237,7 @@ findings! {
         => "remove that rule if it is not needed";
     ProxyReached = "proxy-reached" [Warning]:
         "the container reaches a port that another container publishes, through docker-proxy on the node"
-        => "publish it at 127.0.0.1 if only the node needs it, or `\"userland-proxy\": false` in daemon.json";
+        => "publish it on 127.0.0.1 if only the node needs it, or `\"userland-proxy\": false` in daemon.json";
     ListenerShadowed = "listener-shadowed" [Warning]:
         "a program on the node, or another container, uses a port that is forwarded for the whitelist: peers reach the one, everyone else the other"
         => "give one of them another port (`port` with `to_port`)";

@@ -63,13 +63,13 @@ pub(super) enum Flushed {
 
 impl fmt::Display for Flushed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let so = "so that nothing is forwarded and nothing is closed";
+        let so = "so nothing is forwarded and nothing is blocked";
         match self {
             Flushed::Table => write!(f, "the kernel has no table `inet firewalld`, {so}"),
             Flushed::Unreached => write!(f, "nothing in INPUT leads to its chains, {so}"),
             Flushed::Chains(chains) => write!(
                 f,
-                "{} in its table of nft {} empty",
+                "{} in its nft table {} empty",
                 chains.join(", "),
                 if chains.len() == 1 { "is" } else { "are" }
             ),

@@ -75,7 +75,7 @@ pub(super) fn admits(
                 Severity::NotEnforced,
                 "foreign-accept",
                 view,
-                format!("`{r}` is not ours and goes ahead of the whitelist"),
+                format!("`{r}` is not managed by fwdeploy and is ahead of the whitelist"),
             )
             .hint(format!(
                 "if it is not needed: {}",
@@ -186,7 +186,7 @@ pub(super) fn after_a_reload(
                     CHAIN => inserts.then(|| {
                         not_enforced(
                             &text,
-                            "puts a rule that is not ours ahead of the whitelist",
+                            "puts a rule that is not managed by fwdeploy ahead of the whitelist",
                             remove,
                         )
                     }),
@@ -199,7 +199,7 @@ pub(super) fn after_a_reload(
             {
                 Some(not_enforced(
                     &text,
-                    "takes rules of the whitelist away",
+                    "removes rules of the whitelist",
                     remove,
                 ))
             }
@@ -209,7 +209,7 @@ pub(super) fn after_a_reload(
                     "admits-after-reload",
                     View::Permanent,
                     format!(
-                        "{text} is not understood, and is carried out at each reload of firewalld"
+                        "{text} is not understood, and is executed at each reload of firewalld"
                     ),
                 )
                 .hint(format!("if it is not needed: {remove}")),
@@ -235,7 +235,7 @@ fn in_the_gap(what: String, remove: String) -> Finding {
         Severity::Warning,
         "admits-after-reload",
         View::Permanent,
-        format!("{what} is not ours and lets strangers through at each reload of firewalld, until Docker has put the jump to {CHAIN} back ahead of it"),
+        format!("{what} is not managed by fwdeploy and, at each reload of firewalld, lets in hosts that are not on the whitelist until Docker has put the jump to {CHAIN} back ahead of it"),
     )
     .hint(format!("name the interfaces that it is for (`-i`, `-o`); or, if it is not needed: {remove}"))
 }
@@ -256,11 +256,15 @@ pub(super) fn kept_behind(
     let note = |text: String| Finding::new(Severity::Note, "kept-behind", View::Kernel, text);
     let named = passed.iter().take(NAMED).map(|line| {
         note(format!(
-            "{line} is not ours and would let strangers through: it is kept, and the whitelist goes ahead of it"
+            "{line} is not managed by fwdeploy and would let in hosts that are not on the whitelist: it is kept, and the whitelist is put ahead of it"
         ))
     });
     let rest = passed.len().saturating_sub(NAMED);
-    let rest = (rest > 0).then(|| note(format!("so are {rest} rules more that are not ours")));
+    let rest = (rest > 0).then(|| {
+        note(format!(
+            "{rest} more such rules are not managed by fwdeploy"
+        ))
+    });
     named.chain(rest).collect()
 }
 
@@ -305,7 +309,7 @@ pub(super) fn not_compared(
                 Severity::Note,
                 "not-compared",
                 View::Kernel,
-                format!("whether the kernel holds `{rule}`, which is not ours, cannot be seen: the node does not tell how its iptables prints it ({why})"),
+                format!("cannot determine whether the kernel holds `{rule}`, which is not managed by fwdeploy: the node does not report how its iptables prints it ({why})"),
             )
         })
         .collect()

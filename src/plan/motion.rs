@@ -82,9 +82,9 @@ pub(super) fn told(state: &NodeState, plan: &Plan) -> Option<Finding> {
             Severity::Warning,
             "in-motion",
             View::Kernel,
-            "the packet filter changed while it was looked at, so that what is said here may be of a moment",
+            "the packet filter kept changing while it was read, so these results may be outdated",
         )
-        .hint("look again when nobody reloads firewalld or starts containers; something that changes rules all the time, such as a ban list, does no harm")
+        .hint("check again when firewalld is not being reloaded and no containers are being started; a program that changes rules all the time, such as a ban list, is harmless")
     })
 }
 

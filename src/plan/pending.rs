@@ -28,7 +28,7 @@ pub(super) struct Pending {
 /// # Errors
 /// Why it cannot be seen.
 pub(super) fn pending(views: &Views<'_>, ours: &Ours) -> Result<Vec<Pending>, String> {
-    let unseen = |why: &str| format!("what else a reload would change cannot be seen: {why}");
+    let unseen = |why: &str| format!("cannot determine what else a reload would change: {why}");
     let permanent = views.permanent.settings.map_err(unseen)?;
     let runtime = views.runtime.settings.map_err(unseen)?;
     let mut out = vec![Pending {

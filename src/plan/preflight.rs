@@ -30,13 +30,13 @@ pub(super) fn finding(trouble: &Trouble) -> Finding {
         Trouble::NotRoot { uid } => refuse(
             "not-root",
             View::Kernel,
-            format!("the look ran as user {uid}, who cannot see the packet filter"),
+            format!("the node was read as user {uid}, who cannot see the packet filter"),
         )
         .hint("use --become, or set ansible_become: true"),
         Trouble::NoBusctl => refuse(
             "no-busctl",
             View::Runtime,
-            "busctl is not there, by which firewalld is asked (it is part of systemd)",
+            "busctl is missing; fwdeploy needs it to query firewalld (it is part of systemd)",
         )
         .hint("install systemd's tools on the node; CentOS 7 and everything since has them"),
         Trouble::NotAnswering {
@@ -47,7 +47,7 @@ pub(super) fn finding(trouble: &Trouble) -> Finding {
         } => {
             let finding = not_answering(words(*service), daemon, why);
             if *died {
-                finding.hint("run --recover starts it with the latch on; journalctl -u firewalld tells why it died")
+                finding.hint("`run --recover` starts it while blocking new flows; `journalctl -u firewalld` shows why it died")
             } else {
                 finding
             }
@@ -57,7 +57,7 @@ pub(super) fn finding(trouble: &Trouble) -> Finding {
             View::Runtime,
             format!("firewalld is in state {state}: it refuses permanent changes, and Docker's rules may be gone"),
         )
-        .hint("run --recover reloads it with the latch on, and sets aside what cannot be loaded; or mend what journalctl -u firewalld names, then firewall-cmd --reload"),
+        .hint("`run --recover` reloads it while blocking new flows, and sets aside what cannot be loaded; or fix what `journalctl -u firewalld` names, then `firewall-cmd --reload`"),
         Trouble::FirewalldPanic => refuse(
             "firewalld-panic",
             View::Runtime,
@@ -72,9 +72,9 @@ pub(super) fn finding(trouble: &Trouble) -> Finding {
         Trouble::FirewalldFlushed(flushed) => refuse(
             "firewalld-flushed",
             View::Kernel,
-            format!("firewalld's rules are gone, flushed by somebody behind its back: {flushed}"),
+            format!("firewalld's rules are missing, flushed by another program: {flushed}"),
         )
-        .hint("run --recover reloads firewalld with the latch on; firewall-cmd --reload does it without"),
+        .hint("`run --recover` reloads firewalld while blocking new flows; `firewall-cmd --reload` reloads it without blocking them"),
         Trouble::FirewalldDoubled { chains } => {
             let first = chains.first().map_or("", String::as_str);
             let more = match chains.len() {
@@ -84,9 +84,9 @@ pub(super) fn finding(trouble: &Trouble) -> Finding {
             refuse(
                 "firewalld-doubled",
                 View::Kernel,
-                format!("firewalld's rules are in the kernel twice (chain {first}{more}): it was killed, and the next one has filled the same table; the older forwards go first, and what is removed stays open"),
+                format!("firewalld's rules are in the kernel twice (chain {first}{more}): firewalld was killed, and the new instance added its rules to the same table; the older forwards take precedence, and removed ports stay open"),
             )
-            .hint("run --recover reloads firewalld with the latch on; firewall-cmd --reload does it without")
+            .hint("`run --recover` reloads firewalld while blocking new flows; `firewall-cmd --reload` reloads it without blocking them")
         }
         Trouble::DockerNftables { version } => refuse(
             "docker-nftables",
@@ -108,22 +108,22 @@ pub(super) fn finding(trouble: &Trouble) -> Finding {
         Trouble::DockerDeaf => refuse(
             "docker-deaf",
             View::Docker,
-            "Docker does not listen to firewalld, because it started before firewalld was ready: its bridges are in no zone, so that firewalld rejects what containers send, and any reload takes Docker's rules away",
+            "Docker started before firewalld was ready and is not notified by it: its bridges are in no zone, so firewalld rejects what containers send, and any reload removes Docker's rules",
         )
         .hint("systemctl restart docker, which stops the containers unless live-restore is on; \"After=firewalld.service\" in a drop-in of docker.service helps at the next boot"),
         Trouble::DockerFlushed { what, deaf } => refuse(
             "docker-rules-gone",
             View::Kernel,
-            format!("Docker's rules are gone, flushed by somebody or by a reload of firewalld that failed: {what}"),
+            format!("Docker's rules are missing, flushed by another program or by a failed reload of firewalld: {what}"),
         )
         .hint(match deaf {
-            true => "restart Docker, which stops the containers unless live-restore is on: it does not listen to firewalld, so that run --recover cannot let it put them back",
-            false => "run --recover reloads firewalld with the latch on, upon which Docker puts them back; restarting Docker does the same",
+            true => "restart Docker, which stops the containers unless live-restore is on; it is not notified by firewalld, so `run --recover` cannot restore its rules",
+            false => "`run --recover` reloads firewalld while blocking new flows, and Docker then restores its rules; restarting Docker does the same",
         }),
         Trouble::DockerWithoutIptables { family } => {
             let (text, hint) = match family {
                 Family::V4 => (
-                    "Docker was told not to manage iptables here, and its own chains are missing",
+                    "Docker is configured not to manage iptables here, and its own chains are missing",
                     "remove \"iptables\": false from /etc/docker/daemon.json, or --iptables=false from dockerd's command line, and restart Docker",
                 ),
                 Family::V6 => (
@@ -149,7 +149,7 @@ pub(super) fn finding(trouble: &Trouble) -> Finding {
         Trouble::SplitIptables => refuse(
             "split-iptables",
             View::Kernel,
-            format!("{CHAIN} exists both in iptables-legacy and in iptables-nft, so that rules in one are not seen in the other"),
+            format!("{CHAIN} exists both in iptables-legacy and in iptables-nft, so rules in one are not visible in the other"),
         )
         .hint("choose one with update-alternatives --config iptables, and reboot the node"),
     }
@@ -193,12 +193,12 @@ fn not_answering(needed: &Needed, daemon: &Daemon, why: &str) -> Finding {
     let (code, hint) = match daemon {
         Daemon::Missing => (
             needed.missing,
-            format!("fwdeploy works through {name}: install it on the node, then run again"),
+            format!("fwdeploy needs {name}: install it on the node, then run again"),
         ),
         Daemon::Stopped(_) => (
             needed.stopped,
             format!(
-                "systemctl enable --now {name} on the node; journalctl -u {name} tells why it stopped"
+                "systemctl enable --now {name} on the node; journalctl -u {name} shows why it stopped"
             ),
         ),
         Daemon::Running | Daemon::Silent(_) | Daemon::Unknown(_) => (
@@ -213,14 +213,14 @@ fn not_answering(needed: &Needed, daemon: &Daemon, why: &str) -> Finding {
 /// Why nobody may touch the node until it is recovered.
 fn unfinished(lease: &Lease, snapshot: &Snapshot) -> Finding {
     let who = match snapshot.operator.as_str() {
-        "" => format!("nobody knows whose, snapshot {}", lease.number),
+        "" => format!("unknown operator, snapshot {}", lease.number),
         operator => format!("{operator}, {} since {}", snapshot.what, snapshot.since),
     };
     let (code, text) = if !lease.missing.is_empty() {
         (
             "snapshot-damaged",
             format!(
-                "a run was never ended ({who}), and the node cannot go back to the state before it: snapshot {} lacks {}",
+                "a run was never ended ({who}), and the node cannot be rolled back: snapshot {} lacks {}",
                 lease.number,
                 lease.missing.join(", ")
             ),
@@ -228,7 +228,7 @@ fn unfinished(lease: &Lease, snapshot: &Snapshot) -> Finding {
     } else if lease.restore_failed {
         (
             "restore-unfinished",
-            format!("the node tried to go back to the state before a run ({who}) and could not"),
+            format!("the rollback of a run ({who}) has failed on the node"),
         )
     } else {
         (
@@ -240,10 +240,10 @@ fn unfinished(lease: &Lease, snapshot: &Snapshot) -> Finding {
     };
     let hint = match code {
         "snapshot-damaged" => {
-            "run --recover lets go of that run, and leaves the node as it is; then it is made as wanted"
+            "`run --recover` abandons that run and leaves the node as it is; then it applies the roles"
         }
         _ => {
-            "run --recover brings the node back to the state before that run; journalctl -u 'fwdeploy-restore*' tells what the node has tried"
+            "`run --recover` restores the state before that run; `journalctl -u 'fwdeploy-restore*'` shows what the node has tried"
         }
     };
     refuse(code, View::Runtime, text).hint(hint)
@@ -274,9 +274,9 @@ pub fn locks_out(desired: &Desired, state: &NodeState) -> Option<Finding> {
         refuse(
             "locks-out",
             View::Runtime,
-            format!("`{rule}` would send {peer}, from where this connection comes, to the container instead of sshd on port {port}"),
+            format!("`{rule}` would send {peer}, the address of this connection, to the container instead of sshd on port {port}"),
         )
-        .hint("forward another port of the node (`port` with `to_port`), or let sshd listen at another one"),
+        .hint("forward another port of the node (`port` with `to_port`), or let sshd listen on another one"),
     )
 }
 
@@ -303,7 +303,7 @@ pub fn hazards(state: &NodeState) -> Vec<Finding> {
                     Severity::Warning,
                     "zone-inactive",
                     View::Runtime,
-                    format!("zone `{zone}` has no interface, so that its rich rules see no packet"),
+                    format!("zone `{zone}` has no interface, so its rich rules match no packet"),
                 )
                 .hint("set fwdeploy_zone to the zone of the public interface (firewall-cmd --get-active-zones)"),
             );
@@ -332,7 +332,7 @@ fn left_over(docker: &Docker, state: &NodeState, family: Family) -> Option<Findi
             Severity::Warning,
             "docker-unfiltered",
             View::Docker,
-            format!("Docker was told not to manage {program}, and its rules from before still stand: the next reload of firewalld, or boot, takes them away with the jump to {CHAIN}, and then nothing filters its containers"),
+            format!("Docker is configured not to manage {program}, but its earlier rules remain: the next reload of firewalld, or boot, removes them with the jump to {CHAIN}, and then nothing filters its containers"),
         )
         .hint(format!("remove {option} from /etc/docker/daemon.json, or the option from dockerd's command line, and restart Docker"))
     })
@@ -360,12 +360,12 @@ fn lost_isolation(docker: &Docker, tables: &Tables) -> Option<Finding> {
             "isolation-lost",
             View::Kernel,
             format!(
-                "Docker {}'s isolation between networks is gone since a firewalld reload: networks without a whitelist reach each other",
+                "Docker {}'s isolation between networks has been missing since a firewalld reload: networks without a whitelist can reach each other",
                 docker.version
             ),
         )
         .hint(match puts_isolation_back(docker) {
-            true => "restart Docker, which puts it back",
+            true => "restart Docker, which restores it",
             false => "restart Docker, or upgrade it to 28 or later (CVE-2025-54410)",
         })
     })

@@ -22,7 +22,7 @@ pub fn active_lease(state: &NodeState) -> Option<Finding> {
             View::Runtime,
             who(lease, &snapshot),
         )
-        .hint("what is seen may be half done; wait until that run ends or the node has gone back by itself")
+        .hint("this state may be incomplete; wait until that run ends or the node has rolled itself back")
     })
 }
 
@@ -35,11 +35,11 @@ pub(super) fn leftovers(state: &NodeState) -> Option<Finding> {
             "left-behind",
             View::Permanent,
             format!(
-                "a run was killed while it was being armed, and has left {} behind",
+                "a run was killed while it was arming the node, and has left {} behind",
                 left.join(", ")
             ),
         )
-        .hint("the next run that changes the node, and the next boot, take it away")
+        .hint("the next run that changes the node, or the next boot, removes it")
     })
 }
 
@@ -56,7 +56,7 @@ fn who(lease: &Lease, snapshot: &Snapshot) -> String {
         _ => String::new(),
     };
     format!(
-        "{} is changing this node since {}, until {} at the latest{left} ({})",
+        "{} has been changing this node since {}, until {} at the latest{left} ({})",
         snapshot.operator, snapshot.since, snapshot.until, snapshot.what
     )
 }

@@ -198,11 +198,11 @@ impl Gone {
     /// What was wrong and is mended, as a sentence.
     fn mended(self) -> &'static str {
         match self {
-            Gone::Firewalld => "firewalld's rules were gone and are back",
-            Gone::Doubled => "firewalld's rules were there twice and are there once",
-            Gone::Docker => "Docker's rules were gone and are back",
-            Gone::ForwardLost => "a forward of firewalld's was lost and is back",
-            Gone::ForwardLeft => "a forward that firewalld did not know of is gone",
+            Gone::Firewalld => "firewalld's rules were missing and are restored",
+            Gone::Doubled => "firewalld's rules were in the kernel twice and are there once",
+            Gone::Docker => "Docker's rules were missing and are restored",
+            Gone::ForwardLost => "a forward of firewalld was missing and is restored",
+            Gone::ForwardLeft => "a forward that firewalld did not have is removed",
         }
     }
 }
@@ -221,17 +221,17 @@ impl Recovery {
     /// Its steps, as short phrases for progress.
     pub fn doing(&self) -> &'static [&'static str] {
         match self {
-            Recovery::Restore { .. } => &["taking back the unfinished run"],
+            Recovery::Restore { .. } => &["rolling back the unfinished run"],
             Recovery::Release { .. } => &["releasing the lease"],
             Recovery::Start { .. } => &[
-                "closing the latch",
+                "blocking new flows",
                 "starting firewalld",
-                "opening the latch",
+                "unblocking new flows",
             ],
             Recovery::Unfail { .. } | Recovery::Reload { .. } => &[
-                "closing the latch",
+                "blocking new flows",
                 "reloading firewalld",
-                "opening the latch",
+                "unblocking new flows",
             ],
         }
     }
@@ -246,12 +246,12 @@ impl Recovery {
         match self {
             Recovery::Restore { number } => vec![replaced(
                 View::Runtime,
-                format!("the run that was never ended is taken back (snapshot {number})"),
+                format!("the run that was never ended is rolled back (snapshot {number})"),
             )],
             Recovery::Release { number, missing } => vec![replaced(
                 View::Runtime,
                 format!(
-                    "the run that was never ended no longer holds the node; its snapshot {number} lacks {}, so that nothing was taken back",
+                    "the run that was never ended no longer holds the node; its snapshot {number} lacks {}, so nothing was rolled back",
                     missing.join(", ")
                 ),
             )],
@@ -299,11 +299,11 @@ impl Recovery {
                         "set-aside",
                         View::Permanent,
                         format!(
-                            "{} could not be loaded and was taken out of firewalld's permanent configuration: {why}",
+                            "{} could not be loaded and was removed from firewalld's permanent configuration: {why}",
                             entry.text
                         ),
                     )
-                    .hint(format!("once it is mended: {}{kept_in}", entry.command)),
+                    .hint(format!("once it is fixed: {}{kept_in}", entry.command)),
                 )
             })
             .collect()

@@ -82,7 +82,7 @@ pub(super) fn ssh_lost(state: &NodeState, views: &Views<'_>) -> Option<Finding> 
             View::Permanent,
             format!("after a reload {why}"),
         )
-        .hint("mend firewalld's permanent configuration first (firewall-cmd --permanent …); no flag allows this"),
+        .hint("fix firewalld's permanent configuration first (firewall-cmd --permanent …); no flag overrides this"),
     )
 }
 
@@ -101,7 +101,7 @@ pub(super) fn beside(views: &Views<'_>, ours: &Ours, allowed: Permission) -> Vec
     let finding = |text| match allowed {
         Permission::Withheld => {
             Finding::new(Severity::Refuse, "pending-permanent", View::Permanent, text)
-                .hint("settle it first, or let the reload activate it with --allow-pending")
+                .hint("resolve this first, or let the reload activate it with --allow-pending")
         }
         Permission::Granted => Finding::new(
             Severity::Warning,

@@ -65,7 +65,7 @@ pub fn shadowed(desired: &Desired, docker: &Docker, state: &NodeState) -> Vec<Fi
     let named = named.chain(routing.routes.iter().map(|r| r.device.as_str()));
     devices.extend(named.filter(|device| is_dockers(device)));
     if !routing.complete {
-        out.extend(unread(&subnets, "it has more than are read"));
+        out.extend(unread(&subnets, "it has more entries than are read"));
     }
     for subnet in &subnets {
         let node = Node {
@@ -126,7 +126,7 @@ impl Node<'_> {
                     Severity::Refuse,
                     "locks-out",
                     format!(
-                        "{} holds {peer}, from where this connection comes: the node would look for it among the containers{now}",
+                        "{} contains {peer}, the address of this connection: the node would look for it among the containers{now}",
                         said(subnet)
                     ),
                 )
@@ -143,7 +143,7 @@ impl Node<'_> {
                 Severity::Refuse,
                 "locks-out",
                 format!(
-                    "{} holds {via}, the gateway of `{}`: the node would look for it among the containers",
+                    "{} contains {via}, the gateway of `{}`: the node would look for it among the containers",
                     said(subnet),
                     route.text
                 ),
@@ -169,7 +169,7 @@ impl Node<'_> {
                 broken(subnet),
                 "subnet-shadows",
                 format!(
-                    "{} overlaps the node's own network {own}: hosts there count as containers, between which nothing is filtered, or are no longer reached",
+                    "{} overlaps the node's own network {own}: hosts there are treated as containers, between which nothing is filtered, or can no longer be reached",
                     said(subnet)
                 ),
             )
@@ -186,7 +186,7 @@ impl Node<'_> {
                 broken(subnet),
                 "subnet-shadows",
                 format!(
-                    "{} holds {}, which the node sends elsewhere (`{}`): hosts there count as containers, between which nothing is filtered, or are no longer reached",
+                    "{} holds {}, which the node sends elsewhere (`{}`): hosts there are treated as containers, between which nothing is filtered, or can no longer be reached",
                     said(subnet),
                     route.to,
                     route.text
@@ -207,7 +207,7 @@ impl Node<'_> {
             .flat_map(|r| r.servers.iter().chain(&r.upstream));
         let server = servers.find(|server| subnet.net.contains(server));
         let what = match server {
-            Some(server) => format!("{server}, a DNS server of the node's"),
+            Some(server) => format!("{server}, a DNS server of the node"),
             None => {
                 let part = |r: &&Route| {
                     r.kind != RouteKind::Local && !is_rest(r.to) && r.to.overlaps(subnet.net)
@@ -269,7 +269,7 @@ fn unread(subnets: &[Subnet], why: &str) -> Option<Finding> {
             Severity::Warning,
             "routes-unread",
             format!(
-                "whether {} hides a network of the node's own cannot be told: its routes could not be read: {why}",
+                "whether {} hides a network of the node is unknown: its routes could not be read: {why}",
                 said(new)
             ),
         )

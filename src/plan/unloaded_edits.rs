@@ -67,9 +67,9 @@ pub(super) fn told(state: &NodeState, views: &Views<'_>, severity: Severity) -> 
         return Vec::new();
     }
     let hint = match lost(state, views, files) {
-        None => "`firewall-cmd --reload` loads it, or take it out of the file again (what is named even after a reload, firewalld ignores); no flag allows this".to_string(),
+        None => "load it with `firewall-cmd --reload`, or revert the edit (what is reported even after a reload is ignored by firewalld); no flag overrides this".to_string(),
         Some(why) => format!(
-            "do not reload firewalld yet: after a reload {why}; mend the file first, or take the edit out of it again"
+            "do not reload firewalld yet: after a reload {why}; fix the file first, or revert the edit"
         ),
     };
     edited
@@ -80,7 +80,7 @@ pub(super) fn told(state: &NodeState, views: &Views<'_>, severity: Severity) -> 
                 severity,
                 EDITED,
                 View::Permanent,
-                format!("{path} was edited, and firewalld has not read it since (the file {changes}): a permanent change would write over that, and a reload would load it unseen"),
+                format!("{path} was edited, and firewalld has not read it since (the file {changes}): a permanent change would overwrite the edit, and a reload would load it without review"),
             )
             .hint(hint.clone())
         })

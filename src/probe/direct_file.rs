@@ -34,14 +34,17 @@ pub fn direct(text: &str) -> Result<Direct, String> {
                 let rule = DirectRule {
                     family: match ipv(element)? {
                         "eb" => None,
-                        ipv => Some(ipv.parse().map_err(|_| format!("`{ipv}` is no family"))?),
+                        ipv => Some(
+                            ipv.parse()
+                                .map_err(|_| format!("`{ipv}` is not a family"))?,
+                        ),
                     },
                     table: element.needs("table")?.to_string(),
                     chain: element.needs("chain")?.to_string(),
                     priority: priority
                         .trim()
                         .parse()
-                        .map_err(|_| format!("`{priority}` is no priority"))?,
+                        .map_err(|_| format!("`{priority}` is not a priority"))?,
                     args: args(element)?.into(),
                 };
                 // Without arguments it is none.
@@ -75,7 +78,7 @@ fn ipv(element: &Element) -> Result<&str, String> {
     let ipv = element.needs("ipv")?;
     match ipv {
         "ipv4" | "ipv6" | "eb" => Ok(ipv),
-        _ => Err(format!("`{ipv}` is no family")),
+        _ => Err(format!("`{ipv}` is not a family")),
     }
 }
 

@@ -55,7 +55,7 @@ pub fn files(answers: &Answers) -> Result<Files, String> {
     };
     for (what, path) in &places {
         let Some((kind, name)) = what.split_once(':') else {
-            return Err(format!("`{what}` is no file of firewalld's"));
+            return Err(format!("`{what}` is not a file of firewalld"));
         };
         type Read = fn(&str) -> Result<Options, String>;
         let (all, folder, settings): (_, _, Read) = match kind {
@@ -63,7 +63,7 @@ pub fn files(answers: &Answers) -> Result<Files, String> {
             "policy" => (&mut files.policies, "policies", settings_file::policy),
             "service" => (&mut files.services, "services", service_file::service),
             "direct" | "conf" => continue,
-            _ => return Err(format!("`{what}` is no file of firewalld's")),
+            _ => return Err(format!("`{what}` is not a file of firewalld")),
         };
         let one = match path {
             Some(path) => file(path, text(path), |text| settings(text).map(Some)),
@@ -99,7 +99,7 @@ fn read(answer: &str) -> Result<(Places<'_>, BTreeMap<&str, String>), String> {
         } else if let (None, Some((what, path))) = (at, line.split_once(' ')) {
             places.insert(what, (path != "-").then_some(path));
         } else {
-            return Err(format!("`{line}` is no line of a file"));
+            return Err(format!("`{line}` is not a line of a file"));
         }
     }
     Ok((places, texts))

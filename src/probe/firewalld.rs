@@ -50,7 +50,7 @@ pub fn firewalld(answers: &Answers) -> Result<Firewalld, String> {
         active_zones: active_zones(&ask(answers, "active-zones", "a{sa{sas}}")?)
             .ok_or("its active zones cannot be read")?,
         panic: ask(answers, "panic", "b")? == Value::Bool(true),
-        in_kernel: Observed::Unreadable("the kernel tells".to_string()),
+        in_kernel: Observed::Unreadable("the kernel reports".to_string()),
     })
 }
 
@@ -61,7 +61,7 @@ fn properties(answers: &Answers) -> Result<Value, String> {
 fn property(properties: &Value, name: &str) -> Result<String, String> {
     let text = properties.entry(name).and_then(Value::text);
     text.map(String::from)
-        .ok_or_else(|| format!("it does not tell its {name}"))
+        .ok_or_else(|| format!("it does not report its {name}"))
 }
 
 /// firewalld before 0.6 knew one backend, and had no property for it.
@@ -166,7 +166,7 @@ fn passthrough(value: &Value) -> Option<Passthrough> {
 /// Why none was.
 pub fn zone(answers: &Answers) -> Result<String, String> {
     match answers.get("zone")? {
-        "" => Err("it does not tell its default zone".to_string()),
+        "" => Err("it does not report its default zone".to_string()),
         zone => Ok(zone.to_string()),
     }
 }

@@ -47,7 +47,7 @@ fn listeners(text: &str) -> Result<Vec<Listener>, String> {
     let mut out = Vec::new();
     for line in text.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let wrong = || format!("`{line}` is no line of ss");
+        let wrong = || format!("`{line}` is not a line of ss");
         let (protocol, local, rest) = match words.as_slice() {
             [protocol @ ("tcp" | "udp"), _, _, _, local, _, rest @ ..] => (protocol, local, rest),
             ["tcp" | "udp", ..] => return Err(wrong()),
@@ -135,7 +135,7 @@ fn sets(text: &str) -> Result<BTreeMap<String, Option<Ranges>>, String> {
                     (None, None) => {}
                 }
             }
-            _ => return Err(format!("`{line}` is no line of ipset")),
+            _ => return Err(format!("`{line}` is not a line of ipset")),
         }
     }
     let of = |name: &str, family| {

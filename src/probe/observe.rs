@@ -45,7 +45,7 @@ pub enum ProbeError {
         said: String,
     },
     /// A question without which nothing else can be judged has no answer.
-    #[error("the node did not tell its `{question}`: {why}")]
+    #[error("the node did not report its `{question}`: {why}")]
     System {
         /// The question.
         question: &'static str,

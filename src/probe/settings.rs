@@ -26,7 +26,7 @@ const TEXTS: [&str; 3] = ["version", "short", "description"];
 
 /// Why there are no settings where firewalld lacks the methods that are asked for.
 const BEFORE_0_9: &str =
-    "firewalld before 0.9 does not tell its settings in a form that can be compared";
+    "firewalld before 0.9 does not report its settings in a form that can be compared";
 
 /// firewalld's codes for what a view does not have.
 const ABSENT: [&str; 3] = ["INVALID_ZONE", "INVALID_POLICY", "INVALID_SERVICE"];

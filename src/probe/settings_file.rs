@@ -160,7 +160,7 @@ fn numbered(element: &Element) -> Result<String, String> {
 fn number(text: &str) -> Result<String, String> {
     let parse = |text: &str| {
         text.parse::<u16>()
-            .map_err(|_| format!("`{text}` is no port number"))
+            .map_err(|_| format!("`{text}` is not a port number"))
     };
     Ok(match text.split_once('-') {
         Some((first, last)) => format!("{}-{}", parse(first)?, parse(last)?),
@@ -188,7 +188,7 @@ fn priority(root: &Element, name: &str, default: i32) -> Result<i32, String> {
         Some(text) => text
             .trim()
             .parse()
-            .map_err(|_| format!("`{text}` is no priority")),
+            .map_err(|_| format!("`{text}` is not a priority")),
     }
 }
 

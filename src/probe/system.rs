@@ -18,7 +18,7 @@ pub fn system(answers: &Answers) -> Result<System, (&'static str, String)> {
     let uid = uid
         .trim()
         .parse()
-        .map_err(|_| ("uid", format!("`{}` is no number", uid.trim())))?;
+        .map_err(|_| ("uid", format!("`{}` is not a number", uid.trim())))?;
     let tools: Vec<&str> = needed("tools")?.lines().collect();
     Ok(System {
         os: answers.get("os").map(pretty_name).unwrap_or_default(),
@@ -117,7 +117,7 @@ pub fn unit(answer: Result<&str, String>, id: &str) -> Result<Unit, String> {
             continue;
         }
         let property = |name: &str| {
-            let missing = || format!("systemd does not tell {name} of `{id}`");
+            let missing = || format!("systemd does not report {name} of `{id}`");
             properties.get(name).copied().ok_or_else(missing)
         };
         return Ok(match (property("LoadState")?, property("ActiveState")?) {
@@ -131,7 +131,7 @@ pub fn unit(answer: Result<&str, String>, id: &str) -> Result<Unit, String> {
             (_, state) => Unit::Inactive(state.to_string()),
         });
     }
-    Err(format!("systemd does not tell of `{id}`"))
+    Err(format!("systemd does not report `{id}`"))
 }
 
 #[cfg(test)]

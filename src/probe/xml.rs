@@ -138,7 +138,7 @@ pub fn parse(text: &str) -> Result<Element, String> {
 pub fn root(text: &str, kind: &str, known: &[&str]) -> Result<Element, String> {
     let root = parse(text)?;
     if root.name != kind {
-        return Err(format!("it is no `{kind}`"));
+        return Err(format!("it is not a `{kind}`"));
     }
     root.only(known)?;
     Ok(root)

@@ -251,7 +251,7 @@ mod tests {
             assert!(text.chars().count() <= columns, "{columns}: {text}");
         }
         assert_eq!(Counts::default().within(80), "");
-        assert_eq!(cut("verifying on a new connection", 10), "verifying…");
+        assert_eq!(cut("verifying over a new connection", 10), "verifying…");
         assert_eq!(cut("looking", 7), "looking");
     }
 }

@@ -17,15 +17,14 @@ pub(super) fn lines(event: &Event, verbosity: Verbosity, plain: Plain) -> Option
         // Bars show it as long as it lasts.
         Event::Wave(wave) => (verbose || plain == Plain::Lines).then(|| wave.to_string()),
         Event::BudgetExceeded(exceeded) => Some(format!(
-            "{exceeded}: the nodes at work are finished, no others are begun"
+            "{exceeded}: finishing the nodes at work, starting no others"
         )),
         Event::TakingBack(nodes) => Some(format!(
-            "the run failed: {} that it has changed {} taken back",
+            "the run failed: rolling back {} that it has changed",
             match nodes.len() {
                 1 => "1 node".to_string(),
                 n => format!("{n} nodes"),
-            },
-            if nodes.len() == 1 { "is" } else { "are" }
+            }
         )),
         Event::Stage { node, stage } => {
             let worth = verbose

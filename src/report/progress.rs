@@ -182,9 +182,9 @@ impl Ui {
         let verb = match self.show.purpose {
             Purpose::Run => "deploying to",
             Purpose::Check => "checking",
-            Purpose::Facts | Purpose::Status => "looking at",
+            Purpose::Facts | Purpose::Status => "reading",
             Purpose::Rollback => "rolling back",
-            Purpose::RollbackCheck => "checking the way back of",
+            Purpose::RollbackCheck => "checking the rollback of",
             Purpose::Drill => "drilling",
         };
         match self.show.nodes.len() {

@@ -61,7 +61,7 @@ fn not_begun(outcomes: &[Outcome]) -> String {
     let told = reasons.iter().filter(|(why, _)| *why != NotBegun::NoRole);
     told.map(|(why, count)| {
         let nodes = nodes(*count);
-        paint(style::CYAN, format!("{nodes} not begun: {why}")) + "\n"
+        paint(style::CYAN, format!("{nodes} not started: {why}")) + "\n"
     })
     .collect()
 }

@@ -35,12 +35,12 @@ pub fn commands(desired: &Desired) -> String {
     out.chain(desired);
     out.rich(desired);
     out.comment(
-        "Load it. For a fraction of a second new connections are not filtered, until Docker has put its own rules back.",
+        "Load it. For a fraction of a second new connections are not filtered, until Docker has restored its own rules.",
     );
     out.line(&["firewall-cmd", "--reload"]);
     out.attachments(desired);
     out.comment(
-        "Look: the rules above, in order, and `-j DOCKER-USER` before every other ACCEPT of FORWARD. Docker 20.10 to 27 may put\n\
+        "Check: the rules above, in order, and `-j DOCKER-USER` before every other ACCEPT of FORWARD. Docker 20.10 to 27 may put\n\
          its own before it; then `iptables -w -I FORWARD 1 -j DOCKER-USER`, and delete the later one by its number.",
     );
     for family in desired.families() {
@@ -111,7 +111,7 @@ impl Commands {
     fn attachments(&mut self, desired: &Desired) {
         if !desired.attachments.is_empty() {
             self.comment(
-                "Containers at their fixed addresses, now that the rules stand. One that does not exist yet is made with\n\
+                "Containers at their fixed addresses, now that the rules are in place. One that does not exist yet is created with\n\
                  `docker run --network NETWORK --ip ADDRESS` instead, without `-p`; none belongs on any other network.",
             );
         }
@@ -201,13 +201,13 @@ fn create_network(network: &DesiredNetwork) -> Vec<String> {
 /// What the rules of a priority band are for.
 fn meaning(rule: &DirectRule) -> &'static str {
     match rule.priority {
-        ESTABLISHED => "answers to what was let through pass",
-        FORGED => "nothing leaves a network under another's address",
+        ESTABLISHED => "replies of accepted connections pass",
+        FORGED => "nothing leaves a network with a source address of another",
         BETWEEN => "nothing passes from one of these networks to another",
-        INBOUND => "who may come in",
-        OUTBOUND => "who may be reached",
-        OTHERWISE_IN => "nobody else comes in",
-        OTHERWISE_OUT => "nobody else is reached",
+        INBOUND => "inbound whitelist",
+        OUTBOUND => "outbound whitelist",
+        OTHERWISE_IN => "all other inbound traffic",
+        OTHERWISE_OUT => "all other outbound traffic",
         _ => "others",
     }
 }

@@ -151,7 +151,7 @@ fn what_is_not_wholly_as_before_is_said() {
     let text = said(node("a", vec![restored], None, HASH));
     assert!(
         text.contains(
-            "(timer, in place), but not wholly as before: container guest is gone since; x"
+            "(timer, in place), but not completely as before: container guest is gone since; x"
         ),
         "{text}"
     );
@@ -164,13 +164,12 @@ fn what_is_not_wholly_as_before_is_said() {
     };
     let text = said(node("a", vec![failed.clone()], None, HASH));
     assert!(
-        text.contains("could not go back: container cybex has 172.20.0.9"),
+        text.contains("rollback failed: container cybex has 172.20.0.9"),
         "{text}"
     );
     let text = said(node("a", vec![failed], lease(false, None, true, ""), HASH));
     assert!(
-        text.contains("unfinished")
-            && text.contains("the node could not go back: container cybex has"),
+        text.contains("unfinished") && text.contains("the rollback failed: container cybex has"),
         "{text}"
     );
     let mut trying = lease(true, Some(3), false, "0");
@@ -184,7 +183,9 @@ fn what_is_not_wholly_as_before_is_said() {
         HASH,
     ));
     assert!(
-        text.contains("going back, and not there yet; the last try failed: docker does not answer"),
+        text.contains(
+            "rolling back, not finished yet; the last attempt failed: docker does not answer"
+        ),
         "{text}"
     );
 }

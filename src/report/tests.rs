@@ -59,7 +59,7 @@ fn outcomes() -> Vec<Outcome> {
         change(
             Sign::Replace,
             View::Kernel,
-            "ipv4 filter FORWARD -j DOCKER-USER: from place 4 to place 1, ahead of what accepts",
+            "ipv4 filter FORWARD -j DOCKER-USER: from position 4 to position 1, ahead of rules that accept",
         ),
     ];
     let with = |name: &str, verdict| Outcome {
@@ -84,7 +84,7 @@ fn outcomes() -> Vec<Outcome> {
     let remaining = Failure::new(
         Stage::Verifying,
         "not-as-wanted",
-        "every step was done, and a second look shows that the node is still not as wanted",
+        "all steps were done, but the verification shows that the node is still not in the desired state",
     )
     .hint("run it again")
     .condition(NodeCondition::Applied(changes[..1].to_vec()));
@@ -99,7 +99,7 @@ fn outcomes() -> Vec<Outcome> {
         Severity::NotEnforced,
         "foreign-accept",
         View::Permanent,
-        "a rule that is not ours admits everybody ahead of the whitelist: ipv4 filter DOCKER-USER -1 -j ACCEPT",
+        "a rule that is not managed by fwdeploy accepts everything ahead of the whitelist: ipv4 filter DOCKER-USER -1 -j ACCEPT",
     );
     vec![
         with("cyb-1", Verdict::Ok),
@@ -156,7 +156,7 @@ fn taken_back() -> Outcome {
     let failure = Failure::new(
         Stage::RollingBack,
         "rolled-back",
-        "the node was as wanted, and was taken back because the run failed elsewhere (--rollback-all)",
+        "the node was in the desired state, and was rolled back because the run failed elsewhere (--rollback-all)",
     );
     Outcome {
         verdict: Verdict::RolledBack,
@@ -283,7 +283,7 @@ fn a_script_reads_why_a_node_was_not_begun() {
 
 fn remark() -> Remark {
     Remark {
-        message: "nothing asks for the variable `cybx_peers`".to_string(),
+        message: "nothing uses the variable `cybx_peers`".to_string(),
         hint: Some("did you mean `cybex_peers`?".to_string()),
         file: Some("inventory.yml".to_string()),
         line: Some(7),

@@ -70,7 +70,7 @@ pub fn node(outcome: &Outcome, diff: Diff) -> String {
 
 fn headline(outcome: &Outcome) -> String {
     if let Some(failure) = outcome.failure.as_ref().filter(|f| f.code == STOPPED) {
-        return format!("left, {}", stands(&failure.condition));
+        return format!("abandoned, {}", stands(&failure.condition));
     }
     match outcome.verdict {
         // *Would change*, never "skipped": nothing was left out but the doing.
@@ -86,11 +86,11 @@ fn stands(condition: &NodeCondition) -> String {
     match condition {
         NodeCondition::Untouched => "untouched".to_string(),
         NodeCondition::AsBefore { .. } => "as it was before".to_string(),
-        NodeCondition::GoesBack { within: 0, .. } => "must have gone back by now".to_string(),
-        NodeCondition::GoesBack { within, .. } => format!("goes back in {within} s"),
+        NodeCondition::GoesBack { within: 0, .. } => "should have rolled back by now".to_string(),
+        NodeCondition::GoesBack { within, .. } => format!("rolls back in {within} s"),
         NodeCondition::Applied(_) => "changed".to_string(),
         NodeCondition::Different(_) => "not as it was before".to_string(),
-        NodeCondition::Unknown(_) => "and nobody knows how it stands".to_string(),
+        NodeCondition::Unknown(_) => "condition unknown".to_string(),
     }
 }
 

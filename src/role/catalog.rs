@@ -298,8 +298,7 @@ impl Resolver<'_> {
             .filter_map(|(name, var)| {
                 let meant = doubtful(name)?;
                 let place = var.origin().key_location();
-                let error =
-                    InputError::at(place, format!("nothing asks for the variable `{name}`"));
+                let error = InputError::at(place, format!("nothing uses the variable `{name}`"));
                 Some(error.did_you_mean(Some(meant)))
             })
             .collect()

@@ -163,7 +163,7 @@ fn instead(key: &str) -> &'static str {
             "give it a port such as `5000/tcp`; an entry about every port has no key `port` at all"
         }
         "to_port" => "give it a port, or leave the key out: then it is the node's port",
-        "from" | "to" => "list the peers; `[]` is nobody",
+        "from" | "to" => "list the peers; `[]` means none",
         "inbound" | "outbound" => "list the entries, or leave the key out; `[]` is none",
         "otherwise" => "it is one of `reject`, `drop`; or leave the key out",
         "covers" => "it is one of `network`, `container`; or leave the key out",
@@ -193,7 +193,7 @@ fn flatten<T: FromStr>(
             Some(label) => errors.push(
                 node.error(format!("`{key}` has an empty element"))
                     .label(label)
-                    .hint("`[]` is nobody"),
+                    .hint("`[]` means none"),
             ),
             None => values.extend(parse(node, key, errors)),
         },
@@ -255,7 +255,7 @@ fn misfit(node: &Node, key: &str, text: &str, why: &impl Display) -> InputError 
     let several = words.count() > 1;
     let number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match key {
-        _ if template::is_template(text) => error.hint("a text tagged `!unsafe` is no template"),
+        _ if template::is_template(text) => error.hint("a text tagged `!unsafe` is not a template"),
         "from" | "to" if several => error.hint("write a list, one peer an element"),
         "from" | "to"
             if text.contains(|c: char| c.is_ascii_alphabetic()) && !text.contains(':') =>

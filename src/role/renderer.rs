@@ -226,7 +226,7 @@ impl Lookup for Renderer {
         let mistake = if state.stack.contains(&key) {
             Some("a template loop without end")
         } else if state.stack.len() >= DEEPEST {
-            Some("too many variables that ask for each other")
+            Some("too many variables that use each other")
         } else {
             None
         };
@@ -287,7 +287,7 @@ fn no_address(name: &str, member: &NodeVars) -> InputError {
         ),
         (None, Some((other, var))) => (
             var.origin().key_location(),
-            format!("`{}` says nothing: did you mean `{HOST}`?", shown(other)),
+            format!("`{}` has no effect: did you mean `{HOST}`?", shown(other)),
         ),
         (None, None) => (
             member.location.clone(),

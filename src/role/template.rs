@@ -192,7 +192,7 @@ fn checked(value: Value, names: impl FnOnce() -> BTreeSet<String>) -> Result<Val
 fn measure(value: &Value, left: &mut usize) -> Result<(), TemplateError> {
     let size = value.as_str().map_or(1, |text| text.len() + 1);
     let too_large = || TemplateError::Other {
-        message: "the template makes a value without measure".to_string(),
+        message: "the template makes a value that is too large".to_string(),
         range: None,
     };
     *left = left.checked_sub(size).ok_or_else(too_large)?;

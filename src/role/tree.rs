@@ -191,7 +191,7 @@ fn from_value(value: &Value, places: &Places) -> Result<Node, InputError> {
         other => {
             return Err(InputError::at(
                 places.template().clone(),
-                format!("the template makes {other}, which is no value of a role"),
+                format!("the template makes {other}, which is not a value of a role"),
             ));
         }
     };

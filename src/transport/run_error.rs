@@ -167,14 +167,14 @@ impl RunError {
                 "a node that refuses channels may be at its limit of sessions (`MaxSessions` in its sshd_config)".to_owned(),
             ),
             Self::NoSession { .. } => Some(
-                "what happens at a login there takes its time (PAM, systemd-logind, a home on the network): see the log of sshd, or give it longer with `-T`".to_owned(),
+                "logins are slow there (PAM, systemd-logind, a home directory on the network): see the log of sshd, or allow more time with `-T`".to_owned(),
             ),
             Self::Shell { end, .. } => Some(match end {
                 ShellEnd::Status(_) => "the login user needs a usual shell there: see its entry in /etc/passwd, an `exit` in its `.bashrc`, and `ForceCommand` in sshd_config".to_owned(),
                 ShellEnd::StillRunning(_) => "something else took its place: see `exec` or a menu in the login user's `.bashrc` (only for `[[ $- == *i* ]]`), and `ForceCommand` in sshd_config".to_owned(),
             }),
             Self::TooMuch { .. } => Some(
-                "nothing of it was used; who prints so much: the login user's shell, or a program in the place of another?".to_owned(),
+                "none of it was used; check what prints so much: the login user's shell, or a program that replaces another".to_owned(),
             ),
             Self::Sudo { problem, user, .. } => problem.hint(user),
             Self::Lost { partial, .. } | Self::TimedOut { partial, .. } => match partial.executed {

@@ -43,7 +43,7 @@ impl Row {
             Row::Arm => format!("arm {when} iptables-save -c\n"),
             Row::Timer => format!("arm {when} systemd-run\n"),
             // Docker may have moved it already, so that there is nothing to do.
-            Row::Step { number, doing } if doing == "placing the jump" => {
+            Row::Step { number, doing } if doing == "placing the jump to DOCKER-USER" => {
                 format!("{number} {when} iptables-save\n")
             }
             Row::Step { number, .. } => format!("{number} {when} changes\n"),
@@ -62,7 +62,7 @@ impl fmt::Display for Row {
             Row::Arm => f.write_str("arming: the snapshot"),
             Row::Timer => f.write_str("arming: the timer"),
             Row::Step { number, doing } => write!(f, "step {}: {doing}", number + 1),
-            Row::Call(call) => write!(f, "step 1: bringing the snapshot back, at `{call}`"),
+            Row::Call(call) => write!(f, "step 1: restoring the snapshot, at `{call}`"),
             Row::Look => f.write_str("looking again"),
             Row::Disarm => f.write_str("disarming"),
         }
@@ -119,7 +119,7 @@ impl Scenario {
         let mut rows = vec![Row::Arm, Row::Timer];
         rows.push(Row::Step {
             number: 0,
-            doing: "bringing the snapshot back".to_string(),
+            doing: "restoring the snapshot".to_string(),
         });
         rows.extend(calls.iter().map(|call| Row::Call(call)));
         rows.extend([Row::Look, Row::Disarm]);

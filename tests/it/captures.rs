@@ -336,7 +336,12 @@ fn only_an_edited_file_says_something_else_than_firewalld() {
         }
         assert_eq!(texts.len(), 3, "{name}: {texts:?}");
         assert!(plan.is_empty(), "{name}");
-        let warns = |f: &Finding| f.hint.as_ref().unwrap().contains("no new ssh connection");
+        let warns = |f: &Finding| {
+            f.hint
+                .as_ref()
+                .unwrap()
+                .contains("not open a new ssh connection")
+        };
         assert!(told.all(warns), "{name}: {:?}", plan.findings);
     }
 }

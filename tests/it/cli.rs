@@ -69,7 +69,7 @@ fn a_mistake_in_the_arguments_is_1_and_names_what_was_meant() {
         ),
         (
             &["run", "inventory.yml", "-k"],
-            "hint: nobody logs in with a password",
+            "hint: login with a password is not supported",
         ),
         (
             &["run", "inventory.yml", "-T", "30s"],
@@ -116,7 +116,7 @@ fn what_a_run_lacks_is_1_and_costs_no_connection() {
             &["--private-key", "no/such/key"],
             "no/such/key",
         ),
-        (good.clone(), &["-K"], "stdin is no terminal"),
+        (good.clone(), &["-K"], "stdin is not a terminal"),
         (
             "all:\n  hosts:\n    a:\n".to_string(),
             &[],

@@ -1076,7 +1076,11 @@ fn a_name_that_docker_asks_for_from_the_node_is_told() {
         ("forky", "", None),
         ("trixie", plain, None),
         ("bookworm", plain, None),
-        ("bookworm", loopback, Some("asks 127.0.0.1 for it")),
+        (
+            "bookworm",
+            loopback,
+            Some("queries 127.0.0.1 from the node itself"),
+        ),
         ("bookworm", v6, Some("::1")),
         ("bullseye", stub, None),
         ("bullseye", alone, Some("127.0.0.53")),

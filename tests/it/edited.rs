@@ -173,7 +173,7 @@ fn the_hint_tells_whether_ssh_outlives_the_edit() {
     };
     let harmless = hint(|f| zone(f, "public").add("ports", "9100/tcp"));
     assert!(
-        harmless.starts_with("`firewall-cmd --reload` loads it"),
+        harmless.starts_with("load it with `firewall-cmd --reload`"),
         "{harmless}"
     );
     for shuts in [
@@ -193,7 +193,7 @@ fn the_hint_tells_whether_ssh_outlives_the_edit() {
         }),
     ] {
         assert!(shuts.starts_with("do not reload firewalld yet"), "{shuts}");
-        assert!(shuts.contains("no new ssh connection"), "{shuts}");
+        assert!(shuts.contains("not open a new ssh connection"), "{shuts}");
     }
 }
 

@@ -138,14 +138,14 @@ fn as_many_may_fail_as_is_allowed() {
         assert!(last.starts_with(&wanted), "{arguments:?}: {last}");
         // Only where something is left out there is something to say.
         assert_eq!(
-            ran.stderr.contains("no others are begun"),
+            ran.stderr.contains("starting no others"),
             fleet.contains("skipped"),
             "{arguments:?}: {}",
             ran.stderr
         );
     }
     let ran = place.run(&["run", "inventory.yml", "-l", "a", "--any-error-fatal"]);
-    assert!(!ran.stderr.contains("no others"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("starting no others"), "{}", ran.stderr);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_check_looks_at_all_and_says_the_waves_of_a_run() {
     let place = unreachable();
     let ran = place.run(&["run", "inventory.yml", "--check", "--serial", "1,100%"]);
     assert_eq!(ran.code, 4);
-    let says = "note: a check looks at all nodes at once; a run takes them in 2 waves: 1, 2\n";
+    let says = "note: a check reads all nodes at once; a run deploys them in 2 waves: 1, 2\n";
     assert!(ran.stderr.starts_with(says), "{}", ran.stderr);
     assert!(!ran.stderr.contains("wave 1 of"), "{}", ran.stderr);
     assert!(
@@ -241,7 +241,7 @@ fn a_signal_begins_no_other_node_and_has_its_code() {
         let mut work = AtWork::begin(HEARD, "2");
         work.send(signal);
         work.hears(&format!(
-            "stopping on {name}: the nodes at work are finished, no others are begun"
+            "stopping on {name}: finishing the nodes at work, starting no others"
         ));
         let (ended, document, _) = work.ends();
         assert_eq!(ended, Some(code), "{name}");
@@ -265,7 +265,7 @@ fn a_second_signal_leaves_whichever_it_is() {
         work.send(first);
         work.hears("stopping on ");
         work.send(second);
-        work.hears(&format!("leaving on {name}: "));
+        work.hears(&format!("abandoning the nodes at work on {name}: "));
         let (ended, document, took) = work.ends();
         assert_eq!(ended, Some(code));
         assert_eq!(document["nodes"][0]["error"]["code"], "stopped");

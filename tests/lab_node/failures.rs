@@ -47,7 +47,7 @@ fn a_step_that_fails_leaves_what_was_there_and_says_why() {
             "-s 10.0.0.1/32 --nonsense -j ACCEPT",
         ))]);
         assert!(
-            answer.starts_with("firewalld would not (addRule):\nCOMMAND_FAILED: "),
+            answer.starts_with("firewalld refused (addRule):\nCOMMAND_FAILED: "),
             "{answer}"
         );
         let set = |after: Option<Vec<KernelRule>>| Action::SetKernelChain {
@@ -57,12 +57,12 @@ fn a_step_that_fails_leaves_what_was_there_and_says_why() {
         };
         let answer = node.refuses(&[set(Some(vec!["-j RETURN".into(), "-j NOWHERE".into()]))]);
         assert!(
-            answer.starts_with("the kernel did not take the chain:\niptables-restore"),
+            answer.starts_with("the kernel did not accept the chain:\niptables-restore"),
             "{answer}"
         );
         let answer = node.refuses(&[set(None)]);
         assert!(
-            answer.starts_with("the kernel did not let go of DOCKER-USER:\niptables-restore"),
+            answer.starts_with("the kernel did not release DOCKER-USER:\niptables-restore"),
             "{answer}"
         );
         // The rule before the broken one stays, the one after it is not begun.
@@ -92,7 +92,7 @@ fn a_recreation_that_fails_half_way_is_taken_back() {
         let refuse = r#"case "$*" in *addChain*) echo 'Call failed: COMMAND_FAILED: no' >&2; exit 1 ;; esac"#;
         let answer = node.refuses_as(&with_busctl(refuse, &mut shell), &[own(Family::V4)]);
         assert!(
-            answer.starts_with("firewalld would not (addChain): COMMAND_FAILED: no"),
+            answer.starts_with("firewalld refused (addChain): COMMAND_FAILED: no"),
             "{answer}"
         );
         // firewalld does it, but its answer is lost.
@@ -131,7 +131,7 @@ fn a_signal_is_obeyed_between_steps() {
             let error = taken.outcome.unwrap_err();
             assert_eq!(
                 error.to_string(),
-                format!("stopped by SIG{signal} ahead of this step")
+                format!("stopped by SIG{signal} before this step")
             );
             assert_eq!(taken.done.keys().copied().collect::<Vec<_>>(), [0]);
             assert!(node.owns(Family::V4));

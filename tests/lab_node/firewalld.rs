@@ -66,7 +66,7 @@ fn the_permanent_configuration_is_written_as_a_whole_or_not_at_all() {
         };
         let answer = node.refuses(&[other]);
         assert!(
-            answer.contains("somebody else changes it; nothing was written"),
+            answer.contains("has changed since the plan was made; nothing was written"),
             "{answer}"
         );
         let other = Action::SetPermanentRich {
@@ -76,7 +76,7 @@ fn the_permanent_configuration_is_written_as_a_whole_or_not_at_all() {
         };
         let answer = node.refuses(&[other]);
         assert!(
-            answer.contains("somebody else changes them; nothing was written"),
+            answer.contains("have changed since the plan was made; nothing was written"),
             "{answer}"
         );
         // A rule that firewalld cannot read.

@@ -223,7 +223,7 @@ fn an_edit_is_neither_written_over_nor_loaded_unseen(suite: &str, backend: &str)
             "[edited-by-hand]",
             "port `9100/tcp`",
             "198.51.100.66/32",
-            "`firewall-cmd --reload` loads it",
+            "load it with `firewall-cmd --reload`",
         ];
         assert_said(&said, "an edit", 2, &names);
         assert_eq!(files(), before, "{flags:?}");

@@ -283,7 +283,7 @@ fn a_node_goes_back_by_itself_whatever_systemd_and_firewalld_do() {
         );
         assert_eq!(now, fresh, "{does}");
         let status = lab.fwdeploy("status", &[]);
-        assert!(status.out.contains("went back"), "{does}: {}", status.out);
+        assert!(status.out.contains("rolled back"), "{does}: {}", status.out);
     }
     // firewalld is restarted while the run is armed: it is as wanted then, or as before.
     when_armed(lab, "systemctl restart firewalld");

@@ -141,7 +141,8 @@ fn a_signal_lets_the_node_finish_and_a_second_lets_it_go_back_by_itself() {
         let said = end(run);
         assert_eq!(said.code, twice, "{}{}", said.out, said.err);
         assert!(
-            said.out.contains("goes back to the state before by itself"),
+            said.out
+                .contains("the node is armed and rolls itself back within"),
             "{}",
             said.out
         );
@@ -208,8 +209,8 @@ fn twenty_racing_runs_never_interleave() {
             0 => assert!(!out.contains("error"), "{out}"),
             2 => assert!(
                 out.contains("[busy]")
-                    && (out.contains("is changing this node since")
-                        || out.contains("again and again")),
+                    && (out.contains("has been changing this node since")
+                        || out.contains("several times since it was read")),
                 "{out}"
             ),
             _ => panic!("exit {code}: {out}"),

@@ -148,12 +148,15 @@ fn who_gets_in_past_the_whitelist_makes_the_node_not_enforced(suite: &str, backe
     );
     let said = check(&one);
     assert!(
-        said.starts_with('2') && said.contains("a stranger over IPv6 reaches container `cybex`"),
+        said.starts_with('2')
+            && said.contains(
+                "a host that is not on the whitelist, over IPv6, reaches container `cybex`"
+            ),
         "{said}"
     );
     let in_by_v4 = lab.reaches("peer2", &node, PORT);
     assert_eq!(
-        said.contains("a stranger reaches container `cybex`"),
+        said.contains("a host that is not on the whitelist reaches container `cybex`"),
         in_by_v4,
         "{said}"
     );
@@ -175,7 +178,7 @@ fn who_gets_in_past_the_whitelist_makes_the_node_not_enforced(suite: &str, backe
 
 on_two_nodes!(another_service_at_the_forwarded_port_is_named);
 
-/// What another container publishes at the port, or a program of the node listens at.
+/// What another container publishes at the port, or a program of the node listens on.
 fn another_service_at_the_forwarded_port_is_named(suite: &str, backend: &str) {
     let one = One::up(&name("c", suite, backend), suite, backend);
     let lab = &one.lab;
@@ -185,7 +188,7 @@ fn another_service_at_the_forwarded_port_is_named(suite: &str, backend: &str) {
         check(&one).contains("listener-shadowed")
     });
     assert!(
-        check(&one).contains("`python3` of the node listens at port 5000/tcp"),
+        check(&one).contains("`python3` of the node listens on port 5000/tcp"),
         "{}",
         check(&one)
     );

@@ -72,14 +72,14 @@ const TROUBLES: &[Trouble] = &[
         breaks: "iptables -F; iptables -t nat -F",
         codes: &["docker-rules-gone"],
         check: 1,
-        mended: &["~ kernel Docker's rules were gone and are back"],
+        mended: &["~ kernel Docker's rules were missing and are restored"],
     },
     Trouble {
         what: "Docker's translation flushed",
         breaks: "iptables -t nat -F",
         codes: &["docker-rules-gone"],
         check: 1,
-        mended: &["~ kernel Docker's rules were gone and are back"],
+        mended: &["~ kernel Docker's rules were missing and are restored"],
     },
     Trouble {
         what: "everything flushed",
@@ -87,8 +87,8 @@ const TROUBLES: &[Trouble] = &[
         codes: &["firewalld-flushed", "docker-rules-gone"],
         check: 1,
         mended: &[
-            "~ kernel firewalld's rules were gone and are back",
-            "~ kernel Docker's rules were gone and are back",
+            "~ kernel firewalld's rules were missing and are restored",
+            "~ kernel Docker's rules were missing and are restored",
         ],
     },
     Trouble {
@@ -118,14 +118,14 @@ const TROUBLES: &[Trouble] = &[
         breaks: LEASE,
         codes: &["lease-without-owner"],
         check: 1,
-        mended: &["~ runtime the run that was never ended is taken back"],
+        mended: &["~ runtime the run that was never ended is rolled back"],
     },
     Trouble {
         what: "a restore that was cut off",
         breaks: HALF_RESTORED,
         codes: &["restore-unfinished"],
         check: 1,
-        mended: &["~ runtime the run that was never ended is taken back"],
+        mended: &["~ runtime the run that was never ended is rolled back"],
     },
     Trouble {
         what: "a snapshot that is not whole",
@@ -211,7 +211,7 @@ fn named_and_mended(
         let survives = |told: &&&str| {
             owned.contains("owner")
                 && (told.contains("firewalld-flushed")
-                    || told.contains("firewalld's rules were gone"))
+                    || told.contains("firewalld's rules were missing"))
         };
         match trouble.breaks {
             how @ (LEASE | HALF_RESTORED | DAMAGED) => leave_unfinished(&one, how),

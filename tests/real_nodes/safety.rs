@@ -72,9 +72,15 @@ fn a_snapshot_comes_back_and_what_others_made_since_stays(suite: &str, backend: 
 
     one.run_changes();
     let closed = state(lab, "n1");
-    said(lab, "status", &[], 0, &["with what the roles ask for now"]);
+    said(lab, "status", &[], 0, &["with what the roles require now"]);
     one.whitelist(&["peer1", "peer2"]);
-    said(lab, "status", &[], 0, &["with something else than"]);
+    said(
+        lab,
+        "status",
+        &[],
+        0,
+        &["but the roles require something else now"],
+    );
     one.run_changes();
     let wide = state(lab, "n1");
     assert_ne!(closed, wide);
@@ -188,7 +194,10 @@ fn a_drill_is_won_and_leaves_nothing(suite: &str, backend: &str) {
     let one = One::up(&name("drill", suite, backend), suite, backend);
     let lab = &one.lab;
     let open = state(lab, "n1");
-    let words = ["the node went back by itself (in place)", "[came-back]"];
+    let words = [
+        "drill passed: the node rolled itself back (in place)",
+        "[came-back]",
+    ];
     said(lab, "drill", &["--confirm-timeout", "6"], 0, &words);
     assert_eq!(state(lab, "n1"), open);
     one.run_changes();
@@ -204,7 +213,7 @@ fn a_drill_is_won_and_leaves_nothing(suite: &str, backend: &str) {
         &[
             "drill",
             "(timer, in place)",
-            "with what the roles ask for now",
+            "with what the roles require now",
         ],
     );
 

@@ -24,7 +24,7 @@ pub(super) struct DrillArgs {
     #[command(flatten)]
     selection: SelectionArgs,
 
-    /// Seconds after which a node has to begin to go back by itself
+    /// Seconds after which a node must start to roll itself back
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = confirm_seconds)]
     confirm_timeout: Duration,
 

@@ -26,10 +26,10 @@ use crate::cli::commands::status::StatusArgs;
 use crate::cli::error::CliError;
 use crate::report::Purpose;
 
-/// Close blockchain nodes to everyone but their named peers
+/// Whitelist the peers of containerised blockchain nodes, inbound and outbound
 ///
-/// fwdeploy reads an Ansible inventory, looks at every node over SSH, and makes firewalld and Docker let only the whitelisted peers in
-/// and out. It says `ok` and `changed` only of nodes that a fresh look on a new connection found as wanted.
+/// fwdeploy reads an Ansible inventory, reads the state of every node over SSH, and makes firewalld and Docker accept only the
+/// whitelisted peers. It reports `ok` and `changed` only after a new reading over a new connection.
 #[derive(Debug, Parser)]
 #[command(name = "fwdeploy", version, propagate_version = true, after_long_help = AFTER)]
 #[command(max_term_width = 100)]
@@ -39,30 +39,31 @@ pub(super) struct Cli {
 
     /// When to use colours
     ///
-    /// `auto` uses them on a terminal, and obeys NO_COLOR and CLICOLOR_FORCE.
+    /// `auto` uses them on a terminal, and respects NO_COLOR and CLICOLOR_FORCE.
     #[arg(long, value_name = "WHEN", value_enum, default_value_t, global = true)]
     color: Color,
 }
 
-/// What stands below `--help`.
+/// The text below `--help`.
 const AFTER: &str = "\
 Examples:
-  fwdeploy run inventory.yml --check            what would change, nothing is touched
-  fwdeploy run inventory.yml --diff             make it so, and show each difference
+  fwdeploy run inventory.yml --check            what would change, nothing is changed
+  fwdeploy run inventory.yml --diff             apply the roles, and show each difference
   fwdeploy run inventory.yml -l 'cybex:!cyb-3'  only the nodes of a group, without one
   fwdeploy run inventory.yml --serial 1,10%,50% in waves; a failure ends it before the next
   fwdeploy run inventory.yml -b -K              through sudo, with a password
-  fwdeploy status inventory.yml                 who changed each node when, and who is at work
-  fwdeploy rollback inventory.yml -l cyb-1      the state before the last run, from its snapshot
-  fwdeploy drill inventory.yml -l cyb-1         shows that a node comes back by itself
+  fwdeploy status inventory.yml                 who changed each node when, and who is changing it
+  fwdeploy rollback inventory.yml -l cyb-1      restore the state before the last run
+  fwdeploy drill inventory.yml -l cyb-1         test that a node rolls itself back
   fwdeploy render inventory.yml -l cyb-1        a node's rules as firewall-cmd lines
-  fwdeploy facts inventory.yml -l cyb-1         what a node looks like, as JSON
-  fwdeploy role eject cybex roles               a copy of a role, to be changed
+  fwdeploy facts inventory.yml -l cyb-1         the state of a node as JSON
+  fwdeploy role eject cybex roles               a copy of a role, to be edited
 
 Exit codes:
-  0    run: every node is as wanted         --check: no drift
+  0    run: every node is in the desired    --check: no drift
+       state
   1    usage, inventory or role error;      --check: also a node that could not be judged
-       nothing was touched
+       nothing was changed
   2    run: a node failed, was refused or   --check: drift, and every node was judged
        rolled back
   4    run: a node was unreachable,         --check: a node was unreachable, so there is
@@ -71,39 +72,39 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make the nodes of an inventory as their roles say
+    /// Bring the nodes of an inventory to the state that their roles describe
     ///
-    /// Every file is read and every role resolved before the first connection. Each node is looked at, armed to go back by itself,
-    /// changed where it differs, and looked at again on a new connection; only then is the run confirmed. If anything fails, the node
-    /// goes back to the state before, and the others go on.
+    /// All files are read and all roles resolved before the first connection. Each node is read, armed to roll itself back, changed
+    /// where it differs, and verified over a new connection; only then is the run confirmed. If anything fails, the node rolls back,
+    /// and the other nodes continue.
     #[command(after_long_help = AFTER)]
     Run(RunArgs),
 
-    /// Show who is at work on the nodes, and which snapshots they have
+    /// Show who is changing the nodes, and which snapshots they have
     ///
-    /// One connection and one command a node; nothing is changed. The exit code is 2 if an unfinished run holds a node.
+    /// One connection and one command per node; nothing is changed. The exit code is 2 if an unfinished run holds a node.
     Status(StatusArgs),
 
-    /// Bring the nodes back to the state before an earlier run
+    /// Restore the nodes to the state before an earlier run
     ///
-    /// Each run leaves a snapshot of the state before it on the node; the last ten are kept. Bringing one back puts all of
-    /// /etc/firewalld and of firewalld's runtime back as it was then, whoever has changed it since, DOCKER-USER and the jump to it, and
-    /// takes back what the runs since then did to Docker's networks. It is armed like a run: if the node cannot be looked at afterwards,
-    /// it goes back to the state before the rollback. A rollback leaves a snapshot too, and can be rolled back.
+    /// Each run leaves a snapshot of the state before it on the node; the last ten are kept. A rollback restores all of /etc/firewalld
+    /// and of firewalld's runtime, including what others have changed since, DOCKER-USER and the jump to it, and undoes what the runs
+    /// since then did to Docker's networks. It is armed like a run: if the node cannot be read afterwards, it returns to the state before
+    /// the rollback. A rollback leaves a snapshot too, and can be rolled back.
     Rollback(RollbackArgs),
 
-    /// Prove that the nodes come back by themselves
+    /// Test that the nodes roll themselves back
     ///
-    /// Arms each node, writes a rule that does nothing into firewalld's permanent configuration, closes the connection and confirms
-    /// nothing. Then the node has to be as it was, by its own timer. Exits with 0 only if every node was.
+    /// Arms each node, writes a rule that does nothing into firewalld's permanent configuration, closes the connection and does not
+    /// confirm. The node must then restore its previous state by its own timer. Exits with 0 only if every node did.
     Drill(DrillArgs),
 
-    /// Print what the nodes look like, as JSON
+    /// Print the state of the nodes as JSON
     ///
-    /// One connection and one command a node; nothing is changed.
+    /// One connection and one command per node; nothing is changed.
     Facts(FactsArgs),
 
-    /// Print what the roles ask of the nodes, without connecting
+    /// Print what the roles require on the nodes, without connecting
     Render(RenderArgs),
 
     /// List, show and copy roles

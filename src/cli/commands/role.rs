@@ -22,7 +22,7 @@ pub(super) enum RoleCommand {
         beside: BesideArgs,
     },
 
-    /// Print what a role opens, to whom, and with which variables
+    /// Print what a role allows, for which peers, and its variables
     Show {
         /// The role's name
         name: String,
@@ -31,14 +31,14 @@ pub(super) enum RoleCommand {
         beside: BesideArgs,
     },
 
-    /// Copy a role's files into DIR/NAME, to be changed there
+    /// Copy a role's files into DIR/NAME, to be edited there
     ///
-    /// A role in `roles/` beside the inventory wins over a built-in one of the same name. Nothing is ever overwritten.
+    /// A role in `roles/` beside the inventory overrides a built-in one of the same name. Nothing is ever overwritten.
     Eject {
         /// The role's name
         name: String,
 
-        /// Where the role's folder is made
+        /// The directory in which the role's directory is created
         #[arg(default_value = "roles")]
         dir: PathBuf,
 

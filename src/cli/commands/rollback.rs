@@ -22,15 +22,15 @@ pub(super) struct RollbackArgs {
     #[command(flatten)]
     selection: SelectionArgs,
 
-    /// The number of the snapshot to bring back; `fwdeploy status` shows them
+    /// The number of the snapshot to restore; `fwdeploy status` shows them
     ///
-    /// Without it, the snapshot of the last confirmed run: the state before that run. Numbers are each node's own.
+    /// Default: the snapshot of the last confirmed run, which is the state before that run. Each node has its own numbers.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     to: Option<u64>,
 
-    /// Only say which snapshot it would be
+    /// Only show which snapshot would be restored
     ///
-    /// Opens one connection and runs one command a node.
+    /// Opens one connection and runs one command per node.
     #[arg(short = 'C', long)]
     check: bool,
 

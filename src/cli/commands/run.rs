@@ -27,9 +27,9 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     selection: SelectionArgs,
 
-    /// Only say what would change
+    /// Only show what would change
     ///
-    /// Opens one connection and runs one command a node. The differences are shown as with --diff.
+    /// Opens one connection and runs one command per node. The differences are shown as with --diff.
     #[arg(short = 'C', long)]
     check: bool,
 
@@ -37,33 +37,32 @@ pub(super) struct RunArgs {
     #[arg(short = 'D', long)]
     diff: bool,
 
-    /// Make a Docker network anew if it has another subnet
+    /// Recreate a Docker network that has another subnet
     ///
-    /// Its containers are disconnected and connected again at their addresses. Without this flag the plan only says so, and the node is
-    /// left alone.
+    /// Its containers are disconnected and connected again at their addresses. Without this flag such a node is refused.
     #[arg(long)]
     replace_network: bool,
 
-    /// Mend first what keeps a node from being deployed to
+    /// First repair what prevents a deployment to a node
     ///
-    /// A run that was never ended is taken back; a firewalld that has died is started; one in state FAILED, or whose rules or Docker's
-    /// were flushed, is reloaded. Permanent direct rules that cannot be loaded are set aside, and each is named. Without this flag such a
-    /// node is left alone.
+    /// A run that was never ended is rolled back. A firewalld that has died is started. A firewalld in state FAILED is reloaded, and also
+    /// if its rules or Docker's were flushed. Permanent direct rules that cannot be loaded are set aside and reported. Without this flag
+    /// such a node is refused.
     #[arg(long)]
     recover: bool,
 
     /// When to reload firewalld instead of adding rules one by one
     ///
-    /// A reload takes a second or two and also activates whatever else waits in firewalld's permanent configuration. New flows of the
-    /// managed networks are dropped meanwhile, so that nothing leaks. `auto` reloads for hundreds of rules, and only if nothing else
-    /// waits.
+    /// A reload takes a second or two and also activates all other pending changes of firewalld's permanent configuration. New flows of
+    /// the managed networks are dropped meanwhile, so that nothing leaks. `auto` reloads for hundreds of rules, and only if no other
+    /// changes are pending.
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     reload: ReloadArg,
 
     /// Let a reload also activate what others have written permanently
     ///
-    /// Without this flag a node is not reloaded while something of anybody else's waits in firewalld's permanent configuration. With it
-    /// each such change is shown. A reload after which this ssh connection could not be opened again is refused all the same.
+    /// Without this flag a node is not reloaded while changes of others are pending in firewalld's permanent configuration. With it, each
+    /// such change is shown. A reload after which this ssh connection could not be opened again is refused in both cases.
     #[arg(long)]
     allow_pending: bool,
 
@@ -77,10 +76,10 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     waves: WaveArgs,
 
-    /// If a node fails, take those back that this run has changed
+    /// If a node fails, roll back the nodes that this run has changed
     ///
-    /// When the last node is done, the nodes that were changed and confirmed go back to the state before this run, unless somebody else
-    /// has changed them since.
+    /// When the last node is done, the nodes that were changed and confirmed are restored to the state before this run, unless another
+    /// run has changed them since.
     #[arg(long)]
     rollback_all: bool,
 

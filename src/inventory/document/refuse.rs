@@ -38,7 +38,7 @@ impl Builder<'_> {
                 end
             };
             return self
-                .error(Span { start, end }, "a template must stand in quotes")
+                .error(Span { start, end }, "a template must be in quotes")
                 .label("without quotes this begins a mapping")
                 .hint(format!("write `\"{}\"`", shown(&text[start..end])));
         }
@@ -121,19 +121,25 @@ impl Builder<'_> {
                 .find(|line| !line.is_empty() && !line.starts_with(['#', ';']));
             return match first {
                 Some(line) if line.starts_with('[') && line.ends_with(']') => {
-                    error.hint("is this INI? `ansible-inventory -i FILE --list --yaml` makes YAML of such an inventory")
+                    error.hint("is this INI? `ansible-inventory -i FILE --list --yaml` converts such an inventory to YAML")
                 }
                 _ => error,
             };
         }
         match error.info() {
             info if info.contains("recursion limit") => self.too_deep(Span { start, end }),
-            info if info.contains("mapping values are not allowed") => {
-                found.hint("put a value that has `: ` in it into quotes, and align the keys of a mapping")
+            info if info.contains("mapping values are not allowed") => found.hint(
+                "put a value that has `: ` in it into quotes, and align the keys of a mapping",
+            ),
+            info if info.contains("unknown anchor") => found.hint(
+                "the `&name` must be before its `*name`; put a `*` that begins a value into quotes",
+            ),
+            info if info.contains("unexpected character") => {
+                found.hint("put the value into quotes")
             }
-            info if info.contains("unknown anchor") => found.hint("the `&name` must stand before its `*name`; put a `*` that begins a value into quotes"),
-            info if info.contains("unexpected character") => found.hint("put the value into quotes"),
-            info if info.contains("unexpected end of stream") => found.hint("a quote or bracket that is opened here is never closed"),
+            info if info.contains("unexpected end of stream") => {
+                found.hint("a quote or bracket that is opened here is never closed")
+            }
             _ => found,
         }
     }

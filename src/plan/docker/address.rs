@@ -50,7 +50,7 @@ pub(super) fn reserved(desired: &Desired, wanted: &Attachment, seen: &Docker) ->
                 wanted.container, wanted.network
             ),
         )
-        .hint("choose another address in the inventory, or make the network without the reservation"),
+        .hint("choose another address in the inventory, or recreate the network without the reservation"),
     )
 }
 
@@ -93,7 +93,7 @@ pub(super) fn claims(wanted: &Attachment, container: &Container, seen: &Docker) 
                 );
             } else if told(endpoint) {
                 let how = if other.running {
-                    "ends again and again"
+                    "is in a restart loop"
                 } else {
                     "does not run"
                 };
@@ -102,12 +102,12 @@ pub(super) fn claims(wanted: &Attachment, container: &Container, seen: &Docker) 
                         Severity::Warning,
                         "address-claimed",
                         format!(
-                            "container `{}`, which {how}, was told to have {address} as well: if it starts first, `{}` does not start",
+                            "container `{}`, which {how}, is configured with {address} as well: if it starts first, `{}` does not start",
                             other.name, wanted.container
                         ),
                     )
                     .hint(format!(
-                        "if it is not needed: {}; or only away from there: {leave}",
+                        "if it is not needed: {}; or only detach it: {leave}",
                         command(["docker", "rm", &other.name])
                     )),
                 );

@@ -35,7 +35,7 @@ pub(super) fn attach(
                 Severity::Note,
                 "no-container",
                 format!(
-                    "container `{}` is being removed (Docker calls it {}); its rules stand before the next one does",
+                    "container `{}` is being removed (Docker calls it {}); its rules are already in place for the next one",
                     container.name, container.status
                 ),
             )
@@ -98,12 +98,12 @@ pub(super) fn attach(
                 Severity::Warning,
                 "container-restarting",
                 format!(
-                    "container `{}` runs and has no address on network `{}` just now, though {} is its own",
+                    "container `{}` is running but has no address on network `{}` at the moment, although {} is assigned to it",
                     container.name, was.network, wanted.address
                 ),
             )
             .hint(format!(
-                "if it stays so: {}",
+                "if this persists: {}",
                 command(["docker", "restart", &container.name])
             )),
         );
@@ -143,12 +143,12 @@ fn restarting(wanted: &Attachment, container: &Container, seen: &Docker) -> Find
             Severity::Note,
             "container-restarting",
             format!(
-                "container `{name}` ends again and again; {} is its own whenever it starts",
+                "container `{name}` is in a restart loop; {} is assigned to it whenever it starts",
                 wanted.address
             ),
         )
         .hint(format!(
-            "{} tells why it ends",
+            "{} shows why it ends",
             command(["docker", "logs", name.as_str()])
         ));
     }
@@ -156,14 +156,14 @@ fn restarting(wanted: &Attachment, container: &Container, seen: &Docker) -> Find
         format!("is also on {}", elsewhere.join(", "))
     } else {
         format!(
-            "was not told to be at {} on network `{}`",
+            "is not configured to be at {} on network `{}`",
             wanted.address, wanted.network
         )
     };
     found(
         Severity::NotEnforced,
         "container-restarting",
-        format!("container `{name}` {wrong}, and cannot be moved while it ends again and again"),
+        format!("container `{name}` {wrong}, and cannot be moved while it is in a restart loop"),
     )
     .hint(place::stop(container))
 }
@@ -192,7 +192,7 @@ fn leave(
             let leave = command(["docker", "network", "disconnect", other, &container.name]);
             let hint = if container.of_compose {
                 format!(
-                    "{leave}; that it stays so, {}",
+                    "{leave}; to make this permanent, {}",
                     place::compose(wanted, &container.service)
                 )
             } else {
@@ -203,7 +203,7 @@ fn leave(
                     Severity::NotEnforced,
                     "second-network",
                     format!(
-                        "container `{}` is also on network `{other}`, by which it reaches anybody",
+                        "container `{}` is also on network `{other}`, through which it can reach any address",
                         container.name
                     ),
                 )

@@ -29,12 +29,12 @@ pub(super) fn missing(desired: &Desired, wanted: &Attachment, seen: &Docker) -> 
                 Severity::Note,
                 "no-container",
                 format!(
-                    "container `{}` does not exist; container `{}` has its address, so that the whitelist is in force for that one",
+                    "container `{}` does not exist; container `{}` has its address, so the whitelist applies to that one",
                     wanted.container, other.name
                 ),
             )
             .hint(format!(
-                "say container `{}` in the inventory, if that is the one",
+                "name container `{}` in the inventory, if that is the one",
                 other.name
             )),
         ];
@@ -66,7 +66,7 @@ pub(super) fn missing(desired: &Desired, wanted: &Attachment, seen: &Docker) -> 
                 Severity::Warning,
                 "container-elsewhere",
                 format!(
-                    "container `{}` does not exist, but `{}` may be the one that is meant; it is {place}, where no whitelist closes it",
+                    "container `{}` does not exist, but `{}` may be the one that is meant; it is {place}, where no whitelist protects it",
                     wanted.container, other.name
                 ),
             )
@@ -78,7 +78,7 @@ pub(super) fn missing(desired: &Desired, wanted: &Attachment, seen: &Docker) -> 
             Severity::Note,
             "no-container",
             format!(
-                "container `{}` does not exist yet; its rules stand before it does",
+                "container `{}` does not exist yet; its rules are already in place",
                 wanted.container
             ),
         )
@@ -171,7 +171,7 @@ fn relay(container: &Container, here: &Endpoint, seen: &Docker) -> Option<Findin
             severity,
             "relay",
             format!(
-                "container `{}` is on network `{}` and on {}{when}: whoever reaches it there can be passed on to the whitelisted container, and the other way round",
+                "container `{}` is on network `{}` and on {}{when}: traffic that reaches it there can be passed on to the whitelisted container, and vice versa",
                 container.name,
                 here.network,
                 others.join(", ")
@@ -219,7 +219,7 @@ fn same_mac(network: &str, seen: &Docker) -> Vec<Finding> {
                 Severity::Warning,
                 "mac-twice",
                 format!(
-                    "containers {} have the same MAC address {mac} on network `{network}`: what is sent to one may end at the other",
+                    "containers {} have the same MAC address {mac} on network `{network}`: packets for one may reach the other",
                     names.join(", ")
                 ),
             )
@@ -249,11 +249,11 @@ pub fn opened(desired: &Desired, seen: &Docker, ours: &Ours) -> Vec<Finding> {
                     Severity::Warning,
                     "opened",
                     format!(
-                        "container `{}` ({address}) was closed by a role that the node has no longer: without its rules it is open",
+                        "container `{}` ({address}) was protected by a role that the node no longer has: without its rules it is open",
                         container.name
                     ),
                 )
-                .hint("give the node the role back, or stop the container")
+                .hint("assign the role to the node again, or stop the container")
             })
         })
         .collect()

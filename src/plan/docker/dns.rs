@@ -41,10 +41,12 @@ pub fn leaves(desired: &Desired, docker: &Docker, resolvers: &Observed<Resolvers
                     continue;
                 }
                 let asked: Vec<String> = asked.iter().map(ToString::to_string).collect();
-                format!("asks {} for it, from the node itself", asked.join(", "))
+                format!("queries {} from the node itself", asked.join(", "))
             }
             Observed::Unreadable(why) => {
-                format!("may ask for it from the node itself, which is not known ({why})")
+                format!(
+                    "may query servers from the node itself, which could not be determined ({why})"
+                )
             }
         };
         out.push(
@@ -53,11 +55,11 @@ pub fn leaves(desired: &Desired, docker: &Docker, resolvers: &Observed<Resolvers
                 "dns-leaves",
                 View::Docker,
                 format!(
-                    "container `{}` looks names up by Docker, which {whom}: a query for a name gets out, and its answer in, past the whitelist",
+                    "container `{}` resolves names through Docker, which {whom}: the query and its answer bypass the whitelist",
                     container.name
                 ),
             )
-            .hint("start it with --dns SERVER, a server that its role lets it ask (or --dns 127.0.0.1, none); or set \"dns\" in /etc/docker/daemon.json for all"),
+            .hint("start it with --dns SERVER, a server that its role allows (or --dns 127.0.0.1 for none); or set \"dns\" in /etc/docker/daemon.json for all"),
         );
     }
     out

@@ -126,7 +126,7 @@ pub(super) fn twice(wanted: &DesiredNetwork, seen: &Docker) -> Option<Finding> {
                 told.join(", ")
             ),
         )
-        .hint("remove by its id the one that nothing needs: docker network inspect ID tells who is on it, docker network rm ID removes it"),
+        .hint("remove the unused one by its ID: `docker network inspect ID` shows its containers, `docker network rm ID` removes it"),
     )
 }
 
@@ -152,10 +152,10 @@ pub(in crate::plan) fn differences(wanted: &DesiredNetwork, network: &Network) -
         }
     }
     if network.internal {
-        out.push("it is internal, so that nothing gets in or out".to_string());
+        out.push("it is internal, so nothing gets in or out".to_string());
     }
     if network.ipv6 && wanted.subnet6.is_none() {
-        out.push("it has IPv6, which the role does not close".to_string());
+        out.push("it has IPv6, which the role does not filter".to_string());
     }
     out
 }
@@ -190,17 +190,17 @@ pub(super) fn differs(
     let cost = if who.is_empty() {
         "nothing is attached to it".to_string()
     } else {
-        format!("it would disconnect {}", who.join(", "))
+        format!("this would disconnect {}", who.join(", "))
     };
     Finding::new(
         Severity::Refuse,
         "network-differs",
         View::Docker,
         format!(
-            "network `{}` is not as wanted: {}; making it anew needs your word: {cost}",
+            "network `{}` differs from the role: {}; it is recreated only with --replace-network: {cost}",
             wanted.name,
             differences.join("; ")
         ),
     )
-    .hint("run again with --replace-network; every container gets its place back, and the network its labels and options")
+    .hint("run again with --replace-network; its containers are reattached, and its labels and options are kept")
 }

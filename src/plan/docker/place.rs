@@ -89,7 +89,7 @@ pub(super) fn compose(wanted: &Attachment, service: &str) -> String {
 /// How to bring a container to rest that ends again and again.
 pub(super) fn stop(container: &Container) -> String {
     format!(
-        "{}, then run again; {} tells why it ends",
+        "{}, then run again; {} shows why it ends",
         command(["docker", "stop", &container.name]),
         command(["docker", "logs", &container.name])
     )

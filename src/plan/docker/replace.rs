@@ -46,7 +46,7 @@ pub(super) fn replace(
                     "container-restarting",
                     View::Docker,
                     format!(
-                        "network `{}` cannot be made anew: container `{}` ends again and again, and Docker detaches none that is between two starts",
+                        "network `{}` cannot be recreated: container `{}` is in a restart loop, and Docker cannot detach a container between two starts",
                         wanted.name, container.name
                     ),
                 )
@@ -166,7 +166,7 @@ fn carried(
     }
     if !lost.is_empty() {
         steps.findings.push(setting_lost(format!(
-            "network `{}` loses {}, which the network made anew cannot have",
+            "network `{}` loses {}, which the recreated network cannot have",
             wanted.name,
             lost.join(", ")
         )));

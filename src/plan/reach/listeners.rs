@@ -125,14 +125,14 @@ fn harmless(container: &Container, world: &World) -> Finding {
     let proxied = match world.state.system.networking.listeners.known() {
         Some(_) if proxies(container, world).is_empty() => "the node itself reaches it",
         Some(_) => "the node itself reaches it, and so would another container that is started",
-        None => "the node itself reaches it, and whoever reaches docker-proxy on the node",
+        None => "the node itself reaches it, and any host that reaches docker-proxy on the node",
     };
     Finding::new(
         Severity::Warning,
         "published-port",
         View::Docker,
         format!(
-            "container `{}` publishes {}: what Docker forwards to it the whitelist decides, but {proxied}",
+            "container `{}` publishes {}: the whitelist decides about what Docker forwards to it, but {proxied}",
             container.name,
             container.published.join(", ")
         ),
@@ -202,8 +202,8 @@ fn opened(
             let whom = match neighbour {
                 Some(name) => format!("container `{name}`"),
                 None => match family {
-                    Family::V4 => "a stranger".to_string(),
-                    Family::V6 => "a stranger over IPv6".to_string(),
+                    Family::V4 => "a host that is not on the whitelist".to_string(),
+                    Family::V6 => "a host that is not on the whitelist, over IPv6,".to_string(),
                 },
             };
             let place = match listener.address {
@@ -216,7 +216,7 @@ fn opened(
                     "proxy-open",
                     View::Docker,
                     format!(
-                        "{whom} reaches container `{}` by docker-proxy, which listens at {place}: no forward takes the packets, {admitted} {lets} them in, and DOCKER-USER never sees them",
+                        "{whom} reaches container `{}` through docker-proxy, which listens on {place}: no forward takes the packets, {admitted} {lets} them in, and they never pass DOCKER-USER",
                         container.name
                     ),
                 )
@@ -305,7 +305,7 @@ fn reached(world: &World) -> Vec<Finding> {
                             wanted.container, listener.port, listener.protocol
                         ),
                     )
-                    .hint("publish that port at 127.0.0.1 if only the node needs it, or set \"userland-proxy\": false in daemon.json, so that Docker forwards what DOCKER-USER then refuses"),
+                    .hint("publish that port on 127.0.0.1 if only the node needs it, or set \"userland-proxy\": false in daemon.json, so that Docker forwards it and DOCKER-USER refuses it"),
                 );
                 break;
             }
@@ -348,8 +348,8 @@ fn shadowed(flows: &[Flows], world: &World, first: &BTreeSet<&str>) -> Vec<Findi
             }
             let who = match (publisher, listener.program.as_str()) {
                 (Some(name), _) => format!("container `{name}` publishes"),
-                (None, "") => "a program of the node listens at".to_string(),
-                (None, program) => format!("`{program}` of the node listens at"),
+                (None, "") => "a program of the node listens on".to_string(),
+                (None, program) => format!("`{program}` of the node listens on"),
             };
             out.push(
                 Finding::new(
@@ -357,12 +357,12 @@ fn shadowed(flows: &[Flows], world: &World, first: &BTreeSet<&str>) -> Vec<Findi
                     "listener-shadowed",
                     View::Kernel,
                     format!(
-                        "{who} port {port}/{}, which is forwarded for {}: they reach the whitelisted container there, and everybody else the other",
+                        "{who} port {port}/{}, which is forwarded for {}: they reach the whitelisted container there, and all other hosts reach the other",
                         listener.protocol,
                         flow.named(&flow.peers)
                     ),
                 )
-                .hint("let one of the two have another port: `port` with `to_port` in the role forwards another port of the node"),
+                .hint("give one of the two another port: `port` with `to_port` in the role forwards another port of the node"),
             );
         }
     }

@@ -55,11 +55,11 @@ pub(super) fn findings(flows: &[Flows], world: &World) -> Vec<Finding> {
                     "policy-routing",
                     View::Kernel,
                     format!(
-                        "`{rule}` routes {} by rules of its own: whether the peer is reached, and its answers come back, is not decided here{strict}",
+                        "`{rule}` routes {} separately: fwdeploy does not check whether the peer is reached and its answers come back{strict}",
                         flow.named(&flow.peers)
                     ),
                 )
-                .hint("see what `ip route get` says for the peer, from the container's address and to it"),
+                .hint("check `ip route get` for the peer, from the container's address and to it"),
             );
         }
     }
@@ -102,7 +102,7 @@ fn options(network: &Network) -> Vec<Finding> {
     };
     let warn = |text: String| {
         Finding::new(Severity::Warning, "network-option", View::Docker, text).hint(
-            "make the network anew without the option (--replace-network), if it is not wanted",
+            "recreate the network without the option (--replace-network), if it is not wanted",
         )
     };
     let mut out = Vec::new();
@@ -113,7 +113,7 @@ fn options(network: &Network) -> Vec<Finding> {
                 network.name
             ))),
             Some("routed") => out.push(warn(format!(
-                "network `{}` has {name}=routed: its containers leave with their own addresses, to which only those can answer who have a route to them",
+                "network `{}` has {name}=routed: its containers send from their own addresses, which only hosts with a route to them can answer",
                 network.name
             ))),
             _ => {}
@@ -121,7 +121,7 @@ fn options(network: &Network) -> Vec<Finding> {
     }
     if option("inhibit_ipv4") == Some("true") {
         out.push(warn(format!(
-            "network `{}` has inhibit_ipv4=true: its bridge has no address, so that its containers have no way out unless somebody else is their gateway",
+            "network `{}` has inhibit_ipv4=true: its bridge has no address, so its containers have no route out unless another host is their gateway",
             network.name
         )));
     }
@@ -160,13 +160,13 @@ fn unmasked(network: &Network, flows: &[Flows], world: &World) -> Option<Finding
             "no-masquerade",
             View::Docker,
             format!(
-                "network `{}` has enable_ip_masquerade=false and nobody else masquerades it: {} can answer its containers only with a route to {}",
+                "network `{}` has enable_ip_masquerade=false and nothing else masquerades it: {} can answer its containers only with a route to {}",
                 network.name,
                 flow.named(&flow.peers),
                 network.subnets.iter().map(Cidr::to_string).collect::<Vec<_>>().join(", ")
             ),
         )
-        .hint("make the network anew without the option (--replace-network), if the peers have no such route")
+        .hint("recreate the network without the option (--replace-network), if the peers have no such route")
     })
 }
 
@@ -179,7 +179,7 @@ fn not_judged(world: &World) -> Vec<Finding> {
     fn why<T>(what: &str, seen: &Observed<T>) -> Option<Finding> {
         let why = seen.as_result().err()?;
         let text = format!(
-            "{what} could not be read, and what they do to the flows of the whitelist is not judged: {why}"
+            "{what} could not be read, so their effect on the whitelisted flows is not checked: {why}"
         );
         Some(
             Finding::new(Severity::Note, "not-judged", View::Kernel, text)
@@ -189,7 +189,7 @@ fn not_judged(world: &World) -> Vec<Finding> {
     [
         why("the node's listeners", &networking.listeners),
         why("its routing rules", &networking.routing),
-        why("the sets that rules of iptables ask", &networking.sets),
+        why("the sets that iptables rules use", &networking.sets),
         why("the tables of nft", &networking.nft),
         why(
             "the tables of the other iptables backend",
@@ -206,7 +206,7 @@ fn what_shows(what: &str) -> &'static str {
     match what {
         "the node's listeners" => "ss -lntup",
         "its routing rules" => "ip rule",
-        "the sets that rules of iptables ask" => "ipset list",
+        "the sets that iptables rules use" => "ipset list",
         "the tables of nft" => "nft list ruleset",
         _ => "iptables-legacy-save",
     }

@@ -283,7 +283,7 @@ fn finding(culprit: &Culprit, told: &Told, world: &World) -> Finding {
             "foreign-drop",
             View::Kernel,
             format!(
-                "{place} refuses what is in a set, and whether {whom} is in it could not be read"
+                "{place} refuses the entries of a set, and it is not known whether {whom} is in it: the set could not be read"
             ),
         ),
         Harm::Refuses => {
@@ -291,7 +291,7 @@ fn finding(culprit: &Culprit, told: &Told, world: &World) -> Finding {
             warn(
                 "foreign-drop",
                 format!(
-                    "{place} is not ours and {does}{verb} what is on the whitelist: {whom}{may}"
+                    "{place} is not managed by fwdeploy and {does}{verb} what is on the whitelist: {whom}{may}"
                 ),
             )
         }
@@ -303,9 +303,7 @@ fn finding(culprit: &Culprit, told: &Told, world: &World) -> Finding {
         ),
         Harm::Unmasks => warn(
             "no-masquerade",
-            format!(
-                "{place} stands ahead of Docker's MASQUERADE: {whom} cannot answer the container"
-            ),
+            format!("{place} is ahead of Docker's MASQUERADE: {whom} cannot answer the container"),
         ),
         Harm::Elsewhere(to) => {
             let to = match to {
@@ -371,7 +369,7 @@ fn remedy(culprit: &Culprit, world: &World) -> Option<String> {
             Some(format!("if it is not needed: {}", command(words)))
         }
         Owner::Firewalld => Some(
-            "firewall-cmd --list-all-zones tells the forwards; remove the one that is not needed"
+            "`firewall-cmd --list-all-zones` shows the forwards; remove the one that is not needed"
                 .to_string(),
         ),
         Owner::Nft => {
@@ -398,14 +396,14 @@ fn portless(culprit: &Culprit, whom: &str) -> Finding {
                 "Docker (`{} {}` in table {})",
                 culprit.chain, culprit.rule, culprit.table
             ),
-            "or make the network with -o com.docker.network.bridge.trusted_host_interfaces=DEVICE, or set \"allow-direct-routing\": true in daemon.json (Docker 28.2 and later)",
+            "or recreate the network with -o com.docker.network.bridge.trusted_host_interfaces=DEVICE, or set \"allow-direct-routing\": true in daemon.json (Docker 28.2 and later)",
         ),
     };
     Finding::new(
         Severity::Warning,
         "portless-refused",
         View::Kernel,
-        format!("{whom} has no port, so that the peer must send to the container's own address, and {who} refuses that"),
+        format!("{whom} has no port, so the peer must send to the container's own address, and {who} refuses that"),
     )
     .hint(format!("give the entry a port, so that a port of the node is forwarded; {helps}"))
 }

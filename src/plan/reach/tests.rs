@@ -600,12 +600,12 @@ fn who_gets_in_by_docker_proxy_makes_the_node_not_enforced() {
         (
             "[::] and the port open in the zone",
             listening(&[proxy("::")], "wit").ahead(v6, &[OPEN, CLOSED]),
-            &["a stranger over IPv6"][..],
+            &["a host that is not on the whitelist, over IPv6,"][..],
         ),
         (
             "[::] and everything open",
             listening(&[proxy("::")], "wit"),
-            &["a stranger over IPv6"],
+            &["a host that is not on the whitelist, over IPv6,"],
         ),
         (
             "[::] and the port shut",
@@ -628,7 +628,7 @@ fn who_gets_in_by_docker_proxy_makes_the_node_not_enforced() {
         (
             "0.0.0.0, and Docker's nat rules are gone",
             listening(&[proxy("0.0.0.0")], "wit").ahead(v4, &[OPEN, CLOSED]),
-            &["a stranger reaches"],
+            &["a host that is not on the whitelist reaches"],
         ),
         (
             "0.0.0.0, and nothing is tracked",
@@ -642,14 +642,14 @@ fn who_gets_in_by_docker_proxy_makes_the_node_not_enforced() {
                         CLOSED,
                     ],
                 ),
-            &["a stranger reaches"],
+            &["a host that is not on the whitelist reaches"],
         ),
         (
             "firewalld leaves the table ahead of Docker",
             listening(&[proxy("0.0.0.0")], "wit")
                 .ahead(v4, &DOCKERS)
                 .ahead(v4, &["nat PREROUTING -j ACCEPT", OPEN, CLOSED]),
-            &["a stranger reaches"],
+            &["a host that is not on the whitelist reaches"],
         ),
         (
             "another container",
@@ -666,7 +666,7 @@ fn who_gets_in_by_docker_proxy_makes_the_node_not_enforced() {
         (
             "an address of the node",
             listening(&[proxy("203.0.113.9")], "wit").ahead(v4, &[OPEN, CLOSED]),
-            &["a stranger reaches"],
+            &["a host that is not on the whitelist reaches"],
         ),
         (
             "raw drops strangers",
@@ -693,7 +693,11 @@ fn who_gets_in_by_docker_proxy_makes_the_node_not_enforced() {
     off.networking.listeners = Observed::Known(Vec::new());
     assert_eq!(off.codes(), ["published-port"]);
     off.networking = Networking::default();
-    assert!(off.found()[0].text.contains("whoever reaches docker-proxy"));
+    assert!(
+        off.found()[0]
+            .text
+            .contains("any host that reaches docker-proxy")
+    );
     // A condition that is not understood lets in perhaps.
     let perhaps = listening(&[("::", 5000, "docker-proxy")], "wit").ahead(
         Family::V6,

@@ -133,13 +133,13 @@ impl<'a> Dispatch<'a> {
                     Severity::Note,
                     "peer-zone-unknown",
                     View::Runtime,
-                    format!("whether {who} comes in by zone `{zone}` {by} is not known: firewalld does not tell everything that is in the set. Zone `{zone}` forwards nothing to the container"),
+                    format!("whether {who} comes in through zone `{zone}` {by} is not known: firewalld does not report everything that is in the set. Zone `{zone}` forwards nothing to the container"),
                 ),
                 Share::Rest | Share::Part => {
                     let part = if landing.share == Share::Part { "a part of " } else { "" };
                     warning(
                         "peer-in-other-zone",
-                        format!("{part}{who} comes in by zone `{zone}`, {by}, and not by zone `{}`, which has the rules that forward it to the container: it does not get in", self.managed),
+                        format!("{part}{who} comes in through zone `{zone}`, {by}, and not through zone `{}`, which has the rules that forward it to the container: it does not get in", self.managed),
                     )
                     .hint(self.way_out(&landing))
                 }
@@ -168,10 +168,10 @@ impl<'a> Dispatch<'a> {
                 ])
             ),
             Binding::Default => {
-                return format!("set fwdeploy_zone to `{zone}` if all peers come in by it");
+                return format!("set fwdeploy_zone to `{zone}` if all peers come in through it");
             }
         };
-        format!("{unbound}, or set fwdeploy_zone to `{zone}` if all peers come in by it")
+        format!("{unbound}, or set fwdeploy_zone to `{zone}` if all peers come in through it")
     }
 
     /// Whether a zone itself forwards a flow to its container, by whoever's rule.
@@ -225,13 +225,13 @@ impl<'a> Dispatch<'a> {
         }
         let told = taken.into_iter().map(|((text, certain), edges)| {
             let when = if certain {
-                "goes ahead of the whitelist's own forward"
+                "takes precedence over the whitelist's own forward"
             } else {
-                "goes ahead of the whitelist's own forward whenever firewalld loads it first, at the next reload at the latest"
+                "takes precedence over the whitelist's own forward whenever firewalld loads it first, at the next reload at the latest"
             };
             warning(
                 "forward-taken",
-                format!("{text} forwards the same port elsewhere and {when}: {} reaches something else than the container", peers(&edges)),
+                format!("{text} forwards the same port elsewhere and {when}: {} reaches another destination than the container", peers(&edges)),
             )
             .hint("remove that forward, or give the role another port of the node (`port` with `to_port`)")
         });
@@ -317,7 +317,7 @@ impl<'a> Dispatch<'a> {
                 "refused-by-firewalld",
                 format!("{why}: the container does not reach {}", peers(&edges)),
             )
-            .hint("firewalld's nftables backend has the last word about what a bridge sends: change that policy, or bind the bridge to a zone with target ACCEPT, such as `docker`")
+            .hint("firewalld's nftables backend decides last about what a bridge sends: change that policy, or bind the bridge to a zone with target ACCEPT, such as `docker`")
         });
         told.collect()
     }

@@ -30,7 +30,7 @@ pub(super) fn lost(system: &System, backend: &str, views: &Views<'_>) -> Option<
         (Ok(permanent), Ok(runtime)) => (permanent, runtime),
         (Err(why), _) | (_, Err(why)) => {
             return Some(format!(
-                "it cannot be told whether {} could open a new ssh connection: {why}",
+                "cannot determine whether {} could open a new ssh connection: {why}",
                 visit.peer
             ));
         }
@@ -53,7 +53,7 @@ pub(super) fn lost(system: &System, backend: &str, views: &Views<'_>) -> Option<
         let part = closed(&before, &after)?;
         let perhaps = if part.certain { "" } else { "perhaps " };
         Some(format!(
-            "{}, from where this connection comes, could {perhaps}open no new ssh connection to port {}: {}",
+            "{}, the address of this connection, could {perhaps}not open a new ssh connection to port {}: {}",
             visit.peer, visit.port, part.text
         ))
     })

@@ -40,7 +40,7 @@ impl Visit {
         };
         Some(visit.ok_or_else(|| {
             format!(
-                "it cannot be told whether a new ssh connection could be opened: `{}` is no SSH_CONNECTION",
+                "cannot determine whether a new ssh connection could be opened: `{}` is not a value of SSH_CONNECTION",
                 system.ssh_connection
             )
         }))

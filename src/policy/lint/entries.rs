@@ -220,11 +220,11 @@ fn check_neighbours(policy: &Policy, other: &Policy, errors: &mut InputErrors) {
 /// Peers that are everyone, and the same thing said twice in one entry.
 pub fn warnings(policy: &Policy) -> Vec<InputError> {
     let inbound = policy.inbound.iter().map(|entry| {
-        let every = "everyone may come in";
+        let every = "every host may come in";
         (&entry.what, &entry.from, every)
     });
     let outbound = policy.outbound.iter().map(|entry| {
-        let every = "everyone may be reached";
+        let every = "every host may be reached";
         (&entry.what, &entry.to, every)
     });
     let mut found = Vec::new();
@@ -236,7 +236,7 @@ pub fn warnings(policy: &Policy) -> Vec<InputError> {
                 found.push(
                     InputError::at(
                         peer.location.clone(),
-                        format!("`{}` in {name} is no whitelist: {every}", peer.value),
+                        format!("`{}` in {name} is not a whitelist: {every}", peer.value),
                     )
                     .hint("list the peers, if they are known"),
                 );

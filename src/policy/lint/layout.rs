@@ -193,7 +193,7 @@ fn check_v6_pair(policy: &Policy, errors: &mut InputErrors) {
             InputError::at(
                 subnet.location.clone(),
                 format!(
-                    "the network has IPv6 and the container `{}` no fixed IPv6 address, so that `covers: container` \
+                    "the network has IPv6 and the container `{}` no fixed IPv6 address, so `covers: container` \
                      would leave it open",
                     policy.container.name.value
                 ),

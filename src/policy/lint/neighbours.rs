@@ -50,7 +50,7 @@ fn check_shared(one: &Policy, two: &Policy, errors: &mut InputErrors) {
                     ),
                 )
                 .context(first, "the other one")
-                .hint("say the same in both, or give each role a network of its own"),
+                .hint("use the same in both, or give each role a network of its own"),
             ),
             // A gateway or a bridge that one role names counts for both. IPv6 that one role does not know of is a
             // family in which it would be open.

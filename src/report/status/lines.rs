@@ -30,7 +30,7 @@ pub fn text(nodes: &[NodeStatus], elapsed: Duration) -> String {
         if node.lease_state() == LeaseState::Unfinished {
             text::hint(
                 &mut out,
-                Some("fwdeploy run --recover brings the node back to the state before that run"),
+                Some("`fwdeploy run --recover` restores the state before that run"),
             );
         }
         snapshots(&mut out, node);
@@ -72,22 +72,19 @@ fn headline(node: &NodeStatus) -> (Style, String) {
     }
     match (node.confirmed(), node.is_as_asked()) {
         (None, _) if records.last == 0 => (style::CYAN, "never changed by fwdeploy".to_string()),
-        (None, _) => (
-            style::CYAN,
-            "no confirmed run that is still known".to_string(),
-        ),
+        (None, _) => (style::CYAN, "no known confirmed run".to_string()),
         (Some(run), None) => (
             style::CYAN,
             format!("has no role; last confirmed {}", run.ended),
         ),
         (Some(run), Some(true)) => (
             style::GREEN,
-            format!("confirmed {}, with what the roles ask for now", run.ended),
+            format!("confirmed {}, with what the roles require now", run.ended),
         ),
         (Some(run), Some(false)) => (
             style::YELLOW,
             format!(
-                "confirmed {}, with something else than the roles ask for now",
+                "confirmed {}, but the roles require something else now",
                 run.ended
             ),
         ),
@@ -110,9 +107,9 @@ fn held(lease: &Lease, snapshot: Option<&Snapshot>) -> (Style, String) {
             Some(left) if left > 0 && lease.trouble.is_empty() => {
                 format!("{left} s left to confirm")
             }
-            _ if lease.trouble.is_empty() => "going back".to_string(),
+            _ if lease.trouble.is_empty() => "rolling back".to_string(),
             _ => format!(
-                "going back, and not there yet; the last try failed: {}",
+                "rolling back, not finished yet; the last attempt failed: {}",
                 lease.trouble.join("; ")
             ),
         };
@@ -126,8 +123,8 @@ fn held(lease: &Lease, snapshot: Option<&Snapshot>) -> (Style, String) {
         told => told,
     };
     let why = match lease.restore_failed {
-        true if trouble.is_empty() => "the node could not go back".to_string(),
-        true => format!("the node could not go back: {}", trouble.join("; ")),
+        true if trouble.is_empty() => "the rollback failed".to_string(),
+        true => format!("the rollback failed: {}", trouble.join("; ")),
         false => "nothing will end it".to_string(),
     };
     (style::ERROR, format!("unfinished: {who}{step}; {why}"))
@@ -178,7 +175,7 @@ fn ending(snapshot: &Snapshot, is_armed: bool) -> (Style, String) {
         }
         RunOutcome::Confirmed => (
             style::GREEN,
-            format!("confirmed, with this: {}", snapshot.remarks.join("; ")),
+            format!("confirmed, with remarks: {}", snapshot.remarks.join("; ")),
         ),
         RunOutcome::Restored => {
             let about: Vec<&str> = [&*snapshot.why, &*snapshot.how]
@@ -191,21 +188,21 @@ fn ending(snapshot: &Snapshot, is_armed: bool) -> (Style, String) {
             };
             let remarks = match snapshot.remarks.as_slice() {
                 [] => String::new(),
-                remarks => format!(", but not wholly as before: {}", remarks.join("; ")),
+                remarks => format!(", but not completely as before: {}", remarks.join("; ")),
             };
             (
                 style::YELLOW,
-                format!("went back {}{about}{remarks}", snapshot.ended),
+                format!("rolled back {}{about}{remarks}", snapshot.ended),
             )
         }
         RunOutcome::Failed if snapshot.trouble.is_empty() => {
-            (style::RED, "could not go back".to_string())
+            (style::RED, "rollback failed".to_string())
         }
         RunOutcome::Failed => (
             style::RED,
-            format!("could not go back: {}", snapshot.trouble.join("; ")),
+            format!("rollback failed: {}", snapshot.trouble.join("; ")),
         ),
         RunOutcome::Armed if is_armed => (style::YELLOW, "armed".to_string()),
-        RunOutcome::Armed => (style::YELLOW, "how it ended is not known".to_string()),
+        RunOutcome::Armed => (style::YELLOW, "unknown result".to_string()),
     }
 }

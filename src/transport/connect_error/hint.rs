@@ -16,7 +16,7 @@ impl ConnectError {
             }
             Self::Socket { .. } => "check `ansible_host`, and this machine's limit of open files (`ulimit -n`)".to_owned(),
             Self::Handshake { .. } | Self::HandshakeTimedOut { .. } => {
-                "check that `ansible_port` is sshd's; an sshd under load hangs up too (`MaxStartups`, `PerSourcePenalties`)".to_owned()
+                "check that `ansible_port` is sshd's; an sshd under load also closes connections (`MaxStartups`, `PerSourcePenalties`)".to_owned()
             }
             Self::NoCommon { ours, .. } => format!(
                 "this side offers: {ours}; let the node's sshd_config offer one of these, or upgrade its sshd"
@@ -25,7 +25,7 @@ impl ConnectError {
             Self::HostKeyUnknown { presented, file, .. } => add_key_hint(&presented.name, file.as_deref()),
             Self::HostKeyCertified { presented, authority, .. } => add_key_hint(&presented.name, Some(&authority.path)),
             Self::HostKeyChanged { presented, known, .. } => format!(
-                "if the node was installed anew, remove the old key with `ssh-keygen -R {} -f {}`; otherwise somebody may stand in between",
+                "if the node was reinstalled, remove the old key with `ssh-keygen -R {} -f {}`; otherwise the connection may be intercepted",
                 word(&presented.name),
                 word(&known.path.to_string_lossy())
             ),
@@ -36,18 +36,18 @@ impl ConnectError {
                 "start an agent and add a key (`ssh-add`), or name a key file (`ansible_ssh_private_key_file`)".to_owned()
             }
             Self::Authentication { tried, .. } if tried.is_empty() => {
-                "nodes are entered with keys only: allow them with `PubkeyAuthentication yes` in its sshd_config".to_owned()
+                "fwdeploy logs in with keys only: allow them with `PubkeyAuthentication yes` in the node's sshd_config".to_owned()
             }
             Self::Authentication { user, .. } => format!(
                 "add one of these keys to the authorized_keys of {user} there, or choose another user (`ansible_user`) or key (`ansible_ssh_private_key_file`)"
             ),
             Self::TooManyKeys { .. } => "name the right key (`ansible_ssh_private_key_file`), so that no others are tried".to_owned(),
             Self::FurtherMethod { user, .. } => format!(
-                "nodes are entered with keys only: let {user} in with a key alone (`Match User {user}` and `AuthenticationMethods publickey` in its sshd_config)"
+                "fwdeploy logs in with keys only: allow {user} to log in with a key alone (`Match User {user}` and `AuthenticationMethods publickey` in its sshd_config)"
             ),
             Self::HungUp { .. } => "the log of sshd on the node says why".to_owned(),
             Self::LoginTimedOut { .. } => {
-                "the log of sshd on the node says why; if logging in takes its time there, give it longer with `-T`".to_owned()
+                "the log of sshd on the node says why; if logins are slow there, allow more time with `-T`".to_owned()
             }
             Self::Session { .. } | Self::Cancelled { .. } => return None,
         })

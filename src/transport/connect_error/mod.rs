@@ -183,7 +183,7 @@ pub enum ConnectError {
         accepts: String,
     },
     /// The node hung up after too many keys (`MaxAuthTries`, mostly 6).
-    #[error("{at} hung up after {} keys for {user}: {}", tried.len(), tried_text(tried))]
+    #[error("{at} closed the connection after {} keys for {user}: {}", tried.len(), tried_text(tried))]
     TooManyKeys {
         /// The node.
         at: Endpoint,
@@ -194,7 +194,7 @@ pub enum ConnectError {
     },
     /// The node took a key and wants another method beside it (`AuthenticationMethods`).
     #[error(
-        "{user} is not let in on {at} by a key alone: it took {key}, and wants as well: {wants}"
+        "{user} cannot log in on {at} with a key alone: it accepted {key}, and also requires: {wants}"
     )]
     FurtherMethod {
         /// The node.
@@ -207,7 +207,7 @@ pub enum ConnectError {
         wants: Box<str>,
     },
     /// The connection ended while logging in.
-    #[error("the login of {user} on {at} broke off: {said}")]
+    #[error("the login of {user} on {at} was interrupted: {said}")]
     HungUp {
         /// The node.
         at: Endpoint,
@@ -306,7 +306,7 @@ impl ConnectError {
 fn silence(after: Duration, told: Option<&str>) -> String {
     match told {
         None => format!("it accepted and said nothing for {after:?}"),
-        Some(told) => format!("no end of it within {after:?}; {told}"),
+        Some(told) => format!("it did not end within {after:?}; {told}"),
     }
 }
 

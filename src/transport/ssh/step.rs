@@ -146,7 +146,7 @@ impl Wire {
         match (halt, ended) {
             (StepError::Stopped(Stopped::Failed(errno)), _) => errno_words(*errno),
             (StepError::Flood(bytes), _) => {
-                format!("it sent {} KiB that nobody asked for", bytes / 1024)
+                format!("it sent {} KiB of unrequested data", bytes / 1024)
             }
             (_, Some(ended)) => ended.words(),
             (StepError::Ssh(error), None) => error.message().to_owned(),

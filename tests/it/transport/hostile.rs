@@ -243,7 +243,7 @@ fn a_server_that_comes_to_no_key_is_left_in_time_and_in_measure() {
         (
             "lines without a word",
             |s| for_ever(s, b"\r\n"),
-            "that nobody asked for|does not speak SSH",
+            "of unrequested data|does not speak SSH",
         ),
         (
             "a line byte by byte",
@@ -388,7 +388,7 @@ fn a_server_that_comes_to_no_key_is_left_in_time_and_in_measure() {
                     &[&[2][..], &string(&[0; 30_000])].concat(),
                 )
             },
-            "that nobody asked for",
+            "of unrequested data",
         ),
         (
             "lists of nonsense",
@@ -462,7 +462,7 @@ fn a_server_that_lets_nobody_in_is_left_in_time_and_in_measure() {
                     &[&[53][..], &string(&[b'x'; 1000]), &[0; 4]].concat(),
                 )
             },
-            "that nobody asked for",
+            "of unrequested data",
         ),
         (
             "small messages without an end",
@@ -472,7 +472,7 @@ fn a_server_that_lets_nobody_in_is_left_in_time_and_in_measure() {
                 raw.until(50)?;
                 flood(&mut raw, &[61])
             },
-            "that nobody asked for|took more than 3s",
+            "of unrequested data|took more than 3s",
         ),
         (
             "large messages without an end",
@@ -482,12 +482,12 @@ fn a_server_that_lets_nobody_in_is_left_in_time_and_in_measure() {
                 raw.until(50)?;
                 flood(&mut raw, &[61; 30_000])
             },
-            "that nobody asked for",
+            "of unrequested data",
         ),
         (
             "methods that are no text",
             |s| answering(s, &[&[51][..], &string(b"public\xffkey"), &[0]].concat()),
-            "is no text",
+            "is not text",
         ),
         (
             "methods without number",
@@ -500,7 +500,7 @@ fn a_server_that_lets_nobody_in_is_left_in_time_and_in_measure() {
         (
             "a length that is not there",
             |s| answering(s, &[51, 255, 255, 255, 255, 0]),
-            "broke off",
+            "was interrupted",
         ),
         (
             "every key refused",
@@ -527,7 +527,7 @@ fn a_server_that_lets_nobody_in_is_left_in_time_and_in_measure() {
                     raw.write(&[&[51][..], &string(methods.as_bytes()), &[partial]].concat())?;
                 }
             },
-            "wants as well: password,keyboard-interactive",
+            "also requires: password,keyboard-interactive",
         ),
         (
             "a door that closes at a key",
@@ -644,7 +644,7 @@ fn a_node_that_answers_nonsense_is_left_in_time_and_in_measure() {
                     raw.say(b"x")?;
                 }
             },
-            "that nobody asked for|was not done within 3s",
+            "of unrequested data|was not done within 3s",
         ),
         (
             "errors without an end",
@@ -683,17 +683,17 @@ fn a_node_that_answers_nonsense_is_left_in_time_and_in_measure() {
         (
             "small messages without an end after the login",
             |s| flood(&mut logged_in(s)?, &[61]),
-            "that nobody asked for|did not open a session within 3s",
+            "of unrequested data|did not open a session within 3s",
         ),
         (
             "large messages without an end after the login",
             |s| flood(&mut logged_in(s)?, &[61; 30_000]),
-            "that nobody asked for",
+            "of unrequested data",
         ),
         (
             "large messages without an end in the middle of a script",
             |s| flood(&mut begun(s)?, &[61; 30_000]),
-            "that nobody asked for",
+            "of unrequested data",
         ),
         (
             "questions without an end",

@@ -272,7 +272,7 @@ fn a_key_that_is_the_first_of_two_factors_is_not_called_refused() {
         "{error}"
     );
     let text = error.to_string();
-    let took = format!("it took {}, and wants as well: password", key.display());
+    let took = format!("it accepted {}, and also requires: password", key.display());
     assert!(text.ends_with(&took), "{text}");
     assert!(
         error

@@ -259,7 +259,7 @@ fn a_forward_that_takes_the_port_is_named() {
     assert!(
         node.found()[0]
             .1
-            .contains("goes ahead of the whitelist's own forward:")
+            .contains("takes precedence over the whitelist's own forward:")
     );
     for (forward, found) in [
         ("port=5000:proto=tcp:toport=22", true),

@@ -154,7 +154,7 @@ impl Login<'_> {
             Ok(None) => Err(ConnectError::HungUp {
                 at: self.place(),
                 user: self.user.clone(),
-                said: "its list of login methods is no text".to_owned(),
+                said: "its list of login methods is not text".to_owned(),
             }),
             Err(halt) => Err(self.halted(halt)),
         }
