@@ -6,7 +6,7 @@ use crate::transport::RunError;
 /// How far a script of steps got.
 #[derive(Debug)]
 pub(super) struct Applied {
-    /// The snapshot that the node is armed with, if it said so.
+    /// The snapshot that the node is armed with, if the node reported it.
     pub(super) armed: Option<u64>,
     /// What was set aside.
     pub(super) aside: Vec<Aside>,
@@ -19,7 +19,7 @@ pub(super) struct Applied {
 pub(super) enum End {
     /// Every step was done.
     All,
-    /// Nothing was begun.
+    /// No step was started.
     NotArmed {
         /// The exit code of what failed.
         code: i32,

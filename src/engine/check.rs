@@ -6,7 +6,7 @@ use crate::engine::outcome::Verdict;
 use crate::engine::session::ReadSessions;
 use crate::engine::snapshot_select;
 
-/// Says what differs on a node: one connection, and one exec but for a node that may be in motion.
+/// Reports what differs on a node: one connection, and one exec, or more if the node may be in motion.
 pub(super) fn node(job: &Job, sessions: &ReadSessions<'_>) -> Outcome {
     let outcome = Outcome::new(job.node(), Verdict::Ok);
     let state = match sessions.look(job) {
@@ -34,7 +34,7 @@ pub(super) fn node(job: &Job, sessions: &ReadSessions<'_>) -> Outcome {
     }
 }
 
-/// Says to which snapshot a node would go back.
+/// Reports the snapshot that a rollback would restore on a node.
 pub(super) fn rollback(job: &Job, sessions: &ReadSessions<'_>, to: Option<u64>) -> Outcome {
     let mut outcome = Outcome::new(job.node(), Verdict::Ok);
     let state = match sessions.look(job) {

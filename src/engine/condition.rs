@@ -1,31 +1,31 @@
-//! How a node stands after something went wrong.
+//! The condition of a node after something went wrong.
 
 use std::fmt;
 
 use crate::plan::Change;
 
-/// How a node stands after something went wrong.
+/// The condition of a node after something went wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeCondition {
     /// Nothing on it was changed.
     Untouched,
     /// What was done was rolled back, and a fresh look showed the node as it was before.
     AsBefore {
-        /// Since when, as the node's clock tells (RFC 3339, UTC); empty where nothing had to be rolled back.
+        /// When it was rolled back, by the node's clock (RFC 3339, UTC); empty if nothing had to be rolled back.
         since: String,
     },
     /// It is not as it was before; these are the differences from then to now.
     Different(Vec<Change>),
     /// Every step was done and stays. These differences to what is wanted remain.
     Applied(Vec<Change>),
-    /// It could not be reached any more. It is armed, and goes back to the state before by itself.
+    /// It could no longer be reached. It is armed, and rolls itself back.
     GoesBack {
         /// Why it could not be reached.
         why: String,
         /// In how many seconds at the latest.
         within: u64,
     },
-    /// It could not be looked at any more, and why.
+    /// It could no longer be read, and why.
     Unknown(String),
 }
 

@@ -1,8 +1,9 @@
-//! A node that is armed: confirmed, or back to the state before; and what is said of it where neither can be seen.
+//! A node that is armed: the run is confirmed or rolled back, and what is reported if neither can be verified.
 
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::engine::code::FailureCode;
 use crate::engine::condition::NodeCondition;
 use crate::engine::failure::Failure;
 use crate::engine::job::Job;
@@ -17,25 +18,25 @@ use crate::plan::compare;
 /// How often a new connection is tried after something was changed. One refusal may be sshd's `MaxStartups`; three are an answer.
 const TRIES: usize = 3;
 
-/// How often a node that is not as it was is looked at again before that is said.
+/// How often a node that is not as it was before is read again before that is reported.
 const LOOKS: usize = 5;
 
-/// How long the way back may take once the time to confirm is over.
+/// How long the rollback may take once the time to confirm is over.
 const ROLLBACK: Duration = Duration::from_secs(15);
 
-/// A node that goes back to the state before by itself, unless it is told that the run stays.
+/// A node that rolls itself back unless the run is confirmed.
 pub(super) struct PendingConfirm<'a> {
     pub(super) job: &'a Job,
     pub(super) sessions: &'a WriteSessions<'a>,
     pub(super) before: &'a NodeState,
-    /// The snapshot it goes back to; `None` if it is not known whether it was armed.
+    /// The snapshot that a rollback restores; `None` if it is not known whether the node was armed.
     pub(super) number: Option<u64>,
     /// When it was armed at the latest.
     pub(super) since: Instant,
 }
 
 impl<'a> PendingConfirm<'a> {
-    /// Says that the run stays, and does not rest before the node has acknowledged it, or has gone back.
+    /// Confirms the run: tries until the node has acknowledged it or has rolled back.
     pub(super) fn confirm(
         &self,
         session: WriteSession<'a>,
@@ -53,7 +54,7 @@ impl<'a> PendingConfirm<'a> {
                 Ok(Ending::Restored(restored)) => {
                     let late = Failure::new(
                         Stage::Confirming,
-                        "confirmed-too-late",
+                        FailureCode::ConfirmedTooLate,
                         format!(
                             "the node was rolled back, because the run was not confirmed within {} s",
                             self.sessions.context.confirm.as_secs()
@@ -66,7 +67,7 @@ impl<'a> PendingConfirm<'a> {
                     return Err(Box::new(
                         Failure::new(
                             Stage::Confirming,
-                            "not-confirmed",
+                            FailureCode::NotConfirmed,
                             format!(
                                 "the node is no longer armed, and does not report whether the run was confirmed or rolled back (it says: {said})"
                             ),
@@ -79,7 +80,7 @@ impl<'a> PendingConfirm<'a> {
                     return Err(Box::new(
                         Failure::new(
                             Stage::Confirming,
-                            "not-confirmed",
+                            FailureCode::NotConfirmed,
                             format!(
                                 "the node did not accept the confirmation: {}",
                                 trouble.join("; ")
@@ -89,24 +90,21 @@ impl<'a> PendingConfirm<'a> {
                     ));
                 }
                 Err(failure) if self.is_over() || self.leaving() => {
-                    let message = format!(
-                        "all steps were done and verified, but the run could not be confirmed on the node: {}",
-                        failure.message
-                    );
-                    return Err(Box::new(Failure {
-                        code: if self.leaving() { "stopped" } else { "not-confirmed" },
-                        condition: self.unreachable(failure.message),
-                        message,
-                        ..*failure
-                    }
-                    .hint("run again once the node can be reached: it may already have accepted the confirmation")));
+                    let code = if self.leaving() {
+                        FailureCode::Stopped
+                    } else {
+                        FailureCode::NotConfirmed
+                    };
+                    let condition = self.unreachable(failure.text());
+                    let message = "all steps were done and verified, but the run could not be confirmed on the node";
+                    return Err(Box::new(failure.within(code, message).condition(condition).hint("run again once the node can be reached: it may already have accepted the confirmation")));
                 }
                 Err(_) => self.wait(self.sessions.context.pause),
             }
         }
     }
 
-    /// Lets the node go back at once, over `session` if that connection lives, and says truthfully how it stands then.
+    /// Rolls the node back immediately, over `session` if that connection still works, and returns the verified condition.
     pub(super) fn roll_back(&self, session: Option<WriteSession<'a>>) -> NodeCondition {
         let mut session = session;
         let mut told = None;
@@ -120,8 +118,8 @@ impl<'a> PendingConfirm<'a> {
                 Ok(condition) => return condition,
                 Err(failure) if self.is_over() || self.leaving() => {
                     return match told {
-                        Some(since) => unlooked(&since, &failure.message),
-                        None => self.unreachable(failure.message),
+                        Some(since) => unlooked(&since, &failure.text()),
+                        None => self.unreachable(failure.text()),
                     };
                 }
                 Err(_) => self.wait(self.sessions.context.pause),
@@ -129,7 +127,7 @@ impl<'a> PendingConfirm<'a> {
         }
     }
 
-    /// `told` becomes when the node went back, by its own word.
+    /// `told` is set to the time of the rollback, as reported by the node.
     fn gone_back(
         &self,
         mut session: WriteSession<'a>,
@@ -142,7 +140,7 @@ impl<'a> PendingConfirm<'a> {
         if let Some(number) = number {
             match session.revert(number)? {
                 Ending::Restored(restored) => *told = Some(restored.ended),
-                // Nobody but us would have confirmed it; the look below tells.
+                // No one else confirms this run; the reading below shows the state.
                 Ending::Disarmed | Ending::Unknown { .. } => {}
                 Ending::Still { trouble } => {
                     return Ok(NodeCondition::Unknown(format!(
@@ -182,8 +180,8 @@ impl<'a> PendingConfirm<'a> {
         Ok(changes)
     }
 
-    /// How a node stands that is not armed any more: what a new connection shows, and where there is none, no more than the node's
-    /// own word, `since` when it went back.
+    /// The condition of a node that is no longer armed: what a new reading shows, or without a connection only what the node
+    /// reported. `since` is the reported time of its rollback.
     fn seen(&self, since: Option<String>) -> NodeCondition {
         let mut tried = 1;
         loop {
@@ -200,8 +198,8 @@ impl<'a> PendingConfirm<'a> {
                 }
                 Err(failure) => {
                     return match since {
-                        Some(since) => unlooked(&since, &failure.message),
-                        None => NodeCondition::Unknown(failure.message),
+                        Some(since) => unlooked(&since, &failure.text()),
+                        None => NodeCondition::Unknown(failure.text()),
                     };
                 }
             }
@@ -234,7 +232,7 @@ impl<'a> PendingConfirm<'a> {
         }
     }
 
-    /// What is said of a node that cannot be reached.
+    /// The condition of a node that cannot be reached.
     pub(super) fn unreachable(&self, why: String) -> NodeCondition {
         let within = (self.since + self.sessions.context.confirm + ROLLBACK)
             .saturating_duration_since(Instant::now())
@@ -242,7 +240,7 @@ impl<'a> PendingConfirm<'a> {
         NodeCondition::GoesBack { why, within }
     }
 
-    /// How many seconds the way back may take once the time to confirm is over.
+    /// How many seconds the rollback may take once the time to confirm is over.
     pub(super) fn allowed_for_the_way_back(&self) -> u64 {
         ROLLBACK.as_secs()
     }
@@ -262,7 +260,7 @@ impl<'a> PendingConfirm<'a> {
     }
 }
 
-/// What is known of a node that says that it went back, and that nobody has looked at since.
+/// The condition of a node that reports its rollback, but could not be read since.
 fn unlooked(since: &str, why: &str) -> NodeCondition {
     NodeCondition::Unknown(format!(
         "the node reports that it was rolled back at {since}, but this could not be verified: {why}"

@@ -19,21 +19,21 @@ pub struct RunContext<'a> {
     pub transport: &'a dyn Transport,
     /// How many nodes are worked on at a time.
     pub forks: NonZeroUsize,
-    /// In which waves a run takes the nodes, and how many of them may fail. A check looks at all of them.
+    /// The waves of a run, and how many nodes of a wave may fail. A check reads all nodes at once.
     pub rollout: &'a Rollout,
     /// How long one script on one node may take.
     pub limit: Duration,
     /// How long to wait between two tries.
     pub pause: Duration,
-    /// How long an armed node waits for a run to be confirmed, before it goes back by itself. Whole seconds.
+    /// How long an armed node waits for the run to be confirmed before it rolls itself back. Whole seconds.
     pub confirm: Duration,
-    /// Who runs, for the node's records and for whoever else comes: a user and a machine.
+    /// The operator, for the node's records and for other operators: a user and a machine.
     pub operator: &'a str,
     /// What the operator allows beyond the ordinary.
     pub allowed: Allowed,
     /// Whether scripts and answers are sent to the sink too.
     pub transcript: Transcript,
-    /// Where everything that happens is told.
+    /// Receives all events.
     pub sink: &'a dyn EventSink,
     /// The operator's wish to stop.
     pub stop: &'a Stop,

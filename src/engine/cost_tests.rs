@@ -1,8 +1,8 @@
-//! Planning grows as the rules do: what a plan of 5,000 peers costs beside one of 500, in comparisons, parsed words and pieces
-//! of address ranges. A time would tell of the machine; a count tells of the code.
+//! The cost of planning is linear in the number of rules: a plan of 5,000 peers is compared with one of 500, in comparisons, parsed
+//! words and pieces of address ranges. A time would measure the machine; a count measures the code.
 //!
-//! Seen to fail with a search among all for each: each forward in `backend_rules::reloaded` (47 times), each added rule in
-//! `simulate::add_rule` (85 times), each rule of table nat that a walk meets and each forward in `blocked_peers` (44 times).
+//! Seen to fail with a search through all rules for each rule: each forward in `backend_rules::reloaded` (47 times), each added rule
+//! in `simulate::add_rule` (85 times), each rule of table nat that a walk meets and each forward in `blocked_peers` (44 times).
 
 use crate::model::Cidr;
 use crate::model::CtState;
@@ -49,7 +49,7 @@ fn ours(priority: i32, matches: Vec<Match>, target: Target) -> DirectRule {
     DirectRule::ours(Family::V4, priority, &rule)
 }
 
-/// A role with so many peers, each of which may come in and be reached.
+/// A role with this many peers, each of them inbound and outbound.
 fn desired(peers: usize) -> Desired {
     let is = |make: fn(Sense, Cidr) -> Match, net: &str| make(Sense::Is, cidr(net));
     let not = |make: fn(Sense, Cidr) -> Match| make(Sense::Not, cidr(SUBNET));
@@ -60,7 +60,7 @@ fn desired(peers: usize) -> Desired {
             Match::DestinationPort(Sense::Is, 5000, 5000),
         ]
     };
-    // Two apart, so that no two make one network.
+    // Every second address, because neighbours would be merged into one network.
     let peer = |n: usize| format!("10.{}.{}.{}", n / 16_384, n / 128 % 128, n % 128 * 2);
     let mut rules = vec![ours(
         0,
@@ -232,7 +232,7 @@ const CASES: [Case; 5] = [
     },
 ];
 
-/// What is counted: the plan, what is said of it, how much of it holds, and the program that carries it out.
+/// What is counted: the plan, its findings, how much of it is satisfied, and the script that applies it.
 fn planned(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     let plan = plan(state, desired, allowed);
     plan.changes();

@@ -1,7 +1,8 @@
-//! A drill: a node is armed and changed, nobody confirms, and it has to come back by itself.
+//! A drill: a node is armed and changed, the run is not confirmed, and the node must roll itself back.
 
 use std::time::Instant;
 
+use crate::engine::code::FailureCode;
 use crate::engine::condition::NodeCondition;
 use crate::engine::confirm::PendingConfirm;
 use crate::engine::failure::Failure;
@@ -23,10 +24,10 @@ use crate::model::records::Snapshot;
 use crate::model::state::View;
 use crate::plan::Action;
 use crate::plan::Finding;
-use crate::plan::Severity;
+use crate::plan::FindingCode;
 use crate::plan::compare;
 
-/// Provokes a way back, and sees whether the node takes it by itself.
+/// Provokes an automatic rollback, and checks that the node performs it.
 pub(super) fn node(job: &Job, sessions: &WriteSessions<'_>) -> Outcome {
     retry_while_stale(job, sessions, || once(job, sessions))
 }
@@ -76,14 +77,14 @@ fn harmless(before: &NodeState) -> Option<Action> {
     })
 }
 
-/// Leaves the node alone until it must have gone back, and looks at what it has done.
+/// Leaves the node alone until it must have rolled back, then reads it.
 fn wait(pending: Pending<'_>) -> Outcome {
     let Pending {
         armed,
         begun,
         number,
         session,
-        mut outcome,
+        outcome,
     } = pending;
     // As a lost connection would.
     drop(session);
@@ -101,7 +102,7 @@ fn wait(pending: Pending<'_>) -> Outcome {
             Ok(_) if armed.is_over() || armed.leaving() => {
                 let late = Failure::new(
                     Stage::Settling,
-                    "did-not-come-back",
+                    FailureCode::DidNotComeBack,
                     format!(
                         "the drill failed: the node did not roll itself back within {} s plus {} s",
                         context.confirm.as_secs(),
@@ -112,16 +113,10 @@ fn wait(pending: Pending<'_>) -> Outcome {
                 return outcome.failed(late.condition(armed.roll_back(None)));
             }
             Err(failure) if armed.is_over() || armed.leaving() => {
-                outcome = outcome.failed(Failure {
-                    code: "did-not-come-back",
-                    message: format!(
-                        "the drill has no result: the node could not be read: {}",
-                        failure.message
-                    ),
-                    condition: armed.unreachable(failure.message.clone()),
-                    ..*failure
-                });
-                return outcome;
+                let condition = armed.unreachable(failure.text());
+                let message = "the drill has no result: the node could not be read";
+                let failure = failure.within(FailureCode::DidNotComeBack, message);
+                return outcome.failed(failure.condition(condition));
             }
             _ => armed.wait(context.pause),
         }
@@ -133,7 +128,7 @@ fn is_armed(now: &NodeState, number: u64) -> bool {
     records.is_none_or(|records| records.lease.as_ref().is_some_and(|l| l.number == number))
 }
 
-/// The node is as it was, and it was its own timer that brought it back.
+/// Checks that the node is as it was before, and that its own timer restored it.
 fn judge(
     armed: &PendingConfirm<'_>,
     now: &NodeState,
@@ -147,7 +142,7 @@ fn judge(
     if !differences.is_empty() {
         let failure = Failure::new(
             Stage::Settling,
-            "came-back-different",
+            FailureCode::CameBackDifferent,
             "the drill failed: the node rolled itself back, but is not as it was before",
         )
         .hint("was another run or program changing the node? if not, this is a bug in fwdeploy: please report it");
@@ -157,7 +152,7 @@ fn judge(
     if told.outcome != RunOutcome::Restored || told.why != "timer" {
         let failure = Failure::new(
             Stage::Settling,
-            "not-by-itself",
+            FailureCode::NotByItself,
             format!(
                 "the drill failed: the node is as it was before, but it was not its timer that restored it: {}{}{}",
                 told.outcome.as_str(),
@@ -173,8 +168,7 @@ fn judge(
         None => "after".to_string(),
     };
     outcome.findings.push(Finding::new(
-        Severity::Note,
-        "came-back",
+        FindingCode::CameBack,
         View::Runtime,
         format!(
             "drill passed: the node rolled itself back ({}), {within} the {} s without confirmation, and is as it was before",

@@ -1,4 +1,4 @@
-//! What happens on the way, told as it happens.
+//! Progress events, emitted as they happen.
 
 use std::sync::mpsc::Sender;
 
@@ -13,12 +13,12 @@ use crate::engine::stage::Stage;
 pub enum Event {
     /// A wave begins; every node of the wave before is finished. Only where there are several.
     Wave(Wave),
-    /// More nodes of a wave failed than may: those at work are finished, no others are begun.
+    /// More nodes of a wave failed than allowed: the nodes at work are finished, no others are started.
     BudgetExceeded(BudgetExceeded),
-    /// The run failed, and these nodes, which it has changed, are taken back. They finish once more; what they ended as does not
-    /// hold any longer.
+    /// The run failed, and these nodes, which it has changed, are rolled back. Each of them emits `Finished` once more, which replaces
+    /// its first result.
     TakingBack(Vec<(String, Verdict)>),
-    /// A node is at a new stage. The first event of every node that is begun.
+    /// A node is at a new stage. The first event of every node that is started.
     Stage {
         /// The node.
         node: String,
@@ -43,11 +43,11 @@ pub enum Event {
         /// Standard error.
         stderr: String,
     },
-    /// Nothing more is done on the node. The last event of every node, begun or not.
+    /// Nothing more is done on the node. The last event of every node, whether or not it was started.
     Finished(Box<Outcome>),
 }
 
-/// Whether scripts and answers are told.
+/// Whether scripts and answers are emitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transcript {
     /// They are, as for `-v`.
@@ -56,7 +56,7 @@ pub enum Transcript {
     Off,
 }
 
-/// Whoever listens.
+/// A receiver of events.
 pub trait EventSink: Sync {
     /// Takes an event. It is called from many threads and must not wait for anything slow.
     fn emit(&self, event: Event);
@@ -64,7 +64,7 @@ pub trait EventSink: Sync {
 
 impl EventSink for Sender<Event> {
     fn emit(&self, event: Event) {
-        // Nobody listening any more is no reason to leave a node half done.
+        // A receiver that has gone is no reason to leave a node unfinished.
         let _ = self.send(event);
     }
 }

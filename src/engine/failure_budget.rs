@@ -1,4 +1,4 @@
-//! Counts the failures of a wave over all threads, and says when no other node is to be started.
+//! Counts the failures of a wave over all threads, and decides when no other node is started.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
@@ -11,7 +11,7 @@ use crate::engine::rollout::Amount;
 use crate::engine::rollout::BudgetExceeded;
 use crate::engine::rollout::Wave;
 
-/// How many nodes of a wave may fail before no other is begun.
+/// How many nodes of a wave may fail before no other is started.
 pub(super) struct FailureBudget {
     /// `None` is any number.
     allowed: Option<usize>,
@@ -42,7 +42,7 @@ impl FailureBudget {
             })
     }
 
-    /// Counts an outcome, and tells once that no other node is begun.
+    /// Counts an outcome. Emits an event once, when no other node is started.
     pub(super) fn count(&self, outcome: &Outcome, context: &RunContext<'_>) {
         if !outcome.is_failure() {
             return;

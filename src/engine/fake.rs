@@ -1,4 +1,4 @@
-//! A fleet that behaves: each node is a [`NodeState`] that steps change as [`plan::simulate`] says, and that fails on purpose.
+//! A simulated fleet: each node is a [`NodeState`] that steps change as [`plan::simulate`] does, and that fails on purpose.
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
@@ -48,29 +48,29 @@ use crate::transport::Via;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trouble {
     None,
-    /// Nobody can connect.
+    /// No connection is possible.
     Down,
     /// The look is never done.
     Hangs,
     /// A step fails, the first time it is tried.
     Fails(usize),
-    /// A step fails, and the node cannot go back.
+    /// A step fails, and the node cannot be rolled back.
     FailsBack(usize),
     /// The node cannot be armed.
     CannotArm,
-    /// Somebody else's run has changed the node since it was looked at, so many times.
+    /// Another run has changed the node since it was read, this many times.
     Stale(usize),
-    /// The node goes back before the run is confirmed.
+    /// The node rolls back before the run is confirmed.
     Late,
-    /// The node says that it went back before the run was confirmed, and it did not.
+    /// The node reports that it rolled back before the run was confirmed, but it did not.
     LateByWord,
-    /// The node goes back before the run is confirmed, says so, and nobody can connect any more.
+    /// The node rolls back before the run is confirmed, reports it, and no connection is possible afterwards.
     LateAndGone,
-    /// The node is not armed any more when the run is to be confirmed, and does not tell why.
+    /// The node is no longer armed when the run is to be confirmed, and does not report why.
     Forgets,
     /// The connection ends on the way to the confirmation.
     LostConfirming,
-    /// After the steps nobody can connect any more, not even by the connection that is there.
+    /// After the steps no new connection is possible, and the existing one is lost.
     CutOff,
     /// Another run holds the node.
     Busy,
@@ -78,9 +78,9 @@ pub(super) enum Trouble {
     LostAfter(usize),
     /// The connection ends after so many steps, and the script goes on to its end.
     LostThere(usize),
-    /// A step says that it was done and does nothing.
+    /// A step reports success but does nothing.
     Pretends(usize),
-    /// After the steps nobody can connect any more, until the node has gone back.
+    /// After the steps no new connection is possible until the node has rolled back.
     LocksOut,
     /// A step fails, and leaves behind what no step explains.
     Spoils(usize),
@@ -88,7 +88,7 @@ pub(super) enum Trouble {
     FailsOnceConfirmed,
     /// The node boots before the time to confirm is over.
     Boots,
-    /// Nothing on the node ends a run that nobody confirms.
+    /// Nothing on the node ends a run that is not confirmed.
     NeverBack,
     /// The program on this side breaks.
     Panics,
@@ -96,9 +96,9 @@ pub(super) enum Trouble {
 
 struct Node {
     state: NodeState,
-    /// The state that an armed node goes back to.
+    /// The state that an armed node rolls back to.
     armed: Option<NodeState>,
-    /// What happens to the state that it goes back to.
+    /// Changes the state that the node rolls back to.
     spoil: Option<fn(&mut NodeState)>,
     /// The time to confirm.
     timeout: u64,
@@ -111,7 +111,7 @@ struct Node {
     runs: usize,
 }
 
-/// A script that changes a node: its steps, or the snapshot that it brings back.
+/// A script that changes a node: its steps, or the snapshot that it restores.
 type Script = (Arming, Vec<Action>, Option<u64>);
 
 /// The fleet, the scripts that were written, and the answers that were given.
@@ -186,7 +186,7 @@ impl Fake {
         self.nodes[node].lock().unwrap().spoil = Some(change);
     }
 
-    /// How often somebody connected, and how many scripts were run.
+    /// The number of connections, and the number of scripts that were run.
     pub(super) fn visits(&self, node: &str) -> (usize, usize) {
         let node = self.nodes[node].lock().unwrap();
         (node.connections, node.runs)
@@ -397,7 +397,7 @@ impl Connection for Line {
                 }
                 Trouble::Spoils(n) if n == step => {
                     node.trouble = Trouble::None;
-                    // What the way back does not know of.
+                    // A change that the rollback does not know of.
                     if let Some(before) = &mut node.armed {
                         before.runtime.rich = Observed::Known(Vec::new());
                         before.kernel.v4 = Observed::Known(Tables::default());
@@ -641,7 +641,7 @@ pub(super) fn desired() -> Desired {
     }
 }
 
-/// A node that nobody has closed yet.
+/// A node without a whitelist.
 pub(super) fn open_node() -> NodeState {
     let interfaces = ["docker0", "br-cybex"].map(String::from).to_vec();
     NodeBuilder::new()

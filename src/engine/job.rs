@@ -4,10 +4,11 @@ use crate::model::Desired;
 use crate::model::NodeState;
 use crate::plan;
 use crate::plan::Allowed;
+use crate::plan::FindingCode;
 use crate::plan::Plan;
 use crate::transport::Target;
 
-/// One node and what is wanted of it. Everything in it was said before the first connection.
+/// One node and its desired state. Everything in it is known before the first connection.
 #[derive(Debug, Clone)]
 pub struct Job {
     /// Where the node is, and its name.
@@ -30,7 +31,11 @@ impl Job {
     pub(super) fn plan(&self, state: &NodeState, allowed: &Allowed) -> Plan {
         let mut plan = plan::plan(state, &self.desired, allowed);
         if let Some(place) = &self.zone_at {
-            for finding in plan.findings.iter_mut().filter(|f| f.code == "no-zone") {
+            for finding in plan
+                .findings
+                .iter_mut()
+                .filter(|f| f.code == FindingCode::NoZone)
+            {
                 finding.text = format!("{place}: {}", finding.text);
             }
         }

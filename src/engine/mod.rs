@@ -11,7 +11,7 @@
 //! | files | what they hold |
 //! |---|---|
 //! | `job` `context` `stop` `rollout` | what is asked for |
-//! | `stage` `condition` `failure` `outcome` `event` | what is reported |
+//! | `code` `stage` `condition` `failure` `outcome` `event` | what is reported |
 //! | `scripts` `session` | the scripts that run on a node, and the connections that they run over |
 //! | `operation` `applied` `transaction` `confirm` | one change of one node: arm, apply, look again, confirm or roll back |
 //! | `check` `facts` `run` `recover` `rollback` `drill` | one node, command by command; `snapshot_select` chooses the snapshot of a rollback |
@@ -19,6 +19,7 @@
 
 mod applied;
 mod check;
+mod code;
 mod condition;
 mod confirm;
 mod context;
@@ -64,12 +65,15 @@ use crate::engine::session::ReadSessions;
 use crate::engine::session::WriteSessions;
 use crate::model::NodeState;
 
+pub use code::FailureCode;
+pub use code::NotBegunCode;
 pub use condition::NodeCondition;
 pub use condition::differences;
 pub use context::RunContext;
 pub use event::Event;
 pub use event::EventSink;
 pub use event::Transcript;
+pub use failure::Cause;
 pub use failure::Failure;
 pub use job::Job;
 pub use outcome::NotBegun;
@@ -84,34 +88,34 @@ pub use rollout::WhenFailed;
 pub use stage::Stage;
 pub use stop::Stop;
 
-/// Looks at every node and says what differs. Nothing is changed: the values on this path cannot.
+/// Reads every node and reports what differs. Nothing is changed: the types on this path cannot change a node.
 pub fn check(jobs: &[Job], context: &RunContext<'_>) -> Vec<Outcome> {
     check_with(jobs, context, &ShellScripts)
 }
 
-/// Makes every node as wanted, and looks again.
+/// Brings every node to the desired state, and verifies it.
 pub fn run(jobs: &[Job], context: &RunContext<'_>) -> Vec<Outcome> {
     run_with(jobs, context, &ShellScripts)
 }
 
-/// Looks at every node and returns what was seen, where it could be seen.
+/// Reads every node and returns the states that could be read.
 pub fn facts(jobs: &[Job], context: &RunContext<'_>) -> Vec<(Outcome, Option<NodeState>)> {
     let sessions = ReadSessions::new(context, &ShellScripts);
     pool::all_seen(jobs, context, |job| facts::node(job, &sessions))
 }
 
-/// Brings every node back to a snapshot: to the one of that number, or to the state before the last confirmed run.
+/// Restores every node to the snapshot with this number, or to the state before the last confirmed run.
 pub fn rollback(jobs: &[Job], context: &RunContext<'_>, to: Option<u64>) -> Vec<Outcome> {
     rollback_with(jobs, context, &ShellScripts, to)
 }
 
-/// Looks at every node and says to which snapshot [`rollback`] would bring it.
+/// Reads every node and reports the snapshot that [`rollback`] would restore.
 pub fn check_rollback(jobs: &[Job], context: &RunContext<'_>, to: Option<u64>) -> Vec<Outcome> {
     let sessions = ReadSessions::new(context, &ShellScripts);
     pool::all(jobs, context, |job| check::rollback(job, &sessions, to))
 }
 
-/// Lets every node go back by itself from a change that nobody confirms, and sees whether it has.
+/// Makes a change on every node that is never confirmed, and checks that the node rolls itself back.
 pub fn drill(jobs: &[Job], context: &RunContext<'_>) -> Vec<Outcome> {
     drill_with(jobs, context, &ShellScripts)
 }
@@ -124,7 +128,7 @@ fn check_with(jobs: &[Job], context: &RunContext<'_>, scripts: &dyn ReadScripts)
 fn run_with(jobs: &[Job], context: &RunContext<'_>, scripts: &dyn WriteScripts) -> Vec<Outcome> {
     let sessions = WriteSessions::new(context, scripts);
     let mut outcomes = pool::in_waves(jobs, context, |job| run::node(job, &sessions));
-    // No node is at work any more.
+    // All nodes are finished here.
     if context.rollout.when_failed == WhenFailed::RollBackAll {
         rollback::all(jobs, &mut outcomes, context, scripts, &sessions.run);
     }

@@ -1,4 +1,4 @@
-//! A node that is looked at while something on it is moving.
+//! A node that is read while something on it is changing.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ fn flushed(state: &mut NodeState) {
     filter.get_mut("FORWARD").unwrap().rules.clear();
 }
 
-/// Docker has put its own jump back, ahead of the one to DOCKER-USER, and will mend that in a moment.
+/// Docker has put its own jump ahead of the one to DOCKER-USER again, and will correct that in a moment.
 fn jump_behind(state: &mut NodeState) {
     let tables = state.kernel.v4.known_mut().unwrap();
     let filter = tables.tables.get_mut("filter").unwrap();
@@ -257,7 +257,7 @@ fn a_node_that_never_rests_says_so() {
         outcome
             .findings
             .iter()
-            .any(|finding| finding.code == "in-motion"),
+            .any(|finding| finding.code.as_str() == "in-motion"),
         "{outcome:#?}"
     );
 }

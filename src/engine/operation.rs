@@ -11,9 +11,9 @@ use crate::plan::Recovery;
 pub(super) enum Operation<'a> {
     /// The steps of a plan.
     Steps(&'a [Action]),
-    /// A change that nobody will confirm.
+    /// A change that is never confirmed.
     Drill(&'a [Action]),
-    /// An older snapshot is brought back.
+    /// An older snapshot is restored.
     Snapshot {
         /// Its number.
         to: u64,
@@ -77,7 +77,7 @@ impl Operation<'_> {
         }
     }
 
-    /// What it has done, for the outcome of an operation that says so only afterwards.
+    /// Adds to the outcome what the operation has done, for operations that only know it afterwards.
     pub(super) fn tell(&self, applied: &Applied, outcome: &mut Outcome) {
         if let Operation::Recovery(recovery) = self {
             outcome.changes = recovery.changes(&applied.aside);

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::engine::code::FailureCode;
+use crate::engine::code::NotBegunCode;
 use crate::engine::condition::NodeCondition;
 use crate::engine::failure::Failure;
 use crate::engine::rollout::BudgetExceeded;
@@ -30,17 +32,17 @@ pub struct Outcome {
     pub findings: Vec<Finding>,
     /// Why it went wrong, where it did.
     pub failure: Option<Failure>,
-    /// Why nothing was begun on it, where nothing was.
+    /// Why the node was not started, if it was not.
     pub not_begun: Option<NotBegun>,
-    /// The snapshot that a rollback brought back, or would.
+    /// The snapshot that a rollback has restored, or would restore.
     pub snapshot: Option<Snapshot>,
-    /// What it takes to take a confirmed run back again, where somebody may want to.
+    /// What is needed to undo a confirmed run, if that may be requested.
     pub revert_point: Option<RevertPoint>,
     /// How long the node took.
     pub duration: Duration,
 }
 
-/// What a confirmed run has left for the way back.
+/// What a confirmed run keeps for a later rollback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevertPoint {
     /// The number of its snapshot.
@@ -50,7 +52,7 @@ pub struct RevertPoint {
 }
 
 impl Outcome {
-    /// The outcome of a node of which nothing is known yet but its verdict.
+    /// The outcome of a node of which only the verdict is known.
     pub fn new(node: impl Into<String>, verdict: Verdict) -> Self {
         Outcome {
             node: node.into(),
@@ -66,7 +68,7 @@ impl Outcome {
         }
     }
 
-    /// The outcome of a node on which nothing was begun.
+    /// The outcome of a node that was not started.
     pub fn not_begun(node: impl Into<String>, why: NotBegun) -> Self {
         Outcome {
             not_begun: Some(why),
@@ -74,8 +76,8 @@ impl Outcome {
         }
     }
 
-    /// Whether it counts as a failure of its wave: failed, refused or unreachable. Who was left in the middle at the operator's own
-    /// wish did not fail.
+    /// Whether it counts as a failure of its wave: failed, refused or unreachable. A node that was abandoned because the operator
+    /// stopped the run did not fail.
     pub fn is_failure(&self) -> bool {
         let failed = [Verdict::Failed, Verdict::Refused, Verdict::Unreachable];
         failed.contains(&self.verdict) && !self.was_interrupted()
@@ -84,7 +86,10 @@ impl Outcome {
     /// Whether the operator's wish to stop left it undone, or in the middle.
     pub fn was_interrupted(&self) -> bool {
         self.not_begun == Some(NotBegun::Stopped)
-            || self.failure.as_ref().is_some_and(|f| f.code == "stopped")
+            || self
+                .failure
+                .as_ref()
+                .is_some_and(|f| f.code == FailureCode::Stopped)
     }
 
     /// How many differences are gone, or would be: none of a node that was rolled back.
@@ -99,12 +104,12 @@ impl Outcome {
         }
     }
 
-    /// The same outcome of a look at a node that does not tell its records.
+    /// The same outcome for a reading of a node that does not report its records.
     #[must_use]
     pub fn unreadable_records(self, why: &str) -> Self {
         let message = format!("the node's records could not be read: {why}");
         self.failed(
-            Failure::new(Stage::Looking, "records-unreadable", message)
+            Failure::new(Stage::Looking, FailureCode::RecordsUnreadable, message)
                 .hint("only root may read /var/lib/fwdeploy: `ansible_become: true`, or `-b`"),
         )
     }
@@ -122,7 +127,7 @@ impl Outcome {
     }
 }
 
-/// Why nothing was begun on a node.
+/// Why a node was not started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotBegun {
     /// No role asks anything of it.
@@ -135,11 +140,11 @@ pub enum NotBegun {
 
 impl NotBegun {
     /// A short fixed name, for scripts and the manual.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> NotBegunCode {
         match self {
-            NotBegun::NoRole => "no-role",
-            NotBegun::Stopped => "stopped",
-            NotBegun::TooManyFailures(_) => "too-many-failures",
+            NotBegun::NoRole => NotBegunCode::NoRole,
+            NotBegun::Stopped => NotBegunCode::Stopped,
+            NotBegun::TooManyFailures(_) => NotBegunCode::TooManyFailures,
         }
     }
 }
@@ -158,19 +163,19 @@ impl fmt::Display for NotBegun {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// As wanted, and nothing had to be done.
+    /// In the desired state, and nothing had to be done.
     Ok,
-    /// As wanted now, after changes that a fresh look confirmed.
+    /// In the desired state after changes, verified by a new reading.
     Changed,
-    /// Not as wanted. Only a check says so; a run changes it or fails.
+    /// Not in the desired state. Only a check reports this; a run changes the node or fails.
     Drift,
-    /// Nothing was begun on it.
+    /// The node was not started.
     Skipped,
-    /// Nobody could log in, or the connection was lost before anything was changed.
+    /// The login failed, or the connection was lost before anything was changed.
     Unreachable,
     /// In a state in which nothing may be touched, or cannot be judged.
     Refused,
-    /// As wanted for a while, and taken back because other nodes failed.
+    /// Was in the desired state, and was rolled back because other nodes failed.
     RolledBack,
     /// Something went wrong.
     Failed,

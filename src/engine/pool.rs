@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Instant;
 
+use crate::engine::code::FailureCode;
 use crate::engine::condition::NodeCondition;
 use crate::engine::context::RunContext;
 use crate::engine::event::Event;
@@ -70,7 +71,7 @@ fn rolled_out(
 ) -> Vec<Seen> {
     let waves = rollout.waves(jobs.len());
     let mut all = Vec::new();
-    // The wave after which no node is begun.
+    // The wave after which no node is started.
     let mut exceeded: Option<BudgetExceeded> = None;
     for (at, range) in waves.iter().enumerate() {
         let wave = Wave {
@@ -99,7 +100,7 @@ fn rolled_out(
     all
 }
 
-/// The outcome of a node that is not begun, told.
+/// Emits and returns the outcome of a node that is not started.
 fn leave_alone(job: &Job, context: &RunContext<'_>, why: NotBegun) -> Outcome {
     let outcome = Outcome::not_begun(job.node(), why);
     finished(&outcome, context);
@@ -112,8 +113,8 @@ fn finished(outcome: &Outcome, context: &RunContext<'_>) {
         .emit(Event::Finished(Box::new(outcome.clone())));
 }
 
-/// Does the work on the jobs, `forks` at a time, until all are done, the budget is exceeded or somebody wants to stop. Returns what
-/// became of each in the order of the jobs; nothing of those that were not begun.
+/// Processes the jobs, `forks` at a time, until all are done, the budget is exceeded or the run is stopped. Returns the result of
+/// each in the order of the jobs; `None` for those that were not started.
 fn each(
     jobs: &[Job],
     context: &RunContext<'_>,
@@ -159,7 +160,7 @@ fn one(job: &Job, work: &(impl Fn(&Job) -> Seen + Sync)) -> Seen {
     seen
 }
 
-/// A mistake of ours on one node is that node's failure.
+/// A panic while one node is processed is a failure of that node only.
 fn panicked(job: &Job, panic: &(dyn Any + Send)) -> Outcome {
     let said = panic
         .downcast_ref::<&str>()
@@ -168,7 +169,7 @@ fn panicked(job: &Job, panic: &(dyn Any + Send)) -> Outcome {
         .unwrap_or_default();
     let failure = Failure::new(
         Stage::Settling,
-        "internal",
+        FailureCode::Internal,
         format!("fwdeploy itself failed on this node: {said}"),
     )
     .hint("this is a bug in fwdeploy: please report it with the output of `-v`")

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use crate::engine::applied::End;
+use crate::engine::code::FailureCode;
 use crate::engine::condition::NodeCondition;
 use crate::engine::failure::Failure;
 use crate::engine::job::Job;
@@ -24,7 +25,7 @@ use crate::plan::Permission;
 use crate::plan::Recovery;
 use crate::plan::recover::recovery;
 
-/// What was mended on a node.
+/// What was repaired on a node.
 #[derive(Debug, Default)]
 pub(super) struct Mended {
     changes: Vec<Difference>,
@@ -32,7 +33,7 @@ pub(super) struct Mended {
 }
 
 impl Mended {
-    /// The outcome of the run that came after, with what was mended ahead of it.
+    /// The outcome of the run that followed, with what was repaired before it.
     pub(super) fn told(self, mut outcome: Outcome) -> Outcome {
         if outcome.verdict == Verdict::Ok && !self.changes.is_empty() {
             outcome.verdict = Verdict::Changed;
@@ -43,7 +44,7 @@ impl Mended {
     }
 }
 
-/// Mends what can be mended, if the operator allows it. A node on which that went wrong gets its outcome here.
+/// Repairs what can be repaired, if the operator allows it. A node on which the repair failed gets its outcome here.
 pub(super) fn node(job: &Job, sessions: &WriteSessions<'_>) -> Result<Mended, Box<Outcome>> {
     let mut mended = Mended::default();
     let mut last: Option<Recovery> = None;
@@ -103,7 +104,7 @@ fn once(
         }
     };
     let tried = match tried {
-        // What did not stay is not told; what is wrong with the node is.
+        // A repair that did not last is not reported; the fault of the node is.
         Attempt::Done(outcome) if outcome.failure.is_some() => Attempt::done(Outcome {
             changes: Vec::new(),
             findings: sessions.plan(&before, job).findings,
@@ -130,7 +131,7 @@ fn judge(
         Some(again) if again.is_like(done) => Err(Box::new(
             Failure::new(
                 Stage::Verifying,
-                "not-recovered",
+                FailureCode::NotRecovered,
                 "all steps were done, but the verification shows the same problem as before",
             )
             .hint("another program on the node may undo the repair; run again with `-v`"),
@@ -139,7 +140,7 @@ fn judge(
     }
 }
 
-/// The way back from an unfinished run, to its end.
+/// Runs the rollback of an unfinished run to its end.
 fn restored(
     recovery: &Recovery,
     number: u64,
@@ -147,14 +148,14 @@ fn restored(
     outcome: Outcome,
 ) -> Outcome {
     let failed = |message: String| {
-        Failure::new(Stage::RollingBack, "restore-failed", message.clone())
+        Failure::new(Stage::RollingBack, FailureCode::RestoreFailed, message.clone())
             .hint(format!(
                 "fix what the answer names on the node, and run again; or abandon that run and keep the node as it is, with `rm /var/lib/fwdeploy/armed` there (the previous state stays in snapshots/{number})"
             ))
             .condition(NodeCondition::Unknown(message))
     };
     match session.retry_restore(number) {
-        // Whichever it is, the lease is gone, and the node is looked at anew.
+        // In each of these cases the lease is gone, and the node is read again.
         Ok(Ending::Restored(_) | Ending::Disarmed | Ending::Unknown { .. }) => Outcome {
             changes: recovery.changes(&[]),
             verdict: Verdict::Changed,
@@ -168,13 +169,13 @@ fn restored(
             }
         ))),
         Err(failure) => {
-            let condition = NodeCondition::Unknown(failure.message.clone());
+            let condition = NodeCondition::Unknown(failure.text());
             outcome.failed(failure.condition(condition))
         }
     }
 }
 
-/// An unfinished run that cannot be taken back is forgotten.
+/// Abandons an unfinished run that cannot be rolled back.
 fn released(
     recovery: &Recovery,
     before: &NodeState,
@@ -195,16 +196,18 @@ fn released(
             ..outcome
         },
         End::NotArmed { said, .. } | End::Stopped { said, .. } => outcome.failed(
-            Failure::new(stage, "step-failed", format!("{doing} failed: {said}"))
-                .hint("fix what the answer names on the node, and run again"),
+            Failure::new(
+                stage,
+                FailureCode::StepFailed,
+                format!("{doing} failed: {said}"),
+            )
+            .hint("fix what the answer names on the node, and run again"),
         ),
         End::Lost { error, .. } => {
-            let failure = Failure::new(
-                stage,
-                "step-lost",
-                format!("{doing} has no answer: {error}"),
-            );
-            outcome.failed(failure.condition(NodeCondition::Unknown(error.to_string())))
+            let condition = NodeCondition::Unknown(error.to_string());
+            let message = format!("{doing} has no answer");
+            let failure = Failure::new(stage, FailureCode::StepLost, message).because(error);
+            outcome.failed(failure.condition(condition))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Going to an older snapshot, armed like any other change; and taking back what a failed run has changed elsewhere.
 
+use crate::engine::code::FailureCode;
 use crate::engine::condition::NodeCondition;
 use crate::engine::context::RunContext;
 use crate::engine::event::Event;
@@ -21,13 +22,13 @@ use crate::model::NodeState;
 use crate::model::records::Snapshot;
 use crate::plan::compare;
 
-/// Brings a node back to a snapshot: to that one, or to the state before the last confirmed run.
+/// Restores a node to that snapshot, or to the state before the last confirmed run.
 pub(super) fn node(job: &Job, sessions: &WriteSessions<'_>, to: Option<u64>) -> Outcome {
     let choose = |before: &NodeState| snapshot_select::of(before, to);
     retry_while_stale(job, sessions, || attempt_once(job, sessions, choose, None))
 }
 
-/// The outcome's changes are those since the node was looked at, or since `origin`.
+/// The changes of the outcome are those since the reading before the rollback, or since `origin`.
 fn attempt_once(
     job: &Job,
     sessions: &WriteSessions<'_>,
@@ -67,7 +68,7 @@ fn attempt_once(
     })
 }
 
-/// No plan must be empty here: it is enough that the node can be judged, and the outcome says what is different.
+/// The plan need not be empty here: the node must only be readable and safe to change, and the outcome lists the differences.
 fn judge(before: &NodeState, now: &NodeState, outcome: &mut Outcome) -> Verification {
     outcome.changes = compare(before, now);
     match snapshot_select::ailments(now).first() {
@@ -75,7 +76,7 @@ fn judge(before: &NodeState, now: &NodeState, outcome: &mut Outcome) -> Verifica
         Some(finding) => Err(Box::new(
             Failure::new(
                 Stage::Verifying,
-                "not-well",
+                FailureCode::NotWell,
                 format!(
                     "the snapshot was restored, but the verification found a problem: {}",
                     finding.text
@@ -122,13 +123,13 @@ pub(super) fn all(
             None => after,
             Some(why) => revert_failed(
                 outcomes[place].clone(),
-                Failure::new(Stage::RollingBack, "stopped", why.to_string()),
+                Failure::new(Stage::RollingBack, FailureCode::Stopped, why.to_string()),
             ),
         };
     }
 }
 
-/// One node that was changed and confirmed, taken back.
+/// Rolls back one node that was changed and confirmed.
 fn take_back(
     job: &Job,
     sessions: &WriteSessions<'_>,
@@ -154,7 +155,7 @@ fn take_back(
         .first()
         .filter(|_| gone.verdict == Verdict::Refused)
     {
-        let failure = Failure::new(Stage::Looking, "not-well", finding.text.clone());
+        let failure = Failure::new(Stage::Looking, FailureCode::NotWell, finding.text.clone());
         return revert_failed(taken, failure);
     }
     let condition = match gone.changes {
@@ -166,7 +167,7 @@ fn take_back(
     let rolled_back = || {
         Failure::new(
             Stage::RollingBack,
-            "rolled-back",
+            FailureCode::RolledBack,
             "the node was in the desired state, and was rolled back because the run failed elsewhere (--rollback-all)",
         )
     };
@@ -183,27 +184,23 @@ fn take_back(
     }
 }
 
-/// A node that was to be taken back, and is as the run left it.
+/// The outcome of a node that could not be rolled back, and is as the run left it.
 fn revert_failed(outcome: Outcome, failure: Failure) -> Outcome {
-    let message = format!(
-        "the node stays changed: it could not be rolled back after the run failed elsewhere (--rollback-all): {}",
-        failure.message
-    );
-    let condition = match failure.condition {
+    let condition = match &failure.condition {
         NodeCondition::Untouched | NodeCondition::AsBefore { .. } => {
             NodeCondition::Applied(Vec::new())
         }
-        // What it says of the state before means the one that the run has made.
+        // Its text about the state before refers to the state that the run has made.
         other => NodeCondition::Unknown(other.to_string()),
     };
+    let message = "the node stays changed: it could not be rolled back after the run failed elsewhere (--rollback-all)";
+    let failure = Failure {
+        stage: Stage::RollingBack,
+        ..failure.within(FailureCode::NotRolledBack, message)
+    };
     outcome.failed(
-        Failure {
-            code: "not-rolled-back",
-            stage: Stage::RollingBack,
-            message,
-            condition,
-            ..failure
-        }
-        .hint("`fwdeploy rollback` rolls it back once it can be reached"),
+        failure
+            .condition(condition)
+            .hint("`fwdeploy rollback` rolls it back once it can be reached"),
     )
 }

@@ -1,5 +1,5 @@
-//! The fleet in waves: which node belongs to which, and how many failures end the run before the next node is begun. Values
-//! only: [`pool`](crate::engine::pool) runs the waves.
+//! The fleet in waves: which node is in which wave, and after how many failures no other node is started. Values only:
+//! [`pool`](crate::engine::pool) runs the waves.
 
 use std::fmt;
 use std::ops::Range;
@@ -43,7 +43,7 @@ pub enum WhenFailed {
     /// They stay as they are.
     #[default]
     Keep,
-    /// They are taken back to the state before the run.
+    /// They are restored to the state before the run.
     RollBackAll,
 }
 

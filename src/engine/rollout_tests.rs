@@ -1,4 +1,4 @@
-//! Waves of a fake fleet: who is begun when, and who is not begun any more.
+//! Waves of a simulated fleet: which nodes are started when, and which are not started.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
 use super::*;
+use crate::engine::FailureCode;
 use crate::engine::fake::Fake;
 use crate::engine::fake::Trouble;
 use crate::engine::tests::with;
@@ -45,7 +46,7 @@ fn reason(outcome: &Outcome) -> String {
     outcome.not_begun.expect("it was not begun").to_string()
 }
 
-/// Five nodes, of which these have troubles.
+/// Five nodes; those named here have troubles.
 fn five(troubles: &[(&str, Trouble)]) -> Arc<Fake> {
     let trouble = |name: &str| {
         let found = troubles.iter().find(|(node, _)| *node == name);
@@ -168,7 +169,7 @@ fn without_waves_no_new_node_is_begun_after_too_many_failures() {
     assert_eq!(reason(&outcomes[3]), "the run had 2 failures, 1 allowed");
 }
 
-/// How often it was told that too many nodes have failed.
+/// How many events report that too many nodes have failed.
 fn told_as_exceeded(events: &[Event]) -> usize {
     let exceeded = |event: &&Event| matches!(event, Event::BudgetExceeded(_));
     events.iter().filter(exceeded).count()
@@ -176,7 +177,7 @@ fn told_as_exceeded(events: &[Event]) -> usize {
 
 #[test]
 fn nodes_at_work_are_finished_when_another_fails() {
-    // All five are at work before the first failure is counted, however the threads run.
+    // All five are started before the first failure is counted, regardless of how the threads are scheduled.
     let barrier = std::sync::Barrier::new(5);
     let jobs = five(&[]).jobs();
     let (outcomes, events) = with(&five(&[]), &Stop::default(), |c| {
@@ -239,8 +240,8 @@ fn a_node_that_was_left_at_the_operators_wish_did_not_fail() {
         let outcome = Outcome::new("a", Verdict::Changed).failed(failure);
         (outcome.was_interrupted(), outcome.is_failure())
     };
-    assert_eq!(ended("stopped"), (true, false));
-    assert_eq!(ended("timed-out"), (false, true));
+    assert_eq!(ended(FailureCode::Stopped), (true, false));
+    assert_eq!(ended(FailureCode::TimedOut), (false, true));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! One node, stage by stage: look, plan, arm, apply, look again, confirm; and back to the state before where that fails.
 
+use crate::engine::code::FailureCode;
 use crate::engine::condition::NodeCondition;
 use crate::engine::failure::Failure;
 use crate::engine::job::Job;
@@ -10,7 +11,6 @@ use crate::engine::recover;
 use crate::engine::session::WriteSessions;
 use crate::engine::stage::Stage;
 use crate::engine::transaction::Attempt;
-use crate::engine::transaction::NO_CHAIN;
 use crate::engine::transaction::Transaction;
 use crate::engine::transaction::Verification;
 use crate::engine::transaction::busy;
@@ -18,13 +18,13 @@ use crate::engine::transaction::retry_while_stale;
 use crate::model::state::View;
 use crate::plan::Allowed;
 use crate::plan::Finding;
+use crate::plan::FindingCode;
 use crate::plan::Plan;
 use crate::plan::Reload;
-use crate::plan::Severity;
 
-/// Makes a node as wanted: in place, and where the chain cannot be recreated in place, by a reload with the latch on.
+/// Brings a node to the desired state: in place, or by a reload under the latch if the chain cannot be recreated in place.
 ///
-/// What keeps any run from it is mended first, if that is allowed.
+/// What prevents a run is repaired first, if that is allowed.
 pub(super) fn node(job: &Job, sessions: &WriteSessions<'_>) -> Outcome {
     match recover::node(job, sessions) {
         Ok(mended) => mended.told(converge(job, sessions)),
@@ -41,7 +41,7 @@ fn converge(job: &Job, sessions: &WriteSessions<'_>) -> Outcome {
     };
     match &first.failure {
         Some(failure)
-            if failure.code == NO_CHAIN
+            if failure.code == FailureCode::ChainNotRecreated
                 && allowed.reload == Reload::Auto
                 && matches!(
                     failure.condition,
@@ -53,12 +53,11 @@ fn converge(job: &Job, sessions: &WriteSessions<'_>) -> Outcome {
             second.findings.insert(
                 0,
                 Finding::new(
-                    Severity::Note,
-                    "reloaded-instead",
+                    FindingCode::ReloadedInstead,
                     View::Runtime,
                     format!(
                         "switched to a reload of firewalld, with new flows blocked, because {}",
-                        failure.message
+                        failure.text()
                     ),
                 ),
             );
@@ -68,7 +67,7 @@ fn converge(job: &Job, sessions: &WriteSessions<'_>) -> Outcome {
     }
 }
 
-/// One way of making a node as wanted, from the first look to the last.
+/// One attempt to bring a node to the desired state, from the first reading to the verification.
 fn attempt(job: &Job, sessions: &WriteSessions<'_>, allowed: &Allowed) -> Outcome {
     retry_while_stale(job, sessions, || attempt_once(job, sessions, allowed))
 }
@@ -120,27 +119,30 @@ fn judge(plan: &Plan, job: &Job, outcome: &mut Outcome) -> Verification {
         };
         return Err(Box::new(Failure::new(
             Stage::Verifying,
-            "not-as-wanted",
+            FailureCode::NotAsWanted,
             format!("all steps were done, but the verification shows that the node is still not in the desired state{rest}"),
         )
         .hint("another program may be changing the node; run again, and with `-v` if this persists")));
     }
     outcome.holds = plan.satisfied(&job.desired);
-    // What the steps themselves brought about is not there to be found again.
+    // Findings about the effects of the steps themselves are not found again by a new reading.
     outcome.findings.retain(Finding::is_of_a_step);
     // The lease is our own.
-    let found = plan.findings.iter().filter(|f| f.code != "leased");
+    let found = plan
+        .findings
+        .iter()
+        .filter(|f| f.code != FindingCode::Leased);
     outcome.findings.extend(found.cloned());
     Ok(not_enforced(plan, Stage::Verifying))
 }
 
-/// The failure of a node on which nothing is to be done and the whitelist does not hold all the same.
+/// The failure of a node on which nothing is to be done, but the whitelist is not enforced.
 fn not_enforced(plan: &Plan, stage: Stage) -> Option<Failure> {
     let count = plan.not_enforced().count();
     (count > 0).then(|| {
         Failure::new(
             stage,
-            "not-enforced",
+            FailureCode::NotEnforced,
             "the whitelist is not enforced, for a reason that fwdeploy may not change",
         )
         .hint("see the findings above; fwdeploy reports what it does not manage, and never changes it")

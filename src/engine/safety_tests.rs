@@ -1,4 +1,4 @@
-//! Going back on purpose: to a snapshot, from a change that nobody confirms, and because others failed.
+//! Intended rollbacks: to a snapshot, of a change that is never confirmed, and because other nodes failed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::model::File;
 use crate::model::Files;
 use crate::model::Observed;
 use crate::model::rule::Passthrough;
-use crate::plan::EDITED;
+use crate::plan::FindingCode;
 use crate::plan::compare;
 
 fn run(fake: &Arc<Fake>) -> Outcome {
@@ -40,7 +40,7 @@ fn drill(fake: &Arc<Fake>) -> Outcome {
 }
 
 fn code(outcome: &Outcome) -> &'static str {
-    outcome.failure.as_ref().map_or("none", |f| f.code)
+    outcome.failure.as_ref().map_or("none", |f| f.code.as_str())
 }
 
 fn condition(outcome: &Outcome) -> &'static str {
@@ -74,7 +74,7 @@ fn a_rollback_brings_the_state_before_the_last_run_and_can_be_rolled_back() {
     let outcome = roll_back(&fake, None);
     assert_eq!(outcome.snapshot.map(|s| s.number), Some(2));
     assert_eq!(compare(&closed, &fake.state("a")), []);
-    // What was in force before the first run nobody knows; before the second rollback it was nothing of ours.
+    // The policy before the first run is unknown; before the second rollback no policy of fwdeploy was in force.
     let hash = "0123456789abcdef";
     assert_eq!(
         policies(&fake),
@@ -144,7 +144,7 @@ fn a_drill_is_won_by_a_node_that_comes_back_by_itself() {
     let fake = Fake::new(&[("a", Trouble::None)]);
     let outcome = drill(&fake);
     assert_eq!(outcome.verdict, Verdict::Ok, "{outcome:#?}");
-    assert_eq!(outcome.findings[0].code, "came-back");
+    assert_eq!(outcome.findings[0].code.as_str(), "came-back");
     assert!(
         outcome.findings[0].text.contains("2 s after"),
         "{}",
@@ -160,7 +160,7 @@ fn a_drill_is_lost_by_a_node_that_does_not_and_it_is_brought_back_all_the_same()
     let leave = Arc::new(AtomicBool::new(true));
     let stop = Stop::sharing(Arc::default(), leave);
     let job = &fake.jobs()[0];
-    // Whoever leaves does not wait for the last second.
+    // An abandoned node is not waited for until its last second.
     let (outcome, _) = with(&fake, &stop, |c| {
         let confirm = Duration::ZERO;
         let context = RunContext { confirm, ..*c };
@@ -203,7 +203,7 @@ fn a_node_that_may_not_be_touched_is_neither_rolled_back_nor_drilled() {
     assert_eq!(fake.visits("a"), (visits.0 + 2, visits.1 + 2));
 }
 
-/// Somebody adds a passthrough to direct.xml, and firewalld does not read it.
+/// Another user adds a passthrough to direct.xml, and firewalld does not read it.
 fn edit(state: &mut NodeState) {
     let mut direct = state.permanent.direct.known().unwrap().clone();
     let passthrough = Passthrough::new("ipv4", vec!["-L".to_string()]);
@@ -236,7 +236,7 @@ fn neither_a_rollback_nor_a_drill_writes_over_an_edit() {
         let edited = fake.state("a");
         for outcome in [roll_back(&fake, None), drill(&fake)] {
             assert_eq!(outcome.verdict, Verdict::Refused, "{outcome:#?}");
-            assert_eq!(outcome.findings[0].code, EDITED);
+            assert_eq!(outcome.findings[0].code, FindingCode::EditedByHand);
         }
         let outcome = run(&fake);
         let expected = if closed {
@@ -245,7 +245,12 @@ fn neither_a_rollback_nor_a_drill_writes_over_an_edit() {
             Verdict::Refused
         };
         assert_eq!(outcome.verdict, expected, "{outcome:#?}");
-        assert!(outcome.findings.iter().any(|f| f.code == EDITED));
+        assert!(
+            outcome
+                .findings
+                .iter()
+                .any(|f| f.code == FindingCode::EditedByHand)
+        );
         assert_eq!(fake.state("a"), edited);
     }
 }
@@ -289,7 +294,7 @@ fn when_none_fails_all_stay() {
     let fake = Fake::new(&[("a", Trouble::None), ("b", Trouble::None)]);
     let (outcomes, _) = run_or_none(&fake, &Stop::default());
     assert!(outcomes.iter().all(|o| o.verdict == Verdict::Changed));
-    // And what was as wanted from the start is nobody's to take back.
+    // A node that was in the desired state from the start is not rolled back.
     fake.has("b", Trouble::Down);
     let closed = fake.state("a");
     let (outcomes, _) = run_or_none(&fake, &Stop::default());

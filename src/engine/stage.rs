@@ -22,11 +22,11 @@ pub enum Stage {
     Verifying,
     /// Saying that the run stays.
     Confirming,
-    /// Waiting until the node has gone back by itself.
+    /// Waiting until the node has rolled itself back.
     Waiting,
-    /// Letting the node go back to the state before.
+    /// Rolling the node back.
     RollingBack,
-    /// Finding out how things stand after something went wrong.
+    /// Checking the condition of the node after something went wrong.
     Settling,
 }
 

@@ -20,8 +20,8 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Shares two flags that somebody else raises: `drain` lets the nodes at work finish and begins no others, `leave` gives up on
-    /// all of them.
+    /// Shares two flags that the caller sets: `drain` finishes the nodes at work and starts no others, `leave` abandons all of
+    /// them.
     pub fn sharing(drain: Arc<AtomicBool>, leave: Arc<AtomicBool>) -> Self {
         Stop {
             drain,
@@ -29,17 +29,17 @@ impl Stop {
         }
     }
 
-    /// Whether no new node is to be begun.
+    /// Whether no new node is to be started.
     pub fn is_draining(&self) -> bool {
         self.drain.load(Ordering::SeqCst) || self.leave.is_cancelled()
     }
 
-    /// The wish to give up on the nodes at work too.
+    /// Set when the nodes at work are to be abandoned too.
     pub fn leave(&self) -> &Cancel {
         &self.leave
     }
 
-    /// Waits for a pause. Ends early and returns `false` if the operator gives up on the nodes at work.
+    /// Waits for a pause. Ends early and returns `false` if the operator abandons the nodes at work.
     pub(super) fn wait(&self, pause: Duration) -> bool {
         let end = Instant::now() + pause;
         while !self.leave.is_cancelled() && Instant::now() < end {

@@ -4,6 +4,7 @@
 
 pub mod backend;
 pub mod canonical;
+pub(crate) mod code;
 pub mod desired;
 mod direct;
 pub mod direct_xml;
@@ -26,6 +27,7 @@ pub(crate) mod tally;
 mod version;
 pub mod visible;
 
+pub use code::Explanation;
 pub use desired::Attachment;
 pub use desired::Desired;
 pub use desired::DesiredNetwork;

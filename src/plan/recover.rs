@@ -17,14 +17,15 @@ use crate::plan::action::Sign;
 use crate::plan::allowed::Allowed;
 use crate::plan::backend_rules;
 use crate::plan::backend_rules::Mismatch;
+use crate::plan::code::FindingCode;
 use crate::plan::diagnosis;
 use crate::plan::diagnosis::Trouble;
 use crate::plan::diagnosis::diagnose;
 use crate::plan::finding::Finding;
-use crate::plan::finding::Severity;
 use crate::plan::finding::command;
 use crate::plan::ownership::Ours;
 use crate::plan::reload;
+use crate::plan::severity::Severity;
 use crate::plan::unloaded_edits;
 use crate::plan::views::Views;
 
@@ -295,8 +296,7 @@ impl Recovery {
                 let entry = entry(permanent, *place)?;
                 Some(
                     Finding::new(
-                        Severity::Warning,
-                        "set-aside",
+                        FindingCode::SetAside,
                         View::Permanent,
                         format!(
                             "{} could not be loaded and was removed from firewalld's permanent configuration: {why}",

@@ -1,88 +1,116 @@
-//! The manual names every code that a person or a script can meet.
+//! The manual's tables of codes are those of the program.
+//!
+//! `UPDATE_MANUAL=1 cargo test --test it manual` writes them into docs/manual.md.
 
 use std::collections::BTreeSet;
+use std::env;
+use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
 
-/// Texts in quotes that are written like a code: words of small letters and digits with `-` between them.
-fn codes(folder: &str) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for entry in fs::read_dir(Path::new("src").join(folder)).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            let inner = path.strip_prefix("src").unwrap().to_str().unwrap();
-            found.extend(codes(inner));
-            continue;
-        }
-        let name = path.file_name().unwrap().to_str().unwrap();
-        let made_up = ["fake.rs", "tests.rs"].map(|end| name.ends_with(end));
-        if path.extension().is_none_or(|e| e != "rs") || made_up.contains(&true) {
-            continue;
-        }
-        let text = fs::read_to_string(&path).unwrap();
-        let text = text.split("#[cfg(test)]\nmod").next().unwrap();
-        let code = text
-            .lines()
-            .filter(|line| !line.trim_start().starts_with("//"));
-        for line in code {
-            let quoted = line.split('"').skip(1).step_by(2);
-            found.extend(quoted.filter(|text| is_code(text)).map(String::from));
-        }
-    }
-    found
+use fwdeploy::engine::FailureCode;
+use fwdeploy::engine::NotBegunCode;
+use fwdeploy::model::Explanation;
+use fwdeploy::plan::FindingCase;
+use fwdeploy::plan::FindingCode;
+use fwdeploy::plan::Severity;
+
+const MANUAL: &str = "docs/manual.md";
+
+/// What begins each table, with its name, and what ends it.
+const BEGIN: &str = "<!-- table of codes: ";
+const END: &str = "<!-- end of the table -->";
+
+type Row = (&'static str, Explanation);
+
+/// The codes of findings of which the worst are of these severities.
+fn findings(severities: &'static [Severity]) -> Vec<Row> {
+    let cases = FindingCase::ALL.iter();
+    cases
+        .filter(|case| severities.contains(&case.severities[0]))
+        .map(|case| (case.code.as_str(), case.explanation))
+        .collect()
 }
 
-/// Programs of the node, a protocol, and the words of firewalld.richlanguage(5).
-const NOT_CODES: [&str; 11] = [
-    "firewall-cmd",
-    "docker-proxy",
-    "iptables-legacy-save",
-    "ipv6-icmp",
-    "source-port",
-    "forward-port",
-    "icmp-block",
-    "icmp-type",
-    "tcp-mss-clamp",
-    "to-port",
-    "to-addr",
-];
+/// A table as Markdown. Codes one after another with the same texts share a row.
+fn table(head: [&str; 2], rows: &[Row]) -> String {
+    let mut text = format!("| code | {} | {} |\n|---|---|---|\n", head[0], head[1]);
+    for rows in rows.chunk_by(|a, b| a.1 == b.1) {
+        let codes: Vec<String> = rows.iter().map(|(code, _)| format!("`{code}`")).collect();
+        let Explanation { meaning, remedy } = rows[0].1;
+        assert!(!meaning.contains(['|', '\n']) && !remedy.contains(['|', '\n']));
+        let _ = writeln!(text, "| {} | {meaning} | {remedy} |", codes.join(", "));
+    }
+    text
+}
 
-fn is_code(text: &str) -> bool {
-    let word = |word: &str| {
-        !word.is_empty()
-            && word
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-    };
-    text.contains('-') && text.split('-').all(word) && !NOT_CODES.contains(&text)
+/// The text with the table of that name replaced.
+fn with_table(text: &str, name: &str, table: &str) -> String {
+    let begin = format!("{BEGIN}{name} -->\n");
+    let (before, rest) = text
+        .split_once(&begin)
+        .unwrap_or_else(|| panic!("{MANUAL} has no line `{}`", begin.trim()));
+    let (_, after) = rest.split_once(END).expect("each table has an end");
+    format!("{before}{begin}\n{table}\n{END}{after}")
 }
 
 #[test]
-fn every_finding_and_error_is_in_the_manual_with_what_to_do() {
-    let manual = fs::read_to_string("docs/manual.md").unwrap();
-    let first_cells: Vec<&str> = manual
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split(" | ").next())
+fn the_tables_of_codes_are_those_of_the_program() {
+    const FOUND: [&str; 2] = ["what was found", "what to do"];
+    let failures: Vec<Row> = FailureCode::ALL
+        .iter()
+        .map(|code| (code.as_str(), code.explanation()))
         .collect();
-    let named = |code: &str| {
-        first_cells
-            .iter()
-            .any(|cell| format!("`{cell}").contains(&format!("`{code}`")))
-    };
-    for (room, one) in [
-        ("plan", "foreign-accept"),
-        ("plan/docker", "address-taken"),
-        ("engine", "connection-refused"),
+    let not_begun: Vec<Row> = NotBegunCode::ALL
+        .iter()
+        .map(|code| (code.as_str(), code.explanation()))
+        .collect();
+    let is = fs::read_to_string(MANUAL).expect("the manual is there");
+    let mut wanted = is.clone();
+    for (name, head, rows) in [
+        ("refused", FOUND, findings(&[Severity::Refuse])),
+        ("not enforced", FOUND, findings(&[Severity::NotEnforced])),
+        (
+            "warnings and notes",
+            FOUND,
+            findings(&[Severity::Warning, Severity::Note]),
+        ),
+        ("errors", ["what went wrong", "what to do"], failures),
+        ("not started", ["why", "what to do"], not_begun),
     ] {
-        let codes = codes(room);
-        assert!(
-            codes.contains(one),
-            "the codes of {room} were not found: {codes:?}"
-        );
-        let missing: Vec<&String> = codes.iter().filter(|code| !named(code)).collect();
-        assert!(
-            missing.is_empty(),
-            "docs/manual.md does not name {missing:?}"
-        );
+        wanted = with_table(&wanted, name, &table(head, &rows));
     }
+    if env::var_os("UPDATE_MANUAL").is_some() {
+        fs::write(MANUAL, &wanted).expect("the manual can be written");
+        return;
+    }
+    let differ = is.lines().zip(wanted.lines()).find(|(a, b)| a != b);
+    assert!(
+        is == wanted,
+        "{MANUAL} is not what src/plan/code.rs and src/engine/code.rs say; UPDATE_MANUAL=1 writes it: {differ:#?}"
+    );
+}
+
+/// The codes in the first cells of a table.
+fn first_cells<'a>(text: &'a str, head: &str) -> BTreeSet<&'a str> {
+    let (_, table) = text.split_once(head).expect("the table is there");
+    let rows = table
+        .lines()
+        .skip(1)
+        .take_while(|line| line.starts_with('|'));
+    let cells = rows.filter_map(|row| row.split(" | ").next());
+    let codes = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    codes.collect()
+}
+
+#[test]
+fn the_table_of_recover_names_each_finding_that_run_recover_is_a_remedy_for() {
+    let manual = fs::read_to_string(MANUAL).expect("the manual is there");
+    let told = first_cells(&manual, "| finding | what `--recover` does |");
+    let is_remedy = |code: &FindingCode| {
+        code.cases()
+            .any(|case| case.explanation.remedy.contains("`run --recover`"))
+    };
+    let remedied = FindingCode::ALL.iter().copied().filter(is_remedy);
+    let remedied: BTreeSet<&str> = remedied.map(FindingCode::as_str).collect();
+    assert_eq!(told, remedied);
 }

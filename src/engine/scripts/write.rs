@@ -13,19 +13,19 @@ pub(in crate::engine) trait WriteScripts: ReadScripts {
     /// The script that arms the node and does these steps, and stops at the first that fails. Its answer is for [`node::Steps`].
     fn apply(&self, arming: &Arming, actions: &[Action]) -> String;
 
-    /// The script that arms the node and brings it to an older snapshot, as one step. Its answer is for [`node::Steps`].
+    /// The script that arms the node and restores an older snapshot, as one step. Its answer is parsed by [`node::Steps`].
     fn roll_back(&self, arming: &Arming, before: &NodeState, to: u64) -> String;
 
     /// The script that arms the node and makes it fit for a run. Its answer is for [`node::Steps`].
     fn recover(&self, arming: &Arming, recovery: &Recovery) -> String;
 
-    /// The script that tries the way back from an unfinished run once more. Its answer is for [`node::Ending`].
+    /// The script that tries the rollback of an unfinished run once more. Its answer is parsed by [`node::Ending`].
     fn retry_restore(&self, number: u64) -> String;
 
     /// The script that confirms a run. Its answer is for [`node::Ending`].
     fn disarm(&self, number: u64) -> String;
 
-    /// The script that lets the node go back at once. Its answer is for [`node::Ending`].
+    /// The script that rolls the node back immediately. Its answer is parsed by [`node::Ending`].
     fn revert(&self, number: u64) -> String;
 }
 

@@ -1,5 +1,6 @@
 //! Reading a node: connect, observe, plan. Nothing here can change a node.
 
+use crate::engine::code::FailureCode;
 use crate::engine::context::RunContext;
 use crate::engine::failure::Failure;
 use crate::engine::job::Job;
@@ -15,14 +16,14 @@ use crate::probe;
 use crate::transport::Output;
 use crate::transport::RunError;
 
-/// How often a node that may be in motion is looked at again at most, with a pause before each.
+/// How often a node that may be in motion is read again at most, with a pause before each reading.
 const LOOKS: usize = 5;
 
 /// The same while a daemon starts, as after a boot.
 const LOOKS_AT_A_START: usize = 15;
 
-/// How often the same has to be seen again. Docker may need more than a second before it hears of a reload, and until then its rules
-/// are all gone; and it may take as long over the last of them.
+/// How many further readings must be the same. Docker may need more than a second before it is notified of a reload, and until then
+/// its rules are all missing; restoring the last of them may take as long again.
 const REST: usize = 2;
 
 /// Makes [`ReadSession`].
@@ -73,8 +74,8 @@ impl<'a> ReadSessions<'a> {
 }
 
 impl ReadSession<'_> {
-    /// Looks again until the looks say the same, if what the first has seen may be of a moment: somebody has just reloaded firewalld,
-    /// a daemon starts, another run begins. The last look is the one that counts. Most nodes are looked at once.
+    /// Reads again until the readings agree, if the first one may be of a passing state: firewalld has just been reloaded, a daemon is
+    /// starting, or another run is starting. The last reading counts. Most nodes are read once.
     pub(in crate::engine) fn look_until_still(
         &mut self,
         stage: &Stage,
@@ -96,7 +97,7 @@ impl ReadSession<'_> {
                 Motion::Starting => LOOKS_AT_A_START,
                 Motion::Moving => LOOKS,
             };
-            // Rules that change all the time, such as a ban list's, are no reason to wait for ever.
+            // Rules that change all the time, such as those of a ban list, are no reason to wait forever.
             let at_rest = motion == Motion::Moving && same >= REST;
             if at_rest || looks >= most || !context.stop.wait(context.pause) {
                 break;
@@ -107,7 +108,7 @@ impl ReadSession<'_> {
         Ok(state)
     }
 
-    /// Reads everything in one exec. A stage that began with a new connection was told with it.
+    /// Reads everything in one exec. The stage was already emitted if it started with a new connection.
     pub(in crate::engine) fn look(&mut self, stage: &Stage) -> Result<NodeState, Box<Failure>> {
         let (context, job) = (self.exchange.context, self.exchange.job);
         if *stage == Stage::Looking {
@@ -122,13 +123,17 @@ impl ReadSession<'_> {
             );
             return Err(Box::new(Failure::new(
                 stage.clone(),
-                "look-failed",
+                FailureCode::LookFailed,
                 message,
             )));
         }
         let mut state = self.scripts.observe(&output).map_err(|why| {
             let message = format!("the node could not be read: {why}");
-            Box::new(Failure::new(stage.clone(), "answer-unreadable", message))
+            Box::new(Failure::new(
+                stage.clone(),
+                FailureCode::AnswerUnreadable,
+                message,
+            ))
         })?;
         self.ask_printed(stage, &mut state)?;
         Ok(state)
@@ -153,14 +158,14 @@ impl ReadSession<'_> {
         let limit = self.exchange.context.limit;
         self.exchange
             .run(script, limit, &mut |_| {})
-            .map_err(|error| Box::new(look_failure(stage, &error)))
+            .map_err(|error| Box::new(look_failure(stage, error)))
     }
 }
 
-fn look_failure(stage: &Stage, error: &RunError) -> Failure {
+fn look_failure(stage: &Stage, error: RunError) -> Failure {
     let failure = Failure::run(stage.clone(), error);
-    match error {
-        RunError::TimedOut { .. } => failure.hint(
+    match failure.code {
+        FailureCode::TimedOut => failure.hint(
             "a daemon there may hang: try `busctl status org.fedoraproject.FirewallD1` and `docker info` on the node, or allow more time with `--command-timeout`",
         ),
         _ => failure,

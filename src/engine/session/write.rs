@@ -1,4 +1,4 @@
-//! Changing a node: arming it, the steps of an operation, confirming, and letting it go back. Only [`run`](crate::engine::run),
+//! Changing a node: arming it, the steps of an operation, confirming, and rolling back. Only [`run`](crate::engine::run),
 //! [`rollback`](crate::engine::rollback) and [`drill`](crate::engine::drill) have these.
 
 use std::process;
@@ -8,6 +8,7 @@ use std::time::UNIX_EPOCH;
 
 use crate::engine::applied::Applied;
 use crate::engine::applied::End;
+use crate::engine::code::FailureCode;
 use crate::engine::context::RunContext;
 use crate::engine::failure::Failure;
 use crate::engine::job::Job;
@@ -33,7 +34,7 @@ const PER_STEP: Duration = Duration::from_secs(2);
 /// What arming adds to it: a snapshot takes a second on a busy node.
 const ARMING: Duration = Duration::from_secs(20);
 
-/// How long a node may take to confirm, or to go back.
+/// How long a node may take to confirm, or to roll back.
 const ENDING: Duration = Duration::from_secs(90);
 
 /// Makes [`WriteSession`].
@@ -102,7 +103,7 @@ impl<'a> WriteSessions<'a> {
         plan::plan(state, &job.desired, &self.context.allowed)
     }
 
-    /// The number of the node's last snapshot when it was looked at.
+    /// The number of the node's last snapshot at the time of the reading.
     pub(in crate::engine) fn last(&self, before: &NodeState) -> u64 {
         before.records.known().map_or(0, |records| records.last)
     }
@@ -146,17 +147,17 @@ impl WriteSession<'_> {
         self.reading.look(stage)
     }
 
-    /// Says that the run stays.
+    /// Confirms the run.
     pub(in crate::engine) fn disarm(&mut self, number: u64) -> Result<Ending, Box<Failure>> {
         self.end(&Stage::Confirming, &self.sessions.scripts.disarm(number))
     }
 
-    /// Lets the node go back, and waits until it has.
+    /// Rolls the node back, and waits for the end of the rollback.
     pub(in crate::engine) fn revert(&mut self, number: u64) -> Result<Ending, Box<Failure>> {
         self.end(&Stage::RollingBack, &self.sessions.scripts.revert(number))
     }
 
-    /// Tries the way back from an unfinished run once more, and waits for its end.
+    /// Tries the rollback of an unfinished run once more, and waits for its end.
     pub(in crate::engine) fn retry_restore(&mut self, number: u64) -> Result<Ending, Box<Failure>> {
         self.end(
             &Stage::RollingBack,
@@ -170,14 +171,18 @@ impl WriteSession<'_> {
         context.emit_stage(exchange.job, stage.clone());
         let output = exchange
             .run(script, context.limit.max(ENDING), &mut |_| {})
-            .map_err(|error| Box::new(Failure::run(stage.clone(), &error)))?;
+            .map_err(|error| Box::new(Failure::run(stage.clone(), error)))?;
         Ending::read(&output.stdout).ok_or_else(|| {
             let message = format!(
                 "the node's answer was cut off: the script ended with status {}{}",
                 output.status,
                 tail(&output)
             );
-            Box::new(Failure::new(stage.clone(), "answer-unreadable", message))
+            Box::new(Failure::new(
+                stage.clone(),
+                FailureCode::AnswerUnreadable,
+                message,
+            ))
         })
     }
 
@@ -223,7 +228,7 @@ impl WriteSession<'_> {
         let aside = steps.aside().to_vec();
         let end = match (steps.outcome(of), result) {
             (Ok(()), _) => End::All,
-            // A step that said why it failed was the last one, whatever became of the connection.
+            // A step that reported why it failed was the last one, even if the connection was lost afterwards.
             (Err(StepsError::NotArmed(failure)), _) => End::NotArmed {
                 code: failure.code,
                 said: one_line(&failure.answer),
