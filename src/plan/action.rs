@@ -1,5 +1,5 @@
-//! One step on a node: what it changes and how it is said. How it is done is `node`'s; what it leaves behind is
-//! [`crate::plan::simulate()`]'s; how it is taken back is [`Action::undo`].
+//! One step on a node: what it changes, and its texts. `node` executes it, [`crate::plan::simulate()`] gives the state
+//! after it, and [`Action::undo`] is the step that undoes it.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -36,7 +36,7 @@ pub struct NetworkSpec {
     pub options: Vec<(String, String)>,
     /// Labels.
     pub labels: Vec<(String, String)>,
-    /// Whether IPv6 is on. It is always said: daemon.json can turn it on for every network that does not say.
+    /// Whether IPv6 is on. It is always set, because daemon.json can turn it on for every network that does not set it.
     pub ipv6: bool,
     /// `--attachable`.
     pub attachable: bool,
@@ -48,14 +48,14 @@ pub struct NetworkSpec {
     pub ipam_driver: String,
     /// `--ipam-opt`.
     pub ipam_options: Vec<(String, String)>,
-    /// The id of a network that is there already, by which it is told from another of the same name. A network that is made
-    /// gets an id of its own.
+    /// The id of an existing network, which distinguishes it from another one of the same name. A network that is created
+    /// gets a new id.
     #[serde(skip_serializing)]
     pub id: String,
 }
 
 impl NetworkSpec {
-    /// A network as it is, so that it can be made again.
+    /// The specification of an existing network, from which it can be recreated.
     pub fn of(network: &Network) -> Self {
         let pairs = |map: &BTreeMap<String, String>| {
             map.iter().map(|(k, v)| (k.clone(), v.clone())).collect()
@@ -127,7 +127,7 @@ pub enum Action {
     },
     /// Takes the latch away.
     Unlatch {
-        /// The subnets it was for; empty when it is somebody's leftover.
+        /// The subnets that the latch was for; empty for a latch that another run left behind.
         subnets: Vec<Cidr>,
     },
     /// Makes firewalld own DOCKER-USER at runtime, without a reload: the chain's content, the jump and every other
@@ -154,9 +154,9 @@ pub enum Action {
     PlaceJump {
         /// Which of the two families.
         family: Family,
-        /// Where the jump stands, counted from 0 among all rules of FORWARD.
+        /// The position of the jump, counted from 0 among all rules of FORWARD.
         before: Vec<usize>,
-        /// Where it shall stand.
+        /// The desired position.
         after: Vec<usize>,
     },
     /// Adds a direct rule at runtime.
@@ -177,8 +177,8 @@ pub enum Action {
         /// The rule.
         rule: RichText,
     },
-    /// Reloads firewalld while the latch is on, waits until Docker has put its rules back, and mends what the reload
-    /// lost. Runtime becomes what permanent is.
+    /// Reloads firewalld under the latch, waits until Docker has restored its rules, and repairs what the reload
+    /// lost. The runtime configuration then equals the permanent one.
     Reload {
         /// The subnets whose NAT must be back before the reload counts as done.
         subnets: Vec<Cidr>,
@@ -440,7 +440,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// The entries of `these` that are not among `those`, each said by `say`.
+/// The entries of `these` that are not among `those`, each as the change that `say` returns.
 fn only_in<T: Ord>(these: &[T], those: &[T], say: impl Fn(&T) -> Change) -> Vec<Change> {
     let those: BTreeSet<&T> = those.iter().collect();
     these

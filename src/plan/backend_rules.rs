@@ -1,5 +1,5 @@
-//! What firewalld's nftables backend holds beside what firewalld believes: rules that are there twice, forwards that are lost, left over
-//! or behind somebody else's.
+//! Where the kernel's rules of firewalld's nftables backend differ from what firewalld has configured: rules that are there twice,
+//! and forwards that are missing, left over, or behind another one.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -23,7 +23,7 @@ use crate::plan::ownership::Ours;
 /// The tables of a firewalld whose backend is nftables, if the look asked for them.
 fn backend(state: &NodeState) -> Option<Result<&Backend, &str>> {
     let firewalld = state.firewalld.known()?;
-    // Where the table is not there at all, that is said.
+    // A table that is missing altogether is reported elsewhere.
     let here = firewalld.backend == "nftables"
         && firewalld.state == "RUNNING"
         && firewalld.in_kernel.known() != Some(&false);
@@ -61,7 +61,7 @@ pub(super) fn state_of_tables(state: &NodeState) -> TablesState<'_> {
 /// A forward that is not as firewalld believes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Mismatch<'a> {
-    /// None can be told; why.
+    /// The forwards cannot be read; why.
     Unread(&'a str),
     /// It leads to a managed address, and firewalld does not know of it.
     Left(&'a Forward),
@@ -193,7 +193,7 @@ impl<'a> Held<'a> {
         }
     }
 
-    /// A forward of the same port to somewhere else that stands ahead in the same chain, and takes packets of this one.
+    /// A forward of the same port to another destination that is ahead in the same chain and takes this one's packets.
     fn ahead_of(&self, rule: &RichRule) -> Option<&'a Forward> {
         let RichRule::Forward {
             family,
@@ -225,7 +225,7 @@ impl<'a> Held<'a> {
     }
 }
 
-/// What leads to a managed address and is nobody's: a port that was closed with success, and is open.
+/// Forwards to a managed address that firewalld does not have: a port that was removed successfully, but is still open.
 fn left<'a>(backend: &'a Backend, state: &NodeState, ours: &Ours) -> Vec<Mismatch<'a>> {
     let managed: Vec<Cidr> = Family::ALL
         .into_iter()
@@ -242,7 +242,7 @@ fn left<'a>(backend: &'a Backend, state: &NodeState, ours: &Ours) -> Vec<Mismatc
         .collect()
 }
 
-/// The forwards that firewalld's memory tells of, in whichever zone or policy.
+/// The forwards in firewalld's memory, of all zones and policies.
 #[derive(Default)]
 struct Known {
     forwards: BTreeSet<RichRule>,
@@ -329,7 +329,7 @@ fn made(zone: &str, rule: &RichRule) -> Option<Forward> {
     })
 }
 
-/// What becomes of them when firewalld reloads: they hold what its memory tells, once.
+/// Their state after a reload of firewalld: they hold what firewalld has in memory, once.
 pub(super) fn reloaded(state: &mut NodeState) {
     let zone = state.zone.known().cloned().unwrap_or_default();
     let rich = state.runtime.rich.known().cloned().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What keeps the whitelisted out though every rule of ours stands: seen, said, and not ours to mend.
+//! What blocks whitelisted peers although all rules of fwdeploy are in place: it is reported, and not changed.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -51,8 +51,8 @@ fn there<'a>(desired: &'a Desired, docker: &'a Docker) -> impl Iterator<Item = &
         .filter_map(|wanted| docker.network(&wanted.name))
 }
 
-/// firewalld's nftables backend rejects what a bridge sends that is in no zone of its own: the default zone is meant for
-/// strangers. Docker puts its bridges in zone `docker`, unless it lost the race for it at boot (moby#53346).
+/// firewalld's nftables backend rejects what a bridge sends that is in no zone of its own, because the default zone is meant for
+/// external hosts. Docker puts its bridges in zone `docker`, unless it lost the race for it at boot (moby#53346).
 fn unzoned(desired: &Desired, firewalld: &Firewalld, docker: &Docker) -> Vec<Finding> {
     if firewalld.backend != "nftables" {
         return Vec::new();
@@ -77,7 +77,7 @@ fn unzoned(desired: &Desired, firewalld: &Firewalld, docker: &Docker) -> Vec<Fin
         .collect()
 }
 
-/// Without it a container's packets leave with an address to which nobody can answer.
+/// Without it a container's packets leave with an address that cannot be answered.
 fn unmasked(desired: &Desired, docker: &Docker, tables: &Tables) -> Vec<Finding> {
     let Some(chain) = tables.chain("nat", "POSTROUTING") else {
         return Vec::new();
@@ -201,7 +201,7 @@ impl<'a> Forwards<'a> {
         forwards
     }
 
-    /// Whether what comes from `source` (`None` is everybody) to this port of the node is sent on to that address and port.
+    /// Whether packets from `source` (`None` is any address) to this port of the node are forwarded to that address and port.
     fn has(&self, source: Option<Cidr>, port: u16, to: IpAddr, to_port: u16) -> bool {
         let places = match to {
             IpAddr::V4(to) => [format!("{to}:{to_port}"), to.to_string()],

@@ -1,4 +1,4 @@
-//! Containers beside the managed ones: who relays, who is the wanted one under another name, who can become another.
+//! Containers next to the managed ones: which relay traffic, which may be the wanted one by another name, which can take over an address.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -228,7 +228,7 @@ fn same_mac(network: &str, seen: &Docker) -> Vec<Finding> {
         .collect()
 }
 
-/// Containers whose whitelist goes away with the rules of a role that the node has no longer: nothing else tells that
+/// Containers whose whitelist is removed with the rules of a role that the node no longer has: nothing else reports that
 /// they are open from now on.
 pub fn opened(desired: &Desired, seen: &Docker, ours: &Ours) -> Vec<Finding> {
     let wanted = desired.managed();
@@ -240,7 +240,7 @@ pub fn opened(desired: &Desired, seen: &Docker, ours: &Ours) -> Vec<Finding> {
     seen.containers
         .iter()
         .flat_map(|container| container.endpoints.iter().map(move |e| (container, e)))
-        // On a network that is made anew with another subnet, everybody moves.
+        // On a network that is recreated with another subnet, every container moves.
         .filter(|(_, e)| desired.networks.iter().all(|n| n.name != e.network))
         .filter_map(|(container, endpoint)| {
             let address = endpoint.address.or(endpoint.fixed)?;

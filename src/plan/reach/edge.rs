@@ -27,7 +27,7 @@ pub(super) enum Direction {
 /// One flow that the whitelist allows.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Edge {
-    /// Who opens it.
+    /// Which side opens it.
     pub(super) direction: Direction,
     /// The address family.
     pub(super) family: Family,

@@ -21,7 +21,7 @@ pub(super) fn admitted(packets: &Packets, peers: Ranges, world: &World) -> Optio
         let through = walk.enter(&base.chain, live.clone());
         let (mut accepted, mut surely) =
             (Ranges::none(packets.family), Ranges::none(packets.family));
-        // Those who may have been refused on the way are not surely accepted by what stands behind it.
+        // Packets that may have been refused earlier are not certainly accepted by later rules.
         let mut refused = Ranges::none(packets.family);
         for met in &walk.met {
             match met.step.act {

@@ -144,7 +144,7 @@ fn between(family: Family, range: &str) -> Option<Ranges> {
     ))
 }
 
-/// Extensions after which the packet goes on and that change nothing which is looked at here.
+/// Extensions after which the packet continues, and that change nothing which is examined here.
 const PASSING: [&str; 14] = [
     "LOG",
     "NFLOG",

@@ -10,10 +10,10 @@ use crate::model::step::Act;
 use crate::model::step::Step;
 use crate::model::step::Test;
 
-/// Chains may not call themselves, but a listing taken while somebody rewrites them may look as if they did.
+/// Chains may not call themselves, but a listing taken while another program rewrites them may look as if they did.
 const DEEPEST: usize = 32;
 
-/// Where the ports lie that a client takes by itself (net.ipv4.ip_local_port_range, and what others have).
+/// The range of ports that a client chooses by itself (net.ipv4.ip_local_port_range, and what others have).
 const EPHEMERAL: (u16, u16) = (32768, 60999);
 
 /// Chains by name.
@@ -75,7 +75,7 @@ pub(super) enum Device<'a> {
 pub(super) enum At {
     /// This one.
     Port(u16),
-    /// One that a client takes by itself.
+    /// One that a client chooses by itself.
     Ephemeral,
     /// Any.
     Any,
@@ -168,8 +168,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Sends the packets of these peers into a chain. What is left falls through at its end; who surely met something
-    /// that ends the table's say is not among them.
+    /// Sends the packets of these peers into a chain. Returns those that fall through at its end, without those that certainly
+    /// matched a rule that ends the table.
     pub(super) fn enter(&mut self, chain: &str, peers: Ranges) -> Ranges {
         self.through(chain, peers, true, 0)
     }

@@ -39,7 +39,7 @@ pub(super) enum Owner {
     Iptables,
     /// The other backend of iptables.
     Other,
-    /// nft; firewalld's own table is not among the strangers'.
+    /// nft; firewalld's own table is not among the foreign ones.
     Nft,
     /// firewalld's table.
     Firewalld,
@@ -47,7 +47,7 @@ pub(super) enum Owner {
     Ours,
 }
 
-/// A chain that the kernel enters by itself, with those it leads to.
+/// A chain that the kernel enters directly, with those that it leads to.
 pub(super) struct Base {
     /// Whose it is.
     pub(super) owner: Owner,
@@ -57,7 +57,7 @@ pub(super) struct Base {
     pub(super) table: String,
     /// The chain.
     pub(super) chain: String,
-    /// Where it stands.
+    /// Where it is hooked.
     pub(super) hook: Hook,
     /// The chains of its table.
     pub(super) chains: usize,
@@ -297,8 +297,8 @@ fn came_to(state: &NodeState) -> Option<IpAddr> {
     state.system.ssh_connection.split(' ').nth(2)?.parse().ok()
 }
 
-/// Leaves of table filter's FORWARD what stands ahead of our chain, and of our chain what is not ours and stands ahead of
-/// our last accept. What reaches that is accepted.
+/// Keeps of table filter's FORWARD what is ahead of the managed chain, and of that chain the foreign rules that are ahead of
+/// its last managed accept. A packet that gets past them is accepted.
 fn cut(
     family: Family,
     tables: &Tables,

@@ -52,7 +52,7 @@ struct Dispatch<'a> {
     interfaces: &'a dyn Fn(Cidr) -> Option<&'a str>,
 }
 
-/// Everything of the kind. `interface` tells by which interface a peer's packets arrive, if that is known.
+/// All findings of this kind. `interface` is the interface on which a peer's packets arrive, if that is known.
 pub(super) fn findings<'a>(
     desired: &'a Desired,
     state: &'a NodeState,
@@ -174,7 +174,7 @@ impl<'a> Dispatch<'a> {
         format!("{unbound}, or set fwdeploy_zone to `{zone}` if all peers come in through it")
     }
 
-    /// Whether a zone itself forwards a flow to its container, by whoever's rule.
+    /// Whether a zone itself forwards a flow to its container, by any rule.
     fn forwards(&self, zone: &str, edge: &Edge) -> bool {
         let there = |port: Option<u16>, to: Option<IpAddr>| {
             to == Some(edge.container)
@@ -205,7 +205,7 @@ impl<'a> Dispatch<'a> {
         if rivals.is_empty() {
             return Vec::new();
         }
-        // In another zone nothing of ours competes; where the zone is not known, it is taken to be ours.
+        // In another zone nothing managed competes; if the zone is not known, it is assumed to be the managed one.
         let here = |edge: &Edge| {
             let landings = self.landings(edge);
             landings.is_empty() || landings.iter().any(|landing| landing.zone == self.managed)
@@ -285,8 +285,8 @@ impl<'a> Dispatch<'a> {
         out
     }
 
-    /// With its nftables backend firewalld judges by itself what a bridge sends, behind iptables: an accept there is not the
-    /// last word.
+    /// With its nftables backend firewalld decides itself about what a bridge sends, after iptables: an accept there is not
+    /// final.
     fn refused_on_the_way_out(
         &self,
         desired: &Desired,
@@ -399,7 +399,7 @@ fn leaving(edge: &Edge) -> Flow<'_> {
 
 /// Where `port=5000:proto=tcp:toport=22:toaddr=10.0.0.1` sends a flow; `None` if it is not about it.
 fn forward(text: &str, flow: &Flow<'_>) -> Option<Place> {
-    // An IPv6 address has colons of its own, and stands last.
+    // An IPv6 address contains colons, and is last.
     let (text, to) = match text.split_once(":toaddr=") {
         Some((text, to)) => (text, Some(to)),
         None => (text, None),
@@ -424,7 +424,7 @@ enum What {
     Rich(RichMatch),
 }
 
-/// A forward by somebody else.
+/// A foreign forward.
 struct Rival {
     text: String,
     what: What,
@@ -433,8 +433,8 @@ struct Rival {
 }
 
 impl Rival {
-    /// Where it sends a flow (a port and an address), and whether it certainly goes ahead of ours; `None` if it is not about the
-    /// flow.
+    /// Where it sends a flow (a port and an address), and whether it certainly takes precedence over the managed one; `None` if it does
+    /// not match the flow.
     fn to(&self, edge: &Edge, settings: &Settings) -> Option<(Place, bool)> {
         let flow = arriving(edge);
         let same = |port: Option<u16>| port.or(flow.port);
