@@ -190,7 +190,7 @@ impl Code {
                     at = self.quoted(text, at + 1, depth);
                 }
                 '$' => at = self.expansion(text, at, depth),
-                // The parenthesis of a pattern has no counterpart; a pattern in a command substitution is what is looked for.
+                // The parenthesis of a pattern has no counterpart; this looks for a pattern in a command substitution.
                 '(' if close == Some(')') => {
                     open += 1;
                     self.push(c, depth);
@@ -384,7 +384,7 @@ fn listed(program: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Tried with a `local` taken away, and with a name taken from the list.
+/// Verified with a `local` removed, and with a name removed from the list.
 #[test]
 fn every_variable_is_local_or_listed() {
     let own = [LIBRARY, STEPS, DISARM, RESTORE, RECOVER, ROLLBACK].concat();
@@ -420,7 +420,7 @@ fn every_variable_is_local_or_listed() {
     }
 }
 
-/// The look's head, which stands behind what it shares with the other programs.
+/// The head of the reading program, which follows the part that it shares with the other programs.
 const PROBE_HEAD: &str = include_str!("probe.sh");
 
 /// dash splits the value of a `local` like any other word, and a command's exit code gets lost behind it.

@@ -11,7 +11,7 @@ macro_rules! awk {
     };
 }
 
-/// The look at a node.
+/// Reading a node.
 pub(super) const PROBE: &str = concat!(
     include_str!("records.sh"),
     awk!("firewalld_nft"),
@@ -54,10 +54,10 @@ pub(super) const LIBRARY: &str = concat!(
 /// Taking steps, and telling how far it came.
 pub(super) const STEPS: &str = include_str!("steps.sh");
 
-/// Confirming a run, and asking for the way back.
+/// Confirming a run, and requesting its rollback.
 pub(super) const DISARM: &str = include_str!("disarm.sh");
 
-/// The way back.
+/// The rollback.
 pub(super) const RESTORE: &str = concat!(
     include_str!("restore.sh"),
     "\n",

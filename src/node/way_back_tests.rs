@@ -1,4 +1,4 @@
-//! The way back's own functions, in every shell at hand, with a Docker that says what it is told to say.
+//! The functions of the rollback, in every available shell, with a simulated Docker.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -19,7 +19,7 @@ use crate::node::shell::ROLLBACK;
 use crate::node::shell::STEPS;
 use crate::node::shell::shells;
 
-/// Tells the networks and containers of two files, notes what is asked of it, and becomes the files of `after` with the first change.
+/// Reports the networks and containers of two files, logs its calls, and switches to the files of `after` at the first change.
 const DOCKER: &str = r#"#!/bin/sh
 case "$1 $2" in
 "network ls" | "ps -aq") sed -n 's/.* //p' "$FAKE/${1%twork}" 2>/dev/null | sort -u; exit "$(cat "$FAKE/code" 2>/dev/null || echo 0)" ;;
@@ -83,13 +83,13 @@ impl Node {
         fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
-    /// What Docker tells from now on.
+    /// Sets what Docker reports from now on.
     fn docker(&self, networks: &str, containers: &str) {
         self.write("fake/ne", &format!("{networks}\n"));
         self.write("fake/ps", containers);
     }
 
-    /// What a shell says that has read all that the way back is made of, and then does this.
+    /// The output of a shell that has read all parts of the rollback, and then executes this.
     fn says(&self, shell: &[&str], script: &str) -> String {
         let folder = self.folder.path().display();
         let script = format!(
@@ -115,7 +115,7 @@ impl Node {
     }
 }
 
-/// Takes the snapshot's picture of what Docker tells now.
+/// Records in the snapshot what Docker reports now.
 const TAKE: &str = "read_picture || echo \"$answer\"; printf '%s\\n' \"$picture\" >\"$snapshot/picture\"; fresh_picture=\n";
 
 #[test]
@@ -266,7 +266,7 @@ fn what_is_ours_and_differs_is_a_failure_and_what_others_did_is_a_remark() {
             judged(""),
             "0||container cybex has 172.20.0.9 on network cybex where it had 172.20.0.2 (not by this run)\n"
         );
-        // Gone with its container, and nobody's fault.
+        // Gone with its container, which is no fault.
         node.docker(CYBEX, &place("172.20.0.2"));
         assert_eq!(
             judged(ours),
@@ -383,7 +383,7 @@ fn a_name_of_any_kind_is_a_name() {
     }
 }
 
-/// A unit of systemd that says the next line of a file each time that it is asked, and its last one for ever.
+/// A unit of systemd that reports the next line of a file at each query, and its last one forever.
 const SYSTEMCTL: &str = r#"#!/bin/sh
 tr ' ' '\n' <<END
 $(head -n 1 "$FAKE/units")
@@ -391,7 +391,7 @@ END
 [ "$(wc -l <"$FAKE/units")" -le 1 ] || sed -i 1d "$FAKE/units"
 "#;
 
-/// Tried: `snapshot_picture` without `wait_until_docker_settles`, by which a restart between its two halves is a Docker that does not run.
+/// Verified: `snapshot_picture` without `wait_until_docker_settles` reports a stopped Docker if it restarts between the two halves.
 #[test]
 fn a_docker_that_is_being_restarted_is_not_one_that_does_not_run() {
     let unit = |state: &str, job: &str| format!("LoadState=loaded ActiveState={state} Job={job}\n");
@@ -581,7 +581,7 @@ impl Node {
         )
     }
 
-    /// Goes back to them.
+    /// Restores them.
     fn put(&self, shell: &[&str]) -> String {
         self.says(
             shell,

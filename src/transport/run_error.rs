@@ -1,4 +1,4 @@
-//! The ways in which a run can fail to bring a status.
+//! The ways in which a run can fail to return a status.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub enum RunError {
         at: Endpoint,
         /// How it ended.
         end: ShellEnd,
-        /// The end of what it said, as `: …`, or empty.
+        /// The end of its output, as `: …`, or empty.
         said: String,
     },
     /// sudo did not let the user through.
@@ -55,7 +55,7 @@ pub enum RunError {
         user: String,
         /// What is in the way.
         problem: SudoProblem,
-        /// The end of what it said, as `: …`, or empty.
+        /// The end of its output, as `: …`, or empty.
         said: String,
     },
     /// The connection or the shell was gone before the script came to its end.
@@ -83,14 +83,14 @@ pub enum RunError {
     TooMuch {
         /// The node.
         at: Endpoint,
-        /// Where it said so much, such as `standard output`.
+        /// The stream with too much output, such as `standard output`.
         stream: &'static str,
         /// How many bytes it may say there.
         most: usize,
         /// The beginning of what had arrived.
         partial: Box<Partial>,
     },
-    /// Somebody asked to stop.
+    /// A stop was requested.
     #[error("stopped waiting for {at}, as asked")]
     Cancelled {
         /// The node.
@@ -118,7 +118,7 @@ impl ShellEnd {
     }
 }
 
-/// What arrived of a run that brought no status.
+/// The output of a run that returned no status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partial {
     /// Standard output as far as it came.

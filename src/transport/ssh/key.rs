@@ -1,6 +1,6 @@
-//! A private key file: what it is, before anybody is asked for its passphrase.
+//! A private key file: its type, determined before the passphrase is asked for.
 //!
-//! libssh2 says the same about a wrong passphrase and a file that is no key, so the header is read here.
+//! libssh2 reports the same error for a wrong passphrase and for a file that is not a key, so the header is parsed here.
 
 use std::fs;
 use std::io::Read;
@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::transport::KeyProblem;
 use crate::transport::known_hosts::HostKey;
 
-/// The largest file that is taken for a key: a 16384 bit RSA key has 13 KB.
+/// The largest file that is accepted as a key: a 16384 bit RSA key has 13 KB.
 const LARGEST: u64 = 64 * 1024;
 
 /// A file that holds a key.
@@ -31,7 +31,7 @@ pub(super) struct PrivateKey {
     pub(super) path: PathBuf,
     pub(super) text: Zeroizing<String>,
     pub(super) protection: Protection,
-    /// The public half, if the file or its neighbour `.pub` tells it in clear.
+    /// The public half, if the file or the `.pub` file next to it has it in clear.
     pub(super) public: Option<HostKey>,
     /// The line of `-cert.pub` beside it.
     pub(super) certificate: Option<String>,

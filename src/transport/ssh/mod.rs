@@ -1,7 +1,7 @@
-//! A node over SSH, by libssh2.
+//! A node over SSH, with libssh2.
 //!
-//! The session never blocks, and gets a node's bytes in pieces that this side hands out, so that every step has its limit in time and
-//! in memory and can be cancelled. One thread owns a session and all that is made from it, because ssh2 frees a channel without the
+//! The session never blocks, and receives a node's bytes in pieces that this side controls, so every step has its limit in time and
+//! in memory and can be cancelled. One thread owns a session and everything created from it, because ssh2 frees a channel without the
 //! session's lock (ssh2-rs#322).
 
 mod agent;
@@ -127,7 +127,7 @@ pub(super) fn connect(
     Ok(ssh)
 }
 
-/// The user that the target names, or the one who runs this program, as ssh does.
+/// The user that the target names, or the user who runs this program, as with ssh.
 fn user(target: &Target) -> Result<String, ConnectError> {
     if let Some(user) = &target.user {
         return Ok(user.clone());
@@ -211,7 +211,7 @@ impl Connection for Ssh {
 }
 
 impl Ssh {
-    /// Closes the connection under libssh2. Without this, dropping a channel waits for the node, possibly for ever (ssh2-rs#165).
+    /// Closes the connection under libssh2. Without this, dropping a channel waits for the node, possibly forever (ssh2-rs#165).
     fn hang_up(&mut self) {
         self.state = State::Closed;
         self.wire.hang_up();

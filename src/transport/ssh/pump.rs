@@ -29,7 +29,7 @@ pub(super) fn is_refusal(error: &ssh2::Error) -> bool {
     matches!(error.code(), ErrorCode::Session(-21 | -22))
 }
 
-/// A wait that libssh2 ends by itself after 60 s, whatever was asked for.
+/// libssh2 ends a wait after 60 s, whatever limit was set; this stays below it.
 const LIBSSH2_GIVES_UP: Duration = Duration::from_secs(50);
 
 /// Why no command runs.

@@ -14,7 +14,7 @@ use crate::transport::ssh::step::StepError;
 
 /// `LIBSSH2_ERROR_AUTHENTICATION_FAILED`: the node refused a key on sight.
 const AUTHENTICATION_FAILED: i32 = -18;
-/// `LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED`: what libssh2 says of all else that can happen to a key; the text tells them apart.
+/// `LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED`: libssh2's code for every other problem of a key; the text distinguishes them.
 const PUBLICKEY_UNVERIFIED: i32 = -19;
 /// `LIBSSH2_ERROR_FILE`: the private key can't be read, or its passphrase is wrong.
 const FILE: i32 = -16;
