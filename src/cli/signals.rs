@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM and SIGHUP: the first finishes the nodes at work, the second leaves them, the third exits at once.
+//! Ctrl-C, SIGTERM and SIGHUP: the first finishes the nodes at work, the second abandons them, the third exits at once.
 
 use std::fs;
 use std::io;

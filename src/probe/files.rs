@@ -15,10 +15,10 @@ use crate::probe::settings_file;
 /// Where a file is, by what it is of: `direct:direct`, `zone:public`. `None` where there is none.
 type Places<'a> = BTreeMap<&'a str, Option<&'a str>>;
 
-/// The files. One that is not understood is unreadable by itself.
+/// The files. A file that is not understood is unreadable on its own.
 ///
 /// # Errors
-/// Why none can be told.
+/// Why none can be read.
 pub fn files(answers: &Answers) -> Result<Files, String> {
     let answer = answers.get("files")?;
     let (places, texts) = read(answer)?;

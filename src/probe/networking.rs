@@ -119,7 +119,7 @@ fn sets(text: &str) -> Result<BTreeMap<String, Option<Ranges>>, String> {
             ["create", name, kind, rest @ ..] => {
                 let v6 = rest.windows(2).any(|pair| pair == ["family", "inet6"]);
                 let family = if v6 { Family::V6 } else { Family::V4 };
-                // With a mask, an address stands for all that are the same under it.
+                // With a mask, an address represents all that are the same under it.
                 let masked = rest
                     .iter()
                     .any(|word| matches!(*word, "netmask" | "bitmask"));

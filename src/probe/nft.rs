@@ -295,7 +295,7 @@ fn matched<'a>(said: &'a Value, sets: &Sets<'a>) -> Vec<Test> {
         "" | "th" | "ether" | "vlan" | "arp" => {}
         protocol => out.push(Test::Protocol(true, vec![protocol.to_string()])),
     }
-    // The reverse path filter, `oif missing`: nobody's real address fails it.
+    // The reverse path filter, `oif missing`: a genuine address never fails it.
     if left["fib"]["result"] == "oif" && said["right"] == false && is {
         out.push(Test::Never);
         return out;
@@ -322,8 +322,8 @@ fn test(left: &Value, right: &[Right], is: bool) -> Option<Test> {
         }
         _ => {}
     }
-    // A new flow begins with a whole packet, or with the first part of one: neither has an offset. The field itself holds flags too,
-    // so that without the mask nothing is known.
+    // A new flow starts with a whole packet, or with its first fragment: neither has an offset. The field also contains flags,
+    // so without the mask nothing is known.
     let masked = &left["&"];
     if masked[0]["payload"]["field"] == "frag-off" && masked[1] == FRAGMENT_OFFSET {
         return (!is && matches!(right, [Right::Number(0)])).then_some(Test::Never);

@@ -21,10 +21,10 @@ use crate::probe::settings;
 use crate::probe::settings::Side;
 use crate::probe::system;
 
-/// The table that a latch of ours is.
+/// The table of fwdeploy's latch.
 const LATCH: &str = "table inet fwdeploy_latch";
 
-/// The comment of the rules that a latch of ours is where there is no nft.
+/// The comment of the latch's rules where there is no nft.
 const LATCH_RULE: &str = "fwdeploy:latch";
 
 /// The table of firewalld's nftables backend.
@@ -33,7 +33,7 @@ const FIREWALLD: &str = "table inet firewalld";
 /// What firewalld's iptables backend has in INPUT, from 0.6 to 2.5.
 const OWN_JUMP: &str = "-j INPUT_direct";
 
-/// Why a look tells nothing.
+/// Why a reading has no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProbeError {
     /// The answer is not whole.
@@ -61,11 +61,11 @@ fn said_at_the_end(said: &str) -> String {
     }
 }
 
-/// Reads what a node answered to the look.
+/// Parses a node's answer to a reading.
 ///
 /// # Errors
-/// [`ProbeError`] if the answer is cut off or garbled, or tells not even who asked. Any single question without an answer
-/// is no error: what it would have told is [`Observed::Unreadable`].
+/// [`ProbeError`] if the answer is cut off or garbled, or does not even contain the user. A single question without an answer
+/// is no error: its value is [`Observed::Unreadable`].
 pub fn observe(stdout: &[u8], stderr: &[u8]) -> Result<NodeState, ProbeError> {
     let answers = Answers::parse(stdout).map_err(|frame: FrameError| ProbeError::Frame {
         frame: frame.to_string(),
@@ -112,8 +112,8 @@ pub fn observe(stdout: &[u8], stderr: &[u8]) -> Result<NodeState, ProbeError> {
     Ok(state)
 }
 
-/// `firewall-cmd --set-default-zone` changes firewalld's memory and its file, and up to 1.3 not what it tells of its file. A
-/// file that says what firewalld has in force is no edit.
+/// `firewall-cmd --set-default-zone` changes firewalld's memory and its file, but up to 1.3 not what firewalld reports of its file. A
+/// file that has what firewalld has in force is no edit.
 fn with_its_own_zone(state: &mut NodeState) {
     let (Some(files), Some(runtime), Some(permanent)) = (
         state.files.known(),

@@ -67,7 +67,7 @@ fn parse(text: &str) -> Result<Records, String> {
     }
     records.last = last.ok_or("they are cut off")?;
     if let Some(lease) = &mut records.lease {
-        // What a boot has taken from `/run` is also in the snapshot.
+        // What a boot has removed from `/run` is also in the snapshot.
         let snapshot = records.snapshots.iter().find(|s| s.number == lease.number);
         lease.restore_failed |= snapshot.is_some_and(|s| s.outcome == RunOutcome::Failed);
     }
@@ -85,7 +85,7 @@ fn tell(snapshot: &mut Snapshot, key: &str, value: &str) {
         "what" => snapshot.what = text,
         "changes" => snapshot.changes = value.parse().unwrap_or_default(),
         "policy" => snapshot.policy = text,
-        // The last one said is how it stands.
+        // The last value counts.
         "outcome" => snapshot.outcome = RunOutcome::of(value).unwrap_or_default(),
         "ended" => snapshot.ended = text,
         "why" => snapshot.why = text,

@@ -21,7 +21,7 @@ pub enum Side {
     Runtime,
 }
 
-/// Settings that tell a person something and do nothing.
+/// Settings that inform a person and have no effect.
 const TEXTS: [&str; 3] = ["version", "short", "description"];
 
 /// Why there are no settings where firewalld lacks the methods that are asked for.
@@ -229,7 +229,7 @@ mod tests {
             options(&answers, Side::Runtime, "zone", "work")
         };
         assert_eq!(said("Call failed: INVALID_ZONE: work"), Ok(None));
-        // The last of the lines that a firewalld says about a method that it does not have.
+        // The last line that firewalld prints about a method that it does not have.
         let old = "dbus.exceptions.UnknownMethodException: org.freedesktop.DBus.Error.UnknownMethod: Unknown method: getZoneSettings2 is not a valid method of interface org.fedoraproject.FirewallD1.zone";
         assert_eq!(said(old), Err(BEFORE_0_9.to_string()));
         assert!(said("Call failed: Connection timed out").is_err());

@@ -61,7 +61,7 @@ impl Element {
         }
     }
 
-    /// What is said of an element that does not belong where it is.
+    /// The message for an element that does not belong where it is.
     pub fn is_out_of_place(&self, within: &str) -> String {
         format!("`{}` in `{within}` is not known", self.name)
     }

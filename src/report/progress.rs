@@ -1,7 +1,7 @@
-//! One thread that owns the screen. Everybody else sends it events.
+//! One thread that owns the screen. All other threads send it events.
 //!
-//! A bar that draws itself costs a thread of its own, and two threads that draw make a screen flicker; so this one draws all of
-//! them, at most eight times a second, and prints what is done above them.
+//! A bar that draws itself needs a thread of its own, and two threads that draw make a screen flicker; so this thread draws all of
+//! them, at most eight times a second, and prints results above them.
 
 use std::io::Write;
 use std::sync::mpsc;
@@ -38,7 +38,7 @@ pub struct Progress {
     thread: JoinHandle<()>,
 }
 
-/// A way to it for everybody else.
+/// The sender for all other threads.
 #[derive(Clone)]
 pub struct Handle(Sender<Message>);
 
@@ -210,7 +210,7 @@ impl Ui {
             Some(_) => Plain::Bars,
             None => Plain::Lines,
         };
-        // Where all nodes are begun already there is nothing to be left out.
+        // If all nodes have been started, none is left out.
         let vain = matches!(event, Event::BudgetExceeded(_)) && self.fleet.waiting() == 0;
         if !vain && let Some(text) = lines(&event, self.show.verbosity, plain) {
             self.say(Text::Journey(text));
@@ -257,7 +257,7 @@ impl Ui {
     }
 }
 
-/// Writes to stdout. Whoever stopped reading there has no more use for it, and a node half done is no price for a closed pipe.
+/// Writes to stdout. A closed pipe is ignored, because it must not leave a node unfinished.
 pub fn print(text: &str) {
     let mut stdout = anstream::stdout().lock();
     let _ = stdout.write_all(text.as_bytes());
