@@ -22,7 +22,7 @@ pub enum ExtraVars {
 }
 
 impl ExtraVars {
-    /// Tells the forms of an argument apart; nothing is read yet.
+    /// Distinguishes the forms of an argument; nothing is read yet.
     pub fn from_argument(argument: &str) -> Self {
         match argument.strip_prefix('@') {
             Some(file) => Self::File(file.to_owned()),

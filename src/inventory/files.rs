@@ -18,13 +18,13 @@ use super::suggest::closest;
 /// Directories in directories below `group_vars/`: a link to its own parent would never end.
 const MAX_LEVELS: usize = 8;
 
-/// What may stand beside YAML files in an inventory directory, or among variables, and is passed over, as Ansible does.
+/// Files that may be beside YAML files in an inventory directory, or among variables, and are ignored, as Ansible does.
 const PASSED_OVER: [&str; 12] = [
     "md", "txt", "rst", "bak", "orig", "swp", "sample", "example", "dist", "rpmnew", "rpmsave",
     "retry",
 ];
 
-/// Directories that may stand in an inventory directory, and are read elsewhere or by Ansible alone.
+/// Directories that may be in an inventory directory, and are read elsewhere or only by Ansible.
 const NO_INVENTORY: [&str; 6] = [
     "group_vars",
     "host_vars",
@@ -49,7 +49,7 @@ pub(super) enum ListedKind {
     Directory,
 }
 
-/// Where the inventory is, and who reads it.
+/// The location of the inventory, and the user who reads it.
 pub(super) fn surroundings(inventory: &Path) -> Surroundings {
     let directory = if inventory.is_dir() {
         inventory

@@ -1,4 +1,4 @@
-//! How groups hang together: who is above whom, who is in which, and in which order they speak.
+//! The graph of groups: parents, members, and the order of precedence.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -159,7 +159,7 @@ fn cycle(tree: &Tree, start: &str, parents_left: &BTreeMap<&str, usize>) -> Inpu
     }
 }
 
-/// For each group the positions of all groups above it, itself included. Parents stand before children in `order`.
+/// For each group the positions of all groups above it, itself included. Parents come before children in `order`.
 fn ancestors(order: &[(&str, &DeclaredGroup)]) -> Vec<BTreeSet<usize>> {
     let positions: BTreeMap<&str, usize> = order
         .iter()

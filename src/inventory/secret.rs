@@ -15,9 +15,9 @@ pub fn is_secret(variable: &str) -> bool {
     SECRET_NAMES.contains(&variable)
 }
 
-/// Returns the text with each password in it replaced by as many `*` bytes, so that spans still fit.
+/// Returns the text with each password in it replaced by as many `*` bytes, so that spans remain valid.
 ///
-/// Works on the text alone, because a text that is not YAML has its errors shown too.
+/// Works on the text alone, because errors are also shown for a text that is not YAML.
 pub(super) fn mask_secrets(text: &str) -> String {
     let mut masked = text.to_owned();
     for name in SECRET_NAMES {

@@ -17,7 +17,7 @@ pub struct Desired {
     pub zone: Option<String>,
     /// The networks, by name.
     pub networks: Vec<DesiredNetwork>,
-    /// Which container stands at which address.
+    /// Which container has which address.
     pub attachments: Vec<Attachment>,
     /// The rules of DOCKER-USER in both families, in the order in which the kernel must hold them.
     pub rules: Vec<DirectRule>,

@@ -87,7 +87,7 @@ impl Ranges {
         self.ranges.is_empty()
     }
 
-    /// How many ranges it takes to tell them.
+    /// The number of ranges.
     pub fn count(&self) -> usize {
         self.ranges.len()
     }

@@ -56,7 +56,7 @@ impl fmt::Display for View {
     }
 }
 
-/// Everything one look at a node tells.
+/// The result of one reading of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NodeState {
     /// The machine.
@@ -67,7 +67,7 @@ pub struct NodeState {
     pub zone: Observed<String>,
     /// firewalld's files, as it has read them.
     pub permanent: Firewall,
-    /// The same files as they are: somebody may have edited one since.
+    /// The content of the same files, which may have been edited since.
     pub files: Observed<Files>,
     /// firewalld's memory.
     pub runtime: Firewall,
@@ -111,7 +111,7 @@ pub struct System {
     /// firewalld's files at the beginning of the look, each with checksum and size as cksum(1) prints them. Empty if it is not known.
     #[serde(skip)]
     pub sums: BTreeMap<String, String>,
-    /// Why the node is still on its way to where it will be, such as Docker's starting; none if nothing tells so.
+    /// Why the node is still changing, such as Docker's start; `None` if nothing indicates it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settling: Option<String>,
     /// Its own addresses, and where it sends what.
@@ -123,7 +123,7 @@ pub struct System {
     /// What decides about a packet beside iptables and firewalld.
     #[serde(skip_serializing_if = "Networking::is_not_asked")]
     pub networking: Networking,
-    /// Whether the packet filter changed while it was looked at: somebody is at work on it.
+    /// Whether the packet filter changed while it was read.
     pub moving: bool,
 }
 
@@ -177,7 +177,7 @@ pub struct Firewalld {
     pub active_zones: BTreeMap<String, Vec<String>>,
     /// Whether panic mode drops everything.
     pub panic: bool,
-    /// Whether the kernel holds its rules at all: somebody may have flushed them behind its back.
+    /// Whether the kernel holds its rules at all: another program may have flushed them.
     pub in_kernel: Observed<bool>,
 }
 
@@ -243,7 +243,7 @@ pub struct Kernel {
     pub v6: Observed<Tables>,
     /// Whether the *other* iptables backend (legacy beside nft or the reverse) also holds DOCKER-USER.
     pub split: Observed<bool>,
-    /// Whether a latch of ours is in place, which only an interrupted run leaves behind.
+    /// Whether fwdeploy's latch is in place, which only an interrupted run leaves behind.
     pub latch: Observed<bool>,
     /// net.ipv4.ip_forward.
     pub ip_forward: Observed<bool>,

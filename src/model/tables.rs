@@ -22,7 +22,7 @@ pub struct Tables {
 pub enum Printed {
     /// It prints these lines: several where the rule names several addresses.
     Lines(Vec<KernelRule>),
-    /// It does not tell, and why.
+    /// It is unknown, and why.
     Unknown(String),
 }
 

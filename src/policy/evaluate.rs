@@ -1,4 +1,4 @@
-//! Rules and a packet → the verdict, and the rule that gave it. Works on any list of rules, whoever wrote them.
+//! Rules and a packet → the verdict, and the rule that gave it. Works on any list of rules.
 
 use std::net::IpAddr;
 
@@ -22,7 +22,7 @@ pub struct Packet {
     pub source_port: Option<u16>,
     /// The destination port after DNAT, if the protocol has ports.
     pub destination_port: Option<u16>,
-    /// What conntrack says of its flow.
+    /// The state of its flow in conntrack.
     pub flow: Flow,
     /// Whether its destination was rewritten.
     pub destination_rewritten: Rewritten,
@@ -39,7 +39,7 @@ impl Packet {
     }
 }
 
-/// What conntrack says of a packet's flow.
+/// The state of a packet's flow in conntrack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Flow {
     /// The first packet of a flow.
@@ -240,7 +240,7 @@ fn in_range(port: Option<u16>, from: u16, to: u16, sense: Sense) -> Truth {
     }
 }
 
-/// Whether a device matches a name in which a trailing `+` stands for any rest.
+/// Whether a device matches a name, in which a trailing `+` matches any rest.
 fn is_interface(pattern: &str, device: Option<&str>) -> Option<bool> {
     let device = device?;
     Some(match pattern.strip_suffix('+') {

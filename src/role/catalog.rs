@@ -110,7 +110,7 @@ impl Roles {
     /// The roles in `roles/` below `beside`, the inventory's directory, and the built-in ones.
     ///
     /// # Errors
-    /// A folder or file that cannot be read. What a role says is only looked at when a node has it.
+    /// A directory or file that cannot be read. The content of a role is only checked when a node has it.
     pub fn load(beside: &Path) -> Result<Self, InputErrors> {
         let mut roles = Roles::built_in();
         for role in files::read(beside)? {
@@ -263,7 +263,7 @@ impl Resolver<'_> {
         dedup(errors).or((policies, doubtful))
     }
 
-    /// Variables that nothing asks for and that somebody mistyped: `cybx_peers`, `ansible_usr`.
+    /// Variables that nothing uses and that look mistyped: `cybx_peers`, `ansible_usr`.
     fn doubtful_variables(
         &self,
         node: &InventoryNode,

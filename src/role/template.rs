@@ -78,7 +78,7 @@ pub(super) enum TemplateError {
     },
 }
 
-/// A mark in the detail of an error that stands for the mistake of another template.
+/// A mark in the detail of an error that represents the error of another template.
 const ELSEWHERE: char = '\u{1}';
 
 /// The error that leads back to mistake number `number`.
@@ -121,7 +121,7 @@ pub(super) fn evaluate(
     checked(Value::from(rendered), BTreeSet::new)
 }
 
-/// What stands between `{{` and `}}`, and at which byte, if that is all of the text.
+/// The text between `{{` and `}}`, and its byte position, if that is the whole text.
 fn expression(text: &str) -> Option<(usize, &str)> {
     let inner = text.trim().strip_prefix("{{")?.strip_suffix("}}")?;
     let inner = inner.strip_prefix('-').unwrap_or(inner);
@@ -232,7 +232,7 @@ pub(super) fn part(location: &Location, text: &str, range: Option<&Range<usize>>
     }
 }
 
-/// The bytes of `name` in a template's text, where it stands as a word of its own.
+/// The bytes of `name` in a template's text, where it is a whole word.
 pub(super) fn word(text: &str, name: &str) -> Option<Range<usize>> {
     let part_of_word = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices(name)

@@ -30,7 +30,7 @@ pub(super) const MAX_DEPTH: usize = 64;
 /// Values in one text, aliases counted in full: bounds the memory that 8 MiB of text can ask for.
 const MAX_VALUES: usize = 500_000;
 
-/// Lists of mistakes that are longer help nobody.
+/// Longer lists of errors are not useful.
 const MAX_ERRORS: usize = 100;
 
 /// Reads the text of `source`.
