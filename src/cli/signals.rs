@@ -19,7 +19,7 @@ use crate::report::progress::Handle;
 
 /// The signals received so far.
 pub(super) struct SignalWatch {
-    /// Tells the engine to stop.
+    /// Stops the engine.
     pub(super) stop: Stop,
     first: Arc<AtomicI32>,
 }

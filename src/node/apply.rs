@@ -508,7 +508,7 @@ pub(super) mod tests {
         ]
     }
 
-    /// The script without what is the same for all.
+    /// The script without the common part.
     fn own_part(script: &str) -> &str {
         script.split_once("prepare() { :; }\n").unwrap().1
     }

@@ -23,7 +23,7 @@ pub const STALE: i32 = 76;
 /// The lease belongs to a run that nothing will end.
 pub const UNFINISHED: i32 = 77;
 
-/// There is no such snapshot, or it is not whole (EX_NOINPUT of sysexits.h).
+/// There is no such snapshot, or it is incomplete (EX_NOINPUT of sysexits.h).
 pub const NO_SNAPSHOT: i32 = 66;
 
 /// A step would have overwritten a file that was edited since the reading (EX_DATAERR of sysexits.h).
@@ -39,7 +39,7 @@ pub struct Arming {
     pub last: u64,
     /// The node rolls back after this many seconds without confirmation.
     pub timeout: u64,
-    /// What is written down about the run: `operator`, `what`, `policy` and more. Line breaks in values become spaces.
+    /// The record of the run: `operator`, `what`, `policy` and more. Line breaks in values become spaces.
     pub about: Vec<(&'static str, String)>,
     /// The files of firewalld as the look has seen them, each with checksum and size.
     pub seen: Vec<(String, String)>,

@@ -1,4 +1,4 @@
-//! What holds for the programs as they reach a node, whatever they do there.
+//! Properties of the programs as they reach a node, whatever they do there.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -124,7 +124,7 @@ fn every_program_can_be_read_by_every_shell_and_is_written_out() {
     }
 }
 
-/// A shell text in which only code is left: what is quoted and what is a comment is blank, but for the expansions in it.
+/// A shell text in which only code is left: quoted text and comments are blanked, except for the expansions in them.
 struct Code {
     chars: Vec<char>,
     /// How many command substitutions each character is in.
@@ -152,7 +152,7 @@ impl Code {
         self.push(if c == '\n' { '\n' } else { ' ' }, depth);
     }
 
-    /// Reads unquoted text up to `close`, or to the end; returns what is behind it.
+    /// Reads unquoted text up to `close`, or to the end; returns the text after it.
     fn plain(&mut self, text: &[char], from: usize, depth: usize, close: Option<char>) -> usize {
         let mut at = from;
         let mut open = 0;
@@ -439,8 +439,8 @@ fn no_declaration_hides_an_exit_code_or_splits_a_value() {
     }
 }
 
-/// bash 4.2, the `sh` of CentOS 7, cannot read `$(case $a in b) …)`. With a parenthesis ahead of the pattern it can, but shfmt takes
-/// that away; so there is no `case` in a command substitution at all.
+/// bash 4.2, the `sh` of CentOS 7, cannot read `$(case $a in b) …)`. With a parenthesis before the pattern it can, but shfmt removes
+/// that; so there is no `case` in a command substitution at all.
 fn cases_in_substitutions(program: &str) -> Vec<String> {
     let code = Code::of(program);
     let inside: String = code

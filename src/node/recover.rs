@@ -48,7 +48,7 @@ pub fn retry_restore_script(number: u64) -> String {
     format!("{LIBRARY}{DISARM}\n{RECOVER}\nretry_restore {number}\n")
 }
 
-/// The latch is closed ahead of it and opened after it.
+/// The latch is set before it and removed after it.
 fn latched<S: ToString>(command: &str, subnets: &[S]) -> Vec<Vec<String>> {
     let with = |command: &str| {
         let mut words = vec![command.to_string()];

@@ -110,7 +110,7 @@ pub(super) fn coded(word: &str) -> String {
     out
 }
 
-/// What is Docker's in a form that may be done any number of times.
+/// Docker's part, in a form that may be executed any number of times.
 fn repeatable(action: &Action) -> Option<Vec<String>> {
     let renamed = |mut words: Vec<String>, name: &str| {
         words[0] = name.to_string();

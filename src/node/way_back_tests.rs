@@ -63,7 +63,7 @@ impl Node {
         node
     }
 
-    /// A program that is found ahead of the machine's own.
+    /// A program that is found before the machine's own.
     fn program(&self, name: &str, text: &str) {
         let path = format!("bin/{name}");
         self.write(&path, text);
@@ -172,7 +172,7 @@ fn a_container_at_another_address_is_detached_and_attached_where_it_was() {
                 "network|disconnect|n1|cybex|\nnetwork|connect|--ip|X|cybex|cybex|\n"
             );
         }
-        // Where it is as it was, nothing is done.
+        // If it is unchanged, nothing is done.
         let node = Node::new();
         node.docker(CYBEX, &place("172.20.0.2"));
         node.says(shell, TAKE);
@@ -445,7 +445,7 @@ fn a_docker_that_is_being_restarted_is_not_one_that_does_not_run() {
     }
 }
 
-/// Tried: `same_docker` that is content with a snapshot of no Docker, whatever was changed.
+/// Verified: `same_docker` that accepts a snapshot without Docker, whatever was changed.
 #[test]
 fn nothing_that_was_changed_of_docker_is_as_before_where_nobody_knows_what_was() {
     for shell in shells() {

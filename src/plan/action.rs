@@ -88,18 +88,18 @@ impl NetworkSpec {
 pub enum Action {
     /// Writes firewalld's permanent direct configuration as a whole (`config.direct.update`).
     SetPermanentDirect {
-        /// What is there.
+        /// The present configuration.
         before: Direct,
-        /// What shall be there, foreign entries included.
+        /// The desired configuration, including foreign entries.
         after: Direct,
     },
     /// Writes the permanent rich rules of a zone as a whole (`setRichRules`).
     SetPermanentRich {
         /// The zone.
         zone: String,
-        /// What is there.
+        /// The present rules.
         before: Vec<RichText>,
-        /// What shall be there, foreign rules included.
+        /// The desired rules, including foreign ones.
         after: Vec<RichText>,
     },
     /// Makes a Docker bridge network.
@@ -117,10 +117,10 @@ pub enum Action {
     Disconnect {
         /// The container's name.
         container: String,
-        /// Where it is.
+        /// Its present endpoint.
         endpoint: Endpoint,
     },
-    /// Drops *new* flows from and to the managed subnets until [`Action::Unlatch`], beside both firewalld and Docker.
+    /// Drops *new* flows from and to the managed subnets until [`Action::Unlatch`], independently of firewalld and Docker.
     Latch {
         /// The subnets.
         subnets: Vec<Cidr>,
@@ -145,9 +145,9 @@ pub enum Action {
     SetKernelChain {
         /// Which of the two chains.
         family: Family,
-        /// The lines that are there (`iptables-save` without `-A CHAIN`); `None` if the chain is missing.
+        /// The present lines (`iptables-save` without `-A CHAIN`); `None` if the chain is missing.
         before: Option<Vec<KernelRule>>,
-        /// The lines that shall be there; `None` removes the chain.
+        /// The desired lines; `None` removes the chain.
         after: Option<Vec<KernelRule>>,
     },
     /// Puts the jump from FORWARD to DOCKER-USER at these places, and nowhere else.
@@ -209,7 +209,7 @@ impl fmt::Display for Sign {
     }
 }
 
-/// One difference between what is and what shall be.
+/// One difference between the present and the desired state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// Added, removed or replaced.
@@ -495,7 +495,7 @@ fn kernel_changes(
         )),
         _ => {}
     }
-    // The kernel spells a rule in its own way; that is no difference.
+    // The kernel may spell a rule differently; that is not a difference.
     let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
     let lacking = |these: &[KernelRule], those: &[KernelRule], sign| {
         let mut left = Places::of(those.iter().map(Line::from).enumerate());

@@ -35,16 +35,16 @@ fn backend(state: &NodeState) -> Option<Result<&Backend, &str>> {
         .map(|told| told.as_result())
 }
 
-/// What is wrong with firewalld's tables as a whole.
+/// Faults of firewalld's tables as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TablesState<'a> {
-    /// The chains whose rules are there twice: what is removed would be removed once.
+    /// The chains whose rules are there twice: a removed rule would be removed only once.
     pub doubled: &'a [String],
     /// The chains that are empty and should not be.
     pub bare: &'a [String],
 }
 
-/// What is wrong with firewalld's tables as a whole; nothing where they were not read.
+/// Faults of firewalld's tables as a whole; none if they were not read.
 pub(super) fn state_of_tables(state: &NodeState) -> TablesState<'_> {
     match backend(state) {
         Some(Ok(backend)) => TablesState {
@@ -63,7 +63,7 @@ pub(super) fn state_of_tables(state: &NodeState) -> TablesState<'_> {
 pub(super) enum Mismatch<'a> {
     /// The forwards cannot be read; why.
     Unread(&'a str),
-    /// It leads to a managed address, and firewalld does not know of it.
+    /// It leads to a managed address, and firewalld does not have it.
     Left(&'a Forward),
     /// firewalld believes in it, and it is not in force.
     Lost(&'a RichRule),
@@ -141,7 +141,7 @@ fn finding(mismatch: Mismatch<'_>) -> Finding {
 /// Forwards with their places, by where they lead.
 type Destinations<'a> = BTreeMap<(IpAddr, Port), Vec<(usize, &'a Forward)>>;
 
-/// The forwards that packets come to, by what is asked of them: one question for each of thousands.
+/// The forwards that packets match, by their conditions: one lookup for each of thousands.
 struct Held<'a> {
     places: BTreeMap<&'a RichRule, usize>,
     /// Where those lead that say more than ours do.

@@ -43,7 +43,7 @@ fn warning(code: &'static str, view: View, text: String) -> Finding {
     Finding::new(Severity::Warning, code, view, text)
 }
 
-/// The wanted networks that are there.
+/// The desired networks that exist.
 fn there<'a>(desired: &'a Desired, docker: &'a Docker) -> impl Iterator<Item = &'a Network> {
     desired
         .networks
@@ -108,7 +108,7 @@ fn unmasked(desired: &Desired, docker: &Docker, tables: &Tables) -> Vec<Finding>
         .collect()
 }
 
-/// Docker masquerades nothing of a network that is `routed`, and restarting it changes nothing.
+/// Docker does not masquerade a network that is `routed`, and restarting it changes nothing.
 fn unmasked_subnet(network: &Network, subnet: Cidr) -> Finding {
     let mode = network
         .options
@@ -130,8 +130,8 @@ fn unmasked_subnet(network: &Network, subnet: Cidr) -> Finding {
     }
 }
 
-/// firewalld's iptables backend forwards in table nat, where it can be seen. What its memory holds and the kernel does
-/// not was removed behind its back.
+/// firewalld's iptables backend forwards in table nat, which can be read. What its memory holds but the kernel does
+/// not was removed by another program.
 fn unforwarded(desired: &Desired, memory: &[RichText], state: &NodeState) -> Vec<Finding> {
     let believed: BTreeSet<&RichRule> = memory.iter().map(|r| &r.rule).collect();
     let nat = |family| state.kernel.tables(family).known().map(Forwards::of);

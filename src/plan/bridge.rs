@@ -1,5 +1,5 @@
-//! The bridge devices of the networks that are there already: each keeps the name that it has, and the rules that name
-//! a device follow it.
+//! The bridge devices of existing networks: each keeps its name, and the rules that name
+//! a device use it.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::plan::allowed::Permission;
 use crate::plan::docker;
 use crate::plan::simulate::BRIDGE_NAME;
 
-/// What is desired, with each bridge under the name that it has on this node.
+/// The desired state, with each bridge under the name that it has on this node.
 pub(super) fn named_as_there(desired: &Desired, state: &NodeState, allowed: &Allowed) -> Desired {
     let names = names(desired, state, allowed);
     let mut out = desired.clone();

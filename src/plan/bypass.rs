@@ -1,4 +1,4 @@
-//! Whether something in the kernel could let a new flow of a managed subnet through ahead of the whitelist.
+//! Whether a rule in the kernel could accept a new flow of a managed subnet ahead of the whitelist.
 //!
 //! The question is answered on the safe side: a condition that is not understood counts as met.
 
@@ -33,7 +33,7 @@ pub fn args_could_admit(args: &Args, edges: &[Edge], tables: &Tables) -> bool {
     }
 }
 
-/// A line of the kernel: what it means, or its text where that cannot be read.
+/// A line of the kernel: its meaning, or its text if that cannot be parsed.
 fn line(rule: &KernelRule) -> Result<&Rule, &str> {
     rule.rule.as_ref().ok_or(&rule.text)
 }

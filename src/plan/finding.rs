@@ -1,4 +1,4 @@
-//! What the operator must know about a node, beside what is to be done.
+//! What the operator must know about a node, apart from the steps.
 
 use std::fmt;
 

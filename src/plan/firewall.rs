@@ -44,7 +44,7 @@ pub fn permanent_direct(desired: &Desired, seen: &Direct, ours: &Ours) -> Option
     })
 }
 
-/// What rules of DOCKER-USER are compared by: two of one meaning and priority are one rule, whatever their spelling.
+/// The key by which rules of DOCKER-USER are compared: two of one meaning and priority are one rule, whatever their spelling.
 type Meaning<'a> = (Family, i32, &'a Rule);
 
 fn meaning(rule: &DirectRule) -> Option<Meaning<'_>> {
@@ -52,7 +52,7 @@ fn meaning(rule: &DirectRule) -> Option<Meaning<'_>> {
     Some((family, rule.priority, rule.rule()?))
 }
 
-/// What is there, less what is ours and stale, plus what is missing.
+/// The present rules, without stale managed ones, with the missing ones.
 fn merged(wanted: &[DirectRule], seen: &[DirectRule], ours: &Ours) -> Vec<DirectRule> {
     let meant: BTreeSet<Meaning<'_>> = wanted.iter().filter_map(meaning).collect();
     let mut there: BTreeSet<Meaning<'_>> = BTreeSet::new();
@@ -73,7 +73,7 @@ fn merged(wanted: &[DirectRule], seen: &[DirectRule], ours: &Ours) -> Vec<Direct
     out
 }
 
-/// The permanent rich rules of the zone as they shall be, or `None` if they are so.
+/// The desired permanent rich rules of the zone, or `None` if they are already so.
 pub fn permanent_rich(
     desired: &Desired,
     zone: &str,
@@ -202,7 +202,7 @@ fn with_empty_chain(mut tables: Tables) -> Tables {
     tables
 }
 
-/// The kernel's chain beside what firewalld believes of it.
+/// The kernel's chain, compared with firewalld's view of it.
 struct Compared<'a> {
     /// The forms of the rules that firewalld tracks, in order of priority.
     forms: Vec<Form<'a>>,
@@ -285,10 +285,10 @@ fn is_return(line: &KernelRule) -> bool {
         .is_some_and(|r| r.target == Target::Return && r.matches().next().is_none())
 }
 
-/// The kernel's chain as it must be for firewalld's view of it to be true, or `None` if it is so already.
+/// The kernel's chain as firewalld's view of it requires, or `None` if it is already so.
 ///
-/// It is so when it holds every rule that firewalld tracks, in order of priority; no rule that is ours and that
-/// firewalld does not know of; and nothing foreign ahead of them that could admit a managed packet.
+/// It is so if it holds every rule that firewalld tracks, in order of priority; no managed rule that
+/// firewalld does not have; and no foreign rule ahead of them that could accept a managed packet.
 fn chain_lines(
     tracked: &[&DirectRule],
     seen: Option<&Chain>,

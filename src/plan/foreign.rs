@@ -1,4 +1,4 @@
-//! Rules of others on the way to the whitelist: what keeps it from being enforced now or after the next reload, and what is kept behind it.
+//! Foreign rules before the whitelist: those that prevent its enforcement now or after the next reload, and those that are kept behind it.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ use crate::plan::ownership::Ours;
 use crate::plan::printed::words;
 use crate::policy::Edge;
 
-/// So many rules of one kind are named; the rest are counted.
+/// This many rules of one kind are named; the rest are counted.
 const NAMED: usize = 5;
 
 /// The words that remove a direct rule.
@@ -182,7 +182,7 @@ pub(super) fn after_a_reload(
         match passthrough.effect() {
             Effect::Adds { table, chain, rule } if table == "filter" && admits(rule) => {
                 match chain.as_str() {
-                    // What is appended comes behind what closes the chain.
+                    // An appended rule comes after the rule that closes the chain.
                     CHAIN => inserts.then(|| {
                         not_enforced(
                             &text,

@@ -137,7 +137,7 @@ fn concluded(mut actions: Vec<Action>, mut findings: Vec<Finding>) -> Plan {
     Plan { actions, findings }
 }
 
-/// A node that can be planned for, and what is wanted of it.
+/// A node that can be planned for, and its desired state.
 struct Node<'a> {
     state: &'a NodeState,
     desired: &'a Desired,
@@ -179,7 +179,7 @@ struct Runtime {
 }
 
 impl Node<'_> {
-    /// What is seen on the node, whatever is to be done.
+    /// The findings on the node that do not depend on the steps.
     fn seen(&self) -> Vec<Finding> {
         let (state, desired, docker) = (self.state, self.desired, self.views.docker);
         let mut out = preflight::hazards(state);
@@ -251,7 +251,7 @@ impl Node<'_> {
             .collect()
     }
 
-    /// Runtime, by one reload or rule by rule. `before` are the steps that go ahead of it.
+    /// The runtime configuration, by one reload or rule by rule. `before` are the steps that precede it.
     fn runtime(
         &self,
         before: &[Action],

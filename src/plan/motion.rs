@@ -38,7 +38,7 @@ const LASTING: [&str; 20] = [
     "subnet-taken",
 ];
 
-/// What is missing until Docker and firewalld have put their rules back.
+/// What is missing until Docker and firewalld have restored their rules.
 const PUT_BACK: [&str; 3] = ["bridge-unzoned", "forward-lost", "no-masquerade"];
 
 /// The same, where this Docker puts it back at all.

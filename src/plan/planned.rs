@@ -8,7 +8,7 @@ use crate::plan::finding::Finding;
 use crate::plan::finding::Severity;
 use crate::plan::unloaded_edits::EDITED;
 
-/// What is to be done on a node, and what was found on the way.
+/// The steps for a node, and the findings.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Plan {
     /// The steps, in order. Empty if the node is in the desired state.

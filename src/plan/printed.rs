@@ -18,7 +18,7 @@ use crate::model::state::NodeState;
 use crate::model::state::Printed;
 use crate::model::state::Tables;
 
-/// One line of the kernel, comparable by meaning; where there is no meaning to be had, by its text.
+/// One line of the kernel, comparable by meaning; if it has none, by its text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Line<'a> {
     /// It was understood.

@@ -59,7 +59,7 @@ pub enum Recovery {
     Reload {
         /// The managed subnets.
         subnets: Vec<Cidr>,
-        /// What it puts right.
+        /// What it repairs.
         gone: Vec<Gone>,
     },
 }
@@ -208,7 +208,7 @@ impl Gone {
 }
 
 impl Recovery {
-    /// The same kind, whatever it is about: what is tried twice in a row does not help.
+    /// The same kind, whatever it is about: repeating it does not help.
     pub fn is_like(&self, other: &Recovery) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
@@ -278,7 +278,7 @@ impl Recovery {
         }
     }
 
-    /// What the operator must know of it beside. `number` is the snapshot of the node as it was before.
+    /// Additional information for the operator. `number` is the snapshot of the node as it was before.
     pub fn findings(&self, aside: &[Aside], number: Option<u64>) -> Vec<Finding> {
         let Recovery::Unfail { permanent, .. } = self else {
             return Vec::new();

@@ -23,7 +23,7 @@ use crate::plan::simulate::simulate_all;
 use crate::plan::ssh;
 use crate::plan::views::Views;
 
-/// From so many runtime calls on a reload is cheaper: a reload with Docker's recovery takes up to 3 s, a call 10 to 16 ms.
+/// From this many runtime calls on a reload is faster: a reload with Docker's recovery takes up to 3 s, a call 10 to 16 ms.
 const MANY: usize = 250;
 
 /// How much there is to do at runtime.
@@ -37,12 +37,12 @@ pub(super) struct Work {
     pub moves: usize,
 }
 
-/// Whether to reload, and what the operator must know of it.
+/// Whether to reload, and what the operator must know about it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Reloading {
     /// Whether the runtime configuration is changed by a reload.
     pub chosen: bool,
-    /// What a reload would change beside what is ours, and why it is not made.
+    /// What a reload would change apart from managed entries, and why there is no reload.
     pub findings: Vec<Finding>,
 }
 

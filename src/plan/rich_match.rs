@@ -23,7 +23,7 @@ pub(super) enum Action {
 pub(super) struct Matched {
     /// Its priority; lower goes first.
     pub(super) priority: i64,
-    /// What it does.
+    /// Its effect.
     pub(super) action: Action,
     /// Whether it is certain that it matches.
     pub(super) certain: bool,
@@ -34,9 +34,9 @@ pub(super) struct Matched {
 pub(super) struct Flow<'a> {
     /// The address family.
     pub(super) family: Family,
-    /// Where it comes from.
+    /// Its source.
     pub(super) source: Cidr,
-    /// Where it goes to; `None` is some address of the node.
+    /// Its destination; `None` is some address of the node.
     pub(super) destination: Option<Cidr>,
     /// The protocol; `None` is any.
     pub(super) protocol: Option<&'a str>,

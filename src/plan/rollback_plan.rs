@@ -12,8 +12,8 @@ pub struct RollbackPlan {
     /// The undo of each step, with that step's number in the plan, in the order of execution. Only steps that had
     /// started are undone. `None` if it cannot be done in place, because the plan reloads firewalld.
     pub in_place: Option<Vec<(usize, Action)>>,
-    /// What of it is Docker's: the rest comes back with firewalld's files and the kernel's tables as a whole. Each may be done
-    /// whether or not its step was.
+    /// The part that concerns Docker: the rest is restored with firewalld's files and the kernel's tables as a whole. Each may be undone
+    /// whether or not its step was executed.
     pub docker: Vec<Action>,
 }
 

@@ -1,4 +1,4 @@
-//! Counts how many of the wanted things hold, for the recap.
+//! Counts how many of the desired items are in place, for the recap.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;

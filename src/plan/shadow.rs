@@ -196,7 +196,7 @@ impl Node<'_> {
         )
     }
 
-    /// What is hidden and hurts neither ssh nor the whitelist.
+    /// What is hidden without harm to ssh or the whitelist.
     fn hidden(&self, subnet: &Subnet) -> Option<Finding> {
         if !subnet.is_new {
             return None;
@@ -253,7 +253,7 @@ fn other(subnet: &Subnet) -> String {
     )
 }
 
-/// A network that is there already is there to be left; the rules can be kept up meanwhile.
+/// A network that exists already can be kept; its rules can still be maintained.
 fn broken(subnet: &Subnet) -> Severity {
     if subnet.is_new {
         Severity::Refuse

@@ -39,7 +39,7 @@ struct Edited<'a> {
     changes: Vec<String>,
 }
 
-/// The files that were edited: in the way of steps that would write over them or load them, and to be known otherwise.
+/// The files that were edited: a refusal for steps that would overwrite or load them, a note otherwise.
 pub(super) fn findings(state: &NodeState, views: &Views<'_>, actions: &[Action]) -> Vec<Finding> {
     let touches = actions.iter().any(|action| {
         matches!(

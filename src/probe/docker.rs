@@ -23,7 +23,7 @@ pub fn daemon(answers: &Answers) -> Daemon {
         (Ok(_), _) => Daemon::Running,
         (Err(why), _) if why == "docker is not installed" => Daemon::Missing,
         (Err(_), Ok(Unit::Inactive(how))) => Daemon::Stopped(how),
-        // A docker that systemd does not know, of snap for one, is there as well.
+        // A docker that systemd does not know, such as one from snap, counts as well.
         (Err(why), Ok(Unit::Active | Unit::NotFound)) => Daemon::Silent(why),
         (Err(why), Err(_)) => Daemon::Unknown(why),
     }

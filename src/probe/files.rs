@@ -12,7 +12,7 @@ use crate::probe::sections::Answers;
 use crate::probe::service_file;
 use crate::probe::settings_file;
 
-/// Where a file is, by what it is of: `direct:direct`, `zone:public`. `None` where there is none.
+/// The location of a file, by its kind: `direct:direct`, `zone:public`. `None` if there is no file.
 type Places<'a> = BTreeMap<&'a str, Option<&'a str>>;
 
 /// The files. A file that is not understood is unreadable on its own.

@@ -15,7 +15,7 @@ use crate::probe::iptables;
 use crate::probe::nft;
 use crate::probe::sections::Answers;
 
-/// Reads all of it; what was not asked or is not understood is unreadable.
+/// Reads all of it; an answer that is missing or not understood is unreadable.
 pub fn networking(answers: &Answers) -> Networking {
     fn observed<T>(read: Result<T, String>) -> Observed<T> {
         read.map_or_else(Observed::Unreadable, Observed::Known)

@@ -127,7 +127,7 @@ fn with_its_own_zone(state: &mut NodeState) {
     }
 }
 
-/// Why the node is still on its way to where it will be.
+/// Why the node is still changing.
 fn settling(answers: &Answers) -> Option<String> {
     // A firewalld that is on the bus may still be loading (its unit is of type simple since 2.4).
     if firewalld::firewalld(answers).is_ok_and(|firewalld| firewalld.state == "INIT") {
@@ -137,7 +137,7 @@ fn settling(answers: &Answers) -> Option<String> {
     (!told.is_empty()).then(|| told.to_string())
 }
 
-/// A daemon with its name: what it did not answer has the daemon's trouble for a reason.
+/// A daemon with its name: a missing answer has the daemon's trouble as its reason.
 struct Of<'a>(&'a Daemon, &'static str);
 
 impl Of<'_> {
@@ -160,7 +160,7 @@ fn tables(answers: &Answers, name: &str) -> Result<Tables, String> {
     iptables::parse(answers.get(name)?)
 }
 
-/// The other backend is not asked where it is not installed, or was never used.
+/// The other backend is not queried if it is not installed, or was never used.
 fn split(answers: &Answers) -> Result<bool, String> {
     if answers.was_skipped("other-save") {
         return Ok(false);

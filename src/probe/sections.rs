@@ -69,7 +69,7 @@ impl Answers {
     /// Takes the answers apart.
     ///
     /// # Errors
-    /// [`FrameError`] if the frame is not whole. A greeting before the first line is no error.
+    /// [`FrameError`] if the frame is incomplete. A greeting before the first line is no error.
     pub fn parse(stdout: &[u8]) -> Result<Self, FrameError> {
         let start = beginning(stdout).ok_or(FrameError::NoBeginning)?;
         let mut rest = Rest(&stdout[start..]);
@@ -133,7 +133,7 @@ impl Answers {
     /// The answer to a question that was asked and went well.
     ///
     /// # Errors
-    /// Why there is none, in words for a person.
+    /// Why there is no answer, in words for a person.
     pub fn get(&self, name: &str) -> Result<&str, String> {
         let Some(answer) = self.answers.get(name) else {
             return Err(format!("the question `{name}` was not answered"));
@@ -176,7 +176,7 @@ fn beginning(stdout: &[u8]) -> Option<usize> {
     })
 }
 
-/// What is still to be read.
+/// The rest to be read.
 struct Rest<'a>(&'a [u8]);
 
 impl<'a> Rest<'a> {

@@ -1,4 +1,4 @@
-//! What firewalld holds beside its direct interface: zones, policies and services, in its memory and in its files.
+//! firewalld's settings apart from its direct interface: zones, policies and services, in its memory and in its files.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -111,7 +111,7 @@ fn set(settings: &Value) -> Option<AddressSet> {
         .filter_map(|text| text.parse().ok())
         .collect();
     Some(AddressSet {
-        // firewalld does not know what is in a set whose entries have a timeout.
+        // firewalld does not know the content of a set whose entries have a timeout.
         more: nets.len() < entries.len()
             || options.entry("timeout").is_some()
             || !matches!(kind.text()?, "hash:ip" | "hash:net"),
@@ -181,7 +181,7 @@ fn read(settings: &Value) -> Option<Options> {
     Some(pairs.collect())
 }
 
-/// What is off or empty has no text.
+/// A value that is off or empty has no text.
 fn texts(key: &str, value: &Value) -> Option<Vec<String>> {
     match value {
         Value::Bool(on) => Some(on.then(|| "yes".to_string()).into_iter().collect()),

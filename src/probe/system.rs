@@ -49,7 +49,7 @@ fn is_enabled(answer: Result<&str, String>) -> bool {
     answer.is_ok_and(|text| text.lines().any(|l| l == "UnitFileState=enabled"))
 }
 
-/// The first line of what only informs; empty if there is none.
+/// The first line of an informative answer; empty if there is none.
 fn one_line(answer: Result<&str, String>) -> String {
     let text = answer.unwrap_or_default();
     text.lines().next().unwrap_or_default().trim().to_string()

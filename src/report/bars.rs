@@ -176,7 +176,7 @@ impl Counts {
         text
     }
 
-    /// As much of it as has room, in whole words: what is only nice to know goes first.
+    /// As much of it as fits, in whole words: the least important part is dropped first.
     fn within(mut self, columns: usize) -> String {
         let less: [fn(&mut Counts); 4] = [
             |counts| counts.wave = None,
@@ -204,7 +204,7 @@ fn cut(text: &str, columns: usize) -> String {
     short
 }
 
-/// The terminal's lines and columns; a small one's where it doesn't say.
+/// The terminal's lines and columns; those of a small one if it does not report them.
 fn size() -> (usize, usize) {
     rustix::termios::tcgetwinsize(io::stderr())
         .ok()

@@ -38,7 +38,7 @@ struct Document<'a, N> {
 /// Something about the user's own texts: a mistake, or a warning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Remark {
-    /// What is wrong, as a sentence without its place.
+    /// The error, as a sentence without its location.
     pub message: String,
     /// What can be done about it.
     pub hint: Option<String>,
@@ -48,7 +48,7 @@ pub struct Remark {
     pub line: Option<usize>,
     /// The column in characters, from 1.
     pub column: Option<usize>,
-    /// How many nodes it is about; `None` for what is not about nodes.
+    /// How many nodes it is about; `None` if it is not about nodes.
     pub nodes: Option<usize>,
 }
 

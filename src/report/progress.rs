@@ -64,7 +64,7 @@ impl Progress {
         &self.handle
     }
 
-    /// Shows what is left to show, takes the bars away, and waits until that is done.
+    /// Shows the remaining events, removes the bars, and waits until that is done.
     pub fn finish(self) {
         let _ = self.handle.0.send(Message::End);
         // A panic there has already been printed; the answer matters more than the bars.
@@ -100,7 +100,7 @@ struct Ui {
     fleet: FleetProgress,
     bars: Option<Bars>,
     drawn: Instant,
-    /// What is to be printed above the bars at the next drawing: one redrawing for all of it.
+    /// Text to be printed above the bars at the next drawing, so that all of it costs one redraw.
     pending: Vec<Text>,
 }
 
@@ -170,7 +170,7 @@ impl Ui {
         }
     }
 
-    /// Prints at once, or above the bars when they are drawn next.
+    /// Prints immediately, or above the bars when they are drawn next.
     fn say(&mut self, text: Text) {
         match self.bars {
             Some(_) => self.pending.push(text),

@@ -52,7 +52,7 @@ pub fn commands(desired: &Desired) -> String {
 
 /// firewalld's `/etc/firewalld/direct.xml` with the chain and the rules, written as firewalld writes it (firewalld.direct(5)).
 ///
-/// Only what fwdeploy asks for: a node's own file also holds whatever others put there.
+/// Only what fwdeploy requires: a node's own file also contains the entries of others.
 pub fn direct_xml(desired: &Desired) -> String {
     direct_xml::file(&Direct {
         chains: desired
@@ -65,7 +65,7 @@ pub fn direct_xml(desired: &Desired) -> String {
     })
 }
 
-/// All of it as JSON: the version of the shape, then the fields of [`Desired`]. Rules and rich rules are in their order.
+/// All of it as JSON: the version of the format, then the fields of [`Desired`]. Rules and rich rules are in their order.
 pub fn json(desired: &Desired) -> String {
     #[derive(Serialize)]
     struct Versioned<'a> {

@@ -1,4 +1,4 @@
-//! What is shown while a fleet is worked on, and on what.
+//! What is shown while a fleet is processed, and where.
 
 use std::time::Instant;
 
@@ -18,7 +18,7 @@ pub enum Verbosity {
     Everything,
 }
 
-/// What is to be shown.
+/// What to show.
 #[derive(Debug, Clone)]
 pub struct Show {
     /// What the fleet was asked for.

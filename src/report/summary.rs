@@ -66,7 +66,7 @@ impl Summary {
         }
     }
 
-    /// `3 changed, 1 unreachable`: what is not nothing.
+    /// `3 changed, 1 unreachable`: the counts that are not zero.
     pub fn words(&self) -> String {
         let counts = [
             (self.ok, "ok"),

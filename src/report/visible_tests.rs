@@ -108,7 +108,7 @@ fn remark(said: &str) -> Remark {
     }
 }
 
-/// Everything that is printed about nodes that say this, with colours in it where there are any.
+/// Everything that is printed about nodes with this text, with colours if there are any.
 fn printed(said: &str) -> Vec<String> {
     let outcomes = outcomes(said);
     let elapsed = Duration::from_secs(1);

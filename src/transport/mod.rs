@@ -67,7 +67,7 @@ pub trait Transport: Send + Sync {
 
 /// A node that was reached. It belongs to the thread that connected.
 ///
-/// Dropping it closes the connection at once and never waits for the node.
+/// Dropping it closes the connection immediately and never waits for the node.
 pub trait Connection {
     /// Runs a POSIX shell script on the node, as the user that the target requests, and returns its output.
     ///

@@ -9,7 +9,7 @@ use super::target::Endpoint;
 
 /// Why there is no status.
 ///
-/// A script that ran and failed is no error here but an [`Output`](super::Output) with its status.
+/// A script that ran and failed is not an error here but an [`Output`](super::Output) with its status.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RunError {
     /// An earlier run closed the connection; connect again.
@@ -23,7 +23,7 @@ pub enum RunError {
     Start {
         /// The node.
         at: Endpoint,
-        /// What it answered.
+        /// Its answer.
         said: String,
     },
     /// The node logged the user in and did not open a session or take the command in time.
@@ -31,7 +31,7 @@ pub enum RunError {
     NoSession {
         /// The node.
         at: Endpoint,
-        /// What it was to do.
+        /// What it was expected to do.
         wanted: &'static str,
         /// How long it was given.
         after: Duration,
@@ -53,7 +53,7 @@ pub enum RunError {
         at: Endpoint,
         /// The user to become.
         user: String,
-        /// What is in the way.
+        /// The problem.
         problem: SudoProblem,
         /// The end of its output, as `: …`, or empty.
         said: String,
@@ -134,7 +134,7 @@ pub struct Partial {
 pub enum Executed {
     /// Certainly not: the node never had all of it, and nothing runs before that.
     Never,
-    /// Some of it or all of it, and it may be running still.
+    /// A part of it or all of it, and it may still be running.
     Perhaps,
 }
 

@@ -30,7 +30,7 @@ pub(super) fn errno_words(errno: Errno) -> String {
     }
 }
 
-/// How long to wait, and whom to listen to meanwhile.
+/// How long to wait, and what can end the wait.
 pub(super) struct Deadline<'a> {
     pub(super) limit: Duration,
     since: Instant,

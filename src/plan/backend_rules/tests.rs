@@ -67,7 +67,7 @@ fn node(memory: &[RichRule], forwards: Vec<Forward>) -> NodeState {
         .build()
 }
 
-/// The codes of what is found on a node.
+/// The codes of the findings on a node.
 fn found(state: &NodeState) -> Vec<&'static str> {
     let ours = Ours::new(&desired(), state);
     let refused = diagnose(&desired(), state);
@@ -90,7 +90,7 @@ fn backend_of(state: &mut NodeState) -> &mut Backend {
 fn what_the_kernel_holds_as_firewalld_believes_is_nothing_to_say() {
     let own = rich(PEER, 5000);
     assert!(found(&node(&[own], vec![made_of(PEER, 5000)])).is_empty());
-    // What it does not believe in yet is the plan's.
+    // A forward that firewalld does not have yet is added by the plan.
     assert!(found(&node(&[], Vec::new())).is_empty());
 }
 
@@ -108,7 +108,7 @@ fn rules_that_are_there_twice_are_refused_and_an_emptied_table_is_a_flushed_one(
 fn a_forward_that_firewalld_believes_in_and_no_packet_meets_is_lost() {
     let memory = [rich(PEER, 5000)];
     assert_eq!(found(&node(&memory, Vec::new())), ["forward-lost"]);
-    // Another peer's is no help.
+    // A forward for another peer does not count.
     let seen = vec![made_of(OTHER, 5000)];
     assert!(found(&node(&[memory[0].clone(), rich(OTHER, 5000)], seen)).contains(&"forward-lost"));
     let mut unreached = made_of(PEER, 5000);

@@ -99,7 +99,7 @@ fn resembles(container: &Container, name: &str) -> bool {
     })
 }
 
-/// What is on the managed networks beside the managed containers, and what could become one of them.
+/// Containers on the managed networks next to the managed ones, and those that could become one of them.
 pub fn beside(desired: &Desired, seen: &Docker) -> Vec<Finding> {
     let mut out = Vec::new();
     for network in &desired.networks {

@@ -1,4 +1,4 @@
-//! Docker's own DNS server: whom it asks, and from where.
+//! Docker's own DNS server: which servers it queries, and from where.
 
 use std::net::IpAddr;
 use std::net::Ipv4Addr;

@@ -1,4 +1,4 @@
-//! What is done on Docker's side, collected from the planner of each part.
+//! The steps on Docker's side, collected from the planner of each part.
 
 use crate::model::state::Container;
 use crate::model::state::Docker;
@@ -6,7 +6,7 @@ use crate::model::state::Endpoint;
 use crate::plan::action::Action;
 use crate::plan::finding::Finding;
 
-/// What is done on Docker's side, and what was found there.
+/// The steps on Docker's side, and the findings about it.
 #[derive(Debug, Default)]
 pub struct DockerSteps {
     /// Networks that are missing. They are created before the rules, which need no network, so that Docker is idle afterwards.

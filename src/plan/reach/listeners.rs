@@ -252,8 +252,8 @@ fn neighbours<'a>(
         .collect()
 }
 
-/// The ports of other containers that a managed one reaches by docker-proxy: what it sends to the node no rule of
-/// DOCKER-USER sees.
+/// The ports of other containers that a managed one reaches through docker-proxy: no rule of DOCKER-USER applies to
+/// packets to the node itself.
 fn reached(world: &World) -> Vec<Finding> {
     let mut out = Vec::new();
     let listeners = world.state.system.networking.listeners.known();

@@ -58,7 +58,7 @@ struct Told {
     port: Option<u16>,
 }
 
-/// Follows every flow. Beside the findings: the containers that get what is meant for a whitelisted one.
+/// Follows every flow. Returns the findings, and the containers that get the packets of a whitelisted one.
 pub(super) fn findings<'a>(
     flows: &[Flows],
     world: &World<'a>,
@@ -92,7 +92,7 @@ fn follow(group: &Flows, legs: &[Leg], world: &World, culprits: &mut BTreeMap<Cu
         for base in world.at(leg.hook, group.family) {
             let nat = base.hook.kind == "nat";
             let judged = match base.owner {
-                // Whether firewalld lets through what it forwards is the zones' question.
+                // Whether firewalld accepts what it forwards is checked with the zones.
                 Owner::Firewalld if nat => leg.hook == "prerouting" && group.node_port.is_some(),
                 Owner::Firewalld => {
                     portless && nftables && leg.hook == "forward" && !leg.packets.reply

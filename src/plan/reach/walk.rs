@@ -276,7 +276,7 @@ impl<'a> Walk<'a> {
             Test::Out(sense, names) => device(&packets.output, names).turned(*sense),
             Test::Protocol(sense, names) => match packets.protocol {
                 None if names.iter().any(|name| is_ported(name)) => Truth::Unknown,
-                // What is about ICMP and its like is not about the services of a container.
+                // Rules about ICMP and similar protocols do not concern the services of a container.
                 None => Truth::No.turned(*sense),
                 Some(own) => Truth::of(names.iter().any(|name| protocol(name) == own), *sense),
             },

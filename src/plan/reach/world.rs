@@ -43,7 +43,7 @@ pub(super) enum Owner {
     Nft,
     /// firewalld's table.
     Firewalld,
-    /// A table of nft that is ours: what it refuses it refuses rightly.
+    /// An nft table of fwdeploy: what it refuses is refused intentionally.
     Ours,
 }
 
@@ -65,9 +65,9 @@ pub(super) struct Base {
 
 /// The node.
 pub(super) struct World<'a> {
-    /// What it is asked to be.
+    /// The desired state.
     pub(super) desired: &'a Desired,
-    /// What it is.
+    /// The observed state.
     pub(super) state: &'a NodeState,
     /// Docker, if it answers.
     pub(super) docker: Option<&'a Docker>,
@@ -169,7 +169,7 @@ impl<'a> World<'a> {
                 continue;
             };
             let mut chains = steps::chains(family, table, sets);
-            // What is ours and tagged is the latch, where there is no nft.
+            // A managed, tagged rule is the latch, on a node without nft.
             for (chain, lines) in table {
                 let tagged =
                     |line: &KernelRule| line.rule.as_ref().is_some_and(|r| tag(r).is_some());
@@ -182,7 +182,7 @@ impl<'a> World<'a> {
             let mut ends: BTreeSet<&str> = BTreeSet::new();
             if let Some(ours) = ours.filter(|_| name == "filter") {
                 cut(family, tables, &mut chains, sets, ours, self.desired);
-                // Ahead of our chain nothing falls through.
+                // Ahead of the managed chain nothing falls through.
                 ends.insert("FORWARD");
             }
             for hook in hooks {

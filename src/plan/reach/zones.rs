@@ -1,9 +1,9 @@
 //! What firewalld's zones, forwards and policies do to the flows of the whitelist.
 //!
-//! Seen with packets on firewalld 0.9.3 to 2.5: a forward counts only in the zone in which the peer arrives; a forward of a zone
-//! goes ahead of its rich rules from the next reload on, and a rich rule of lower priority at once; what DNAT has sent on is
-//! accepted ahead of every policy; and with the nftables backend what a container sends also needs its bridge's zone and the
-//! policies to let it pass, whatever iptables has accepted.
+//! Verified with packets on firewalld 0.9.3 to 2.5: a forward counts only in the zone in which the peer arrives; a forward of a zone
+//! precedes its rich rules from the next reload on, and a rich rule of lower priority immediately; a packet after DNAT is
+//! accepted before every policy; and with the nftables backend what a container sends must also be accepted by its bridge's zone and
+//! the policies, whatever iptables has accepted.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -428,7 +428,7 @@ enum What {
 struct Rival {
     text: String,
     what: What,
-    /// Whether all of its policy goes ahead of the zone's rules.
+    /// Whether all of its policy precedes the zone's rules.
     ahead: bool,
 }
 
@@ -477,7 +477,7 @@ fn judged(
                 Action::Refuse => {
                     parts.push((matched.priority, false, matched.certain, Some(text)));
                 }
-                // A forward is no verdict in FORWARD.
+                // A forward is not a verdict in FORWARD.
                 Action::Forward(..) => {}
             }
         }

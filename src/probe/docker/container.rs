@@ -89,7 +89,7 @@ pub(super) fn container(raw: RawContainer) -> Result<Container, String> {
     let id = raw.id;
     let compose_service = raw.compose_service.filter(|service| !service.is_empty());
     let endpoints = raw.networks.unwrap_or_default();
-    // What is published now; for one that does not run, what will be.
+    // The ports that are published now; for a container that does not run, those that will be.
     let ports = if raw.running { raw.ports } else { raw.bindings };
     Ok(Container {
         name: raw.name.trim_start_matches('/').to_string(),

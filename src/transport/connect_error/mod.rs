@@ -141,7 +141,7 @@ pub enum ConnectError {
         /// Where it is revoked.
         location: FileLine,
     },
-    /// It is not clear as whom to log in.
+    /// It is unknown as which user to log in.
     #[error(
         "no user to log in as on {at}: the inventory names none, and the system has no name for this one"
     )]
@@ -177,7 +177,7 @@ pub enum ConnectError {
         at: Endpoint,
         /// The user to log in as.
         user: String,
-        /// Each key with what became of it.
+        /// Each key with its result.
         tried: Vec<String>,
         /// The methods that the node accepts, such as `publickey,password`.
         accepts: String,
@@ -189,10 +189,10 @@ pub enum ConnectError {
         at: Endpoint,
         /// The user to log in as.
         user: String,
-        /// Each key with what became of it.
+        /// Each key with its result.
         tried: Vec<String>,
     },
-    /// The node took a key and wants another method beside it (`AuthenticationMethods`).
+    /// The node accepted a key and requires another method in addition (`AuthenticationMethods`).
     #[error(
         "{user} cannot log in on {at} with a key alone: it accepted {key}, and also requires: {wants}"
     )]
@@ -226,7 +226,7 @@ pub enum ConnectError {
         /// How long it was given.
         after: Duration,
     },
-    /// libssh2 could not be set up, which is no fault of the node's.
+    /// libssh2 could not be set up, which is not the node's fault.
     #[error("cannot set up an SSH session for {at}: {said}")]
     Session {
         /// The node.

@@ -37,7 +37,7 @@ impl Certificate {
         for _ in 0..parts {
             blob.extend(written(string(&mut rest)?)?);
         }
-        // Serial number and kind; name, principals; from when until when; options, extensions, what is reserved.
+        // Serial number and kind; name, principals; validity; options, extensions, reserved.
         rest = rest.get(8 + 4..)?;
         let _name = string(&mut rest)?;
         let _principals = string(&mut rest)?;

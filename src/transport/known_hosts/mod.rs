@@ -137,7 +137,7 @@ impl KnownHosts {
         &self.malformed
     }
 
-    /// What is to be thought of `key` from the node at this address.
+    /// The status of `key` from the node at this address.
     pub fn check(&self, address: &str, port: u16, key: &HostKey) -> HostKeyStatus {
         let name = lookup_name(address, port);
         let bare = lookup_name(address, 22);

@@ -18,7 +18,7 @@ use crate::transport::sudo::without_lecture;
 use crate::transport::wait::Stopped;
 
 impl ScriptProtocol<'_> {
-    /// What the whole of it means.
+    /// The result of the whole.
     pub(in crate::transport) fn conclude(
         mut self,
         end: StreamEnd,

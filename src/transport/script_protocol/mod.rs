@@ -76,12 +76,12 @@ pub(super) struct ScriptProtocol<'a> {
     given: usize,
     executed: Executed,
     stage: Stage,
-    /// What of standard output was not yet understood; before the begin mark, all of it.
+    /// The part of standard output that was not parsed yet; before the begin mark, all of it.
     pending: Vec<u8>,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
     stderr_begins: Option<usize>,
-    /// Where there was more than there may be, and how much there may be.
+    /// The stream that exceeded its limit, and that limit.
     too_much: Option<(&'static str, usize)>,
 }
 
@@ -183,7 +183,7 @@ impl<'a> ScriptProtocol<'a> {
         self.stage != Stage::Greeting && !self.has_input()
     }
 
-    /// Whether the status is there.
+    /// Whether the status has arrived.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.stage, Stage::Ended(_))
     }
@@ -242,7 +242,7 @@ impl<'a> ScriptProtocol<'a> {
             self.pending.drain(..whole + skip);
         }
         if self.stage == Stage::Counting {
-            // A status is short; what is longer is none, however much of it comes.
+            // A status is short; longer text is not a status, however much of it arrives.
             match find(&self.pending[..self.pending.len().min(STATUS)], b"\n") {
                 Some(at) => {
                     let status = str::from_utf8(&self.pending[..at])

@@ -1,4 +1,4 @@
-//! What is read of an agent and of a node that is not yet known, for a fuzz target; no part of the library.
+//! Parsing of the data of an agent and of a node that is not yet known, for a fuzz target; not part of the library.
 
 use super::agent;
 use super::handshake::Heard;

@@ -109,7 +109,7 @@ impl<'a> Heard<'a> {
         Self::Other(bytes)
     }
 
-    /// What an operator should know of it, beside what went wrong.
+    /// Additional information for the operator.
     pub(super) fn words(&self) -> Option<String> {
         match self {
             Self::Nothing => None,

@@ -33,7 +33,7 @@ pub(super) struct PrivateKey {
     pub(super) protection: Protection,
     /// The public half, if the file or the `.pub` file next to it has it in clear.
     pub(super) public: Option<HostKey>,
-    /// The line of `-cert.pub` beside it.
+    /// The line of the `-cert.pub` file next to it.
     pub(super) certificate: Option<String>,
 }
 
@@ -63,7 +63,7 @@ impl KeyFile {
             return Ok(Self::Public(public));
         }
         let (protection, public) = inspect(&text).ok_or(KeyProblem::NotAKey)?;
-        // As ssh does: a key that others can read is no secret, and its owner should know.
+        // As ssh does: a key that others can read is not secret, and its owner should know.
         let mode = metadata.mode() & 0o7777;
         if metadata.uid() == getuid().as_raw() && mode & 0o077 != 0 {
             return Err(KeyProblem::Exposed { mode });
@@ -93,7 +93,7 @@ fn public_line(text: &str) -> Option<HostKey> {
     (key.algorithm() == algorithm).then_some(key)
 }
 
-/// Whether the key is encrypted, and its public half; `None` if it is no private key.
+/// Whether the key is encrypted, and its public half; `None` if it is not a private key.
 fn inspect(text: &str) -> Option<(Protection, Option<HostKey>)> {
     let text = text.trim_start();
     let label = text.strip_prefix("-----BEGIN ")?.split_once("-----")?.0;

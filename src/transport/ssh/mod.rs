@@ -82,7 +82,7 @@ pub(super) fn connect(
     let algorithms = host_key::algorithms(&known, target);
     methods::set(&session, &algorithms).map_err(|error| failed(error.message().to_owned()))?;
     let wire = Wire::new(session, socket).map_err(|error| failed(error.to_string()))?;
-    // From here on whatever goes wrong hangs up.
+    // From here on every error closes the connection.
     let mut ssh = Ssh {
         at: at.clone(),
         privilege: target.privilege.clone(),
@@ -221,7 +221,7 @@ impl Ssh {
 impl Drop for Ssh {
     fn drop(&mut self) {
         if self.state == State::Open {
-            // A word to the node's log; whether it can be sent at once makes no difference.
+            // A message for the node's log; it does not matter whether it can be sent immediately.
             let _ = self.wire.session.disconnect(None, "done", None);
             self.wire.flush();
         }

@@ -22,7 +22,7 @@ use crate::transport::wait::Deadline;
 use crate::transport::wait::Stopped;
 use crate::transport::wait::errno_words;
 
-/// How much is moved at a time. libssh2 gets no more than a few of these in one call.
+/// How much is moved at a time. libssh2 gets only a few of these in one call.
 const PIECE: usize = 64 * 1024;
 
 /// How much of the first data of a node is kept: its banner and its list of algorithms, which are in clear.
@@ -56,7 +56,7 @@ pub(super) struct Moved {
     pub(super) outward: usize,
 }
 
-/// The two sockets and what is between them.
+/// The two sockets and the buffers between them.
 pub(super) struct Relay {
     node: OwnedFd,
     session: UnixStream,
@@ -99,7 +99,7 @@ impl Relay {
         self.ended.filter(|_| self.inward.is_empty())
     }
 
-    /// Moves what can be moved at once.
+    /// Moves what can be moved without waiting.
     pub(super) fn carry(&mut self) -> Moved {
         let outward = self.carry_outward();
         let inward = self.carry_inward();

@@ -120,7 +120,7 @@ impl Wire {
         }
     }
 
-    /// Moves what can be moved at once, within what the node may send.
+    /// Moves what can be moved without waiting, within the node's limit.
     pub(super) fn carry(&self) -> Result<Moved, StepError> {
         let mut relay = self.relay.borrow_mut();
         let beside = relay.received().saturating_sub(self.output.get());
@@ -135,7 +135,7 @@ impl Wire {
         Ok(self.relay.borrow().wait(deadline)?)
     }
 
-    /// Waits for a sign of life: whatever the node sends.
+    /// Waits for any data from the node.
     pub(super) fn wait_for_sign(&self, deadline: &Deadline<'_>) -> Result<(), StepError> {
         self.wait_for_more(deadline)
     }
@@ -162,7 +162,7 @@ impl Wire {
         self.relay.borrow().hang_up();
     }
 
-    /// Lets the last words out, if there is room for them at once.
+    /// Sends the last data, if there is space for it without waiting.
     pub(super) fn flush(&self) {
         let _ = self.relay.borrow_mut().carry();
     }

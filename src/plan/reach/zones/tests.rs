@@ -182,12 +182,12 @@ fn a_source_goes_ahead_of_an_interface_and_zones_are_asked_in_their_order() {
     // A source of the managed zone is asked first.
     node.add("public", "sources", "192.0.2.0/24");
     assert_eq!(node.codes(), [""; 0]);
-    // By name: `internal` is asked ahead of `public`, `work` behind it.
+    // By name: `internal` is evaluated before `public`, `work` after it.
     node.add("work", "sources", "192.0.2.7");
     assert_eq!(node.codes(), [""; 0]);
     node.add("internal", "sources", "192.0.0.0/16");
     assert_eq!(node.codes(), ["peer-in-other-zone"]);
-    // By priority ahead of the name.
+    // By priority before the name.
     node.add("public", "ingress_priority", "-5");
     assert_eq!(node.codes(), [""; 0]);
 }

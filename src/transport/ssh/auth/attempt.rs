@@ -109,7 +109,7 @@ impl Login<'_> {
                         wants: wants.into(),
                     })
                 }
-                // sshd counts each refused key and hangs up at MaxAuthTries. libssh2 drops the reason that it gives.
+                // sshd counts each refused key and disconnects at MaxAuthTries. libssh2 drops the reason that it gives.
                 _ if !self.tried.is_empty() => {
                     self.tried.push(format!("{name}: not answered"));
                     let tried = std::mem::take(&mut self.tried);
