@@ -52,7 +52,7 @@ pub enum ConnectionMethod {
     Local,
 }
 
-/// What the meaning of variables depends on beside their values.
+/// What the meaning of variables depends on, apart from their values.
 #[derive(Clone, Debug)]
 pub(super) struct Surroundings {
     /// The directory of the inventory.

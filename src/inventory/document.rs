@@ -176,7 +176,7 @@ fn without_byte_order_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
-/// The mistake of a file that is no text, with the line of its first odd byte.
+/// The error for a file that is not text, with the line of its first invalid byte.
 fn not_text(file: String, bytes: &[u8], position: usize) -> InputError {
     let byte = bytes.get(position).copied().unwrap_or_default();
     let line_start = bytes[..position]

@@ -1,4 +1,4 @@
-//! What is wrong with the user's texts, where, and what to do about it.
+//! What is wrong with the user's input, where, and what to do about it.
 
 mod list;
 mod render;
@@ -120,7 +120,7 @@ impl InputError {
         }
     }
 
-    /// What is wrong, in one sentence without its place.
+    /// What is wrong, in one sentence without its location.
     pub fn message(&self) -> &str {
         &self.0.message
     }

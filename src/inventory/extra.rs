@@ -41,7 +41,7 @@ impl std::fmt::Debug for ExtraVars {
     }
 }
 
-/// Returns the variables of an argument that is no file. Values of `key=value` are text, as for Ansible; types need the form in braces.
+/// Returns the variables of an argument that is not a file. Values of `key=value` are text, as for Ansible; types need the form in braces.
 pub(super) fn inline(argument: &str) -> Result<Vars, InputErrors> {
     if argument.trim_start().starts_with(['{', '[']) {
         let document = Document::from_source(Source::command_line("-e {…}", argument))?;

@@ -140,7 +140,7 @@ pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, InputError> {
     }
 }
 
-/// Lists a directory in the order of the names; nothing if there is none. Hidden files and editors' backups are left out, as Ansible does.
+/// Lists a directory in the order of the names; empty if it does not exist. Hidden files and editors' backups are left out, as Ansible does.
 pub(super) fn list(directory: &Path) -> Result<Vec<Listed>, InputErrors> {
     if fs::symlink_metadata(directory).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return Ok(Vec::new());
@@ -254,7 +254,7 @@ fn unreadable(path: &Path, error: &io::Error) -> InputError {
     }
 }
 
-/// A file beside `path` whose name is nearly the same.
+/// A file beside `path` with a similar name.
 fn neighbour(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     let directory = path.parent()?;

@@ -23,7 +23,7 @@ pub struct Inventory {
 pub struct InventoryNode {
     /// Its name in the inventory: `inventory_hostname`.
     pub name: String,
-    /// Where it is named first.
+    /// The location where it is first named.
     pub location: Location,
     /// The groups it is in, sorted, without `all`: Ansible's `group_names`.
     pub groups: Vec<String>,

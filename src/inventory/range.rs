@@ -9,7 +9,7 @@ use super::name::check;
 /// Nodes in one inventory. Bounds what `node[1:999999999]` can ask for, and is far above any fleet.
 pub const MAX_NODES: usize = 100_000;
 
-/// Digits of a number in a range; what is wider fills memory with zeros.
+/// The most digits of a number in a range; a wider one would fill memory with zeros.
 const MAX_WIDTH: usize = 20;
 
 /// Returns the names that a host pattern of an inventory expands to: `node[01:03]`, `node[0:8:2]`, `rack[a:c]-[1:2]`, or simply a name.

@@ -39,7 +39,7 @@ fn secret_after(text: &str) -> Option<(usize, usize)> {
     let start = text.len() - value.len();
     let length = match value.chars().next()? {
         quote @ ('"' | '\'') => value[1..].find(quote).map_or(value.len(), |end| end + 2),
-        // A block or an odd value: all of what is shown.
+        // A block or an unusual value: all of the shown text.
         '|' | '>' | '[' | '{' | '!' | '&' => value.len(),
         // To the end of the line, because a password may hold commas and braces.
         _ => value.find('\n').unwrap_or(value.len()),

@@ -29,7 +29,7 @@ const MAX_GROUPS: usize = 10_000;
 /// The keys that a group may have.
 const SECTIONS: [&str; 3] = ["hosts", "children", "vars"];
 
-/// Reads the documents; what can be understood is returned beside the mistakes.
+/// Reads the documents; what can be understood is returned together with the errors.
 pub(super) fn read(documents: &[Document]) -> (Tree, InputErrors) {
     let mut reader = Reader {
         tree: Tree::default(),

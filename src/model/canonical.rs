@@ -43,7 +43,7 @@ fn module(name: &str) -> String {
     }
 }
 
-/// A rich rule as firewalld 2 spells it, every value in quotes and without what is the default.
+/// A rich rule in firewalld 2's spelling, every value in quotes and without defaults.
 pub fn rich_rule(text: &str) -> String {
     let mut out: Vec<String> = Vec::new();
     let mut within = String::new();

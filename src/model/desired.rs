@@ -10,7 +10,7 @@ use crate::model::net::Family;
 use crate::model::rich::RichRule;
 use crate::model::rule::DirectRule;
 
-/// All that a node's roles ask of it.
+/// Everything that a node's roles require.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Desired {
     /// The firewalld zone that holds the rich rules; `None` is the node's default zone.

@@ -104,7 +104,7 @@ pub struct Container {
     pub running: bool,
     /// HostConfig.NetworkMode: `bridge`, `host`, `none`, a network's name, `container:ID`.
     pub network_mode: String,
-    /// Where it is attached, by network.
+    /// Its endpoints, by network.
     pub endpoints: Vec<Endpoint>,
     /// Published ports such as `0.0.0.0:8090->8090/tcp`.
     pub published: Vec<String>,
@@ -115,7 +115,7 @@ pub struct Container {
     /// The DNS servers that are configured for it; `None` if that was not read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dns: Option<Vec<String>>,
-    /// Whether it may do whatever root may.
+    /// Whether it has all of root's rights.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub privileged: bool,
     /// Capabilities beyond the ordinary, as they were named: `NET_ADMIN`, `ALL` …

@@ -26,7 +26,7 @@ pub struct Files {
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct File<T> {
-    /// Where it is: that of /etc/firewalld if there is one, or else the distribution's.
+    /// Its location: in /etc/firewalld if it exists there, or else the distribution's.
     pub path: String,
     /// Its content; unreadable if any part of it is not understood.
     pub says: Observed<T>,

@@ -1,4 +1,4 @@
-//! What decides about a packet on its way beside iptables and firewalld: listeners, routing, sets, other tables.
+//! What else decides about a packet, apart from iptables and firewalld: listeners, routing, sets, other tables.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -69,7 +69,7 @@ impl Default for Networking {
 }
 
 impl Networking {
-    /// Whether the look did not ask for any of it.
+    /// Whether the reading did not query any of it.
     pub fn is_not_asked(&self) -> bool {
         *self == Networking::default()
     }

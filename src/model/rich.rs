@@ -41,14 +41,14 @@ pub enum RichRule {
 }
 
 impl RichRule {
-    /// Reads a rule; what is not one of the two shapes that fwdeploy writes is kept in its own words.
+    /// Parses a rule; one that is in neither of the two forms that fwdeploy writes is kept as text.
     pub fn parse(text: &str) -> Self {
         parse_known(text).unwrap_or_else(|| {
             RichRule::Other(text.split_whitespace().collect::<Vec<_>>().join(" "))
         })
     }
 
-    /// The networks that the rule names, except a source: what it is *about*.
+    /// The networks that the rule names, except a source: those that it is *about*.
     pub fn about(&self) -> Option<Cidr> {
         match self {
             RichRule::Forward { to, .. } => Some(Cidr::host(*to)),

@@ -1,4 +1,4 @@
-//! firewalld's settings beside its direct interface, in one of its two views.
+//! firewalld's settings apart from its direct interface, in one of its two views.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -86,7 +86,7 @@ impl Options {
         self.0.get(key).into_iter().flatten().map(String::as_str)
     }
 
-    /// The one text of a setting such as `target`; empty if there is none.
+    /// The only text of a setting such as `target`; empty if there is none.
     pub fn one(&self, key: &str) -> &str {
         self.all(key).next().unwrap_or_default()
     }
@@ -96,7 +96,7 @@ impl Options {
         self.0.get(key).is_some_and(|values| values.contains(value))
     }
 
-    /// The names of the settings that are there.
+    /// The names of the settings that are present.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }

@@ -28,7 +28,7 @@ use crate::model::routing::Routing;
 use crate::model::settings::Settings;
 use crate::model::version::major_minor;
 
-/// How the reason begins for which nothing of a zone can be read that is not there; its name follows, and those that are there.
+/// The beginning of the reason if a zone cannot be read because it does not exist; its name and the existing zones follow.
 pub const NO_ZONE: &str = "firewalld has no zone";
 
 /// One of the four truths about a node.
@@ -92,11 +92,11 @@ pub struct System {
     pub systemd: u32,
     /// `iptables -V`, such as `iptables v1.8.9 (nf_tables)`; empty if there is none.
     pub iptables: String,
-    /// Whether `nft` is there, which the latch needs.
+    /// Whether `nft` is installed, which the latch needs.
     pub nft: bool,
-    /// Whether `busctl` is there, through which firewalld is asked.
+    /// Whether `busctl` is installed, through which firewalld is queried.
     pub busctl: bool,
-    /// Whether `docker` is there.
+    /// Whether `docker` is installed.
     pub docker: bool,
     /// How firewalld's daemon is.
     pub firewalld_daemon: Daemon,
@@ -114,13 +114,13 @@ pub struct System {
     /// Why the node is still changing, such as Docker's start; `None` if nothing indicates it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settling: Option<String>,
-    /// Its own addresses, and where it sends what.
+    /// Its own addresses, and its routes.
     #[serde(skip_serializing_if = "Observed::is_unreadable")]
     pub routing: Observed<Routing>,
     /// The DNS servers that it asks.
     #[serde(skip_serializing_if = "Observed::is_unreadable")]
     pub resolvers: Observed<Resolvers>,
-    /// What decides about a packet beside iptables and firewalld.
+    /// What else decides about a packet, apart from iptables and firewalld.
     #[serde(skip_serializing_if = "Networking::is_not_asked")]
     pub networking: Networking,
     /// Whether the packet filter changed while it was read.
@@ -204,7 +204,7 @@ pub struct Firewall {
 pub struct RichText {
     /// As firewalld spells it.
     pub text: String,
-    /// What it means.
+    /// Its meaning.
     pub rule: RichRule,
 }
 
@@ -241,7 +241,7 @@ pub struct Kernel {
     pub v4: Observed<Tables>,
     /// IPv6 tables (`ip6tables-save`).
     pub v6: Observed<Tables>,
-    /// Whether the *other* iptables backend (legacy beside nft or the reverse) also holds DOCKER-USER.
+    /// Whether the *other* iptables backend (legacy if nft is used, or the reverse) also holds DOCKER-USER.
     pub split: Observed<bool>,
     /// Whether fwdeploy's latch is in place, which only an interrupted run leaves behind.
     pub latch: Observed<bool>,

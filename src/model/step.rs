@@ -62,7 +62,7 @@ pub enum Act {
     Redirect,
     /// Its source becomes another.
     Snat,
-    /// No flow is made of it: no rule of table nat sees it, and its answers are no answers.
+    /// It is not tracked: no rule of table nat applies to it, and its answers are not recognised as answers.
     Untrack,
     /// It gets a mark.
     Mark,
@@ -77,7 +77,7 @@ pub struct Step {
     pub text: String,
     /// The conditions; all of them must hold.
     pub tests: Vec<Test>,
-    /// What it does.
+    /// Its effect.
     pub act: Act,
 }
 

@@ -47,7 +47,7 @@ pub struct Chain {
 pub struct KernelRule {
     /// The line of `iptables-save` after `-A CHAIN`.
     pub text: String,
-    /// What it means; `None` if it cannot be read.
+    /// Its meaning; `None` if it cannot be parsed.
     pub rule: Option<Rule>,
 }
 

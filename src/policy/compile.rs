@@ -29,7 +29,7 @@ use crate::role::Otherwise;
 use crate::role::Policy;
 use crate::role::Side;
 
-/// Answers to whatever was let in or out before. First: without it the answers to whitelisted peers die.
+/// Replies of connections that were accepted before. First: without it the replies to whitelisted peers are refused.
 pub const ESTABLISHED: i32 = 0;
 /// Nothing leaves a bridge under an address that is not of its network: all other rules go by address, and a container may
 /// write any (Docker gives it raw sockets).
@@ -45,7 +45,7 @@ pub const OTHERWISE_IN: i32 = 900;
 /// All other outbound traffic is refused, whatever address a container gives itself.
 pub const OTHERWISE_OUT: i32 = 1000;
 
-/// Makes what the policies of one node ask of it.
+/// Computes what the policies of one node require.
 ///
 /// # Errors
 /// Every contradiction that [`lint::check`] finds.
@@ -171,7 +171,7 @@ impl Rules {
     }
 
     fn add_otherwise(&mut self, policy: &Policy, side: Side) {
-        // Addresses, not the bridge device: they hold whatever the device is called, and before it is there.
+        // Addresses, not the bridge device: they apply whatever the device is called, and before it exists.
         let into = [
             Match::Destination(Sense::Is, side.covered),
             Match::Source(Sense::Not, side.subnet),

@@ -12,9 +12,9 @@ use crate::model::Target;
 /// A packet on its way through FORWARD, as DOCKER-USER sees it: after its destination was rewritten.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packet {
-    /// Where it comes from.
+    /// Its source.
     pub source: IpAddr,
-    /// Where it goes to, after DNAT.
+    /// Its destination, after DNAT.
     pub destination: IpAddr,
     /// `tcp`, `udp`, `icmp`, … as iptables calls it.
     pub protocol: String,
@@ -68,7 +68,7 @@ impl Flow {
 pub enum Rewritten {
     /// It was, by firewalld's forward-port or a port that Docker publishes.
     Yes,
-    /// It goes where it was sent to.
+    /// It was not: it was sent to this destination.
     No,
 }
 

@@ -74,7 +74,7 @@ fn interfaces(rule: &Rule, edge: &Edge, way: Way) -> bool {
         match (inside, sense) {
             (true, Sense::Is) => named,
             (true, Sense::Not) => !named,
-            // Some interface beside the bridge: a pattern has more of them than the bridge.
+            // Some interface other than the bridge: a pattern matches more of them than the bridge.
             (false, Sense::Is) => name != bridge,
             (false, Sense::Not) => name != "+",
         }

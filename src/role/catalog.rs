@@ -84,7 +84,7 @@ struct Parsed {
     defaults: Arc<Vars>,
 }
 
-/// The roles that nodes may have: those beside the inventory, and the built-in ones that no folder of that name replaces.
+/// The roles that nodes may have: those beside the inventory, and the built-in ones that no directory of that name replaces.
 #[derive(Debug, Clone)]
 pub struct Roles {
     roles: BTreeMap<String, Role>,
@@ -127,7 +127,7 @@ impl Roles {
     /// The role of that name.
     ///
     /// # Errors
-    /// There is none; the message names those that there are.
+    /// There is none; the message names the existing ones.
     pub fn show(&self, name: &str) -> Result<&Role, InputError> {
         self.roles
             .get(name)
@@ -137,7 +137,7 @@ impl Roles {
     /// Writes the files of a role into `into/NAME/`, to be changed there. Never overwrites anything.
     ///
     /// # Errors
-    /// There is no such role, the folder is there already, or it cannot be written.
+    /// There is no such role, the directory exists already, or it cannot be written.
     pub fn eject(&self, name: &str, into: &Path) -> Result<Vec<PathBuf>, InputError> {
         files::write(self.show(name)?, into)
     }

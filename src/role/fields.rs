@@ -60,7 +60,7 @@ impl<'a> Fields<'a> {
         found.map(|(_, node)| *node)
     }
 
-    /// A field that may be left out. One that is there and empty is a mistake, never the same as one that is left out: an entry
+    /// A field that may be omitted. One that is present and empty is an error, never the same as one that is omitted: an entry
     /// without a port is about every port.
     pub(super) fn get(&self, key: &str, errors: &mut InputErrors) -> Option<&'a Node> {
         let node = self.written(key)?;
@@ -156,7 +156,7 @@ fn empty(node: &Node) -> Option<String> {
     }
 }
 
-/// What to write where a value is there and empty.
+/// What to write where a value is present and empty.
 fn instead(key: &str) -> &'static str {
     match key {
         "port" => {
@@ -241,7 +241,7 @@ fn expected(key: &str) -> &'static str {
     }
 }
 
-/// A text that does not read as what is expected.
+/// A text that is not of the expected kind.
 fn misfit(node: &Node, key: &str, text: &str, why: &impl Display) -> InputError {
     let shown = shown(text);
     let error = if shown == text && key != "gateway" && !key.starts_with("address") {

@@ -46,7 +46,7 @@ impl Places {
         }
     }
 
-    /// The places of whatever a template asked for. `variable` finds a variable as it was written.
+    /// The locations of everything that a template used. `variable` finds a variable as it was written.
     pub(super) fn new<'a>(
         asked: &BTreeSet<Asked>,
         fleet: &FleetVars,

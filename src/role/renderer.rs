@@ -48,7 +48,7 @@ pub(super) struct State {
     pub(super) stack: Vec<Key>,
     /// What each thing being rendered has asked for so far, the outermost first.
     asked: Vec<BTreeSet<Asked>>,
-    /// What is rendered already.
+    /// The variables that are already rendered.
     known: BTreeMap<Key, (Value, BTreeSet<Asked>)>,
     /// What cannot be rendered, with the number of its mistake: asked for twice by each of forty variables, it would be
     /// tried a million million times.

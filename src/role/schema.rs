@@ -69,7 +69,7 @@ pub struct Inbound {
     pub from: Vec<Located<Peer>>,
     /// The port of the node; without one, every port of the container.
     pub port: Option<Located<Service>>,
-    /// The port of the container, where it is another one.
+    /// The port of the container, if it differs.
     pub to_port: Option<Located<Port>>,
 }
 
@@ -119,7 +119,7 @@ impl fmt::Display for Otherwise {
 /// Which addresses are closed to all hosts that are not on the whitelist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Covers {
-    /// The whole subnet: whatever address a container gives itself, it gets nowhere.
+    /// The whole subnet: whatever address a container gives itself, it reaches nothing.
     Network,
     /// The container's own address; others on the network are left alone.
     Container,

@@ -21,7 +21,7 @@ const FUEL: u64 = 1_000_000;
 /// Values larger than this, counted in elements and in bytes of text, come from templates that double themselves.
 const LARGEST: usize = 1 << 20;
 
-/// Why a text with nothing in a part of it is no value.
+/// Why a text with a null part is not a value.
 const NULL_IN_TEXT: &str = "a part of this text is nothing (`null`)";
 
 /// The environment that all templates are rendered in. It has no templates of its own: nothing can be included.
@@ -96,7 +96,7 @@ pub(super) fn evaluate(
         return Ok(Value::from(text));
     }
     if let Some((start, inner)) = expression(text) {
-        // `{{ a }}-{{ b }}` is no expression without its outer braces, and is rendered as the text that it is.
+        // `{{ a }}-{{ b }}` is not an expression without its outer braces, and is rendered as a text.
         if let Ok(expression) = environment.compile_expression_owned(inner.to_string()) {
             let names = || sorted(expression.undeclared_variables(false));
             let value = expression
@@ -221,7 +221,7 @@ fn measure(value: &Value, left: &mut usize) -> Result<(), TemplateError> {
     }
 }
 
-/// The place of a part of a template's text; all of it where the text is not written the way it reads.
+/// The location of a part of a template's text; of all of it if the text is escaped in its file.
 pub(super) fn part(location: &Location, text: &str, range: Option<&Range<usize>>) -> Location {
     let written = location.text().find(text.trim_end());
     match (written, range) {

@@ -70,7 +70,7 @@ pub(super) fn build(source: &Arc<Source>) -> Result<(Value, Arc<Mark>), InputErr
     builder.errors.or((root.value, root.mark))
 }
 
-/// The message about a text of so many bytes.
+/// The message about a text of this many bytes.
 pub(in crate::inventory) fn too_long(bytes: u64) -> String {
     format!(
         "the file has {} MiB; more than {} MiB are not read",

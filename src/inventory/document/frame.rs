@@ -93,7 +93,7 @@ impl OpenMapping {
         }
     }
 
-    /// What is merged comes first and gives way to what is written out.
+    /// Merged entries come first, and entries that are written out override them.
     pub(super) fn finish(mut self) -> (Value, Inside) {
         let mut values = Mapping::new();
         for (key, value, entry) in self.merged {

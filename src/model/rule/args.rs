@@ -99,7 +99,7 @@ impl From<Vec<String>> for Args {
     }
 }
 
-/// A rule in canonical spelling. Nothing is parsed: what it means is known.
+/// A rule in canonical spelling. Nothing is parsed, because its meaning is known.
 impl From<&Rule> for Args {
     fn from(rule: &Rule) -> Self {
         Args {

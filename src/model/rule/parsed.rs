@@ -1,4 +1,4 @@
-//! One iptables rule, as a value that compares by meaning: whatever order and spelling a version prints it in.
+//! One iptables rule, as a value that compares by meaning, regardless of the order and spelling in which a version prints it.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -70,7 +70,7 @@ impl FromStr for CtState {
 pub enum Match {
     /// `-s`: where the packet comes from.
     Source(Sense, Cidr),
-    /// `-d`: where it goes to.
+    /// `-d`: the destination.
     Destination(Sense, Cidr),
     /// `-i`: the interface it came in by (a trailing `+` matches any rest).
     In(Sense, String),
@@ -258,7 +258,7 @@ impl Rule {
     /// The canonical arguments, in the order and spelling that fwdeploy always sends.
     pub fn args(&self) -> Vec<String> {
         let mut out = Vec::new();
-        // An option that names no module would be read as one of the module ahead of it.
+        // An option that names no module would be read as one of the module before it.
         let (named, bare): (Vec<_>, Vec<_>) = self.matches.iter().partition(|m| m.names_module());
         for m in bare.into_iter().chain(named) {
             match m {

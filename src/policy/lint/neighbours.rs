@@ -1,4 +1,4 @@
-//! The networks and containers of two roles on one node: what is shared, and what must not be.
+//! The networks and containers of two roles on one node: what may be shared, and what must not be.
 
 use crate::policy::names::default_bridge;
 use crate::role::InputError;
