@@ -331,13 +331,13 @@ mod tests {
         assert_eq!(read("Welcome!\ndisarmed 7\nend\n"), Some(Ending::Disarmed));
         assert_eq!(
             read(
-                "gone 7\noutcome=restored\nended=12:00\nwhy=timer\nhow=in place\nremark=container x is gone since\ntrouble=\nend\n"
+                "gone 7\noutcome=restored\nended=12:00\nwhy=timer\nhow=in place\nremark=container x no longer exists\ntrouble=\nend\n"
             ),
             Some(Ending::Restored(Restored {
                 ended: "12:00".to_string(),
                 why: "timer".to_string(),
                 how: "in place".to_string(),
-                remarks: vec!["container x is gone since".to_string()],
+                remarks: vec!["container x no longer exists".to_string()],
             }))
         );
         // The lease is gone because the confirmation came through, and only its answer was lost.

@@ -16,7 +16,7 @@
 #   library restore_program about managed  what a run writes into its snapshot
 #   seen_checksums                         firewalld's files as the look has seen them: `CHECKSUM SIZE PATH` lines
 #   subnets touched recovery               of a restore: whom to latch, what the run changes of Docker's, whether it was a recovery
-#   entries_count xml_head xml_tail        of a recovery: how many entries direct.xml has, and what stands around them
+#   entries_count xml_head xml_tail        of a recovery: how many entries direct.xml has, and the text around them
 # How to work, settled once by each program:
 #   seconds patience                       how long a command may take, and how long Docker may take to put its rules back
 #   has_timeout wait_flag                  `yes` where there is timeout(1); `-w` where iptables-restore knows it
@@ -28,8 +28,8 @@
 #   stopped                                the signal that has asked the run to stop
 #   armed snapshot number                  the number of the armed run; its folder; in a restore, the number of its own snapshot
 #   spared                                 a snapshot that is not to be removed: the one that a rollback goes to
-#   step_number reached                    the step at work; the last step that a run had begun
-#   how troubles remarks                   of a restore: in which way; what went wrong; what is not as it was, and nobody's fault
+#   step_number reached                    the current step; the last step that a run had started
+#   how troubles remarks                   of a restore: in which way; what went wrong; what is not as it was, without a fault
 #   edits_kept                             the folder where edits were kept that a write would have lost
 # The kernel's tables (tables.sh, chain.sh):
 #   now_iptables now_ip6tables now_ebtables      as they were read last

@@ -643,7 +643,7 @@ records() {
     [ -z "$left" ] || echo "left $left"
     [ ! -s "$live/outcome-$armed" ] || sed -n 's/^outcome=/restore /p; s/^trouble=/trouble /p' "$live/outcome-$armed"
     [ ! -r "$live/step" ] || echo "step $(cat "$live/step")"
-    # Without these nobody can go back to it.
+    #     # Without these it cannot be restored.
     missing_parts "$armed" | sed 's/^/missing /'
 }
 

@@ -270,7 +270,7 @@ fn what_is_ours_and_differs_is_a_failure_and_what_others_did_is_a_remark() {
         node.docker(CYBEX, &place("172.20.0.2"));
         assert_eq!(
             judged(ours),
-            "0||container guest is gone since, and could not be brought back to where it was\n"
+            "0||container guest no longer exists, and could not be reattached\n"
         );
         node.docker(CYBEX, "container %2Fcybex true c1\n");
         assert!(
@@ -290,7 +290,7 @@ fn what_is_ours_and_differs_is_a_failure_and_what_others_did_is_a_remark() {
             "1|network other is still there|\n"
         );
         node.docker("", "");
-        assert!(judged("network cybex").starts_with("1|network cybex is gone|"));
+        assert!(judged("network cybex").starts_with("1|network cybex is missing|"));
     }
 }
 

@@ -123,12 +123,12 @@ mod tests {
     #[test]
     fn what_the_way_back_could_not_do_is_read_with_its_signs() {
         let records = parse(
-            "snapshot 4\noutcome=failed\nremark=container a is gone since\ntrouble=x=y\nlast 4\narmed 4\nalive yes\n\
+            "snapshot 4\noutcome=failed\nremark=container a no longer exists\ntrouble=x=y\nlast 4\narmed 4\nalive yes\n\
              restore trying\ntrouble zone public ports=22\n",
         )
         .unwrap();
         let snapshot = records.snapshot(4).unwrap();
-        assert_eq!(snapshot.remarks, ["container a is gone since"]);
+        assert_eq!(snapshot.remarks, ["container a no longer exists"]);
         assert_eq!(snapshot.trouble, ["x=y"]);
         assert_eq!(records.lease.unwrap().trouble, ["zone public ports=22"]);
     }

@@ -138,7 +138,7 @@ fn a_rollback_that_loses_its_controller_is_wholly_taken_back(suite: &str, backen
         let said = one.lab.fwdeploy("status", &[]);
         assert!(
             said.out
-                .contains("but not completely as before: container cybex is gone since"),
+                .contains("but not completely as before: container cybex no longer exists"),
             "{}",
             said.out
         );
