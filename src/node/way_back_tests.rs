@@ -478,7 +478,7 @@ fn nothing_that_was_changed_of_docker_is_as_before_where_nobody_knows_what_was()
             "mode=chosen; restore_network --subnet 172.20.0.0/16 cybex || echo \"$answer\"; mode=now",
         );
         assert!(
-            said.contains("what it had then is not known"),
+            said.contains("its earlier state is unknown"),
             "{shell:?}: {said}"
         );
         assert_eq!(

@@ -471,7 +471,7 @@ fn what_differs_of_docker_is_wrong_or_a_remark_by_whose_it_is() {
         judged("network a", ""),
         "wrong network a is another one, subnet 10.9.0.0%2F16|||, where it was 10.1.0.0%2F16|||,\n\
          remark container c was running, and is not running now\n\
-         wrong container c has 10.1.0.3 on network a where it was told to have 10.1.0.2\n"
+         wrong container c has 10.1.0.3 on network a but is configured with 10.1.0.2\n"
     );
     assert_eq!(judged("", "yes"), "");
 }

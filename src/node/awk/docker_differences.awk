@@ -52,7 +52,7 @@ END {
                 if (line[1, "network " key[3]] != "" && line[2, "network " key[3]] == "") continue
                 tell(mine, "container " key[2] " is not on network " key[3] ", where it was")
             } else if (a[4] != b[4] || a[5] != b[5]) tell(mine, "container " key[2] " has " at(b[4], b[5]) " on network " key[3] " where it had " at(a[4], a[5]))
-            else if ((b[4] != "." && b[6] != "." && b[4] != b[6]) || (b[5] != "." && b[7] != "." && b[5] != b[7])) tell(mine, "container " key[2] " has " at(b[6], b[7]) " on network " key[3] " where it was told to have " at(b[4], b[5]))
+            else if ((b[4] != "." && b[6] != "." && b[4] != b[6]) || (b[5] != "." && b[7] != "." && b[5] != b[7])) tell(mine, "container " key[2] " has " at(b[6], b[7]) " on network " key[3] " but is configured with " at(b[4], b[5]))
             else if (mine && a[6] != "." && b[6] != "." && a[6] != b[6]) print "remark container " key[2] " has " plain(b[6]) " on network " key[3] " where it had " plain(a[6]) ": it has no fixed address there"
             else if (mine && (a[8] != b[8] || a[9] != b[9])) print "remark container " key[2] " has other aliases or links on network " key[3] " than it had"
         }
