@@ -1,7 +1,7 @@
-//! fwdeploy closes blockchain nodes to everyone but their named peers, in both directions, and says `ok` only when
-//! the kernel of the node does what the role says.
+//! fwdeploy whitelists the peers of containerised blockchain nodes, inbound and outbound. It reports `ok` only after
+//! re-reading what the kernel enforces.
 //!
-//! Nothing decides while acting, and nothing acts while deciding:
+//! Deciding and acting are separate: the planner does not act, and the code that acts does not decide.
 //!
 //! ```text
 //!  files ─▶ Inventory ─▶ Policy ──compile──▶ Desired ──┐
@@ -14,9 +14,9 @@
 //! *Arm* takes a snapshot on the node and starts a timer there that rolls the node back. *Look again* uses a new connection, observes
 //! and plans once more, and that plan must be empty. Only then *disarm* stops the timer, which confirms the run.
 //!
-//! The rooms, and which may use which, are in `docs/architecture.md`; a test holds the table.
+//! The rooms, and which room may use which, are in `docs/architecture.md`; a test checks the table.
 
-// What both the unit tests and those of tests/it include finds this crate by one name.
+// Code that is shared by the unit tests and tests/it refers to this crate by one name.
 #[cfg(test)]
 extern crate self as fwdeploy;
 

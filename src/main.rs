@@ -1,4 +1,4 @@
-//! The door: exits with what the command line's run returns.
+//! The program: exits with the code that the command line returns.
 
 use std::process::ExitCode;
 

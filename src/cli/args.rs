@@ -22,7 +22,7 @@ pub(super) struct SelectionArgs {
     pub(super) extra_vars: Vec<String>,
 }
 
-/// How the nodes are reached. What the inventory says about a node wins, as with Ansible.
+/// How the nodes are reached. The inventory overrides these flags, as with Ansible.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(super) struct ConnectionArgs {
@@ -87,7 +87,7 @@ pub(super) struct WaveArgs {
     ///
     /// Counts, or percentages of the selected nodes with a role, rounded down but at least 1; the last one is used until all nodes are
     /// done. A wave starts when every node of the wave before is finished. Within a wave, --forks nodes are processed at the same time.
-    // A value that begins with `-` is answered here, not taken for a flag.
+    // A value that starts with `-` is rejected here, and not taken for a flag.
     #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
     pub(super) serial: Option<String>,
 

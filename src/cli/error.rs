@@ -13,7 +13,7 @@ pub(super) enum CliError {
     Input(InputErrors),
     /// Anything else.
     Other {
-        /// What is wrong, as a sentence without a full stop.
+        /// The error, as a sentence without a full stop.
         message: String,
         /// What can be done about it.
         hint: Option<String>,

@@ -59,7 +59,7 @@ impl<'a> FleetRun<'a> {
         work: impl FnOnce(&[Job], &RunContext<'_>) -> T,
     ) -> Result<Done<T>, CliError> {
         let options = self.options;
-        // Before the bars are drawn, and while Ctrl-C still ends the program at once.
+        // Before the bars are drawn, and while Ctrl-C still ends the program immediately.
         let password = match options.become_password {
             BecomePassword::Asked => Some(secrets::ask_become_password()?),
             BecomePassword::None => None,

@@ -21,7 +21,7 @@ fn user(variable: &dyn Fn(&str) -> Option<String>, number: u32) -> String {
         0 => "root".to_string(),
         number => format!("user {number}"),
     });
-    // sudo and doas set the name of the user who called them; on a bastion everybody may be root.
+    // sudo and doas set the name of the calling user; on a bastion all users may be root.
     match told("SUDO_USER").or_else(|| told("DOAS_USER")) {
         Some(asked) if asked != own => format!("{asked} ({own})"),
         _ => own,

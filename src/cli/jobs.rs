@@ -41,7 +41,7 @@ fn job(member: &Member, desired: Desired, defaults: &ConnectionDefaults) -> Job 
     }
 }
 
-/// Returns how to connect to a node: from the inventory, or from the command line where the inventory says nothing.
+/// Returns how to connect to a node: from the inventory, or from the command line if the inventory does not set it.
 fn target(member: &Member, defaults: &ConnectionDefaults) -> Target {
     let connection = &member.connection;
     let user = || {

@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM and SIGHUP: the first finishes the nodes at work, the second leaves them, the third exits at once.
+//! Ctrl-C, SIGTERM and SIGHUP: the first finishes the nodes at work, the second abandons them, the third exits at once.
 
 use std::fs;
 use std::io;
@@ -19,7 +19,7 @@ use crate::report::progress::Handle;
 
 /// The signals received so far.
 pub(super) struct SignalWatch {
-    /// Tells the engine to stop.
+    /// Stops the engine.
     pub(super) stop: Stop,
     first: Arc<AtomicI32>,
 }

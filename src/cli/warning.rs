@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::inventory::InputError;
 
-/// A warning. It is printed once, whatever the number of nodes that it is about.
+/// A warning. It is printed once, regardless of the number of nodes that it is about.
 pub(super) struct Warning {
     pub(super) error: InputError,
     /// How many nodes it is about.

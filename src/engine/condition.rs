@@ -16,7 +16,7 @@ pub enum NodeCondition {
     },
     /// It is not as it was before; these are the differences from then to now.
     Different(Vec<Change>),
-    /// Every step was done and stays. These differences to what is wanted remain.
+    /// All steps were done and stay. These differences from the desired state remain.
     Applied(Vec<Change>),
     /// It could no longer be reached. It is armed, and rolls itself back.
     GoesBack {
@@ -42,7 +42,7 @@ impl NodeCondition {
         }
     }
 
-    /// The differences that it names: from before to now, or from now to what is wanted.
+    /// The differences of this condition: from before to now, or from now to the desired state.
     pub fn changes(&self) -> &[Change] {
         match self {
             NodeCondition::Different(changes) | NodeCondition::Applied(changes) => changes,

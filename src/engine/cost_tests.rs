@@ -30,7 +30,7 @@ use crate::plan::plan;
 use crate::plan::simulate;
 use crate::probe::observe;
 
-/// Ten times the peers may cost so many times the operations.
+/// Ten times the peers may cost at most this many times the operations.
 const LIMIT: u64 = 30;
 
 const FEW: usize = 500;
@@ -241,7 +241,7 @@ fn planned(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     plan
 }
 
-/// The operations of one case with so many peers.
+/// The operations of one case with this many peers.
 fn cost(case: &Case, peers: usize) -> u64 {
     let (state, desired) = (case.before)(case.node, peers);
     let mut plan = Plan::default();

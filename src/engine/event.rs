@@ -11,7 +11,7 @@ use crate::engine::stage::Stage;
 /// Something that happened. The events of one node come in order; those of several are mixed.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// A wave begins; every node of the wave before is finished. Only where there are several.
+    /// A wave starts; every node of the wave before is finished. Only emitted if there are several.
     Wave(Wave),
     /// More nodes of a wave failed than allowed: the nodes at work are finished, no others are started.
     BudgetExceeded(BudgetExceeded),

@@ -74,9 +74,9 @@ pub(super) enum Trouble {
     CutOff,
     /// Another run holds the node.
     Busy,
-    /// The connection ends after so many steps, and the script with it.
+    /// The connection ends after this many steps, and the script with it.
     LostAfter(usize),
-    /// The connection ends after so many steps, and the script goes on to its end.
+    /// The connection ends after this many steps, and the script continues to its end.
     LostThere(usize),
     /// A step reports success but does nothing.
     Pretends(usize),

@@ -1,4 +1,4 @@
-//! One node and what is wanted of it.
+//! One node and its desired state.
 
 use crate::model::Desired;
 use crate::model::NodeState;
@@ -13,9 +13,9 @@ use crate::transport::Target;
 pub struct Job {
     /// Where the node is, and its name.
     pub target: Target,
-    /// What its roles ask of it.
+    /// The state that its roles require.
     pub desired: Desired,
-    /// The hash of what its roles ask of it, for the node's records.
+    /// The hash of the state that its roles require, for the node's records.
     pub policy: String,
     /// Where the inventory names the node's zone, as `file:line:column`; `None` if it names none.
     pub zone_at: Option<String>,

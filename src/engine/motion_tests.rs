@@ -118,7 +118,7 @@ fn what_is_gone_a_second_later_is_never_said() {
                 (0, 0),
                 "{case}"
             );
-            // One connection, whatever the number of looks.
+            // One connection, regardless of the number of readings.
             assert_eq!(
                 fake.visits("a"),
                 (connections + 1, runs + lasting + 1),

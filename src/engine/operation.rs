@@ -1,4 +1,4 @@
-//! What is done on a node between arming it and confirming.
+//! The change that is made on a node between arming and confirming it.
 
 use crate::engine::applied::Applied;
 use crate::engine::job::Job;
@@ -6,7 +6,7 @@ use crate::engine::outcome::Outcome;
 use crate::plan::Action;
 use crate::plan::Recovery;
 
-/// What is done on a node between arming it and confirming.
+/// The change that is made on a node between arming and confirming it.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Operation<'a> {
     /// The steps of a plan.

@@ -30,7 +30,7 @@ pub struct Outcome {
     pub changes: Vec<Change>,
     /// What the operator must know.
     pub findings: Vec<Finding>,
-    /// Why it went wrong, where it did.
+    /// Why it failed, if it did.
     pub failure: Option<Failure>,
     /// Why the node was not started, if it was not.
     pub not_begun: Option<NotBegun>,
@@ -130,7 +130,7 @@ impl Outcome {
 /// Why a node was not started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotBegun {
-    /// No role asks anything of it.
+    /// No role applies to it.
     NoRole,
     /// The operator stopped the run before.
     Stopped,

@@ -33,7 +33,7 @@ const STACK: usize = 1024 * 1024;
 /// What became of a node, and what was seen there where that is asked for.
 pub(super) type Seen = (Outcome, Option<NodeState>);
 
-/// Does the work on every job, whatever fails, and returns what became of each in the order of the jobs.
+/// Processes every job, whatever fails, and returns the results in the order of the jobs.
 pub(super) fn all(
     jobs: &[Job],
     context: &RunContext<'_>,
@@ -43,7 +43,7 @@ pub(super) fn all(
     seen.into_iter().map(|(outcome, _)| outcome).collect()
 }
 
-/// As [`all`], and returns the state of each node where it was read.
+/// As [`all`], and also returns the state of each node that was read.
 pub(super) fn all_seen(
     jobs: &[Job],
     context: &RunContext<'_>,

@@ -7,14 +7,14 @@ use std::ops::Range;
 /// A number of nodes, or a part of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Amount {
-    /// So many.
+    /// A number of nodes.
     Count(usize),
-    /// So many of a hundred, rounded down.
+    /// A percentage, rounded down.
     Percent(u8),
 }
 
 impl Amount {
-    /// How many nodes it is of so many.
+    /// The number of nodes, out of this total.
     pub fn of(self, nodes: usize) -> usize {
         match self {
             Amount::Count(count) => count,
@@ -26,7 +26,7 @@ impl Amount {
     }
 }
 
-/// In which waves a fleet is changed, and how many failures are too many. The default is one wave, whatever fails.
+/// The waves of a run, and how many failures are too many. The default is one wave without a limit.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rollout {
     /// The sizes of the waves, percentages of the whole fleet, the last for all that follow; none is one wave of all.
@@ -48,7 +48,7 @@ pub enum WhenFailed {
 }
 
 impl Rollout {
-    /// Which of so many nodes belong to which wave: each to one, in their order, and none is empty.
+    /// The nodes of each wave, by position: each node is in one wave, in order, and no wave is empty.
     pub fn waves(&self, nodes: usize) -> Vec<Range<usize>> {
         let mut waves = Vec::new();
         let mut sizes = self.serial.iter();

@@ -20,7 +20,7 @@ fn rollout(serial: &[Amount], max_fail: Option<usize>) -> Rollout {
     }
 }
 
-/// Runs the fleet, so many nodes at a time.
+/// Runs the fleet, with this many nodes at a time.
 fn run_in(fake: &Arc<Fake>, rollout: &Rollout, forks: usize) -> (Vec<Outcome>, Vec<Event>) {
     with(fake, &Stop::default(), |c| {
         let forks = NonZeroUsize::new(forks).unwrap();

@@ -80,7 +80,7 @@ pub(super) fn ours(
     )))
 }
 
-/// The hash of the policy that was in force at a snapshot, as far as those before it are kept; empty where it is not known.
+/// The hash of the policy that was in force at a snapshot, if the snapshots before it are kept; empty if it is unknown.
 pub(super) fn policy_at(state: &NodeState, number: u64) -> String {
     let records = state.records.known();
     let before = records.and_then(|records| confirmed_before(records, number));

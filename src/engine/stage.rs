@@ -7,7 +7,7 @@ use std::fmt;
 pub enum Stage {
     /// Connecting and logging in.
     Connecting,
-    /// Reading what is there.
+    /// Reading the state.
     Looking,
     /// Changing it.
     Applying {

@@ -12,7 +12,7 @@ use crate::transport::Cancel;
 /// How often a wait checks whether the operator gives up.
 const STEP: Duration = Duration::from_millis(20);
 
-/// The operator's wish to stop: first no new nodes, then at once.
+/// The operator's request to stop: first no new nodes, then immediately.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     drain: Arc<AtomicBool>,

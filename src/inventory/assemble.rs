@@ -104,7 +104,7 @@ pub(super) fn assemble(texts: &Texts) -> Result<Assembled, InputErrors> {
     errors.errors.or((nodes, members))
 }
 
-/// What groups say, from `all` inwards: first all that stands in the inventory, then all that stands in files.
+/// The variables of groups, from `all` inwards: first all those in the inventory, then all those in files.
 fn share(
     groups: &[(&str, &DeclaredGroup)],
     files: &BTreeMap<String, Vars>,
@@ -119,7 +119,7 @@ fn share(
         of_files.add(vars, errors);
     }
     shared.vars.extend(of_files.vars);
-    // Roles go from the outer to the inner group, wherever they stand.
+    // Roles go from the outer to the inner group, wherever they are written.
     let mut roles = Shared::default();
     for (name, group) in groups {
         for vars in [Some(&group.vars), files.get(*name)].into_iter().flatten() {
@@ -188,7 +188,7 @@ fn roles(var: &Var) -> Result<Vec<Located<String>>, InputErrors> {
     }
 }
 
-/// Mistakes, each once: what a group says wrongly is wrong for each of its nodes.
+/// Errors, each once: an error in a group is an error for each of its nodes.
 #[derive(Default)]
 struct Once {
     seen: BTreeSet<String>,

@@ -38,7 +38,7 @@ pub struct ConnectionVars {
     pub escalate_password: Option<Located<Secret>>,
     /// The address that other nodes see: `fwdeploy_address`, or `ansible_host` or the name if that is one. `None` if only a name is known.
     pub address: Option<Located<IpAddr>>,
-    /// `fwdeploy_zone`: the firewalld zone that strangers arrive in.
+    /// `fwdeploy_zone`: the firewalld zone that external hosts arrive in.
     pub zone: Option<Located<String>>,
 }
 
@@ -52,12 +52,12 @@ pub enum ConnectionMethod {
     Local,
 }
 
-/// What the meaning of variables depends on beside their values.
+/// What the meaning of variables depends on, apart from their values.
 #[derive(Clone, Debug)]
 pub(super) struct Surroundings {
     /// The directory of the inventory.
     pub(super) directory: PathBuf,
-    /// The home directory of whoever runs this.
+    /// The home directory of the user who runs this.
     pub(super) home: Option<PathBuf>,
 }
 
@@ -119,8 +119,8 @@ pub fn is_connection_name(name: &str) -> bool {
     lists.into_iter().any(|list| list.contains(&name))
 }
 
-/// The connection variable that was meant by a name which is none: `ansible_usr`. Ansible has many more of its own, which are only
-/// taken for one of these where a letter or two are wrong.
+/// The connection variable that was probably meant by an unknown name: `ansible_usr`. Ansible has many more of its own, which are only
+/// taken for one of these if a letter or two differ.
 pub fn meant_connection_name(name: &str) -> Option<&'static str> {
     let near = closest(name, KNOWN)?;
     (!is_connection_name(name) && suggest::distance_of(name, near) <= 2).then_some(near)

@@ -59,7 +59,7 @@ impl<K, T> Default for Listing<K, T> {
 }
 
 impl<K: Ord, T> Listing<K, T> {
-    /// Adds what is not there yet.
+    /// Adds what is not present yet.
     pub(super) fn add(&mut self, key: K, value: T) {
         if self.known.insert(key) {
             self.listed.push(value);

@@ -1,6 +1,6 @@
-//! One YAML text: its values, and where each of them is written.
+//! One YAML text: its values, and the location of each of them.
 //!
-//! The values and their places come from one and the same pass over saphyr-parser's events, so that there is a place for every value. Plain scalars
+//! The values and their locations come from the same pass over saphyr-parser's events, so every value has a location. Plain scalars
 //! are read as Ansible reads them where that matters: `yes`, `no`, `on` and `off` are booleans; unlike Ansible, `0644`, `12:30` and dates stay text.
 
 mod build;
@@ -38,9 +38,9 @@ use super::location::Place;
 use super::location::Source;
 use super::location::Span;
 
-/// One YAML document with the place of every key and value in it.
+/// One YAML document with the location of every key and value in it.
 ///
-/// The value holds only what is said here: mappings have text for keys, merge keys (`<<`) and aliases are resolved, and the only tag that is left is
+/// The value contains only plain data: mappings have text for keys, merge keys (`<<`) and aliases are resolved, and the only tag that is left is
 /// `!unsafe` on a string, as [`Value::Tagged`]: such a string is never a template.
 ///
 /// ```
@@ -97,7 +97,7 @@ impl Document {
         })
     }
 
-    /// A mapping of one key to a text, both of which stand somewhere in `source`: `-e key=value`.
+    /// A mapping of one key to a text, both of which are somewhere in `source`: `-e key=value`.
     pub fn of_pair(source: Source, key: (&str, Span), text: (&str, Span)) -> Self {
         let value = Arc::new(Mark {
             span: text.1,
@@ -176,7 +176,7 @@ fn without_byte_order_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
-/// The mistake of a file that is no text, with the line of its first odd byte.
+/// The error for a file that is not text, with the line of its first invalid byte.
 fn not_text(file: String, bytes: &[u8], position: usize) -> InputError {
     let byte = bytes.get(position).copied().unwrap_or_default();
     let line_start = bytes[..position]

@@ -1,4 +1,4 @@
-//! What is wrong with the user's texts, where, and what to do about it.
+//! What is wrong with the user's input, where, and what to do about it.
 
 mod list;
 mod render;
@@ -36,7 +36,7 @@ struct Details {
     label: Option<String>,
     context: Vec<Located>,
     hint: Option<String>,
-    /// Whether its own place says it all, so that the places that led to it are not shown.
+    /// Whether its own location suffices, so the locations that led to it are not shown.
     alone: bool,
 }
 
@@ -78,7 +78,7 @@ impl InputError {
         Self(Box::new(details))
     }
 
-    /// Adds what stands beside the underlined text.
+    /// Adds the text next to the underlined text.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.0.label = Some(label.into());
@@ -92,7 +92,7 @@ impl InputError {
         self
     }
 
-    /// Says that its own place says it all: the places that led to it need not be shown.
+    /// Declares that its own location suffices: the locations that led to it are not shown.
     #[must_use]
     pub fn alone(mut self) -> Self {
         self.0.alone = true;
@@ -120,7 +120,7 @@ impl InputError {
         }
     }
 
-    /// What is wrong, in one sentence without its place.
+    /// What is wrong, in one sentence without its location.
     pub fn message(&self) -> &str {
         &self.0.message
     }

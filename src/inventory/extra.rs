@@ -22,7 +22,7 @@ pub enum ExtraVars {
 }
 
 impl ExtraVars {
-    /// Tells the forms of an argument apart; nothing is read yet.
+    /// Distinguishes the forms of an argument; nothing is read yet.
     pub fn from_argument(argument: &str) -> Self {
         match argument.strip_prefix('@') {
             Some(file) => Self::File(file.to_owned()),
@@ -41,7 +41,7 @@ impl std::fmt::Debug for ExtraVars {
     }
 }
 
-/// Returns the variables of an argument that is no file. Values of `key=value` are text, as for Ansible; types need the form in braces.
+/// Returns the variables of an argument that is not a file. Values of `key=value` are text, as for Ansible; types need the form in braces.
 pub(super) fn inline(argument: &str) -> Result<Vars, InputErrors> {
     if argument.trim_start().starts_with(['{', '[']) {
         let document = Document::from_source(Source::command_line("-e {…}", argument))?;

@@ -18,13 +18,13 @@ use super::suggest::closest;
 /// Directories in directories below `group_vars/`: a link to its own parent would never end.
 const MAX_LEVELS: usize = 8;
 
-/// What may stand beside YAML files in an inventory directory, or among variables, and is passed over, as Ansible does.
+/// Files that may be beside YAML files in an inventory directory, or among variables, and are ignored, as Ansible does.
 const PASSED_OVER: [&str; 12] = [
     "md", "txt", "rst", "bak", "orig", "swp", "sample", "example", "dist", "rpmnew", "rpmsave",
     "retry",
 ];
 
-/// Directories that may stand in an inventory directory, and are read elsewhere or by Ansible alone.
+/// Directories that may be in an inventory directory, and are read elsewhere or only by Ansible.
 const NO_INVENTORY: [&str; 6] = [
     "group_vars",
     "host_vars",
@@ -49,7 +49,7 @@ pub(super) enum ListedKind {
     Directory,
 }
 
-/// Where the inventory is, and who reads it.
+/// The location of the inventory, and the user who reads it.
 pub(super) fn surroundings(inventory: &Path) -> Surroundings {
     let directory = if inventory.is_dir() {
         inventory
@@ -140,7 +140,7 @@ pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, InputError> {
     }
 }
 
-/// Lists a directory in the order of the names; nothing if there is none. Hidden files and editors' backups are left out, as Ansible does.
+/// Lists a directory in the order of the names; empty if it does not exist. Hidden files and editors' backups are left out, as Ansible does.
 pub(super) fn list(directory: &Path) -> Result<Vec<Listed>, InputErrors> {
     if fs::symlink_metadata(directory).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return Ok(Vec::new());
@@ -254,7 +254,7 @@ fn unreadable(path: &Path, error: &io::Error) -> InputError {
     }
 }
 
-/// A file beside `path` whose name is nearly the same.
+/// A file beside `path` with a similar name.
 fn neighbour(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     let directory = path.parent()?;

@@ -1,4 +1,4 @@
-//! How groups hang together: who is above whom, who is in which, and in which order they speak.
+//! The graph of groups: parents, members, and the order of precedence.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -68,7 +68,7 @@ impl<'t> Graph<'t> {
     }
 }
 
-/// The longest way from `all` to each group: `all` has 0, and groups without a parent hang below it.
+/// The longest path from `all` to each group: `all` has 0, and groups without a parent are below it.
 fn depths(tree: &Tree) -> Result<BTreeMap<&str, usize>, InputError> {
     let mut parents_left: BTreeMap<&str, usize> =
         tree.groups.keys().map(|name| (name.as_str(), 0)).collect();
@@ -97,7 +97,7 @@ fn depths(tree: &Tree) -> Result<BTreeMap<&str, usize>, InputError> {
             .unwrap_or_default()
         {
             let known = depths.entry(&child.value).or_default();
-            // What hangs below `all` in the text has depth 1, as what hangs nowhere.
+            // A group below `all` in the text has depth 1, like a group without a parent.
             *known = (*known).max(depth + 1);
             if *known > MAX_LEVELS {
                 let message = format!("more than {MAX_LEVELS} levels of groups");
@@ -159,7 +159,7 @@ fn cycle(tree: &Tree, start: &str, parents_left: &BTreeMap<&str, usize>) -> Inpu
     }
 }
 
-/// For each group the positions of all groups above it, itself included. Parents stand before children in `order`.
+/// For each group the positions of all groups above it, itself included. Parents come before children in `order`.
 fn ancestors(order: &[(&str, &DeclaredGroup)]) -> Vec<BTreeSet<usize>> {
     let positions: BTreeMap<&str, usize> = order
         .iter()

@@ -134,7 +134,7 @@ fn read_vars(listed: &Listed, layer: Layer) -> Result<Vars, InputErrors> {
     errors.or(vars)
 }
 
-/// The variables of a document, each of which may stand there.
+/// The variables of a document, each of which is allowed there.
 fn checked(document: &Document, layer: Layer) -> Result<Vars, InputErrors> {
     check_all(variables(document, layer)?)
 }

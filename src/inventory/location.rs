@@ -136,7 +136,7 @@ impl Location {
         }
     }
 
-    /// What is written there, as the user wrote it.
+    /// The text at this location, as the user wrote it.
     pub fn text(&self) -> &str {
         &self.source.text()[self.span.start..self.span.end]
     }
@@ -183,7 +183,7 @@ impl fmt::Debug for Location {
 pub struct Located<T> {
     /// The value.
     pub value: T,
-    /// Where it is written.
+    /// The location.
     pub location: Location,
 }
 

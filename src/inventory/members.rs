@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use super::declared::DeclaredGroup;
 
-/// The nodes of each group of `order` and of the groups below it: its own ones as they are written, then those of its children, level by level.
+/// The nodes of each group of `order` and of the groups below it: its own ones in the order of the text, then those of its children, level by level.
 ///
 /// The order is that of Ansible's `Group.get_hosts` (`inventory/group.py`), which `group[0]` counts by. `all` has the nodes of no group first, then
-/// the groups below it in the text, then those that stand below no other.
+/// the groups below it in the text, then those that are below no other group.
 pub(super) fn members(
     order: &[(&str, &DeclaredGroup)],
     groups_of: &[BTreeSet<usize>],
@@ -40,7 +40,7 @@ pub(super) fn members(
     }
     let own = |position: usize| -> Vec<usize> {
         match order[position].0 {
-            // Who is in no other group is here without being written here.
+            // A node in no other group is a member without being listed.
             "ungrouped" => (0..groups_of.len())
                 .filter(|node| groups_of[*node].contains(&position))
                 .collect(),

@@ -1,7 +1,7 @@
-//! Texts → who there is, and with which variables.
+//! Texts → the nodes, and their variables.
 //!
-//! An Ansible YAML inventory, with `group_vars/` and `host_vars/` beside it, is read as Ansible reads it, but strictly: what Ansible passes over in
-//! silence is a mistake here, shown with file, line and column. All is read before anything is done: a mistake costs no connection.
+//! An Ansible YAML inventory, with `group_vars/` and `host_vars/` beside it, is read as Ansible reads it, but strictly: what Ansible ignores
+//! silently is an error here, shown with file, line and column. Everything is read before anything is done: an error costs no connection.
 
 mod assemble;
 pub mod connection;

@@ -28,11 +28,11 @@ impl Named {
     }
 }
 
-/// Checks a name: letters, digits, `_`, `.` and `-` of ASCII, a letter, digit or `_` first. It may then stand in a path, a rule's comment and a shell.
+/// Checks a name: letters, digits, `_`, `.` and `-` of ASCII, a letter, digit or `_` first. It is then safe in a path, a rule's comment and a shell.
 ///
 /// # Errors
 ///
-/// What is wrong with it, underlined if `location` is the very text of the name.
+/// What is wrong with it, underlined if `location` is exactly the text of the name.
 pub fn check(name: &str, named: Named, location: &Location) -> Result<(), InputError> {
     let word = named.as_str();
     let error = |message: String| InputError::at(location.clone(), message);

@@ -9,7 +9,7 @@ use super::location::Located;
 use super::location::Location;
 use super::vars::Vars;
 
-/// All nodes and groups, and what is said about them.
+/// All nodes and groups, and their variables.
 #[derive(Clone, Debug)]
 pub struct Inventory {
     pub(super) directory: PathBuf,
@@ -18,12 +18,12 @@ pub struct Inventory {
     pub(super) groups: BTreeMap<String, Vec<String>>,
 }
 
-/// A node, with what the inventory says about it.
+/// A node, with its variables from the inventory.
 #[derive(Clone, Debug)]
 pub struct InventoryNode {
     /// Its name in the inventory: `inventory_hostname`.
     pub name: String,
-    /// Where it is named first.
+    /// The location where it is first named.
     pub location: Location,
     /// The groups it is in, sorted, without `all`: Ansible's `group_names`.
     pub groups: Vec<String>,
@@ -36,7 +36,7 @@ pub struct InventoryNode {
 }
 
 impl Inventory {
-    /// The directory of the inventory, where `roles/` may stand; empty for a file in the current directory.
+    /// The directory of the inventory, which may contain `roles/`; empty for a file in the current directory.
     pub fn directory(&self) -> &Path {
         &self.directory
     }

@@ -41,7 +41,7 @@ impl Owners {
 #[derive(Debug, Default)]
 pub(super) struct Assigned {
     pub(super) by_owner: BTreeMap<String, Listed>,
-    /// Files that nobody is named after.
+    /// Files whose name matches no group and no node.
     pub(super) unmatched: Vec<Listed>,
     pub(super) errors: InputErrors,
 }
@@ -88,7 +88,7 @@ pub(super) fn assign(listed: Vec<Listed>, owners: Owners, known: &BTreeSet<&str>
     assigned
 }
 
-/// The mistake of a file of variables that is named after nobody, if somebody's name looks as if it was meant.
+/// The error for a file of variables whose name matches no group or node, if it looks like a misspelling of one.
 fn stranger(
     listed: &Listed,
     stem: Option<&str>,
@@ -112,8 +112,8 @@ fn stranger(
             "name it `{before_dot}.yml` to set the variables of {word} `{before_dot}`"
         )));
     }
-    // Several inventories may stand beside one `group_vars/`, so a name of none of ours is no mistake by itself; `node-2`
-    // beside `node-1` is another node, not a slip of the finger.
+    // Several inventories may be beside one `group_vars/`, so an unknown name is no error in itself; `node-2`
+    // beside `node-1` is another node, not a typing error.
     let numbered = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");
     let meant = closest(name, known.iter().copied())
         .filter(|meant| numbered(meant) != numbered(name))

@@ -37,7 +37,7 @@ pub struct Pattern {
     parts: Vec<Part>,
 }
 
-/// One part, and what it does to the others.
+/// One part, and how it combines with the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Part {
     effect: Effect,

@@ -9,17 +9,17 @@ use super::name::check;
 /// Nodes in one inventory. Bounds what `node[1:999999999]` can ask for, and is far above any fleet.
 pub const MAX_NODES: usize = 100_000;
 
-/// Digits of a number in a range; what is wider fills memory with zeros.
+/// The most digits of a number in a range; a wider one would fill memory with zeros.
 const MAX_WIDTH: usize = 20;
 
-/// Returns the names that a host pattern of an inventory stands for: `node[01:03]`, `node[0:8:2]`, `rack[a:c]-[1:2]`, or simply a name.
+/// Returns the names that a host pattern of an inventory expands to: `node[01:03]`, `node[0:8:2]`, `rack[a:c]-[1:2]`, or simply a name.
 ///
 /// Follows `expand_hostname_range` of Ansible's `parsing/utils/addresses.py` and `plugins/inventory/__init__.py`: both ends belong to the range, and
 /// leading zeros of the first end give the width.
 ///
 /// # Errors
 ///
-/// A range that Ansible would refuse too, one that is too long, and what [`check`] says about the names.
+/// A range that Ansible would refuse too, one that is too long, and errors of [`check`] about the names.
 pub fn expand(pattern: &str, location: &Location) -> Result<Vec<String>, InputError> {
     let mut names = vec![String::new()];
     let mut rest = pattern;

@@ -15,9 +15,9 @@ pub fn is_secret(variable: &str) -> bool {
     SECRET_NAMES.contains(&variable)
 }
 
-/// Returns the text with each password in it replaced by as many `*` bytes, so that spans still fit.
+/// Returns the text with each password in it replaced by as many `*` bytes, so that spans remain valid.
 ///
-/// Works on the text alone, because a text that is not YAML has its errors shown too.
+/// Works on the text alone, because errors are also shown for a text that is not YAML.
 pub(super) fn mask_secrets(text: &str) -> String {
     let mut masked = text.to_owned();
     for name in SECRET_NAMES {
@@ -39,7 +39,7 @@ fn secret_after(text: &str) -> Option<(usize, usize)> {
     let start = text.len() - value.len();
     let length = match value.chars().next()? {
         quote @ ('"' | '\'') => value[1..].find(quote).map_or(value.len(), |end| end + 2),
-        // A block or an odd value: all of what is shown.
+        // A block or an unusual value: all of the shown text.
         '|' | '>' | '[' | '{' | '!' | '&' => value.len(),
         // To the end of the line, because a password may hold commas and braces.
         _ => value.find('\n').unwrap_or(value.len()),

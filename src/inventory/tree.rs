@@ -26,10 +26,10 @@ use super::vars::Vars;
 /// Groups in one inventory, far above any fleet: to find a circle among them costs their square.
 const MAX_GROUPS: usize = 10_000;
 
-/// What may stand in a group.
+/// The keys that a group may have.
 const SECTIONS: [&str; 3] = ["hosts", "children", "vars"];
 
-/// Reads the documents; what can be understood is returned beside the mistakes.
+/// Reads the documents; what can be understood is returned together with the errors.
 pub(super) fn read(documents: &[Document]) -> (Tree, InputErrors) {
     let mut reader = Reader {
         tree: Tree::default(),

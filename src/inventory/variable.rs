@@ -9,7 +9,7 @@ use super::vars::Var;
 /// What fwdeploy itself reads from the inventory.
 const OURS: [&str; 3] = ["fwdeploy_address", "fwdeploy_roles", "fwdeploy_zone"];
 
-/// What every template finds set; Ansible calls these magic variables and ignores who sets them.
+/// The names that every template finds set; Ansible calls these magic variables and ignores attempts to set them.
 const GIVEN: [&str; 6] = [
     "groups",
     "group_names",
@@ -23,7 +23,7 @@ const GIVEN: [&str; 6] = [
 ///
 /// # Errors
 ///
-/// Names that templates find set by fwdeploy, names of ours that do not exist, and those that have a meaning only elsewhere.
+/// Names that fwdeploy sets for templates, unknown names with fwdeploy's prefix, and names that have a meaning only elsewhere.
 pub(super) fn check_variable(name: &str, var: &Var) -> Result<(), InputError> {
     let key = var.origin().key_location();
     let layer = var.origin().layer();

@@ -18,7 +18,7 @@ use super::location::Location;
 /// Variables by name.
 pub type Vars = BTreeMap<String, Var>;
 
-/// A variable's value, and where it comes from. Cheap to clone: thousands of nodes share what their groups say.
+/// A variable's value, and its location. Cheap to clone: thousands of nodes share the variables of their groups.
 #[derive(Clone)]
 pub struct Var {
     value: Arc<Value>,
@@ -121,7 +121,7 @@ pub enum Layer {
 ///
 /// # Errors
 ///
-/// The document is no mapping. An empty one has no variables.
+/// The document is not a mapping. An empty one has no variables.
 pub fn variables(document: &Document, layer: Layer) -> Result<Vars, InputErrors> {
     let root = document.root();
     if root.value().is_null() {

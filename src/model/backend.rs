@@ -1,5 +1,5 @@
-//! What the kernel holds of firewalld's own, where its backend is nftables: as far as it tells apart what firewalld believes from what
-//! packets meet.
+//! What the kernel holds of firewalld's own rules with the nftables backend, as far as it distinguishes what firewalld has configured
+//! from what packets match.
 
 use std::net::IpAddr;
 
@@ -29,6 +29,6 @@ pub struct Forward {
     pub reached: bool,
     /// Where it leads.
     pub to: Option<IpAddr>,
-    /// The rich rule that firewalld makes it of; `None` if it says more, or something else.
+    /// The rich rule from which firewalld creates it; `None` if it contains more, or something else.
     pub rule: Option<RichRule>,
 }

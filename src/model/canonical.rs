@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::model::rich::words_of;
 use crate::model::settings::Options;
 
-/// Settings in one spelling, so that equal ones mean the same.
+/// Settings in one canonical form, so that equal settings compare as equal.
 pub fn options(options: &Options) -> Options {
     let mut out = Options::default();
     for key in options.keys() {
@@ -35,7 +35,7 @@ pub fn options(options: &Options) -> Options {
     out
 }
 
-/// `nf_conntrack_netbios_ns` is `netbios-ns` once it was read from a file, and not while firewalld was only told of it.
+/// `nf_conntrack_netbios_ns` becomes `netbios-ns` when it is read from a file, but not when it is set over D-Bus.
 fn module(name: &str) -> String {
     match name.strip_prefix("nf_conntrack_") {
         Some(rest) => rest.replace('_', "-"),
@@ -43,13 +43,13 @@ fn module(name: &str) -> String {
     }
 }
 
-/// A rich rule as firewalld 2 spells it, every value in quotes and without what is the default.
+/// A rich rule in firewalld 2's spelling, every value in quotes and without defaults.
 pub fn rich_rule(text: &str) -> String {
     let mut out: Vec<String> = Vec::new();
     let mut within = String::new();
     for (key, value) in words_of(text) {
         let Some(value) = value else {
-            // It clamps to the path's MTU unless told otherwise, whether or not it says so.
+            // It clamps to the path's MTU by default, whether or not that is written.
             if within == CLAMP {
                 out.push(quoted("value", PMTU));
             }
@@ -111,7 +111,7 @@ fn rate(text: &str) -> String {
     parts.unwrap_or_else(|| text.to_string())
 }
 
-/// Ports without overlaps: firewalld 1.0 and later joins ranges when it reads them, and not always when it is told of them.
+/// Ports without overlaps: firewalld 1.0 and later joins ranges when it reads them from a file, and not always when they are set.
 fn ports<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut out = Vec::new();
     let mut ranges: BTreeMap<&str, Vec<(u16, u16)>> = BTreeMap::new();

@@ -10,14 +10,14 @@ use crate::model::net::Family;
 use crate::model::rich::RichRule;
 use crate::model::rule::DirectRule;
 
-/// All that a node's roles ask of it.
+/// Everything that a node's roles require.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Desired {
     /// The firewalld zone that holds the rich rules; `None` is the node's default zone.
     pub zone: Option<String>,
     /// The networks, by name.
     pub networks: Vec<DesiredNetwork>,
-    /// Which container stands at which address.
+    /// Which container has which address.
     pub attachments: Vec<Attachment>,
     /// The rules of DOCKER-USER in both families, in the order in which the kernel must hold them.
     pub rules: Vec<DirectRule>,

@@ -5,10 +5,10 @@ use crate::model::direct::DirectChain;
 use crate::model::rule::DirectRule;
 use crate::model::rule::Passthrough;
 
-/// What stands ahead of the entries.
+/// The text before the entries.
 pub const HEAD: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<direct>";
 
-/// What stands behind them.
+/// The text after them.
 pub const TAIL: &str = "</direct>";
 
 /// The whole file.

@@ -16,9 +16,9 @@ pub struct Docker {
     pub version: String,
     /// `iptables`, `iptables+firewalld`, `nftables` as Docker 28.1 and later say; empty before.
     pub firewall: String,
-    /// The families that it was told to leave unfiltered: `"iptables": false`, `--ip6tables=false`.
+    /// The families that it is configured to leave unfiltered: `"iptables": false`, `--ip6tables=false`.
     pub unfiltered: Vec<Family>,
-    /// Whether it was told which DNS servers its containers shall ask (`"dns"` of daemon.json); `None` if that is unknown.
+    /// Whether DNS servers are configured for its containers (`"dns"` of daemon.json); `None` if that is unknown.
     #[serde(skip_serializing_if = "is_not_told")]
     pub told_dns: Option<bool>,
     /// The networks, by name.
@@ -73,10 +73,10 @@ pub struct Network {
     /// Addresses that no container can have (`--aux-address`), by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub reserved: BTreeMap<String, IpAddr>,
-    /// Who gives out the addresses; empty for `default`.
+    /// The driver that assigns the addresses; empty for `default`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub ipam_driver: String,
-    /// Options of whoever gives out the addresses.
+    /// Options of that driver.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub ipam_options: BTreeMap<String, String>,
     /// Whether containers outside of a swarm's services may join (`--attachable`).
@@ -85,7 +85,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Whether what is only on this network can neither reach anybody outside of it nor be reached.
+    /// Whether containers that are only on this network can neither reach anything outside of it nor be reached.
     ///
     /// `--internal` means that for the driver `bridge` alone: an internal macvlan or ipvlan is on its parent's wire.
     pub fn is_closed(&self) -> bool {
@@ -104,7 +104,7 @@ pub struct Container {
     pub running: bool,
     /// HostConfig.NetworkMode: `bridge`, `host`, `none`, a network's name, `container:ID`.
     pub network_mode: String,
-    /// Where it is attached, by network.
+    /// Its endpoints, by network.
     pub endpoints: Vec<Endpoint>,
     /// Published ports such as `0.0.0.0:8090->8090/tcp`.
     pub published: Vec<String>,
@@ -112,10 +112,10 @@ pub struct Container {
     /// was not asked.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub status: String,
-    /// The DNS servers that it was told to ask; `None` if that was not asked.
+    /// The DNS servers that are configured for it; `None` if that was not read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dns: Option<Vec<String>>,
-    /// Whether it may do whatever root may.
+    /// Whether it has all of root's rights.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub privileged: bool,
     /// Capabilities beyond the ordinary, as they were named: `NET_ADMIN`, `ALL` …
@@ -163,17 +163,17 @@ pub struct Endpoint {
     pub network: String,
     /// The address it has now; `None` while it does not run.
     pub address: Option<IpAddr>,
-    /// The address it was told to have (IPAMConfig), which outlives a restart.
+    /// Its configured address (IPAMConfig), which survives a restart.
     pub fixed: Option<IpAddr>,
     /// The IPv6 address it has now.
     pub address6: Option<IpAddr>,
-    /// The IPv6 address it was told to have.
+    /// Its configured IPv6 address.
     pub fixed6: Option<IpAddr>,
     /// Extra names on that network, without the container's id.
     pub aliases: Vec<String>,
     /// Links of the old kind, `NAME:ALIAS`.
     pub links: Vec<String>,
-    /// The network's id, by which it is told from another of the same name; empty if it is unknown, or not made yet.
+    /// The network's id, which distinguishes it from another one of the same name; empty if it is unknown, or not created yet.
     #[serde(skip_serializing)]
     pub network_id: String,
     /// The MAC address that it has now; empty while it does not run.

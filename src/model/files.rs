@@ -1,4 +1,4 @@
-//! What firewalld's files say, and a reload would load. firewalld's permanent view is as old as its last look at them.
+//! The content of firewalld's files, which a reload would load. firewalld's permanent view is as old as the last time it read them.
 
 use std::collections::BTreeMap;
 
@@ -26,8 +26,8 @@ pub struct Files {
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct File<T> {
-    /// Where it is: that of /etc/firewalld if there is one, or else the distribution's.
+    /// Its location: in /etc/firewalld if it exists there, or else the distribution's.
     pub path: String,
-    /// What it says; unreadable where any part of it is not understood.
+    /// Its content; unreadable if any part of it is not understood.
     pub says: Observed<T>,
 }

@@ -1,4 +1,4 @@
-//! Values: what a node is asked to be, and what it is seen to be.
+//! Values: the desired and the observed state of a node.
 //!
 //! Nothing here reads a file, a clock or a socket; every type prints, parses and compares the same way each time.
 

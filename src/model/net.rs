@@ -36,7 +36,7 @@ pub enum NetError {
         /// 32 for IPv4, 128 for IPv6.
         most: u8,
     },
-    /// Bits are set to the right of the prefix, so that it is unclear which network is meant.
+    /// Bits are set to the right of the prefix, so it is unclear which network is meant.
     #[error("`{text}` has host bits set; the network is `{network}`")]
     HostBits {
         /// What was given.
@@ -412,7 +412,7 @@ fn dotted_mask(text: &str) -> Option<u8> {
 
 text_serde!(Cidr);
 
-/// Someone who may come in or be reached: an address or a network, and a port where peers differ in port.
+/// A peer: an address or a network, and a port if peers differ in port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Peer {
     /// The address or network.

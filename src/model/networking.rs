@@ -1,4 +1,4 @@
-//! What decides about a packet on its way beside iptables and firewalld: listeners, routing, sets, other tables.
+//! What else decides about a packet, apart from iptables and firewalld: listeners, routing, sets, other tables.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -23,7 +23,7 @@ pub struct Listener {
     pub program: String,
 }
 
-/// What the node's routing is told beyond the ordinary.
+/// What the node's routing contains apart from the main table.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct RoutingSettings {
     /// The lines of `ip rule` that a fresh system does not have.
@@ -34,23 +34,23 @@ pub struct RoutingSettings {
     pub strict: Vec<String>,
 }
 
-/// What decides beside iptables and firewalld. A look that did not ask for it leaves it unreadable.
+/// What else decides about packets, apart from iptables and firewalld. A reading that did not query it leaves it unreadable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Networking {
-    /// Who listens on the node.
+    /// The listeners on the node.
     pub listeners: Observed<Vec<Listener>>,
     /// Its routing.
     pub routing: Observed<RoutingSettings>,
     /// The address sets that rules of iptables ask, by name; `None` is one that is not of addresses alone.
     pub sets: Observed<BTreeMap<String, Option<Ranges>>>,
-    /// The tables of nft that iptables does not show, with firewalld's. `nft list ruleset` tells them better.
+    /// The tables of nft that iptables does not show, with firewalld's. `nft list ruleset` shows them better.
     #[serde(skip)]
     pub nft: Observed<Vec<NftTable>>,
     /// The tables of the other iptables backend, IPv4 and IPv6.
     pub other: Observed<[Tables; 2]>,
 }
 
-/// What a look that did not ask leaves.
+/// The value for a reading that did not query it.
 const NOT_ASKED: &str = "not asked";
 
 impl Default for Networking {
@@ -69,7 +69,7 @@ impl Default for Networking {
 }
 
 impl Networking {
-    /// Whether the look did not ask for any of it.
+    /// Whether the reading did not query any of it.
     pub fn is_not_asked(&self) -> bool {
         *self == Networking::default()
     }

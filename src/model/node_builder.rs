@@ -1,7 +1,7 @@
-//! A node for tests: one that works and has nothing on it, and what a test puts there; and what most tests want on it.
+//! A node for tests: one that works and is empty, with functions to add what a test needs.
 //!
 //! The unit tests have it as a module of this crate, the tests of `tests/it` include the same file (`tests/it/support`); so
-//! it says `fwdeploy::` where others say `crate::`, and nothing of it is in the program.
+//! it uses `fwdeploy::` where other files use `crate::`, and none of it is in the program.
 
 use std::collections::BTreeMap;
 
@@ -25,15 +25,15 @@ use fwdeploy::model::state::RichText;
 use fwdeploy::model::state::System;
 use fwdeploy::model::state::Tables;
 
-/// Builds a [`NodeState`]. What is not said is as on a node that was read whole, and on which there is nothing.
+/// Builds a [`NodeState`]. Anything that is not set is as on a node that was read completely and is empty.
 #[derive(Debug, Clone)]
 pub struct NodeBuilder {
     state: NodeState,
 }
 
 impl NodeBuilder {
-    /// A node with a firewalld 1.3.3 that runs, with the nftables backend and the zone `public`; an empty kernel; and a
-    /// Docker without networks and containers. Nobody has looked at firewalld's files.
+    /// A node with a running firewalld 1.3.3, with the nftables backend and the zone `public`; an empty kernel; and a
+    /// Docker without networks and containers. firewalld's files were not read.
     pub fn new() -> Self {
         let firewall = || Firewall {
             direct: Observed::Known(Direct::default()),
@@ -94,7 +94,7 @@ impl NodeBuilder {
         self
     }
 
-    /// firewalld's files and its memory, each by itself.
+    /// firewalld's files and its memory, each separately.
     pub fn firewalls(mut self, permanent: Firewall, runtime: Firewall) -> Self {
         self.state.permanent = permanent;
         self.state.runtime = runtime;

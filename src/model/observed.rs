@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 
-/// An answer of the node, or why there is none. What could not be read is never taken for empty.
+/// An answer of the node, or why there is none. What could not be read is never treated as empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Observed<T> {
     /// The answer.
     Known(T),
-    /// What the node said instead.
+    /// The reason that the node gave.
     Unreadable(String),
 }
 
@@ -43,7 +43,7 @@ impl<T> Observed<T> {
     /// The answer, or why there is none.
     ///
     /// # Errors
-    /// What the node said instead.
+    /// The reason that the node gave.
     pub fn as_result(&self) -> Result<&T, &str> {
         match self {
             Observed::Known(value) => Ok(value),

@@ -1,4 +1,4 @@
-//! Sets of addresses of one family, as ranges: what is left of many peers when rule after rule takes some of them.
+//! Sets of addresses of one family, as ranges: the peers that remain when one rule after another takes some of them.
 
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
@@ -87,7 +87,7 @@ impl Ranges {
         self.ranges.is_empty()
     }
 
-    /// How many ranges it takes to tell them.
+    /// The number of ranges.
     pub fn count(&self) -> usize {
         self.ranges.len()
     }
@@ -115,7 +115,7 @@ impl Ranges {
         }
     }
 
-    /// Those that are in both. It costs as much as the shorter of the two, and what is found.
+    /// Those that are in both. The cost is the length of the shorter of the two, plus the result.
     #[must_use]
     pub fn and(&self, other: &Ranges) -> Ranges {
         let mut out = Ranges::none(self.family);

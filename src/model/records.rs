@@ -1,4 +1,4 @@
-//! What runs have left on a node: its snapshots, and the lease of the run at work.
+//! The records that runs have left on a node: its snapshots, and the lease of the current run.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 pub struct Records {
     /// The number of the last run that was armed; 0 if there never was one.
     pub last: u64,
-    /// The run at work; while there is one, nobody else changes the node.
+    /// The current run; while there is one, no other run changes the node.
     pub lease: Option<Lease>,
     /// The snapshots that are kept, the oldest first.
     pub snapshots: Vec<Snapshot>,
@@ -23,31 +23,31 @@ impl Records {
     }
 }
 
-/// One operator at a time: who holds the node.
+/// One operator at a time: the run that holds the node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Lease {
-    /// The snapshot that the node goes back to if nobody confirms.
+    /// The snapshot that the node rolls back to if the run is not confirmed.
     pub number: u64,
-    /// Whether the node will end the lease by itself: its timer or its restore is at work.
+    /// Whether the node will end the lease by itself: its timer or its restore is running.
     pub alive: bool,
     /// How many seconds are left to confirm, by the node's own count since its boot; `None` after a boot.
     pub left: Option<i64>,
     /// Whether a restore was tried and failed.
     pub restore_failed: bool,
-    /// What the last try of the way back has failed with; another may follow.
+    /// Why the last attempt of the rollback failed; another may follow.
     pub trouble: Vec<String>,
-    /// What its snapshot lacks; without it the node cannot go back.
+    /// What its snapshot lacks; without it the node cannot be rolled back.
     pub missing: Vec<String>,
     /// How far the run is: `arm`, a step's number counted from 0, or `done`.
     pub step: String,
 }
 
-/// What a snapshot says about the run that it was taken for. Times are the node's clock, RFC 3339 in UTC.
+/// The record of the run for which a snapshot was taken. Times are from the node's clock, RFC 3339 in UTC.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Snapshot {
     /// Its number.
     pub number: u64,
-    /// Who ran: the user and the machine of the operator.
+    /// The operator: user and machine.
     pub operator: String,
     /// When.
     pub since: String,
@@ -72,13 +72,13 @@ pub struct Snapshot {
     /// rolled back, if the node was booted meanwhile, or if an older version did it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub late: Option<i64>,
-    /// What set off the way back: `timer`, `boot`, or `now` for the operator; empty if it was confirmed.
+    /// What triggered the rollback: `timer`, `boot`, or `now` for the operator; empty if the run was confirmed.
     pub why: String,
-    /// Which way back was taken: `in place`, `by a reload of firewalld`, …
+    /// How it was rolled back: `in place`, `by a reload of firewalld`, …
     pub how: String,
-    /// What is not as it was before although the node went back, because others have changed it since.
+    /// What is not as it was before although the node rolled back, because others have changed it since.
     pub remarks: Vec<String>,
-    /// What went wrong on the way back: of one that failed, what differs from the snapshot.
+    /// What went wrong in the rollback; for a failed one, what differs from the snapshot.
     pub trouble: Vec<String>,
 }
 
@@ -86,14 +86,14 @@ pub struct Snapshot {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunOutcome {
-    /// It is not over, or nobody knows how it ended.
+    /// It has not ended, or its result is unknown.
     #[default]
     Armed,
-    /// All was as wanted on a second look, and it stayed.
+    /// The verification found the desired state, and the run was confirmed.
     Confirmed,
-    /// The node went back to the state before.
+    /// The node was rolled back to the state before.
     Restored,
-    /// The node tried to go back and could not.
+    /// The rollback failed.
     Failed,
 }
 

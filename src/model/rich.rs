@@ -18,7 +18,7 @@ pub enum RichRule {
     Forward {
         /// The address family.
         family: Family,
-        /// Who may come in; `None` is everyone.
+        /// The source; `None` is any.
         source: Option<Cidr>,
         /// The port of the node, and the protocol.
         service: Service,
@@ -27,11 +27,11 @@ pub enum RichRule {
         /// The container.
         to: std::net::IpAddr,
     },
-    /// Accepts everything from a source to a destination; by itself firewalld puts that on INPUT only.
+    /// Accepts everything from a source to a destination; by default firewalld applies that to INPUT only.
     Accept {
         /// The address family.
         family: Family,
-        /// Who may come in; `None` is everyone.
+        /// The source; `None` is any.
         source: Option<Cidr>,
         /// To which address; `None` is the node itself.
         destination: Option<Cidr>,
@@ -41,14 +41,14 @@ pub enum RichRule {
 }
 
 impl RichRule {
-    /// Reads a rule; what is not one of the two shapes that fwdeploy writes is kept in its own words.
+    /// Parses a rule; one that is in neither of the two forms that fwdeploy writes is kept as text.
     pub fn parse(text: &str) -> Self {
         parse_known(text).unwrap_or_else(|| {
             RichRule::Other(text.split_whitespace().collect::<Vec<_>>().join(" "))
         })
     }
 
-    /// The networks that the rule names, except a source: what it is *about*.
+    /// The networks that the rule names, except a source: those that it is *about*.
     pub fn about(&self) -> Option<Cidr> {
         match self {
             RichRule::Forward { to, .. } => Some(Cidr::host(*to)),
@@ -120,7 +120,7 @@ impl Serialize for RichRule {
     }
 }
 
-/// The words of a rich rule: `key`, or `key="value"` with the quotes taken off.
+/// The words of a rich rule: `key`, or `key="value"` with the quotes removed.
 pub fn words_of(text: &str) -> Vec<(String, Option<String>)> {
     let mut out = Vec::new();
     let mut rest = text.trim_start();

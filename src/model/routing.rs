@@ -18,10 +18,10 @@ pub struct Routing {
 }
 
 impl Routing {
-    /// The device by which the node sends to an address or a network, and by which packets from there are taken to arrive: that of
-    /// the longest route that holds all of it.
+    /// The device over which the node sends to an address or a network, and on which packets from there are assumed to arrive: that of
+    /// the longest route that contains all of it.
     ///
-    /// `None` where no route with a device does, and where routes of the same length name several: policy routing decides there.
+    /// `None` if no route with a device does, or if routes of the same length name several: policy routing decides there.
     pub fn device_to(&self, net: Cidr) -> Option<&str> {
         let holding = || self.routes.iter().filter(|route| route.to.covers(net));
         let longest = holding().map(|route| route.to.prefix()).max()?;

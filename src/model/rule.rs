@@ -1,4 +1,4 @@
-//! Rules: what one means, how it was spelled, where it stands in firewalld's direct interface, and whose it is.
+//! Rules: their meaning, their original spelling, their place in firewalld's direct interface, and their owner.
 
 mod args;
 mod direct;

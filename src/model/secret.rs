@@ -14,7 +14,7 @@ impl Secret {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// The text itself, for the one who has to type it.
+    /// The text itself, for the code that has to send it.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! firewalld's settings beside its direct interface, in one of its two views.
+//! firewalld's settings apart from its direct interface, in one of its two views.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ pub struct Settings {
     pub zones: BTreeMap<String, Options>,
     /// The policies by name; firewalld has them from 0.9 on.
     pub policies: BTreeMap<String, Options>,
-    /// The services that somebody has defined or changed, by name.
+    /// The services that were defined or changed on the node, by name.
     pub services: BTreeMap<String, Options>,
     /// The address sets (`ipset:NAME`) that a zone or rule names, by name; read at runtime only.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -64,8 +64,8 @@ impl Settings {
 
 /// The settings of one zone, policy or service, by firewalld's own names for them: `services`, `ports`, `rules_str` …
 ///
-/// Each is a set of texts: `22/tcp` of `ports`, `yes` where something is on. What is empty or off is not there, so that
-/// versions which leave it out and versions which say so are the same.
+/// Each is a set of texts: `22/tcp` of `ports`, `yes` if something is on. What is empty or off is left out, so
+/// versions that omit it and versions that print it are equal.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(transparent)]
 pub struct Options(BTreeMap<String, BTreeSet<String>>);
@@ -86,7 +86,7 @@ impl Options {
         self.0.get(key).into_iter().flatten().map(String::as_str)
     }
 
-    /// The one text of a setting such as `target`; empty if there is none.
+    /// The only text of a setting such as `target`; empty if there is none.
     pub fn one(&self, key: &str) -> &str {
         self.all(key).next().unwrap_or_default()
     }
@@ -96,7 +96,7 @@ impl Options {
         self.0.get(key).is_some_and(|values| values.contains(value))
     }
 
-    /// The names of the settings that are there.
+    /// The names of the settings that are present.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }

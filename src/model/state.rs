@@ -28,7 +28,7 @@ use crate::model::routing::Routing;
 use crate::model::settings::Settings;
 use crate::model::version::major_minor;
 
-/// How the reason begins for which nothing of a zone can be read that is not there; its name follows, and those that are there.
+/// The beginning of the reason if a zone cannot be read because it does not exist; its name and the existing zones follow.
 pub const NO_ZONE: &str = "firewalld has no zone";
 
 /// One of the four truths about a node.
@@ -56,7 +56,7 @@ impl fmt::Display for View {
     }
 }
 
-/// Everything one look at a node tells.
+/// The result of one reading of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NodeState {
     /// The machine.
@@ -67,7 +67,7 @@ pub struct NodeState {
     pub zone: Observed<String>,
     /// firewalld's files, as it has read them.
     pub permanent: Firewall,
-    /// The same files as they are: somebody may have edited one since.
+    /// The content of the same files, which may have been edited since.
     pub files: Observed<Files>,
     /// firewalld's memory.
     pub runtime: Firewall,
@@ -92,11 +92,11 @@ pub struct System {
     pub systemd: u32,
     /// `iptables -V`, such as `iptables v1.8.9 (nf_tables)`; empty if there is none.
     pub iptables: String,
-    /// Whether `nft` is there, which the latch needs.
+    /// Whether `nft` is installed, which the latch needs.
     pub nft: bool,
-    /// Whether `busctl` is there, through which firewalld is asked.
+    /// Whether `busctl` is installed, through which firewalld is queried.
     pub busctl: bool,
-    /// Whether `docker` is there.
+    /// Whether `docker` is installed.
     pub docker: bool,
     /// How firewalld's daemon is.
     pub firewalld_daemon: Daemon,
@@ -111,19 +111,19 @@ pub struct System {
     /// firewalld's files at the beginning of the look, each with checksum and size as cksum(1) prints them. Empty if it is not known.
     #[serde(skip)]
     pub sums: BTreeMap<String, String>,
-    /// Why the node is still on its way to where it will be, such as Docker's starting; none if nothing tells so.
+    /// Why the node is still changing, such as Docker's start; `None` if nothing indicates it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settling: Option<String>,
-    /// Its own addresses, and where it sends what.
+    /// Its own addresses, and its routes.
     #[serde(skip_serializing_if = "Observed::is_unreadable")]
     pub routing: Observed<Routing>,
     /// The DNS servers that it asks.
     #[serde(skip_serializing_if = "Observed::is_unreadable")]
     pub resolvers: Observed<Resolvers>,
-    /// What decides about a packet beside iptables and firewalld.
+    /// What else decides about a packet, apart from iptables and firewalld.
     #[serde(skip_serializing_if = "Networking::is_not_asked")]
     pub networking: Networking,
-    /// Whether the packet filter changed while it was looked at: somebody is at work on it.
+    /// Whether the packet filter changed while it was read.
     pub moving: bool,
 }
 
@@ -177,7 +177,7 @@ pub struct Firewalld {
     pub active_zones: BTreeMap<String, Vec<String>>,
     /// Whether panic mode drops everything.
     pub panic: bool,
-    /// Whether the kernel holds its rules at all: somebody may have flushed them behind its back.
+    /// Whether the kernel holds its rules at all: another program may have flushed them.
     pub in_kernel: Observed<bool>,
 }
 
@@ -204,7 +204,7 @@ pub struct Firewall {
 pub struct RichText {
     /// As firewalld spells it.
     pub text: String,
-    /// What it means.
+    /// Its meaning.
     pub rule: RichRule,
 }
 
@@ -241,9 +241,9 @@ pub struct Kernel {
     pub v4: Observed<Tables>,
     /// IPv6 tables (`ip6tables-save`).
     pub v6: Observed<Tables>,
-    /// Whether the *other* iptables backend (legacy beside nft or the reverse) also holds DOCKER-USER.
+    /// Whether the *other* iptables backend (legacy if nft is used, or the reverse) also holds DOCKER-USER.
     pub split: Observed<bool>,
-    /// Whether a latch of ours is in place, which only an interrupted run leaves behind.
+    /// Whether fwdeploy's latch is in place, which only an interrupted run leaves behind.
     pub latch: Observed<bool>,
     /// net.ipv4.ip_forward.
     pub ip_forward: Observed<bool>,

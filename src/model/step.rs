@@ -1,4 +1,4 @@
-//! One rule of the packet filter, whoever wrote it and in whichever language, as far as the way of a packet depends on it.
+//! One rule of the packet filter, of any owner and in any language, as far as it affects the path of a packet.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use crate::model::net::Family;
 use crate::model::ranges::Ranges;
 use crate::model::rule::CtState;
 
-/// A condition of a rule. Each holds a packet's property and whether it is meant as it stands (`true`) or negated.
+/// A condition of a rule. Each holds a packet's property and whether it is plain (`true`) or negated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum Test {
     /// Its family.
@@ -29,7 +29,7 @@ pub enum Test {
     SourcePort(bool, Vec<(u16, u16)>),
     /// Its destination port is in one of these ranges.
     DestinationPort(bool, Vec<(u16, u16)>),
-    /// What conntrack says of it.
+    /// The state in conntrack.
     State(bool, BTreeSet<CtState>),
     /// Its destination is an address of the node.
     Local(bool),
@@ -50,7 +50,7 @@ pub enum Act {
     Accept,
     /// It is refused, or thrown away.
     Refuse,
-    /// It goes back to the chain that called.
+    /// It returns to the calling chain.
     Return,
     /// Another chain, and back.
     Jump(String),
@@ -62,7 +62,7 @@ pub enum Act {
     Redirect,
     /// Its source becomes another.
     Snat,
-    /// No flow is made of it: no rule of table nat sees it, and its answers are no answers.
+    /// It is not tracked: no rule of table nat applies to it, and its answers are not recognised as answers.
     Untrack,
     /// It gets a mark.
     Mark,
@@ -75,9 +75,9 @@ pub enum Act {
 pub struct Step {
     /// How it is called in a message: its text, or its handle.
     pub text: String,
-    /// The conditions, all of which must hold.
+    /// The conditions; all of them must hold.
     pub tests: Vec<Test>,
-    /// What it does.
+    /// Its effect.
     pub act: Act,
 }
 

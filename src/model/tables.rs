@@ -22,7 +22,7 @@ pub struct Tables {
 pub enum Printed {
     /// It prints these lines: several where the rule names several addresses.
     Lines(Vec<KernelRule>),
-    /// It does not tell, and why.
+    /// It is unknown, and why.
     Unknown(String),
 }
 
@@ -47,7 +47,7 @@ pub struct Chain {
 pub struct KernelRule {
     /// The line of `iptables-save` after `-A CHAIN`.
     pub text: String,
-    /// What it means; `None` if it cannot be read.
+    /// Its meaning; `None` if it cannot be parsed.
     pub rule: Option<Rule>,
 }
 

@@ -1,7 +1,7 @@
-//! Which characters a person sees, and texts of others with the rest made visible.
+//! Which characters are visible to a person, and untrusted texts with the other characters made visible.
 //!
-//! What came from a node, an inventory or an argument may hold characters that a terminal obeys, that turn the order of what
-//! follows, or that are not seen at all, so that two different texts look the same.
+//! Text from a node, an inventory or an argument may contain characters that a terminal executes, that change the order of what
+//! follows, or that are invisible, so that two different texts look the same.
 
 use std::str;
 
@@ -44,7 +44,7 @@ pub fn is_visible(c: char) -> bool {
     if c.is_whitespace() {
         return !matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}');
     }
-    // The standard library knows what is printable. It tells of a whole text: a mark that combines with the letter before it is
+    // The standard library knows what is printable, but only for a whole text: a mark that combines with the letter before it is
     // escaped at the beginning only.
     let mut text = [b'a', 0, 0, 0, 0];
     let length = c.encode_utf8(&mut text[1..]).len();
@@ -64,8 +64,8 @@ pub fn visible(text: &str) -> String {
     out
 }
 
-/// The text with each character that is not visible replaced by visible ones of as many bytes, so that places in it stay where
-/// they are; line ends and tabs are kept.
+/// The text with each invisible character replaced by visible ones of as many bytes, so that positions in it do not
+/// change; line ends and tabs are kept.
 pub fn visible_in_place(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -107,7 +107,7 @@ mod tests {
         ];
         for c in ranges.into_iter().flatten() {
             assert!(!is_visible(c), "{c:?}");
-            // The long form has to be told from what a node can write itself.
+            // The long form must differ from anything that a node can write itself.
             assert!(visible(&c.to_string()).is_ascii(), "{c:?}");
         }
     }

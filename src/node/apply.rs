@@ -197,8 +197,8 @@ fn direct_words(direct: &Direct) -> Vec<String> {
     words
 }
 
-/// The same configuration as firewalld tells it: it keeps chains by table, rules by chain and passthroughs by family,
-/// each group where its first member stood, and holds nothing twice.
+/// The same configuration as firewalld reports it: chains grouped by table, rules by chain and passthroughs by family,
+/// each group at the position of its first member, and without duplicates.
 fn grouped(direct: &Direct) -> Direct {
     Direct {
         chains: by_group(&direct.chains, |c| (c.ipv.clone(), c.table.clone())),
@@ -325,7 +325,7 @@ pub(super) fn connect_words(container: &str, endpoint: &Endpoint) -> Vec<String>
     if let Some(address) = endpoint.fixed6 {
         option("--ip6", address.to_string());
     }
-    // Docker refuses aliases on its default network, and inspects some there all the same.
+    // Docker refuses aliases on its default network, but `inspect` shows some there.
     if endpoint.network != "bridge" {
         for alias in &endpoint.aliases {
             option("--alias", alias.clone());
@@ -349,7 +349,7 @@ pub(super) fn connect_words(container: &str, endpoint: &Endpoint) -> Vec<String>
     words
 }
 
-/// What stands ahead of a name that Docker would take for an option.
+/// What is put before a name that Docker would take for an option.
 fn no_option(name: &str) -> Option<String> {
     name.starts_with('-').then(|| "--".to_string())
 }
@@ -508,7 +508,7 @@ pub(super) mod tests {
         ]
     }
 
-    /// The script without what is the same for all.
+    /// The script without the common part.
     fn own_part(script: &str) -> &str {
         script.split_once("prepare() { :; }\n").unwrap().1
     }

@@ -1,4 +1,4 @@
-//! Arming: the script of a run that the node can take back by itself, and what is asked of a node that is armed.
+//! Arming: the script of a run that the node can roll back by itself, and the commands for a node that is armed.
 
 use std::collections::BTreeMap;
 
@@ -14,19 +14,19 @@ use crate::node::shell::ROLLBACK;
 use crate::node::shell::STEPS;
 use crate::plan::Action;
 
-/// The lease is somebody else's (EX_TEMPFAIL of sysexits.h).
+/// Another run holds the lease (EX_TEMPFAIL of sysexits.h).
 pub const BUSY: i32 = 75;
 
-/// Somebody else's run has changed the node since it was looked at.
+/// Another run has changed the node since it was read.
 pub const STALE: i32 = 76;
 
-/// The lease is of a run that nobody will end.
+/// The lease belongs to a run that nothing will end.
 pub const UNFINISHED: i32 = 77;
 
-/// There is no such snapshot, or it is not whole (EX_NOINPUT of sysexits.h).
+/// There is no such snapshot, or it is incomplete (EX_NOINPUT of sysexits.h).
 pub const NO_SNAPSHOT: i32 = 66;
 
-/// A step would have overwritten what somebody has edited since the look (EX_DATAERR of sysexits.h).
+/// A step would have overwritten a file that was edited since the reading (EX_DATAERR of sysexits.h).
 pub const EDITED: i32 = 65;
 
 /// A step failed because firewalld is gone (EX_UNAVAILABLE of sysexits.h).
@@ -35,34 +35,34 @@ pub const GONE: i32 = 69;
 /// What a run is armed with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arming {
-    /// The number of the last run that was armed when the node was looked at; 0 if there was none.
+    /// The number of the last armed run when the node was read; 0 if there was none.
     pub last: u64,
-    /// After so many seconds without confirmation the node goes back.
+    /// The node rolls back after this many seconds without confirmation.
     pub timeout: u64,
-    /// What is written down about the run: `operator`, `what`, `policy` and more. Line breaks in values become spaces.
+    /// The record of the run: `operator`, `what`, `policy` and more. Line breaks in values become spaces.
     pub about: Vec<(&'static str, String)>,
     /// The files of firewalld as the look has seen them, each with checksum and size.
     pub seen: Vec<(String, String)>,
-    /// The managed subnets: closed to new flows while the way back reloads firewalld.
+    /// The managed subnets: new flows to and from them are blocked while the rollback reloads firewalld.
     pub managed: Vec<Cidr>,
 }
 
-/// Returns the script that arms the node to go back to where it is, and then takes these steps.
+/// Returns the script that arms the node to return to its present state, and then executes these steps.
 ///
-/// Its answer is for [`Steps`](crate::node::Steps).
+/// Its answer is parsed by [`Steps`](crate::node::Steps).
 pub fn arm_script(arming: &Arming, actions: &[Action]) -> String {
     let restore = restore::of_plan(actions, &arming.managed);
     whole(arming, &restore, "", &apply::plan(actions))
 }
 
-/// Returns the script that arms the node to stay at `before`, and then brings it to an older snapshot, in one step.
+/// Returns the script that arms the node to return to `before`, and then restores an older snapshot, in one step.
 ///
-/// Its answer is for [`Steps`](crate::node::Steps).
+/// Its answer is parsed by [`Steps`](crate::node::Steps).
 pub fn rollback_script(arming: &Arming, before: &NodeState, to: u64) -> String {
     to_snapshot(arming, before.docker.known(), to)
 }
 
-/// The same, by what matters of the state before: Docker, if it told.
+/// The same, from the part of the state before that matters: Docker, if it was read.
 pub(super) fn to_snapshot(arming: &Arming, before: Option<&Docker>, to: u64) -> String {
     let restore = restore::of_state(before, &arming.managed);
     let mut words = vec!["restore_snapshot".to_string(), to.to_string()];
@@ -72,12 +72,12 @@ pub(super) fn to_snapshot(arming: &Arming, before: Option<&Docker>, to: u64) -> 
     whole(arming, &restore, &format!("check_snapshot {to} && "), &plan)
 }
 
-/// Returns the script that says that a run is confirmed. Its answer is for [`Ending`].
+/// Returns the script that confirms a run. Its answer is parsed by [`Ending`].
 pub fn disarm_script(number: u64) -> String {
     asked("disarm", number)
 }
 
-/// Returns the script that asks the node to go back at once, and waits until it has. Its answer is for [`Ending`].
+/// Returns the script that rolls the node back immediately, and waits for the end of it. Its answer is parsed by [`Ending`].
 pub fn revert_script(number: u64) -> String {
     asked("restore_and_wait", number)
 }
@@ -98,7 +98,7 @@ pub(super) fn whole(arming: &Arming, restore: &str, first: &str, plan: &str) -> 
         .map(|(path, sum)| format!("{sum} {}", path.replace(char::is_control, " ")))
         .collect();
     let managed: Vec<String> = arming.managed.iter().map(Cidr::to_string).collect();
-    // The library twice, to be read by this shell and to be kept for the way back: no program has an `eval`.
+    // The library twice: once for this shell, and once to be kept for the rollback. No program has an `eval`.
     format!(
         "{LIBRARY}\nlibrary={}\nseen_checksums={}\n{STEPS}\nabout={}\nrestore_program={}\nmanaged={}\nprepare() {{ {first}arm {} {}; }}\n{plan}\nmain\n",
         quote(LIBRARY),
@@ -111,35 +111,35 @@ pub(super) fn whole(arming: &Arming, restore: &str, first: &str, plan: &str) -> 
     )
 }
 
-/// How a run ended, as the node tells it.
+/// How a run ended, as the node reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
     /// It is confirmed, and stays.
     Disarmed,
-    /// The node went back to the state before.
+    /// The node was rolled back.
     Restored(Restored),
-    /// It is over, and nobody knows how: what the node wrote down of it is lost.
+    /// It has ended with an unknown result: the node's record of it is lost.
     Unknown {
-        /// What it says all the same.
+        /// What the node reported instead.
         said: String,
     },
     /// The node is still armed: it did not come back, or is not yet back.
     Still {
-        /// What went wrong on the way back, in the node's words.
+        /// What went wrong in the rollback, as reported by the node.
         trouble: Vec<String>,
     },
 }
 
-/// How a node went back.
+/// How a node was rolled back.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Restored {
-    /// When, as the node's clock tells (RFC 3339, UTC).
+    /// When, by the node's clock (RFC 3339, UTC).
     pub ended: String,
     /// What set it off: `timer`, `boot`, or `now` for the operator.
     pub why: String,
     /// In which way: `in place`, `by a reload of firewalld`, …
     pub how: String,
-    /// What is not as it was all the same, because others have changed it since.
+    /// What is not as it was before, because others have changed it since.
     pub remarks: Vec<String>,
 }
 
@@ -172,7 +172,7 @@ impl Ending {
         Some(match first.split(' ').next()? {
             "still" => Ending::Still { trouble },
             "disarmed" => Ending::Disarmed,
-            // Whoever took the lease away said so first, or went back.
+            // The program that released the lease either reported it, or rolled back.
             _ => match values.get("outcome").copied() {
                 Some("restored") => Ending::Restored(Restored {
                     ended: value("ended"),
@@ -331,13 +331,13 @@ mod tests {
         assert_eq!(read("Welcome!\ndisarmed 7\nend\n"), Some(Ending::Disarmed));
         assert_eq!(
             read(
-                "gone 7\noutcome=restored\nended=12:00\nwhy=timer\nhow=in place\nremark=container x is gone since\ntrouble=\nend\n"
+                "gone 7\noutcome=restored\nended=12:00\nwhy=timer\nhow=in place\nremark=container x no longer exists\ntrouble=\nend\n"
             ),
             Some(Ending::Restored(Restored {
                 ended: "12:00".to_string(),
                 why: "timer".to_string(),
                 how: "in place".to_string(),
-                remarks: vec!["container x is gone since".to_string()],
+                remarks: vec!["container x no longer exists".to_string()],
             }))
         );
         // The lease is gone because the confirmation came through, and only its answer was lost.
@@ -351,7 +351,7 @@ mod tests {
                 trouble: vec!["a".to_string(), "b".to_string()]
             })
         );
-        // What is not told is not taken for a word that the run stays.
+        // A missing answer is not taken for a confirmation.
         for (told, said) in [
             ("", "nothing"),
             ("outcome=armed\n", "armed"),

@@ -1,11 +1,11 @@
-# Arming: what a run writes down before its first change, so that the node goes back by itself if nobody confirms.
+# Arming: what a run writes before its first change, so that the node rolls itself back if the run is not confirmed.
 #
-#   /var/lib/fwdeploy/snapshots/N/   the state before, and restore.sh, which brings it back
-#   /var/lib/fwdeploy/armed          the lease: a link to the snapshot of the run at work
+#   /var/lib/fwdeploy/snapshots/N/   the state before, and restore.sh, which restores it
+#   /var/lib/fwdeploy/armed          the lease: a link to the snapshot of the current run
 #   /var/lib/fwdeploy/last           the number of the last run that was armed
 #   fwdeploy-restore-N.timer         starts restore.sh when the time to confirm is over
-#   two units of systemd             do the same when the node boots before that
-#   /etc/firewalld/.fwdeploy         firewalld's files once more, to be renamed back when the disk is full
+#   two units of systemd             do the same if the node boots before that
+#   /etc/firewalld/.fwdeploy         a copy of firewalld's files, which is renamed back if the disk is full
 
 snapshots_kept=10
 recovering= # A recovery begins where firewalld is not well.
@@ -20,7 +20,7 @@ next_snapshot_number() {
     echo "$((highest + 1))"
 }
 
-# describe_lease N: who holds the node by that snapshot, in $answer.
+# describe_lease N: which run holds the node with that snapshot, in $answer.
 describe_lease() {
     local file="$home/snapshots/$1/about" left
     left=$(seconds_left "$1")
@@ -29,8 +29,8 @@ describe_lease() {
     is_lease_live "$1" || answer="an unfinished run holds this node: $(read_key "$file" operator), since $(read_key "$file" since), and nothing will end it (snapshot $1)"
 }
 
-# arm LAST SECONDS: 75 says that somebody else is at work, 76 that somebody has been since the node was looked at, 77 that
-# somebody's run was never ended.
+# arm LAST SECONDS: 75 means that another run holds the node, 76 that another run has changed it since it was read, 77 that
+# another run was never ended.
 arm() {
     local leased last new trouble
     if leased=$(leased_snapshot); then
@@ -67,7 +67,7 @@ fail_before_first_step() {
     fail_step 143
 }
 
-# arm_now N SECONDS: takes snapshot N, and starts all that brings it back.
+# arm_now N SECONDS: takes snapshot N, and starts everything that restores it.
 arm_now() {
     local since expires
     capture_limited mkdir "$snapshot" || return
@@ -98,8 +98,8 @@ start_timer() {
     return 1
 }
 
-# write_boot_units: a boot before the run is confirmed ends in the state before: first firewalld's files, before it reads them;
-# then, when Docker is there, the rest.
+# write_boot_units: a boot before the run is confirmed leads to the state before: first firewalld's files, before firewalld reads them;
+# then, when Docker is running, the rest.
 write_boot_units() {
     capture write_unit fwdeploy-restore-files.service "Description=fwdeploy: firewalld's files of before a run that nobody confirmed
 Before=firewalld.service docker.service network-pre.target
@@ -120,7 +120,7 @@ write_unit() {
         ln -sf "../$1" "$units/multi-user.target.wants/$1"
 }
 
-# sync_snapshot: what was written outlives a power cut. A sync that knows no files syncs all.
+# sync_snapshot: what was written survives a power cut. A sync that does not accept files syncs everything.
 sync_snapshot() {
     find "$snapshot" "$staging" "$home" "$home/snapshots" "$units" "$units/multi-user.target.wants" "$units/fwdeploy-restore.service" \
         "$units/fwdeploy-restore-files.service" -prune -exec sync {} + 2>/dev/null &&
@@ -128,7 +128,7 @@ sync_snapshot() {
     return 0
 }
 
-# end_lease N: the run stays as it is now. Without the lease there is nothing to restore, whoever comes later.
+# end_lease N: the run stays as it is now. Without the lease there is nothing to restore, whatever is started later.
 end_lease() {
     capture_limited rm -f "$home/armed" || fail_with "the lease could not be released:" || return
     sync "$home" 2>/dev/null || sync
@@ -137,17 +137,17 @@ end_lease() {
     rm -f "$live/step" "$live/stop-$1" "$live/asked-$1" "$live/attempts-$1"
 }
 
-# clean_up: takes away what only an armed node has, also of a run that was killed while it was being armed, and the oldest snapshots.
+# clean_up: removes what only an armed node has, also of a run that was killed while it was arming the node, and the oldest snapshots.
 clean_up() {
     local last file of old
     unstage_files
     rm -f "$units/fwdeploy-restore-files.service" "$units/fwdeploy-restore.service" \
         "$units/multi-user.target.wants/fwdeploy-restore-files.service" "$units/multi-user.target.wants/fwdeploy-restore.service"
-    # Whoever has let systemd read its units while the node was armed has left it with two that are not there any more.
+    #     # If systemd has reloaded its units while the node was armed, it knows two that no longer exist.
     case $(limited systemctl show -p LoadState fwdeploy-restore.service fwdeploy-restore-files.service 2>/dev/null </dev/null) in
     *LoadState=loaded*) limited systemctl daemon-reload >/dev/null 2>&1 </dev/null ;;
     esac
-    # How the last run went may still be asked for.
+    #     # The result of the last run may still be queried.
     last=$(cat "$home/last" 2>/dev/null)
     # shellcheck disable=SC2045 # Names of our own, without blanks; globs are off.
     for file in $(ls "$live" 2>/dev/null); do
@@ -160,12 +160,12 @@ clean_up() {
     done
 }
 
-# start_restore: starts the restore, which then goes its own way.
+# start_restore: starts the restore, which then runs on its own.
 start_restore() {
     local unit
     { : >"$live/asked-$armed"; } 2>/dev/null
     unit=fwdeploy-restore-$armed.service
-    # The timer was of the boot before.
+    #     # The timer belonged to the boot before.
     ! has_booted_since "$armed" || unit=fwdeploy-restore.service
     systemctl start --no-block "$unit" >/dev/null 2>&1 || start_restore_process
 }

@@ -1,8 +1,8 @@
-# What every program that changes a node begins with. Runs in any POSIX shell that has `local` (dash, bash, busybox ash), as root.
+# The beginning of every program that changes a node. Runs in any POSIX shell that has `local` (dash, bash, busybox ash), as root.
 #
 # Variables. A function declares its own with `local`, on lines of their own: `local x=$(…)` would hide the command's exit code, and dash
-# would split the text. What a function returns is what it prints, or `answer`. All else that is shared is listed here, and
-# `every_variable_is_local_or_listed` (programs_tests.rs) holds the list complete.
+# would split the text. A function returns its result on stdout, or in `answer`. All other shared variables are listed here, and
+# `every_variable_is_local_or_listed` (programs_tests.rs) keeps the list complete.
 #
 # Fixed values:
 #   firewalld runtime permanent running    firewalld's names on D-Bus, and its word for being well
@@ -16,7 +16,7 @@
 #   library restore_program about managed  what a run writes into its snapshot
 #   seen_checksums                         firewalld's files as the look has seen them: `CHECKSUM SIZE PATH` lines
 #   subnets touched recovery               of a restore: whom to latch, what the run changes of Docker's, whether it was a recovery
-#   entries_count xml_head xml_tail        of a recovery: how many entries direct.xml has, and what stands around them
+#   entries_count xml_head xml_tail        of a recovery: how many entries direct.xml has, and the text around them
 # How to work, settled once by each program:
 #   seconds patience                       how long a command may take, and how long Docker may take to put its rules back
 #   has_timeout wait_flag                  `yes` where there is timeout(1); `-w` where iptables-restore knows it
@@ -28,8 +28,8 @@
 #   stopped                                the signal that has asked the run to stop
 #   armed snapshot number                  the number of the armed run; its folder; in a restore, the number of its own snapshot
 #   spared                                 a snapshot that is not to be removed: the one that a rollback goes to
-#   step_number reached                    the step at work; the last step that a run had begun
-#   how troubles remarks                   of a restore: in which way; what went wrong; what is not as it was, and nobody's fault
+#   step_number reached                    the current step; the last step that a run had started
+#   how troubles remarks                   of a restore: in which way; what went wrong; what is not as it was, without a fault
 #   edits_kept                             the folder where edits were kept that a write would have lost
 # The kernel's tables (tables.sh, chain.sh):
 #   now_iptables now_ip6tables now_ebtables      as they were read last
@@ -62,7 +62,7 @@ LC_ALL=C
 export LC_ALL
 PATH=${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin:/snap/bin
 export PATH
-# The node's own engine, wherever the user's context points to.
+# The node's own engine, whatever the user's context points to.
 DOCKER_HOST=unix:///var/run/docker.sock
 export DOCKER_HOST
 unset DOCKER_CONTEXT
@@ -79,7 +79,7 @@ staging=/etc/firewalld/.fwdeploy
 units=/etc/systemd/system
 # A busy dockerd takes seconds to attach a container; a firewalld with thousands of rules takes as long to reload.
 seconds=60
-# How long Docker may take to put its rules back after a reload; on an idle node it takes 0.1 to 0.5 s.
+# How long Docker may take to restore its rules after a reload; on an idle node it takes 0.1 to 0.5 s.
 patience=30
 has_timeout=
 ! command -v timeout >/dev/null || has_timeout=yes
@@ -87,14 +87,14 @@ has_timeout=
 answer=
 stopped=
 
-# limited COMMAND…: the command, for so many seconds at most.
+# limited COMMAND…: the command, with a time limit in seconds.
 limited() {
     if [ -n "$has_timeout" ]; then timeout "$seconds" "$@"; else "$@"; fi
 }
 
-# fail_with TEXT: fails for that reason, ahead of what a program has said about it, and with that program's code.
+# fail_with TEXT: fails with that reason, followed by the output of the program that failed, and with that program's code.
 fail_with() {
-    # The code of the command before: this must stay the first line.
+    #     # The code of the command before: this must stay the first line.
     local code=$?
     case $code$answer in
     124*"not finished within "*) ;;
@@ -114,7 +114,7 @@ fail_with_code() {
 # capture_limited COMMAND…: runs it for a limited time; what it prints is the answer.
 capture_limited() { answer=$(limited "$@" 2>&1 </dev/null); }
 
-# capture FUNCTION…: the same for a function of ours, as long as it takes.
+# capture FUNCTION…: the same for one of our functions, without a limit.
 capture() { answer=$("$@" 2>&1 </dev/null); }
 
 # restore_tables PROGRAM TEXT OPTION…: feeds PROGRAM-restore.
@@ -124,7 +124,7 @@ restore_tables() {
     answer=$(printf '%s\n' "$text" | limited "$program-restore" "$@" 2>&1)
 }
 
-# find_wait_flag: the lock of the older iptables is held by whoever else changes rules. Before 1.6.2, and the backport of CentOS 7, its
+# find_wait_flag: the lock of the older iptables is held by any program that changes rules. Before 1.6.2, and the backport of CentOS 7, its
 # restore does not know the option.
 wait_flag=
 find_wait_flag() { ! printf '' | iptables-restore -w --noflush --test >/dev/null 2>&1 || wait_flag=-w; }
@@ -137,18 +137,18 @@ iptables_of() {
     esac
 }
 
-# Empty where nobody has looked, as on the way back.
+# Empty if the node was not read, as in a rollback.
 seen_checksums=
 EDITED=65 # A file has been edited by somebody since (EX_DATAERR of sysexits.h).
 
-# remark TEXT: for programs that have a place for it.
+# remark TEXT: for programs that have a place for remarks.
 remark() { :; }
 
 # checksum_of FILE: `CHECKSUM SIZE`, or `-` where there is none.
 checksum_of() { if [ -e "$1" ]; then cksum <"$1"; else echo -; fi; }
 
-# check_unedited FILE: whether it is as it was seen, or as we have written it since. firewalld writes its files from its memory, and would
-# overwrite what somebody has edited meanwhile. Where nobody has looked, what is there is kept instead.
+# check_unedited FILE: whether it is as it was read, or as we have written it since. firewalld writes its files from its memory, and would
+# overwrite an edit that was made meanwhile. If the node was not read, the present file is kept instead.
 check_unedited() {
     local before
     if [ -z "$seen_checksums" ]; then
@@ -162,19 +162,19 @@ check_unedited() {
     }
 }
 
-# record_written FILE: firewalld has written it for us, and what was there beside it.
+# record_written FILE: firewalld has written it for us, together with the file next to it.
 record_written() {
     local file line
     for file in "$1" "$1.old"; do
         [ -f "$file" ] || continue
         line="$(checksum_of "$file") $file"
         [ -z "$seen_checksums" ] || seen_checksums="$seen_checksums$newline$line"
-        # Without a snapshot there is no way back that would ask.
+        #         # Without a snapshot there is no rollback that would need it.
         [ -z "$snapshot" ] || { printf '%s\n' "$line" >>"$snapshot/wrote"; } 2>/dev/null || :
     done
 }
 
-# preserve_edit FILE: a file of /etc/firewalld that is neither as in the snapshot nor as the run has written it is somebody's edit. It is
+# preserve_edit FILE: a file of /etc/firewalld that is neither as in the snapshot nor as the run has written it was edited by hand. It is
 # about to be overwritten, and is kept in the snapshot. In the step of a rollback the rollback's own snapshot has it.
 preserve_edit() {
     local file="/etc/firewalld/$1" copy
@@ -197,13 +197,13 @@ edits_kept=
 
 pause() { sleep 0.2 2>/dev/null || sleep 1; }
 
-# take_lock: one program of ours changes a node at a time. The lock is on a folder that is there anyway, and is also held by what a step
+# take_lock: one program of fwdeploy changes a node at a time. The lock is on a directory that always exists, and is also held by what a step
 # has started, for as long as that takes.
 take_lock() {
     local attempt
     command -v flock >/dev/null && [ -d /etc/firewalld ] || return 0
     exec 9</etc/firewalld
-    # The timeout of busybox leaves a watcher behind, for a second or two, that has the lock with all else.
+    #     # The timeout of busybox leaves a watcher behind, for a second or two, that also holds the lock.
     for attempt in 1 2 3 4 5 6; do
         flock -n 9 && return
         sleep 0.5 2>/dev/null || sleep 1

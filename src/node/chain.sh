@@ -2,7 +2,7 @@
 
 is_chain_owned() { call_firewalld "$runtime" "$firewalld.direct" queryChain sss "$1" filter DOCKER-USER && [ "$answer" = 'b true' ]; }
 
-# own_chain FAMILY: DOCKER-USER becomes firewalld's own, with its content and the jumps to it.
+# own_chain FAMILY: DOCKER-USER becomes owned by firewalld, with its content and the jumps to it.
 own_chain() {
     local program trouble code
     program=$(iptables_of "$1")
@@ -15,14 +15,14 @@ own_chain() {
     recreate_chain "$1" addChain && return
     trouble=$answer
     ! is_chain_owned "$1" || recreate_chain "$1" removeChain || trouble="$trouble${newline}and releasing DOCKER-USER failed: $answer"
-    # 69: there is no firewalld any more, and so no other way either.
+    #     # 69: firewalld is no longer running, so there is no other way either.
     code=69
     ! firewalld_state || code=1
     answer=$trouble
     return "$code"
 }
 
-# disown_chain FAMILY: DOCKER-USER is no longer firewalld's own, and holds what it held.
+# disown_chain FAMILY: DOCKER-USER is no longer owned by firewalld, and keeps its content.
 disown_chain() {
     local trouble
     if ! is_chain_owned "$1"; then
@@ -37,11 +37,11 @@ disown_chain() {
     return 1
 }
 
-# recreate_chain FAMILY addChain|removeChain: firewalld makes or deletes a chain only where there is none, or an empty one that
-# nobody jumps to. So the chain goes away, firewalld does its part, and all comes back as it was.
+# recreate_chain FAMILY addChain|removeChain: firewalld creates or deletes a chain only if it does not exist, or is empty and
+# has no jumps to it. So the chain is removed, firewalld makes its change, and everything is restored.
 #
 # From 2.0 on, with its nftables backend, firewalld's first call of this kind flushes every table of iptables, ip6tables
-# and ebtables (firewalld#1354, b7faa74d), and sends no signal from which Docker could know. It is put back too.
+# and ebtables (firewalld#1354, b7faa74d), and sends no signal that would notify Docker. That is restored too.
 recreate_chain() {
     local method="$2" chain_was unlink trouble
     chain_program=$(iptables_of "$1")
@@ -54,7 +54,7 @@ recreate_chain() {
     remember_kernel
     select_tables "$chain_program"
     chain_was=$was
-    # What could not be put back must not be taken away.
+    #     # What could not be restored must not be removed.
     restore_tables iptables "$was_iptables" $wait_flag -c --test || fail_with "iptables-restore does not accept the output of iptables-save; nothing was changed:" || return
     restore_tables ip6tables "$was_ip6tables" $wait_flag -c --test || fail_with "ip6tables-restore does not accept the output of ip6tables-save; nothing was changed:" || return
     unlink=$(printf '%s\n' "$chain_was" | awk_unlink_chain -v method="$method")
@@ -65,27 +65,27 @@ recreate_chain() {
         trouble="firewalld refused ($method): $answer"
     [ -z "$trouble" ] || remember_tables "$chain_program" "$chain_was"
     put_back_tables || trouble="$trouble${trouble:+$newline}$answer"
-    # Docker may have written a rule between our look and the flush, and only Docker knows which.
+    #     # Docker may have written a rule between our reading and the flush, and only Docker knows which.
     [ -z "$flushed" ] || [ "$containers_were" = "$(container_state)" ] ||
         trouble="$trouble${trouble:+$newline}a container started or stopped while the chain was recreated: Docker's rules may lack one of its own until the next reload"
     answer=$trouble
     [ -z "$answer" ]
 }
 
-# chain_and_jumps TABLES: DOCKER-USER and who jumps to it.
+# chain_and_jumps TABLES: DOCKER-USER and the jumps to it.
 chain_and_jumps() {
     printf '%s\n' "$1" | awk_chain_and_jumps
 }
 
-# put_back_tables: makes the kernel what $was_PROGRAM tells, where it was flushed, and gives $chain_program, one of these programs, its
-# DOCKER-USER and the jumps to it again, which were taken away on purpose. What else differs is Docker's latest.
+# put_back_tables: restores the kernel to what $was_PROGRAM holds, if it was flushed, and restores DOCKER-USER and the jumps to it, which
+# were removed on purpose, in $chain_program, one of these programs. Other differences are recent changes by Docker.
 put_back_tables() {
     local kind options trouble='' lost
     flushed=
     read_kernel || return
     for kind in iptables ip6tables ebtables; do
         select_tables "$kind"
-        # A reload that failed leaves firewalld's own rules, perhaps, and takes Docker's: there anything missing counts.
+        #         # A reload that failed may leave firewalld's own rules, and removes Docker's: there anything missing counts.
         if [ -z "$chain_program" ] && [ -n "$(missing_rules "$was" "$now")" ] || is_flushed "$was" "$now"; then
             flushed="$flushed $kind"
             case $kind in ebtables) options= ;; *) options="$wait_flag -c" ;; esac
@@ -101,7 +101,7 @@ put_back_tables() {
         select_tables "$kind"
         [ "$(comparable_rules "$was")" = "$(comparable_rules "$now")" ] || {
             lost=$(missing_rules "$was" "$now")
-            # One rule more is Docker's latest.
+            #             # One additional rule is a recent change by Docker.
             [ -z "$lost" ] && [ "$containers_were" != "$(container_state)" ] ||
                 trouble="$trouble${trouble:+$newline}$kind is not as it was: ${lost:-the order differs}"
         }
@@ -127,8 +127,8 @@ read_filter() {
 # chain_rules TABLES: the rules of DOCKER-USER.
 chain_rules() { printf '%s\n' "$1" | sed -n -e '/^-A DOCKER-USER /p' -e '/^-A DOCKER-USER$/p'; }
 
-# set_chain FAMILY COUNT RULES: the chain holds these rules, in iptables-save's words, and no others. One transaction:
-# restoring a chain that is there empties it first.
+# set_chain FAMILY COUNT RULES: the chain holds exactly these rules, in iptables-save's format. One transaction:
+# restoring an existing chain empties it first.
 set_chain() {
     local program before count
     program=$(iptables_of "$1")
@@ -158,14 +158,14 @@ remove_chain() {
         fail_with "the kernel did not release DOCKER-USER:"
 }
 
-# jump_places TABLES: where the jump stands among the rules of FORWARD, counted from 1. A rule that iptables has no words for is a
+# jump_places TABLES: the positions of the jump among the rules of FORWARD, counted from 1. A rule that iptables cannot print is a
 # bare `-A FORWARD`.
 jump_places() {
     printf '%s\n' "$1" | awk_jump_places
 }
 
-# place_jump FAMILY PLACE…: the jump stands there, in this order, and nowhere else. All in one transaction, so that there
-# is no moment without it; deleted by what they say and not by number, for Docker may insert a rule meanwhile.
+# place_jump FAMILY PLACE…: the jump is at these positions, in this order, and nowhere else. All in one transaction, so that there
+# is no moment without it; deleted by content and not by number, because Docker may insert a rule meanwhile.
 place_jump() {
     local program before after trouble
     program=$(iptables_of "$1")
@@ -183,7 +183,7 @@ place_jump() {
     fail_with "$trouble"
 }
 
-# move_jump PROGRAM PLACES: from where $filter_table has it. A place beyond the end is the end. Where it comes to stand is in $jump_wanted.
+# move_jump PROGRAM PLACES: from its positions in $filter_table. A position beyond the end is the end. The new positions are in $jump_wanted.
 move_jump() {
     local program="$1" text
     text=$(printf '%s\n' "$filter_table" | awk_move_jump -v places="$2")

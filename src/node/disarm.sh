@@ -1,11 +1,11 @@
-# Disarming: the operator has come back by a new connection, and all is as wanted. From here on the run stays.
+# Disarming: the operator has verified the desired state over a new connection. From here on the run stays.
 #
-# The answer is `disarmed N`, or `gone N` and how the node went back, in lines of `key=value`, or `still N` if it did not yet;
+# The answer is `disarmed N`, or `gone N` and how the node was rolled back, in lines of `key=value`, or `still N` if it was not yet;
 # and `end`, without which the answer was cut off.
 
 disarm() {
     local deadline
-    # A restore at work is waited for; one that comes later finds the lease gone. It ends whoever holds the lock by 9.
+    #     # A running restore is waited for; one that starts later finds no lease. It kills the holder of the lock with signal 9.
     if command -v flock >/dev/null && [ -d /etc/firewalld ]; then
         exec 7</etc/firewalld
         deadline=$(($(uptime_now) + 60))
@@ -15,7 +15,7 @@ disarm() {
         print_outcome "$1"
         return
     fi
-    # It is too late when firewalld has read its files of before in a boot, and when a restore has begun and is between two tries.
+    #     # It is too late if firewalld has read its previous files in a boot, or if a restore has started and is between two attempts.
     if has_booted_since "$1" || [ -e "$live/attempts-$1" ]; then
         exec 7<&-
         restore_and_wait "$1"
@@ -31,7 +31,7 @@ disarm() {
     printf 'disarmed %s\nend\n' "$1"
 }
 
-# print_outcome N: how the node went back.
+# print_outcome N: how the node was rolled back.
 print_outcome() {
     echo "gone $1"
     if [ -s "$live/outcome-$1" ]; then
@@ -42,7 +42,7 @@ print_outcome() {
     echo end
 }
 
-# restore_and_wait N: asks for the restore at once, and waits for its end.
+# restore_and_wait N: starts the restore immediately, and waits for its end.
 restore_and_wait() {
     local deadline
     armed=$1

@@ -1,6 +1,6 @@
 # ---------------------------------------------------------------------------------------------------- Docker
 
-# How long a question to Docker may take, and a change of its networks. A dockerd that is blocked answers neither, ever.
+# How long a query to Docker may take, and a change of its networks. A blocked dockerd never answers either.
 docker_asking=15
 docker_changing=40
 
@@ -10,7 +10,7 @@ is_timeout() {
     return 1
 }
 
-# query_docker WORD…: Docker's answer to a question, in $answer. 124 says that none came in time: it is then not known, and never
+# query_docker WORD…: Docker's answer to a query, in $answer. 124 means that none came in time: the result is then unknown, and never
 # *not there*.
 query_docker() {
     local code seconds_before="$seconds"
@@ -25,24 +25,24 @@ query_docker() {
     return "$code"
 }
 
-# print_no_answer: what is printed in place of a list that Docker does not tell: it is like no other list.
+# print_no_answer: what is printed in place of a list that Docker does not report: it differs from every list.
 print_no_answer() {
     printf '%s, %s\n' "$answer" "$(cat /proc/uptime)"
     return 124
 }
 
-# await_docker_idle: until Docker has put back what a reload of firewalld has taken, if somebody has just made one. From 28.1 on, and
-# before 29, a network that is changed meanwhile may block the daemon for good (moby#50619). Only these versions tell of reloads.
+# await_docker_idle: waits until Docker has restored what a reload of firewalld has removed, if there was one just now. From 28.1 on, and
+# before 29, changing a network meanwhile may block the daemon permanently (moby#50619). Only these versions report reloads.
 #
-# firewalld answers when its reload is over, and Docker's bridges are in no zone from then on until Docker has put them back.
+# firewalld answers when its reload is over, and from then on Docker's bridges are in no zone until Docker has restored them.
 reload_vain=
 reload_over=
 await_docker_idle() {
-    # A step that detaches is followed by one that attaches.
+    #     # A step that detaches is followed by one that attaches.
     [ -z "$reload_over" ] || [ "$(uptime_now)" -gt "$((reload_over + 2))" ] || return 0
     await_stable_rules && reload_over=$(uptime_now)
 }
-# await_stable_rules: the same, asked anew.
+# await_stable_rules: the same with new queries.
 await_stable_rules() {
     local first deadline before='' lost='' same=0 stamp_now bridges_then rules zoned
     first=$(docker_reload_stamp) || {
@@ -59,23 +59,23 @@ await_stable_rules() {
         [ -z "$before" ] || stamp_now=$(docker_reload_stamp) || { answer=${stamp_now%,*} && return 124; }
         rules="$stamp_now$newline$(limited iptables-save 2>/dev/null </dev/null | grep '^-A')"
         zoned=yes
-        # A bridge that was seen in no zone is one that Docker has not put back yet.
+        #         # A bridge that was seen in no zone has not been restored by Docker yet.
         bridges_have_zones "$bridges_then" || zoned='' lost=yes
         [ "$rules" = "$before" ] && same=$((same + 1)) || same=0
         before=$rules
-        # The stamp counts whole seconds: where it stays the same, nothing has moved for a while instead.
+        #         # The stamp counts whole seconds: if it stays the same, stability over time decides instead.
         if [ -n "$zoned" ] && [ "$same" -gt 0 ]; then
             [ -n "$lost" ] && [ "$stamp_now" = "$first" ] && [ "$same" -lt 8 ] || return 0
         fi
         pause
     done
-    # A bridge that is in no zone for another reason, or rules that somebody changes all the time, are not waited for again.
+    #     # A bridge that is in no zone for another reason, or rules that change all the time, are not waited for again.
     reload_vain=yes
     answer=
     return 0
 }
 
-# bridges_have_zones NETWORKS: whether each bridge of these that is there is in a zone of firewalld's.
+# bridges_have_zones NETWORKS: whether each existing bridge of these is in a zone of firewalld.
 bridges_have_zones() {
     local device
     for device in $(printf '%s\n' "$1" | cut -d' ' -f1); do
@@ -84,7 +84,7 @@ bridges_have_zones() {
     done
 }
 
-# change_network TROUBLE WORD…: changes Docker's networks, and says what the trouble is if that fails.
+# change_network TROUBLE WORD…: changes Docker's networks, and fails with that text if it cannot.
 change_network() {
     local trouble="$1" code seconds_before
     shift
@@ -104,7 +104,7 @@ remove_network() { change_network "docker did not remove the network:" rm "$@"; 
 
 # connect OPTION… NETWORK CONTAINER. An attachment that fails on a running container stays in that container's settings in
 # every version from 20.10 to 28.5, `docker network disconnect` knows nothing of it, and once the network is gone the
-# container does not start any more. So what can be known to fail is not tried, and what fails is taken back.
+# container no longer starts. So what is known to fail is not tried, and what fails is undone.
 connect() {
     local word option='' network='' container='' addresses='' holder before code trouble
     for word in "$@"; do
@@ -115,7 +115,7 @@ connect() {
     done
     for word in $addresses; do
         query_docker network inspect -f '{{range .Containers}}{{.Name}} {{.IPv4Address}} {{.IPv6Address}}{{"\n"}}{{end}}' "$network"
-        # A network that is not there is for Docker to tell.
+        #         # A network that does not exist is left for Docker to report.
         case $? in
         0) ;;
         124) fail_with_code 124 "nothing was changed:" || return ;;
@@ -141,10 +141,10 @@ connect() {
     return "$code"
 }
 
-# network_name NETWORK: the name of a network that may be told by its id.
+# network_name NETWORK: the name of a network that may be given by its id.
 network_name() { limited docker network inspect -f '{{.Name}}' "$1" 2>/dev/null </dev/null || printf '%s\n' "$1"; }
 
-# attachments CONTAINER: the networks that its settings name, in $answer; fails if Docker does not answer.
+# attachments CONTAINER: the networks in its settings, in $answer; fails if Docker does not answer.
 attachments() {
     query_docker inspect --type container -f '{{range $name, $settings := .NetworkSettings.Networks}}{{$name}} {{end}}' "$1"
     case $? in
@@ -156,7 +156,7 @@ attachments() {
 
 disconnect() { change_network "docker did not detach the container:" disconnect "$@"; }
 
-# container_state: what changes when a container starts, stops or moves: its devices first, then what Docker says about it. 124 says
+# container_state: what changes when a container starts, stops or moves: its devices first, then what Docker reports about it. 124 means
 # that Docker does not answer; one that does not run has no containers.
 container_state() {
     ls /sys/class/net
@@ -168,7 +168,7 @@ container_state() {
     esac
 }
 
-# inspect_all LIST TEMPLATE: what the inspection of all that is listed tells, in $answer. Once more if something went away in between.
+# inspect_all LIST TEMPLATE: the inspection of everything in the list, in $answer. Once more if something disappeared in between.
 # 124 as above; a Docker that does not run lists nothing.
 inspect_all() {
     local attempt
@@ -190,7 +190,7 @@ inspect_all() {
     return 124
 }
 
-# container_layout: every running container with its networks, addresses and ports: what Docker's rules hang on.
+# container_layout: every running container with its networks, addresses and ports, on which Docker's rules depend.
 container_layout() {
     inspect_all "container ls -q --no-trunc" '{{.Id}} {{range $name, $settings := .NetworkSettings.Networks}}{{$name}}={{$settings.IPAddress}},{{$settings.GlobalIPv6Address}} {{end}}{{json .NetworkSettings.Ports}}' || print_no_answer || return
     [ -z "$answer" ] || printf '%s\n' "$answer" | sort
@@ -214,7 +214,7 @@ bridge_networks() {
         done
 }
 
-# docker_reload_stamp: what Docker 28.1 and later tell about reloads: when they had put the last of their rules back. 124 as above.
+# docker_reload_stamp: what Docker 28.1 and later report about reloads: when they last finished restoring their rules. 124 as above.
 docker_reload_stamp() {
     query_docker info --format '{{json .FirewallBackend}}'
     case $? in

@@ -1,25 +1,25 @@
 # ---------------------------------------------------------------------------------------------------- firewalld
 
-# call_firewalld PATH INTERFACE METHOD [SIGNATURE VALUE…]: the answer in busctl's words. A firewalld that somebody has stopped is not
+# call_firewalld PATH INTERFACE METHOD [SIGNATURE VALUE…]: the answer in busctl's format. A firewalld that was stopped is not
 # started: that would flush the tables and Docker's rules with them.
 call_firewalld() {
     local code
     answer=$(busctl --auto-start=no --timeout="$seconds" call -- "$firewalld" "$@" 2>&1 </dev/null) && return
     code=$?
-    # systemd 247 colours its errors whether or not anybody can see that.
+    #     # systemd 247 colours its errors even if they are not shown on a terminal.
     case $answer in *"$escape"*) answer=$(printf '%s\n' "$answer" | sed "s/${escape}\[[0-9;]*m//g") ;; esac
     answer=${answer#Call failed: }
     return "$code"
 }
 
-# firewalld_property PATH INTERFACE NAME: one of firewalld's properties, in busctl's words.
+# firewalld_property PATH INTERFACE NAME: one of firewalld's properties, in busctl's format.
 firewalld_property() { call_firewalld "$1" org.freedesktop.DBus.Properties Get ss "$2" "$3"; }
 
-# firewalld_state: its own word for how it is; fails if it is not on the bus.
+# firewalld_state: the state that it reports; fails if it is not on the bus.
 firewalld_state() { firewalld_property "$runtime" "$firewalld" state; }
 running='v s "RUNNING"'
 
-# await_firewalld_state: the same of a firewalld that is just starting, or busy: it is on the bus within a few seconds, or not at all.
+# await_firewalld_state: the same for a firewalld that is starting, or busy: it is on the bus within a few seconds, or not at all.
 await_firewalld_state() {
     local deadline state
     deadline=$(($(uptime_now) + 15))
@@ -35,7 +35,7 @@ await_firewalld_state() {
     done
 }
 
-# is_firewalld_running: whether firewalld is on the bus and well.
+# is_firewalld_running: whether firewalld is on the bus and healthy.
 is_firewalld_running() { firewalld_state && [ "$answer" = "$running" ]; }
 
 # call_firewalld_unless ERROR PATH …: as call_firewalld; that error means that it is so already.
@@ -60,8 +60,8 @@ read_direct() {
 }
 update_direct() { call_firewalld "$permanent" "$firewalld.config.direct" update '(a(sss)a(sssias)a(sas))' "$@"; }
 
-# set_direct WRITE_BEFORE WRITE_AFTER BEFORE AFTER: two functions, and what firewalld then tells in busctl's words. Nothing is
-# written where it is so already: a step that had begun is taken back whether or not it was done.
+# set_direct WRITE_BEFORE WRITE_AFTER BEFORE AFTER: two functions, and what firewalld then reports in busctl's format. Nothing is
+# written if it is already so: a step that had started is undone whether or not it was done.
 set_direct() {
     local trouble
     read_direct || return
@@ -117,7 +117,7 @@ set_rich() {
     if "$3"; then
         record_written "/etc/firewalld/zones/$1.xml"
         read_rich "$1" || return
-        # firewalld may spell a rule in its own way, hence the number only.
+        #         # firewalld may spell a rule differently, so only the number is compared.
         case $answer in "as $count" | "as $count "*) return 0 ;; esac
         fail_with "firewalld holds other permanent rich rules than were written:"
     else

@@ -1,6 +1,6 @@
 # ---------------------------------------------------------------------------------------------------- the latch
 
-# latch SUBNET…: drops new flows between the subnets and everybody else. A table of its own is out of the way of
+# latch SUBNET…: drops new flows between the subnets and all other hosts. A table of its own is not affected by
 # firewalld and Docker, neither of which flushes it.
 latch() {
     local text trouble subnet program way
@@ -8,7 +8,7 @@ latch() {
         text=$(latch_table "$@")
         answer=$(printf '%s\n' "$text" | limited nft -f - 2>&1) && return
     fi
-    # CentOS 7 has no nft by default. The mangle table is nobody's either, but whoever flushes all tables flushes it too.
+    #     # CentOS 7 has no nft by default. The mangle table has no owner either, but a program that flushes all tables flushes it too.
     trouble=$answer
     for program in iptables ip6tables; do
         text=
@@ -32,7 +32,7 @@ latch() {
     done
 }
 
-# latch_table SUBNET…: the latch in nft's words. Added, so that it can be deleted: one transaction, whether or not it was there.
+# latch_table SUBNET…: the latch in nft's format. Added first, so that it can be deleted: one transaction, whether or not it existed.
 latch_table() {
     local subnet ip
     printf '%s\n' 'add table inet fwdeploy_latch' 'delete table inet fwdeploy_latch' 'table inet fwdeploy_latch {' 'chain latch_forward {' \
@@ -53,7 +53,7 @@ latch_rules() {
         while IFS= read -r line; do printf '\n%s' "$line"; done
 }
 
-# unlatch: the latch is gone, whichever it was.
+# unlatch: removes the latch, of either kind.
 unlatch() {
     local program text
     if command -v nft >/dev/null && nft list tables 2>/dev/null | grep -q '^table inet fwdeploy_latch$'; then

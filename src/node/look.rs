@@ -3,10 +3,10 @@
 use crate::node::quote;
 use crate::node::shell::PROBE;
 
-/// Returns the script that looks at a node, to be fed to `sh -s` as root.
+/// Returns the script that reads a node, to be fed to `sh -s` as root.
 ///
-/// `zone` is the firewalld zone whose rich rules are read; `None` is the node's default zone. The answer is for
-/// `probe::observe`. Whoever runs it through sudo may pass `"$SSH_CONNECTION"` as the script's first argument; otherwise
+/// `zone` is the firewalld zone whose rich rules are read; `None` is the node's default zone. The answer is parsed by
+/// `probe::observe`. A caller that runs it through sudo may pass `"$SSH_CONNECTION"` as the script's first argument; otherwise
 /// the script finds the variable in the environment of the shells above.
 pub fn probe_script(zone: Option<&str>) -> String {
     format!("FWDEPLOY_ZONE={}\n{PROBE}", quote(zone.unwrap_or_default()))

@@ -1,14 +1,14 @@
 # ---------------------------------------------------------------------------------------------------- Docker's picture
 #
-# A line for each network that somebody made, for each container, and for each place that a container has on a network. Each word
-# is coded as in an address of the web: a name, a label or an option can have anything in it, is one word on one line all the
-# same, and means nothing to a shell.
+# A line for each network that a user created, for each container, and for each endpoint of a container on a network. Each word
+# is URL-encoded: a name, a label or an option can contain any character, but is still one word on one line,
+# and has no meaning to a shell.
 #
 #   network NAME DRIVER INTERNAL IPV6 SUBNETS OPTIONS LABELS ID
 #   container NAME RUNNING ID
 #   place CONTAINER NETWORK FIXED FIXED6 ADDRESS ADDRESS6 ALIASES LINKS
 #
-# `stopped` alone on the first line: there was no Docker to ask.
+# `stopped` alone on the first line: Docker was not running.
 
 # url_encode WORD: as the templates of Docker code it (Go's url.QueryEscape).
 url_encode() {
@@ -22,15 +22,15 @@ url_encode() {
     printf %s "$1" | od -An -v -tx1 | awk_url_encode
 }
 
-# readable TEXT: coded words as one reads them, on one line each whatever is in them.
+# readable TEXT: encoded words in readable form, on one line each whatever they contain.
 readable() { printf '%s\n' "$1" | sed 's/+/ /g; s/%2F/\//g; s/%3A/:/g; s/%2C/,/g; s/%3D/=/g'; }
 
-# docker_output WORD…: in $docker_output what docker prints, without its warnings; or in $answer why not.
+# docker_output WORD…: in $docker_output what docker prints, without its warnings; or in $answer the reason for a failure.
 docker_output() {
     local code
     docker_output=$(limited docker "$@" 2>/dev/null </dev/null) && return
     code=$?
-    # What hangs would hang again.
+    #     # A command that hangs would hang again.
     if [ "$code" = 124 ]; then
         answer="docker $1 did not finish within $seconds seconds"
         return 124
@@ -56,7 +56,7 @@ place {{urlquery $.Name}} {{urlquery $n}} {{with $e.IPAMConfig}}{{urlquery .IPv4
     picture_containers=$docker_output
 }
 
-# read_picture: in $picture, all of it; fails if Docker does not tell. What goes away in the middle is asked for once more.
+# read_picture: in $picture, all of it; fails if Docker does not report it. If something disappears in the middle, it is queried again.
 read_picture() {
     local attempt code
     for attempt in 1 2 3; do
@@ -77,7 +77,7 @@ sort_picture() {
 }
 
 # wait_until_docker_settles: waits until Docker is not being stopped or started. Leaves its unit in $docker_unit. Between the two
-# halves of a restart it looks as if it were stopped: only its job tells.
+# halves of a restart it looks as if it were stopped: only its job shows the difference.
 wait_until_docker_settles() {
     local until
     until=$(($(uptime_now) + seconds))
@@ -95,17 +95,17 @@ wait_until_docker_settles() {
     done
 }
 
-# snapshot_picture: in $picture what a snapshot says of Docker. One that should answer and does not cannot be brought back.
+# snapshot_picture: in $picture what a snapshot records of Docker. A Docker that should answer and does not cannot be restored.
 snapshot_picture() {
     picture=stopped
     command -v docker >/dev/null || return 0
     wait_until_docker_settles || return
     case $docker_unit in
-    # A question could start it.
+    #     # A query could start it.
     *LoadState=loaded*ActiveState=inactive* | *LoadState=loaded*ActiveState=failed*) return 0 ;;
     esac
     read_picture && return
-    # Where it does not run under that name, it is not there if nobody listens.
+    #     # If there is no unit with that name, it is not running if nothing listens.
     case $docker_unit:$answer in
     *ActiveState=inactive*:*onnect*) ;;
     *) return 1 ;;

@@ -1,12 +1,12 @@
-# How this node's iptables prints some rules: loaded into a network namespace that is empty, and read back. Nothing of the node
-# is changed, and the namespace is gone with the process. `whole` runs the program in $inner there.
+# How this node's iptables prints some rules: loaded into an empty network namespace, and read back. Nothing of the node
+# is changed, and the namespace disappears with the process. `whole` runs the program in $inner there.
 #
 # The answer on stdout:
 #
 #   fwdeploy-printed 1
-#   FAMILY -A fwdeploy-N RULE     a line that rule N of the family makes; several where it names several addresses
-#   FAMILY ! N WHY                why rule N was not taken
-#   ! WHY                         why nothing could be asked at all
+#   FAMILY -A fwdeploy-N RULE     a line that rule N of the family produces; several if it names several addresses
+#   FAMILY ! N WHY                why rule N was not accepted
+#   ! WHY                         why nothing could be queried at all
 #   fwdeploy-printed end
 
 LC_ALL=C

@@ -2,10 +2,10 @@
 #
 # Variables are `local` to their function. These are shared:
 #
-#   family program chains rules   what is asked
+#   family program chains rules   the query
 #   wait_flag                     `-w` where restore knows it
 #   attempts_left                 how many more times rules are loaded
-#   why                           why the last were not taken
+#   why                           why the last were not accepted
 
 # asked FAMILY PROGRAM CHAINS SETS RULES: CHAINS and RULES are lines for iptables-restore, SETS lines of NAME and TYPE. Rule N is
 # the one line of chain fwdeploy-N.
@@ -29,7 +29,7 @@ asked() {
     halves 1 "$(printf '%s\n' "$rules" | grep -c .)"
 }
 
-# halves FIRST LAST: all of them at once; if one is not taken, each half for itself.
+# halves FIRST LAST: all of them at once; if one is not accepted, each half separately.
 halves() {
     ! taken "$1" "$2" || return 0
     if [ "$1" -ge "$2" ]; then
@@ -41,7 +41,7 @@ halves() {
     halves $((($1 + $2) / 2 + 1)) "$2"
 }
 
-# taken FIRST LAST: loads these rules and prints how they read; fails if one is not taken, for the reason in $why.
+# taken FIRST LAST: loads these rules and prints how they read; fails if one is not accepted, with the reason in $why.
 taken() {
     local part
     attempts_left=$((attempts_left - 1))

@@ -1,4 +1,4 @@
-# fwdeploy looks at a node: every question that it has, asked and answered in one go.
+# Reads a node: all questions are asked and answered in one exec.
 #
 # Reads only: no file is written, not even a temporary one, nothing is started and nothing is set. Runs in any POSIX
 # shell (dash, bash, busybox ash), fed to `sh -s` as root. FWDEPLOY_ZONE is the firewalld zone to read, empty for the
@@ -6,30 +6,30 @@
 #
 # The answer on stdout:
 #
-#   fwdeploy-probe 1 SECONDS      the format's version, and how long a question may take
-#   ! NAME LENGTH                 what a question said on stderr, if it said something: LENGTH bytes, a newline
+#   fwdeploy-probe 1 SECONDS      the format's version, and the time limit of a question
+#   ! NAME LENGTH                 what a question printed on stderr, if anything: LENGTH bytes, a newline
 #   = NAME CODE LENGTH            its answer: LENGTH bytes, a newline. CODE is its exit code (124, 137, 143: it took
 #                                 too long; 127: no such command), or `-` if it was not asked, for the reason in `!`
 #   fwdeploy-probe end            without this line the answer was cut off
 #
-# What stands before the first line is somebody's login greeting. All is in functions that the last line starts, so
-# that half a script does nothing.
+# Text before the first line is a login greeting. Everything is in functions that the last line starts, so
+# half a script does nothing.
 #
 # Variables are `local` to their function. These are shared:
 #
-#   FWDEPLOY_ZONE                      as told above
+#   FWDEPLOY_ZONE                      see above
 #   seconds firewalld object newline   fixed values: the time limit, names on D-Bus, a line break
 #   home live                          folders (records.sh)
 #   limit_kind                         what timeout(1) can do here: `kill`, `plain` or `none`
-#   answer code                        what the last question was answered, and its exit code, `-` if it was not asked
-#   silent                             `yes` once a daemon has let a question time out; each daemon begins afresh
+#   answer code                        the answer to the last question, and its exit code, `-` if it was not asked
+#   silent                             `yes` once a daemon has let a question time out; reset for each daemon
 #   other_save                         the program that saves the other iptables backend's rules
 #   kernel_then                        a checksum of the rules as they were read first
-#   matched                            the ipsets that saved rules ask
+#   matched                            the ipsets that saved rules use
 #   nft_list nft_code                  the tables that nft lists, and the exit code of that
 #   stamp_then                         checksums of firewalld's files as they were first
-#   zone active default                the zone that is asked about, and firewalld's words for the active and the default one
-#   listed                             the zones, policies and services whose settings are asked
+#   zone active default                the zone that is queried, and firewalld's answers for the active and the default one
+#   listed                             the zones, policies and services whose settings are queried
 #   named_sets                         the address sets of firewalld that these name
 
 LC_ALL=C # Lengths are bytes, and messages are the ones that are looked for.
@@ -41,7 +41,7 @@ SYSTEMD_LOG_COLOR=0
 export TERM SYSTEMD_COLORS SYSTEMD_LOG_COLOR
 PATH=${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin:/snap/bin
 export PATH
-# The node's own engine, wherever the user's context points to.
+# The node's own engine, whatever the user's context points to.
 DOCKER_HOST=unix:///var/run/docker.sock
 export DOCKER_HOST
 unset DOCKER_CONTEXT
@@ -52,7 +52,7 @@ object=/org/fedoraproject/FirewallD1
 newline='
 '
 
-# limited COMMAND…: the command, for so many seconds at most. A daemon that hangs must not hang the look.
+# limited COMMAND…: the command, with a time limit in seconds. A daemon that hangs must not block the reading.
 limited() {
     if ! command -v "$1" >/dev/null; then
         echo "$1 is not installed" >&2
@@ -65,7 +65,7 @@ limited() {
     esac
 }
 
-# ask NAME COMMAND…: asks, and prints what the answer was. Leaves it in $answer and $code.
+# ask NAME COMMAND…: asks, and prints the answer. Leaves it in $answer and $code.
 ask() {
     local name="$1" said
     shift
@@ -74,7 +74,7 @@ ask() {
         said=$("$@" 2>&1 >&3 3>&- 4>&- </dev/null)
         code=$?
         [ -z "$said" ] || printf '! %s %s\n%s\n' "$name" "${#said}" "$said" >&4
-        # Without a last character the shell would take off the answer's last newlines.
+        #         # Without a last character the shell would strip the answer's last newlines.
         printf .
         exit "$code"
     )
@@ -83,7 +83,7 @@ ask() {
     printf '= %s %s %s\n%s\n' "$name" "$code" "${#answer}" "$answer" >&4
 }
 
-# skip WHY NAME…: says that questions were not asked, and why.
+# skip WHY NAME…: reports that questions were not asked, and why.
 skip() {
     local why="$1" name
     shift
@@ -92,7 +92,7 @@ skip() {
     done
 }
 
-# ask_daemon WHOM NAME COMMAND…: asks, until one question takes too long: the rest would as well, and the look would
+# ask_daemon WHOM NAME COMMAND…: asks, until one question times out: the rest would as well, and the reading would
 # take minutes.
 ask_daemon() {
     local whom="$1"
@@ -108,7 +108,7 @@ ask_daemon() {
     esac
 }
 
-# tools: those of the programs in question that there are.
+# tools: those of the programs in question that exist.
 tools() {
     local tool
     for tool in systemctl busctl firewall-cmd iptables-save ip6tables-save nft docker sudo timeout; do
@@ -116,7 +116,7 @@ tools() {
     done
 }
 
-# connection [KNOWN]: the one that this runs in. sudo takes the variable away, but root may read it from the shells above.
+# connection [KNOWN]: the one that this runs in. sudo removes the variable, but root may read it from the shells above.
 connection() {
     local process generation line
     if [ -n "$1" ]; then
@@ -167,7 +167,7 @@ look_at_system() {
     look_at_routing
 }
 
-# Where the node sends what. A router of the Internet has a million routes: so many are not read.
+# The node's routes. A router of the Internet has a million of them: that many are not read.
 look_at_routing() {
     ask addresses at_most 2000 ip -o addr show
     ask routes-ipv4 at_most 5000 ip -4 -o route show table all
@@ -175,14 +175,14 @@ look_at_routing() {
     ask resolvers resolvers
 }
 
-# at_most NUMBER COMMAND…: so many lines of what the command says, then `more` or `end`; neither if it failed.
+# at_most NUMBER COMMAND…: at most that many lines of the command's output, then `more` or `end`; neither if it failed.
 at_most() {
     local most="$1"
     shift
     { limited "$@" && echo end; } | awk -v most="$most" 'NR > most && $0 != "end" { print "more"; exit } { print }'
 }
 
-# The DNS servers of the node, and those that systemd-resolved asks for it.
+# The DNS servers of the node, and those that systemd-resolved queries for it.
 resolvers() {
     local file
     for file in /etc/resolv.conf /run/systemd/resolve/resolv.conf; do
@@ -197,8 +197,8 @@ look_at_kernel() {
     remember_kernel
     ask ip6tables-save limited ip6tables-save
     matched=$matched$newline$(printf %s "$answer" | matched_sets)
-    # The other backend's tables. Asking the legacy one where it was never used could load its module. A file of /proc
-    # has no size: only its content tells.
+    #     # The other backend's tables. Running the legacy one where it was never used could load its module. A file of /proc
+    #     # has no size: only its content shows whether it is empty.
     if ! command -v "$other_save" >/dev/null; then
         skip "no $other_save" other-save
     elif [ "$other_save" = iptables-legacy-save ] && [ -z "$(cat /proc/net/ip_tables_names 2>/dev/null)" ]; then
@@ -213,14 +213,14 @@ look_at_kernel() {
     look_at_networking
 }
 
-# has_tables_of_nft: whether nft has listed its tables. Without a list nothing is known of them, least of all that there are none.
+# has_tables_of_nft: whether nft has listed its tables. Without a list nothing is known of them, in particular not that there are none.
 has_tables_of_nft() {
     [ "$nft_code" != 0 ] || return 0
     echo "nft did not list its tables" >&2
     return 1
 }
 
-# ask_backend: what firewalld's own tables of nft hold, as far as it matters.
+# ask_backend: the content of firewalld's own nft tables, as far as it matters.
 ask_backend() {
     if ! command -v nft >/dev/null; then
         skip "nft is not installed" firewalld-nft
@@ -230,7 +230,7 @@ ask_backend() {
 }
 
 # firewalld_nft: a line for each forward, for each way from chain to chain ahead of it, for each chain with a hook that holds a rule
-# twice, and for each such chain that is bare. The rest, however long, stays here: zones have elements by the ten thousand.
+# twice, and for each such chain that is empty. The rest, however long, is not sent: zones can have tens of thousands of elements.
 firewalld_nft() {
     local family listing
     has_tables_of_nft || return
@@ -243,17 +243,17 @@ firewalld_nft() {
     echo end
 }
 
-# matched_sets: the names of the sets that saved rules ask.
+# matched_sets: the names of the sets that saved rules use.
 matched_sets() { grep -o -e '--match-set [^ ]*' | cut -d ' ' -f 2 | sort -u; }
 
-# bounded COMMAND…: what it prints, up to 12 MB, and `end` if that is all.
+# bounded COMMAND…: its output, up to 12 MB, and `end` if that is all.
 bounded() {
     {
         "$@" && echo end
     } | head -c 12582912
 }
 
-# sets: the sets that rules ask, as ipset saves them.
+# sets: the sets that rules use, as ipset saves them.
 sets() {
     local name
     printf '%s\n' "$matched" | sort -u | while IFS= read -r name; do
@@ -265,7 +265,7 @@ sets() {
 # nft_tables: the tables of nft that iptables does not show, each as one line of JSON.
 nft_tables() {
     local word family name
-    # Without nft there are none: only it makes any.
+    #     # Without nft there are none: only it creates them.
     command -v nft >/dev/null || return 0
     has_tables_of_nft || return
     printf '%s' "$nft_list" | while read -r word family name; do
@@ -280,7 +280,7 @@ nft_tables() {
     done
 }
 
-# routing: what routing is told beyond the ordinary.
+# routing: routing rules apart from the default ones.
 routing() {
     local version
     for version in 4 6; do
@@ -293,14 +293,14 @@ routing() {
 
 # other6 COMMAND: the IPv6 tables of the other iptables backend.
 other6() {
-    # Asking the legacy one where it was never used could load its module.
+    #     # Running the legacy one where it was never used could load its module.
     case $1 in
     *legacy*) [ -n "$(cat /proc/net/ip6_tables_names 2>/dev/null)" ] || return 0 ;;
     esac
     ! command -v "$1" >/dev/null || limited "$1"
 }
 
-# What decides about a packet beside iptables and firewalld.
+# What else decides about a packet, apart from iptables and firewalld.
 look_at_networking() {
     ask listeners bounded limited ss -lntup
     ask routing bounded routing
@@ -309,18 +309,18 @@ look_at_networking() {
     ask other6-save other6 "ip6tables${other_save#iptables}"
 }
 
-# remember_kernel: what the rules were when they were asked for.
+# remember_kernel: the rules when they were read.
 remember_kernel() {
     kernel_then=
     [ "$code" != 0 ] || kernel_then=$(printf %s "$answer" | rules_alone)
 }
 
-# rules_alone: a sum over iptables-save without its comments, which tell the time, and without its counters.
+# rules_alone: a checksum of iptables-save without its comments, which contain the time, and without its counters.
 rules_alone() {
     sed -e '/^#/d' -e 's/ \[[0-9]*:[0-9]*]$//' | cksum
 }
 
-# kernel_moved: `moved` if somebody has changed a rule since.
+# kernel_moved: `moved` if a rule has changed since.
 kernel_moved() {
     local now
     now=$(limited iptables-save) || return
@@ -328,7 +328,7 @@ kernel_moved() {
     if [ "$now" = "$kernel_then" ]; then echo still; else echo moved; fi
 }
 
-# What is asked last: whether the rules are still those that were read first. Docker puts back its own, one every few milliseconds.
+# The last question: whether the rules are still those that were read first. Docker restores its own, one every few milliseconds.
 look_at_kernel_again() {
     if [ -n "$kernel_then" ]; then
         ask kernel-moved kernel_moved
@@ -385,7 +385,7 @@ look_at_firewalld() {
     look_at_settings
 }
 
-# zone_names: the zones that there are, for whoever named one that is not there.
+# zone_names: the existing zones, for a message about a zone that does not exist.
 zone_names() {
     local file
     for file in /etc/firewalld/zones/*.xml /usr/lib/firewalld/zones/*.xml; do
@@ -394,12 +394,12 @@ zone_names() {
     done | sort -u
 }
 
-# settings: what a reload could change: the zones that somebody is in, and whatever has a file of its own in /etc/firewalld. The
-# rest is as the distribution made it, and nobody is in it.
+# settings: what a reload could change: the active zones, and everything with a file of its own in /etc/firewalld. The
+# rest is as the distribution ships it, and is not active.
 settings() {
     local word folder kind file
     echo "zone $zone"
-    # A word of the answer that is no zone, such as an interface's name, has no file.
+    #     # A word of the answer that is not a zone, such as an interface's name, has no file.
     for word in $active $default; do
         word=${word#\"}
         word=${word%\"}
@@ -424,17 +424,17 @@ saved() {
     call "${found%%\"*}" "$firewalld.config.$2" "$3"
 }
 
-# stamp: what tells whether somebody has written to firewalld's files meanwhile, also where they lie behind links.
+# stamp: shows whether firewalld's files were written meanwhile, also where they are behind links.
 stamp() { limited find -L /etc/firewalld -name .fwdeploy -prune -o -name '.*.fwdeploy' -prune -o -type f -exec cksum {} + 2>/dev/null; }
 
-# files_at_rest: the files, if nobody has written to one since firewalld was first asked. Otherwise what it tells and what they
-# say may be of two moments, and the difference nobody's edit.
+# files_at_rest: the files, if none was written since firewalld was first queried. Otherwise its answers and the files' content
+# may be from two moments, and the difference is not an edit.
 files_at_rest() {
     files || return
     [ "$(stamp)" = "$stamp_then" ] || { echo "another program is writing to firewalld's files" >&2 && return 1; }
 }
 
-# files: what a reload would load of all that, each from /etc/firewalld or else as the distribution made it. First where each is,
+# files: what a reload would load, each from /etc/firewalld or else as the distribution ships it. First the path of each,
 # or that there is none; then the texts, with a space before each line. One process, whatever their number.
 files() {
     local line name places place found
@@ -492,7 +492,7 @@ name_sets() {
     esac
 }
 
-# look_at_sets: their kind, options and entries. Only firewalld's own sets are told.
+# look_at_sets: their kind, options and entries. Only firewalld's own sets are reported.
 look_at_sets() {
     local whose
     for whose in $(printf '%s\n' $named_sets | sort -u | head -n 64); do
@@ -500,7 +500,7 @@ look_at_sets() {
     done
 }
 
-# How many there are, then one line of JSON for each network and container. Fields are picked, because a container's
+# The number of them, then one line of JSON for each network and container. Fields are selected, because a container's
 # environment holds secrets.
 networks() {
     local template
@@ -523,7 +523,7 @@ containers() {
     each "ps -aq --no-trunc" "container inspect" "$template"
 }
 
-# each LIST INSPECT TEMPLATE: inspects all that is listed; once more if something went away in between.
+# each LIST INSPECT TEMPLATE: inspects everything in the list; once more if something disappeared in between.
 each() {
     local attempt ids found status
     for attempt in 1 2 3; do
@@ -543,7 +543,7 @@ each() {
     return "$status"
 }
 
-# What Docker was told of iptables and of DNS servers, in daemon.json and on its command line; nothing if it was told nothing.
+# Docker's configuration about iptables and DNS servers, from daemon.json and its command line; nothing if there is none.
 docker_told() {
     local file process
     for file in /etc/docker/daemon.json /var/snap/docker/current/config/daemon.json; do
@@ -555,18 +555,18 @@ docker_told() {
     return 0
 }
 
-# settling FIREWALL: why Docker's rules are not all back yet, by what it tells of its firewall; nothing if nothing tells so.
+# settling FIREWALL: why Docker's rules are not all restored yet, from what it reports of its firewall; nothing if nothing indicates it.
 settling() {
     local back began
     case $(units firewalld.service) in
     *ActiveState=activating*) echo "firewalld is starting" && return ;;
     esac
-    # Docker 28.1 and later tell when they had last put their rules back.
+    #     # Docker 28.1 and later report when they last restored their rules.
     back=$(printf '%s' "$1" | sed -n 's/.*"ReloadedAt","\([^"]*\)".*/\1/p')
     [ -n "$back" ] || return 0
     began=$(limited systemctl show -p ActiveEnterTimestamp firewalld.service | sed -n 's/^ActiveEnterTimestamp=//p')
     began=$(date -d "$began" +%s 2>/dev/null) && back=$(date -d "$back" +%s 2>/dev/null) || return 0
-    # One that does not hear of firewalld's starts never will.
+    #     # One that is not notified of firewalld's starts never will.
     [ "$back" -ge "$began" ] || [ "$(($(date +%s) - began))" -gt 60 ] || echo "Docker has not restored its rules since firewalld was started"
 }
 
@@ -581,7 +581,7 @@ look_at_docker() {
         skip "docker is not installed" docker-version docker-firewall docker-networks docker-containers
         return
     fi
-    # A question would start the engine where systemd listens on its socket.
+    #     # A query would start the engine if systemd listens on its socket.
     service=${answer%%"$newline$newline"*}
     socket=${answer#*"$newline$newline"}
     case $service in
@@ -603,7 +603,7 @@ look_at_docker() {
     esac
     ask_daemon docker docker-version limited docker version --format '{{.Server.Version}}'
     case $code:$answer in
-    # Docker tells which firewall it uses since 28.1.
+    #     # Docker reports which firewall it uses since 28.1.
     0:28.0.* | 0:1.* | 0:1[0-9].* | 0:2[0-7].*) ask docker-firewall echo ;;
     0:*) ask_daemon docker docker-firewall limited docker info --format '{{json .FirewallBackend}}' ;;
     *) skip "docker does not answer" docker-firewall docker-networks docker-containers && return ;;
@@ -643,7 +643,7 @@ records() {
     [ -z "$left" ] || echo "left $left"
     [ ! -s "$live/outcome-$armed" ] || sed -n 's/^outcome=/restore /p; s/^trouble=/trouble /p' "$live/outcome-$armed"
     [ ! -r "$live/step" ] || echo "step $(cat "$live/step")"
-    # Without these nobody can go back to it.
+    #     # Without these it cannot be restored.
     missing_parts "$armed" | sed 's/^/missing /'
 }
 

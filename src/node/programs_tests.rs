@@ -1,4 +1,4 @@
-//! What holds for the programs as they reach a node, whatever they do there.
+//! Properties of the programs as they reach a node, whatever they do there.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -124,7 +124,7 @@ fn every_program_can_be_read_by_every_shell_and_is_written_out() {
     }
 }
 
-/// A shell text in which only code is left: what is quoted and what is a comment is blank, but for the expansions in it.
+/// A shell text in which only code is left: quoted text and comments are blanked, except for the expansions in them.
 struct Code {
     chars: Vec<char>,
     /// How many command substitutions each character is in.
@@ -152,7 +152,7 @@ impl Code {
         self.push(if c == '\n' { '\n' } else { ' ' }, depth);
     }
 
-    /// Reads unquoted text up to `close`, or to the end; returns what is behind it.
+    /// Reads unquoted text up to `close`, or to the end; returns the text after it.
     fn plain(&mut self, text: &[char], from: usize, depth: usize, close: Option<char>) -> usize {
         let mut at = from;
         let mut open = 0;
@@ -190,7 +190,7 @@ impl Code {
                     at = self.quoted(text, at + 1, depth);
                 }
                 '$' => at = self.expansion(text, at, depth),
-                // The parenthesis of a pattern has no counterpart; a pattern in a command substitution is what is looked for.
+                // The parenthesis of a pattern has no counterpart; this looks for a pattern in a command substitution.
                 '(' if close == Some(')') => {
                     open += 1;
                     self.push(c, depth);
@@ -384,7 +384,7 @@ fn listed(program: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Tried with a `local` taken away, and with a name taken from the list.
+/// Verified with a `local` removed, and with a name removed from the list.
 #[test]
 fn every_variable_is_local_or_listed() {
     let own = [LIBRARY, STEPS, DISARM, RESTORE, RECOVER, ROLLBACK].concat();
@@ -420,7 +420,7 @@ fn every_variable_is_local_or_listed() {
     }
 }
 
-/// The look's head, which stands behind what it shares with the other programs.
+/// The head of the reading program, which follows the part that it shares with the other programs.
 const PROBE_HEAD: &str = include_str!("probe.sh");
 
 /// dash splits the value of a `local` like any other word, and a command's exit code gets lost behind it.
@@ -439,8 +439,8 @@ fn no_declaration_hides_an_exit_code_or_splits_a_value() {
     }
 }
 
-/// bash 4.2, the `sh` of CentOS 7, cannot read `$(case $a in b) …)`. With a parenthesis ahead of the pattern it can, but shfmt takes
-/// that away; so there is no `case` in a command substitution at all.
+/// bash 4.2, the `sh` of CentOS 7, cannot read `$(case $a in b) …)`. With a parenthesis before the pattern it can, but shfmt removes
+/// that; so there is no `case` in a command substitution at all.
 fn cases_in_substitutions(program: &str) -> Vec<String> {
     let code = Code::of(program);
     let inside: String = code

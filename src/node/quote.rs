@@ -2,8 +2,8 @@
 
 /// Quotes a word, so that a POSIX shell that runs a script reads exactly that word.
 ///
-/// A shell's words cannot hold a NUL character, and would drop it in silence or end there. It becomes U+FFFD, so that
-/// such a value names nothing that exists instead of something else that does.
+/// A shell's words cannot contain a NUL character: it would be dropped silently or end the word. It becomes U+FFFD, so
+/// such a value names nothing that exists, instead of something else that does.
 ///
 /// ```
 /// use fwdeploy::node::quote;

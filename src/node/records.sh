@@ -1,6 +1,6 @@
 # ---------------------------------------------------------------------------------------------------- what runs leave on a node
 #
-# Also read by the look (probe.sh).
+# Also part of the reading program (probe.sh).
 
 home=/var/lib/fwdeploy # What lasts: the snapshots, and `armed`, the lease.
 live=/run/fwdeploy     # What a boot may take: how far a run is.
@@ -9,7 +9,7 @@ live=/run/fwdeploy     # What a boot may take: how far a run is.
 # shellcheck disable=SC2010 # Numbers are looked for, and a glob would have to be allowed first.
 snapshot_numbers() { ls "$home/snapshots" 2>/dev/null | grep -x '[0-9][0-9]*' | sort -n; }
 
-# read_key FILE KEY: the value of that key in a file of `key=value` lines, the last one said.
+# read_key FILE KEY: the value of that key in a file of `key=value` lines; the last one counts.
 read_key() { sed -n "s/^$2=//p" "$1" 2>/dev/null | tail -n 1; }
 
 # leased_snapshot: the number of the armed one; fails if there is none.
@@ -19,7 +19,7 @@ leased_snapshot() {
     echo "${link##*/}"
 }
 
-# is_lease_live N [LIMIT…]: whether the node will still go back to that snapshot by itself, or is going. LIMIT is a command that limits the
+# is_lease_live N [LIMIT…]: whether the node will still roll back to that snapshot by itself, or is doing so. LIMIT is a command that limits the
 # time of another.
 is_lease_live() {
     local leased="$1"
@@ -33,14 +33,14 @@ is_lease_live() {
 # has_booted_since N: whether the node has booted since that snapshot.
 has_booted_since() { [ "$(read_key "$home/snapshots/$1/about" boot)" != "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)" ]; }
 
-# uptime_now: what no setting of the clock moves: whole seconds since the node has booted.
+# uptime_now: independent of the clock: whole seconds since the node has booted.
 uptime_now() {
     local uptime rest
     IFS=' .' read -r uptime rest </proc/uptime
     echo "$uptime"
 }
 
-# seconds_left N: how many seconds the lease still has, below 0 if they are over; nothing if the node was booted since.
+# seconds_left N: how many seconds the lease still has, below 0 if it has expired; nothing if the node was booted since.
 seconds_left() {
     local began timeout
     ! has_booted_since "$1" || return 0
@@ -49,7 +49,7 @@ seconds_left() {
     echo "$((${began:-0} + ${timeout:-0} - $(uptime_now)))"
 }
 
-# missing_parts N: what that snapshot has lost, and cannot be brought back without. One of before format 2 never had all.
+# missing_parts N: what that snapshot has lost and needs to be restored. One of before format 2 never had everything.
 missing_parts() {
     local part parts="restore.sh library.sh firewalld state iptables runtime docker networks"
     [ "$(read_key "$home/snapshots/$1/about" format)" != 2 ] || parts="$parts files picture"

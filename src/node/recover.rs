@@ -1,4 +1,4 @@
-//! Making a node fit for a run: what is wrong with it is mended by one script, with the same words for its steps as a run.
+//! Repairing a node before a run: one script, which reports its steps in the same words as a run.
 
 use std::fmt::Write as _;
 
@@ -16,7 +16,8 @@ use crate::node::shell::RECOVER;
 use crate::node::shell::STEPS;
 use crate::plan::Recovery;
 
-/// Returns the script that arms the node to stay as it is, and then mends it. Its answer is for [`Steps`](crate::node::Steps).
+/// Returns the script that arms the node to return to its present state, and then repairs it. Its answer is parsed by
+/// [`Steps`](crate::node::Steps).
 pub fn recover_script(arming: &Arming, recovery: &Recovery) -> String {
     let mut functions = String::new();
     let commands = match recovery {
@@ -41,13 +42,13 @@ pub fn recover_script(arming: &Arming, recovery: &Recovery) -> String {
     arm::whole(arming, &restore::of_recovery(&arming.managed), "", &plan)
 }
 
-/// Returns the script that tries the way back from an unfinished run once more, and waits for its end. Its answer is for
+/// Returns the script that tries the rollback of an unfinished run once more, and waits for its end. Its answer is parsed by
 /// [`Ending`](crate::node::Ending).
 pub fn retry_restore_script(number: u64) -> String {
     format!("{LIBRARY}{DISARM}\n{RECOVER}\nretry_restore {number}\n")
 }
 
-/// The latch is closed ahead of it and opened after it.
+/// The latch is set before it and removed after it.
 fn latched<S: ToString>(command: &str, subnets: &[S]) -> Vec<Vec<String>> {
     let with = |command: &str| {
         let mut words = vec![command.to_string()];

@@ -1,8 +1,8 @@
-# Recovering: a node on which no run can begin is made fit for one, with the latch on.
+# Recovering: a node on which no run can start is repaired, under the latch.
 
 recovering=yes
 
-# start_firewalld SUBNET…: a firewalld that has died. All else is as in a reload; it flushes the tables too.
+# start_firewalld SUBNET…: a firewalld that has died. Otherwise as in a reload; it flushes the tables too.
 start_firewalld() {
     reload_command=start_firewalld_unit
     reload "$@"
@@ -22,9 +22,9 @@ start_firewalld_unit() {
     ! has_doubled_rules || reload_firewalld
 }
 
-# has_doubled_rules: whether firewalld's rules are in the kernel twice. One that was killed leaves its table of nft, and the next one adds
-# all rules to it (0.9.3 and 1.3.3; 2.3 begins with an empty one): the forwards of before go first, and what is removed later stays
-# open, being there once more. A reload begins afresh. Where nothing tells, it may be so.
+# has_doubled_rules: whether firewalld's rules are in the kernel twice. One that was killed leaves its nft table, and the next one adds
+# all rules to it (0.9.3 and 1.3.3; 2.3 starts with an empty one): the older forwards take precedence, and what is removed later stays
+# open, because it is there once more. A reload starts with an empty table. If it cannot be determined, it is assumed.
 has_doubled_rules() {
     firewalld_property "$permanent" "$firewalld.config" FirewallBackend && [ "$answer" = 'v s "nftables"' ] || return 1
     command -v nft >/dev/null || return 0
@@ -45,7 +45,7 @@ unfail() {
         answer="$trouble$newline$(firewalld_log)${newline}every permanent direct rule can be loaded, so the cause is something else"
         return 1
     fi
-    # What firewalld tells and what is in the file may differ where somebody has edited it.
+    #     # What firewalld reports and the content of the file may differ if the file was edited.
     answer=
     [ "$(grep -oE '<(chain|rule|passthrough)[ />]' /etc/firewalld/direct.xml | grep -c .)" = "$entries_count" ] ||
         fail_with "/etc/firewalld/direct.xml has other entries than firewalld reports, so it was not written; firewalld said: $trouble" || return
@@ -56,7 +56,7 @@ unfail() {
     reload "$@" || fail_with "firewalld does not reload even with the entries set aside that cannot be loaded:"
 }
 
-# firewalld_log: what firewalld has written down last.
+# firewalld_log: the last lines of firewalld's log.
 firewalld_log() {
     limited journalctl -q -u firewalld.service -p warning -n 3 -o cat --no-pager 2>/dev/null </dev/null
 }
@@ -75,14 +75,14 @@ write_direct() {
 try_entry() {
     if can_load "$2" "$3" "$4"; then
         entries_kept="$entries_kept$newline$5"
-        # What makes a chain is needed by those that come behind it.
+        #         # An entry that creates a chain is needed by those that follow it.
         case $4 in :* | -N* | --new-chain*) passed="$passed$2 $3 $4$newline" ;; esac
     else
         set_aside="$set_aside$1 $(printf '%s\n' "$answer" | sed '/^Try .*help/d; /^Error occurred at line/d; /^$/d' | head -n 2 | tr '\n' ' ')$newline"
     fi
 }
 
-# can_load IPV TABLE LINE: whether the line can be loaded where firewalld would load it: among its own chains and nobody else's, for
+# can_load IPV TABLE LINE: whether the line can be loaded where firewalld would load it: among its own chains and no others, because
 # it flushes all others first.
 can_load() {
     local program head text trouble
@@ -90,10 +90,10 @@ can_load() {
     command -v "$program-restore" >/dev/null || return 0
     head="*$2$newline$(chains_left "$program" "$1" "$2")$newline"
     text="$head$3${newline}COMMIT"
-    # On the node, for its sets and modules. This does not tell whether there is such a chain to jump to.
+    #     # On the node, for its sets and modules. This does not show whether the chain of a jump exists.
     [ "$program" = ebtables ] || restore_tables "$program" "$text" $wait_flag --noflush --test || return
     case $3 in *-set\ *) return 0 ;; esac
-    # For real, where there is no network. If not even nothing can be loaded there, that says nothing.
+    #     # For real, where there is no network. If not even an empty input can be loaded there, this shows nothing.
     load_in_namespace "$program" "$text" && return
     trouble=$answer
     load_in_namespace "$program" "$head${newline}COMMIT" || return 0
@@ -101,10 +101,10 @@ can_load() {
     return 1
 }
 
-# load_in_namespace PROGRAM TEXT: whether an empty network namespace takes it.
+# load_in_namespace PROGRAM TEXT: whether it can be loaded in an empty network namespace.
 load_in_namespace() { answer=$(printf '%s\n' "$2" | limited unshare -n "$1-restore" --noflush 2>&1); }
 
-# chains_left PROGRAM IPV TABLE: each chain of one's own that the failed reload has left, or that can be declared, and what has passed.
+# chains_left PROGRAM IPV TABLE: each user-defined chain that the failed reload has left, or that can be declared, and what has passed.
 chains_left() {
     local tables policy
     case $1 in
@@ -119,7 +119,7 @@ chains_left() {
     } | awk '/^:/ && seen[$1]++ { next } { print }'
 }
 
-# retry_restore N: an unfinished run's way back, tried once more. What it said before does not count.
+# retry_restore N: tries the rollback of an unfinished run once more. Its earlier messages do not count.
 retry_restore() {
     rm -f "$live/outcome-$1"
     # The next failure is the last.
@@ -128,7 +128,7 @@ retry_restore() {
     restore_and_wait "$1"
 }
 
-# release_lease N: lets go of an unfinished run that cannot be taken back. What it has left open or closed is for the next run.
+# release_lease N: abandons an unfinished run that cannot be rolled back. What it has left open or closed is handled by the next run.
 release_lease() {
     [ "$(leased_snapshot)" = "$1" ] || return 0
     ! is_lease_live "$1" || { answer="the node is rolling back to the state before that run" && return 1; }

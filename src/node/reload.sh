@@ -4,12 +4,12 @@ reload_command=reload_firewalld
 reload_firewalld() {
     ensure_firewalld_table
     call_firewalld "$runtime" "$firewalld" reload && return
-    # With its nftables backend firewalld also tells all that it wanted to load.
+    #     # With its nftables backend firewalld also prints everything that it wanted to load.
     answer=$(printf %.600s "$answer")
     fail_with "firewalld did not reload:"
 }
 
-# ensure_firewalld_table: a firewalld that wants to delete its table and finds none fails, and leaves behind one that drops everything.
+# ensure_firewalld_table: a firewalld that wants to delete its table and finds none fails, and leaves one behind that drops everything.
 ensure_firewalld_table() {
     local families family
     command -v nft >/dev/null || return 0
@@ -22,7 +22,7 @@ ensure_firewalld_table() {
     done
 }
 
-# reload SUBNET…: the latch is on. Docker gets its rules back from itself, and from our memory what it forgets.
+# reload SUBNET…: under the latch. Docker restores its own rules, and we restore those that it forgets.
 reload() {
     local trouble='' attempt jump_trouble='' family program lost device rest
     chain_program=
@@ -34,13 +34,13 @@ reload() {
         return 124
     }
     devices=$(printf '%s\n' "$networks" | while read -r device rest; do printf '%s ' "$device"; done)
-    # Docker's stamp counts whole seconds: two reloads within one could not be told apart.
+    #     # Docker's stamp counts whole seconds: two reloads within one could not be distinguished.
     case $stamp in *"$(date -u +%Y-%m-%dT%H:%M:%S)"*) sleep 1 ;; esac
     "$reload_command" || trouble=$answer
     firewalld_state || answer="no answer: $answer"
     [ "$answer" = "$running" ] || trouble="$trouble${trouble:+$newline}firewalld's state after the reload: $answer"
     if [ -n "$trouble" ]; then
-        # What it left, for who looks for the cause.
+        #         # The state that it left, for finding the cause.
         ! read_kernel || { left_iptables=$now_iptables left_ip6tables=$now_ip6tables left_ebtables=$now_ebtables; }
         # A reload that fails has flushed Docker's rules and sends no signal. Before 0.7 it leaves every policy at DROP.
         put_back_tables || trouble="$trouble$newline$answer"
@@ -48,7 +48,7 @@ reload() {
         return 1
     fi
     restore_latch
-    # A busy dockerd may pause for longer than we wait, and put a rule of its own ahead of ours afterwards.
+    #     # A busy dockerd may pause for longer than we wait, and put a rule of its own ahead of ours afterwards.
     for attempt in 1 2 3 4 5; do
         await_docker_rules "$@" || :
         restore_docker_rules || return
@@ -77,7 +77,7 @@ restore_latch() {
     done
 }
 
-# missing_nat SUBNET…: those that Docker should translate and does not, as $now_iptables tells.
+# missing_nat SUBNET…: those that Docker should translate and does not, according to $now_iptables.
 missing_nat() {
     local subnet
     for subnet in "$@"; do
@@ -86,12 +86,12 @@ missing_nat() {
     done
 }
 
-# await_docker_rules SUBNET…: until Docker has put its rules back.
+# await_docker_rules SUBNET…: waits until Docker has restored its rules.
 await_docker_rules() {
     local deadline before='' listing
     changed=
     [ "$containers_were" = "$(container_state)" ] || changed=yes
-    # No daemon, or one that began before firewalld and does not listen to it: nobody will put anything back but we.
+    #     # No daemon, or one that started before firewalld and is not notified by it: nothing else will restore the rules.
     [ -n "$networks" ] || return 0
     case $stamp in '' | *firewalld*) ;; *) return 0 ;; esac
     deadline=$(($(uptime_now) + patience))
@@ -107,28 +107,28 @@ await_docker_rules() {
     done
 }
 
-# Only from 28.1 on does Docker tell that it has finished. Before, it has when nothing has moved for a second, or for two
-# while something is missing: some of it will never come, and a loaded machine lets dockerd wait between two rules.
+# Docker reports only from 28.1 on that it has finished. Before, it has when nothing has moved for a second, or for two
+# while something is missing: some rules never return, and on a loaded machine dockerd may wait between two rules.
 docker_has_finished() {
     local stamp_now
     if [ -n "$stamp" ]; then
-        # No answer is no other stamp.
+        #         # No answer does not count as another stamp.
         stamp_now=$(docker_reload_stamp) && [ "$stamp" != "$stamp_now" ]
     else
         [ "$quiet" -ge 16 ] || { [ "$quiet" -ge 8 ] && [ -z "$(missing_docker_rules iptables)$(missing_docker_rules ip6tables)" ]; }
     fi
 }
 
-# Docker before 18.02 does not put the jump back, and a node may have had none.
+# Docker before 18.02 does not restore the jump, and a node may have had none.
 jump_is_back() {
     case $was_iptables in *"-A FORWARD -j DOCKER-USER$newline"*) ;; *) return 0 ;; esac
     case $now_iptables in *"-A FORWARD -j DOCKER-USER$newline"*) return 0 ;; esac
     return 1
 }
 
-# restore_docker_rules: what Docker had in its own chains, and in the built-in ones about its own devices, and has not put back: before 28
-# the isolation of its networks, and everything if it does not listen to firewalld. Each rule comes behind the one that
-# it stood behind.
+# restore_docker_rules: what Docker had in its own chains, and in the built-in ones about its own devices, and has not restored: before 28
+# the isolation of its networks, and everything if it is not notified by firewalld. Each rule follows the one that
+# it followed before.
 restore_docker_rules() {
     local kind text
     read_kernel || return
@@ -138,7 +138,7 @@ restore_docker_rules() {
     done
 }
 
-# missing_docker_rules PROGRAM: what `restore_docker_rules` has to feed it, as $now_PROGRAM tells.
+# missing_docker_rules PROGRAM: the input for it from `restore_docker_rules`, according to $now_PROGRAM.
 missing_docker_rules() {
     select_tables "$1"
     printf '%s\n' "$was" '=' "$now" | awk_missing_docker_rules -v devices="$devices" -v changed="$changed"

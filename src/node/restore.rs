@@ -1,4 +1,4 @@
-//! The way back: a program that the node keeps while it is armed, and later beside its snapshot.
+//! The rollback: a program that the node keeps while it is armed, and later with its snapshot.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ use crate::plan::action::NetworkSpec;
 use crate::plan::rollback_plan::is_made;
 use crate::plan::rollback_plan::rollback_plan;
 
-/// The program that takes back a plan from wherever it stopped. `managed` are closed to new flows where firewalld has to reload.
+/// The program that undoes a plan from any step. New flows of `managed` are blocked while firewalld reloads.
 pub(super) fn of_plan(actions: &[Action], managed: &[Cidr]) -> String {
     let way = rollback_plan(actions);
     let mut functions = String::new();
@@ -37,7 +37,7 @@ pub(super) fn of_plan(actions: &[Action], managed: &[Cidr]) -> String {
     program(&functions, &take_back, &docker, &touched, managed)
 }
 
-/// The program that brings back Docker's networks and attachments as they are here, whatever is there, and all else as a whole.
+/// The program that restores Docker's networks and attachments as they are now, whatever it finds then, and everything else as a whole.
 pub(super) fn of_state(before: Option<&Docker>, managed: &[Cidr]) -> String {
     let take_back = "    answer=\"a snapshot is only restored as a whole\"\n    return 1\n";
     let mut docker = vec![vec!["detach_moved".to_string()]];
@@ -110,7 +110,7 @@ pub(super) fn coded(word: &str) -> String {
     out
 }
 
-/// What is Docker's in a form that may be done any number of times.
+/// Docker's part, in a form that may be executed any number of times.
 fn repeatable(action: &Action) -> Option<Vec<String>> {
     let renamed = |mut words: Vec<String>, name: &str| {
         words[0] = name.to_string();

@@ -1,11 +1,11 @@
-# Restoring: brings the node back to the snapshot that this program lies in. Started by the timer of an armed run, by a boot in
+# Restoring: restores the node to the snapshot that contains this program. Started by the timer of an armed run, by a boot in
 # the middle of one, by the operator's machine after a failure, or as a step of `fwdeploy rollback`.
 #
-# First in place, step by step, while firewalld is well: nothing leaks and nothing else is touched. If what is there afterwards is
-# not what was, then as a whole: the files, and a reload with the latch on; firewalld is started if it is gone.
+# First in place, step by step, while firewalld is healthy: nothing leaks and nothing else is changed. If the result differs
+# from the state before, then as a whole: the files, and a reload under the latch; firewalld is started if it is not running.
 #
 # Arguments: timer, now, boot, files (at boot, before firewalld); reloaded, docker and chosen (in the step of a rollback, which has
-# the lock and is armed itself: its files, taking back what its run did to Docker, and the rest).
+# the lock and is armed itself: its files, undoing what its run did to Docker, and the rest).
 
 snapshot=${0%/*}
 number=${snapshot##*/}
@@ -30,9 +30,9 @@ remark() {
 
 is_armed() { [ "$(readlink "$home/armed" 2>/dev/null)" = "snapshots/$number" ]; }
 
-# ---------------------------------------------------------------------------------------------------- the run at work
+# ---------------------------------------------------------------------------------------------------- the current run
 
-# take_over_lock: the run's script is told to stop between two steps, and ended if it does not. Ends with the lock ours.
+# take_over_lock: the run's script is stopped between two steps, and killed if it does not stop. Afterwards the lock is ours.
 take_over_lock() {
     local round attempt
     mkdir -p "$live" 2>/dev/null
@@ -50,7 +50,7 @@ take_over_lock() {
     return 1
 }
 
-# kill_lock_holders: ends whoever has the lock, and that is the run's script and what it has started. firewalld may read its own folder.
+# kill_lock_holders: kills the holders of the lock: the run's script and what it has started. firewalld may read its own directory.
 kill_lock_holders() {
     local holder
     # shellcheck disable=SC2045 # Numbers are looked for; globs are off.
@@ -61,9 +61,9 @@ kill_lock_holders() {
     done
 }
 
-# ---------------------------------------------------------------------------------------------------- the way back
+# ---------------------------------------------------------------------------------------------------- the rollback
 
-# undo STEP COMMAND…: takes back a step of the run, if it had begun.
+# undo STEP COMMAND…: undoes a step of the run, if it had started.
 undo() {
     local undone="$1"
     shift
@@ -74,7 +74,7 @@ undo() {
     "$@"
 }
 
-# restore_in_place: every step that had begun is taken back. Each of these changes nothing where there is nothing to take back.
+# restore_in_place: undoes every step that had started. Each of these changes nothing if there is nothing to undo.
 restore_in_place() {
     is_firewalld_running || {
         note_trouble "firewalld is not running: $answer"
@@ -85,7 +85,7 @@ restore_in_place() {
         return 1
     }
     answer=
-    # A run that never marked a step took none.
+    #     # A run that never marked a step executed none.
     reached=$(cat "$live/step" 2>/dev/null) || reached=arm
     take_back || {
         note_trouble "in place: $answer"
@@ -99,7 +99,7 @@ restore_in_place() {
         note_trouble "in place: $answer"
         return 1
     }
-    # Docker puts its own rules in another order when a network comes and goes.
+    #     # Docker puts its own rules in another order when a network is created and removed.
     same_rules || { restore_kernel && same_rules; } || {
         note_trouble "in place: $answer"
         return 1
@@ -107,7 +107,7 @@ restore_in_place() {
     how="in place"
 }
 
-# restore_whole: the files, then a reload, or a start where firewalld is gone. Where that fails the latch stays closed.
+# restore_whole: the files, then a reload, or a start if firewalld is not running. If that fails the latch stays in place.
 restore_whole() {
     restore_everything && return
     [ -z "$subnets" ] || latch $subnets
@@ -134,14 +134,14 @@ restore_everything() {
         systemctl reset-failed firewalld.service >/dev/null 2>&1
         limited systemctl restart firewalld.service >/dev/null 2>&1 </dev/null || note_trouble "firewalld did not start"
         how="by a start of firewalld"
-        # A Docker without firewalld tells no stamp; it is waited for all the same. Docker 28 before 29 may hang for good when one of its
-        # networks is changed while it puts its rules back (moby#50619).
+        #         # A Docker without firewalld reports no stamp; it is waited for as well. Docker 28 before 29 may hang permanently when one of its
+        #         # networks is changed while it restores its rules (moby#50619).
         stamp=
         for attempt in 1 2 3 4 5 6 7 8 9 10; do
             ! is_firewalld_running || break
             pause
         done
-        # One that was killed leaves its table, and the next may add every rule to it once more. A reload begins afresh.
+        #         # One that was killed leaves its table, and the next may add every rule to it once more. A reload starts with an empty one.
         [ -z "$stale" ] || call_firewalld "$runtime" "$firewalld" reload || note_trouble "firewalld did not reload: $answer"
     fi
     restore_latch
@@ -161,15 +161,15 @@ restore_everything() {
         note_trouble "$answer"
         return 1
     }
-    # Docker before 25 also puts rules back of networks that are gone, and does it late.
+    #     # Docker before 25 also restores rules of networks that no longer exist, and does it late.
     same_rules || { sleep 1 && restore_kernel && same_rules; } || {
         note_trouble "$answer"
         return 1
     }
 }
 
-# restore_recovery: from a recovery, which begins on a node that is not well. What firewalld's files and its memory were comes back; what
-# the kernel held comes back where firewalld was in state FAILED, or dead, and held nothing of its own. What was flushed does not go
+# restore_recovery: from a recovery, which starts on a faulty node. The content of firewalld's files and its memory is restored; the
+# kernel's rules are restored if firewalld was in state FAILED, or dead, and held none of its own. What was flushed is not removed
 # again.
 restore_recovery() {
     local state_was files_differ=''
@@ -190,7 +190,7 @@ restore_recovery() {
     case $state_was in
     dead) limited systemctl stop firewalld.service </dev/null >/dev/null 2>&1 ;;
     "$running") reload_firewalld || note_trouble "$answer" ;;
-    # It fails as it did.
+    #     # It fails as it did before.
     *) [ -z "$files_differ" ] || reload_firewalld || : ;;
     esac
     await_docker_up || note_trouble "$answer"
@@ -211,10 +211,10 @@ restore_recovery() {
     }
 }
 
-# rollback_files, and then rollback_rest: to this snapshot, which may be of long ago, in a step of a rollback. What others have made since
-# stays, but for what is in firewalld. What fails ends it; then the rollback itself is taken back.
+# rollback_files, and then rollback_rest: to this snapshot, which may be old, in a step of a rollback. What others have created since
+# stays, except in firewalld. A failure ends it; then the rollback itself is rolled back.
 #
-# Docker up to 27 does not forget a network that is removed: at the next reload its rules are there again. So firewalld reloads
+# Docker up to 27 does not forget a network that is removed: at the next reload its rules return. So firewalld reloads
 # while all networks are as they are.
 rollback_files() {
     local device rest
@@ -227,10 +227,10 @@ rollback_rest() {
     same_files && same_docker && same_rules || return
     { printf '%s\n' "$remarks" | as_key remark >>"$home/armed/about"; } 2>/dev/null || :
 }
-# rollback_docker: what the run of this snapshot did to Docker is taken back.
+# rollback_docker: undoes what the run of this snapshot did to Docker.
 rollback_docker() { docker_back && same_docker; }
 
-# after_boot: the files were put back before firewalld read them; what is left is Docker's.
+# after_boot: the files were restored before firewalld read them; what is left is Docker's.
 after_boot() {
     local attempt
     for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
@@ -248,9 +248,9 @@ after_boot() {
     how="by a boot"
 }
 
-# ---------------------------------------------------------------------------------------------------- the whole
+# ---------------------------------------------------------------------------------------------------- the whole program
 
-# record_outcome OUTCOME: written where a full disk does not matter, and in the snapshot if there is room.
+# record_outcome OUTCOME: written where a full disk does not matter, and in the snapshot if there is space.
 record_outcome() {
     local text left late
     [ "$mode" != timer ] || [ ! -e "$live/asked-$number" ] || mode=now
@@ -260,14 +260,14 @@ record_outcome() {
     mkdir -p "$live" 2>/dev/null
     text="$text$newline$(printf '%s\n' "$remarks" | as_key remark)$newline$(printf '%s\n' "$troubles" | as_key trouble)"
     { printf '%s\n' "$text" >"$live/outcome-$number"; } 2>/dev/null
-    # A try that is followed by another is nothing to be kept.
+    #     # An attempt that is followed by another is not recorded.
     [ "$1" = trying ] || { printf '%s\n' "$text" >>"$snapshot/about"; } 2>/dev/null
 }
 
-# as_key KEY: lines as they are written down: some of them, not endless, and nothing in them that moves a cursor.
+# as_key KEY: lines as they are recorded: a limited number, and without characters that move a cursor.
 as_key() { tr -d '\000-\010\013-\037' | cut -c 1-400 | awk -v key="$1" 'NF && n++ < 12 { print key "=" $0 }'; }
 
-# finish: the node is back.
+# finish: the node is restored.
 finish() {
     record_outcome restored
     end_lease "$number"
@@ -275,7 +275,7 @@ finish() {
     exit 0
 }
 
-# forget_boot: systemd has read the units of a boot, and forgets what is not there any more.
+# forget_boot: systemd has read the units of a boot, and forgets those that no longer exist.
 forget_boot() { [ "$mode" != boot ] || systemctl daemon-reload >/dev/null 2>&1; }
 
 main() {
@@ -284,7 +284,7 @@ main() {
     trap '' HUP INT PIPE
     case $mode in
     reloaded | chosen | docker)
-        # The run at work waits for minutes, and its caller too.
+        #         # The current run waits for minutes, and so does its caller.
         seconds=60
         patience=30
         find_wait_flag
@@ -298,7 +298,7 @@ main() {
         ;;
     esac
     if ! is_armed; then
-        # The plug was pulled when the lease had ended and not all was tidied up.
+        #         # The plug was pulled after the lease had ended and before everything was cleaned up.
         case $mode in boot | files) leased_snapshot >/dev/null || { clean_up && forget_boot; } ;; esac
         exit 0
     fi
@@ -311,7 +311,7 @@ main() {
         is_armed || exit 0
         note_trouble "the run in progress could not be ended"
     }
-    # Somebody may have confirmed, or have gone back, while we waited.
+    #     # The run may have been confirmed, or rolled back, while we waited.
     is_armed || exit 0
     tried=$(cat "$live/attempts-$number" 2>/dev/null)
     tried=$((${tried:-0} + 1))
@@ -324,7 +324,7 @@ main() {
     else
         restore_in_place || restore_whole
     fi && finish
-    # systemd starts a program again that fails. What fails again and again is left to `--recover`.
+    #     # systemd restarts a program that fails. What fails repeatedly is left to `--recover`.
     [ "$tried" -ge "$attempts" ] || { record_outcome trying && exit 1; }
     record_outcome failed
     exit 0

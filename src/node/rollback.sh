@@ -1,6 +1,6 @@
-# Rolling back: from one snapshot to an older one, as the step of a run that is armed itself.
+# Rolling back: from one snapshot to an older one, as the step of a run that is itself armed.
 
-# check_snapshot N: 66 says that there is nothing to go back to.
+# check_snapshot N: 66 means that there is nothing to restore.
 check_snapshot() {
     local lost
     [ -r "$home/snapshots/$1/about" ] || {
@@ -15,8 +15,8 @@ check_snapshot() {
     spared=$1
 }
 
-# restore_snapshot N SUBNET…: firewalld's files, then what later runs did to Docker, the latest first, then the rest. These subnets, and
-# those that were managed since, are closed to new flows until all is as it was.
+# restore_snapshot N SUBNET…: firewalld's files, then what later runs did to Docker, the latest first, then the rest. New flows of these
+# subnets, and of those that were managed since, are blocked until everything is restored.
 restore_snapshot() {
     local target="$1" later undone='' latched
     shift
@@ -27,7 +27,7 @@ restore_snapshot() {
         [ "$later" != "$target" ] && [ "$(read_key "$home/snapshots/$later/about" outcome)" = confirmed ] || continue
         undone="$undone $later"
     done
-    # A snapshot of before does not write down whom it moves: then all that is here may have been.
+    #     # A snapshot of an earlier version does not record what it moves: then everything here may have been moved.
     for later in $target $undone; do
         [ "$(read_key "$home/snapshots/$later/about" format)" = 2 ] || { capture record_everything || fail_with "$home/armed/touched could not be written:" || return; }
     done
@@ -40,11 +40,11 @@ restore_snapshot() {
     unlatch
 }
 
-# record_everything: all that is there may be moved.
+# record_everything: everything may be moved.
 record_everything() { awk '$1 == "network" { print $1, $2 } $1 == "place" { print $1, $2, $3 }' "$home/armed/picture" >>"$home/armed/touched"; }
 
-# subnets_of N: those that were managed then, and nothing that is no subnet. A snapshot of before has them in the first such line of its
-# program.
+# subnets_of N: those that were managed then, and nothing that is not a subnet. A snapshot of an earlier version has them in the first such
+# line of its program.
 subnets_of() {
     if [ -e "$home/snapshots/$1/subnets" ]; then
         cat "$home/snapshots/$1/subnets"

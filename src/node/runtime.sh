@@ -1,4 +1,4 @@
-# What firewalld holds at runtime, as lines that can be compared, and brought about again.
+# What firewalld holds at runtime, as lines that can be compared, and applied again.
 
 # busctl_tokens ANSWER: the values of an answer of busctl without its signature, each behind a separator, on one line.
 busctl_tokens() {
@@ -6,12 +6,12 @@ busctl_tokens() {
 }
 
 # list_entries NAME HEAD [TAIL]: from tokens on stdin, a line for each entry of a list: HEAD fixed values and, if TAIL is `yes`, a count and
-# so many more.
+# that many more.
 list_entries() {
     awk_list_entries -v name="$1" -v head="$2" -v tail="${3:-}"
 }
 
-# active_zones: the names of the zones that matter: those with something bound to them, and the default one.
+# active_zones: the names of the zones that matter: those with a binding, and the default one.
 active_zones() {
     local default
     call_firewalld "$runtime" "$firewalld" getDefaultZone || return
@@ -24,13 +24,13 @@ active_zones() {
     } | sort -u
 }
 
-# zone_settings ZONE: from tokens on stdin, a line for each setting that firewalld lets change at runtime. It says nothing of an empty
-# list, and takes none back that it is not told of; so they are told.
+# zone_settings ZONE: from tokens on stdin, a line for each setting that firewalld lets change at runtime. It omits an empty
+# list, and does not clear one that is omitted; so empty lists are printed.
 zone_settings() {
     awk_zone_settings -v zone="$1"
 }
 
-# runtime_text: a line for each direct chain, rule and passthrough, and for each setting of each zone at work.
+# runtime_text: a line for each direct chain, rule and passthrough, and for each setting of each active zone.
 runtime_text() {
     local zones zone
     call_firewalld "$runtime" "$firewalld.direct" getAllChains || { echo "$answer" && return 1; }
@@ -41,7 +41,7 @@ runtime_text() {
     busctl_tokens "$answer" | list_entries passthrough 1 yes
     zones=$(active_zones) || { echo "$answer" && return 1; }
     for zone in $zones; do
-        # Before 0.9 there is no such question.
+        #         # Before 0.9 this query does not exist.
         ! call_firewalld "$runtime" "$firewalld.zone" getZoneSettings2 s "$zone" || busctl_tokens "$answer" | zone_settings "$zone"
     done
 }
@@ -51,19 +51,19 @@ lines_only_in() {
     printf '%s\n=\n%s\n' "$2" "$1" | awk_only_in
 }
 
-# normalise TEXT: the same lines in an order of their own, and each zone's setting with its values in one: firewalld 2 keeps lists in no
+# normalise TEXT: the same lines in a fixed order, and each zone's setting with its values in order: firewalld 2 keeps lists in no
 # order.
 normalise() {
     printf '%s\n' "$1" | awk_normalise | sort
 }
 
-# with_devices TEXT TEXT: the first, with the interfaces of its zones as they can be now: those that are gone are left out, and those
-# that were in no zone then stay where the second has them. Docker and NetworkManager bind interfaces at runtime, as they come.
+# with_devices TEXT TEXT: the first, with the interfaces of its zones as they can be now: those that no longer exist are left out, and those
+# that were in no zone then stay where the second has them. Docker and NetworkManager bind interfaces at runtime, as they appear.
 with_devices() {
     printf '%s\n=\n%s\n=\n%s\n' "$(ls /sys/class/net)" "$2" "$1" | awk_with_devices
 }
 
-# restore_runtime TEXT: firewalld's runtime becomes what the text of before tells: what is missing is added first.
+# restore_runtime TEXT: changes firewalld's runtime to that text: what is missing is added first.
 restore_runtime() {
     local current wanted
     current=$(runtime_text) || {
@@ -80,13 +80,13 @@ restore_runtime() {
     [ -z "$answer" ]
 }
 
-# apply_entries add|remove|set LINES. The chain goes ahead of its rules when it is added, and behind them when it is removed.
+# apply_entries add|remove|set LINES. The chain precedes its rules when it is added, and follows them when it is removed.
 apply_entries() {
     local what="$1" lines="$2" line ifs="$IFS"
     case $what in remove) lines=$(printf '%s\n' "$2" | sort -r) ;; esac
     IFS=$newline
     for line in $lines; do
-        # A value that is empty and the last would get lost.
+        #         # An empty last value would get lost.
         case $line in *"$separator") line=$line$separator ;; esac
         IFS=$separator
         set -- $line

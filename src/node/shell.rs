@@ -11,7 +11,7 @@ macro_rules! awk {
     };
 }
 
-/// The look at a node.
+/// Reading a node.
 pub(super) const PROBE: &str = concat!(
     include_str!("records.sh"),
     awk!("firewalld_nft"),
@@ -54,10 +54,10 @@ pub(super) const LIBRARY: &str = concat!(
 /// Taking steps, and telling how far it came.
 pub(super) const STEPS: &str = include_str!("steps.sh");
 
-/// Confirming a run, and asking for the way back.
+/// Confirming a run, and requesting its rollback.
 pub(super) const DISARM: &str = include_str!("disarm.sh");
 
-/// The way back.
+/// The rollback.
 pub(super) const RESTORE: &str = concat!(
     include_str!("restore.sh"),
     "\n",
@@ -74,7 +74,7 @@ pub(super) const RECOVER: &str = include_str!("recover.sh");
 /// Going to an older snapshot.
 pub(super) const ROLLBACK: &str = include_str!("rollback.sh");
 
-/// Each shell that is there; the nodes of the lab have all three.
+/// Each available shell; the nodes of the lab have all three.
 #[cfg(test)]
 pub(super) fn shells() -> Vec<&'static [&'static str]> {
     let all: [&[&str]; 3] = [&["dash"], &["bash", "--posix"], &["busybox", "ash"]];
@@ -85,7 +85,7 @@ pub(super) fn shells() -> Vec<&'static [&'static str]> {
     all.into_iter().filter(there).collect()
 }
 
-/// Every shell at hand can read this script, and has nothing to say about it.
+/// Every available shell can read this script without a message.
 #[cfg(test)]
 pub(super) fn in_every_shell(script: &str) {
     // By a file: a word of a command line holds 128 KiB, and an arming script is longer.

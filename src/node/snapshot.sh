@@ -1,17 +1,17 @@
 # ---------------------------------------------------------------------------------------------------- the snapshot
 #
-# What is in /var/lib/fwdeploy/snapshots/N:
+# The content of /var/lib/fwdeploy/snapshots/N:
 #
-#   about                 the run: who, when, and later how it ended
-#   library.sh restore.sh what brings it back
-#   firewalld/            /etc/firewalld: the content, wherever its links lead to
+#   about                 the run: operator, time, and later how it ended
+#   library.sh restore.sh the program that restores it
+#   firewalld/            /etc/firewalld: the content, wherever its links lead
 #   files                 a line for each thing in there: type and mode, owner, group; and where each link leads to
-#   beside                copies that lie ready elsewhere than in /etc/firewalld/.fwdeploy, because only there a rename works
-#   state runtime         firewalld's word for how it was, and its memory
+#   beside                copies that are kept elsewhere than in /etc/firewalld/.fwdeploy, because only there a rename works
+#   state runtime         the state that firewalld reported, and its memory
 #   iptables ip6tables ebtables nft
-#   picture docker networks stamp   Docker: see picture.sh; what its rules hang on; whether it ran
-#   subnets               those that are closed to new flows while the way back reloads firewalld
-#   touched               what a rollback has changed of Docker's, written ahead of each change
+#   picture docker networks stamp   Docker: see picture.sh; what its rules depend on; whether it was running
+#   subnets               those whose new flows are blocked while the rollback reloads firewalld
+#   touched               what a rollback has changed of Docker's, written before each change
 
 tab=$(printf '\t')
 things=5000 # More than that in $etc is somebody's whole disk behind a link.
@@ -24,7 +24,7 @@ save_file() {
 }
 write_file() { printf '%s\n' "$2" >"$1"; }
 
-# take_snapshot: the state as it is now, into the snapshot. What cannot be read cannot be brought back, and is a reason not to begin.
+# take_snapshot: the present state, into the snapshot. What cannot be read cannot be restored, so the run does not start.
 take_snapshot() {
     local state layout='' bridges=''
     snapshot_files || return
@@ -61,7 +61,7 @@ snapshot_tables() {
         now_ebtables=$answer
     fi
     save_file iptables "$now_iptables" && save_file ip6tables "$now_ip6tables" && save_file ebtables "$now_ebtables" || return
-    # Only a recovery has to bring these back.
+    #     # Only a recovery has to restore these.
     [ -z "$recovering" ] || save_file nft "$(firewalld_tables)"
 }
 
@@ -85,7 +85,7 @@ snapshot_runtime() {
 
 # ---------------------------------------------------------------------------------------------------- firewalld's files
 
-# copy_all WORD…: cp that keeps all there is: mode, owner, times, labels of security (SELinux), and fails where attributes would be lost.
+# copy_all WORD…: cp that keeps everything: mode, owner, times, security labels (SELinux), and fails if attributes would be lost.
 copy_options=
 copy_all() {
     if [ -z "$copy_options" ]; then
@@ -95,8 +95,8 @@ copy_all() {
     capture_limited cp $copy_options "$@"
 }
 
-# survey_folder FOLDER: a line for each thing in it, links followed, sorted. Names have no control characters: `snapshot_files` has seen
-# to that.
+# survey_folder FOLDER: a line for each thing in it, links followed, sorted. Names have no control characters: `snapshot_files` has
+# checked that.
 survey_folder() {
     {
         [ ! -L "$1" ] || printf 'link\t.\t%s\n' "$(readlink "$1")"
@@ -114,7 +114,7 @@ survey_folder() {
     } | sort
 }
 
-# survey_etc: in $survey what is in /etc/firewalld; fails where it cannot be read to its end, as with a loop of links.
+# survey_etc: in $survey the content of /etc/firewalld; fails if it cannot be read completely, as with a loop of links.
 survey_etc() {
     local trouble
     trouble=$({ survey_folder $etc >/dev/null; } 2>&1)
@@ -123,10 +123,10 @@ survey_etc() {
     [ -z "$answer" ]
 }
 
-# without_attributes SURVEY: a tool for attributes may have come or gone since.
+# without_attributes SURVEY: a tool for attributes may have been installed or removed since.
 without_attributes() { printf '%s\n' "$1" | grep -v -e "^asked$tab" -e "^attribute$tab"; }
 
-# same_files: whether /etc/firewalld is what the snapshot has, in $answer what is not.
+# same_files: whether /etc/firewalld matches the snapshot; the differences are in $answer.
 same_files() {
     local before now_there other kind file
     survey_etc || fail_with "$etc cannot be read:" || return
@@ -151,7 +151,7 @@ same_files() {
     [ -z "$other" ]
 }
 
-# snapshot_files: firewalld's files, or why they could not be brought back as they are.
+# snapshot_files: firewalld's files, or why they could not be restored as they are.
 snapshot_files() {
     local count odd
     answer=
@@ -159,7 +159,7 @@ snapshot_files() {
     [ "$count" -le "$things" ] || fail_with "$etc has more than $things files in it, counting what its links lead to: that is not a configuration of firewalld" || return
     odd=$(cd $etc && find -L . -path ./.fwdeploy -prune -o -name '*[[:cntrl:]]*' -print 2>/dev/null | tr '[:cntrl:]' '?' | head -c 200)
     [ -z "$odd" ] || fail_with "a name in $etc has a control character in it, and could not be restored: $odd" || return
-    # With links followed, one that is still a link leads nowhere.
+    #     # With links followed, an entry that is still a link leads nowhere.
     odd=$(cd $etc && find -L . -path ./.fwdeploy -prune -o -type l -print 2>/dev/null | head -n 3 | tr '\n' ' ')
     [ -z "$odd" ] || fail_with "a symbolic link in $etc leads to nothing, and what is written there could not be undone: $odd" || return
     odd=$(cd $etc && find -L . -path ./.fwdeploy -prune -o ! -type f ! -type d -print 2>/dev/null | head -n 3 | tr '\n' ' ')
@@ -176,7 +176,7 @@ snapshot_files() {
     same_files || fail_with "another program is writing to firewalld's files:"
 }
 
-# stage_files: firewalld's files once more, where a rename can put them back when the disk is full.
+# stage_files: a copy of firewalld's files, where a rename can restore them if the disk is full.
 stage_files() {
     local beside line ifs
     copy_all "$snapshot/firewalld" "$staging" || fail_with "there is no space beside firewalld's files for a copy of them, which a rollback needs when the disk is full:" || return
@@ -193,7 +193,7 @@ stage_files() {
     IFS=$ifs
 }
 
-# files_elsewhere: each file of the survey that does not lie in /etc/firewalld itself, and where its copy is to lie: in its own folder,
+# files_elsewhere: each file of the survey that is not in /etc/firewalld itself, and where its copy is kept: in its own directory,
 # under a name that firewalld does not read.
 files_elsewhere() {
     local root mounts kind file real here
@@ -219,7 +219,7 @@ is_under() {
     done | grep -q yes
 }
 
-# unstage_files: takes these copies away, of whatever run.
+# unstage_files: removes these copies, of any run.
 unstage_files() {
     local snapshot_number file copy
     rm -rf "$staging"
@@ -232,7 +232,7 @@ unstage_files() {
     done
 }
 
-# required_mounts: what has to be mounted before firewalld's files can be put back, in systemd's words.
+# required_mounts: what has to be mounted before firewalld's files can be restored, in systemd's format.
 required_mounts() {
     sed -n "s/^[^$tab]*$tab\(.*\)\/[^\/]*\$/\1/p" "$snapshot/beside" 2>/dev/null | sort -u | sed 's/[\\"]/\\&/g; s/%/%%/g; s/.*/ "&"/' | tr -d '\n'
 }

@@ -1,13 +1,13 @@
-//! What a node says while it takes the steps of a plan.
+//! The answer of a node while it executes the steps of a plan.
 
 use thiserror::Error;
 
-/// One thing that the script says.
+/// One report of the script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
-    /// From now on the node goes back to this snapshot by itself if nobody confirms.
+    /// From now on the node rolls back to this snapshot by itself, unless the run is confirmed.
     Armed(u64),
-    /// The step has begun.
+    /// The step has started.
     Begun(usize),
     /// The step is done.
     Done(usize),
@@ -24,9 +24,9 @@ pub enum Said {
 pub struct StepFailure {
     /// Its place in the plan, counted from 0; 0 where the node was not armed.
     pub step: usize,
-    /// The exit code of what failed; 124 means that it took too long, 143 that the script was told to stop.
+    /// The exit code of what failed; 124 means that it took too long, 143 that the script was stopped.
     pub code: i32,
-    /// What was tried, and what firewalld, Docker or iptables said about it. Of one or more lines.
+    /// What was tried, and what firewalld, Docker or iptables answered. One or more lines.
     pub answer: String,
 }
 
@@ -36,10 +36,10 @@ pub enum StepsError {
     /// The node was not armed, and nothing was changed.
     #[error("{}", .0.answer)]
     NotArmed(StepFailure),
-    /// A step failed; those before it are done, those after it were not begun.
+    /// A step failed; those before it are done, those after it were not started.
     #[error("{}", .0.answer)]
     Failed(StepFailure),
-    /// The answer ended early: it is not known how far the step went that had begun last.
+    /// The answer ended early: it is not known how far the last started step got.
     #[error("the node stopped answering after {done} of {total} steps")]
     CutOff {
         /// How many steps were done.
@@ -49,7 +49,7 @@ pub enum StepsError {
     },
 }
 
-/// Reads the answer of [`apply`](crate::node::apply), piece by piece as it comes.
+/// Parses the answer of [`apply`](crate::node::apply), piece by piece as it arrives.
 ///
 /// ```
 /// use fwdeploy::node::Said;
@@ -73,14 +73,14 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// Nothing has been said yet.
+    /// Nothing has been reported yet.
     pub fn new() -> Self {
         Steps::default()
     }
 
-    /// Takes the next piece of the answer, and tells what it says.
+    /// Takes the next piece of the answer, and returns what it reports.
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<Said> {
-        // Each byte is looked at once, in whatever pieces and lines it comes.
+        // Each byte is examined once, in whatever pieces and lines it arrives.
         let heard = self.rest.len();
         self.rest.extend_from_slice(bytes);
         let mut said = Vec::new();
@@ -99,7 +99,7 @@ impl Steps {
         self.armed
     }
 
-    /// The step at work, or the last one that was.
+    /// The step that is running, or the last one that was.
     pub fn begun(&self) -> Option<usize> {
         self.begun
     }
@@ -114,7 +114,7 @@ impl Steps {
         self.done
     }
 
-    /// Tells how a plan of so many steps ended, once the answer has.
+    /// Returns how a plan of this many steps ended, once the answer is complete.
     ///
     /// # Errors
     /// [`StepsError`] if a step failed or the answer was cut off.
@@ -144,7 +144,7 @@ impl Steps {
             self.failure = Some(failing.clone());
             said.push(Said::Failed(failing));
         }
-        // Nothing is said after the end, whatever a shell's logout prints.
+        // What a shell prints at its logout is not part of the answer.
         if self.ended {
             return;
         }

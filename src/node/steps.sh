@@ -1,26 +1,26 @@
-# The steps of a plan, one after the other, until one fails.
+# Executes the steps of a plan, one after the other, until one fails.
 #
-# A step that fails leaves the node as it was before that step; a signal, or a caller who has gone away, is obeyed between
+# A step that fails leaves the node as it was before that step; a signal, or a lost caller, takes effect between
 # two steps and never within one.
 #
 # The answer on stdout, a line each as it happens:
 #
-#   armed N                       the snapshot that the node goes back to by itself
-#   arm failed CODE               followed by why, each line of it behind `| `; nothing was changed
+#   armed N                       the snapshot that the node rolls back to by itself
+#   arm failed CODE               followed by the reason, each line of it after `| `; nothing was changed
 #   aside N WHY                   in a recovery: entry N of the permanent direct configuration was set aside
 #   step N begin
 #   step N done
-#   step N failed CODE            followed by why, as above; nothing more is done
+#   step N failed CODE            followed by the reason, as above; nothing more is done
 #   end                           without this line the answer was cut off
 #
-# What stands before the first such line is somebody's login greeting. All is in functions that the last line starts, so
-# that half a script does nothing.
+# Text before the first such line is a login greeting. Everything is in functions that the last line starts, so
+# half a script does nothing.
 
 armed=
 
 say() { printf '%s\n' "$1" 2>/dev/null || stopped=${stopped:-PIPE}; }
 
-# mark_step WORD: how far the run is, for whoever looks at the node from outside.
+# mark_step WORD: the progress of the run, for programs that read the node from outside.
 mark_step() { [ -z "$armed" ] || { printf '%s\n' "$1" >"$live/step"; } 2>/dev/null || :; }
 
 # step N COMMAND…: one step of the plan.
@@ -44,7 +44,7 @@ step() {
 
 # fail_step CODE: the step has failed, for the reason in $answer.
 fail_step() {
-    # Whoever could ask the node to go back may be gone.
+    #     # The caller that could request the rollback may be gone.
     [ -z "$stopped" ] || [ -z "$armed" ] || start_restore
     give_up "step $step_number failed $1"
 }
@@ -57,7 +57,7 @@ give_up() {
     exit 1
 }
 
-# lock_node: the lock, or in $answer who has it. A run that is just being armed has no lease yet.
+# lock_node: takes the lock; if another run has it, $answer says which. A run that is just being armed has no lease yet.
 lock_node() {
     local attempt leased holder
     for attempt in 1 2 3; do

@@ -1,6 +1,6 @@
 # ---------------------------------------------------------------------------------------------------- the kernel's tables
 
-# read_kernel: all tables of the kernel with their counters, in $now_PROGRAM. ebtables too, for firewalld's flush spares none.
+# read_kernel: all tables of the kernel with their counters, in $now_PROGRAM. ebtables too, because firewalld's flush includes it.
 read_kernel() {
     now_iptables=$(limited iptables-save -c 2>&1 </dev/null) || {
         answer=$now_iptables
@@ -20,7 +20,7 @@ remember_kernel() {
     was_ebtables=$now_ebtables
 }
 
-# select_tables PROGRAM: what was remembered of it, in $was, and what was seen last, in $now.
+# select_tables PROGRAM: what was remembered of it, in $was, and what was read last, in $now.
 select_tables() {
     case $1 in
     iptables) was=$was_iptables now=$now_iptables ;;
@@ -38,8 +38,8 @@ remember_tables() {
     esac
 }
 
-# comparable_rules TABLES: a line for each policy but ACCEPT, each chain of one's own and each rule, its table ahead of it, without
-# counters, in the order of tables and chains. The kernel is as it was when these are.
+# comparable_rules TABLES: a line for each policy but ACCEPT, each user-defined chain and each rule, preceded by its table, without
+# counters, in the order of tables and chains. The kernel is unchanged when these are.
 comparable_rules() {
     printf '%s\n' "$1" | awk_table_lines | sort | cut -f2-
 }
@@ -49,19 +49,19 @@ missing_rules() {
     printf '%s\n' "$2" '=' "$1" | awk_lacking_rules
 }
 
-# is_flushed TABLES TABLES: whether the second is what a flush leaves of the first. Docker may have taken a rule away, or
-# written one again, in the same moment; DOCKER-USER is away in any case.
+# is_flushed TABLES TABLES: whether the second is what a flush leaves of the first. Docker may have removed a rule, or
+# written one again, in the same moment; DOCKER-USER is missing in any case.
 is_flushed() {
     printf '%s\n' "$2" '=' "$1" | awk_is_flushed
 }
 
-# has_chain TABLES: whether DOCKER-USER is there.
+# has_chain TABLES: whether DOCKER-USER exists.
 has_chain() {
     case "$newline$1" in *"$newline:DOCKER-USER "*) return 0 ;; esac
     return 1
 }
 
-# with_chain TABLES: the same tables with an empty DOCKER-USER if there is none.
+# with_chain TABLES: the same tables with an empty DOCKER-USER if it is missing.
 with_chain() {
     if has_chain "$1"; then
         printf '%s\n' "$1"

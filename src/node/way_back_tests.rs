@@ -1,4 +1,4 @@
-//! The way back's own functions, in every shell at hand, with a Docker that says what it is told to say.
+//! The functions of the rollback, in every available shell, with a simulated Docker.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -19,7 +19,7 @@ use crate::node::shell::ROLLBACK;
 use crate::node::shell::STEPS;
 use crate::node::shell::shells;
 
-/// Tells the networks and containers of two files, notes what is asked of it, and becomes the files of `after` with the first change.
+/// Reports the networks and containers of two files, logs its calls, and switches to the files of `after` at the first change.
 const DOCKER: &str = r#"#!/bin/sh
 case "$1 $2" in
 "network ls" | "ps -aq") sed -n 's/.* //p' "$FAKE/${1%twork}" 2>/dev/null | sort -u; exit "$(cat "$FAKE/code" 2>/dev/null || echo 0)" ;;
@@ -63,7 +63,7 @@ impl Node {
         node
     }
 
-    /// A program that is found ahead of the machine's own.
+    /// A program that is found before the machine's own.
     fn program(&self, name: &str, text: &str) {
         let path = format!("bin/{name}");
         self.write(&path, text);
@@ -83,13 +83,13 @@ impl Node {
         fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
-    /// What Docker tells from now on.
+    /// Sets what Docker reports from now on.
     fn docker(&self, networks: &str, containers: &str) {
         self.write("fake/ne", &format!("{networks}\n"));
         self.write("fake/ps", containers);
     }
 
-    /// What a shell says that has read all that the way back is made of, and then does this.
+    /// The output of a shell that has read all parts of the rollback, and then executes this.
     fn says(&self, shell: &[&str], script: &str) -> String {
         let folder = self.folder.path().display();
         let script = format!(
@@ -115,7 +115,7 @@ impl Node {
     }
 }
 
-/// Takes the snapshot's picture of what Docker tells now.
+/// Records in the snapshot what Docker reports now.
 const TAKE: &str = "read_picture || echo \"$answer\"; printf '%s\\n' \"$picture\" >\"$snapshot/picture\"; fresh_picture=\n";
 
 #[test]
@@ -172,7 +172,7 @@ fn a_container_at_another_address_is_detached_and_attached_where_it_was() {
                 "network|disconnect|n1|cybex|\nnetwork|connect|--ip|X|cybex|cybex|\n"
             );
         }
-        // Where it is as it was, nothing is done.
+        // If it is unchanged, nothing is done.
         let node = Node::new();
         node.docker(CYBEX, &place("172.20.0.2"));
         node.says(shell, TAKE);
@@ -266,11 +266,11 @@ fn what_is_ours_and_differs_is_a_failure_and_what_others_did_is_a_remark() {
             judged(""),
             "0||container cybex has 172.20.0.9 on network cybex where it had 172.20.0.2 (not by this run)\n"
         );
-        // Gone with its container, and nobody's fault.
+        // Gone with its container, which is no fault.
         node.docker(CYBEX, &place("172.20.0.2"));
         assert_eq!(
             judged(ours),
-            "0||container guest is gone since, and could not be brought back to where it was\n"
+            "0||container guest no longer exists, and could not be reattached\n"
         );
         node.docker(CYBEX, "container %2Fcybex true c1\n");
         assert!(
@@ -290,7 +290,7 @@ fn what_is_ours_and_differs_is_a_failure_and_what_others_did_is_a_remark() {
             "1|network other is still there|\n"
         );
         node.docker("", "");
-        assert!(judged("network cybex").starts_with("1|network cybex is gone|"));
+        assert!(judged("network cybex").starts_with("1|network cybex is missing|"));
     }
 }
 
@@ -383,7 +383,7 @@ fn a_name_of_any_kind_is_a_name() {
     }
 }
 
-/// A unit of systemd that says the next line of a file each time that it is asked, and its last one for ever.
+/// A unit of systemd that reports the next line of a file at each query, and its last one forever.
 const SYSTEMCTL: &str = r#"#!/bin/sh
 tr ' ' '\n' <<END
 $(head -n 1 "$FAKE/units")
@@ -391,7 +391,7 @@ END
 [ "$(wc -l <"$FAKE/units")" -le 1 ] || sed -i 1d "$FAKE/units"
 "#;
 
-/// Tried: `snapshot_picture` without `wait_until_docker_settles`, by which a restart between its two halves is a Docker that does not run.
+/// Verified: `snapshot_picture` without `wait_until_docker_settles` reports a stopped Docker if it restarts between the two halves.
 #[test]
 fn a_docker_that_is_being_restarted_is_not_one_that_does_not_run() {
     let unit = |state: &str, job: &str| format!("LoadState=loaded ActiveState={state} Job={job}\n");
@@ -445,7 +445,7 @@ fn a_docker_that_is_being_restarted_is_not_one_that_does_not_run() {
     }
 }
 
-/// Tried: `same_docker` that is content with a snapshot of no Docker, whatever was changed.
+/// Verified: `same_docker` that accepts a snapshot without Docker, whatever was changed.
 #[test]
 fn nothing_that_was_changed_of_docker_is_as_before_where_nobody_knows_what_was() {
     for shell in shells() {
@@ -478,7 +478,7 @@ fn nothing_that_was_changed_of_docker_is_as_before_where_nobody_knows_what_was()
             "mode=chosen; restore_network --subnet 172.20.0.0/16 cybex || echo \"$answer\"; mode=now",
         );
         assert!(
-            said.contains("what it had then is not known"),
+            said.contains("its earlier state is unknown"),
             "{shell:?}: {said}"
         );
         assert_eq!(
@@ -581,7 +581,7 @@ impl Node {
         )
     }
 
-    /// Goes back to them.
+    /// Restores them.
     fn put(&self, shell: &[&str]) -> String {
         self.says(
             shell,

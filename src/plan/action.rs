@@ -1,5 +1,5 @@
-//! One step on a node: what it changes and how it is said. How it is done is `node`'s; what it leaves behind is
-//! [`crate::plan::simulate()`]'s; how it is taken back is [`Action::undo`].
+//! One step on a node: what it changes, and its texts. `node` executes it, [`crate::plan::simulate()`] gives the state
+//! after it, and [`Action::undo`] is the step that undoes it.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -36,7 +36,7 @@ pub struct NetworkSpec {
     pub options: Vec<(String, String)>,
     /// Labels.
     pub labels: Vec<(String, String)>,
-    /// Whether IPv6 is on. It is always said: daemon.json can turn it on for every network that does not say.
+    /// Whether IPv6 is on. It is always set, because daemon.json can turn it on for every network that does not set it.
     pub ipv6: bool,
     /// `--attachable`.
     pub attachable: bool,
@@ -48,14 +48,14 @@ pub struct NetworkSpec {
     pub ipam_driver: String,
     /// `--ipam-opt`.
     pub ipam_options: Vec<(String, String)>,
-    /// The id of a network that is there already, by which it is told from another of the same name. A network that is made
-    /// gets an id of its own.
+    /// The id of an existing network, which distinguishes it from another one of the same name. A network that is created
+    /// gets a new id.
     #[serde(skip_serializing)]
     pub id: String,
 }
 
 impl NetworkSpec {
-    /// A network as it is, so that it can be made again.
+    /// The specification of an existing network, from which it can be recreated.
     pub fn of(network: &Network) -> Self {
         let pairs = |map: &BTreeMap<String, String>| {
             map.iter().map(|(k, v)| (k.clone(), v.clone())).collect()
@@ -88,18 +88,18 @@ impl NetworkSpec {
 pub enum Action {
     /// Writes firewalld's permanent direct configuration as a whole (`config.direct.update`).
     SetPermanentDirect {
-        /// What is there.
+        /// The present configuration.
         before: Direct,
-        /// What shall be there, foreign entries included.
+        /// The desired configuration, including foreign entries.
         after: Direct,
     },
     /// Writes the permanent rich rules of a zone as a whole (`setRichRules`).
     SetPermanentRich {
         /// The zone.
         zone: String,
-        /// What is there.
+        /// The present rules.
         before: Vec<RichText>,
-        /// What shall be there, foreign rules included.
+        /// The desired rules, including foreign ones.
         after: Vec<RichText>,
     },
     /// Makes a Docker bridge network.
@@ -117,17 +117,17 @@ pub enum Action {
     Disconnect {
         /// The container's name.
         container: String,
-        /// Where it is.
+        /// Its present endpoint.
         endpoint: Endpoint,
     },
-    /// Drops *new* flows from and to the managed subnets until [`Action::Unlatch`], beside both firewalld and Docker.
+    /// Drops *new* flows from and to the managed subnets until [`Action::Unlatch`], independently of firewalld and Docker.
     Latch {
         /// The subnets.
         subnets: Vec<Cidr>,
     },
     /// Takes the latch away.
     Unlatch {
-        /// The subnets it was for; empty when it is somebody's leftover.
+        /// The subnets that the latch was for; empty for a latch that another run left behind.
         subnets: Vec<Cidr>,
     },
     /// Makes firewalld own DOCKER-USER at runtime, without a reload: the chain's content, the jump and every other
@@ -145,18 +145,18 @@ pub enum Action {
     SetKernelChain {
         /// Which of the two chains.
         family: Family,
-        /// The lines that are there (`iptables-save` without `-A CHAIN`); `None` if the chain is missing.
+        /// The present lines (`iptables-save` without `-A CHAIN`); `None` if the chain is missing.
         before: Option<Vec<KernelRule>>,
-        /// The lines that shall be there; `None` removes the chain.
+        /// The desired lines; `None` removes the chain.
         after: Option<Vec<KernelRule>>,
     },
     /// Puts the jump from FORWARD to DOCKER-USER at these places, and nowhere else.
     PlaceJump {
         /// Which of the two families.
         family: Family,
-        /// Where the jump stands, counted from 0 among all rules of FORWARD.
+        /// The position of the jump, counted from 0 among all rules of FORWARD.
         before: Vec<usize>,
-        /// Where it shall stand.
+        /// The desired position.
         after: Vec<usize>,
     },
     /// Adds a direct rule at runtime.
@@ -177,8 +177,8 @@ pub enum Action {
         /// The rule.
         rule: RichText,
     },
-    /// Reloads firewalld while the latch is on, waits until Docker has put its rules back, and mends what the reload
-    /// lost. Runtime becomes what permanent is.
+    /// Reloads firewalld under the latch, waits until Docker has restored its rules, and repairs what the reload
+    /// lost. The runtime configuration then equals the permanent one.
     Reload {
         /// The subnets whose NAT must be back before the reload counts as done.
         subnets: Vec<Cidr>,
@@ -209,7 +209,7 @@ impl fmt::Display for Sign {
     }
 }
 
-/// One difference between what is and what shall be.
+/// One difference between the present and the desired state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// Added, removed or replaced.
@@ -440,7 +440,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// The entries of `these` that are not among `those`, each said by `say`.
+/// The entries of `these` that are not among `those`, each as the change that `say` returns.
 fn only_in<T: Ord>(these: &[T], those: &[T], say: impl Fn(&T) -> Change) -> Vec<Change> {
     let those: BTreeSet<&T> = those.iter().collect();
     these
@@ -495,7 +495,7 @@ fn kernel_changes(
         )),
         _ => {}
     }
-    // The kernel spells a rule in its own way; that is no difference.
+    // The kernel may spell a rule differently; that is not a difference.
     let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
     let lacking = |these: &[KernelRule], those: &[KernelRule], sign| {
         let mut left = Places::of(those.iter().map(Line::from).enumerate());

@@ -3,7 +3,7 @@
 /// What the operator allows beyond the ordinary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Allowed {
-    /// Whether a network with another subnet may be made anew.
+    /// Whether a network with another subnet may be recreated.
     pub replace_network: Permission,
     /// Whether firewalld may be reloaded.
     pub reload: Reload,
@@ -13,12 +13,12 @@ pub struct Allowed {
     pub pending: Permission,
 }
 
-/// When runtime may be brought about by one reload of firewalld, with the latch on, instead of rule by rule.
+/// When the runtime configuration may be changed by one reload of firewalld under the latch, instead of rule by rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Reload {
     /// Never.
     Never,
-    /// When it is cheaper: hundreds of rules, and nothing of anybody else's waiting in the permanent configuration.
+    /// When it is faster (hundreds of rules) and no changes by others are pending in the permanent configuration.
     #[default]
     Auto,
     /// Whenever something is to be done at runtime.

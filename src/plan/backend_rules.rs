@@ -1,5 +1,5 @@
-//! What firewalld's nftables backend holds beside what firewalld believes: rules that are there twice, forwards that are lost, left over
-//! or behind somebody else's.
+//! Where the kernel's rules of firewalld's nftables backend differ from what firewalld has configured: rules that are there twice,
+//! and forwards that are missing, left over, or behind another one.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -23,7 +23,7 @@ use crate::plan::ownership::Ours;
 /// The tables of a firewalld whose backend is nftables, if the look asked for them.
 fn backend(state: &NodeState) -> Option<Result<&Backend, &str>> {
     let firewalld = state.firewalld.known()?;
-    // Where the table is not there at all, that is said.
+    // A table that is missing altogether is reported elsewhere.
     let here = firewalld.backend == "nftables"
         && firewalld.state == "RUNNING"
         && firewalld.in_kernel.known() != Some(&false);
@@ -35,16 +35,16 @@ fn backend(state: &NodeState) -> Option<Result<&Backend, &str>> {
         .map(|told| told.as_result())
 }
 
-/// What is wrong with firewalld's tables as a whole.
+/// Faults of firewalld's tables as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TablesState<'a> {
-    /// The chains whose rules are there twice: what is removed would be removed once.
+    /// The chains whose rules are there twice: a removed rule would be removed only once.
     pub doubled: &'a [String],
     /// The chains that are empty and should not be.
     pub bare: &'a [String],
 }
 
-/// What is wrong with firewalld's tables as a whole; nothing where they were not read.
+/// Faults of firewalld's tables as a whole; none if they were not read.
 pub(super) fn state_of_tables(state: &NodeState) -> TablesState<'_> {
     match backend(state) {
         Some(Ok(backend)) => TablesState {
@@ -61,9 +61,9 @@ pub(super) fn state_of_tables(state: &NodeState) -> TablesState<'_> {
 /// A forward that is not as firewalld believes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Mismatch<'a> {
-    /// None can be told; why.
+    /// The forwards cannot be read; why.
     Unread(&'a str),
-    /// It leads to a managed address, and firewalld does not know of it.
+    /// It leads to a managed address, and firewalld does not have it.
     Left(&'a Forward),
     /// firewalld believes in it, and it is not in force.
     Lost(&'a RichRule),
@@ -137,7 +137,7 @@ fn finding(mismatch: Mismatch<'_>) -> Finding {
 /// Forwards with their places, by where they lead.
 type Destinations<'a> = BTreeMap<(IpAddr, Port), Vec<(usize, &'a Forward)>>;
 
-/// The forwards that packets come to, by what is asked of them: one question for each of thousands.
+/// The forwards that packets match, by their conditions: one lookup for each of thousands.
 struct Held<'a> {
     places: BTreeMap<&'a RichRule, usize>,
     /// Where those lead that say more than ours do.
@@ -189,7 +189,7 @@ impl<'a> Held<'a> {
         }
     }
 
-    /// A forward of the same port to somewhere else that stands ahead in the same chain, and takes packets of this one.
+    /// A forward of the same port to another destination that is ahead in the same chain and takes this one's packets.
     fn ahead_of(&self, rule: &RichRule) -> Option<&'a Forward> {
         let RichRule::Forward {
             family,
@@ -221,7 +221,7 @@ impl<'a> Held<'a> {
     }
 }
 
-/// What leads to a managed address and is nobody's: a port that was closed with success, and is open.
+/// Forwards to a managed address that firewalld does not have: a port that was removed successfully, but is still open.
 fn left<'a>(backend: &'a Backend, state: &NodeState, ours: &Ours) -> Vec<Mismatch<'a>> {
     let managed: Vec<Cidr> = Family::ALL
         .into_iter()
@@ -238,7 +238,7 @@ fn left<'a>(backend: &'a Backend, state: &NodeState, ours: &Ours) -> Vec<Mismatc
         .collect()
 }
 
-/// The forwards that firewalld's memory tells of, in whichever zone or policy.
+/// The forwards in firewalld's memory, of all zones and policies.
 #[derive(Default)]
 struct Known {
     forwards: BTreeSet<RichRule>,
@@ -325,7 +325,7 @@ fn made(zone: &str, rule: &RichRule) -> Option<Forward> {
     })
 }
 
-/// What becomes of them when firewalld reloads: they hold what its memory tells, once.
+/// Their state after a reload of firewalld: they hold what firewalld has in memory, once.
 pub(super) fn reloaded(state: &mut NodeState) {
     let zone = state.zone.known().cloned().unwrap_or_default();
     let rich = state.runtime.rich.known().cloned().unwrap_or_default();

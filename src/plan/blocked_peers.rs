@@ -1,4 +1,4 @@
-//! What keeps the whitelisted out though every rule of ours stands: seen, said, and not ours to mend.
+//! What blocks whitelisted peers although all rules of fwdeploy are in place: it is reported, and not changed.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -39,7 +39,7 @@ pub(super) fn troubles(desired: &Desired, state: &NodeState) -> Vec<Finding> {
     out
 }
 
-/// The wanted networks that are there.
+/// The desired networks that exist.
 fn there<'a>(desired: &'a Desired, docker: &'a Docker) -> impl Iterator<Item = &'a Network> {
     desired
         .networks
@@ -47,8 +47,8 @@ fn there<'a>(desired: &'a Desired, docker: &'a Docker) -> impl Iterator<Item = &
         .filter_map(|wanted| docker.network(&wanted.name))
 }
 
-/// firewalld's nftables backend rejects what a bridge sends that is in no zone of its own: the default zone is meant for
-/// strangers. Docker puts its bridges in zone `docker`, unless it lost the race for it at boot (moby#53346).
+/// firewalld's nftables backend rejects what a bridge sends that is in no zone of its own, because the default zone is meant for
+/// external hosts. Docker puts its bridges in zone `docker`, unless it lost the race for it at boot (moby#53346).
 fn unzoned(desired: &Desired, firewalld: &Firewalld, docker: &Docker) -> Vec<Finding> {
     if firewalld.backend != "nftables" {
         return Vec::new();
@@ -73,7 +73,7 @@ fn unzoned(desired: &Desired, firewalld: &Firewalld, docker: &Docker) -> Vec<Fin
         .collect()
 }
 
-/// Without it a container's packets leave with an address to which nobody can answer.
+/// Without it a container's packets leave with an address that cannot be answered.
 fn unmasked(desired: &Desired, docker: &Docker, tables: &Tables) -> Vec<Finding> {
     let Some(chain) = tables.chain("nat", "POSTROUTING") else {
         return Vec::new();
@@ -104,7 +104,7 @@ fn unmasked(desired: &Desired, docker: &Docker, tables: &Tables) -> Vec<Finding>
         .collect()
 }
 
-/// Docker masquerades nothing of a network that is `routed`, and restarting it changes nothing.
+/// Docker does not masquerade a network that is `routed`, and restarting it changes nothing.
 fn unmasked_subnet(network: &Network, subnet: Cidr) -> Finding {
     let mode = network
         .options
@@ -126,8 +126,8 @@ fn unmasked_subnet(network: &Network, subnet: Cidr) -> Finding {
     }
 }
 
-/// firewalld's iptables backend forwards in table nat, where it can be seen. What its memory holds and the kernel does
-/// not was removed behind its back.
+/// firewalld's iptables backend forwards in table nat, which can be read. What its memory holds but the kernel does
+/// not was removed by another program.
 fn unforwarded(desired: &Desired, memory: &[RichText], state: &NodeState) -> Vec<Finding> {
     let believed: BTreeSet<&RichRule> = memory.iter().map(|r| &r.rule).collect();
     let nat = |family| state.kernel.tables(family).known().map(Forwards::of);
@@ -197,7 +197,7 @@ impl<'a> Forwards<'a> {
         forwards
     }
 
-    /// Whether what comes from `source` (`None` is everybody) to this port of the node is sent on to that address and port.
+    /// Whether packets from `source` (`None` is any address) to this port of the node are forwarded to that address and port.
     fn has(&self, source: Option<Cidr>, port: u16, to: IpAddr, to_port: u16) -> bool {
         let places = match to {
             IpAddr::V4(to) => [format!("{to}:{to_port}"), to.to_string()],

@@ -1,5 +1,5 @@
-//! The bridge devices of the networks that are there already: each keeps the name that it has, and the rules that name
-//! a device follow it.
+//! The bridge devices of existing networks: each keeps its name, and the rules that name
+//! a device use it.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::plan::allowed::Permission;
 use crate::plan::docker;
 use crate::plan::simulate::BRIDGE_NAME;
 
-/// What is desired, with each bridge under the name that it has on this node.
+/// The desired state, with each bridge under the name that it has on this node.
 pub(super) fn named_as_there(desired: &Desired, state: &NodeState, allowed: &Allowed) -> Desired {
     let names = names(desired, state, allowed);
     let mut out = desired.clone();
@@ -35,7 +35,7 @@ pub(super) fn named_as_there(desired: &Desired, state: &NodeState, allowed: &All
     out
 }
 
-/// The names that differ: as desired → as there. A network that is made anew takes the desired one, unless it has one of its own.
+/// The names that differ: desired → actual. A network that is recreated takes the desired one, unless it has a name of its own.
 fn names(desired: &Desired, state: &NodeState, allowed: &Allowed) -> BTreeMap<String, String> {
     let Some(seen) = state.docker.known() else {
         return BTreeMap::new();
@@ -45,7 +45,7 @@ fn names(desired: &Desired, state: &NodeState, allowed: &Allowed) -> BTreeMap<St
         .iter()
         .filter_map(|wanted| {
             let there = seen.network(&wanted.name)?;
-            // One that is made anew keeps the name that somebody has given it.
+            // A recreated network keeps the name that its creator has set.
             let stays = allowed.replace_network == Permission::Withheld
                 || docker::differences(wanted, there).is_empty()
                 || there.driver == "bridge" && there.options.contains_key(BRIDGE_NAME);

@@ -1,4 +1,4 @@
-//! Whether something in the kernel could let a new flow of a managed subnet through ahead of the whitelist.
+//! Whether a rule in the kernel could accept a new flow of a managed subnet ahead of the whitelist.
 //!
 //! The question is answered on the safe side: a condition that is not understood counts as met.
 
@@ -14,7 +14,7 @@ use crate::plan::printed::words;
 use crate::policy::Edge;
 use crate::policy::may_match;
 
-/// Whether the rule by itself could end the whitelist's say over such a packet: an ACCEPT, a RETURN, or a way into a
+/// Whether the rule alone could decide about such a packet before the whitelist does: an ACCEPT, a RETURN, or a jump to a
 /// chain from which a packet could be accepted.
 pub fn could_admit(rule: &KernelRule, edges: &[Edge], tables: &Tables) -> bool {
     admits(line(rule), edges, tables, Returns::End, 0)
@@ -33,12 +33,12 @@ pub fn args_could_admit(args: &Args, edges: &[Edge], tables: &Tables) -> bool {
     }
 }
 
-/// A line of the kernel: what it means, or its text where that cannot be read.
+/// A line of the kernel: its meaning, or its text if that cannot be parsed.
 fn line(rule: &KernelRule) -> Result<&Rule, &str> {
     rule.rule.as_ref().ok_or(&rule.text)
 }
 
-/// A rule that is not understood refuses whatever it is about, if it says so at its end.
+/// A rule that is not understood refuses the packets that it matches, if that is its target.
 fn refuses(text: &str) -> bool {
     let words = split_saved(text).unwrap_or_default();
     words.windows(2).any(|pair| {
@@ -71,16 +71,16 @@ fn could_hide_a_verdict(rule: &Rule) -> bool {
     })
 }
 
-/// What a RETURN means where the rule stands.
+/// What a RETURN means at the position of the rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Returns {
-    /// It ends the chain in which the whitelist stands.
+    /// It ends the chain that holds the whitelist.
     End,
-    /// It goes back to a chain that is still to be gone through.
+    /// It returns to a chain that is still to be traversed.
     GoOn,
 }
 
-/// Chains may not call themselves, but a listing taken while somebody rewrites them may look as if they did.
+/// Chains may not call themselves, but a listing taken while another program rewrites them may look as if they did.
 const DEEPEST: usize = 16;
 
 fn admits(

@@ -1,4 +1,4 @@
-//! Two looks at a node → what is different. It says whether a node that was rolled back is as it was.
+//! Compares two readings of a node. Shows whether a node that was rolled back is as it was before.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ use crate::model::state::View;
 use crate::plan::action::Change;
 use crate::plan::action::Sign;
 
-/// What a plan reads of a node, line by line, from one look to a later one. Empty means: as it was.
+/// What a plan reads of a node, line by line, compared between two readings. Empty means: as it was before.
 ///
-/// Ids, versions and running states are left out: a network made anew has another id and is the same network.
+/// Ids, versions and running states are left out: a recreated network has another id and is the same network.
 pub fn compare(before: &NodeState, now: &NodeState) -> Vec<Change> {
     let (before, now) = (lines(before), lines(now));
     let mut changes = Vec::new();
@@ -74,7 +74,7 @@ fn unreadable(out: &mut Vec<(View, String)>, view: View, what: &str) {
 fn firewall(out: &mut Vec<(View, String)>, view: View, firewall: &Firewall) {
     match &firewall.direct {
         Observed::Known(direct) => {
-            // Sets to firewalld; their order says nothing and may change in a reload.
+            // firewalld treats these as sets; their order has no meaning and may change in a reload.
             let mut chains: Vec<String> = direct
                 .chains
                 .iter()
@@ -82,7 +82,7 @@ fn firewall(out: &mut Vec<(View, String)>, view: View, firewall: &Firewall) {
                 .collect();
             chains.sort();
             out.extend(chains.into_iter().map(|text| (view, text)));
-            // Their order says something within a chain and a priority only; between chains a reload may change it.
+            // Their order has a meaning only within a chain and a priority; between chains a reload may change it.
             let mut rules: Vec<_> = direct.rules.iter().collect();
             rules.sort_by_key(|r| (r.ipv(), &r.table, &r.chain, r.priority));
             out.extend(rules.iter().map(|r| (view, r.to_string())));
@@ -173,7 +173,7 @@ mod tests {
     use crate::model::state::Kernel;
     use crate::model::state::System;
 
-    /// A node of which nothing can be read but its direct rules at runtime, of which there are none.
+    /// A node of which only the direct rules at runtime can be read, and there are none.
     fn node() -> NodeState {
         let firewall = |direct| Firewall {
             direct,

@@ -1,7 +1,7 @@
-//! What keeps a node from being worked on: one diagnosis, as values.
+//! What prevents a node from being changed: one diagnosis, as values.
 //!
-//! [`preflight`](crate::plan::preflight) says each trouble in words, [`recover`](crate::plan::recover) picks from them what can be
-//! mended.
+//! [`preflight`](crate::plan::preflight) turns each trouble into a finding, [`recover`](crate::plan::recover) picks those that can be
+//! repaired.
 
 use crate::model::desired::Desired;
 use crate::model::net::Family;
@@ -30,11 +30,11 @@ pub(super) enum Service {
 /// One reason for which nothing may be touched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Trouble {
-    /// The look ran as this user, who cannot see the packet filter.
+    /// The node was read as this user, who cannot see the packet filter.
     NotRoot { uid: u32 },
     /// `busctl` is missing, through which firewalld is asked.
     NoBusctl,
-    /// A daemon tells nothing.
+    /// A daemon does not answer.
     NotAnswering {
         service: Service,
         daemon: Daemon,
@@ -61,7 +61,7 @@ pub(super) enum Trouble {
     DockerNftMix { version: String },
     /// Docker does not listen to firewalld.
     DockerDeaf,
-    /// Docker's rules are missing in iptables: what of them, and whether Docker would not hear of a reload either.
+    /// Docker's rules are missing in iptables: which ones, and whether Docker would not be notified of a reload either.
     DockerFlushed { what: &'static str, deaf: bool },
     /// Docker leaves a wanted family alone.
     DockerWithoutIptables { family: Family },
@@ -193,8 +193,8 @@ fn docker(desired: &Desired, docker: &Docker, state: &NodeState) -> Vec<Trouble>
     out
 }
 
-/// Docker asks for firewalld once, when it starts (firewalld.go, 20.10 to 29). From 28.1 on it says how that went; before,
-/// its own bridge in firewalld's zone `docker` tells.
+/// Docker asks for firewalld once, when it starts (firewalld.go, 20.10 to 29). From 28.1 on it reports the result; before,
+/// the membership of its own bridge in firewalld's zone `docker` shows it.
 fn is_deaf(docker: &Docker, state: &NodeState) -> bool {
     let Some(firewalld) = state.firewalld.known() else {
         return false;
@@ -202,7 +202,7 @@ fn is_deaf(docker: &Docker, state: &NodeState) -> bool {
     if !docker.firewall.is_empty() {
         return docker.firewall == "iptables";
     }
-    // A reload that failed took the bridges out of the zone, and says nothing about who listens.
+    // A reload that failed took the bridges out of the zone, so the zone does not show whether Docker is notified.
     if firewalld.state != "RUNNING" {
         return false;
     }

@@ -1,4 +1,4 @@
-//! What the operator must know about a node, beside what is to be done.
+//! What the operator must know about a node, apart from the steps.
 
 use serde::Serialize;
 
@@ -50,7 +50,7 @@ impl Finding {
         }
     }
 
-    /// Whether it tells what the steps of the plan bring about, so that only a look before them can find it.
+    /// Whether it describes an effect of the plan's steps, so that only the reading before them can find it.
     pub fn is_of_a_step(&self) -> bool {
         matches!(
             self.code,
@@ -72,9 +72,9 @@ impl Finding {
     }
 }
 
-/// A command for a person to paste into a root shell: what a node said about somebody else's rule must not run there.
+/// A command for a person to paste into a root shell: text that a node reported about another tool's rule must not be executed there.
 ///
-/// A word that no shell can be given (it holds a NUL) leaves the command out.
+/// A word that cannot be passed to a shell (it contains a NUL) leaves the command out.
 pub(super) fn command<S: AsRef<str>>(words: impl IntoIterator<Item = S>) -> String {
     let words: Vec<S> = words.into_iter().collect();
     shlex::try_join(words.iter().map(AsRef::as_ref))

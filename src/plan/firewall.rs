@@ -27,8 +27,8 @@ use crate::plan::printed::Places;
 use crate::plan::printed::form;
 use crate::plan::simulate::is_jump;
 
-/// The permanent direct configuration as it shall be, or `None` if it is so: everything foreign as it stands, ours as
-/// the roles want it.
+/// The desired permanent direct configuration, or `None` if it is already so: foreign entries unchanged, managed ones as
+/// the roles require.
 pub fn permanent_direct(desired: &Desired, seen: &Direct, ours: &Ours) -> Option<Action> {
     let mut after = seen.clone();
     for family in desired.families() {
@@ -44,7 +44,7 @@ pub fn permanent_direct(desired: &Desired, seen: &Direct, ours: &Ours) -> Option
     })
 }
 
-/// What rules of DOCKER-USER are compared by: two of one meaning and priority are one rule, whatever their spelling.
+/// The key by which rules of DOCKER-USER are compared: two of one meaning and priority are one rule, whatever their spelling.
 type Meaning<'a> = (Family, i32, &'a Rule);
 
 fn meaning(rule: &DirectRule) -> Option<Meaning<'_>> {
@@ -52,7 +52,7 @@ fn meaning(rule: &DirectRule) -> Option<Meaning<'_>> {
     Some((family, rule.priority, rule.rule()?))
 }
 
-/// What is there, less what is ours and stale, plus what is missing.
+/// The present rules, without stale managed ones, with the missing ones.
 fn merged(wanted: &[DirectRule], seen: &[DirectRule], ours: &Ours) -> Vec<DirectRule> {
     let meant: BTreeSet<Meaning<'_>> = wanted.iter().filter_map(meaning).collect();
     let mut there: BTreeSet<Meaning<'_>> = BTreeSet::new();
@@ -73,7 +73,7 @@ fn merged(wanted: &[DirectRule], seen: &[DirectRule], ours: &Ours) -> Vec<Direct
     out
 }
 
-/// The permanent rich rules of the zone as they shall be, or `None` if they are so.
+/// The desired permanent rich rules of the zone, or `None` if they are already so.
 pub fn permanent_rich(
     desired: &Desired,
     zone: &str,
@@ -145,7 +145,7 @@ pub fn chain(
         .rebinds
         .iter()
         .fold(tables.clone(), |tables, action| match action {
-            // Only the missing chain was made; everything else stands as it was.
+            // Only the missing chain was created; everything else is unchanged.
             Action::SetKernelChain { .. } => with_empty_chain(tables),
             _ => tables,
         });
@@ -202,11 +202,11 @@ fn with_empty_chain(mut tables: Tables) -> Tables {
     tables
 }
 
-/// The kernel's chain beside what firewalld believes of it.
+/// The kernel's chain, compared with firewalld's view of it.
 struct Compared<'a> {
     /// The forms of the rules that firewalld tracks, in order of priority.
     forms: Vec<Form<'a>>,
-    /// Which of them the kernel holds in words that nobody could tell: among the foreign lines.
+    /// Those that the kernel may hold in a spelling that could not be determined: among the foreign lines.
     unprintable: BTreeSet<usize>,
     /// Whether the kernel lacks a line of one.
     lacks: bool,
@@ -262,7 +262,7 @@ fn compared<'a>(
     let (lacking, doubtful): (Vec<usize>, Vec<usize>) = (0..forms.len())
         .filter(lacking)
         .partition(|n| forms[*n].certain);
-    // What nobody can spell as the kernel does may be any line that nobody else accounts for.
+    // A rule whose spelling is unknown may be any line that no other rule accounts for.
     let unaccounted = out
         .foreign
         .iter()
@@ -285,10 +285,10 @@ fn is_return(line: &KernelRule) -> bool {
         .is_some_and(|r| r.target == Target::Return && r.matches().next().is_none())
 }
 
-/// The kernel's chain as it must be for firewalld's view of it to be true, or `None` if it is so already.
+/// The kernel's chain as firewalld's view of it requires, or `None` if it is already so.
 ///
-/// It is so when it holds every rule that firewalld tracks, in order of priority; no rule that is ours and that
-/// firewalld does not know of; and nothing foreign ahead of them that could admit a managed packet.
+/// It is so if it holds every rule that firewalld tracks, in order of priority; no managed rule that
+/// firewalld does not have; and no foreign rule ahead of them that could accept a managed packet.
 fn chain_lines(
     tracked: &[&DirectRule],
     seen: Option<&Chain>,
@@ -328,7 +328,7 @@ fn chain_lines(
     Some(lines)
 }
 
-/// What is foreign in the kernel and was found ahead of the whitelist, from where it could let anybody through.
+/// Foreign rules in the kernel ahead of the whitelist, at a position from which they could accept other traffic.
 pub fn passed<'a>(
     family: Family,
     runtime: &'a Direct,
@@ -354,7 +354,7 @@ pub fn passed<'a>(
     out
 }
 
-/// The rules that firewalld tracks and that nobody can compare with the kernel, each with why.
+/// The rules that firewalld tracks and that cannot be compared with the kernel, each with the reason.
 pub fn unprintable<'a>(
     family: Family,
     runtime: &'a Direct,
@@ -374,7 +374,7 @@ pub fn unprintable<'a>(
     rules.map(|rule| (rule, why(rule))).collect()
 }
 
-/// The jump goes first, unless it stands ahead of everything that could let a managed packet through already.
+/// The jump goes first, unless it is already ahead of everything that could accept a managed packet.
 pub fn jump(family: Family, tables: &Tables, edges: &[Edge]) -> Option<Action> {
     let empty = Chain::default();
     let forward = tables.chain("filter", "FORWARD").unwrap_or(&empty);

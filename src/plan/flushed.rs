@@ -1,4 +1,4 @@
-//! What the kernel should hold and does not, because somebody flushed it: Docker's rules, and firewalld's own.
+//! Rules that the kernel should hold but does not, because they were flushed: Docker's, and firewalld's own.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::model::state::Docker;
 use crate::model::state::NodeState;
 use crate::model::state::Tables;
 
-/// What of Docker's is missing in iptables, in words; `None` if nothing is, or if Docker was told to have nothing there.
+/// Which rules of Docker are missing in iptables, as a text; `None` if none are, or if Docker is configured to have none there.
 fn of_docker(docker: &Docker, tables: &Tables) -> Option<&'static str> {
     if docker.unfiltered.contains(&Family::V4) || docker.firewall.starts_with("nftables") {
         return None;
@@ -45,7 +45,7 @@ fn of_docker(docker: &Docker, tables: &Tables) -> Option<&'static str> {
 
 /// What of Docker's rules is gone; `None` if nothing is.
 pub(super) fn docker(docker: &Docker, state: &NodeState) -> Option<&'static str> {
-    // Where firewalld is not there either, its start brings them back.
+    // If firewalld is not running either, its start restores them.
     state.firewalld.known()?;
     of_docker(docker, state.kernel.v4.known()?)
 }

@@ -1,4 +1,4 @@
-//! Rules of others on the way to the whitelist: what keeps it from being enforced now or after the next reload, and what is kept behind it.
+//! Foreign rules before the whitelist: those that prevent its enforcement now or after the next reload, and those that are kept behind it.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ use crate::plan::printed::words;
 use crate::plan::severity::Severity;
 use crate::policy::Edge;
 
-/// So many rules of one kind are named; the rest are counted.
+/// This many rules of one kind are named; the rest are counted.
 const NAMED: usize = 5;
 
 /// The words that remove a direct rule.
@@ -50,8 +50,8 @@ fn removal(permanent: Option<&str>, rule: &DirectRule) -> Vec<String> {
     words
 }
 
-/// Foreign direct rules ahead of ours that could admit a managed packet: firewalld puts them back at each reload, and
-/// they are not ours to remove.
+/// Foreign direct rules ahead of the managed ones that could accept a managed packet: firewalld restores them at each reload, and
+/// fwdeploy must not remove them.
 pub(super) fn admits(
     desired: &Desired,
     view: View,
@@ -113,7 +113,7 @@ fn admit(args: &Args, chains: &Chains<'_>, edges: &[Edge], tables: &Tables, dept
 /// The chains of table filter that firewalld's configuration declares, each with its rules there.
 struct Chains<'a> {
     rules: BTreeMap<&'a str, Vec<&'a DirectRule>>,
-    /// Whether a jump into a chain from so deep could admit: each chain is looked into once, however many rules lead there.
+    /// Whether a jump into a chain from this depth could accept: each chain is examined once, regardless of how many rules jump to it.
     told: RefCell<BTreeMap<(String, usize), bool>>,
 }
 
@@ -138,9 +138,9 @@ impl<'a> Chains<'a> {
     }
 }
 
-/// What the permanent configuration does beside the chain's own rules when firewalld loads it, at the latest at the next
-/// reload. Passthroughs are made last, so that what they insert goes ahead of every rule. Whatever is in FORWARD goes ahead of
-/// the whitelist until Docker has put its jump back, which takes it a moment.
+/// What the permanent configuration does apart from the chain's own rules when firewalld loads it, at the latest at the next
+/// reload. Passthroughs are executed last, so what they insert goes ahead of every rule. All rules in FORWARD are ahead of
+/// the whitelist until Docker has restored its jump, which takes a moment.
 pub(super) fn after_a_reload(
     permanent: &Direct,
     tables: &Tables,
@@ -182,7 +182,7 @@ pub(super) fn after_a_reload(
         match passthrough.effect() {
             Effect::Adds { table, chain, rule } if table == "filter" && admits(rule) => {
                 match chain.as_str() {
-                    // What is appended comes behind what closes the chain.
+                    // An appended rule comes after the rule that closes the chain.
                     CHAIN => inserts.then(|| {
                         not_enforced(
                             &text,
@@ -240,7 +240,7 @@ fn in_the_gap(what: String, remove: String) -> Finding {
     .hint(format!("name the interfaces that it is for (`-i`, `-o`); or, if it is not needed: {remove}"))
 }
 
-/// What is kept, though it would let strangers through from where it stands: the whitelist goes ahead of it.
+/// Rules that are kept, although they would let in hosts that are not on the whitelist at their position: the whitelist moves ahead.
 pub(super) fn kept_behind(
     runtime: &Direct,
     tables: &Tables,
@@ -295,7 +295,7 @@ fn is_of_a_daemon(line: &KernelRule, docker: &Docker) -> bool {
         })
 }
 
-/// Rules that firewalld believes in and that cannot be compared with the kernel, because nobody could tell how it prints them.
+/// Rules of firewalld that cannot be compared with the kernel, because it is unknown how iptables prints them.
 pub(super) fn not_compared(
     runtime: &Direct,
     tables: &Tables,

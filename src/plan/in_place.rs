@@ -24,8 +24,8 @@ pub(super) fn latched(chain: Vec<Action>, subnets: Vec<Cidr>) -> Vec<Action> {
     out
 }
 
-/// What the kernel's chain still needs when the additions are done: firewalld counts only its own rules when it inserts,
-/// so that rules which only the kernel holds shift what it adds.
+/// What the kernel's chain still needs after the additions: firewalld counts only its own rules when it inserts,
+/// so rules that only the kernel holds shift the positions.
 pub(super) fn settle(
     state: &NodeState,
     chain: &[Action],

@@ -1,4 +1,4 @@
-//! Desired and observed → what to do, what it changes, and what stands in the way.
+//! Desired and observed state → the steps, what they change, and what prevents them.
 //!
 //! Planning is a function of values: it reads no clock, no file and no socket, and the same input gives the same plan.
 
@@ -69,16 +69,16 @@ use crate::plan::views::Views;
 
 /// Decides what to do on a node.
 ///
-/// What opens goes first, then what rebinds, then what closes; containers move when their rules stand, and stale rules
-/// go last, so that nothing is open on the way that was closed before or shall be closed after.
+/// Rules that accept are added first, then forwards change, then rules that refuse are added; containers move once their rules
+/// are in place, and stale rules are removed last. So nothing is open during the run that was closed before or will be after it.
 pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     let mut plan = planned(state, desired, allowed);
     plan.findings.extend(motion::told(state, &plan));
     plan
 }
 
-/// Why nobody may touch the node and write firewalld's files, whatever its roles ask for: all that keeps it from being planned
-/// for, and the files that somebody has edited.
+/// Why firewalld's files must not be written on the node, whatever its roles require: everything that prevents planning,
+/// and files that were edited by hand.
 pub fn refusals_to_write(state: &NodeState) -> Vec<Finding> {
     let nothing = Desired::default();
     let troubles = diagnose(&nothing, state);
@@ -140,7 +140,7 @@ fn concluded(mut actions: Vec<Action>, mut findings: Vec<Finding>) -> Plan {
     Plan { actions, findings }
 }
 
-/// A node that can be planned for, and what is wanted of it.
+/// A node that can be planned for, and its desired state.
 struct Node<'a> {
     state: &'a NodeState,
     desired: &'a Desired,
@@ -149,7 +149,7 @@ struct Node<'a> {
     allowed: &'a Allowed,
 }
 
-/// Step 1: firewalld's files, each written whole; `None` where it is as wanted.
+/// Step 1: firewalld's files, each written as a whole; `None` if it is in the desired state.
 struct Permanent {
     direct: Option<Action>,
     rich: Option<Action>,
@@ -175,14 +175,14 @@ struct RichSteps {
     removes: Vec<Action>,
 }
 
-/// Steps 3 to 5: runtime as wanted, the containers moved, and what is stale removed.
+/// Steps 3 to 5: the runtime configuration, the moves of containers, and the removal of stale rules.
 struct Runtime {
     actions: Vec<Action>,
     findings: Vec<Finding>,
 }
 
 impl Node<'_> {
-    /// What is seen on the node, whatever is to be done.
+    /// The findings on the node that do not depend on the steps.
     fn seen(&self) -> Vec<Finding> {
         let (state, desired, docker) = (self.state, self.desired, self.views.docker);
         let mut out = preflight::hazards(state);
@@ -254,7 +254,7 @@ impl Node<'_> {
             .collect()
     }
 
-    /// Runtime, by one reload or rule by rule. `before` are the steps that go ahead of it.
+    /// The runtime configuration, by one reload or rule by rule. `before` are the steps that precede it.
     fn runtime(
         &self,
         before: &[Action],

@@ -1,7 +1,7 @@
-//! A node in motion: what was seen of it may be of a moment, so that it is looked at again before anything is said.
+//! A node in motion: what was read may be of a passing state, so the node is read again before anything is reported.
 //!
-//! A reload of firewalld flushes Docker's rules, and Docker puts them back one by one, which takes a second or two. Until then a
-//! look sees rules that are missing and a jump in the wrong place, and a moment later none of it is true.
+//! A reload of firewalld flushes Docker's rules, and Docker restores them one by one, which takes a second or two. Until then a
+//! reading shows missing rules and a jump in the wrong place, and a moment later none of it is true.
 
 use crate::model::net::Family;
 use crate::model::state::Daemon;
@@ -39,14 +39,14 @@ const LASTING: [FindingCode; 20] = [
     FindingCode::SubnetTaken,
 ];
 
-/// What is missing until Docker and firewalld have put their rules back.
+/// What is missing until Docker and firewalld have restored their rules.
 const PUT_BACK: [FindingCode; 3] = [
     FindingCode::BridgeUnzoned,
     FindingCode::ForwardLost,
     FindingCode::NoMasquerade,
 ];
 
-/// How long a node that may be in motion is worth to be looked at again.
+/// How long a node that may be in motion is read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Motion {
     /// It may be another one within a second or two; if it is the same then, it stays so.
@@ -55,9 +55,9 @@ pub enum Motion {
     Starting,
 }
 
-/// Whether what was seen and planned may be of a moment; `None` if it will be the same in a second.
+/// Whether the observed state and the plan may be of a passing state; `None` if they will be the same in a second.
 ///
-/// A node that is as wanted is not asked about: whatever moves there, it holds.
+/// A node in the desired state is not checked: whatever changes there, the policy is enforced.
 pub fn motion(state: &NodeState, plan: &Plan) -> Option<Motion> {
     let troubled = plan.findings.iter().any(|f| f.severity > Severity::Note);
     if plan.is_empty() && !troubled {
@@ -104,8 +104,8 @@ fn is_starting(state: &NodeState) -> bool {
     daemons.into_iter().any(starts) || state.firewalld.known().is_some_and(loads)
 }
 
-/// Whether the plan mends a chain of the kernel that firewalld owns already: what it holds is not what firewalld believes, or the
-/// jump to it is not where it was put.
+/// Whether the plan repairs a chain of the kernel that firewalld already owns: its content is not what firewalld has configured,
+/// or the jump to it is not where it was placed.
 fn contradicts_firewalld(state: &NodeState, plan: &Plan) -> bool {
     let owned = |family: &Family| {
         let direct = state.runtime.direct.known();

@@ -121,7 +121,7 @@ fn bridges(desired: &Desired, state: &NodeState) -> BTreeMap<Cidr, String> {
         .collect()
 }
 
-/// The rules whose meaning the node's iptables alone could tell. One of which a line is not understood is not among them.
+/// The rules whose meaning only the node's iptables can determine. A rule with a line that is not understood is not among them.
 fn printed(state: &NodeState) -> BTreeMap<(Family, Vec<String>), Vec<Rule>> {
     let rules = |lines: &[KernelRule]| lines.iter().map(|line| line.rule.clone()).collect();
     let mut out = BTreeMap::new();

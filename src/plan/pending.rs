@@ -1,4 +1,4 @@
-//! What waits in firewalld's permanent configuration beside what is ours: a reload would activate it.
+//! Pending changes in firewalld's permanent configuration, apart from managed entries: a reload would activate them.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ pub(super) struct Pending {
     pub changes: Vec<String>,
 }
 
-/// Everything that a reload would change beside what is ours.
+/// Everything that a reload would change apart from managed entries.
 ///
 /// Interfaces that are bound at runtime only are no change: Docker binds its bridges so, NetworkManager its connections, and
 /// both do it again after each reload.

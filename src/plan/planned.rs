@@ -8,10 +8,10 @@ use crate::plan::code::FindingCode;
 use crate::plan::finding::Finding;
 use crate::plan::severity::Severity;
 
-/// What is to be done on a node, and what was found on the way.
+/// The steps for a node, and the findings.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Plan {
-    /// The steps, in order. Empty when the node is as wanted.
+    /// The steps, in order. Empty if the node is in the desired state.
     pub actions: Vec<Action>,
     /// What the operator must know.
     pub findings: Vec<Finding>,
@@ -23,14 +23,14 @@ impl Plan {
         self.actions.is_empty()
     }
 
-    /// The findings because of which nothing may be touched.
+    /// The findings because of which nothing may be changed.
     pub fn refusals(&self) -> impl Iterator<Item = &Finding> {
         self.findings
             .iter()
             .filter(|f| f.severity == Severity::Refuse)
     }
 
-    /// The refusals of whoever writes to firewalld's files whatever the actions are: an edited file is one of them.
+    /// The refusals that apply to every change of firewalld's files, whatever the actions are: an edited file is one of them.
     pub fn refusals_to_write(&self) -> Vec<Finding> {
         let refusals = self
             .findings
@@ -44,7 +44,7 @@ impl Plan {
             .collect()
     }
 
-    /// The findings because of which the whitelist does not hold, whatever the actions do.
+    /// The findings because of which the whitelist is not enforced, whatever the actions do.
     pub fn not_enforced(&self) -> impl Iterator<Item = &Finding> {
         self.findings
             .iter()

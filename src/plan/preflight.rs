@@ -1,4 +1,4 @@
-//! What stands in the way: states in which nothing may be touched, and what keeps the whitelist from being enforced.
+//! Preconditions: states in which nothing may be changed, and what prevents the whitelist from being enforced.
 
 use std::net::IpAddr;
 
@@ -183,7 +183,7 @@ fn words(service: Service) -> &'static Needed {
     }
 }
 
-/// A daemon that tells nothing, and what can be done about it.
+/// A daemon that does not answer, and what can be done about it.
 fn not_answering(needed: &Needed, daemon: &Daemon, why: &str) -> Finding {
     let name = needed.name;
     let (code, hint) = match daemon {
@@ -206,7 +206,7 @@ fn not_answering(needed: &Needed, daemon: &Daemon, why: &str) -> Finding {
     Finding::new(code, needed.view, text).hint(hint)
 }
 
-/// Why nobody may touch the node until it is recovered.
+/// Why the node must not be changed until it is recovered.
 fn unfinished(lease: &Lease, snapshot: &Snapshot) -> Finding {
     let who = match snapshot.operator.as_str() {
         "" => format!("unknown operator, snapshot {}", lease.number),
@@ -245,9 +245,9 @@ fn unfinished(lease: &Lease, snapshot: &Snapshot) -> Finding {
     Finding::new(code, View::Runtime, text).hint(hint)
 }
 
-/// The forward that would take this very ssh connection's peer away from sshd, which is where it comes in now.
+/// A forward that would send the peer of this ssh connection to the container instead of sshd.
 ///
-/// The peer and the port are the node's own view of them, so that a bastion or a translated address counts as it must.
+/// The peer and the port are those that the node sees, so a bastion or a translated address is handled correctly.
 pub fn locks_out(desired: &Desired, state: &NodeState) -> Option<Finding> {
     let mut words = state.system.ssh_connection.split(' ');
     let peer: IpAddr = words.next()?.parse().ok()?;
@@ -312,7 +312,7 @@ pub fn hazards(state: &NodeState) -> Vec<Finding> {
     out
 }
 
-/// Docker was told to leave a family alone, and its rules from before still stand.
+/// Docker is configured not to manage a family, but its earlier rules remain.
 fn left_over(docker: &Docker, state: &NodeState, family: Family) -> Option<Finding> {
     let tables = state.kernel.tables(family).known()?;
     let stands = tables.chain("filter", "DOCKER").is_some();
@@ -331,7 +331,7 @@ fn left_over(docker: &Docker, state: &NodeState, family: Family) -> Option<Findi
     })
 }
 
-/// Whether this Docker puts its isolation between networks back after a reload by itself.
+/// Whether this Docker restores its isolation between networks by itself after a reload.
 pub(super) fn puts_isolation_back(docker: &Docker) -> bool {
     docker.major_minor() >= (28, 0)
 }

@@ -1,5 +1,5 @@
-//! How the kernel prints a direct rule: by our own reading where every version of iptables prints it alike, and by what the
-//! node's own iptables says of it otherwise.
+//! How the kernel prints a direct rule: by fwdeploy's own parser if every version of iptables prints it alike, otherwise by
+//! the answer of the node's own iptables.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use crate::model::state::NodeState;
 use crate::model::state::Printed;
 use crate::model::state::Tables;
 
-/// One line of the kernel, comparable by meaning; where there is no meaning to be had, by its text.
+/// One line of the kernel, comparable by meaning; if it has none, by its text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Line<'a> {
     /// It was understood.
@@ -100,7 +100,7 @@ pub(super) fn words(args: &[String]) -> String {
     words.join(" ")
 }
 
-/// Rules of which only the node's own iptables can tell how it prints them, for one family.
+/// Rules of one family for which only the node's own iptables can determine how it prints them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
     /// The family.
@@ -172,7 +172,7 @@ fn may_be_loaded(args: &[String]) -> bool {
         .any(|word| runs(word) || is_of_the_machine(word) || word.contains(char::is_control))
 }
 
-/// Rules on the way to the whitelist that have no meaning by our own reading, so that they might let anybody through.
+/// Rules before the whitelist that fwdeploy's own parser does not understand, so they might accept any packet.
 fn unreadable(direct: &Direct, family: Family) -> Vec<Vec<String>> {
     let rules = direct.rules.iter().filter(|rule| {
         rule.family == Some(family) && rule.table == "filter" && rule.chain == "FORWARD"

@@ -12,7 +12,7 @@ pub(super) fn unfinished(state: &NodeState) -> Option<(&Lease, Snapshot)> {
     lease(state).filter(|(lease, _)| !lease.alive)
 }
 
-/// Somebody is at work just now: what is seen may be half done.
+/// Another run is changing the node: the state may be incomplete.
 pub fn active_lease(state: &NodeState) -> Option<Finding> {
     let (lease, snapshot) = lease(state)?;
     lease.alive.then(|| {

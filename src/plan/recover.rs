@@ -1,6 +1,6 @@
-//! What a node needs before it can be planned for at all: which of its troubles `run --recover` mends, and how.
+//! What a node needs before it can be planned for at all: which of its troubles `run --recover` repairs, and how.
 //!
-//! One recovery at a time, the most basic first; then the node is looked at again.
+//! One recovery at a time, the most basic first; then the node is read again.
 
 use std::collections::BTreeSet;
 
@@ -32,12 +32,12 @@ use crate::plan::views::Views;
 /// One way of mending a node on which nothing can be planned. Subnets are closed to new flows meanwhile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recovery {
-    /// Brings the node back to the state before a run that was never ended.
+    /// Restores the node to the state before a run that was never ended.
     Restore {
         /// The snapshot.
         number: u64,
     },
-    /// Lets go of a run that was never ended and cannot be taken back: the node stays as it is.
+    /// Abandons a run that was never ended and cannot be rolled back: the node stays as it is.
     Release {
         /// The snapshot.
         number: u64,
@@ -56,11 +56,11 @@ pub enum Recovery {
         /// The permanent direct configuration.
         permanent: Direct,
     },
-    /// Reloads firewalld, so that it and Docker put back what was flushed.
+    /// Reloads firewalld, so that it and Docker restore what was flushed.
     Reload {
         /// The managed subnets.
         subnets: Vec<Cidr>,
-        /// What it puts right.
+        /// What it repairs.
         gone: Vec<Gone>,
     },
 }
@@ -68,7 +68,7 @@ pub enum Recovery {
 /// An entry that was set aside: its place among chains, rules and passthroughs, and why it cannot be loaded.
 pub type Aside = (usize, String);
 
-/// What can be mended on this node first; `None` if nothing can, or if something stands in the way that cannot.
+/// What can be repaired on this node first; `None` if nothing can, or if something that cannot be repaired prevents it.
 pub fn recovery(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Option<Recovery> {
     let recovery = needed(state, desired, &diagnose(desired, state))?;
     let mut obstacles = obstacles_of(&recovery, state, desired, allowed).into_iter();
@@ -90,10 +90,10 @@ pub(super) fn obstacles(
     }
 }
 
-/// A reload may not take ssh away, nor activate what others have written and not loaded, be it through firewalld or by hand.
+/// A reload must not cut off ssh, nor activate what others have written and not loaded, through firewalld or by hand.
 ///
-/// In state FAILED nothing of the permanent configuration is in force, so that all of it waits, and it is what was wanted. What would
-/// become of ssh cannot be told there: firewalld 2.5 then tells of zones that are empty. The way back by itself keeps it.
+/// In state FAILED nothing of the permanent configuration is in force, so all of it is pending, and it is what was wanted. The effect
+/// on ssh cannot be determined there: firewalld 2.5 then reports empty zones. The automatic rollback protects ssh.
 fn obstacles_of(
     recovery: &Recovery,
     state: &NodeState,
@@ -163,7 +163,7 @@ fn needed(state: &NodeState, desired: &Desired, troubles: &[Trouble]) -> Option<
     (!gone.is_empty() && mendable).then_some(Recovery::Reload { subnets, gone })
 }
 
-/// What a reload of firewalld puts right, in the order in which it is told.
+/// What a reload of firewalld repairs, in the order in which it is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Gone {
     /// firewalld's rules were flushed.
@@ -174,7 +174,7 @@ pub enum Gone {
     Docker,
     /// A forward that firewalld believes in is not in force.
     ForwardLost,
-    /// A forward is in force of which firewalld does not know.
+    /// A forward is in force that firewalld does not have.
     ForwardLeft,
 }
 
@@ -196,7 +196,7 @@ impl Gone {
         }
     }
 
-    /// What was wrong and is mended, as a sentence.
+    /// What was wrong and is repaired, as a sentence.
     fn mended(self) -> &'static str {
         match self {
             Gone::Firewalld => "firewalld's rules were missing and are restored",
@@ -209,12 +209,12 @@ impl Gone {
 }
 
 impl Recovery {
-    /// The same kind, whatever it is about: what is tried twice in a row does not help.
+    /// The same kind, whatever it is about: repeating it does not help.
     pub fn is_like(&self, other: &Recovery) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 
-    /// Whether the node is armed for it: what ends an unfinished run is itself the way back.
+    /// Whether the node is armed for it: ending an unfinished run is itself a rollback.
     pub fn is_armed(&self) -> bool {
         !matches!(self, Recovery::Restore { .. } | Recovery::Release { .. })
     }
@@ -237,7 +237,7 @@ impl Recovery {
         }
     }
 
-    /// What was mended, once it is.
+    /// What was repaired, as changes.
     pub fn changes(&self, aside: &[Aside]) -> Vec<Change> {
         let replaced = |view, text: String| Change {
             sign: Sign::Replace,
@@ -279,7 +279,7 @@ impl Recovery {
         }
     }
 
-    /// What the operator must know of it beside. `number` is the snapshot of the node as it was before.
+    /// Additional information for the operator. `number` is the snapshot of the node as it was before.
     pub fn findings(&self, aside: &[Aside], number: Option<u64>) -> Vec<Finding> {
         let Recovery::Unfail { permanent, .. } = self else {
             return Vec::new();

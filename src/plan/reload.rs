@@ -1,8 +1,8 @@
-//! The other way to bring runtime about: write permanent whole, then one reload of firewalld with the latch on.
+//! The other way to change the runtime configuration: write the permanent one as a whole, then one reload of firewalld under the latch.
 //!
-//! A reload costs a second or two whatever the number of rules; a runtime call costs 5 to 16 ms. It also activates all
-//! that anybody else has written permanently and not yet loaded, so it is not taken while something of that kind waits,
-//! unless the operator allows that, and never when ssh would be lost by it.
+//! A reload takes a second or two regardless of the number of rules; a runtime call takes 5 to 16 ms. It also activates
+//! everything that others have written permanently and not yet loaded, so it is not used while such changes are pending,
+//! unless the operator allows it, and never if it would cut off ssh.
 
 use crate::model::desired::Desired;
 use crate::model::net::Cidr;
@@ -24,7 +24,7 @@ use crate::plan::simulate::simulate_all;
 use crate::plan::ssh;
 use crate::plan::views::Views;
 
-/// From so many runtime calls on a reload is cheaper: a reload with Docker's recovery takes up to 3 s, a call 10 to 16 ms.
+/// From this many runtime calls on a reload is faster: a reload with Docker's recovery takes up to 3 s, a call 10 to 16 ms.
 const MANY: usize = 250;
 
 /// How much there is to do at runtime.
@@ -38,12 +38,12 @@ pub(super) struct Work {
     pub moves: usize,
 }
 
-/// Whether to reload, and what the operator must know of it.
+/// Whether to reload, and what the operator must know about it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Reloading {
-    /// Whether runtime is brought about by a reload.
+    /// Whether the runtime configuration is changed by a reload.
     pub chosen: bool,
-    /// What a reload would change beside what is ours, and why it is not made.
+    /// What a reload would change apart from managed entries, and why there is no reload.
     pub findings: Vec<Finding>,
 }
 
@@ -86,7 +86,7 @@ pub(super) fn ssh_lost(state: &NodeState, views: &Views<'_>) -> Option<Finding> 
     )
 }
 
-/// What a reload would change beside what is ours: in the way, or told and done, as the operator allows.
+/// What a reload would change apart from the managed entries: a refusal, or reported and done, as the operator allows.
 pub(super) fn beside(views: &Views<'_>, ours: &Ours, allowed: Permission) -> Vec<Finding> {
     let texts = match pending(views, ours) {
         Ok(pending) => pending

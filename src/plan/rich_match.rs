@@ -23,7 +23,7 @@ pub(super) enum Action {
 pub(super) struct Matched {
     /// Its priority; lower goes first.
     pub(super) priority: i64,
-    /// What it does.
+    /// Its effect.
     pub(super) action: Action,
     /// Whether it is certain that it matches.
     pub(super) certain: bool,
@@ -34,9 +34,9 @@ pub(super) struct Matched {
 pub(super) struct Flow<'a> {
     /// The address family.
     pub(super) family: Family,
-    /// Where it comes from.
+    /// Its source.
     pub(super) source: Cidr,
-    /// Where it goes to; `None` is some address of the node.
+    /// Its destination; `None` is some address of the node.
     pub(super) destination: Option<Cidr>,
     /// The protocol; `None` is any.
     pub(super) protocol: Option<&'a str>,
@@ -63,7 +63,7 @@ enum Condition {
     Protocol(String),
     /// It is never the first packet of a flow.
     Never,
-    /// It is not understood, so that it may hold or not.
+    /// It is not understood, so it may match or not.
     Unknown,
 }
 
@@ -215,9 +215,9 @@ pub(super) fn is_port(text: &str, flow: &Flow<'_>) -> Option<bool> {
     }
 }
 
-/// Whether a service is about the flow; `None` if it is not known.
+/// Whether a service includes the flow; `None` if it is not known.
 ///
-/// A service that nobody has changed on the node was not asked for: it is as the distribution made it, and of those only
+/// A service that was not changed on the node is not queried: it is as the distribution ships it, and of those only
 /// `ssh` has port 22.
 pub(super) fn serves(settings: &Settings, name: &str, flow: &Flow<'_>) -> Option<bool> {
     let port = flow.port.filter(|_| flow.protocol == Some("tcp"));

@@ -1,4 +1,4 @@
-//! The way back from a plan, wherever it stopped: what the program on the node does when nobody confirms.
+//! The rollback of a plan that stopped at any step: what the program on the node does if the run is not confirmed.
 
 use crate::model::Observed;
 use crate::model::state::Network;
@@ -6,18 +6,18 @@ use crate::model::state::NodeState;
 use crate::plan::action::Action;
 use crate::plan::simulate::simulate_all;
 
-/// The way back from a plan.
+/// The rollback of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RollbackPlan {
-    /// What takes back each step, with that step's place in the plan, in the order in which it must run. Only the steps that had
-    /// begun are taken back. `None` where there is no way in place, because the plan reloads firewalld.
+    /// The undo of each step, with that step's number in the plan, in the order of execution. Only steps that had
+    /// started are undone. `None` if it cannot be done in place, because the plan reloads firewalld.
     pub in_place: Option<Vec<(usize, Action)>>,
-    /// What of it is Docker's: the rest comes back with firewalld's files and the kernel's tables as a whole. Each may be done
-    /// whether or not its step was.
+    /// The part that concerns Docker: the rest is restored with firewalld's files and the kernel's tables as a whole. Each may be undone
+    /// whether or not its step was executed.
     pub docker: Vec<Action>,
 }
 
-/// The way back from this plan.
+/// The rollback of this plan.
 pub fn rollback_plan(actions: &[Action]) -> RollbackPlan {
     let undo: Vec<(usize, Action)> = actions
         .iter()
@@ -41,12 +41,12 @@ pub fn rollback_plan(actions: &[Action]) -> RollbackPlan {
 }
 
 impl RollbackPlan {
-    /// The node after going back in place, from a plan of which so many steps had begun.
+    /// The node after a rollback in place, from a plan of which this many steps had started.
     pub fn simulate(&self, state: &NodeState, begun: usize) -> Option<NodeState> {
         let steps = self.in_place.as_ref()?;
         let steps = steps.iter().filter(|(n, _)| *n < begun);
         let mut state = simulate_all(state, steps.map(|(_, action)| action));
-        // The way back ends with the latch off, whatever it found.
+        // The rollback ends with the latch removed, whatever state it started from.
         if state.kernel.latch.known().is_some() {
             state.kernel.latch = Observed::Known(false);
         }
@@ -54,7 +54,7 @@ impl RollbackPlan {
     }
 }
 
-/// Whether somebody made this network: Docker's own are always there.
+/// Whether the network was created by a user: Docker's own always exist.
 pub fn is_made(network: &Network) -> bool {
     network.driver == "bridge" && network.name != "bridge"
 }

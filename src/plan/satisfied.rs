@@ -1,4 +1,4 @@
-//! Counts how many of the wanted things hold, for the recap.
+//! Counts how many of the desired items are in place, for the recap.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -35,7 +35,7 @@ enum Thing {
     Attachment(String, String),
 }
 
-/// What is wanted, with the places of each rule, so that an action with thousands of rules finds each of them without a search.
+/// The desired items, with the positions of each rule: an action with thousands of rules finds each of them without a search.
 struct Wanted<'a> {
     desired: &'a Desired,
     rules: BTreeMap<&'a DirectRule, Vec<usize>>,
@@ -85,7 +85,7 @@ impl<'a> Wanted<'a> {
             .collect()
     }
 
-    /// The wanted things that an action brings about.
+    /// The desired items that an action creates.
     fn missing(&self, action: &Action) -> Vec<Thing> {
         match action {
             Action::SetPermanentDirect { before, after } => {
@@ -122,7 +122,7 @@ impl<'a> Wanted<'a> {
                 .filter(|a| a.container == *container && a.network == endpoint.network)
                 .map(|a| Thing::Attachment(a.container.clone(), a.network.clone()))
                 .collect(),
-            // Without its jump, or without a chain of firewalld's, no rule of the family does what it says.
+            // Without its jump, or without a chain owned by firewalld, no rule of the family has an effect.
             Action::PlaceJump { family, .. } => self.of_family(*family, |_| true),
             _ => Vec::new(),
         }

@@ -106,7 +106,7 @@ impl Node<'_> {
         routes.filter(|route| !self.devices.contains(route.device.as_str()))
     }
 
-    /// The route by which an address is reached now: the longest prefix of any table, since policies could choose any.
+    /// The route to an address: the longest prefix of any table, because policies could choose any table.
     fn route_to(&self, address: &IpAddr) -> Option<&Route> {
         let leads = |r: &&Route| r.kind == RouteKind::Unicast && r.to.contains(address);
         self.routes().filter(leads).max_by_key(|r| r.to.prefix())
@@ -160,7 +160,7 @@ impl Node<'_> {
             .filter(|a| foreign(&a.device))
             .find(|a| meets(a.network) || subnet.net.contains(&a.address))
             .map(|a| format!("{} on {} ({})", a.network, a.device, a.address));
-        // A whole network that is the node's own (AnyIP) has no address that tells of it.
+        // A whole network that is local to the node (AnyIP) has no address that shows it.
         let any = |r: &&Route| r.kind == RouteKind::Local && !r.to.is_host() && meets(r.to);
         let own = own.or_else(|| Some(format!("`{}`", self.routes().find(any)?.text)))?;
         Some(
@@ -177,7 +177,7 @@ impl Node<'_> {
         )
     }
 
-    /// A route to others into the subnet: whoever is there counts as a container.
+    /// A route to other hosts within the subnet: hosts there are treated as containers.
     fn routed(&self, subnet: &Subnet) -> Option<Finding> {
         let inside = |r: &&Route| r.kind == RouteKind::Unicast && subnet.net.covers(r.to);
         let route = self.routes().find(inside)?;
@@ -197,7 +197,7 @@ impl Node<'_> {
         )
     }
 
-    /// What is hidden and hurts neither ssh nor the whitelist.
+    /// What is hidden without harm to ssh or the whitelist.
     fn hidden(&self, subnet: &Subnet) -> Option<Finding> {
         if !subnet.is_new {
             return None;
@@ -253,7 +253,7 @@ fn other(subnet: &Subnet) -> String {
     )
 }
 
-/// A network that is there already is there to be left; the rules can be kept up meanwhile.
+/// A network that exists already can be kept; its rules can still be maintained.
 fn broken(subnet: &Subnet) -> Severity {
     if subnet.is_new {
         Severity::Refuse

@@ -131,7 +131,7 @@ fn docker(state: &mut NodeState, change: impl FnOnce(&mut Docker)) {
     }
 }
 
-/// firewalld writes the zone's file with what it was told.
+/// firewalld writes the zone's file with the given rules.
 fn write_rich(state: &mut NodeState, zone: &str, rules: &[RichText]) {
     let files = state.files.known_mut();
     let file = files.and_then(|files| files.zones.get_mut(zone));
@@ -379,7 +379,7 @@ fn reload(state: &mut NodeState) {
     };
 }
 
-/// Interfaces that are bound at runtime only are bound again by whoever bound them.
+/// Interfaces that are bound only at runtime are bound again by the program that bound them.
 fn with_bindings(mut permanent: Settings, runtime: &Settings) -> Settings {
     for (zone, options) in &runtime.zones {
         for interface in options.all("interfaces") {

@@ -1,7 +1,7 @@
-//! Files of firewalld's that somebody has edited, and that firewalld has not read since.
+//! Files of firewalld that were edited by hand, and that firewalld has not read since.
 //!
-//! firewalld up to 2.4 reads them after some seconds, 2.5 and later not before a reload. Until then it writes them from what
-//! it knows, so that a permanent change of ours would take the edit back; and a reload of ours would load it unseen.
+//! firewalld up to 2.4 reads them after some seconds, 2.5 and later only at a reload. Until then it writes them from its
+//! memory, so a permanent change by fwdeploy would revert the edit; and a reload by fwdeploy would load it without review.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ use crate::plan::ssh;
 use crate::plan::views::Side;
 use crate::plan::views::Views;
 
-/// A file that says something else than firewalld.
+/// A file that differs from firewalld's memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Edited<'a> {
     path: &'a str,
@@ -37,7 +37,7 @@ struct Edited<'a> {
     changes: Vec<String>,
 }
 
-/// The files that were edited: in the way of steps that would write over them or load them, and to be known otherwise.
+/// The files that were edited: a refusal for steps that would overwrite or load them, a note otherwise.
 pub(super) fn findings(state: &NodeState, views: &Views<'_>, actions: &[Action]) -> Vec<Finding> {
     let touches = actions.iter().any(|action| {
         matches!(
@@ -107,7 +107,7 @@ fn edited<'a>(files: &'a Files, views: &Views<'_>) -> Vec<Edited<'a>> {
             out.extend(things("policy", &files.policies, &settings.policies));
             out.extend(things("service", &files.services, &settings.services));
         }
-        // firewalld before 0.9 tells of the zone that is ours its rich rules only.
+        // firewalld before 0.9 reports only the rich rules of the managed zone.
         Err(_) => out.extend(rules(files, views)),
     }
     out.retain(|edited| !edited.changes.is_empty());
@@ -170,8 +170,8 @@ fn compared(file: &Options, told: &Options) -> Vec<String> {
     )
 }
 
-/// Why whoever is here could not come back by ssh once firewalld has loaded the files. Those that are not understood are
-/// taken for what firewalld tells of them.
+/// Why this ssh peer could not log in again once firewalld has loaded the files. Files that are not understood are
+/// assumed to be as firewalld reports them.
 fn lost(state: &NodeState, views: &Views<'_>, files: &Files) -> Option<String> {
     let backend = state.firewalld.known().map_or("", |f| f.backend.as_str());
     let direct: &Direct = files.direct.says.known().unwrap_or(views.permanent.direct);

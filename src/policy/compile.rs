@@ -1,4 +1,4 @@
-//! Policy → rules, one priority band per kind of rule, so that order never rests on order of addition.
+//! Policy → rules, one priority band per kind of rule, so the order never depends on the order of addition.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -29,23 +29,23 @@ use crate::role::Otherwise;
 use crate::role::Policy;
 use crate::role::Side;
 
-/// Answers to whatever was let in or out before. First: without it the answers to whitelisted peers die.
+/// Replies of connections that were accepted before. First: without it the replies to whitelisted peers are refused.
 pub const ESTABLISHED: i32 = 0;
 /// Nothing leaves a bridge under an address that is not of its network: all other rules go by address, and a container may
 /// write any (Docker gives it raw sockets).
 pub const FORGED: i32 = 40;
 /// Nothing passes from one managed network to another, however wide a peer's network is. Only made where one is that wide.
 pub const BETWEEN: i32 = 50;
-/// The peers who may come in. Docker from 28 on, and a FORWARD policy of DROP, would drop what firewalld forwarded.
+/// Inbound peers. Docker from 28 on, and a FORWARD policy of DROP, would drop what firewalld forwarded.
 pub const INBOUND: i32 = 100;
-/// The peers who may be reached.
+/// Outbound peers.
 pub const OUTBOUND: i32 = 200;
-/// Nobody else comes in, even to a port that somebody publishes by mistake.
+/// All other inbound traffic is refused, even to a port that was published by mistake.
 pub const OTHERWISE_IN: i32 = 900;
-/// Nobody else is reached, whatever address a container gives itself.
+/// All other outbound traffic is refused, whatever address a container gives itself.
 pub const OTHERWISE_OUT: i32 = 1000;
 
-/// Makes what the policies of one node ask of it.
+/// Computes what the policies of one node require.
 ///
 /// # Errors
 /// Every contradiction that [`lint::check`] finds.
@@ -141,7 +141,7 @@ impl Rules {
                 matches.extend(net(Match::Source, peer.net));
                 if let Some(to) = entry.container_service() {
                     // The container's port: a packet passes here after its destination was rewritten. And only such
-                    // a packet: who routes to the container's address directly is not who firewalld let in.
+                    // a packet: a host that routes to the container's address directly was not let in by firewalld.
                     matches.extend(service(to));
                     matches.push(Match::State(Sense::Is, BTreeSet::from([CtState::Dnat])));
                 }
@@ -171,7 +171,7 @@ impl Rules {
     }
 
     fn add_otherwise(&mut self, policy: &Policy, side: Side) {
-        // Addresses, not the bridge device: they hold whatever the device is called, and before it is there.
+        // Addresses, not the bridge device: they apply whatever the device is called, and before it exists.
         let into = [
             Match::Destination(Sense::Is, side.covered),
             Match::Source(Sense::Not, side.subnet),
@@ -196,7 +196,7 @@ impl Rules {
         );
     }
 
-    /// Refuses what leaves the network under somebody else's address. Nobody is there to be told, so it is dropped.
+    /// Refuses packets that leave the network with a source address of another. The sender cannot be informed, so they are dropped.
     fn add_forged(&mut self, policies: &[Policy], network: &DesiredNetwork) {
         let Some(policy) = policies
             .iter()
@@ -294,7 +294,7 @@ fn rich_rules(policy: &Policy, side: Side) -> Vec<RichRule> {
     policy.inbound.iter().flat_map(of_entry).collect()
 }
 
-/// The networks by name; what only one of the roles on a network says counts for all of them.
+/// The networks by name; a setting that only one of the roles on a network has applies to all of them.
 fn networks(policies: &[Policy]) -> Vec<DesiredNetwork> {
     let mut networks: BTreeMap<&str, DesiredNetwork> = BTreeMap::new();
     for policy in policies {

@@ -1,4 +1,4 @@
-//! Rules and a packet → the verdict, and the rule that gave it. Works on any list of rules, whoever wrote them.
+//! Rules and a packet → the verdict, and the rule that gave it. Works on any list of rules.
 
 use std::net::IpAddr;
 
@@ -12,9 +12,9 @@ use crate::model::Target;
 /// A packet on its way through FORWARD, as DOCKER-USER sees it: after its destination was rewritten.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packet {
-    /// Where it comes from.
+    /// Its source.
     pub source: IpAddr,
-    /// Where it goes to, after DNAT.
+    /// Its destination, after DNAT.
     pub destination: IpAddr,
     /// `tcp`, `udp`, `icmp`, … as iptables calls it.
     pub protocol: String,
@@ -22,7 +22,7 @@ pub struct Packet {
     pub source_port: Option<u16>,
     /// The destination port after DNAT, if the protocol has ports.
     pub destination_port: Option<u16>,
-    /// What conntrack says of its flow.
+    /// The state of its flow in conntrack.
     pub flow: Flow,
     /// Whether its destination was rewritten.
     pub destination_rewritten: Rewritten,
@@ -39,7 +39,7 @@ impl Packet {
     }
 }
 
-/// What conntrack says of a packet's flow.
+/// The state of a packet's flow in conntrack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Flow {
     /// The first packet of a flow.
@@ -68,7 +68,7 @@ impl Flow {
 pub enum Rewritten {
     /// It was, by firewalld's forward-port or a port that Docker publishes.
     Yes,
-    /// It goes where it was sent to.
+    /// It was not: it was sent to this destination.
     No,
 }
 
@@ -240,7 +240,7 @@ fn in_range(port: Option<u16>, from: u16, to: u16, sense: Sense) -> Truth {
     }
 }
 
-/// Whether a device matches a name in which a trailing `+` stands for any rest.
+/// Whether a device matches a name, in which a trailing `+` matches any rest.
 fn is_interface(pattern: &str, device: Option<&str>) -> Option<bool> {
     let device = device?;
     Some(match pattern.strip_suffix('+') {

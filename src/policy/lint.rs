@@ -1,7 +1,7 @@
-//! What contradicts within a node's roles, found before any connection.
+//! Contradictions within a node's roles, found before any connection.
 //!
-//! An error is something that no set of rules could do as it is said, or that would cost the operator the node.
-//! A warning is something that works and may not be meant.
+//! An error is a role that no set of rules can implement as written, or that would lock the operator out of the node.
+//! A warning is something that works and may not be intended.
 
 mod entries;
 mod layout;
@@ -37,7 +37,7 @@ pub fn check(policies: &[Policy], node: &NodeContext) -> Result<(), InputErrors>
     dedup(errors).or(())
 }
 
-/// What works and may not be meant: peers that are everyone, and the same thing said twice.
+/// What works and may not be intended: peers that are any host, and duplicate entries.
 pub fn warnings(policies: &[Policy]) -> Vec<InputError> {
     policies.iter().flat_map(entries::warnings).collect()
 }

@@ -16,7 +16,7 @@ pub fn is_docker_name(name: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
 }
 
-/// What a role and an entry may be called: `[a-z0-9][a-z0-9_-]*`, so that a tag needs no quoting anywhere.
+/// The allowed names of a role and an entry: `[a-z0-9][a-z0-9_-]*`, so a tag needs no quoting anywhere.
 pub fn is_tag_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
         && name

@@ -1,4 +1,4 @@
-//! Somebody else's rule ahead of the whitelist: could a stranger's packet meet it?
+//! A foreign rule ahead of the whitelist: whether a packet of a host that is not on the whitelist could match it.
 
 use std::collections::BTreeSet;
 
@@ -19,9 +19,9 @@ pub struct Edge {
 
 /// Whether a packet that crosses an edge and belongs to no earlier flow could meet every condition of a rule.
 ///
-/// This is the question about somebody else's rule ahead of the whitelist. It is answered on the safe side: a condition
-/// that is not understood counts as met, and a container sends from any address, for it can forge one. Only what excludes
-/// the bridge, or the address that is gone to, excludes the packet. The edges are of the rule's own family.
+/// It is used for foreign rules ahead of the whitelist, and errs on the safe side: a condition
+/// that is not understood counts as met, and a container sends from any address, because it can forge one. Only a condition that
+/// excludes the bridge, or the destination address, excludes the packet. The edges are of the rule's own family.
 ///
 /// ```
 /// use fwdeploy::model::Rule;
@@ -74,7 +74,7 @@ fn interfaces(rule: &Rule, edge: &Edge, way: Way) -> bool {
         match (inside, sense) {
             (true, Sense::Is) => named,
             (true, Sense::Not) => !named,
-            // Some interface beside the bridge: a pattern has more of them than the bridge.
+            // Some interface other than the bridge: a pattern matches more of them than the bridge.
             (false, Sense::Is) => name != bridge,
             (false, Sense::Not) => name != "+",
         }
@@ -111,7 +111,7 @@ fn addresses(rule: &Rule, end: End) -> Vec<(Sense, Cidr)> {
         .collect()
 }
 
-/// Whether some address meets all the conditions and one more. Networks nest or are apart, so the narrowest says it all.
+/// Whether some address meets all the conditions and one more. Networks are nested or disjoint, so the narrowest decides.
 fn satisfiable(conditions: &[(Sense, Cidr)], more: (Sense, Cidr)) -> bool {
     let all = || conditions.iter().chain([&more]);
     let mut narrowest: Option<Cidr> = None;
@@ -158,7 +158,7 @@ mod tests {
             ),
             // Inside the network nothing is filtered anyway.
             ("-s 172.20.0.0/16 -d 172.20.0.0/16 -j ACCEPT", false),
-            // Nobody else's address is out of a container's reach.
+            // A container can forge any address.
             ("-s 172.21.0.0/16 -d 192.0.2.1 -j ACCEPT", true),
             ("-s 172.21.0.0/16 ! -d 172.0.0.0/8 -j ACCEPT", true),
             ("-s 172.21.0.0/16 -j ACCEPT", true),

@@ -12,7 +12,7 @@ use crate::probe::xml::Element;
 /// The direct configuration of the file.
 ///
 /// # Errors
-/// What of it is not known.
+/// The part that is not known.
 pub fn direct(text: &str) -> Result<Direct, String> {
     let root = xml::root(text, "direct", &[])?;
     let mut direct = Direct::default();
@@ -68,7 +68,7 @@ pub fn direct(text: &str) -> Result<Direct, String> {
     Ok(direct)
 }
 
-/// What is there twice counts once.
+/// Duplicates count once.
 fn once<T: Ord + Clone>(entries: &mut Vec<T>) {
     let mut seen = BTreeSet::new();
     entries.retain(|entry| seen.insert(entry.clone()));

@@ -23,7 +23,7 @@ pub fn daemon(answers: &Answers) -> Daemon {
         (Ok(_), _) => Daemon::Running,
         (Err(why), _) if why == "docker is not installed" => Daemon::Missing,
         (Err(_), Ok(Unit::Inactive(how))) => Daemon::Stopped(how),
-        // A docker that systemd does not know, of snap for one, is there as well.
+        // A docker that systemd does not know, such as one from snap, counts as well.
         (Err(why), Ok(Unit::Active | Unit::NotFound)) => Daemon::Silent(why),
         (Err(why), Err(_)) => Daemon::Unknown(why),
     }
@@ -60,8 +60,8 @@ pub fn docker(answers: &Answers) -> Result<Docker, String> {
     })
 }
 
-/// Says which network a place is on now. A container that does not run keeps the id of a network that is gone, such as Docker's
-/// own bridge before its last restart, and is attached to whatever has the name when it starts.
+/// Determines the current network of an endpoint. A container that does not run keeps the id of a network that no longer exists, such as
+/// Docker's own bridge before its last restart, and is attached to the network with that name when it starts.
 fn identify(endpoint: &mut Endpoint, networks: &[Network]) {
     let mut named = networks.iter().filter(|n| n.name == endpoint.network);
     if let (Some(network), None) = (named.next(), named.next()) {
@@ -69,7 +69,7 @@ fn identify(endpoint: &mut Endpoint, networks: &[Network]) {
     }
 }
 
-/// The families that Docker was told not to filter; what stands last was said last.
+/// The families that Docker is configured not to filter; the last setting counts.
 fn unfiltered(told: &str) -> Vec<Family> {
     let told_of = |family: Family| {
         let name = family.iptables();
@@ -80,7 +80,7 @@ fn unfiltered(told: &str) -> Vec<Family> {
     Family::ALL.into_iter().filter(off).collect()
 }
 
-/// Reads an answer line by line: the first tells how many follow, so that none at all is told from nothing said.
+/// Reads an answer line by line: the first line has the number of those that follow, which distinguishes none from a missing answer.
 fn lines<R: DeserializeOwned, T>(
     answers: &Answers,
     name: &str,

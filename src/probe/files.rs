@@ -12,13 +12,13 @@ use crate::probe::sections::Answers;
 use crate::probe::service_file;
 use crate::probe::settings_file;
 
-/// Where a file is, by what it is of: `direct:direct`, `zone:public`. `None` where there is none.
+/// The location of a file, by its kind: `direct:direct`, `zone:public`. `None` if there is no file.
 type Places<'a> = BTreeMap<&'a str, Option<&'a str>>;
 
-/// The files. One that is not understood is unreadable by itself.
+/// The files. A file that is not understood is unreadable on its own.
 ///
 /// # Errors
-/// Why none can be told.
+/// Why none can be read.
 pub fn files(answers: &Answers) -> Result<Files, String> {
     let answer = answers.get("files")?;
     let (places, texts) = read(answer)?;

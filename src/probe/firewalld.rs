@@ -189,7 +189,7 @@ pub fn runtime_rich(answers: &Answers) -> Result<Vec<RichText>, String> {
 }
 
 fn rich(answers: &Answers, name: &'static str) -> Result<Vec<RichText>, String> {
-    // Rules of who knows which zone are no answer.
+    // Rules of an unknown zone are not an answer.
     zone(answers)?;
     let rules = ask(answers, name, "as")?;
     let texts = rules.texts().ok_or("its rich rules cannot be read")?;

@@ -22,10 +22,10 @@ const NEVER_BARE: &[&str] = &["filter_INPUT", "filter_FORWARD", "nat_PREROUTING"
 /// Where a packet that is forwarded begins.
 const ENTRY: &str = "nat_PREROUTING";
 
-/// Reads the tables; `None` from a node that was not asked.
+/// Reads the tables; `None` from a node that was not queried.
 ///
 /// # Errors
-/// Why they cannot be told.
+/// Why they cannot be read.
 pub fn backend(answers: &Answers) -> Option<Result<Backend, String>> {
     answers.has(QUESTION).then(|| parse(answers.get(QUESTION)?))
 }
@@ -68,7 +68,7 @@ fn garbled(line: &str) -> String {
     format!("`{line}` is not a line of firewalld's tables")
 }
 
-/// What was told of one table.
+/// What was reported of one table.
 #[derive(Default)]
 struct Table {
     leads: BTreeMap<String, Vec<String>>,
@@ -156,7 +156,7 @@ fn where_to(place: &str) -> Option<(IpAddr, Option<&str>)> {
 mod tests {
     use super::*;
 
-    /// As bookworm, and bullseye with its tables of two families, tell it; a port and a zone more.
+    /// As bookworm, and bullseye with its tables of two families, report it; a port and a zone more.
     const BOOKWORM: &str = "table inet\nleads nat_PREROUTING nat_PREROUTING_ZONES\nleads nat_PREROUTING_ZONES nat_PRE_public\n\
         leads nat_PRE_public nat_PRE_public_allow\nforward nat_PRE_public_allow ip saddr 10.77.5.101 tcp dport 5000 dnat ip to 172.20.0.2:5000\n\
         forward nat_PRE_public_allow udp dport 53 dnat ip to 172.20.0.3:5353\nforward nat_PRE_work_allow ip saddr 10.0.0.0/8 tcp dport 80 dnat ip to 10.0.0.9\nend\n";

@@ -10,7 +10,7 @@ use crate::model::state::Tables;
 /// Reads tables, chains, policies and rules; counters are dropped.
 ///
 /// # Errors
-/// What is wrong, and in which line. A table that lacks its `COMMIT` is cut off and so an error.
+/// What is wrong, and in which line. A table without its `COMMIT` is cut off, which is an error.
 pub fn parse(text: &str) -> Result<Tables, String> {
     let mut tables = Tables::default();
     let mut open: Option<(String, BTreeMap<String, Chain>)> = None;
@@ -20,7 +20,7 @@ pub fn parse(text: &str) -> Result<Tables, String> {
             continue;
         }
         if line.starts_with('#') {
-            // The nft variant leaves such a table out, and what it does would be unknown.
+            // The nft variant omits such a table, and its effect would be unknown.
             if line.contains("is incompatible") {
                 return Err(wrong("a table that iptables cannot show"));
             }

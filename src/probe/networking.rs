@@ -15,7 +15,7 @@ use crate::probe::iptables;
 use crate::probe::nft;
 use crate::probe::sections::Answers;
 
-/// Reads all of it; what was not asked or is not understood is unreadable.
+/// Reads all of it; an answer that is missing or not understood is unreadable.
 pub fn networking(answers: &Answers) -> Networking {
     fn observed<T>(read: Result<T, String>) -> Observed<T> {
         read.map_or_else(Observed::Unreadable, Observed::Known)
@@ -119,7 +119,7 @@ fn sets(text: &str) -> Result<BTreeMap<String, Option<Ranges>>, String> {
             ["create", name, kind, rest @ ..] => {
                 let v6 = rest.windows(2).any(|pair| pair == ["family", "inet6"]);
                 let family = if v6 { Family::V6 } else { Family::V4 };
-                // With a mask, an address stands for all that are the same under it.
+                // With a mask, an address represents all that are the same under it.
                 let masked = rest
                     .iter()
                     .any(|word| matches!(*word, "netmask" | "bitmask"));

@@ -1,6 +1,6 @@
 //! `nft -j list table` (libnftables-json(5)), one table a line, read as far as the way of a packet depends on it.
 //!
-//! What is not understood is [`Test::Unknown`] or [`Act::Elsewhere`]: it may hold or not. So is what would be too much: a set
+//! What is not understood is [`Test::Unknown`] or [`Act::Elsewhere`]: it may match or not. So is what would be too large: a set
 //! is written out in each rule that names it, which a hostile node could make any amount of memory.
 
 use std::cell::Cell;
@@ -25,7 +25,7 @@ const MOST: usize = 2_000_000;
 /// Reads the tables.
 ///
 /// # Errors
-/// What is not JSON of nft.
+/// Not JSON of nft.
 pub fn tables(text: &str) -> Result<Vec<NftTable>, String> {
     let room = Room(Cell::new(MOST));
     text.lines()
@@ -38,7 +38,7 @@ pub fn tables(text: &str) -> Result<Vec<NftTable>, String> {
 struct Room(Cell<usize>);
 
 impl Room {
-    /// Whether there was room for so much; once there was not, there is none.
+    /// Whether there was space for this much; once there was not, there is none.
     fn take(&self, much: usize) -> bool {
         let left = self.0.get().checked_sub(much);
         self.0.set(left.unwrap_or(0));
@@ -263,7 +263,7 @@ fn values<'a>(right: &'a Value, sets: &Sets<'a>) -> Option<Vec<Right<'a>>> {
     }
 }
 
-/// What is in a set; a set in a set is not understood.
+/// The content of a set; a set in a set is not understood.
 fn list_of<'a>(
     list: impl IntoIterator<Item = &'a Value>,
     room: &'a Room,
@@ -295,7 +295,7 @@ fn matched<'a>(said: &'a Value, sets: &Sets<'a>) -> Vec<Test> {
         "" | "th" | "ether" | "vlan" | "arp" => {}
         protocol => out.push(Test::Protocol(true, vec![protocol.to_string()])),
     }
-    // The reverse path filter, `oif missing`: nobody's real address fails it.
+    // The reverse path filter, `oif missing`: a genuine address never fails it.
     if left["fib"]["result"] == "oif" && said["right"] == false && is {
         out.push(Test::Never);
         return out;
@@ -322,8 +322,8 @@ fn test(left: &Value, right: &[Right], is: bool) -> Option<Test> {
         }
         _ => {}
     }
-    // A new flow begins with a whole packet, or with the first part of one: neither has an offset. The field itself holds flags too,
-    // so that without the mask nothing is known.
+    // A new flow starts with a whole packet, or with its first fragment: neither has an offset. The field also contains flags,
+    // so without the mask nothing is known.
     let masked = &left["&"];
     if masked[0]["payload"]["field"] == "frag-off" && masked[1] == FRAGMENT_OFFSET {
         return (!is && matches!(right, [Right::Number(0)])).then_some(Test::Never);
@@ -494,7 +494,7 @@ mod tests {
         }
     }
 
-    /// As one table: a set or a map `big` of so many elements, and so many times this rule.
+    /// As one table: a set or a map `big` of this many elements, and this many copies of this rule.
     fn large(kind: &str, element: &str, elements: usize, rule: &str, rules: usize) -> NftTable {
         let set = vec![element; elements].join(",");
         let rules = vec![rule; rules].join(",");

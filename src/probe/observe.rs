@@ -21,10 +21,10 @@ use crate::probe::settings;
 use crate::probe::settings::Side;
 use crate::probe::system;
 
-/// The table that a latch of ours is.
+/// The table of fwdeploy's latch.
 const LATCH: &str = "table inet fwdeploy_latch";
 
-/// The comment of the rules that a latch of ours is where there is no nft.
+/// The comment of the latch's rules where there is no nft.
 const LATCH_RULE: &str = "fwdeploy:latch";
 
 /// The table of firewalld's nftables backend.
@@ -33,7 +33,7 @@ const FIREWALLD: &str = "table inet firewalld";
 /// What firewalld's iptables backend has in INPUT, from 0.6 to 2.5.
 const OWN_JUMP: &str = "-j INPUT_direct";
 
-/// Why a look tells nothing.
+/// Why a reading has no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProbeError {
     /// The answer is not whole.
@@ -61,11 +61,11 @@ fn said_at_the_end(said: &str) -> String {
     }
 }
 
-/// Reads what a node answered to the look.
+/// Parses a node's answer to a reading.
 ///
 /// # Errors
-/// [`ProbeError`] if the answer is cut off or garbled, or tells not even who asked. Any single question without an answer
-/// is no error: what it would have told is [`Observed::Unreadable`].
+/// [`ProbeError`] if the answer is cut off or garbled, or does not even contain the user. A single question without an answer
+/// is no error: its value is [`Observed::Unreadable`].
 pub fn observe(stdout: &[u8], stderr: &[u8]) -> Result<NodeState, ProbeError> {
     let answers = Answers::parse(stdout).map_err(|frame: FrameError| ProbeError::Frame {
         frame: frame.to_string(),
@@ -112,8 +112,8 @@ pub fn observe(stdout: &[u8], stderr: &[u8]) -> Result<NodeState, ProbeError> {
     Ok(state)
 }
 
-/// `firewall-cmd --set-default-zone` changes firewalld's memory and its file, and up to 1.3 not what it tells of its file. A
-/// file that says what firewalld has in force is no edit.
+/// `firewall-cmd --set-default-zone` changes firewalld's memory and its file, but up to 1.3 not what firewalld reports of its file. A
+/// file that has what firewalld has in force is no edit.
 fn with_its_own_zone(state: &mut NodeState) {
     let (Some(files), Some(runtime), Some(permanent)) = (
         state.files.known(),
@@ -127,7 +127,7 @@ fn with_its_own_zone(state: &mut NodeState) {
     }
 }
 
-/// Why the node is still on its way to where it will be.
+/// Why the node is still changing.
 fn settling(answers: &Answers) -> Option<String> {
     // A firewalld that is on the bus may still be loading (its unit is of type simple since 2.4).
     if firewalld::firewalld(answers).is_ok_and(|firewalld| firewalld.state == "INIT") {
@@ -137,7 +137,7 @@ fn settling(answers: &Answers) -> Option<String> {
     (!told.is_empty()).then(|| told.to_string())
 }
 
-/// A daemon with its name: what it did not answer has the daemon's trouble for a reason.
+/// A daemon with its name: a missing answer has the daemon's trouble as its reason.
 struct Of<'a>(&'a Daemon, &'static str);
 
 impl Of<'_> {
@@ -160,7 +160,7 @@ fn tables(answers: &Answers, name: &str) -> Result<Tables, String> {
     iptables::parse(answers.get(name)?)
 }
 
-/// The other backend is not asked where it is not installed, or was never used.
+/// The other backend is not queried if it is not installed, or was never used.
 fn split(answers: &Answers) -> Result<bool, String> {
     if answers.was_skipped("other-save") {
         return Ok(false);

@@ -1,4 +1,4 @@
-//! How a node's own iptables prints rules, as `node/printed.sh` tells it.
+//! How a node's own iptables prints rules, as `node/printed.sh` reports it.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use crate::model::net::Family;
 use crate::model::state::KernelRule;
 use crate::model::state::Printed;
 
-/// Reads how the rules of one family are printed, which were asked about in this order. Each has an answer: what was not told
-/// is said to be so.
+/// Reads how the rules of one family are printed, in the order in which they were queried. Each has a result: a rule without an
+/// answer has the reason.
 pub fn printed(
     stdout: &[u8],
     family: Family,

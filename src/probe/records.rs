@@ -67,7 +67,7 @@ fn parse(text: &str) -> Result<Records, String> {
     }
     records.last = last.ok_or("they are cut off")?;
     if let Some(lease) = &mut records.lease {
-        // What a boot has taken from `/run` is also in the snapshot.
+        // What a boot has removed from `/run` is also in the snapshot.
         let snapshot = records.snapshots.iter().find(|s| s.number == lease.number);
         lease.restore_failed |= snapshot.is_some_and(|s| s.outcome == RunOutcome::Failed);
     }
@@ -85,7 +85,7 @@ fn tell(snapshot: &mut Snapshot, key: &str, value: &str) {
         "what" => snapshot.what = text,
         "changes" => snapshot.changes = value.parse().unwrap_or_default(),
         "policy" => snapshot.policy = text,
-        // The last one said is how it stands.
+        // The last value counts.
         "outcome" => snapshot.outcome = RunOutcome::of(value).unwrap_or_default(),
         "ended" => snapshot.ended = text,
         "late" => snapshot.late = value.parse().ok(),
@@ -124,13 +124,13 @@ mod tests {
     #[test]
     fn what_the_way_back_could_not_do_is_read_with_its_signs() {
         let records = parse(
-            "snapshot 4\noutcome=failed\nlate=3\nremark=container a is gone since\ntrouble=x=y\nlast 4\narmed 4\nalive yes\n\
+            "snapshot 4\noutcome=failed\nlate=3\nremark=container a no longer exists\ntrouble=x=y\nlast 4\narmed 4\nalive yes\n\
              restore trying\ntrouble zone public ports=22\n",
         )
         .unwrap();
         let snapshot = records.snapshot(4).unwrap();
         assert_eq!(snapshot.late, Some(3));
-        assert_eq!(snapshot.remarks, ["container a is gone since"]);
+        assert_eq!(snapshot.remarks, ["container a no longer exists"]);
         assert_eq!(snapshot.trouble, ["x=y"]);
         assert_eq!(records.lease.unwrap().trouble, ["zone public ports=22"]);
     }

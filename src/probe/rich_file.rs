@@ -15,7 +15,7 @@ const ABOUT: [(&str, &[&str]); 9] = [
     ("source-port", &["port", "protocol"]),
 ];
 
-/// What is written down of a packet, and what becomes of it; these may have a limit.
+/// Logging of a packet, and what happens to it; these may have a limit.
 const LOGS: [(&str, &[&str]); 2] = [
     ("log", &["prefix", "level"]),
     ("nflog", &["group", "prefix", "queue-size"]),
@@ -31,7 +31,7 @@ const ENDS: [(&str, &[&str]); 4] = [
 /// The rule's text.
 ///
 /// # Errors
-/// What of it is not known.
+/// The part that is not known.
 pub fn rule(rule: &Element) -> Result<String, String> {
     rule.only(&["priority", "family"])?;
     let mut words = vec![named(rule, &["priority", "family"])];
@@ -69,7 +69,7 @@ pub fn rule(rule: &Element) -> Result<String, String> {
     }
 }
 
-/// The element's name and attributes, as far as they are there.
+/// The element's name and attributes, as far as they are present.
 fn named(element: &Element, keys: &[&str]) -> String {
     let mut text = element.name.clone();
     for key in keys {

@@ -9,7 +9,7 @@ const VERSION: &str = "1";
 /// The last line.
 const LAST: &str = "fwdeploy-probe end\n";
 
-/// Why the answers cannot be told apart.
+/// Why the answers cannot be separated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// The first line is nowhere.
@@ -27,7 +27,7 @@ pub enum FrameError {
         /// The last question that was answered in full.
         last: Option<String>,
     },
-    /// Something stands where an answer should begin.
+    /// Something else is where an answer should start.
     #[error("it is garbled{}", after(.last))]
     Garbled {
         /// The last question that was answered in full.
@@ -69,7 +69,7 @@ impl Answers {
     /// Takes the answers apart.
     ///
     /// # Errors
-    /// [`FrameError`] if the frame is not whole. A greeting before the first line is no error.
+    /// [`FrameError`] if the frame is incomplete. A greeting before the first line is no error.
     pub fn parse(stdout: &[u8]) -> Result<Self, FrameError> {
         let start = beginning(stdout).ok_or(FrameError::NoBeginning)?;
         let mut rest = Rest(&stdout[start..]);
@@ -133,7 +133,7 @@ impl Answers {
     /// The answer to a question that was asked and went well.
     ///
     /// # Errors
-    /// Why there is none, in words for a person.
+    /// Why there is no answer, in words for a person.
     pub fn get(&self, name: &str) -> Result<&str, String> {
         let Some(answer) = self.answers.get(name) else {
             return Err(format!("the question `{name}` was not answered"));
@@ -142,7 +142,7 @@ impl Answers {
         match answer.code {
             Some(0) => Ok(&answer.text),
             None => Err(said.unwrap_or("it was not asked").to_string()),
-            // timeout(1): 124 ended by TERM, 137 by KILL; busybox's tells the signal in both cases.
+            // timeout(1): 124 ended by TERM, 137 by KILL; busybox's reports the signal in both cases.
             Some(124 | 137 | 143) => Err(format!("timed out after {} s", self.seconds)),
             Some(code) => Err(match said {
                 Some(said) => said.to_string(),
@@ -151,7 +151,7 @@ impl Answers {
         }
     }
 
-    /// Whether there is an answer at all: a look of an earlier version did not ask all that this one does.
+    /// Whether there is an answer at all: the reading script of an earlier version did not ask every question.
     pub fn has(&self, name: &str) -> bool {
         self.answers.contains_key(name)
     }
@@ -161,7 +161,7 @@ impl Answers {
         self.answers.get(name).is_some_and(|a| a.code.is_none())
     }
 
-    /// What a question said on stderr: its last line, where programs put what it came to.
+    /// What a question printed on stderr: its last line, which is where programs put the cause.
     pub fn said(&self, name: &str) -> Option<&str> {
         let said = self.said.get(name)?;
         said.lines().map(str::trim).rfind(|line| !line.is_empty())
@@ -176,7 +176,7 @@ fn beginning(stdout: &[u8]) -> Option<usize> {
     })
 }
 
-/// What is still to be read.
+/// The rest to be read.
 struct Rest<'a>(&'a [u8]);
 
 impl<'a> Rest<'a> {

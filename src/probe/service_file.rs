@@ -10,7 +10,7 @@ use crate::probe::xml;
 /// The settings of a service's file.
 ///
 /// # Errors
-/// What of it is not known.
+/// The part that is not known.
 pub fn service(text: &str) -> Result<Options, String> {
     let root = xml::root(text, "service", &["name", "version"])?;
     let mut options = read(&root, |element| match element.name.as_str() {

@@ -1,4 +1,4 @@
-//! What firewalld holds beside its direct interface: zones, policies and services, in its memory and in its files.
+//! firewalld's settings apart from its direct interface: zones, policies and services, in its memory and in its files.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ pub enum Side {
     Runtime,
 }
 
-/// Settings that tell a person something and do nothing.
+/// Settings that inform a person and have no effect.
 const TEXTS: [&str; 3] = ["version", "short", "description"];
 
 /// Why there are no settings where firewalld lacks the methods that are asked for.
@@ -111,7 +111,7 @@ fn set(settings: &Value) -> Option<AddressSet> {
         .filter_map(|text| text.parse().ok())
         .collect();
     Some(AddressSet {
-        // firewalld does not know what is in a set whose entries have a timeout.
+        // firewalld does not know the content of a set whose entries have a timeout.
         more: nets.len() < entries.len()
             || options.entry("timeout").is_some()
             || !matches!(kind.text()?, "hash:ip" | "hash:net"),
@@ -181,7 +181,7 @@ fn read(settings: &Value) -> Option<Options> {
     Some(pairs.collect())
 }
 
-/// What is off or empty has no text.
+/// A value that is off or empty has no text.
 fn texts(key: &str, value: &Value) -> Option<Vec<String>> {
     match value {
         Value::Bool(on) => Some(on.then(|| "yes".to_string()).into_iter().collect()),
@@ -229,7 +229,7 @@ mod tests {
             options(&answers, Side::Runtime, "zone", "work")
         };
         assert_eq!(said("Call failed: INVALID_ZONE: work"), Ok(None));
-        // The last of the lines that a firewalld says about a method that it does not have.
+        // The last line that firewalld prints about a method that it does not have.
         let old = "dbus.exceptions.UnknownMethodException: org.freedesktop.DBus.Error.UnknownMethod: Unknown method: getZoneSettings2 is not a valid method of interface org.fedoraproject.FirewallD1.zone";
         assert_eq!(said(old), Err(BEFORE_0_9.to_string()));
         assert!(said("Call failed: Connection timed out").is_err());

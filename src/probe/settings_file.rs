@@ -14,7 +14,7 @@ pub(super) type Setting = (&'static str, String);
 /// The settings of a zone's file.
 ///
 /// # Errors
-/// What of it is not known.
+/// The part that is not known.
 pub fn zone(text: &str) -> Result<Options, String> {
     let known = [
         "name",
@@ -54,7 +54,7 @@ pub fn zone(text: &str) -> Result<Options, String> {
 /// The settings of a policy's file.
 ///
 /// # Errors
-/// What of it is not known.
+/// The part that is not known.
 pub fn policy(text: &str) -> Result<Options, String> {
     let root = xml::root(text, "policy", &["version", "target", "priority"])?;
     let mut options = read(&root, |element| match element.name.as_str() {

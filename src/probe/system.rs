@@ -1,4 +1,4 @@
-//! The machine, and what systemd says of its daemons.
+//! The machine, and the state of its daemons in systemd.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::probe::networking::networking;
 use crate::probe::routing;
 use crate::probe::sections::Answers;
 
-/// Reads the machine. Its daemons are left to be found out by who asks them.
+/// Reads the machine. The state of its daemons is determined by their own readers.
 ///
 /// # Errors
 /// The question without which nothing else can be judged, and why it has no answer.
@@ -39,17 +39,17 @@ pub fn system(answers: &Answers) -> Result<System, (&'static str, String)> {
         docker_daemon: Daemon::default(),
         routing: routing::routing(answers),
         resolvers: routing::resolvers(answers),
-        // A node that does not tell is looked at once, as ever.
+        // A node that does not report this is read once, as before.
         moving: one_line(answers.get("kernel-moved")) == "moved",
     })
 }
 
-/// Whether systemd starts the unit at each boot; systemd that does not tell is no reason to start anything.
+/// Whether systemd starts the unit at each boot; if systemd does not report it, nothing is started.
 fn is_enabled(answer: Result<&str, String>) -> bool {
     answer.is_ok_and(|text| text.lines().any(|l| l == "UnitFileState=enabled"))
 }
 
-/// The first line of what only informs; empty if there is none.
+/// The first line of an informative answer; empty if there is none.
 fn one_line(answer: Result<&str, String>) -> String {
     let text = answer.unwrap_or_default();
     text.lines().next().unwrap_or_default().trim().to_string()
@@ -92,7 +92,7 @@ fn systemd_version(line: &str) -> u32 {
         .unwrap_or(0)
 }
 
-/// What systemd says of a unit.
+/// What systemd reports of a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unit {
     /// It is active, or on its way there or back.
@@ -103,7 +103,7 @@ pub enum Unit {
     NotFound,
 }
 
-/// Reads `systemctl show` of one unit; several are told apart by empty lines.
+/// Parses `systemctl show` of one unit; several are separated by empty lines.
 ///
 /// # Errors
 /// Why the unit is unknown.

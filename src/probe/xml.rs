@@ -61,7 +61,7 @@ impl Element {
         }
     }
 
-    /// What is said of an element that does not belong where it is.
+    /// The message for an element that does not belong where it is.
     pub fn is_out_of_place(&self, within: &str) -> String {
         format!("`{}` in `{within}` is not known", self.name)
     }
@@ -70,7 +70,7 @@ impl Element {
 /// Reads a whole document in UTF-8.
 ///
 /// # Errors
-/// What is wrong with it, or not known.
+/// What is wrong with it, or unknown.
 pub fn parse(text: &str) -> Result<Element, String> {
     // In a comment or a name, too.
     if text.contains(is_forbidden) {
@@ -134,7 +134,7 @@ pub fn parse(text: &str) -> Result<Element, String> {
 /// Reads a whole document whose root has this name, and no attributes but those.
 ///
 /// # Errors
-/// What is wrong with it, or not known.
+/// What is wrong with it, or unknown.
 pub fn root(text: &str, kind: &str, known: &[&str]) -> Result<Element, String> {
     let root = parse(text)?;
     if root.name != kind {

@@ -1,7 +1,7 @@
-//! A bar for the fleet, and above it a line for each of the nodes that are longest at work.
+//! A bar for the fleet, and above it a line for each of the nodes that have been at work longest.
 //!
-//! To indicatif all of it is one bar of several lines: then each tick is one drawing, whatever has changed. Bars of their own
-//! would each be drawn with all the others whenever one of them changes, nine times the bytes.
+//! To indicatif all of it is one bar of several lines: each tick then draws once, whatever has changed. Separate bars
+//! would all be redrawn whenever one of them changes, which is nine times the bytes.
 
 use std::fmt::Write as _;
 use std::io;
@@ -21,10 +21,10 @@ use crate::report::screen::Show;
 use crate::report::style::sanitize;
 use crate::report::summary::duration;
 
-/// More lines than this nobody reads while they change.
+/// More lines than this cannot be read while they change.
 const LINES: usize = 8;
 
-/// A longer name is cut, so that its stage stays in sight.
+/// A longer name is cut, so that its stage stays visible.
 const NAME: usize = 32;
 
 /// The fleet's bar with its count and what separates them, at most.
@@ -33,7 +33,7 @@ const BAR: usize = 44;
 pub(super) struct Bars {
     bar: ProgressBar,
     texts: Arc<Mutex<Texts>>,
-    /// Who has which line. A node keeps its own until it is done: what moves cannot be read.
+    /// Which node has which line. A node keeps its line until it is done, because moving lines cannot be read.
     lines: Vec<Option<String>>,
     most: usize,
     width: usize,
@@ -48,7 +48,7 @@ struct Texts {
 impl Bars {
     /// Bars on stderr; `None` if it cannot show them.
     pub(super) fn new(show: &Show) -> Option<Self> {
-        // Whoever calls `draw` keeps the rate; a drawing that is left out here would show an old state.
+        // The caller of `draw` limits the rate; a drawing that is left out here would show an old state.
         let target = ProgressDrawTarget::stderr_with_hz(60);
         if target.is_hidden() {
             return None;
@@ -65,7 +65,7 @@ impl Bars {
             .ok()?
             .with_key("nodes", key(|texts| &texts.nodes))
             .with_key("fleet", key(|texts| &texts.fleet))
-            // A track, so that there is a bar to be seen before the first node is done.
+            // A track, so that the bar is visible before the first node is done.
             .progress_chars("=>-");
         let bar = ProgressBar::with_draw_target(Some(show.nodes.len() as u64), target);
         bar.set_style(style);
@@ -119,13 +119,13 @@ impl Bars {
         }
     }
 
-    /// Frees the lines of nodes that are done, and gives them to the nodes that are longest at work without one.
+    /// Frees the lines of nodes that are done, and assigns them to the nodes without a line that have been at work longest.
     fn assign(&mut self, fleet: &FleetProgress) {
         for line in &mut self.lines {
             let at_work = |node: &String| fleet.at_work.iter().any(|w| w.node == *node);
             *line = line.take().filter(at_work);
         }
-        // Lines go away only when no node waits: a place that is free for a moment is not worth a jump of the whole screen.
+        // Lines are removed only when no node waits: a line that is free for a moment does not justify a jump of the whole screen.
         let needed = fleet.at_work.len().min(self.most);
         if fleet.waiting() == 0 {
             self.lines.retain(Option::is_some);
@@ -152,7 +152,7 @@ impl Bars {
     }
 }
 
-/// What stands behind the fleet's bar: ` (wave 2 of 4, 10 nodes): 3 changed, 1 failed, 12 more at work (41 s)`.
+/// The text after the fleet's bar: ` (wave 2 of 4, 10 nodes): 3 changed, 1 failed, 12 more at work (41 s)`.
 #[derive(Clone, Default)]
 struct Counts {
     wave: Option<String>,
@@ -176,7 +176,7 @@ impl Counts {
         text
     }
 
-    /// As much of it as has room, in whole words: what is only nice to know goes first.
+    /// As much of it as fits, in whole words: the least important part is dropped first.
     fn within(mut self, columns: usize) -> String {
         let less: [fn(&mut Counts); 4] = [
             |counts| counts.wave = None,
@@ -194,7 +194,7 @@ impl Counts {
     }
 }
 
-/// A line that fits; one that is cut says so.
+/// A line that fits; a line that is cut ends with `…`.
 fn cut(text: &str, columns: usize) -> String {
     if text.chars().count() <= columns {
         return text.to_string();
@@ -204,7 +204,7 @@ fn cut(text: &str, columns: usize) -> String {
     short
 }
 
-/// The terminal's lines and columns; a small one's where it doesn't say.
+/// The terminal's lines and columns; those of a small one if it does not report them.
 fn size() -> (usize, usize) {
     rustix::termios::tcgetwinsize(io::stderr())
         .ok()

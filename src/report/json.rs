@@ -32,7 +32,7 @@ struct Document<'a, N> {
     nodes: Vec<N>,
     /// What works and may not be meant.
     warnings: &'a [Remark],
-    /// Why nothing was begun.
+    /// Why the command was not started.
     errors: &'a [Remark],
     summary: Totals<'a>,
 }
@@ -40,7 +40,7 @@ struct Document<'a, N> {
 /// Something about the user's own texts: a mistake, or a warning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Remark {
-    /// What is wrong, as a sentence without its place.
+    /// The error, as a sentence without its location.
     pub message: String,
     /// What can be done about it.
     pub hint: Option<String>,
@@ -50,7 +50,7 @@ pub struct Remark {
     pub line: Option<usize>,
     /// The column in characters, from 1.
     pub column: Option<usize>,
-    /// How many nodes it is about; `None` for what is not about nodes.
+    /// How many nodes it is about; `None` if it is not about nodes.
     pub nodes: Option<usize>,
 }
 
@@ -72,7 +72,7 @@ struct Node<'a> {
     findings: &'a [Finding],
     error: Option<Problem<'a>>,
     not_begun: Option<Reason>,
-    /// What a rollback brought back, or would.
+    /// What a rollback has restored, or would restore.
     snapshot: Option<&'a Snapshot>,
     seconds: f64,
 }
@@ -159,7 +159,7 @@ pub fn outcomes(
     )
 }
 
-/// The document of a command that was not begun, because of mistakes in the user's texts.
+/// The document of a command that was not started because of errors in the user's input.
 pub fn not_begun(errors: &[Remark], command: Purpose, exit_code: u8) -> String {
     let none = std::iter::empty::<Node<'_>>();
     let summary = Summary::default();
@@ -227,8 +227,8 @@ pub fn pretty(document: &impl Serialize) -> String {
     String::from_utf8(bytes).expect("JSON is UTF-8") + "\n"
 }
 
-/// Indented JSON in which every character is visible: the others are escaped, so that the values stay what they are and a terminal
-/// has nothing to obey.
+/// Indented JSON in which every character is visible: other characters are escaped, so the values are unchanged and a terminal
+/// executes nothing.
 #[derive(Default)]
 struct Visible(PrettyFormatter<'static>);
 

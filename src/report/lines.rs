@@ -5,12 +5,12 @@ use crate::engine::Stage;
 use crate::report::screen::Verbosity;
 use crate::report::style::sanitize;
 
-/// An answer of more lines than this is only counted under `-v`: a look answers thousands.
+/// An answer with more lines than this is only counted under `-v`: a reading has thousands.
 const LINES: usize = 40;
 
-/// The lines that an event is worth, without the end of the last; nothing for an event that is worth none.
+/// The lines for an event, without the end of the last; `None` for an event that is not printed.
 ///
-/// Whoever watches bars sees the stages there; `plain` are those who don't.
+/// With bars the stages are shown there; `plain` is whether they are printed as lines.
 pub(super) fn lines(event: &Event, verbosity: Verbosity, plain: Plain) -> Option<String> {
     let verbose = verbosity > Verbosity::Quiet;
     match event {
@@ -84,12 +84,12 @@ pub(super) fn lines(event: &Event, verbosity: Verbosity, plain: Plain) -> Option
     }
 }
 
-/// Whether stages are told as lines because there are no bars.
+/// Whether stages are printed as lines because there are no bars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Plain {
     /// They are.
     Lines,
-    /// Bars tell them.
+    /// Bars show them.
     Bars,
 }
 

@@ -1,7 +1,7 @@
 //! Outcomes and events → text, JSON, bars.
 //!
-//! stdout gets the answer: what differs, what went wrong, the recap. stderr gets the journey: bars on a terminal, plain lines
-//! elsewhere. Text comes with colours in it; the stream that it is written to takes them out where nobody wants them.
+//! Results go to stdout: differences, errors, the recap. Progress goes to stderr: bars on a terminal, plain lines
+//! elsewhere. The text contains colours; the stream that it is written to removes them where they are not wanted.
 
 mod bars;
 pub mod json;

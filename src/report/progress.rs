@@ -1,7 +1,7 @@
-//! One thread that owns the screen. Everybody else sends it events.
+//! One thread that owns the screen. All other threads send it events.
 //!
-//! A bar that draws itself costs a thread of its own, and two threads that draw make a screen flicker; so this one draws all of
-//! them, at most eight times a second, and prints what is done above them.
+//! A bar that draws itself needs a thread of its own, and two threads that draw make a screen flicker; so this thread draws all of
+//! them, at most eight times a second, and prints results above them.
 
 use std::io::Write;
 use std::sync::mpsc;
@@ -38,7 +38,7 @@ pub struct Progress {
     thread: JoinHandle<()>,
 }
 
-/// A way to it for everybody else.
+/// The sender for all other threads.
 #[derive(Clone)]
 pub struct Handle(Sender<Message>);
 
@@ -64,7 +64,7 @@ impl Progress {
         &self.handle
     }
 
-    /// Shows what is left to show, takes the bars away, and waits until that is done.
+    /// Shows the remaining events, removes the bars, and waits until that is done.
     pub fn finish(self) {
         let _ = self.handle.0.send(Message::End);
         // A panic there has already been printed; the answer matters more than the bars.
@@ -100,7 +100,7 @@ struct Ui {
     fleet: FleetProgress,
     bars: Option<Bars>,
     drawn: Instant,
-    /// What is to be printed above the bars at the next drawing: one redrawing for all of it.
+    /// Text to be printed above the bars at the next drawing, so that all of it costs one redraw.
     pending: Vec<Text>,
 }
 
@@ -170,7 +170,7 @@ impl Ui {
         }
     }
 
-    /// Prints at once, or above the bars when they are drawn next.
+    /// Prints immediately, or above the bars when they are drawn next.
     fn say(&mut self, text: Text) {
         match self.bars {
             Some(_) => self.pending.push(text),
@@ -210,7 +210,7 @@ impl Ui {
             Some(_) => Plain::Bars,
             None => Plain::Lines,
         };
-        // Where all nodes are begun already there is nothing to be left out.
+        // If all nodes have been started, none is left out.
         let vain = matches!(event, Event::BudgetExceeded(_)) && self.fleet.waiting() == 0;
         if !vain && let Some(text) = lines(&event, self.show.verbosity, plain) {
             self.say(Text::Journey(text));
@@ -257,7 +257,7 @@ impl Ui {
     }
 }
 
-/// Writes to stdout. Whoever stopped reading there has no more use for it, and a node half done is no price for a closed pipe.
+/// Writes to stdout. A closed pipe is ignored, because it must not leave a node unfinished.
 pub fn print(text: &str) {
     let mut stdout = anstream::stdout().lock();
     let _ = stdout.write_all(text.as_bytes());

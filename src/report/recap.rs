@@ -49,7 +49,7 @@ pub fn recap(outcomes: &[Outcome], elapsed: Duration) -> String {
     text
 }
 
-/// A line for each reason for which nodes were not begun. Who has no role was named at the start.
+/// A line for each reason for which nodes were not started. Nodes without a role were named at the start.
 fn not_begun(outcomes: &[Outcome]) -> String {
     let mut reasons: Vec<(NotBegun, usize)> = Vec::new();
     for why in outcomes.iter().filter_map(|outcome| outcome.not_begun) {

@@ -1,6 +1,6 @@
-//! What a node is asked to be, for eyes and for other tools: commands, firewalld's own file, JSON.
+//! The desired state of a node, for people and for other tools: commands, firewalld's own file, JSON.
 //!
-//! Nothing here is what fwdeploy does to a node; it is what its rules come to when somebody else has to read or redo them.
+//! fwdeploy does not execute any of this; it shows what the rules amount to, for a person who has to read or repeat them.
 
 use std::fmt::Write as _;
 
@@ -26,7 +26,7 @@ use crate::report::json;
 /// The version of [`json()`]'s shape; it grows when a field changes its meaning or goes.
 pub const JSON_VERSION: u32 = 1;
 
-/// The lines that root would type on a fresh node to have the same: networks, rules, containers, and a look at the result.
+/// The commands that root would type on a fresh node to reach the same state: networks, rules, containers, and a check of the result.
 ///
 /// Run as one script, it stops at the first command that fails.
 pub fn commands(desired: &Desired) -> String {
@@ -52,7 +52,7 @@ pub fn commands(desired: &Desired) -> String {
 
 /// firewalld's `/etc/firewalld/direct.xml` with the chain and the rules, written as firewalld writes it (firewalld.direct(5)).
 ///
-/// Only what fwdeploy asks for: a node's own file also holds whatever others put there.
+/// Only what fwdeploy requires: a node's own file also contains the entries of others.
 pub fn direct_xml(desired: &Desired) -> String {
     direct_xml::file(&Direct {
         chains: desired
@@ -65,7 +65,7 @@ pub fn direct_xml(desired: &Desired) -> String {
     })
 }
 
-/// All of it as JSON: the version of the shape, then the fields of [`Desired`]. Rules and rich rules are in their order.
+/// All of it as JSON: the version of the format, then the fields of [`Desired`]. Rules and rich rules are in their order.
 pub fn json(desired: &Desired) -> String {
     #[derive(Serialize)]
     struct Versioned<'a> {

@@ -1,4 +1,4 @@
-//! What is shown while a fleet is worked on, and on what.
+//! What is shown while a fleet is processed, and where.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use crate::report::Purpose;
 use crate::report::summary::Summary;
 use crate::report::text::Diff;
 
-/// How much of the journey is told.
+/// How much progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
     /// What a person needs.
@@ -18,7 +18,7 @@ pub enum Verbosity {
     Everything,
 }
 
-/// What is to be shown.
+/// What to show.
 #[derive(Debug, Clone)]
 pub struct Show {
     /// What the fleet was asked for.
@@ -27,7 +27,7 @@ pub struct Show {
     pub nodes: Vec<String>,
     /// How many nodes are worked on at a time.
     pub forks: usize,
-    /// How much of the journey is told.
+    /// How much progress is shown.
     pub verbosity: Verbosity,
     /// How each node's outcome is printed to stdout; `None` prints none, as for `--json`.
     pub outcomes: Option<Diff>,
@@ -54,16 +54,16 @@ pub(super) struct AtWork {
 /// What the screen shows.
 pub(super) struct FleetProgress {
     pub(super) nodes: usize,
-    /// The wave at work, where there are several.
+    /// The current wave, if there are several.
     pub(super) wave: Option<Wave>,
-    /// The longest at work first.
+    /// The nodes at work, those that started first come first.
     pub(super) at_work: Vec<AtWork>,
     pub(super) done: Summary,
     pub(super) begun: Instant,
 }
 
 impl FleetProgress {
-    /// Nodes that nobody has begun.
+    /// Nodes that have not been started.
     pub(super) fn waiting(&self) -> usize {
         self.nodes
             .saturating_sub(self.done.nodes + self.at_work.len())

@@ -1,4 +1,4 @@
-//! Who is at work on the nodes, and what earlier runs have left there: as text and as JSON.
+//! Which runs are changing the nodes, and what earlier runs have left there: as text and as JSON.
 
 mod document;
 mod lines;

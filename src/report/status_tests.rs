@@ -147,13 +147,13 @@ fn what_is_not_wholly_as_before_is_said() {
             .collect::<Vec<String>>()
     };
     let restored = Snapshot {
-        remarks: lines(&["container guest is gone since", "x\u{1b}[2J"]),
+        remarks: lines(&["container guest no longer exists", "x\u{1b}[2J"]),
         ..snapshot(1, "run", 3, RunOutcome::Restored)
     };
     let text = said(node("a", vec![restored], None, HASH));
     assert!(
         text.contains(
-            "(timer, in place), but not completely as before: container guest is gone since; x"
+            "(timer, in place), but not completely as before: container guest no longer exists; x"
         ),
         "{text}"
     );

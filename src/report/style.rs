@@ -50,9 +50,9 @@ pub(super) fn paint(style: Style, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// The text with everything in it visible: what a node answers is shown, not done.
+/// The text with every character visible: what a node sends is shown, not executed by the terminal.
 ///
-/// Its further lines are indented, so that none of them passes for a line of ours.
+/// Further lines are indented, so none of them can pass for a line of fwdeploy.
 pub fn sanitize(text: &str) -> String {
     visible(text).replace('\n', "\n      ")
 }

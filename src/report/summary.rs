@@ -13,21 +13,21 @@ use crate::report::Purpose;
 pub struct Summary {
     /// All of them.
     pub nodes: usize,
-    /// As wanted, nothing done.
+    /// In the desired state, nothing done.
     pub ok: usize,
     /// Changed, and confirmed by a second look.
     pub changed: usize,
-    /// Not as wanted, in a check.
+    /// Not in the desired state, in a check.
     pub drift: usize,
     /// In a state in which nothing may be touched.
     pub refused: usize,
-    /// Changed, and taken back because other nodes failed.
+    /// Changed, and rolled back because other nodes failed.
     pub rolled_back: usize,
     /// Failed, whether or not the node is as it was before.
     pub failed: usize,
     /// Out of reach.
     pub unreachable: usize,
-    /// Not begun.
+    /// Not started.
     pub skipped: usize,
 }
 
@@ -66,7 +66,7 @@ impl Summary {
         }
     }
 
-    /// `3 changed, 1 unreachable`: what is not nothing.
+    /// `3 changed, 1 unreachable`: the counts that are not zero.
     pub fn words(&self) -> String {
         let counts = [
             (self.ok, "ok"),
@@ -109,7 +109,7 @@ impl Summary {
     }
 }
 
-/// `0.8 s`, `41 s`, `3 min 5 s`: as exact as anybody reads it.
+/// `0.8 s`, `41 s`, `3 min 5 s`: with the precision that is useful to a reader.
 pub fn duration(elapsed: Duration) -> String {
     let seconds = elapsed.as_secs();
     match seconds {

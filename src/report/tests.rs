@@ -150,7 +150,7 @@ fn outcomes() -> Vec<Outcome> {
     ]
 }
 
-/// A node that was as wanted, in a run that failed elsewhere.
+/// A node that was in the desired state, in a run that failed elsewhere.
 fn taken_back() -> Outcome {
     let failure = Failure::new(
         Stage::RollingBack,
@@ -255,7 +255,7 @@ fn exceeded() -> BudgetExceeded {
     }
 }
 
-/// What a wave with failures leaves undone, and what nobody wanted done.
+/// Nodes that were not started: after a wave with failures, after a stop, and without a role.
 fn left() -> Vec<Outcome> {
     let why = NotBegun::TooManyFailures(exceeded());
     vec![

@@ -83,7 +83,7 @@ fn headline(outcome: &Outcome) -> String {
     }
 }
 
-/// How a node stands that the operator did not wait for, in a word or two.
+/// The condition of a node that the operator has abandoned, in a few words.
 fn stands(condition: &NodeCondition) -> String {
     match condition {
         NodeCondition::Untouched => "untouched".to_string(),

@@ -1,4 +1,4 @@
-//! Nothing that is printed holds a character that a terminal obeys, or that nobody sees, whatever a node or an inventory says.
+//! Nothing that is printed contains a character that a terminal executes or that is invisible, whatever a node or an inventory contains.
 
 use std::time::Duration;
 
@@ -108,7 +108,7 @@ fn remark(said: &str) -> Remark {
     }
 }
 
-/// Everything that is printed about nodes that say this, with colours in it where there are any.
+/// Everything that is printed about nodes with this text, with colours if there are any.
 fn printed(said: &str) -> Vec<String> {
     let outcomes = outcomes(said);
     let elapsed = Duration::from_secs(1);
@@ -223,7 +223,7 @@ fn is_clean(text: &str) -> bool {
     true
 }
 
-/// How many escape sequences there are: as many whatever is said, since all of them are ours.
+/// The number of escape sequences: the same for any input, since all of them are fwdeploy's own.
 fn escapes(printed: &[String]) -> usize {
     printed
         .iter()
@@ -231,7 +231,7 @@ fn escapes(printed: &[String]) -> usize {
         .sum()
 }
 
-/// Characters that somebody could want to have printed.
+/// Characters that an attacker could want to have printed.
 fn hostile() -> impl Strategy<Value = String> {
     let any = any::<char>().boxed();
     let chosen = proptest::sample::select(vec![
@@ -277,7 +277,7 @@ fn hostile() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    /// Tried with calls of `sanitize` taken out, one by one.
+    /// Verified with calls of `sanitize` removed, one by one.
     #[test]
     fn nothing_unseen_is_ever_printed(said in hostile()) {
         let printed = printed(&said);

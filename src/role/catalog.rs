@@ -84,7 +84,7 @@ struct Parsed {
     defaults: Arc<Vars>,
 }
 
-/// The roles that nodes may have: those beside the inventory, and the built-in ones that no folder of that name replaces.
+/// The roles that nodes may have: those beside the inventory, and the built-in ones that no directory of that name replaces.
 #[derive(Debug, Clone)]
 pub struct Roles {
     roles: BTreeMap<String, Role>,
@@ -110,7 +110,7 @@ impl Roles {
     /// The roles in `roles/` below `beside`, the inventory's directory, and the built-in ones.
     ///
     /// # Errors
-    /// A folder or file that cannot be read. What a role says is only looked at when a node has it.
+    /// A directory or file that cannot be read. The content of a role is only checked when a node has it.
     pub fn load(beside: &Path) -> Result<Self, InputErrors> {
         let mut roles = Roles::built_in();
         for role in files::read(beside)? {
@@ -127,7 +127,7 @@ impl Roles {
     /// The role of that name.
     ///
     /// # Errors
-    /// There is none; the message names those that there are.
+    /// There is none; the message names the existing ones.
     pub fn show(&self, name: &str) -> Result<&Role, InputError> {
         self.roles
             .get(name)
@@ -137,7 +137,7 @@ impl Roles {
     /// Writes the files of a role into `into/NAME/`, to be changed there. Never overwrites anything.
     ///
     /// # Errors
-    /// There is no such role, the folder is there already, or it cannot be written.
+    /// There is no such role, the directory exists already, or it cannot be written.
     pub fn eject(&self, name: &str, into: &Path) -> Result<Vec<PathBuf>, InputError> {
         files::write(self.show(name)?, into)
     }
@@ -263,7 +263,7 @@ impl Resolver<'_> {
         dedup(errors).or((policies, doubtful))
     }
 
-    /// Variables that nothing asks for and that somebody mistyped: `cybx_peers`, `ansible_usr`.
+    /// Variables that nothing uses and that look mistyped: `cybx_peers`, `ansible_usr`.
     fn doubtful_variables(
         &self,
         node: &InventoryNode,

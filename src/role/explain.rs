@@ -1,4 +1,4 @@
-//! Why a template has no value, in words for the one who wrote it.
+//! Why a template has no value, in words for its author.
 
 use crate::inventory::error::InputError;
 use crate::inventory::error::shown;
@@ -13,7 +13,7 @@ use crate::role::template::TemplateError;
 const BETWEEN: usize = 3;
 
 impl Renderer {
-    /// What to tell the user.
+    /// The message for the user.
     pub(super) fn explain(
         &self,
         error: TemplateError,
@@ -28,7 +28,7 @@ impl Renderer {
                     InputError::at(location.clone(), "the template cannot be rendered")
                 });
                 if error.location().is_none() {
-                    // The template itself said something that does not exist.
+                    // The template itself names something that does not exist.
                     let place =
                         template::part(location, text, template::word(text, "addresses").as_ref());
                     let here =

@@ -60,7 +60,7 @@ impl<'a> Fields<'a> {
         found.map(|(_, node)| *node)
     }
 
-    /// A field that may be left out. One that is there and empty is a mistake, never the same as one that is left out: an entry
+    /// A field that may be omitted. One that is present and empty is an error, never the same as one that is omitted: an entry
     /// without a port is about every port.
     pub(super) fn get(&self, key: &str, errors: &mut InputErrors) -> Option<&'a Node> {
         let node = self.written(key)?;
@@ -74,7 +74,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A field that may be left out, and for which `null` is the word for none. Nothing is opened where these are left out, and
+    /// A field that may be omitted, and for which `null` means none. Omitting these opens nothing, and
     /// a role names them so that an inventory can set them.
     pub(super) fn nullable<T: FromStr>(
         &self,
@@ -122,8 +122,8 @@ impl<'a> Fields<'a> {
             .and_then(|node| parse(node, key, errors))
     }
 
-    /// A list; one value is a list of one, and a list in a list is read as its elements. `[]` is nobody; nothing at all is a
-    /// mistake.
+    /// A list; one value is a list of one, and a list in a list is read as its elements. `[]` means none; a missing value is an
+    /// error.
     pub(super) fn list<T: FromStr>(
         &self,
         key: &str,
@@ -141,10 +141,10 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Texts that are a missing value of a template of somebody else's, written down: Python's and YAML's words for nothing.
+/// Texts that result from a missing value in another tool's template: Python's and YAML's words for nothing.
 const NOTHING: [&str; 3] = ["none", "null", "~"];
 
-/// What an empty value is, in words; `None` if it is not empty. An empty list is a list, and says so.
+/// The kind of an empty value, in words; `None` if it is not empty. An empty list is a list, and intended.
 fn empty(node: &Node) -> Option<String> {
     match &node.content {
         Content::Nothing => Some("this is nothing".to_string()),
@@ -156,7 +156,7 @@ fn empty(node: &Node) -> Option<String> {
     }
 }
 
-/// What to write where a value is there and empty.
+/// What to write where a value is present and empty.
 fn instead(key: &str) -> &'static str {
     match key {
         "port" => {
@@ -241,7 +241,7 @@ fn expected(key: &str) -> &'static str {
     }
 }
 
-/// A text that does not read as what is expected.
+/// A text that is not of the expected kind.
 fn misfit(node: &Node, key: &str, text: &str, why: &impl Display) -> InputError {
     let shown = shown(text);
     let error = if shown == text && key != "gateway" && !key.starts_with("address") {

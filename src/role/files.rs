@@ -16,10 +16,10 @@ use crate::role::source::Role;
 use crate::role::source::RoleOrigin;
 use crate::role::source::TEMPLATE;
 
-/// The folder beside an inventory.
+/// The directory beside an inventory.
 const FOLDER: &str = "roles";
 
-/// Reads every folder of `beside/roles/` that holds a role. No such folder is no mistake.
+/// Reads every directory of `beside/roles/` that contains a role. If there is no such directory, that is no error.
 pub(super) fn read(beside: &Path) -> Result<Vec<Role>, InputErrors> {
     let folder = beside.join(FOLDER);
     let entries = match fs::read_dir(&folder) {
@@ -38,7 +38,7 @@ pub(super) fn read(beside: &Path) -> Result<Vec<Role>, InputErrors> {
             }
         };
         let name = entry.file_name().to_string_lossy().into_owned();
-        // Files beside the folders, and what an editor or git keeps there.
+        // Files beside the directories, and those that an editor or git keeps there.
         if entry.path().is_dir() && !name.starts_with('.') {
             roles.extend(errors.take(read_role(name, entry.path())));
         }

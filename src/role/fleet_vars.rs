@@ -26,7 +26,7 @@ pub(super) struct NodeVars {
     pub(super) groups: Vec<String>,
     /// The address that its peers see.
     pub(super) address: Option<Located<IpAddr>>,
-    /// Where it is named first.
+    /// The location where it is first named.
     pub(super) location: Location,
 }
 

@@ -8,10 +8,10 @@ use crate::inventory::location::Location;
 use crate::inventory::vars::Var;
 use crate::role::fleet_vars::FleetVars;
 
-/// In longer lists a value that is not there as it stands is not looked for in pieces.
+/// In longer lists, a value that is not found as a whole is not searched for in pieces.
 const FEW: usize = 64;
 
-/// Which variable of which node.
+/// A node and a variable of it.
 pub(super) type Key = (String, String);
 
 /// Something that a template asked for, and that its value may have come from.
@@ -23,10 +23,10 @@ pub(super) enum Asked {
     Addresses(String),
 }
 
-/// The texts that a value may have come from, with the place of each.
+/// The texts that a value may have come from, with the location of each.
 ///
-/// minijinja's values carry no places, and filters make new ones from old. So it is the text that is looked for: the element
-/// `203.0.113.300` of a rendered list was written somewhere in one of the variables that the template asked for.
+/// minijinja's values carry no locations, and filters create new ones from old. So the text is searched for: the element
+/// `203.0.113.300` of a rendered list was written somewhere in one of the variables that the template used.
 pub(super) struct Places {
     by_text: BTreeMap<String, Location>,
     only: Option<Location>,
@@ -46,7 +46,7 @@ impl Places {
         }
     }
 
-    /// The places of whatever a template asked for. `variable` finds a variable as it was written.
+    /// The locations of everything that a template used. `variable` finds a variable as it was written.
     pub(super) fn new<'a>(
         asked: &BTreeSet<Asked>,
         fleet: &FleetVars,
@@ -141,7 +141,7 @@ impl Places {
             .map(|(_, place)| place.clone())
     }
 
-    /// Where the template stands.
+    /// The location of the template.
     pub(super) fn template(&self) -> &Location {
         &self.template
     }

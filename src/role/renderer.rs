@@ -48,7 +48,7 @@ pub(super) struct State {
     pub(super) stack: Vec<Key>,
     /// What each thing being rendered has asked for so far, the outermost first.
     asked: Vec<BTreeSet<Asked>>,
-    /// What is rendered already.
+    /// The variables that are already rendered.
     known: BTreeMap<Key, (Value, BTreeSet<Asked>)>,
     /// What cannot be rendered, with the number of its mistake: asked for twice by each of forty variables, it would be
     /// tried a million million times.
@@ -81,7 +81,7 @@ impl Renderer {
         })
     }
 
-    /// Renders a text of `role.yml` that stands at `location`.
+    /// Renders a text of `role.yml` at `location`.
     pub(super) fn render(
         self: &Arc<Self>,
         text: &str,
@@ -265,7 +265,7 @@ impl Lookup for Renderer {
     }
 }
 
-/// What is said of a node whose peers would have to be told a name: packet filters know addresses.
+/// The error for a node whose peers would need a name instead of an address: packet filters know addresses.
 fn no_address(name: &str, member: &NodeVars) -> InputError {
     const HOST: &str = "ansible_host";
     let host = member.vars.get(HOST);
@@ -319,7 +319,7 @@ impl State {
     }
 }
 
-/// Who asks for whom, for the eyes of whoever has to break the loop.
+/// Which variable uses which, for the person who has to break the loop.
 fn chain(stack: &[Key], last: &Key) -> String {
     let from = stack.iter().position(|key| key == last).unwrap_or(0);
     // The ends say it all where the chain is long.

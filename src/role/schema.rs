@@ -1,4 +1,4 @@
-//! What a role says about one container on one node, every word with the place where it is written.
+//! What a role specifies for one container on one node, every value with its location.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -24,9 +24,9 @@ pub struct Policy {
     pub network: NetworkPolicy,
     /// The container on it.
     pub container: ContainerPolicy,
-    /// Who may come in.
+    /// The inbound peers.
     pub inbound: Vec<Inbound>,
-    /// Who may be reached.
+    /// The outbound peers.
     pub outbound: Vec<Outbound>,
     /// What becomes of everything else.
     pub otherwise: Located<Otherwise>,
@@ -60,16 +60,16 @@ pub struct ContainerPolicy {
     pub address6: Option<Located<IpAddr>>,
 }
 
-/// Who may come in, and to what.
+/// Inbound peers, and the port that they may reach.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inbound {
     /// A word for the entry; it becomes part of each rule's comment.
     pub what: Located<String>,
-    /// The peers. The port of a peer says nothing here: those who connect choose their source port.
+    /// The peers. The port of a peer has no meaning here: a client chooses its source port.
     pub from: Vec<Located<Peer>>,
     /// The port of the node; without one, every port of the container.
     pub port: Option<Located<Service>>,
-    /// The port of the container, where it is another one.
+    /// The port of the container, if it differs.
     pub to_port: Option<Located<Port>>,
 }
 
@@ -84,7 +84,7 @@ impl Inbound {
     }
 }
 
-/// Who may be reached, and at what.
+/// Outbound peers, and the port on which they may be reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outbound {
     /// A word for the entry; it becomes part of each rule's comment.
@@ -98,9 +98,9 @@ pub struct Outbound {
 /// What becomes of a packet that is on no list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Otherwise {
-    /// The sender is told (ICMP port unreachable).
+    /// The sender is informed (ICMP port unreachable).
     Reject,
-    /// The sender is told nothing.
+    /// The sender is not informed.
     Drop,
 }
 
@@ -116,10 +116,10 @@ impl fmt::Display for Otherwise {
     }
 }
 
-/// Which addresses are closed to everyone who is on no list.
+/// Which addresses are closed to all hosts that are not on the whitelist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Covers {
-    /// The whole subnet: whatever address a container gives itself, it gets nowhere.
+    /// The whole subnet: whatever address a container gives itself, it reaches nothing.
     Network,
     /// The container's own address; others on the network are left alone.
     Container,
@@ -154,7 +154,7 @@ pub struct Side {
     pub subnet: Cidr,
     /// The container's address; `None` where the network has IPv6 and the container no fixed address in it.
     pub container: Option<IpAddr>,
-    /// The addresses that are closed to everyone who is on no list.
+    /// The addresses that are closed to all hosts that are not on the whitelist.
     pub covered: Cidr,
 }
 

@@ -1,4 +1,4 @@
-//! What a template sees: names, each looked up when it is asked for.
+//! The names that a template can use, each looked up when it is used.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use minijinja::value::Object;
 
 use crate::role::fleet_vars::FleetVars;
 
-/// What every template finds set, whatever the inventory says.
+/// The names that every template finds set, regardless of the inventory.
 pub(super) const GIVEN: [&str; 7] = [
     "addresses",
     "group_names",

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 pub(super) const TEMPLATE: &str = "role.yml";
 /// The variables of a role, each with its default.
 pub(super) const DEFAULTS: &str = "defaults.yml";
-/// What a role opens, to whom, why.
+/// The description of a role: what it opens, for which peers, and why.
 pub(super) const README: &str = "README.md";
 
 /// Where a role comes from.
@@ -15,7 +15,7 @@ pub(super) const README: &str = "README.md";
 pub enum RoleOrigin {
     /// It is inside of the binary.
     BuiltIn,
-    /// A folder of `roles/` beside the inventory.
+    /// A directory of `roles/` beside the inventory.
     Folder(PathBuf),
 }
 
@@ -24,7 +24,7 @@ pub enum RoleOrigin {
 pub struct Role {
     /// Its name.
     pub name: String,
-    /// Where it comes from.
+    /// Its origin.
     pub origin: RoleOrigin,
     /// Its files by name; `defaults.yml` and `README.md` may be missing.
     pub files: BTreeMap<String, String>,

@@ -21,7 +21,7 @@ const FUEL: u64 = 1_000_000;
 /// Values larger than this, counted in elements and in bytes of text, come from templates that double themselves.
 const LARGEST: usize = 1 << 20;
 
-/// Why a text with nothing in a part of it is no value.
+/// Why a text with a null part is not a value.
 const NULL_IN_TEXT: &str = "a part of this text is nothing (`null`)";
 
 /// The environment that all templates are rendered in. It has no templates of its own: nothing can be included.
@@ -78,7 +78,7 @@ pub(super) enum TemplateError {
     },
 }
 
-/// A mark in the detail of an error that stands for the mistake of another template.
+/// A mark in the detail of an error that represents the error of another template.
 const ELSEWHERE: char = '\u{1}';
 
 /// The error that leads back to mistake number `number`.
@@ -96,7 +96,7 @@ pub(super) fn evaluate(
         return Ok(Value::from(text));
     }
     if let Some((start, inner)) = expression(text) {
-        // `{{ a }}-{{ b }}` is no expression without its outer braces, and is rendered as the text that it is.
+        // `{{ a }}-{{ b }}` is not an expression without its outer braces, and is rendered as a text.
         if let Ok(expression) = environment.compile_expression_owned(inner.to_string()) {
             let names = || sorted(expression.undeclared_variables(false));
             let value = expression
@@ -121,7 +121,7 @@ pub(super) fn evaluate(
     checked(Value::from(rendered), BTreeSet::new)
 }
 
-/// What stands between `{{` and `}}`, and at which byte, if that is all of the text.
+/// The text between `{{` and `}}`, and its byte position, if that is the whole text.
 fn expression(text: &str) -> Option<(usize, &str)> {
     let inner = text.trim().strip_prefix("{{")?.strip_suffix("}}")?;
     let inner = inner.strip_prefix('-').unwrap_or(inner);
@@ -221,7 +221,7 @@ fn measure(value: &Value, left: &mut usize) -> Result<(), TemplateError> {
     }
 }
 
-/// The place of a part of a template's text; all of it where the text is not written the way it reads.
+/// The location of a part of a template's text; of all of it if the text is escaped in its file.
 pub(super) fn part(location: &Location, text: &str, range: Option<&Range<usize>>) -> Location {
     let written = location.text().find(text.trim_end());
     match (written, range) {
@@ -232,7 +232,7 @@ pub(super) fn part(location: &Location, text: &str, range: Option<&Range<usize>>
     }
 }
 
-/// The bytes of `name` in a template's text, where it stands as a word of its own.
+/// The bytes of `name` in a template's text, where it is a whole word.
 pub(super) fn word(text: &str, name: &str) -> Option<Range<usize>> {
     let part_of_word = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices(name)

@@ -26,7 +26,7 @@ pub(super) struct Node {
     pub(super) asked_at: Option<Location>,
 }
 
-/// What is there, without the difference between numbers and texts: both are addresses, ports and names.
+/// The value, without the difference between numbers and texts: both are addresses, ports and names.
 pub(super) enum Content {
     Nothing,
     Bool(bool),
@@ -111,7 +111,7 @@ pub(super) fn render(
     }
 }
 
-/// Whether an entry's `when` is true, which is asked before the rest of it is rendered: the rest may not make sense then.
+/// Whether an entry's `when` is true, which is evaluated before the rest of it is rendered: the rest may be invalid otherwise.
 fn is_wanted(renderer: &Arc<Renderer>, entry: &Cursor<'_>, errors: &mut InputErrors) -> bool {
     let Some(when) = entry.get(WHEN) else {
         return true;

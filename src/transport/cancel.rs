@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
-/// A flag that is raised once and seen by all its clones.
+/// A flag that is set once and seen by all its clones.
 ///
-/// A connection that waits looks at it every 50 ms.
+/// A connection that waits checks it every 50 ms.
 #[derive(Debug, Clone, Default)]
 pub struct Cancel(Arc<AtomicBool>);
 
@@ -16,17 +16,17 @@ impl Cancel {
         Self::default()
     }
 
-    /// Shares a flag that somebody else raises, such as a signal handler.
+    /// Shares a flag that the caller sets, such as a signal handler.
     pub fn sharing(flag: Arc<AtomicBool>) -> Self {
         Self(flag)
     }
 
-    /// Asks everybody to stop.
+    /// Requests all holders to stop.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
 
-    /// Whether somebody asked to stop.
+    /// Whether a stop was requested.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }

@@ -1,4 +1,4 @@
-//! The script protocol with a node's shell, piece by piece, and what is read ahead of it, for fuzz targets; no part of the library.
+//! The script protocol with a node's shell, piece by piece, and what is read before it, for fuzz targets; not part of the library.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ impl<'a> Talk<'a> {
         self.0.arguments()
     }
 
-    /// Takes in standard output, and returns what of it was the script's.
+    /// Takes standard output, and returns the script's part of it.
     pub fn hear_stdout(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut heard = Vec::new();
         self.0
@@ -63,7 +63,7 @@ impl<'a> Talk<'a> {
         self.0.has_ended() || self.0.is_refused()
     }
 
-    /// What it means when the shell ends with this status, and without one when the connection is lost, or the time is up.
+    /// The result if the shell ends with this status; without one, if the connection is lost, or the time is up.
     ///
     /// # Errors
     /// The meaning of an exchange that ended without a status.

@@ -35,7 +35,7 @@ use super::wait::Deadline;
 use super::wait::Stopped;
 use crate::model::Secret;
 
-/// How long the rest of standard error may take after the status is there, and how long a child may take to end after it was told to.
+/// How long the rest of standard error may take after the status, and how long a child may take to end after it was stopped.
 const AFTERMATH: Duration = Duration::from_secs(1);
 
 /// This machine as a node.
@@ -213,7 +213,7 @@ impl Pipes {
         [stdin, stdout, stderr].into_iter().flatten()
     }
 
-    /// Writes what there is to write, and closes standard input after the last of it, or when nobody reads any more.
+    /// Writes the pending input, and closes standard input after the last of it, or when it is no longer read.
     fn feed(&mut self, protocol: &mut ScriptProtocol<'_>) -> usize {
         let Some(stdin) = &mut self.stdin else {
             return 0;
@@ -252,7 +252,7 @@ impl Pipes {
     }
 }
 
-/// Reads one buffer at most, so that one busy stream does not keep the other or the clock waiting. A stream that ended becomes `None`.
+/// Reads one buffer at most, so one busy stream does not delay the other or the clock. A stream that ended becomes `None`.
 fn drain(stream: &mut Option<impl Read>, buffer: &mut [u8], mut hear: impl FnMut(&[u8])) -> usize {
     let Some(open) = stream else { return 0 };
     match open.read(buffer) {

@@ -1,15 +1,15 @@
-//! The seam to a node: connect to it, and run one script there.
+//! The interface to a node: connect to it, and run one script there.
 //!
-//! [`Transport`] and [`Connection`] are all that the rest of the program sees. [`System`] is the real thing: over SSH, or on this
-//! very machine where the inventory says so. Whoever tests what stands above implements the two traits with a node that is made up.
+//! [`Transport`] and [`Connection`] are all that the rest of the program sees. [`System`] is the real implementation: over SSH, or on this
+//! machine if the inventory says so. Tests of the layers above implement the two traits with a simulated node.
 //!
-//! Four promises hold whatever happens to the network:
+//! Four guarantees hold whatever happens to the network:
 //!
-//! * [`Connection::run`] answers with a status only when the node itself said that the script came to its end. libssh2 reports
-//!   status 0 for a command whose connection died, so a status on its own means nothing here.
-//! * Nothing of a script runs before the node has read all of it. A connection that dies while sending leaves the node as it was.
-//! * Whatever a node or an agent does, it is left at the end of its time, and its answer takes no more than 64 MiB.
-//! * A password reaches `sudo` and nobody else: it is sent after sudo's own prompt was seen, and only once.
+//! * [`Connection::run`] returns a status only if the node itself reported that the script ended. libssh2 reports
+//!   status 0 for a command whose connection was lost, so that status alone has no meaning.
+//! * Nothing of a script runs before the node has read all of it. A connection that is lost while sending leaves the node unchanged.
+//! * Whatever a node or an agent does, it is dropped when its time is over, and its answer takes no more than 64 MiB.
+//! * A password is sent only to `sudo`: after sudo's own prompt was seen, and only once.
 
 mod cancel;
 mod connect_error;
@@ -67,27 +67,28 @@ pub trait Transport: Send + Sync {
 
 /// A node that was reached. It belongs to the thread that connected.
 ///
-/// Dropping it closes the connection at once and never waits for the node.
+/// Dropping it closes the connection immediately and never waits for the node.
 pub trait Connection {
-    /// Runs a POSIX shell script on the node, as the user that the target asks for, and returns all that it said.
+    /// Runs a POSIX shell script on the node, as the user that the target requests, and returns its output.
     ///
-    /// The script is fed to the shell's standard input; it is no argument, and so nobody on the node reads it in a process list.
+    /// The script is fed to the shell's standard input; it is not an argument, so no process list on the node shows it.
     /// It starts after the node has read all of it, runs in a subshell (an `exit 3` in it gives status 3), in the C locale, and
     /// finds nothing on its own standard input. It must be whole: a command, quote or here-document left open is a syntax error, and
     /// then nothing runs.
     ///
     /// `on_stdout` is called with each piece of standard output as it arrives; the pieces together are [`Output::stdout`].
-    /// `limit` covers everything from the moment at which the node took the command to the last byte; for opening a session
-    /// until then it has [`Settings::connect_timeout`].
+    /// `limit` covers everything from the moment at which the node accepted the command to the last byte; opening a session
+    /// before that is limited by [`Settings::connect_timeout`].
     ///
-    /// A node that answers with more than 32 MiB on standard output, or 8 MiB on standard error, is cut off.
+    /// A node that sends more than 32 MiB on standard output, or 8 MiB on standard error, is cut off.
     ///
-    /// After [`RunError::Lost`], [`RunError::TimedOut`], [`RunError::TooMuch`], [`RunError::Cancelled`] and a wrong password the connection is closed. What was running on the
-    /// node may run on: a node over SSH gets no signal when its connection ends, only an output that nobody reads any more. On
-    /// this machine it is ended.
+    /// After [`RunError::Lost`], [`RunError::TimedOut`], [`RunError::TooMuch`], [`RunError::Cancelled`] and a wrong password the
+    /// connection is closed. What was running on the
+    /// node may continue: a node over SSH gets no signal when its connection ends, only an output that is no longer read. On
+    /// this machine it is terminated.
     ///
     /// # Errors
-    /// [`RunError`] when no status came; [`RunError::executed`] says whether the node can have begun.
+    /// [`RunError`] if no status arrived; [`RunError::executed`] says whether the node may have started.
     fn run(
         &mut self,
         script: &str,
@@ -97,7 +98,7 @@ pub trait Connection {
     ) -> Result<Output, RunError>;
 }
 
-/// What a script said that came to its end.
+/// The output of a script that ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
     /// Standard output, byte for byte, without what the login shell printed before.

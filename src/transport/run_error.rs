@@ -1,4 +1,4 @@
-//! The ways in which a run can fail to bring a status.
+//! The ways in which a run can fail to return a status.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::target::Endpoint;
 
 /// Why there is no status.
 ///
-/// A script that ran and failed is no error here but an [`Output`](super::Output) with its status.
+/// A script that ran and failed is not an error here but an [`Output`](super::Output) with its status.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RunError {
     /// An earlier run closed the connection; connect again.
@@ -23,7 +23,7 @@ pub enum RunError {
     Start {
         /// The node.
         at: Endpoint,
-        /// What it answered.
+        /// Its answer.
         said: String,
     },
     /// The node logged the user in and did not open a session or take the command in time.
@@ -31,7 +31,7 @@ pub enum RunError {
     NoSession {
         /// The node.
         at: Endpoint,
-        /// What it was to do.
+        /// What it was expected to do.
         wanted: &'static str,
         /// How long it was given.
         after: Duration,
@@ -43,7 +43,7 @@ pub enum RunError {
         at: Endpoint,
         /// How it ended.
         end: ShellEnd,
-        /// The end of what it said, as `: …`, or empty.
+        /// The end of its output, as `: …`, or empty.
         said: String,
     },
     /// sudo did not let the user through.
@@ -53,9 +53,9 @@ pub enum RunError {
         at: Endpoint,
         /// The user to become.
         user: String,
-        /// What is in the way.
+        /// The problem.
         problem: SudoProblem,
-        /// The end of what it said, as `: …`, or empty.
+        /// The end of its output, as `: …`, or empty.
         said: String,
     },
     /// The connection or the shell was gone before the script came to its end.
@@ -83,14 +83,14 @@ pub enum RunError {
     TooMuch {
         /// The node.
         at: Endpoint,
-        /// Where it said so much, such as `standard output`.
+        /// The stream with too much output, such as `standard output`.
         stream: &'static str,
         /// How many bytes it may say there.
         most: usize,
         /// The beginning of what had arrived.
         partial: Box<Partial>,
     },
-    /// Somebody asked to stop.
+    /// A stop was requested.
     #[error("stopped waiting for {at}, as asked")]
     Cancelled {
         /// The node.
@@ -118,7 +118,7 @@ impl ShellEnd {
     }
 }
 
-/// What arrived of a run that brought no status.
+/// The output of a run that returned no status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partial {
     /// Standard output as far as it came.
@@ -134,7 +134,7 @@ pub struct Partial {
 pub enum Executed {
     /// Certainly not: the node never had all of it, and nothing runs before that.
     Never,
-    /// Some of it or all of it, and it may be running still.
+    /// A part of it or all of it, and it may still be running.
     Perhaps,
 }
 

@@ -10,9 +10,9 @@ use std::sync::PoisonError;
 
 use crate::model::Secret;
 
-/// Whoever can say what is secret: the person at the terminal, or the inventory.
+/// A source of secrets: the person at the terminal, or the inventory.
 ///
-/// `None` means that nobody is there to ask, or that nobody wants to say. [`System`](super::System) asks at most once for each key and for
+/// `None` means that there is no one to ask, or that no answer was given. [`System`](super::System) asks at most once for each key and for
 /// each node in a run, but for several of them at the same time from several threads.
 pub trait Secrets: Send + Sync {
     /// The passphrase of a private key file.
@@ -22,7 +22,7 @@ pub trait Secrets: Send + Sync {
     fn become_password(&self, node: &str) -> Option<Secret>;
 }
 
-/// Remembers what was answered, a refusal too, so that twenty threads ask once.
+/// Remembers the answers, including refusals, so twenty threads ask once.
 pub(super) struct Vault {
     secrets: Box<dyn Secrets>,
     passphrases: Drawer<PathBuf>,
@@ -70,7 +70,7 @@ fn once<K: Ord>(
     key: K,
     ask: impl FnOnce() -> Option<Secret>,
 ) -> Option<Secret> {
-    // The drawer is closed again before asking: a person who thinks about one key must not hold up the threads that need another.
+    // The lock is released before asking: a person who thinks about one key must not delay the threads that need another.
     let slot = Arc::clone(
         drawer
             .lock()

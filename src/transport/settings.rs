@@ -4,9 +4,9 @@ use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What to do about a node whose host key nobody has written down yet.
+/// What to do about a node whose host key is unknown.
 ///
-/// A key that differs from the one written down is refused either way.
+/// A key that differs from the known one is refused in both modes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HostKeyChecking {
     /// Refuse it.
@@ -22,12 +22,12 @@ pub struct Settings {
     pub host_key_checking: HostKeyChecking,
     /// The files that are read; new keys are appended to the first. A file that does not exist is empty.
     pub known_hosts: Vec<PathBuf>,
-    /// The folder in which the default keys are looked for: `id_ed25519`, `id_ecdsa`, `id_rsa`.
+    /// The directory that is searched for the default keys: `id_ed25519`, `id_ecdsa`, `id_rsa`.
     pub key_folder: Option<PathBuf>,
     /// The agent's socket (`SSH_AUTH_SOCK`).
     pub agent: Option<PathBuf>,
-    /// How long each address of a node may take to accept; and after that, each by itself: the handshake, the login, opening a session;
-    /// and how long an agent may take for an answer.
+    /// Time limit for each address of a node to accept; and separately for each of the handshake, the login and opening a session;
+    /// and for each answer of an agent.
     pub connect_timeout: Duration,
     /// Time between two signs of life while a script runs, in whole seconds. After three without an answer the connection is lost (on Linux;
     /// elsewhere the system decides when). Zero sends none.
@@ -35,7 +35,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The files of the system, which hold beside the user's own: a revocation may stand in them.
+    /// The files of the system, which are read in addition to the user's: they may contain a revocation.
     pub fn system_known_hosts() -> [PathBuf; 2] {
         ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"].map(PathBuf::from)
     }

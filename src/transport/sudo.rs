@@ -15,15 +15,15 @@ pub enum SudoProblem {
     NotAllowed,
     /// It asked for something other than the password and got no answer.
     Unanswered,
-    /// Something else; what it said is in the message.
+    /// Something else; its output is in the message.
     Other,
 }
 
 impl SudoProblem {
-    /// Understands what was said in the C locale by sudo 1.8 and 1.9, by sudo-rs, and by env where sudo is missing.
+    /// Understands the messages in the C locale of sudo 1.8 and 1.9, of sudo-rs, and of env if sudo is missing.
     pub(super) fn read(said: &str, status: Option<i32>) -> Self {
         const WORDS: [(&str, SudoProblem); 12] = [
-            // Before "a password is required": with requiretty both lines can stand there.
+            // Before "a password is required": with requiretty both lines can be present.
             ("you must have a tty", SudoProblem::TerminalRequired),
             ("is not in the sudoers file", SudoProblem::NotAllowed),
             ("is not allowed to", SudoProblem::NotAllowed),
@@ -91,7 +91,7 @@ impl SudoProblem {
     }
 }
 
-/// What sudo said, without the lecture that it gives a user once.
+/// The output of sudo, without the lecture that it gives a user once.
 pub(super) fn without_lecture(said: &str) -> String {
     const LECTURE: [&str; 6] = [
         "We trust you have received the usual lecture from the local System",

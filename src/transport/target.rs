@@ -1,4 +1,4 @@
-//! Where a node is, and as whom to come.
+//! The address of a node, and the user to log in as.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ pub struct Target {
     ///
     /// With a public key in this file, the agent's private half of it is used.
     pub key_file: Option<PathBuf>,
-    /// As whom scripts run there.
+    /// The user that scripts run as.
     pub privilege: Privilege,
 }
 
@@ -48,7 +48,7 @@ pub enum Via {
     Local,
 }
 
-/// As whom scripts run on a node.
+/// The user that scripts run as on a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Privilege {
     /// As the user who logged in.

@@ -1,4 +1,4 @@
-//! Waiting that ends: by readiness, by the clock, or because somebody asked to stop.
+//! Waiting with an end: by readiness, by the clock, or by a requested stop.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::cancel::Cancel;
 
-/// How often a waiting thread looks at the flag: at once for a person, and nothing for a processor, even with fifty threads.
+/// How often a waiting thread checks the flag: immediate for a person, and negligible for a processor, even with fifty threads.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Why waiting ended without what was waited for.
@@ -21,7 +21,7 @@ pub(super) enum Stopped {
     Failed(Errno),
 }
 
-/// What the system says, without its number.
+/// The text of a system error, without its number.
 pub(super) fn errno_words(errno: Errno) -> String {
     let words = std::io::Error::from(errno).to_string();
     match words.split_once(" (os error") {
@@ -30,7 +30,7 @@ pub(super) fn errno_words(errno: Errno) -> String {
     }
 }
 
-/// How long to wait, and whom to listen to meanwhile.
+/// How long to wait, and what can end the wait.
 pub(super) struct Deadline<'a> {
     pub(super) limit: Duration,
     since: Instant,

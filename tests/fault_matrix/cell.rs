@@ -48,7 +48,7 @@ pub struct Ended {
     pub seconds: f64,
     /// Whether it is so to the letter, and not only as the fault alone would have left it.
     pub exactly: bool,
-    /// Whether the chain is empty that a stranger has flushed.
+    /// Whether another tool has flushed the chain and it is still empty.
     pub flushed: bool,
 }
 
@@ -63,17 +63,17 @@ pub struct Cell<'a> {
     pub confirm: Duration,
     /// The arguments of the run.
     pub args: Vec<String>,
-    /// How the node stands now.
+    /// The present state of the node.
     pub now: Seen,
     /// What counts as the state before, and as the state after: one state, or all that the fault may make of it.
     pub before: Vec<State>,
     pub after: Vec<State>,
-    /// Where what was said and seen is kept.
+    /// The directory for outputs and observations.
     pub folder: PathBuf,
 }
 
 impl Cell<'_> {
-    /// Runs it. What goes wrong is said line by line.
+    /// Runs it. Each problem is one line.
     pub fn run(&self) -> Result<Ended, Vec<String>> {
         fs::create_dir_all(&self.folder).expect("a folder for what is said");
         self.prepare();
@@ -147,8 +147,8 @@ impl Cell<'_> {
         let Some(fired) = course.fired else {
             return Err(Vec::new());
         };
-        // Ahead of the arming and behind the last look nobody is there who would start it again.
-        // One that restarts comes by itself.
+        // Before the arming and after the last reading, nothing on the node would start it again.
+        // A daemon that restarts comes back by itself.
         if matches!(self.row, Row::Arm | Row::Disarm)
             && self.fault.moves_the_world()
             && self.fault != Fault::FirewalldRestarting
@@ -158,7 +158,7 @@ impl Cell<'_> {
         }
         let allowance = self.confirm + GRACE * slow();
         let mut allowed = allowance + course.boot;
-        // One run that is two, the second by a reload: it is armed anew, and has its own time.
+        // One run that consists of two, the second by a reload: the node is armed again, with a new time limit.
         if self.has_said("reloaded-instead") {
             allowed += allowance;
         }
@@ -215,7 +215,7 @@ impl Cell<'_> {
         }
     }
 
-    /// As what the node stands; otherwise what is different, from the nearer of the two.
+    /// The state that the node is in; otherwise the differences from the nearer of the two.
     fn judge(&self, seen: &Seen) -> Result<End, Vec<String>> {
         let before = State::differences_from_all(&self.before, &seen.state);
         let after = State::differences_from_all(&self.after, &seen.state);
@@ -252,7 +252,7 @@ impl Cell<'_> {
         }
     }
 
-    /// What the node can tell about the run.
+    /// Collects what the node can report about the run.
     fn keep_evidence(&self) {
         let said = self.node.try_sh(
             "cat /run/fault/call /run/fault/log; ls -la /run/fwdeploy /var/lib/fwdeploy /var/lib/fwdeploy/* /etc/firewalld; \

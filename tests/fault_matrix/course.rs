@@ -12,13 +12,13 @@ use crate::cell::slow;
 use crate::fault::Fault;
 use crate::matrix::Row;
 
-/// How often is looked whether something has happened.
+/// The interval at which conditions are checked.
 const TICK: Duration = Duration::from_millis(5);
 
-/// How long the controller may take to say how things stand.
+/// How long the controller may take to report the condition.
 const CONTROLLER: Duration = Duration::from_secs(90);
 
-/// What happened while the run was at work.
+/// What happened during the run.
 pub struct Course {
     /// When the fault happened.
     pub fired: Option<Instant>,
@@ -145,7 +145,7 @@ impl Cell<'_> {
         }
     }
 
-    /// Pulls the plug, and once more while the node is on its way back.
+    /// Pulls the plug, and once more while the node is rolling back.
     fn pull_twice(&self, course: &mut Course) {
         let began = Instant::now();
         course.fired.get_or_insert(began);
@@ -155,7 +155,7 @@ impl Cell<'_> {
             return;
         }
         let at_work = self.node.restores();
-        // At another moment of the way back in each row.
+        // At another moment of the rollback in each row.
         if at_work {
             let row = self.row.to_string();
             sleep(Duration::from_millis(row.len() as u64 * 97 % 1000));
@@ -173,7 +173,7 @@ impl Cell<'_> {
         }
     }
 
-    /// What is wrong with the timers: each must count from now on, whatever the clock says.
+    /// What is wrong with the timers: each must count from now on, whatever the clock shows.
     fn timers_that_the_clock_moves(&self) -> Option<String> {
         let said = self.node.try_sh(
             "for timer in $(/usr/bin/systemctl list-units --all --no-legend --plain 'fwdeploy*.timer' | sed 's/ .*//'); do \

@@ -43,7 +43,7 @@ impl When {
     }
 }
 
-/// Lets the harness do its part, and waits for it, but not for ever.
+/// Lets the harness do its part, and waits for it with a time limit.
 const ASK: &str = ": >/run/fault/asked; n=0; until [ -e /run/fault/answered ] || [ $n = 500 ]; do sleep 0.02; n=$((n + 1)); done\n";
 
 impl Fault {
@@ -111,7 +111,7 @@ sleep 0.2
         }
     }
 
-    /// Whether the controller goes with it, so that nobody says anything.
+    /// Whether the controller is killed too, so there is no report.
     pub fn kills_the_controller(self, row: &Row, when: When) -> bool {
         match self {
             Fault::ControllerKilled => true,
@@ -121,12 +121,12 @@ sleep 0.2
         }
     }
 
-    /// Whether a container may have been started anew by it.
+    /// Whether it may restart containers.
     pub fn starts_containers(self) -> bool {
         matches!(self, Fault::ContainerRestarted) || self.starts_docker()
     }
 
-    /// Whether Docker is started anew by it.
+    /// Whether it restarts Docker.
     fn starts_docker(self) -> bool {
         matches!(
             self,
@@ -134,12 +134,12 @@ sleep 0.2
         )
     }
 
-    /// Whether the node itself goes down with it, and the controller cannot know how it stands.
+    /// Whether the node itself goes down with it, so the controller cannot know its condition.
     pub fn cuts_the_node_off(self) -> bool {
         matches!(self, Fault::NetworkLost | Fault::Reboot | Fault::TwoPlugs)
     }
 
-    /// Whether it changes by itself what the kernel and the daemons hold, so that an untouched node too is another
+    /// Whether it changes what the kernel and the daemons hold, so that even an untouched node differs
     /// afterwards.
     pub fn moves_the_world(self) -> bool {
         self.starts_docker()
@@ -149,7 +149,7 @@ sleep 0.2
             )
     }
 
-    /// Whether nobody is left who could bring the run to its end, or nothing on the node goes on.
+    /// Whether nothing is left that could finish the run, or nothing on the node continues.
     pub fn takes_the_run_away(self) -> bool {
         matches!(
             self,
@@ -161,7 +161,7 @@ sleep 0.2
         )
     }
 
-    /// The fault alone, on a node where nobody runs anything, and what an operator would do about it.
+    /// The fault alone, on a node without a run, and what an operator would do about it.
     pub fn alone(self) -> &'static str {
         match self {
             Fault::FirewalldStopped => {

@@ -1,4 +1,4 @@
-//! How a worker brings its node to where the cells begin, and what it must know of it beforehand.
+//! How a worker brings its node to the starting state of the cells, and what it must know about it beforehand.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use crate::worker::Place;
 use crate::worker::Worker;
 
 impl Worker<'_> {
-    /// Makes it a node that nobody has managed.
+    /// Makes it an unmanaged node.
     pub fn at_first(&self) {
         self.node.make_afresh();
         self.settled();
         self.misplace_the_jump();
     }
 
-    /// Where Docker 20.10 to 27 leaves it after a reload of firewalld, so that there is a step for it.
+    /// Puts the jump where Docker 20.10 to 27 leaves it after a reload of firewalld, so that there is a step for it.
     pub fn misplace_the_jump(&self) {
         self.node
             .sh("iptables -w -D FORWARD -j DOCKER-USER; iptables -w -A FORWARD -j DOCKER-USER");
@@ -42,8 +42,8 @@ impl Worker<'_> {
         }
     }
 
-    /// Learns what a rollback across a subnet leaves to a firewalld that starts after it: Docker 20.10 to 27 puts the rules of the
-    /// network that is gone back then, until it is started anew itself.
+    /// Learns what a rollback across a subnet leaves to a firewalld that starts after it: Docker 20.10 to 27 then restores the rules of the
+    /// network that no longer exists, until Docker itself is restarted.
     pub fn learn_what_docker_remembers(&self, back: &mut Known) {
         self.at_first();
         self.run(Place::One);
@@ -108,7 +108,7 @@ impl Worker<'_> {
         args.into_iter().map(String::from).collect()
     }
 
-    /// A run that nothing happens to; what it told.
+    /// A run without a fault; returns its output.
     pub fn run(&self, to: Place) -> String {
         self.run_with(&self.args(Some(to), &[]))
     }
@@ -131,7 +131,7 @@ impl Worker<'_> {
         told
     }
 
-    /// The rows of the plan that leads there, as the run itself tells its steps.
+    /// The rows of the plan that leads there, from the steps that the run itself reports.
     pub fn rows(&self, to: Place) -> Vec<Row> {
         let told = self.run(to);
         let mut rows = vec![Row::Arm, Row::Timer];

@@ -4,8 +4,8 @@
 //! `make lab` runs a rotation through it. With `FAULT_MATRIX=WORD,WORD;WORD` only cells whose
 //! node, scenario, row and fault have all the words of one of these lists; they take the place of theirs in the table. With
 //! `FAULT_MATRIX_NODES=n1,n4` only these nodes are brought up, and only their cells are run; `FAULT_MATRIX_SLOW=3` gives
-//! everything three times as long, on a machine that has other work. With `FAULT_MATRIX_RESUME=1` a run that was broken off is
-//! gone on with: cells that went well, in target/fault-matrix/cells, are not run again.
+//! everything three times as long, on a machine that has other work. With `FAULT_MATRIX_RESUME=1` an interrupted run is
+//! continued: cells that passed, in target/fault-matrix/cells, are not run again.
 
 mod cell;
 mod course;

@@ -10,7 +10,7 @@ use crate::cell::slow;
 use crate::fault::Fault;
 use crate::fault::When;
 
-/// Where what was said in cells that failed is kept.
+/// The directory for the outputs of cells that failed.
 pub const EVIDENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/fault-matrix");
 
 /// A place in a run at which a fault happens.
@@ -22,7 +22,7 @@ pub enum Row {
     Timer,
     /// At a step of the plan, the first of its kind.
     Step { number: usize, doing: String },
-    /// While a rollback brings the snapshot back, where it first calls this.
+    /// While a rollback restores the snapshot, where it first makes this call.
     Call(&'static str),
     /// At the first question of the fresh look.
     Look,
@@ -42,7 +42,7 @@ impl Row {
         match self {
             Row::Arm => format!("arm {when} iptables-save -c\n"),
             Row::Timer => format!("arm {when} systemd-run\n"),
-            // Docker may have moved it already, so that there is nothing to do.
+            // Docker may have moved it already, so there is nothing to do.
             Row::Step { number, doing } if doing == "placing the jump to DOCKER-USER" => {
                 format!("{number} {when} iptables-save\n")
             }
@@ -72,7 +72,7 @@ impl fmt::Display for Row {
 /// What the runs are about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scenario {
-    /// A node that nobody has managed gets its whitelist.
+    /// An unmanaged node gets its whitelist.
     Adoption,
     /// On a node with a whitelist one peer is replaced by another.
     InPlace,

@@ -226,7 +226,7 @@ impl Node {
         true
     }
 
-    /// Where the processes are that bring the node back, while there are some.
+    /// The directory of the processes that roll the node back, while there are any.
     pub fn way_back(&self) -> Option<PathBuf> {
         let units = fs::read_dir(self.processes.join("system.slice"));
         let units = units.into_iter().flatten().flatten();
@@ -238,7 +238,7 @@ impl Node {
         })
     }
 
-    /// Waits until it is on its way back from a run; false if it has booted and is not.
+    /// Waits until it is rolling a run back; false if it has booted and is not.
     pub fn restores(&self) -> bool {
         let until = Instant::now() + BOOT * slow();
         let mut asked = Instant::now();

@@ -1,4 +1,4 @@
-//! What a node holds of all that a run may change, in an order that tells differences and nothing else.
+//! Everything on a node that a run may change, in an order that shows real differences only.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 /// Asks a node for all of it.
 pub const SCRIPT: &str = include_str!("state.sh");
 
-/// The chains in which the order of the rules decides; everywhere else in the tables Docker may put its rules anew.
+/// The chains in which the order of the rules matters; everywhere else in the tables Docker may add its rules in another order.
 const IN_ORDER: [&str; 2] = ["FORWARD", "DOCKER-USER"];
 
 /// What a node holds.
@@ -23,7 +23,7 @@ pub struct Seen {
     pub state: State,
     /// When each running container was started.
     pub starts: BTreeMap<String, String>,
-    /// What a run should have taken away: latch, lease, timer, unit, staging.
+    /// What a run should have removed: latch, lease, timer, unit, staging.
     pub left: Vec<String>,
 }
 
@@ -81,7 +81,7 @@ impl State {
         out
     }
 
-    /// The same after somebody has flushed Docker's chain for users.
+    /// The same after another tool has flushed Docker's chain for users.
     pub fn flushed(&self) -> State {
         let mut flushed = self.clone();
         flushed
@@ -109,8 +109,8 @@ impl State {
     }
 
     /// Whether the state is one of these, or lies between them: nothing that all of them have is missing, and nothing is
-    /// there that none of them has. Only Docker and firewalld put their own rules anew; DOCKER-USER, the files, and what
-    /// firewalld believes are as in one of them, and so is the place of the jump.
+    /// there that none of them has. Only Docker and firewalld recreate their own rules; DOCKER-USER, the files, and firewalld's
+    /// own view must be as in one of them, and so must the position of the jump.
     pub fn differences_from_all(these: &[State], now: &State) -> Vec<String> {
         let Some(first) = these.first() else {
             return vec!["nothing to compare it with".to_string()];

@@ -1,4 +1,4 @@
-//! The matrix as a table that people read, and what the table says.
+//! The matrix as a table for readers, and parsing that table.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -14,12 +14,12 @@ use crate::matrix::EVIDENCE;
 use crate::matrix::Entry;
 use crate::matrix::Scenario;
 
-/// Where it stands.
+/// The path of the table.
 pub fn path() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/fault-matrix.md")
 }
 
-/// What stands above the tables.
+/// The text above the tables.
 const LEGEND: &str = include_str!("legend.md");
 
 /// A cell as it is written down while the matrix is under way: what is done is not lost with what comes after it.

@@ -1,4 +1,4 @@
-//! Whether the controller told the truth.
+//! Whether the controller's report was true.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::cell::End;
 use crate::cell::Ended;
 use crate::fault::Fault;
 
-/// What is wrong with what was said, and with the exit code, of a node that ended so; `moved` is whether rules may stand in
+/// What is wrong with the report, and with the exit code, for a node that ended in this state; `moved` is whether rules may be in
 /// another order than before. `None` is a controller that was
 /// killed.
 pub fn wrong(
@@ -17,7 +17,7 @@ pub fn wrong(
     (fault, moved): (Fault, bool),
 ) -> Option<String> {
     let Some(code) = code else {
-        // It may have told its steps on stderr until then; an answer it cannot have given.
+        // It may have printed its steps on stderr until then, but it cannot have printed a result.
         return (!said.is_empty())
             .then(|| format!("a controller that was killed has answered: {said}"));
     };
@@ -37,11 +37,11 @@ pub fn wrong(
         End::Before => {
             let as_before = match standing {
                 "untouched" => true,
-                // Not while it lacks what a stranger has flushed.
+                // Not while rules are missing that another tool has flushed.
                 "as_before" | "goes_back" => !end.flushed,
                 // What the fault itself has changed is a difference too.
                 "different" => end.flushed || moved && !end.exactly,
-                // Who was cut off from the node cannot know.
+                // A controller that was cut off from the node cannot know.
                 "unknown" => fault.cuts_the_node_off(),
                 _ => false,
             };

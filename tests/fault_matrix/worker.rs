@@ -38,7 +38,7 @@ impl Place {
     const COUNT: usize = 5;
 }
 
-/// A state as it is, and as it is after each fault that changes what Docker and firewalld hold when nobody runs anything.
+/// A state as it is, and as it is after each fault that changes what Docker and firewalld hold when there is no run.
 #[derive(Clone, Default)]
 pub struct Known {
     pub plain: State,
@@ -177,7 +177,7 @@ impl Worker<'_> {
             1 if !(fault == Fault::TimerServiceFailing && *row == Row::Timer) => When::After,
             _ => When::Before,
         };
-        // Docker 20.10 to 27 puts rules of networks that are gone back when firewalld starts, until it is started anew.
+        // Docker 20.10 to 27 restores rules of networks that no longer exist when firewalld starts, until Docker is restarted.
         if *place == Some(Place::Fresh) && fault.moves_the_world() {
             self.node.sh("systemctl restart docker");
         }
@@ -193,17 +193,17 @@ impl Worker<'_> {
             before.extend(was.all());
             after = will.all();
         } else if scenario.is_rollback() {
-            // It reloads firewalld, and the rules of a network that is made again stand where Docker puts new ones.
+            // It reloads firewalld, and Docker adds the rules of a recreated network as new ones.
             before.extend(was.all());
             after = will.all();
         } else if seen.state != was.plain {
             after = will.all();
         }
         if fault == Fault::ChainFlushed {
-            // Ahead of the snapshot it is of the state before; where no way back is due, and where nobody looks any more, it stays.
+            // Before the snapshot it belongs to the state before; it stays where no rollback is due, or the node is not read again.
             match row {
                 Row::Arm | Row::Timer => before.push(seen.state.flushed()),
-                // Docker's own `RETURN` is behind the rules of a chain that was recreated, unless somebody took it away before.
+                // Docker's own `RETURN` is behind the rules of a chain that was recreated, unless it was removed before.
                 Row::Step { .. } if scenario == Scenario::Adoption => {
                     let without: Vec<State> = after.iter().map(State::without_return).collect();
                     after.extend(without);

@@ -75,7 +75,7 @@ fn cgroup(lab: &str) -> PathBuf {
     Path::new(&mount).join("fwdeploy-lab").join(lab)
 }
 
-/// How long processors have worked for the nodes of a lab since it is up; nothing where the kernel does not tell.
+/// The processor time of the nodes of a lab since it was brought up; zero if the kernel does not report it.
 pub fn processor_time(lab: &str) -> Duration {
     let stat = fs::read_to_string(cgroup(lab).join("cpu.stat")).unwrap_or_default();
     let used = stat

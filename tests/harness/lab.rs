@@ -23,7 +23,7 @@ use super::said::Said;
 pub enum Stay {
     /// It is made, and goes when the value does.
     Own,
-    /// It is taken as it is if it is there, what is missing is repaired, and it stays.
+    /// An existing lab is used as it is, what is missing is repaired, and it stays.
     Shared,
 }
 
@@ -65,12 +65,12 @@ fn in_network(netns: &str, program: &str) -> Command {
 impl Lab {
     /// Brings up nodes (`name=suite:backend`) and peers.
     pub fn up(name: &str, nodes: &[&str], peers: usize) -> Self {
-        // A lab of that name from an interrupted run would bring its state with it.
+        // A lab of that name from an interrupted run would still have its old state.
         lab(&["down", name]);
         Self::with(name, nodes, peers, Stay::Own)
     }
 
-    /// Brings up nodes and peers for a while, or takes them as they are.
+    /// Brings up nodes and peers for one test, or uses existing ones.
     pub fn with(name: &str, nodes: &[&str], peers: usize, stay: Stay) -> Self {
         assert!(
             rustix::process::geteuid().is_root(),
@@ -174,7 +174,7 @@ impl Lab {
         said.out
     }
 
-    /// Runs a shell script as root on a node; one that is off says so with code 2.
+    /// Runs a shell script as root on a node; a node that is off gives code 2.
     pub fn try_sh(&self, node: &str, script: &str) -> Said {
         let Some(entry) = Entry::find(&self.processes(node)) else {
             return Said {
@@ -207,7 +207,7 @@ impl Lab {
             Some((node, container)) => {
                 let inspect = format!("docker inspect -f '{{{{.State.Pid}}}}' {container}");
                 let process = self.sh(node, &inspect);
-                // The node numbers its processes by itself.
+                // The node has its own process ids.
                 self.entry(node)
                     .path(&format!("/proc/{}/ns/net", process.trim()))
             }
@@ -219,7 +219,7 @@ impl Lab {
         answers(&namespace, SocketAddr::new(address, port))
     }
 
-    /// Writes an inventory; `body` is YAML, in which `{key}` stands for the lab's private key.
+    /// Writes an inventory; `body` is YAML, in which `{key}` is replaced by the lab's private key.
     pub fn inventory(&self, body: &str) -> PathBuf {
         let path = self.home().join("inventory.yml");
         let body = body.replace("{key}", &self.text(&["ssh", "key"]));
@@ -277,7 +277,7 @@ impl Drop for Lab {
             self.begun.elapsed().as_secs_f64(),
             entry::processor_time(&self.name).as_secs_f64()
         );
-        // `LAB_KEEP=1` leaves the nodes of a failed test to be looked at.
+        // `LAB_KEEP=1` keeps the nodes of a failed test for inspection.
         let is_kept = std::env::var_os("LAB_KEEP").is_some() && std::thread::panicking();
         if self.stay == Stay::Own && !is_kept {
             lab(&["down", &self.name]);

@@ -16,8 +16,8 @@ use rustix::thread::move_into_link_name_space;
 /// How long a connection, and then its answer, is waited for.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Whether a connection from a network namespace gets a line as its answer: a port that is open for nobody in particular, such as
-/// docker-proxy's, does not.
+/// Whether a connection from a network namespace gets a line as its answer: a port that is open without a service behind it, such as
+/// docker-proxy's, gives none.
 pub fn answers(namespace: &Path, to: SocketAddr) -> bool {
     let file = File::open(namespace).unwrap_or_else(|e| panic!("{}: {e}", namespace.display()));
     // A namespace is a thread's own, and goes with it.

@@ -1,10 +1,10 @@
-//! What commands said, and waiting.
+//! The output of commands, and waiting.
 
 use std::process::Output;
 use std::time::Duration;
 use std::time::Instant;
 
-/// What a command said, with both streams as text.
+/// The output of a command, with both streams as text.
 #[derive(Debug)]
 pub struct Said {
     /// The exit status.

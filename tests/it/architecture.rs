@@ -1,4 +1,4 @@
-//! Who may use whom: the table of docs/architecture.md, held against every source file.
+//! Which room may use which: the table of docs/architecture.md, checked against every source file.
 
 mod uses;
 
@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use uses::Module;
 use uses::Uses;
 
-/// Which rooms a room may use, as the document's table says.
+/// Which rooms a room may use, from the document's table.
 fn table() -> BTreeMap<String, BTreeSet<String>> {
     let text = fs::read_to_string("docs/architecture.md").expect("the document is there");
     let mut rows = text
@@ -188,7 +188,7 @@ fn module(path: &str) -> Module {
     path.split('/').map(String::from).collect()
 }
 
-/// Who uses whom in the sources, read once.
+/// Which module uses which in the sources, read once.
 static USES: LazyLock<Uses> = LazyLock::new(|| {
     let sources = Source::all();
     let inside = sources
@@ -225,7 +225,7 @@ fn what_only_reads_a_node_uses_no_file_that_changes_one() {
         let reached = uses.reached_from(&reading);
         let wrong: Vec<&Module> = changing.iter().filter(|f| reached.contains(*f)).collect();
         assert!(wrong.is_empty(), "{reading:?} reaches {wrong:?}");
-        // A run's context has the transport: code that gets it could connect by itself and run any script.
+        // A run's context contains the transport: code that gets it could connect by itself and run any script.
         assert!(reached.contains(&module("engine/session/read")));
         let by_itself = uses.by(&reading);
         assert!(!by_itself.contains(&module("engine/context")));

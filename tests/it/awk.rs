@@ -70,7 +70,7 @@ fn coded(text: &str) -> String {
     text.replace('|', "\u{1f}")
 }
 
-/// A capture: what it tells, and its raw answers by their questions.
+/// A capture: its parsed state, and its raw answers by question.
 struct Answers {
     name: &'static str,
     state: NodeState,
@@ -123,7 +123,7 @@ fn answers(bytes: &[u8]) -> BTreeMap<String, String> {
     found
 }
 
-/// The values of a capture in the order in which busctl told them, as the reader of the look has understood them.
+/// The values of a capture in the order in which busctl printed them, as the reader has parsed them.
 #[test]
 fn every_direct_rule_of_every_capture_is_read_as_the_look_reads_it() {
     let mut rules = 0;
@@ -199,7 +199,7 @@ fn zones_and_their_settings_are_read_from_every_capture() {
             };
             let tokens = awk("busctl_tokens", &[], answer);
             let settings = awk("zone_settings", &[("zone", zone)], &tokens);
-            // Each list is told, also an empty one; the values are of as many as the signature says.
+            // Each list is printed, also an empty one; there are as many values as the signature says.
             for list in ["services", "ports", "sources", "interfaces", "rules_str"] {
                 let head = format!("zone\u{1f}{zone}\u{1f}{list}\u{1f}a");
                 assert!(settings.lines().any(|l| l.starts_with(&head)), "{settings}");
@@ -225,7 +225,7 @@ fn zones_and_their_settings_are_read_from_every_capture() {
     assert!(zones > 30, "{zones}");
 }
 
-/// What iptables-save told, as rules with their tables; the programs read it with and without counters.
+/// The rules that iptables-save printed, with their tables; the programs read its output with and without counters.
 fn rules_of(tables: &str) -> Vec<(String, String)> {
     let mut table = String::new();
     let mut found = Vec::new();
@@ -435,7 +435,7 @@ fn a_zones_devices_are_those_that_can_be_there_now() {
         ),
         "zone|docker|interfaces|as|2|br-1|br-2\n"
     );
-    // One that is in another zone goes back to its own.
+    // An interface in another zone returns to its own.
     assert_eq!(
         devices(
             &zone("public", "2|eth0|br-1"),
@@ -470,8 +470,8 @@ fn what_differs_of_docker_is_wrong_or_a_remark_by_whose_it_is() {
     assert_eq!(
         judged("network a", ""),
         "wrong network a is another one, subnet 10.9.0.0%2F16|||, where it was 10.1.0.0%2F16|||,\n\
-         remark container c ran, and does not run now\n\
-         wrong container c has 10.1.0.3 on network a where it was told to have 10.1.0.2\n"
+         remark container c was running, and is not running now\n\
+         wrong container c has 10.1.0.3 on network a but is configured with 10.1.0.2\n"
     );
     assert_eq!(judged("", "yes"), "");
 }

@@ -1,4 +1,4 @@
-//! Bad input, all of it in one place: each mistake has a message that says where it is, ends with 1, and costs no connection.
+//! Bad input, all in one place: each error has a message with its location, the exit code is 1, and it costs no connection.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -15,8 +15,8 @@ use crate::support::program::nobody_came;
 /// A hundred megabytes are refused by their length. Reading them, let alone parsing, takes much longer.
 const PROMPT: Duration = Duration::from_secs(5);
 
-/// Runs every command that reads an inventory, and returns what all of them say. A node that is well stands first in the
-/// inventory, at a port where somebody listens: whoever connects before all is read comes there.
+/// Runs every command that reads an inventory, and returns their messages. A correct node comes first in the
+/// inventory, at a port with a listener: a command that connects before everything is read arrives there.
 fn refused(added: &str, prepare: impl Fn(&Path), arguments: &[&str]) -> String {
     let (listener, port) = listener();
     let place = Place::with(&fleet(&format!("    a:\n{added}"), port));
@@ -48,7 +48,7 @@ fn refused(added: &str, prepare: impl Fn(&Path), arguments: &[&str]) -> String {
     said.swap_remove(0)
 }
 
-/// Without a mistake the listener does see somebody: its silence means something.
+/// Without an error the listener does get a connection: otherwise the other tests would prove nothing.
 #[test]
 fn without_a_mistake_the_node_is_met() {
     let (listener, port) = listener();
@@ -57,7 +57,7 @@ fn without_a_mistake_the_node_is_met() {
     assert!(!nobody_came(&listener));
 }
 
-/// What is said about each of these, under its name.
+/// The messages about each of these, under its name.
 fn sections<'a>(said: impl IntoIterator<Item = (&'a str, String)>) -> String {
     let mut text = String::new();
     for (name, said) in said {
@@ -249,7 +249,7 @@ fn files_that_cannot_be_read_are_named() {
         };
         refused("", prepare, &[])
     };
-    // Root may read every file; this one nobody can, whatever its mode.
+    // Root may read every file; this one cannot be read by anyone, whatever its mode.
     fn unreadable(path: &Path) {
         symlink("/proc/self/mem", path).unwrap();
     }

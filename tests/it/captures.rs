@@ -1,6 +1,6 @@
-//! What real nodes answered, read again: tests/captures/SUITE-BACKEND/SITUATION.stdout and .stderr.
+//! Answers of real nodes, read again: tests/captures/SUITE-BACKEND/SITUATION.stdout and .stderr.
 //!
-//! Every capture is read as its situation says, and every rule in it reads back as written (law Spelling).
+//! Every capture is read as its situation requires, and every rule in it parses to the same text again (law Spelling).
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -233,7 +233,7 @@ fn published_ports_and_stopped_containers_are_seen() {
     }
 }
 
-/// The plan that brings one rule to the node by a reload.
+/// The plan that adds one rule to the node by a reload.
 fn by_reload(state: &NodeState, pending: Permission) -> Plan {
     let rule = Rule::parse_text("-s 172.30.0.2 -j REJECT").unwrap();
     let desired = Desired {
@@ -252,7 +252,7 @@ fn codes(plan: &Plan) -> BTreeSet<&'static str> {
     plan.findings.iter().map(|f| f.code.as_str()).collect()
 }
 
-/// What Docker and firewalld do by themselves is nothing that waits, and no door that closes.
+/// What Docker and firewalld do by themselves is neither a pending change nor a lockout.
 #[test]
 fn on_a_node_that_nobody_touched_nothing_is_pending() {
     for capture in captures() {
@@ -298,7 +298,7 @@ fn what_is_pending_is_seen_and_so_is_the_door_that_it_closes() {
     }
 }
 
-/// Whether firewalld answers and is well, so that its files can be held against what it tells.
+/// Whether firewalld answers and is healthy, so that its files can be compared with its answers.
 fn files_can_be_compared(situation: &str) -> bool {
     firewalld_answers(situation) && situation != "firewalld-failed"
 }

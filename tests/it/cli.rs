@@ -16,7 +16,7 @@ use crate::support::program::listener;
 use crate::support::program::nobody_came;
 use crate::support::program::ran;
 
-/// A port of this machine that nobody listens on.
+/// A port of this machine without a listener.
 fn closed_port() -> u16 {
     listener().1
 }
@@ -338,7 +338,7 @@ fn a_node_without_a_role_is_left_alone_and_said() {
         "  children: { others: { hosts: { x: { fwdeploy_roles: [] } } } }\n  hosts:",
     ));
     let inventory = fs::read_to_string(place.0.path().join("inventory.yml")).expect("it is there");
-    // Roles accumulate, so the node without one stands outside of the variables that give it.
+    // Roles accumulate, so the node without one must be outside of the group that sets them.
     let inventory = inventory.replace("    fwdeploy_roles: [cybex]\n", "");
     place.file(
         "inventory.yml",
@@ -466,7 +466,7 @@ fn many_nodes_are_met_as_many_at_a_time_as_asked() {
         .stderr(Stdio::null())
         .spawn()
         .expect("the program starts");
-    // Who has come and is kept waiting is at work.
+    // A node that has connected and waits is at work.
     listener.set_nonblocking(true).expect("a setting");
     let mut waiting = Vec::new();
     let begun = Instant::now();

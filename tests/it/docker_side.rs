@@ -1,9 +1,9 @@
-//! Docker's side of a plan, on what real nodes answered: a capture's look, with the answers of Docker and of `ip` that each case
+//! Docker's side of a plan, on answers of real nodes: a capture's reading, with the answers of Docker and of `ip` that each case
 //! is about, in the shapes that Docker 20.10 and 28.5 gave them.
 //!
-//! Seen to fail with the code broken on purpose: `locks_out` without its gateways, `own_network` that only looks for what is
-//! inside of the subnet, `carried` without labels, `is_restarting` never true, `claims` that refuse whoever was told the address,
-//! `twice` never found, `is_closed` whatever the driver, `from_the_node` that takes every version for 28, `by_id` that takes the name.
+//! Seen to fail with the code broken on purpose: `locks_out` without its gateways, `own_network` that only searches
+//! inside the subnet, `carried` without labels, `is_restarting` never true, `claims` that refuse every container with that fixed address,
+//! `twice` never found, `is_closed` for any driver, `from_the_node` that takes every version for 28, `by_id` that takes the name.
 
 use std::collections::BTreeSet;
 
@@ -221,7 +221,7 @@ impl Case {
     }
 
     fn codes(&self) -> BTreeSet<&'static str> {
-        // The zone of a bridge that the capture never had is somebody else's case.
+        // The zone of a bridge that is not in the capture is tested elsewhere.
         let plan = self.plan();
         let others = ["bridge-unzoned", "no-masquerade"];
         let codes = plan.findings.iter().map(|f| f.code.as_str());
@@ -488,7 +488,7 @@ fn a_peer_inside_of_the_subnet_is_told() {
     );
     case.desired.rules.drain(..2);
     assert!(case.found("peer-inside").is_empty());
-    // Everybody is not somebody inside.
+    // Any address is not an address inside.
     case.desired.rules = vec![rule(200, "-s 172.20.0.2/32 -d 0.0.0.0/0 -j ACCEPT")];
     assert!(case.found("peer-inside").is_empty());
 }
@@ -521,7 +521,7 @@ fn routes_that_could_not_be_read_are_said_and_not_taken_for_none() {
     assert!(case.found("routes-unread").is_empty());
 }
 
-// ------------------------------------------------------------------------------------ what a network made anew keeps
+// ------------------------------------------------------------------------------------ what a recreated network keeps
 
 #[test]
 fn a_network_made_anew_keeps_what_others_have_set_on_it() {
@@ -648,7 +648,7 @@ fn a_container_between_two_starts_is_never_detached() {
         assert!(finding.hint.unwrap().contains("docker stop wit"));
         assert!(case.commands().is_empty(), "{:?}", case.commands());
     }
-    // Nor is its network made anew below it, or below another one.
+    // Nor is its network recreated below it, or below another one.
     let mut case = Case::on("forky").replacing();
     case.networks[1]["internal"] = json!(true);
     case.containers
@@ -682,7 +682,7 @@ fn every_other_state_of_a_container_is_planned_for() {
         case.one("no-container", Severity::Note);
         assert!(case.commands().is_empty(), "{status}");
     }
-    // It runs, and Docker tells no address: it is starting or ending just now.
+    // It runs, and Docker reports no address: it is starting or ending.
     let mut case = Case::on("forky");
     case.containers[0]["networks"]["cybex"]["IPAddress"] = json!("");
     case.one("container-restarting", Severity::Warning);
@@ -708,7 +708,7 @@ fn a_stopped_container_with_the_address_is_a_warning() {
     case.containers[0] = container("wit", "bridge", "", "running");
     case.one("address-claimed", Severity::Warning);
     assert_eq!(case.commands().len(), 2);
-    // Whoever has it, or takes it at its next start, is in the way.
+    // A container that has it, or takes it at its next start, is in the way.
     for status in ["running", "paused", "restarting"] {
         case.containers[1] = container("wit_old", "cybex", "172.20.0.2", status);
         case.one("address-taken", Severity::Refuse);
@@ -738,7 +738,7 @@ fn two_networks_of_one_name_are_refused_with_both_ids() {
         assert!(case.plan().is_empty());
         assert!(case.found("network-differs").is_empty());
     }
-    // Names differ in case, and two of somebody else's are no business of ours.
+    // Names are case-sensitive, and two networks of another tool do not matter.
     let mut case = Case::on("bookworm");
     case.networks
         .push(network("Cybex", OTHER_ID, "172.21.0.0/16"));
@@ -772,7 +772,7 @@ fn docker_is_told_of_a_network_by_its_id() {
     let running = std::mem::replace(&mut case.containers[0], stopped);
     assert_eq!(case.commands()[0], format!("disconnect {OTHER_ID} wit"));
     case.containers[0] = running;
-    // One that is made anew has no id yet.
+    // A network that is recreated has no id yet.
     let mut case = case.replacing();
     case.networks[1]["internal"] = json!(true);
     let commands = case.commands();
@@ -818,7 +818,7 @@ fn what_the_daemon_adds_and_does_not_contradict_is_accepted() {
     assert!(case.replacing().commands()[2].contains("--ipv6=false"));
 }
 
-// ---------------------------------------------------------------------------------------- addresses nobody can have
+// ------------------------------------------------------------------------------------------ addresses that are unusable
 
 #[test]
 fn an_address_that_docker_gives_to_nobody_is_refused() {
@@ -831,7 +831,7 @@ fn an_address_that_docker_gives_to_nobody_is_refused() {
             json!([{"Subnet": "172.20.0.0/16", "Gateway": "172.20.0.2"}]),
             "172.20.0.2",
         ),
-        // Docker before 28 does not tell that it takes the first of the range.
+        // Docker before 28 does not report that it takes the first of the range.
         (
             json!([{"Subnet": "172.20.0.0/16", "IPRange": "172.20.4.0/24"}]),
             "172.20.4.0",
@@ -896,7 +896,7 @@ fn only_an_internal_bridge_leads_nowhere() {
             usize::from(leads),
             "{driver} {internal}"
         );
-        // The same of somebody else's container beside it.
+        // The same for another container next to it.
         let mut beside = container("proxy", "cybex", "172.20.0.3", "running");
         beside["networks"]["other"] = place("", "10.9.0.3");
         case.containers[0]["networks"]
@@ -952,7 +952,7 @@ fn whoever_can_take_the_address_is_told() {
         "ALL",
         "net_admin",
     ] {
-        // Itself, its neighbour, and who shares its network stack by id and by name.
+        // Itself, its neighbour, and containers that share its network stack by id and by name.
         let mut case = Case::on("forky");
         case.containers[0] = admin(case.containers[0].clone(), key);
         case.one("net-admin", Severity::Warning);

@@ -34,7 +34,7 @@ enum Kind {
     Inline,
 }
 
-/// Every document of the repository except the changelog, which tells of commands as they were.
+/// Every document of the repository except the changelog, which describes commands as they were.
 fn documents() -> Vec<PathBuf> {
     fn below(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("a folder") {
@@ -139,7 +139,7 @@ enum Extent {
     Named,
 }
 
-/// What the program says against a command line; `line` begins with `fwdeploy`.
+/// The program's error for a command line; `line` starts with `fwdeploy`.
 fn objection(line: &str, extent: Extent) -> Option<String> {
     let Some(words) = shlex::split(line) else {
         return Some("its quotes are not closed".to_string());
@@ -188,7 +188,7 @@ fn command_lines(example: &Example) -> Vec<(String, Extent)> {
             let is_command = definition().find_subcommand(first).is_some();
             let line = match first {
                 "fwdeploy" => text.clone(),
-                // A sentence says `run --check`, and means the command.
+                // A sentence may contain `run --check`, and mean the command.
                 _ if is_command && rest.starts_with('-') => format!("fwdeploy {text}"),
                 _ => return Vec::new(),
             };
@@ -224,7 +224,7 @@ fn every_example_of_the_help_is_one() {
         .lines()
         .take_while(|line| !line.is_empty())
         .collect();
-    // What each does stands in a column of its own.
+    // The description of each is in a column of its own.
     let column = examples[0].find("what would change").expect("a column");
     assert!(examples.len() >= 10, "{examples:?}");
     for line in examples {

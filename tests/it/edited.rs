@@ -1,4 +1,4 @@
-//! Files of firewalld's that somebody has edited, on nodes that are otherwise as they answered: see tests/captures/README.md.
+//! Files of firewalld that were edited by hand, on nodes that are otherwise as they answered: see tests/captures/README.md.
 
 use fwdeploy::model::CHAIN;
 use fwdeploy::model::Desired;
@@ -26,7 +26,7 @@ use fwdeploy::plan::recover::recovery;
 use crate::support::as_told::files_as_told;
 use crate::support::captures::captures;
 
-/// A node whose files say what firewalld says.
+/// A node whose files match firewalld's memory.
 fn node(situation: &str) -> NodeState {
     let name = format!("trixie-nftables/{situation}");
     let capture = captures().iter().find(|c| c.name == name);
@@ -35,7 +35,7 @@ fn node(situation: &str) -> NodeState {
     state
 }
 
-/// A node of which a file was edited.
+/// A node with an edited file.
 fn edited(situation: &str, edit: impl FnOnce(&mut Files)) -> NodeState {
     let mut state = node(situation);
     edit(state.files.known_mut().unwrap());
@@ -163,7 +163,7 @@ fn each_edit_is_told_with_its_file_and_in_words() {
         let told = told(&idle);
         assert_eq!(told.len(), 1, "{words}");
         assert_eq!(told[0].severity, Severity::Warning, "{words}");
-        // Who writes whatever the plan is refused.
+        // A command that always writes is refused.
         assert_eq!(idle.refusals_to_write().len(), 1, "{words}");
     }
 }
@@ -200,7 +200,7 @@ fn the_hint_tells_whether_ssh_outlives_the_edit() {
     }
 }
 
-/// firewalld before 0.9 tells no settings: the direct configuration and the zone's rich rules can be compared all the same.
+/// firewalld before 0.9 does not report settings: the direct configuration and the zone's rich rules can still be compared.
 #[test]
 fn of_an_old_firewalld_what_is_ours_is_compared() {
     let old = |edit: fn(&mut Files)| {
@@ -255,7 +255,7 @@ fn a_recovery_loads_no_edit_unseen_but_where_the_edit_is_what_mends() {
     assert!(matches!(chosen(&failed), Some(Recovery::Unfail { .. })));
 }
 
-/// `--set-default-zone` changes firewalld's memory and its file; what it tells of its file stays as it was up to 1.3.
+/// `--set-default-zone` changes firewalld's memory and its file; what it reports of its file does not change up to 1.3.
 #[test]
 fn a_default_zone_that_firewalld_has_set_itself_is_no_edit() {
     let replaced = |text: &str, from: &str, to: &str| {

@@ -1,4 +1,4 @@
-//! Rules of others on a node: in any spelling, in any number, ahead of the whitelist or to come back ahead of it.
+//! Foreign rules on a node: in any spelling, in any number, ahead of the whitelist or about to return ahead of it.
 //!
 //! Seen to fail with the code broken on purpose, each by one break:
 //! `a_rule_that_the_kernel_prints_in_other_words_is_there` without `Tables::printed` in `printed::form`;
@@ -109,14 +109,14 @@ fn has(state: &mut NodeState, at: usize, rule: &DirectRule, printed: &[&str]) {
     lines(state, CHAIN).splice(at..at, printed);
 }
 
-/// Nobody has edited a file: they say what firewalld knows.
+/// No file was edited: they match firewalld's memory.
 fn written(state: &mut NodeState) {
     if let Some(files) = state.files.known_mut() {
         files.direct.says = state.permanent.direct.clone();
     }
 }
 
-/// What the node's iptables says of a rule when it is asked.
+/// Sets how the node's iptables prints a rule.
 fn tells(state: &mut NodeState, rule: &DirectRule, printed: Printed) {
     let tables = state.kernel.v4.known_mut().unwrap();
     tables.printed.insert(rule.args.to_vec(), printed);
@@ -209,7 +209,7 @@ fn a_rule_that_nobody_can_spell_is_a_note_and_no_drift() {
         );
         let seen = planned(&state);
         assert!(seen.is_empty(), "{text}: {:?}", seen.changes());
-        // A list of plain addresses is known to everybody.
+        // The spelling of a list of plain addresses is known.
         let noted = usize::from(*text != "-s 10.9.0.1,10.9.0.2 -j DROP");
         assert_eq!(codes(&seen, "not-compared").len(), noted, "{text}");
 
@@ -224,7 +224,7 @@ fn a_rule_that_nobody_can_spell_is_a_note_and_no_drift() {
         assert_eq!(lines(&mut repaired, CHAIN).len(), before + 1, "{text}");
         assert!(planned(&repaired).is_empty(), "{text}");
 
-        // Where the chain was flushed it is missing all the same.
+        // Where the chain was flushed it is missing as well.
         lines(&mut repaired, CHAIN).clear();
         let plan = planned(&repaired);
         let changes = plan.changes();
@@ -286,7 +286,7 @@ fn what_names_a_managed_address_in_any_words_is_ours() {
     );
     assert!(planned(&done).is_empty());
 
-    // One that is about somebody else, too, is not: it lets strangers through, and that is said.
+    // A rule that also matches other packets is not: it lets in other hosts, and that is reported.
     let mut state = at_rest("bookworm-nftables");
     let rule = foreign(0, CHAIN, "-s 172.30.0.0/24,10.9.0.0/16 -j ACCEPT");
     has(
@@ -442,7 +442,7 @@ fn a_docker_that_was_told_to_filter_nothing_is_named() {
     }
 }
 
-/// A node with so many foreign rules, of which firewalld and the kernel agree.
+/// A node with this many foreign rules, on which firewalld and the kernel agree.
 fn with_many(count: usize, text: &dyn Fn(usize) -> String) -> NodeState {
     let mut state = at_rest("bookworm-nftables");
     let rules: Vec<DirectRule> = (0..count).map(|n| foreign(2000, CHAIN, &text(n))).collect();
@@ -504,7 +504,7 @@ fn four_times_the_rules_take_about_four_times_the_time() {
     ];
     for (kind, text) in kinds {
         let took = [1_000, 4_000].map(|count| {
-            // Something to do: the first line of ours is gone, and one peer is new.
+            // Something to do: the first managed line is missing, and one peer is new.
             let mut busy = with_many(count, &text);
             lines(&mut busy, CHAIN).remove(0);
             let runtime = busy.runtime.direct.known_mut().unwrap();

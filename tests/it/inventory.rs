@@ -100,7 +100,7 @@ fn outcome(case: &Case) -> String {
             let nodes = inventory.nodes().map(|one| (one.name.clone(), node(one)));
             let all = serde_json::json!({ "nodes": serde_json::Map::from_iter(nodes), "groups": inventory.groups() });
             let mut text = serde_json::to_string_pretty(&all).unwrap();
-            // What is not said is not shown.
+            // Empty parts are not shown.
             for nothing in [
                 "port",
                 "user",
@@ -154,7 +154,7 @@ fn every_case_ends_as_its_snapshot_says() {
     }
 }
 
-/// Snapshots stand beside the cases.
+/// Snapshots are next to the cases.
 fn settings() -> insta::Settings {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("../inventory");

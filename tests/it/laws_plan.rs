@@ -142,7 +142,7 @@ fn desired(inbound: &[u8], outbound: &[u8]) -> Desired {
     }
 }
 
-/// Rules that are somebody else's, in DOCKER-USER or elsewhere.
+/// Foreign rules, in DOCKER-USER or elsewhere.
 fn foreign() -> Vec<DirectRule> {
     let rule = |chain: &str, priority, text: &str| DirectRule {
         family: Some(Family::V4),
@@ -229,7 +229,7 @@ fn stale() -> Vec<DirectRule> {
     ]
 }
 
-/// A kernel line by somebody else.
+/// A foreign line of the kernel.
 fn foreign_lines() -> Vec<String> {
     [
         "-j RETURN",
@@ -322,7 +322,7 @@ fn forward() -> impl Strategy<Value = Chain> {
     subsequence(lines, 0..=5)
         .prop_shuffle()
         .prop_map(|mut lines| {
-            // What a Docker at work always has: without any such jump its rules count as gone.
+            // What a running Docker always has: without any such jump its rules count as missing.
             lines.push("-o docker0 -j DOCKER".to_string());
             let mut forward = chain(lines);
             forward.policy = Some("DROP".into());
@@ -411,7 +411,7 @@ fn both_settings() -> impl Strategy<Value = (Settings, Settings)> {
     })
 }
 
-/// What somebody does to a file, and which it is.
+/// Edits a file by hand; returns which one.
 fn edit(files: &mut Files, which: usize) -> &'static str {
     let zone = |files: &mut Files, name: &str, key: &str, value: &str| {
         let zone = files.zones.get_mut(name).unwrap();
@@ -513,7 +513,7 @@ fn node() -> impl Strategy<Value = (NodeState, Desired)> {
                 forward(),
                 docker(),
                 any::<bool>(),
-                // Whether the node tells how its iptables prints a rule.
+                // Whether the node reports how its iptables prints a rule.
                 any::<bool>(),
                 both_settings(),
             )
@@ -633,7 +633,7 @@ fn facts(state: &NodeState) -> (NodeState, Vec<Option<Rule>>) {
         lines = chain.rules.drain(..).map(|r| r.rule).collect();
         lines.sort();
     }
-    // A network made again gets what Docker fills in by itself.
+    // A recreated network gets the values that Docker fills in by itself.
     if let Some(docker) = s.docker.known_mut() {
         for network in &mut docker.networks {
             network.bridge.clear();
@@ -652,7 +652,7 @@ proptest! {
         let done = fold(&state, &first.actions);
         let second = plan(&done, &wanted, &allowed);
         prop_assert!(second.is_empty(), "left over: {:#?}\nafter: {:#?}", second.changes(), first.changes());
-        // Nor does what we wrote ourselves look like somebody's edit.
+        // Nor does a file written by fwdeploy look like an edit by hand.
         prop_assert!(second.findings.iter().all(|f| f.code != FindingCode::EditedByHand), "{:#?}", second.findings);
     }
 
@@ -704,7 +704,7 @@ proptest! {
         let actions = plan(&state, &wanted, &allowed).actions;
         let done = at.index(actions.len() + 1);
         let there = fold(&state, &actions[..done]);
-        // The step at work when the run was cut off may have done nothing, and is taken back all the same.
+        // The step that was running when the run was cut off may have done nothing, and is undone in any case.
         let begun = done + usize::from(half && done < actions.len());
         let way = rollback_plan(&actions);
         match way.simulate(&there, begun) {
@@ -824,7 +824,7 @@ proptest! {
             let then = fold(&state, &plan.actions[..cut]);
             prop_assert!(opens(&then, &peer), "after {:#?}", plan.actions[..cut].last());
         }
-        // And nobody is refused for a door that a reload would leave open.
+        // And no run is refused for an ssh access that a reload would preserve.
         let reloaded = fold(&state, &[Action::Reload { subnets: vec![] }]);
         let said = plan.findings.iter().any(|f| f.code.as_str() == "ssh-lost");
         prop_assert!(!said || !opens(&reloaded, &peer), "{:#?}", plan.findings);

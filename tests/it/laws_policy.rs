@@ -1,6 +1,6 @@
 //! Laws of the policy room, for random policies, packets and values.
 //!
-//! *Meaning*: for every policy and every packet, the verdict of the compiled rules is what the policy says.
+//! *Meaning*: for every policy and every packet, the verdict of the compiled rules is the one that the policy requires.
 //! *Spelling*: `parse(render(x)) == x`.
 //!
 //! Each was seen to fail with the code broken on purpose:
@@ -8,8 +8,8 @@
 //! * Meaning, with `ESTABLISHED` set to 1100: an answer from a listed peer is refused.
 //! * Meaning, with the `DNAT` condition left out of `add_inbound`: a listed peer reaches the container directly.
 //! * Meaning, with `port` for `to_port` in `container_service`: a forwarded packet is let in at the wrong port.
-//! * Meaning, without `add_between`: a role that everyone may reach is reached from the other role's network.
-//! * Meaning, without `add_forged`: a container reaches a stranger under an address that is not its network's.
+//! * Meaning, without `add_between`: a role that any host may reach is reached from the other role's network.
+//! * Meaning, without `add_forged`: a container reaches an unlisted host with an address that is not its network's.
 //! * Meaning, without `! -s` in `add_otherwise`: traffic inside the subnet is refused.
 //! * Meaning, with the entry's port before the peer's own in `outbound_service`: a peer's port is not reached.
 //! * Spelling, with `!` left out of rules, with brackets left out around a peer's IPv6 address, and with the prefix left
@@ -69,7 +69,7 @@ fn port(number: u16) -> Port {
     Port::new(number).unwrap()
 }
 
-// ---- random policies, from few values, so that packets meet them often -------------------------------------------
+// ---- random policies, from few values, so that packets often match them ------------------------------------------
 
 const PEERS: [&str; 12] = [
     "203.0.113.7",
@@ -291,7 +291,7 @@ fn is_forged(policy: &Policy, packet: &Packet) -> bool {
         && !in_subnet(policy, packet.source)
 }
 
-// ---- what the policy says, without any rule ----------------------------------------------------------------------
+// ---- what the policy requires, without any rule ------------------------------------------------------------------
 
 #[derive(Debug, PartialEq, Eq)]
 enum Says {

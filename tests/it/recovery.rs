@@ -1,4 +1,4 @@
-//! What real nodes answered when something was broken: it is named, told from what looks alike, and the right recovery is chosen.
+//! Answers of real nodes when something was broken: it is reported, distinguished from similar troubles, and the right recovery is chosen.
 
 use fwdeploy::model::Desired;
 use fwdeploy::model::DesiredNetwork;
@@ -60,7 +60,7 @@ fn each_broken_node_is_named_and_gets_its_recovery() {
                 );
                 assert!(!codes.contains(&"docker-deaf"), "{name}: {codes:?}");
             }
-            // Docker does not hear of a reload: nothing is done about it.
+            // Docker is not notified of a reload: nothing is done about it.
             "docker-first" => {
                 assert!(codes.contains(&"docker-deaf"), "{name}: {codes:?}");
                 assert!(codes.contains(&"docker-rules-gone"), "{name}: {codes:?}");

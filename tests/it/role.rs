@@ -12,7 +12,7 @@ use fwdeploy::policy::compile;
 use fwdeploy::policy::warnings;
 use fwdeploy::role::Roles;
 
-/// Writes the files, and says for every node what its roles make of it: the rules, or the mistakes.
+/// Writes the files, and returns for every node the rules of its roles, or the errors.
 fn say(files: &[(&str, &str)]) -> String {
     let directory = tempfile::tempdir().unwrap();
     for (name, text) in files {
@@ -350,7 +350,7 @@ fn a_key_that_is_there_and_empty_is_never_the_same_as_one_that_is_not() {
                 false => refused(key, spelled, &said),
             }
         }
-        // A list is nobody where nobody may be meant, and wrong everywhere else.
+        // An empty list is allowed where it can mean none, and wrong everywhere else.
         let said = template(&with_key(key, "[]"), "");
         match key {
             "from" | "to" | "inbound" | "outbound" => {
@@ -587,7 +587,7 @@ fn no_value_is_told_but_the_offending_one() {
         with("cybex_peers: !unsafe \"{{ token }}\""),
     ];
     let text = cases.join("\n");
-    // The lines of the user's own file may be shown; what fwdeploy says itself may not tell.
+    // The lines of the user's own file may be shown; fwdeploy's own text must not contain the value.
     for line in text.lines().filter(|line| !line.contains('|')) {
         assert!(!line.contains("hunter2"), "{line}");
     }

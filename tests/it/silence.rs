@@ -23,7 +23,7 @@ fn unreadable<T>(observed: &Observed<T>) -> bool {
     observed.known().is_none()
 }
 
-/// One section of a capture, as it stands.
+/// One section of a capture, unchanged.
 #[derive(Clone)]
 struct Section {
     name: String,
@@ -31,7 +31,7 @@ struct Section {
     text: Vec<u8>,
 }
 
-/// A capture as its sections, without what was said on stderr.
+/// A capture as its sections, without stderr.
 fn sections(stdout: &[u8]) -> Vec<Section> {
     let mut found = Vec::new();
     let mut rest = stdout;
@@ -83,7 +83,7 @@ fn is_told_as_unreadable(question: &str, state: &NodeState) -> bool {
     match question {
         // These only inform, or say how a daemon is that does not answer.
         "os" | "kernel" | "systemd" | "iptables" => true,
-        // Whether the node is in motion, and which zones there are, only makes a look better.
+        // Whether the node is in motion, and which zones exist, only improves a reading.
         "kernel-moved" | "settling" | "zone-names" => true,
         // A file without a sum counts as one that was not there: where it is, it is not written over.
         "file-sums" => true,
@@ -94,9 +94,9 @@ fn is_told_as_unreadable(question: &str, state: &NodeState) -> bool {
         "sets" => unreadable(&state.system.networking.sets),
         "nft-rules" => unreadable(&state.system.networking.nft),
         "other6-save" => unreadable(&state.system.networking.other),
-        // `None` is a look that did not ask.
+        // `None` is a reading that did not query it.
         "firewalld-nft" => state.kernel.backend.as_ref().is_none_or(unreadable),
-        // What Docker was told explains why its chains are missing; that they are, the kernel tells.
+        // Docker's configuration explains why its chains are missing; that they are missing is known from the kernel.
         "docker-told" => true,
         // Without these there is no state at all.
         "uid" | "tools" | "connection" => false,
@@ -172,7 +172,7 @@ fn a_damaged_answer_is_never_an_empty_one() {
             garbled[at].text = b"\x1b[1mhello\xff".to_vec();
             let mut half = whole.clone();
             let text = String::from_utf8_lossy(&half[at].text).into_owned();
-            // Saved rules are whole tables or not; a table's last line tells.
+            // Saved rules are whole tables or not; a table's last line shows it.
             let middle = text.rfind("COMMIT").unwrap_or(text.len() / 2);
             half[at].text.truncate(middle);
             let damages = [
@@ -184,7 +184,7 @@ fn a_damaged_answer_is_never_an_empty_one() {
             ];
             // All five on every question of every capture take minutes; so each has its turn.
             let (damage, sections) = &damages[(turn + at) % damages.len()];
-            // Free texts cannot be told from half of them; the frame tells.
+            // A part of a free text looks like a whole one; the frame shows the difference.
             let free = matches!(question, "zone" | "connection" | "tools" | "ssh-interface");
             // Half of `20.10.24` is a version, half of a list may be whole lines, half of `0` and a newline is `0`.
             let whole_half = matches!(question, "nft-tables" | "docker-version") || middle <= 1;
@@ -202,7 +202,7 @@ fn a_damaged_answer_is_never_an_empty_one() {
     }
 }
 
-/// The program itself, where every tool fails: one that does not list its tables has not said that there are none.
+/// The program itself, with every tool failing: one that does not list its tables has not reported that there are none.
 #[test]
 fn a_tool_that_fails_has_not_said_that_there_is_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -231,7 +231,7 @@ fn a_tool_that_fails_has_not_said_that_there_is_nothing() {
 #[test]
 fn what_is_cut_off_anywhere_is_an_error() {
     for capture in captures() {
-        // A prime, so that over all captures every kind of place is met.
+        // A prime, so that the cuts fall on every kind of place in some capture.
         for end in (0..capture.stdout.len()).step_by(61) {
             let cut = observe(&capture.stdout[..end], b"Connection reset by peer\n");
             let said = cut.expect_err(&capture.name).to_string();

@@ -1,4 +1,4 @@
-//! What ends a run before every node was begun: a wave with failures, and signals.
+//! What ends a run before every node was started: a wave with failures, and signals.
 
 use std::io::BufRead as _;
 use std::io::BufReader;
@@ -22,7 +22,7 @@ use crate::support::program::fleet;
 use crate::support::program::listener;
 use crate::support::program::nobody_came;
 
-/// Three nodes that nobody can reach.
+/// Three unreachable nodes.
 fn unreachable() -> Place {
     let port = listener().1;
     Place::with(&fleet("    a:\n    b:\n    c:\n", port))
@@ -163,7 +163,7 @@ fn a_check_looks_at_all_and_says_the_waves_of_a_run() {
     );
 }
 
-/// Two nodes that accept and stay silent, one of them at work in a program that acts on signals as `env` was told.
+/// Two nodes that accept and stay silent, one of them being processed by a program that handles signals as `env` has set.
 struct AtWork {
     listener: TcpListener,
     child: Child,
@@ -179,7 +179,7 @@ impl AtWork {
         let place = Place::with(&fleet("    a:\n    b:\n", port));
         let arguments = ["run", "inventory.yml", "--json", "-f", "1", "-T", timeout];
         let program = place.command(&arguments);
-        // Whoever started this test may ignore signals, and it would inherit that.
+        // The parent of this test may ignore signals, and the child would inherit that.
         let mut child = Command::new("env")
             .arg(signals)
             .arg(program.get_program())
@@ -206,7 +206,7 @@ impl AtWork {
         kill_process(Pid::from_child(&self.child), signal).expect("it is there");
     }
 
-    /// Reads until a line says that.
+    /// Reads until a line contains that.
     fn hears(&mut self, says: &str) {
         let mut line = String::new();
         while !line.contains(says) {
@@ -245,7 +245,7 @@ fn a_signal_begins_no_other_node_and_has_its_code() {
         ));
         let (ended, document, _) = work.ends();
         assert_eq!(ended, Some(code), "{name}");
-        // The node at work was finished: its silence took as long as it may.
+        // The node at work was finished: its silence took the whole time limit.
         assert_eq!(document["nodes"][0]["error"]["code"], "no-handshake");
         assert_eq!(document["nodes"][1]["status"], "skipped");
         assert_eq!(document["nodes"][1]["not_begun"]["code"], "stopped");

@@ -37,7 +37,7 @@ fn declared(source: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-/// Adds the files below a folder of modules that are no module of the file that stands for the folder.
+/// Adds the files below a directory of modules that are not modules of its parent file.
 fn forgotten(folder: &Path, found: &mut Vec<PathBuf>) {
     let roots = ["main.rs", "mod.rs"].map(|name| folder.join(name));
     let beside = folder.with_extension("rs");

@@ -28,7 +28,7 @@ fn the_chain_changes_hands_and_back_without_a_line_of_the_kernel_changing() {
             assert_same(&kernel, &node.kernel(), node);
         }
         let actions: Vec<Action> = bands().into_iter().map(Action::AddRule).collect();
-        // In reverse, so that only the bands can bring them into order.
+        // In reverse, so that only the bands determine their order.
         let reverse: Vec<Action> = actions.iter().rev().cloned().collect();
         let taken = node.take(&reverse);
         eprintln!("   five rules: {:?}", taken.time);
@@ -42,7 +42,7 @@ fn the_chain_changes_hands_and_back_without_a_line_of_the_kernel_changing() {
                 node.name
             );
         }
-        // Taken twice, a step is as good as once.
+        // A step that is executed twice has the same effect as once.
         node.take(&actions);
         assert_eq!(chain, node.chain(Family::V4));
         node.take_back(&actions);

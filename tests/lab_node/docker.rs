@@ -15,8 +15,8 @@ fn containers_are_attached_running_or_not_and_from_none() {
         node.sh("docker rm -f idle none >/dev/null 2>&1; docker network rm side >/dev/null 2>&1; docker create --name idle fwdeploy-lab:latest >/dev/null; docker run -d --name none --network none fwdeploy-lab:latest >/dev/null");
         // Docker closes the forwarding of IPv6 when it is first asked for.
         node.sh("docker network create --ipv6 --subnet fd00:6::/64 v6 >/dev/null 2>&1 && docker network rm v6 >/dev/null || :");
-        // Before 28 Docker gives a deleted network its rules back at a reload (moby#50445), until it makes that network
-        // anew: some may be there from an earlier test.
+        // Before 28 Docker restores the rules of a deleted network at a reload (moby#50445), until that network is created
+        // again: some may be there from an earlier test.
         let kernel = || -> String {
             let kernel = node.kernel();
             let lines = kernel.lines().filter(|l| !l.contains("br-side"));
@@ -72,7 +72,7 @@ fn containers_are_attached_running_or_not_and_from_none() {
         }
         assert_eq!(lines[3], r#"{"a-label":"it's \"x\" $y"}"#);
         assert!(lines[4].starts_with("br-side"), "{told}");
-        // An address that is taken, the gateway's, one that the network does not have: Docker would leave each of them in
+        // An address that is in use, the gateway's, one outside the network: Docker would leave each of them in
         // the container's settings.
         let settings = || node.sh("docker inspect -f '{{json .NetworkSettings.Networks}}' three");
         let before = settings();

@@ -65,7 +65,7 @@ fn a_step_that_fails_leaves_what_was_there_and_says_why() {
             answer.starts_with("the kernel did not release DOCKER-USER:\niptables-restore"),
             "{answer}"
         );
-        // The rule before the broken one stays, the one after it is not begun.
+        // The rule before the broken one stays, the one after it is not started.
         let good = Action::AddRule(rule(v4, 5, "-s 10.0.0.1/32 -j ACCEPT"));
         let bad = Action::AddRule(rule(v4, 5, "-j NOWHERE"));
         let taken = node.take_as(&["sh", "-s"], &[good.clone(), bad, unlatch()]);
@@ -88,7 +88,7 @@ fn with_busctl<'a>(body: &str, shell: &'a mut String) -> [&'a str; 3] {
 fn a_recreation_that_fails_half_way_is_taken_back() {
     on_every_node(|node| {
         let mut shell = String::new();
-        // firewalld refuses after the chain has been taken out.
+        // firewalld refuses after the chain has been removed.
         let refuse = r#"case "$*" in *addChain*) echo 'Call failed: COMMAND_FAILED: no' >&2; exit 1 ;; esac"#;
         let answer = node.refuses_as(&with_busctl(refuse, &mut shell), &[own(Family::V4)]);
         assert!(
@@ -99,7 +99,7 @@ fn a_recreation_that_fails_half_way_is_taken_back() {
         let lose = r#"case "$*" in *addChain*) /usr/bin/busctl "$@" >/dev/null; echo 'Call failed: Connection timed out' >&2; exit 1 ;; esac"#;
         let answer = node.refuses_as(&with_busctl(lose, &mut shell), &[own(Family::V4)]);
         assert!(answer.contains("Connection timed out"), "{answer}");
-        // The same on the way back.
+        // The same when it is released.
         node.take(&[own(Family::V4)]);
         let answer = node.refuses_as(
             &with_busctl(&lose.replace("addChain", "removeChain"), &mut shell),

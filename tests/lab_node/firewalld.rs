@@ -56,7 +56,7 @@ fn the_permanent_configuration_is_written_as_a_whole_or_not_at_all() {
         assert!(settings.contains("fwdeploy:lab/p2p"), "{settings}");
         // What is so already is well.
         node.take(&[write.clone(), zone.clone()]);
-        // Somebody else's change in between is not overwritten.
+        // A change by another program in between is not overwritten.
         let other = Action::SetPermanentDirect {
             before: Direct::default(),
             after: Direct {

@@ -1,4 +1,4 @@
-//! The steps of a plan, taken on real nodes: four generations of firewalld and Docker, each with both of firewalld's
+//! The steps of a plan, executed on real nodes: four generations of firewalld and Docker, each with both of firewalld's
 //! backends. Needs root and the lab (tests/lab/README.md): `make lab`; plain `cargo test` leaves them out.
 
 mod chain;

@@ -1,4 +1,4 @@
-//! The nodes of the lab: how they are brought up, asked, and given a plan.
+//! The nodes of the lab: bringing them up, running commands on them, and executing plans.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -55,7 +55,7 @@ docker ps --format '{{.Names}}' | sort | tr '\n' ' ' | grep -qx 'one three two '
 [ "$(docker network ls -q | wc -l)" = 4 ]
 "#;
 
-/// Nothing of ours anywhere, and Docker and firewalld know of each other.
+/// Removes everything of fwdeploy, and makes Docker and firewalld notify each other.
 const FRESH: &str = r#"
 set -e
 call() { busctl --auto-start=no call -- org.fedoraproject.FirewallD1 "$@"; }
@@ -69,7 +69,7 @@ call /org/fedoraproject/FirewallD1 $f.zone getActiveZones | grep -q '"docker0"'
 [ "$(iptables-save -t filter | grep DOCKER-USER | grep -vx -e ':DOCKER-USER - .*' -e '-A DOCKER-USER -j RETURN')" = '-A FORWARD -j DOCKER-USER' ]
 "#;
 
-/// The lab with these nodes and two peers, which stays for the next test. Its name can be given, so that two may test at a time.
+/// The lab with these nodes and two peers, which is kept for the next test. Its name can be set, so two labs can run at a time.
 pub(crate) static LAB: LazyLock<Lab> = LazyLock::new(|| {
     let name = std::env::var("FWDEPLOY_LAB_NAME").unwrap_or_else(|_| "node".to_string());
     let specs: Vec<String> = nodes().map(|(n, s)| format!("{n}={s}")).collect();
@@ -191,7 +191,7 @@ impl Node {
         taken
     }
 
-    /// Takes steps of which the last must fail, changing nothing that can be seen; returns why.
+    /// Executes steps of which the last must fail, without a visible change; returns the reason.
     pub(crate) fn refuses(&self, actions: &[Action]) -> String {
         self.refuses_as(&["sh", "-s"], actions)
     }
@@ -201,7 +201,7 @@ impl Node {
         match self.take_as(shell, actions).outcome {
             Err(StepsError::Failed(StepFailure { step, answer, .. })) => {
                 assert_eq!(step, actions.len() - 1, "{answer}");
-                // Docker may write a container's rules anew, in another order.
+                // Docker may recreate a container's rules in another order.
                 let sorted = |text: &str| -> String {
                     let mut lines: Vec<&str> = text.lines().collect();
                     lines.sort_unstable();

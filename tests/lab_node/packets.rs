@@ -1,4 +1,4 @@
-//! What gets through while steps are taken.
+//! Which packets get through while steps are executed.
 
 use std::io::BufRead;
 use std::io::BufReader;
@@ -124,8 +124,8 @@ fn in_container(node: &Node, words: &[&str]) -> Child {
     node.command(&all).stdout(Stdio::piped()).spawn().unwrap()
 }
 
-/// Runs a plan while the container opens flows to a stranger without pause, and talks to a peer over one connection.
-/// `latched` is the step that closes the latch. Returns what came through before, and after, that step.
+/// Runs a plan while the container continuously opens flows to an unlisted host, and talks to a peer over one connection.
+/// `latched` is the step that sets the latch. Returns what got through before, and after, that step.
 pub(crate) fn under_fire(
     node: &Node,
     actions: &[Action],
@@ -218,7 +218,7 @@ fn nothing_leaks_from_the_moment_the_latch_is_on() {
 fn a_reload_under_the_latch_leaks_nothing_and_costs_docker_no_rule() {
     on_every_node(|node| {
         let v4 = Family::V4;
-        // Docker before 28 writes the rules of deleted networks too (moby#50445), so that it is at work for longer.
+        // Docker before 28 also writes the rules of deleted networks (moby#50445), so it takes longer.
         node.sh("for n in 1 2 3 4 5 6 7 8; do docker network create z$n && docker network rm z$n; done >/dev/null");
         let before = permanent(vec![], vec![]);
         let write = Action::SetPermanentDirect {

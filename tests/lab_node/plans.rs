@@ -28,7 +28,7 @@ pub(crate) fn rule(family: Family, priority: i32, text: &str) -> DirectRule {
     }
 }
 
-/// The five bands of the whitelist: peer1 may come in and be reached, nobody else.
+/// The five bands of the whitelist: peer1 inbound and outbound, all other hosts refused.
 pub(crate) fn bands() -> Vec<DirectRule> {
     let peer = peer("peer1");
     let band = |priority, text: &str, what| {

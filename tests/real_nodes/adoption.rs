@@ -1,4 +1,4 @@
-//! The first run on a node that nobody has managed: nothing leaks once the whitelist is in force, and Docker's own
+//! The first run on an unmanaged node: nothing leaks once the whitelist is in force, and Docker's own
 //! rules stay as they were.
 
 use std::process::Stdio;
@@ -10,7 +10,7 @@ use crate::harness::lab::Lab;
 use crate::name;
 use crate::on_every_node;
 
-/// Sends numbered datagrams, each a flow of its own, until it is told to stop.
+/// Sends numbered datagrams, each a flow of its own, until it is stopped.
 const SEND: &str = r#"
 import socket, sys, time
 to = (sys.argv[1], int(sys.argv[2]))
@@ -47,7 +47,7 @@ while time.monotonic() < until:
 /// How long the container sends, in seconds: longer than a run takes on a busy machine.
 const SECONDS: u32 = 25;
 
-/// A container that opens a flow to a stranger every 0.4 ms while `during` runs; the numbers that got through, and how
+/// A container that opens a flow to an unlisted host every 0.4 ms while `during` runs; the numbers that got through, and how
 /// many were sent.
 fn blast(lab: &Lab, container: &str, during: impl FnOnce()) -> (Vec<u64>, u64) {
     let seconds = SECONDS.to_string();
@@ -87,11 +87,11 @@ fn blast(lab: &Lab, container: &str, during: impl FnOnce()) -> (Vec<u64>, u64) {
     (numbers, sent)
 }
 
-/// The last number before the flows stopped getting through, and what got through afterwards all the same.
+/// The last number before the flows stopped getting through, and what got through afterwards.
 fn leaked(numbers: &[u64]) -> (u64, Vec<u64>) {
     let mut sorted = numbers.to_vec();
     sorted.sort_unstable();
-    // A busy machine loses a datagram or two by itself; fifty in a row is a filter.
+    // A busy machine loses a datagram or two; fifty in a row is a filter.
     let closed = sorted
         .windows(2)
         .find(|pair| pair[1] - pair[0] > 50)
@@ -102,7 +102,7 @@ fn leaked(numbers: &[u64]) -> (u64, Vec<u64>) {
     (closed, sorted.into_iter().filter(|n| *n > closed).collect())
 }
 
-/// What is Docker's and everybody else's in the packet filter: all but our chain, the jump, and the chains in which
+/// The rules of Docker and of others in the packet filter: all but the managed chain, the jump, and the chains in which
 /// firewalld's iptables backend keeps the zone's rich rules.
 fn others(lab: &Lab) -> Vec<String> {
     let all = lab.sh("n1", "for c in iptables ip6tables; do for t in filter nat mangle raw; do echo \"# $c $t\"; $c-save -t $t; done; done");
@@ -130,7 +130,7 @@ fn adoption_leaks_no_packet_and_leaves_dockers_rules_alone(suite: &str, backend:
         &["n1", "shop", "--network", "other", "--", "-p", "8090:8090"],
     );
     let before = others(lab);
-    // firewalld 2.5 with its iptables backend keeps published ports shut by itself.
+    // firewalld 2.5 with its iptables backend keeps published ports closed.
     let shop = lab.reaches("peer2", &lab.address("n1"), 8090);
 
     let (got, sent) = blast(lab, "cybex", || one.run_changes());

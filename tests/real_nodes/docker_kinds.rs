@@ -1,7 +1,7 @@
-//! Docker's side as others have left it: subnets that hide the node's own networks, settings of others on a network, containers in
-//! a motion, networks of one name, defaults of the daemon, and ways out that pass no rule.
+//! Docker's side as others have left it: subnets that hide the node's own networks, settings of others on a network, containers that
+//! are restarting, networks with the same name, defaults of the daemon, and ways out that pass no rule.
 //!
-//! What each is broken by stands in tests/it/docker_side.rs, where the same kinds are cases without a node.
+//! How each is caused is in tests/it/docker_side.rs, where the same kinds are cases without a node.
 
 use crate::One;
 use crate::PORT;
@@ -97,7 +97,7 @@ fn what_others_have_made_of_docker_is_kept_or_told(suite: &str, backend: &str) {
     let peer = lab.peer("peer1");
     let stranger = lab.peer("peer2");
 
-    // Defaults of the daemon's, which Docker 20.10 does not know: what contradicts is said otherwise, what does not is taken.
+    // Defaults of the daemon, which Docker 20.10 does not know: settings that contradict the role are set explicitly, others are accepted.
     let has_defaults = suite == "forky";
     if has_defaults {
         lab.sh("n1", r#"printf '{"default-network-opts":{"bridge":{"com.docker.network.enable_ipv6":"true","com.docker.network.driver.mtu":"1400","com.docker.network.bridge.enable_ip_masquerade":"false","com.docker.network.bridge.gateway_mode_ipv4":"routed"}}}' >/etc/docker/daemon.json; systemctl reset-failed docker; systemctl restart docker"#);
@@ -127,7 +127,7 @@ fn what_others_have_made_of_docker_is_kept_or_told(suite: &str, backend: &str) {
         );
     }
 
-    // A network of Compose's, in the way: made anew, with all that is Compose's, and each place as it was.
+    // A network of Compose that must be recreated, with everything that Compose has set, and each endpoint as it was.
     lab.sh("n1", "docker rm -f cybex >/dev/null; docker network rm cybex >/dev/null
         docker network create --subnet 172.20.0.0/24 --ip-range 172.20.0.128/25 --aux-address nas=172.20.0.9 --attachable --label com.docker.compose.project=chain --label 'note=it'\"'\"'s $(id)' -o com.docker.network.driver.mtu=1300 -o com.docker.network.bridge.name=br-own cybex >/dev/null
         docker run -d --name cybex --restart always --network cybex --ip 172.20.0.2 --network-alias seed fwdeploy-lab:latest sh -c 'for p in 5000 8090; do while :; do echo hi | nc -l -p $p; done & done; wait' >/dev/null
@@ -175,7 +175,7 @@ fn what_others_have_made_of_docker_is_kept_or_told(suite: &str, backend: &str) {
     assert!(one.holds());
     one.assert_enforced("after a container that ended again and again");
 
-    // A relay, and a network that only calls itself internal: it is on the wire, and the stranger is reached by it.
+    // A relay, and a network that is internal in name only: it is on the wire, and reaches the unlisted host.
     let node = lab.address("n1");
     let lan = node.rsplit_once('.').expect("an address").0;
     lab.sh("n1", &format!("docker network connect bridge db; docker network create -d macvlan --internal -o parent=host0 --subnet {lan}.0/24 wire >/dev/null; docker network connect --ip {lan}.200 wire cybex"));
@@ -225,7 +225,7 @@ EOF
     assert!(!out.contains("dns-leaves"), "{out}");
     assert!(lab.reaches("n1/cybex", &peer, PORT));
 
-    // An address that Docker gives to nobody, and two networks of one name, which Docker 20.10 lets a program make.
+    // An address that Docker assigns to no container, and two networks of one name, which Docker 20.10 lets a program create.
     lab.sh("n1", "docker rm -f cybex >/dev/null; docker network rm cybex >/dev/null; docker network create --subnet 172.20.0.0/16 --aux-address nas=172.20.0.2 -o com.docker.network.bridge.name=br-cybex cybex >/dev/null; docker create --name cybex --network cybex --ip 172.20.0.2 fwdeploy-lab:latest sleep 9 >/dev/null");
     said(&one, &[], 2, &["address-reserved", "nas"]);
     if suite == "bookworm" {

@@ -2,7 +2,7 @@
 
 use crate::One;
 
-/// What somebody does on the node, and a word of what `--check` must say of it.
+/// A change by another user on the node, and a word that `--check` must report about it.
 const CHANGES: &[(&str, &str, &str)] = &[
     (
         "a permanent rule removed",
@@ -105,7 +105,7 @@ fn on_the_newest_node() {
     every_change_by_hand_is_named_and_mended("dnew", "forky", "nftables");
 }
 
-/// What keeps the whitelisted out and is not ours to mend: the backend, what somebody does, and the finding's code.
+/// What blocks whitelisted peers and is not fwdeploy's to repair: the backend, the change, and the finding's code.
 const PASSAGE: &[(&str, &str, &str)] = &[
     (
         "nftables",

@@ -1,4 +1,4 @@
-//! Files of firewalld's that somebody edits: seen, never overwritten, never loaded unseen; and no file that nobody edited.
+//! Files of firewalld that are edited by hand: reported, never overwritten, never loaded without review; and no report without an edit.
 
 use fwdeploy::model::Desired;
 use fwdeploy::model::NodeState;
@@ -21,7 +21,7 @@ fn looked(lab: &Lab) -> NodeState {
     observe(said.out.as_bytes(), said.err.as_bytes()).expect("the look is whole")
 }
 
-/// What is said of edited files.
+/// The findings about edited files.
 fn told(state: &NodeState) -> Vec<String> {
     let plan = plan(state, &Desired::default(), &Allowed::default());
     let found = plan
@@ -196,7 +196,7 @@ edit() {
     sed -i "/edited/d; s|</direct>|$2 <!-- edited -->\n</direct>|" $direct
 }
 "##;
-/// firewalld before 2.5 reads a file five seconds after the last time that somebody touched it. So somebody does.
+/// firewalld before 2.5 reads a file five seconds after it was last touched. So it is touched repeatedly.
 const KEEP_TOUCHING: &str = "touch /run/editing
     while [ -e /run/editing ]; do
         touch -c /etc/firewalld/zones/public.xml /etc/firewalld/direct.xml
@@ -258,7 +258,7 @@ fn an_edit_is_neither_written_over_nor_loaded_unseen(suite: &str, backend: &str)
         assert_eq!(now.matches(text).count(), 2, "{text} in {now}");
     }
 
-    // Nothing is to be written: it is told, and what writes all the same is refused.
+    // Nothing has to be written: the edit is reported, and a command that writes anyway is refused.
     let more = PORT.replace("9100", "9101");
     let before = edited(&format!("{PORT}{more}"), DROP);
     let said = lab.fwdeploy("run", &["--check"]);
@@ -290,7 +290,7 @@ fn an_edit_is_neither_written_over_nor_loaded_unseen(suite: &str, backend: &str)
     }
 }
 
-/// firewalld is told of changes without a pause, and writes its files while it is looked at.
+/// firewalld gets changes without a pause, and writes its files while they are read.
 const KEEP_WRITING: &str = "touch /run/writing
     while [ -e /run/writing ]; do
         for change in add remove; do
@@ -316,7 +316,7 @@ fn what_firewalld_is_just_writing_is_no_edit(suite: &str, backend: &str) {
     assert!(met > 0, "no look met a write");
 }
 
-/// A reload that fails leaves firewalld in state FAILED; somebody mends direct.xml by hand, and adds a rule meanwhile.
+/// A reload that fails leaves firewalld in state FAILED; direct.xml is repaired by hand, and a rule is added to it.
 fn a_recovery_loads_what_was_mended_by_hand(suite: &str, backend: &str) {
     let one = One::up(&name("edmend", suite, backend), suite, backend);
     let lab = &one.lab;

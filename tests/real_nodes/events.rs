@@ -1,4 +1,4 @@
-//! What others do on the node while a run is at work, or between two runs: nothing of theirs is lost, and what is said is so.
+//! What others do on the node during a run, or between two runs: none of their changes is lost, and the report is true.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::interruptions::slow_run;
 const KILL: &str = "kill -9 $(systemctl show -p MainPID firewalld | cut -d= -f2); \
     while systemctl is-active -q firewalld; do sleep 0.1; done";
 
-/// Starts it as somebody would who sees it dead, and waits for Docker.
+/// Starts it as an operator would who finds it dead, and waits for Docker.
 const START: &str = "systemctl reset-failed firewalld; systemctl start firewalld; \
     until firewall-cmd -q --state 2>/dev/null; do sleep 0.2; done; sleep 3";
 
@@ -44,7 +44,7 @@ fn recovers(one: &One, what: &str) {
     assert!(one.holds(), "{what}");
 }
 
-/// Starts something on the node that waits for what only a run at work makes there, and then does `then`.
+/// Starts a process on the node that waits for something that only a run creates there, and then executes `then`.
 fn when_armed(lab: &Lab, then: &str) {
     let script = format!(
         "n=$(($(cat /var/lib/fwdeploy/last 2>/dev/null || echo 0) + 1)); cat >/root/then.sh <<'END'\n\
@@ -54,7 +54,7 @@ fn when_armed(lab: &Lab, then: &str) {
     lab.sh("n1", &script);
 }
 
-/// The peer that was taken off the whitelist does not come in, whatever was killed before.
+/// The peer that was removed from the whitelist does not get in, whatever was killed before.
 fn is_closed(one: &One, what: &str) {
     one.whitelist(&["peer1", "peer2"]);
     let said = run(&one.lab, &[]);
@@ -106,7 +106,7 @@ fn what_firewalld_does_not_know_of_is_found_in_its_table(name: &str, suite: &str
             "firewalld-flushed",
         ),
     ] {
-        // From 2.1 on the table is its owner's, and nobody else changes it; and the next firewalld begins with an empty one.
+        // From 2.1 on the table has an owner, and no other program changes it; and the next firewalld starts with an empty one.
         if !doubles {
             continue;
         }
@@ -161,7 +161,7 @@ fn a_docker_that_hangs_is_no_docker_without_networks() {
     let said = run(lab, &[]);
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
     one.assert_enforced("after a Docker that did not answer");
-    // Somebody reloads firewalld while networks change.
+    // firewalld is reloaded while networks change.
     lab.sh("n1", "docker network disconnect -f cybex cybex; docker network rm cybex; docker network connect bridge cybex");
     when_armed(lab, "firewall-cmd --reload");
     let said = run(lab, &[]);
@@ -195,7 +195,7 @@ fn what_somebody_edits_meanwhile_is_kept() {
         one.assert_enforced(file);
         assert!(one.holds(), "{file}");
     }
-    // Edited when the run has written it, and lost on the way back but for what is kept.
+    // Edited after the run has written it, and lost in the rollback except for the copy.
     one.whitelist(&["peer1", "peer2"]);
     when_armed(
         lab,
@@ -285,7 +285,7 @@ fn a_node_goes_back_by_itself_whatever_systemd_and_firewalld_do() {
         let status = lab.fwdeploy("status", &[]);
         assert!(status.out.contains("rolled back"), "{does}: {}", status.out);
     }
-    // firewalld is restarted while the run is armed: it is as wanted then, or as before.
+    // firewalld is restarted while the node is armed: the node is then in the desired state, or as before.
     when_armed(lab, "systemctl restart firewalld");
     let said = run(lab, &[]);
     assert!(matches!(said.code, 0 | 2), "{}{}", said.out, said.err);

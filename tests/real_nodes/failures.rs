@@ -131,7 +131,7 @@ fn each_trouble_has_its_own_message_and_hint() {
 fn a_step_that_fails_puts_the_node_back() {
     let one = One::up("back", "trixie", "nftables");
     let lab = &one.lab;
-    // The permanent rules are written first; the zone's file cannot be, so that the second step fails.
+    // The permanent rules are written first; the zone's file cannot be written, so the second step fails.
     lab.sh(
         "n1",
         "cp -a /etc/firewalld/zones /tmp/zones && mount -t tmpfs none /etc/firewalld/zones && cp -a /tmp/zones/. /etc/firewalld/zones && mount -o remount,ro /etc/firewalld/zones",
@@ -147,7 +147,7 @@ fn a_step_that_fails_puts_the_node_back() {
     assert_eq!(lab.sh("n1", STATE), before);
     lab.sh("n1", "umount /etc/firewalld/zones");
 
-    // Everything is done and the container cannot be attached, so that all that was done before goes back.
+    // Everything is done and the container cannot be attached, so everything before it is rolled back.
     lab.sh("n1", "mv /usr/bin/docker /usr/bin/docker.real && printf '#!/bin/sh\\ncase \"$1 $2 $3\" in \"network connect --ip\") echo no such luck >&2; exit 1 ;; esac\\nexec /usr/bin/docker.real \"$@\"\\n' > /usr/bin/docker && chmod +x /usr/bin/docker");
     let said = lab.fwdeploy("run", &[]);
     assert_said(

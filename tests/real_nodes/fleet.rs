@@ -21,7 +21,7 @@ fn three_of_six_are_done_and_three_are_explained() {
     let known = std::fs::read_to_string(lab.known_hosts()).unwrap();
     let wrong = lab.address("n5");
     let right = lab.address("n1");
-    // n5 shows a key that is not the one we know: n1's stands in its place.
+    // n5 presents a key that differs from the known one: n1's is in its place.
     let mut lines: Vec<String> = known
         .lines()
         .filter(|l| !l.starts_with(&wrong))
@@ -86,8 +86,8 @@ fn three_of_six_are_done_and_three_are_explained() {
     assert!(all.contains("99"), "{all}");
 }
 
-/// Files whose change says nothing of us: what sshd, PAM and systemd keep of every login, and what firewalld, Docker and
-/// the journal keep of time going by.
+/// Files whose changes are not fwdeploy's: what sshd, PAM and systemd record of every login, and what firewalld, Docker and
+/// the journal record over time.
 const LISTING: &str = r"find /etc /var/lib /run -xdev -type f \
     ! -path '/run/log/*' ! -path '/run/systemd/*' ! -path '/run/udev/*' ! -path '/run/user/*' ! -path '/run/utmp' \
     ! -path '/var/lib/systemd/timers/*' ! -path '/run/motd*' ! -path '/run/sshd*' ! -path '/run/docker/containerd/*' \

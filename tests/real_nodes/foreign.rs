@@ -11,8 +11,8 @@ use spellings::generated;
 use crate::One;
 use crate::harness::said::wait_until;
 
-/// A script that gives firewalld every spelling, at runtime and for good, ahead of the whitelist and behind it by turns. It
-/// prints how many firewalld has taken: an old iptables does not know every extension.
+/// A script that adds every spelling to firewalld, at runtime and permanently, alternately ahead of the whitelist and behind it. It
+/// prints how many firewalld has accepted: an old iptables does not know every extension.
 fn add_all() -> String {
     let mut script = String::from(
         "taken=0\nadd() {\n  family=$1 priority=$2\n  shift 2\n  busctl -q call -- org.fedoraproject.FirewallD1 /org/fedoraproject/FirewallD1 \
@@ -58,7 +58,7 @@ fn no_spelling_is_drift(suite: &str, backend: &str) {
     assert_eq!(run.code, 0, "{}{}", run.out, run.err);
     assert!(run.out.contains("changed=0"), "{}", run.out);
 
-    // One that the kernel has lost is missed all the same, and comes back in its place.
+    // One that is missing in the kernel is noticed as well, and is restored at its position.
     one.lab.sh("n1", "iptables -D DOCKER-USER -s 10.90.0.3 -p tcp --dport 443 -j DROP; iptables -D DOCKER-USER -s 10.90.0.8 -j DROP");
     let check = one.lab.fwdeploy("run", &["--check", "-v"]);
     assert_eq!(check.code, 2, "{}{}", check.out, check.err);
@@ -95,7 +95,7 @@ fn no_spelling_is_drift(suite: &str, backend: &str) {
         rests("with a verdict map behind the whitelist");
     }
 
-    // Who cannot be asked is not taken for a difference.
+    // A spelling that cannot be determined is not taken for a difference.
     one.lab
         .sh("n1", "mv /usr/bin/unshare /usr/bin/unshare.away");
     let said = rests("without unshare");

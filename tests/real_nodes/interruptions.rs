@@ -1,4 +1,4 @@
-//! A run that is cut off, locked out or met by another one: the node ends as it was, and is said to.
+//! A run that is cut off, locked out or met by another one: the node ends as it was before, and the report says so.
 
 use std::process::Child;
 use std::process::Stdio;
@@ -41,7 +41,7 @@ fn a_run_that_is_cut_off_locked_out_or_not_alone_leaves_the_node_as_it_was() {
     let lab = &one.lab;
     let before = lab.sh("n1", STATE);
 
-    // The step at work goes on for a while after its connection is gone.
+    // The running step continues for a while after its connection is lost.
     lab.sh(
         "n1",
         &docker_that("pkill -f sshd:.root@notty; sleep 4", ":"),
@@ -53,7 +53,7 @@ fn a_run_that_is_cut_off_locked_out_or_not_alone_leaves_the_node_as_it_was() {
     lab.sh("n1", DOCKER_AGAIN);
     assert_eq!(lab.sh("n1", STATE), before);
 
-    // Nobody can come in again once the network is made, until it is gone.
+    // No new connection is possible once the network exists, until it is removed.
     let drop = |flag: &str| format!("iptables -w {flag} INPUT -p tcp --dport 22 --syn -j DROP");
     lab.sh("n1", &docker_that(&drop("-I"), &drop("-D")));
     let said = lab.fwdeploy("run", &["-T", "2"]);
@@ -150,7 +150,7 @@ fn a_signal_lets_the_node_finish_and_a_second_lets_it_go_back_by_itself() {
         assert_home(lab, &before, "after two signals");
     }
 
-    // Nobody says anything, and nobody has to.
+    // There is no report, and none is needed.
     let run = slow_run(lab, 3, &["--confirm-timeout", "8"]);
     signal(&run, Signal::KILL);
     end(run);
@@ -203,7 +203,7 @@ fn twenty_racing_runs_never_interleave() {
         let ends = runs.into_iter().map(|run| run.join().expect("no panic"));
         ends.map(|said| (said.code, said.out)).collect()
     });
-    // Each has made the node as it wanted, or says who was there.
+    // Each has brought the node to its desired state, or reports who held it.
     for (code, out) in &ends {
         match code {
             0 => assert!(!out.contains("error"), "{out}"),

@@ -1,4 +1,4 @@
-//! On real nodes, with real packets: the whitelist holds, stays, and is mended.
+//! On real nodes, with real packets: the whitelist is enforced, persists, and is repaired.
 //!
 //! Every test brings up its own lab (`tests/lab/lab`), so that tests run side by side. They need root and are run by
 //! `make lab`; plain `cargo test` leaves them out (`#[ignore]`).
@@ -33,7 +33,7 @@ use harness::said::wait_until;
 /// The port that the role forwards, and that a peer listens on.
 const PORT: u16 = 5000;
 
-/// A lab of one node and two peers: `peer1` is whitelisted, `peer2` is a stranger.
+/// A lab of one node and two peers: `peer1` is whitelisted, `peer2` is not.
 struct One {
     lab: Lab,
 }
@@ -79,7 +79,7 @@ impl One {
         said.code == 0
     }
 
-    /// Sends the packets: the whitelisted peer comes in and is reached; the stranger does not and is not.
+    /// Sends the packets: flows from and to the whitelisted peer get through, those from and to the other do not.
     fn assert_enforced(&self, when: &str) {
         let node = self.lab.address("n1");
         let (peer, stranger) = (self.lab.peer("peer1"), self.lab.peer("peer2"));

@@ -1,4 +1,4 @@
-//! A node in motion: what a check says while somebody reloads is what it says when the node is at rest again.
+//! A node in motion: the result of a check during a reload is the same as after it.
 
 use std::thread;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::on_two_nodes;
 /// Networks of others: Docker puts back the rules of each, which takes its time.
 const NETWORKS: usize = 6;
 
-/// What a check says of the node: its status, differences and findings.
+/// The result of a check: the node's status, differences and findings.
 fn said(one: &One) -> (String, Value, Value) {
     let said = one.lab.fwdeploy("run", &["--check", "--json"]);
     let document: Value = serde_json::from_str(&said.out)
@@ -39,7 +39,7 @@ fn prepared(lab: &str, suite: &str, backend: &str) -> One {
     one
 }
 
-/// Tried with one look alone: 6 of 8 checks on forky said what was gone a second later.
+/// Verified with a single reading: 6 of 8 checks on forky reported what was over a second later.
 fn a_check_in_the_middle_of_a_reload_says_what_stays(suite: &str, backend: &str) {
     let one = prepared(&name("mvsay", suite, backend), suite, backend);
     for (round, change) in [

@@ -1,4 +1,4 @@
-//! What somebody wrote permanently and did not load: a reload is not the way in which it takes effect unseen.
+//! Changes that others wrote permanently and did not load: a reload by fwdeploy must not activate them unnoticed.
 
 use crate::One;
 use crate::failures::STATE;
@@ -69,7 +69,7 @@ fn a_reload_that_would_shut_us_out_is_refused(suite: &str, backend: &str) {
             );
         }
         assert_eq!(lab.sh("n1", STATE), before, "{changes:?}");
-        // It is as was said: who reloads all the same is out.
+        // The finding was right: after a reload this peer is locked out.
         lab.sh("n1", reload);
         let said = lab.fwdeploy("run", &["--check", "-T", "2"]);
         assert_eq!(said.code, 4, "{changes:?}: {}{}", said.out, said.err);

@@ -1,12 +1,12 @@
-//! What decides about a flow beside the whitelist: who is kept out by it is told with the rule, and who gets in past it
-//! makes the node not enforced.
+//! What else decides about a flow, apart from the whitelist: a blocked peer is reported with the rule that blocks it, and a host
+//! that gets in past the whitelist makes the node not enforced.
 
 use crate::One;
 use crate::PORT;
 use crate::name;
 use crate::on_two_nodes;
 
-/// What `--check` says.
+/// The output of `--check`.
 fn check(one: &One) -> String {
     let said = one.lab.fwdeploy("run", &["--check"]);
     format!("{}{}{}", said.code, said.out, said.err)
@@ -200,7 +200,7 @@ fn another_service_at_the_forwarded_port_is_named(suite: &str, backend: &str) {
         &["n1", "web", "--", "-p", "5000:5000", "--hostname", "web"],
     );
     let said = check(&one);
-    // Docker's rule stands first where firewalld has its own table, behind where both are in one.
+    // Docker's rule is first if firewalld has its own table, and behind if both are in one table.
     let first = lab.sh(
         "n1",
         "iptables -t nat -Z PREROUTING; iptables -t nat -Z DOCKER",

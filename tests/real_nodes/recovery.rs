@@ -1,4 +1,4 @@
-//! Nodes on which no run can begin: `--check` names why, `run` leaves them alone, `run --recover` mends them.
+//! Nodes on which no run can start: `--check` reports why, `run` refuses them, `run --recover` repairs them.
 
 use rustix::process::Signal;
 
@@ -20,7 +20,7 @@ const STATE: &str = "iptables-save | grep -v '^[#:]'; ip6tables-save | grep -v '
 const LEFT: &str = "nft list tables | grep fwdeploy; iptables-save -t mangle | grep fwdeploy:latch; ls -d /var/lib/fwdeploy/armed \
     /etc/firewalld/.fwdeploy /etc/systemd/system/fwdeploy* 2>/dev/null; systemctl list-units --all --plain --no-legend 'fwdeploy*' | grep -v ' failed '; :";
 
-/// A trouble, how it comes about, what `--check` says of it and with which exit code, and what `--recover` says that it mended.
+/// A trouble, its cause, what `--check` reports about it and with which exit code, and the repairs that `--recover` reports.
 struct Trouble {
     what: &'static str,
     breaks: &'static str,
@@ -305,8 +305,8 @@ fn of_runs_never_ended_on_forky() {
     every_unfinished_run_is_named_and_ended("forky", "iptables");
 }
 
-/// What is not mended is said, and the node stays as it is: a cause that is no rule, a Docker that hears nothing, a firewalld that
-/// was stopped on purpose, an iptables that Docker was told to leave alone.
+/// What cannot be repaired is reported, and the node stays as it is: a cause that is not a rule, a Docker that is not notified, a firewalld
+/// that was stopped on purpose, an iptables that Docker is configured not to manage.
 #[test]
 #[ignore = "needs root and the lab: make lab"]
 fn what_cannot_be_mended_is_said_and_left() {
@@ -324,7 +324,7 @@ fn what_cannot_be_mended_is_said_and_left() {
                 run.out
             );
         }
-        // Which snapshot it was taken to is written down.
+        // The record says which snapshot was restored.
         let now = lab.sh("n1", STATE);
         assert_eq!(now, before, "{what}: {}", run.out);
         assert_eq!(lab.sh("n1", LEFT), "", "{what}");

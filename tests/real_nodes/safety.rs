@@ -7,7 +7,7 @@ use crate::harness::lab::Lab;
 use crate::name;
 use crate::on_two_nodes;
 
-/// What is ours on a node, what it hangs on, and what a run needs only while it is at work.
+/// What fwdeploy has on a node, what it depends on, and what a run needs only while it lasts.
 const STATE: &str = "iptables-save | grep -v '^[#:]'; ip6tables-save | grep -v '^[#:]'; nft list tables | sort; \
     firewall-cmd --direct --get-all-chains; firewall-cmd --direct --get-all-rules | sort; \
     firewall-cmd --permanent --direct --get-all-chains; firewall-cmd --permanent --direct --get-all-rules | sort; \
@@ -54,7 +54,7 @@ fn snapshots(lab: &Lab) -> Vec<(String, String)> {
 fn a_snapshot_comes_back_and_what_others_made_since_stays(suite: &str, backend: &str) {
     let one = One::up(&name("back", suite, backend), suite, backend);
     let lab = &one.lab;
-    // What somebody has set at runtime only, lists that were empty among it.
+    // What was set at runtime only, including lists that were empty.
     lab.sh(
         "n1",
         "firewall-cmd -q --zone=public --add-port=1234/tcp --add-forward-port=port=81:proto=tcp:toport=8080; \
@@ -101,7 +101,7 @@ fn a_snapshot_comes_back_and_what_others_made_since_stays(suite: &str, backend: 
     );
     assert_eq!(state(lab, "n1"), wide, "neither touched the node");
 
-    // Somebody makes a network, and lets a container run there.
+    // Another user creates a network, and runs a container there.
     lab.sh(
         "n1",
         "docker network create --opt com.docker.network.bridge.name=br-other other; \
@@ -160,7 +160,7 @@ fn a_rollback_that_fails_leaves_the_node_as_it_was(suite: &str, backend: &str) {
     let one = One::up(&name("fail", suite, backend), suite, backend);
     let lab = &one.lab;
     one.run_changes();
-    // Docker removes no network that somebody uses.
+    // Docker does not remove a network that is in use.
     lab.sh(
         "n1",
         "docker run -d --name guest --network cybex fwdeploy-lab:latest sleep 1000",
@@ -175,7 +175,7 @@ fn a_rollback_that_fails_leaves_the_node_as_it_was(suite: &str, backend: &str) {
     assert_eq!(state(lab, "n1"), before);
     one.assert_enforced("after a rollback that failed");
 
-    // A snapshot that is not whole is not begun.
+    // An incomplete snapshot is not restored at all.
     lab.sh("n1", "rm /var/lib/fwdeploy/snapshots/1/restore.sh");
     let words = ["[no-snapshot]", "has lost its restore.sh"];
     said(lab, "rollback", &["--to", "1"], 2, &words);
@@ -217,7 +217,7 @@ fn a_drill_is_won_and_leaves_nothing(suite: &str, backend: &str) {
         ],
     );
 
-    // A node whose timer does not fire is found out, and brought back.
+    // A node whose timer does not fire is detected, and rolled back.
     lab.sh(
         "n1",
         "mkdir -p /run/systemd/system/fwdeploy-restore-4.timer.d; \

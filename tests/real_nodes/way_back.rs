@@ -1,5 +1,5 @@
-//! The way back across what it did not survive: another address, another subnet, configuration behind links, data of a node in a
-//! snapshot; and what cannot be brought back, which is refused before anything is changed.
+//! Rollbacks across an address, a subnet, configuration behind links, and with a node's data in a
+//! snapshot; and what cannot be restored, which is refused before anything is changed.
 
 use std::process::Stdio;
 use std::thread::sleep;
@@ -66,7 +66,7 @@ impl One {
         all.extend(["--known-hosts", &known_hosts]);
         all.extend(args);
         let mut child = self.lab.command(&all);
-        // `nsenter` becomes the program, so that this is its process.
+        // `nsenter` becomes the program, so this is its process.
         let mut child = child
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -127,7 +127,7 @@ fn a_rollback_that_loses_its_controller_is_wholly_taken_back(suite: &str, backen
             one.changes(&["--replace-network"]);
         }
     }
-    // What differs and cannot be brought back is told: the container is gone since.
+    // A difference that cannot be restored is reported: the container no longer exists.
     one.with("        cybex_subnet: 172.29.0.0/16\n        cybex_address: 172.29.0.4\n");
     one.killed_when("run", &["--confirm-timeout", "12"], || {
         one.address_of_cybex() == "172.29.0.4"
@@ -138,7 +138,7 @@ fn a_rollback_that_loses_its_controller_is_wholly_taken_back(suite: &str, backen
         let said = one.lab.fwdeploy("status", &[]);
         assert!(
             said.out
-                .contains("but not completely as before: container cybex is gone since"),
+                .contains("but not completely as before: container cybex no longer exists"),
             "{}",
             said.out
         );

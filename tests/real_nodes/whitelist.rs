@@ -36,7 +36,7 @@ fn the_whitelist_holds_and_stays(suite: &str, backend: &str) {
     });
     one.assert_enforced("after the node rebooted");
 
-    // Docker puts its rules back in the background; while it does, `--check` truly says drift.
+    // Docker restores its rules in the background; meanwhile `--check` rightly reports drift.
     one.lab.sh("n1", "firewall-cmd --reload && sleep 3");
     if !one.holds() {
         let said = one.lab.fwdeploy("run", &["--check"]);
@@ -68,8 +68,8 @@ with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as s:
 
 on_every_node!(a_forged_address_is_no_way_out);
 
-/// A container may write any source address, and rules that go by address see somebody else's packet. The network is one
-/// that was there before, with a bridge that Docker named.
+/// A container can send from any source address, and rules that match addresses then see another host's packet. The network is one
+/// that existed before, with a bridge named by Docker.
 fn a_forged_address_is_no_way_out(suite: &str, backend: &str) {
     let one = One::up(&name("f", suite, backend), suite, backend);
     let lab = &one.lab;

@@ -16,7 +16,7 @@ struct Case {
     is_reached: bool,
 }
 
-/// PEER, STRANGER and NET stand for addresses.
+/// PEER, STRANGER and NET are replaced by addresses.
 fn cases(backend: &str) -> Vec<Case> {
     let case = |what, setup, undo, code, comes_in, is_reached| Case {
         what,
@@ -122,7 +122,7 @@ fn what_decides_beside_the_whitelist_is_named(suite: &str, backend: &str) {
             script.replace("NET", &format!("{network}.96/27"))
         };
         lab.sh("n1", &filled(case.setup));
-        // A reload by somebody else undoes some of the whitelist; that is not what this is about.
+        // A reload by another tool undoes some of the whitelist; that is not tested here.
         let said = lab.fwdeploy("run", &[]);
         assert_eq!(said.code, 0, "{}: {}{}", case.what, said.out, said.err);
         let comes_in = lab.reaches("peer1", &node, PORT);

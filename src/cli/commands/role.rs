@@ -47,10 +47,10 @@ pub(super) enum RoleCommand {
     },
 }
 
-/// Where roles are looked for.
+/// The places that are searched for roles.
 #[derive(Debug, Args)]
 pub(super) struct BesideArgs {
-    /// Also look at the roles beside this inventory
+    /// Also include the roles beside this inventory
     #[arg(short, long, value_name = "INVENTORY")]
     inventory: Option<PathBuf>,
 }

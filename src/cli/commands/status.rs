@@ -1,4 +1,4 @@
-//! `status`: who is working on the nodes, and which snapshots earlier runs have left.
+//! `status`: which runs are changing the nodes, and which snapshots earlier runs have left.
 
 use clap::Args;
 

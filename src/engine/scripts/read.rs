@@ -15,7 +15,7 @@ pub(in crate::engine) trait ReadScripts: Sync {
     /// What its answer means.
     fn observe(&self, answer: &Output) -> Result<NodeState, String>;
 
-    /// The script that lets the node's iptables print rules that have no one spelling, where there are any. It changes nothing.
+    /// The script that lets the node's iptables print rules whose spelling depends on the version, if there are any. It changes nothing.
     fn ask_printed(&self, _questions: &[Question]) -> String {
         String::new()
     }

@@ -30,7 +30,7 @@ pub(super) const MAX_DEPTH: usize = 64;
 /// Values in one text, aliases counted in full: bounds the memory that 8 MiB of text can ask for.
 const MAX_VALUES: usize = 500_000;
 
-/// Lists of mistakes that are longer help nobody.
+/// Longer lists of errors are not useful.
 const MAX_ERRORS: usize = 100;
 
 /// Reads the text of `source`.
@@ -70,7 +70,7 @@ pub(super) fn build(source: &Arc<Source>) -> Result<(Value, Arc<Mark>), InputErr
     builder.errors.or((root.value, root.mark))
 }
 
-/// The message about a text of so many bytes.
+/// The message about a text of this many bytes.
 pub(in crate::inventory) fn too_long(bytes: u64) -> String {
     format!(
         "the file has {} MiB; more than {} MiB are not read",

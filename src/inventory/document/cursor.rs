@@ -56,7 +56,7 @@ impl<'d> Cursor<'d> {
         }
     }
 
-    /// The entries of a mapping in the order of the text, or `None` if this is no mapping.
+    /// The entries of a mapping in the order of the text, or `None` if this is not a mapping.
     pub fn entries(&self) -> Option<Vec<(&'d str, Cursor<'d>)>> {
         let (Value::Mapping(mapping), Inside::Mapping(marks)) = (self.value, &self.mark.inside)
         else {
@@ -78,7 +78,7 @@ impl<'d> Cursor<'d> {
         Some(mapping.iter().filter_map(entry).collect())
     }
 
-    /// The elements of a list, or `None` if this is no list.
+    /// The elements of a list, or `None` if this is not a list.
     pub fn elements(&self) -> Option<Vec<Cursor<'d>>> {
         let (Value::Sequence(values), Inside::List(marks)) = (self.value, &self.mark.inside) else {
             return None;
@@ -164,7 +164,7 @@ impl Anchor {
         Location::new(Arc::clone(&self.source), span)
     }
 
-    /// Where the key that leads to the value is written; the value itself where it has no key.
+    /// The location of the key that leads to the value; of the value itself if it has no key.
     pub fn key_location(&self) -> Location {
         Location::new(Arc::clone(&self.source), self.key.unwrap_or(self.mark.span))
     }

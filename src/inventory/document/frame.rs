@@ -66,7 +66,7 @@ pub(super) enum Key {
 }
 
 impl OpenMapping {
-    /// Takes the entries of a mapping, or of a list of mappings of which the first one wins, as Ansible does. `None` if it is neither.
+    /// Merges the entries of a mapping, or of a list of mappings in which the first takes precedence, as Ansible does. `None` if it is neither.
     pub(super) fn merge_in(&mut self, value: &Value, mark: &Mark) -> Option<()> {
         match (value, &mark.inside) {
             (Value::Mapping(values), Inside::Mapping(marks)) => {
@@ -93,7 +93,7 @@ impl OpenMapping {
         }
     }
 
-    /// What is merged comes first and gives way to what is written out.
+    /// Merged entries come first, and entries that are written out override them.
     pub(super) fn finish(mut self) -> (Value, Inside) {
         let mut values = Mapping::new();
         for (key, value, entry) in self.merged {

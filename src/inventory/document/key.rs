@@ -15,7 +15,7 @@ use crate::inventory::location::Location;
 use crate::inventory::location::Span;
 
 impl Builder<'_> {
-    /// Remembers a key until its value comes. A key that is there already is an error, and the reading goes on.
+    /// Remembers a key until its value comes. A duplicate key is an error, and reading continues.
     pub(super) fn key(
         &mut self,
         text: &str,

@@ -1,4 +1,4 @@
-//! What a text is refused for, in the words of someone who writes inventories.
+//! Why a text is refused, in words for the author of an inventory.
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use std::fmt;
 use super::InputError;
 use super::Style;
 
-/// More errors than this help nobody; the rest is counted.
+/// More errors than this are not useful; the rest is counted.
 const SHOWN_ERRORS: usize = 40;
 
 /// Everything that is wrong, in the order in which it was found. Never empty as an `Err`.

@@ -119,7 +119,7 @@ mod tests {
     use crate::inventory::location::Span;
     use crate::model::visible::is_visible;
 
-    /// Mistakes with this in the file's name, in its text, and in what is said about it.
+    /// Errors with this in the file's name, in its text, and in the message.
     fn mistakes(said: &str) -> Vec<InputError> {
         let span = Span {
             start: 3,
@@ -136,7 +136,7 @@ mod tests {
     }
 
     proptest! {
-        /// Tried with calls of `visible` taken out: of the title's, of the label's.
+        /// Verified with calls of `visible` removed: for the title, for the label.
         #[test]
         fn nothing_unseen_is_shown(chars in proptest::collection::vec(any::<char>(), 1..12)) {
             let random: String = chars.into_iter().collect();
@@ -146,7 +146,7 @@ mod tests {
                         let seen = |c: char| c == '\n' || c == '\t' || is_visible(c);
                         prop_assert!(shown.chars().all(seen), "{shown:?}");
                     }
-                    // In colours there are escape sequences of our own, as many whatever is said.
+                    // With colours there are fwdeploy's own escape sequences, the same number for any input.
                     let escapes = |error: &InputError| error.render(Style::Colored).matches('\x1b').count();
                     if !said.contains(['\n', '\t']) {
                         let quiet = mistakes("x").iter().map(escapes).sum::<usize>();

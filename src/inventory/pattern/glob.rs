@@ -138,7 +138,7 @@ mod tests {
 
     use super::*;
 
-    /// What `re.match(fnmatch.translate(glob), name)` of Python 3.11 says, which is what Ansible asks.
+    /// The result of `re.match(fnmatch.translate(glob), name)` of Python 3.11, which Ansible uses.
     #[test]
     fn globs_match_what_fnmatch_matches() {
         for (glob, name, expected) in [

@@ -13,15 +13,15 @@ use super::parsed::Rule;
 use super::parsed::RuleError;
 use crate::model::tally::counted;
 
-/// The exact arguments of a rule, and what they mean. They are parsed once, when they are read or made: a node may have
-/// ten thousands of rules, and no later step parses a rule again.
+/// The exact arguments of a rule, and their meaning. They are parsed once, when they are read or created: a node may have
+/// tens of thousands of rules, and no later step parses a rule again.
 ///
-/// Arguments are equal, and sort, as their words do: firewalld tells rules apart by them. They serialize as their words.
+/// Arguments are compared and sorted by their words, by which firewalld distinguishes rules. They serialize as their words.
 #[derive(Debug, Clone)]
 pub struct Args {
     words: Vec<String>,
     meaning: Result<Arc<Rule>, RuleError>,
-    /// What a list of addresses stands for; empty if the arguments hold no list.
+    /// The rules of a list of addresses; empty if the arguments contain no list.
     listed: Vec<Args>,
 }
 
@@ -31,11 +31,11 @@ impl Args {
         self.meaning.as_deref().ok()
     }
 
-    /// What they mean.
+    /// Their meaning.
     ///
     /// # Errors
-    /// Why they cannot be read. A list of addresses (`-s 10.0.0.1,10.0.0.2`) cannot be: it stands for several rules, which
-    /// [`Args::each`] tells.
+    /// Why they cannot be parsed. A list of addresses (`-s 10.0.0.1,10.0.0.2`) cannot be: it means several rules, which
+    /// [`Args::each`] returns.
     pub fn parsed(&self) -> Result<&Rule, &RuleError> {
         self.meaning.as_deref()
     }
@@ -99,7 +99,7 @@ impl From<Vec<String>> for Args {
     }
 }
 
-/// A rule in canonical spelling. Nothing is parsed: what it means is known.
+/// A rule in canonical spelling. Nothing is parsed, because its meaning is known.
 impl From<&Rule> for Args {
     fn from(rule: &Rule) -> Self {
         Args {

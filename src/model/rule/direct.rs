@@ -25,7 +25,7 @@ impl fmt::Display for Tag {
 }
 
 impl Tag {
-    /// Reads a comment; `None` if it is somebody else's.
+    /// Parses a comment; `None` if it is not fwdeploy's.
     pub fn parse(comment: &str) -> Option<Self> {
         let (role, what) = comment.strip_prefix("fwdeploy:")?.split_once('/')?;
         Some(Tag {
@@ -37,8 +37,8 @@ impl Tag {
 
 /// A rule of firewalld's direct interface (firewalld.direct(5)).
 ///
-/// firewalld tells rules apart by their exact arguments, so rules are equal, and sort, by their place and those. What the
-/// arguments mean is parsed once and kept beside them ([`Args`]).
+/// firewalld distinguishes rules by their exact arguments, so rules are compared and sorted by their place and arguments. The
+/// meaning of the arguments is parsed once and kept with them ([`Args`]).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct DirectRule {
     /// `ipv4` or `ipv6`; `None` for `eb`, which fwdeploy only carries along.
@@ -65,7 +65,7 @@ impl DirectRule {
         }
     }
 
-    /// Whether it stands in `filter DOCKER-USER` of that family.
+    /// Whether it is in `filter DOCKER-USER` of that family.
     pub fn is_in_chain(&self, family: Family) -> bool {
         self.family == Some(family) && self.table == "filter" && self.chain == crate::model::CHAIN
     }

@@ -144,10 +144,10 @@ impl<'a> Parser<'a> {
         Ok(rule)
     }
 
-    /// The target with all that follows it: nothing stands after a target's own options.
+    /// The target with everything that follows it: nothing comes after a target's own options.
     fn target(&mut self, name: &str) -> Target {
         let from = self.at.min(self.words.len());
-        // A comment or match may stand behind `-j ACCEPT` when a person typed it; only extensions have options.
+        // A comment or match may follow `-j ACCEPT` if a person typed it; only extensions have options.
         let plain = matches!(name, "ACCEPT" | "DROP" | "RETURN");
         let mut args = Vec::new();
         if !plain {

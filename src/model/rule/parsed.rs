@@ -1,4 +1,4 @@
-//! One iptables rule, as a value that compares by meaning: whatever order and spelling a version prints it in.
+//! One iptables rule, as a value that compares by meaning, regardless of the order and spelling in which a version prints it.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,10 +10,10 @@ use serde::Serializer;
 use super::saved::quote_saved;
 use crate::model::net::Cidr;
 
-/// Whether a match is meant as it stands or negated (`!`).
+/// Whether a match is plain or negated (`!`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Sense {
-    /// As it stands.
+    /// Plain.
     Is,
     /// Negated.
     Not,
@@ -70,7 +70,7 @@ impl FromStr for CtState {
 pub enum Match {
     /// `-s`: where the packet comes from.
     Source(Sense, Cidr),
-    /// `-d`: where it goes to.
+    /// `-d`: the destination.
     Destination(Sense, Cidr),
     /// `-i`: the interface it came in by (a trailing `+` matches any rest).
     In(Sense, String),
@@ -89,7 +89,7 @@ pub enum Match {
 }
 
 impl Match {
-    /// Everybody is no condition, nor is every port, and the kernel does not print them back.
+    /// Any address is no condition, nor is any port, and the kernel does not print them.
     pub(super) fn says_something(&self) -> bool {
         match self {
             Match::Source(Sense::Is, net) | Match::Destination(Sense::Is, net) => {
@@ -138,7 +138,7 @@ pub enum Target {
     Drop,
     /// Refuse it; `None` is the default answer, a port-unreachable message.
     Reject(Option<String>),
-    /// Go back to the calling chain.
+    /// Return to the calling chain.
     Return,
     /// Go to a chain or an extension, with its arguments (`-j`).
     Jump(String, Vec<String>),
@@ -205,7 +205,7 @@ impl Rule {
         self
     }
 
-    /// The same rule without its comment: what it does, whoever wrote it.
+    /// The same rule without its comment: its effect, regardless of its owner.
     #[must_use]
     pub fn meaning(&self) -> Rule {
         Rule {
@@ -220,8 +220,8 @@ impl Rule {
         self.matches.iter()
     }
 
-    /// Whether every version of iptables prints the rule in words that are read back as this very rule. What an extension
-    /// says of itself is known to iptables alone. A jump is plain if `is_chain` knows its chain.
+    /// Whether every version of iptables prints the rule in words that parse as the same rule. How an extension prints
+    /// itself is known only to iptables. A jump is plain if `is_chain` knows its chain.
     pub fn is_plain(&self, is_chain: &dyn Fn(&str) -> bool) -> bool {
         let target = match &self.target {
             Target::Accept | Target::Drop | Target::Return | Target::Nothing => true,
@@ -258,7 +258,7 @@ impl Rule {
     /// The canonical arguments, in the order and spelling that fwdeploy always sends.
     pub fn args(&self) -> Vec<String> {
         let mut out = Vec::new();
-        // An option that names no module would be read as one of the module ahead of it.
+        // An option that names no module would be read as one of the module before it.
         let (named, bare): (Vec<_>, Vec<_>) = self.matches.iter().partition(|m| m.names_module());
         for m in bare.into_iter().chain(named) {
             match m {

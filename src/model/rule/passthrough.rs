@@ -58,7 +58,7 @@ impl Passthrough {
         }
     }
 
-    /// What it does to a table.
+    /// Its effect on a table.
     pub fn effect(&self) -> &Effect {
         &self.effect
     }
@@ -197,7 +197,7 @@ fn letter(option: &str) -> Option<char> {
     commands
         .iter()
         .find(|(letter, long)| {
-            // `--in` could be `--in-interface` too, and iptables refuses what is not clear.
+            // `--in` could be `--in-interface` too, and iptables refuses ambiguous options.
             short(letter) || *long == option || (option.len() > 4 && long.starts_with(option))
         })
         .map(|(letter, _)| *letter)

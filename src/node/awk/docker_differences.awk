@@ -22,9 +22,9 @@ END {
         if (key[1] == "network") {
             mine = (id in ours)
             if (now == "") {
-                if (mine && !old) print "wrong network " key[2] " is gone"
-                else if (mine) print "remark network " key[2] " is gone since, and was not made anew"
-                else if (!old) print "remark network " key[2] " is gone (not by this run)"
+                if (mine && !old) print "wrong network " key[2] " is missing"
+                else if (mine) print "remark network " key[2] " no longer exists, and was not recreated"
+                else if (!old) print "remark network " key[2] " is missing (not by this run)"
             } else if (now != before) {
                 split(before, a, " ")
                 split(now, b, " ")
@@ -40,19 +40,19 @@ END {
         } else if (key[1] == "container") {
             mine = 0
             for (each in ours) { split(each, word, " "); if (word[1] == "place" && word[2] == key[2]) mine = 1 }
-            if (now == "") { if (mine || !old) print "remark container " key[2] " is gone since, and could not be brought back to where it was" }
-            else if (ran[1, key[2]] == "true" && ran[2, key[2]] != "true" && (mine || !old)) print "remark container " key[2] " ran, and does not run now"
+            if (now == "") { if (mine || !old) print "remark container " key[2] " no longer exists, and could not be reattached" }
+            else if (ran[1, key[2]] == "true" && ran[2, key[2]] != "true" && (mine || !old)) print "remark container " key[2] " was running, and is not running now"
         } else {
             mine = (id in ours) || (("network " key[3]) in ours)
             if (line[2, "container " key[2]] == "") continue
             split(before, a, " ")
             split(now, b, " ")
             if (now == "") {
-                # A network that is gone is told of above.
+                #                 # A missing network is reported above.
                 if (line[1, "network " key[3]] != "" && line[2, "network " key[3]] == "") continue
                 tell(mine, "container " key[2] " is not on network " key[3] ", where it was")
             } else if (a[4] != b[4] || a[5] != b[5]) tell(mine, "container " key[2] " has " at(b[4], b[5]) " on network " key[3] " where it had " at(a[4], a[5]))
-            else if ((b[4] != "." && b[6] != "." && b[4] != b[6]) || (b[5] != "." && b[7] != "." && b[5] != b[7])) tell(mine, "container " key[2] " has " at(b[6], b[7]) " on network " key[3] " where it was told to have " at(b[4], b[5]))
+            else if ((b[4] != "." && b[6] != "." && b[4] != b[6]) || (b[5] != "." && b[7] != "." && b[5] != b[7])) tell(mine, "container " key[2] " has " at(b[6], b[7]) " on network " key[3] " but is configured with " at(b[4], b[5]))
             else if (mine && a[6] != "." && b[6] != "." && a[6] != b[6]) print "remark container " key[2] " has " plain(b[6]) " on network " key[3] " where it had " plain(a[6]) ": it has no fixed address there"
             else if (mine && (a[8] != b[8] || a[9] != b[9])) print "remark container " key[2] " has other aliases or links on network " key[3] " than it had"
         }

@@ -1,5 +1,5 @@
-# From a listing of nft of a table of firewalld: a line for each forward, for each way from chain to chain ahead of it, for each
-# chain with a hook that holds a rule twice, and for each such chain that is bare.
+# From a listing of nft of a table of firewalld: a line for each forward, for each path from chain to chain before it, for each
+# chain with a hook that holds a rule twice, and for each such chain that is empty.
 function over() { if (hook != "" && !rules) print "bare " chain; chain = hook = "" }
 /^\tchain / { chain = $2; hook = ""; rules = 0; next }
 /^\t}/ { over(); next }

@@ -1,5 +1,5 @@
 # From tokens (busctl_tokens.awk): a line for each entry of a list, behind `name`: `head` fixed values and, if `tail` is `yes`,
-# a count and so many more.
+# a count and that many more.
 {
     n = split($0, token, "\037")
     at = 3

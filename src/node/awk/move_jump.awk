@@ -1,5 +1,5 @@
-# From a filter table: what iptables-restore has to be fed for the jump to stand at these `places`, behind a line `#PLACES` that
-# tells where it then stands. A place beyond the end is the end.
+# From a filter table: the input for iptables-restore that moves the jump to these `places`, after a line `#PLACES` with
+# the resulting positions. A position beyond the end is the end.
 /^-A FORWARD -j DOCKER-USER$/ { deletes = deletes "-D FORWARD -j DOCKER-USER\n"; next }
 /^-A FORWARD( |$)/ { n++ }
 END {

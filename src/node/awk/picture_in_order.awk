@@ -1,4 +1,4 @@
-# From the lines of a picture (picture.sh) as Docker tells them: without the networks that Docker always has, and without a
+# From the lines of a picture (picture.sh) as Docker reports them: without the networks that Docker always has, and without a
 # container among its own aliases by its short id, as some versions of Docker have it.
 $1 == "network" && ($2 == "bridge" || $2 == "host" || $2 == "none") { next }
 $1 == "place" {

@@ -1,4 +1,4 @@
-# From tables with counters: what iptables-restore has to be fed for DOCKER-USER to have its rules and its jumps again.
+# From tables with counters: the input for iptables-restore that restores the rules of DOCKER-USER and the jumps to it.
 /^\*/ { table = $0; next }
 table != "*filter" || /^(#|COMMIT|$)/ { next }
 { line = $0; sub(/^\[[0-9]+:[0-9]+\] /, "") }

@@ -1,5 +1,5 @@
-# From tables: a line for each policy but ACCEPT, each user-defined chain and each rule, its table ahead of it, without counters,
-# behind a key that sorts by table and chain and keeps the order of rules.
+# From tables: a line for each policy but ACCEPT, each user-defined chain and each rule, preceded by its table, without counters,
+# after a key that sorts by table and chain and keeps the order of rules.
 /^\*/ { table = substr($0, 2); next }
 /^(#|COMMIT|$)/ { next }
 { sub(/^\[[0-9]+:[0-9]+\] /, "") }

@@ -1,5 +1,5 @@
-# From tables: what iptables-restore has to be fed before firewalld may take (`method` addChain) or give back (removeChain) the
-# chain: nothing jumps to it, and it is empty or gone.
+# From tables: the input for iptables-restore before firewalld may take over (`method` addChain) or release (removeChain) the
+# chain: nothing jumps to it, and it is empty or missing.
 /^\*/ { table = $0; next }
 table != "*filter" { next }
 { sub(/^\[[0-9]+:[0-9]+\] /, "") }

@@ -1,4 +1,4 @@
-# From three parts with a line `=` between them (the devices that are there, the runtime of now, the runtime of before): the runtime
+# From three parts with a line `=` between them (the existing devices, the runtime of now, the runtime of before): the runtime
 # of before with the interfaces of its zones as they can be now.
 $0 == "=" { part++; next }
 !part { there[$0] = 1; next }
@@ -30,7 +30,7 @@ END {
         split(was[l], token, "\037")
         zone = token[2]
         if (token[1] != "zone") print was[l]
-        # A zone that nothing is bound to any more is not told.
+        #         # A zone without any binding is not printed.
         else if (!(zone in known) && !count[zone] && !bound[2, zone]) continue
         else if (token[3] == "interfaces") print "zone\037" zone "\037interfaces\037as\037" count[zone] + 0 list[zone]
         else print was[l]

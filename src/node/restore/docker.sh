@@ -1,11 +1,11 @@
-# Restoring: Docker's networks, and where its containers are, compared with the snapshot's picture of them.
+# Restoring: Docker's networks and the endpoints of its containers, compared with the snapshot's picture of them.
 #
-# Each of these may be done any number of times, and does nothing where what it is about is as it was. What is not known, because
-# Docker does not answer, is a failure: it is never taken for what is not there.
+# Each of these may be executed any number of times, and does nothing if its subject is as it was. An unknown state, because
+# Docker does not answer, is a failure: it is never treated as missing.
 
 fresh_picture=
 
-# read_picture_once: Docker as it is now, in $picture.
+# read_picture_once: the present state of Docker, in $picture.
 read_picture_once() {
     [ -z "$fresh_picture" ] || return 0
     read_picture || return
@@ -22,7 +22,7 @@ network_id() {
     answer=$(picture_now network "$1" | awk '{ print $NF }')
     case $answer in
     *"$newline"*)
-        answer="two networks are called $(readable "$1"), and nobody can tell which is meant: $(printf '%s' "$answer" | tr '\n' ' ')"
+        answer="two networks are called $(readable "$1"), and it is unknown which one is meant: $(printf '%s' "$answer" | tr '\n' ' ')"
         return 1
         ;;
     esac
@@ -31,22 +31,22 @@ network_id() {
 # same_network NETWORK: whether it is as it was.
 same_network() { [ "$(picture_before network "$1" | without_id)" = "$(picture_now network "$1" | without_id)" ]; }
 
-# same_place CONTAINER NETWORK: whether the container has the addresses there that it was told to have, and the network is the same.
+# same_place CONTAINER NETWORK: whether the container has its configured addresses there, and the network is the same.
 same_place() {
     local before
     same_network "$2" || case $2 in bridge | host | none) ;; *) return 1 ;; esac
     before=$(picture_before place "$1" "$2" | awk '{ print $4, $5 }')
     [ -n "$before" ] && [ "$before" = "$(picture_now place "$1" "$2" | awk '{ print $4, $5 }')" ] || return
-    # One that runs may have another address than it was told, until it is attached anew.
+    #     # A running container may have another address than its configured one, until it is reattached.
     picture_now place "$1" "$2" | awk '($4 != "." && $6 != "." && $4 != $6) || ($5 != "." && $7 != "." && $5 != $7) { other = 1 } END { exit other }'
 }
 
-# record_change LINE: a rollback writes down what it changes, ahead of each change, for whoever takes it back.
+# record_change LINE: a rollback records its changes, each before it is made, for the program that undoes it.
 record_change() {
     fresh_picture=
     is_rollback || return 0
     if [ "$(head -n 1 "$home/armed/picture")" = stopped ]; then
-        answer="Docker has been started since the node was armed, and what it had then is not known: nothing of it is changed"
+        answer="Docker was started after the node was armed, so its earlier state is unknown: nothing of it is changed"
         return 1
     fi
     { printf '%s\n' "$1" >>"$home/armed/touched"; } 2>/dev/null || fail_with "$home/armed/touched could not be written" || return
@@ -55,7 +55,7 @@ record_change() {
 is_rollback() { [ "$mode" = docker ] || [ "$mode" = chosen ]; }
 is_recorded() { recorded_changes | grep -qxF -e "$1"; }
 
-# recorded_changes: what a rollback has written down. Snapshots of before write the names of networks, in two files.
+# recorded_changes: what a rollback has recorded. Snapshots of an earlier version have the names of networks, in two files.
 recorded_changes() {
     local name
     cat "$snapshot/touched" 2>/dev/null
@@ -63,13 +63,13 @@ recorded_changes() {
     return 0
 }
 
-# encode_last WORD…: the last of them, coded.
+# encode_last WORD…: the last of them, encoded.
 encode_last() {
     shift $(($# - 1))
     url_encode "$1"
 }
 
-# restore_network OPTION… NAME: there is a network of that name, as it was. Another one gives way, with the containers that the snapshot
+# restore_network OPTION… NAME: makes sure that the network exists as it was. Another one is removed, with the containers that the snapshot
 # knows.
 restore_network() {
     local network
@@ -82,7 +82,7 @@ restore_network() {
     record_change "network $network" && create_network "$@"
 }
 
-# detach_all NETWORK: takes the containers off it that were on it, and those that the run has put there. Others are not ours to move; then
+# detach_all NETWORK: detaches the containers that were on it, and those that the run has attached. Others are not ours to move; then
 # Docker will not remove it.
 detach_all() {
     local container
@@ -92,7 +92,7 @@ detach_all() {
     read_picture_once
 }
 
-# detach CONTAINER NETWORK: both coded.
+# detach CONTAINER NETWORK: both encoded.
 detach() {
     local network
     network_id "$2" || return
@@ -101,7 +101,7 @@ detach() {
     record_change "place $1 $2" && disconnect "${network:-$2}" "$1"
 }
 
-# drop_network NETWORK: the one of that coded name goes.
+# drop_network NETWORK: removes the one with that encoded name.
 drop_network() {
     local network
     read_picture_once && network_id "$1" || return
@@ -115,16 +115,16 @@ restore_changed_network() {
     ! is_recorded "network $(encode_last "$@")" || restore_network "$@"
 }
 
-# remove_new_network NAME: there is none, unless there was.
+# remove_new_network NAME: removes it, unless it existed before.
 remove_new_network() { remove_unwanted_network "$(url_encode "$1")"; }
-# remove_unwanted_network NETWORK: the same of a coded name.
+# remove_unwanted_network NETWORK: the same for an encoded name.
 remove_unwanted_network() {
     read_picture_once || return
     [ -n "$(picture_now network "$1")" ] && ! same_network "$1" || return 0
     detach_all "$1" && drop_network "$1"
 }
 
-# remove_made_networks: takes back the networks that this snapshot's rollback has made.
+# remove_made_networks: removes the networks that this snapshot's rollback has created.
 remove_made_networks() {
     local network
     for network in $(recorded_changes | sed -n 's/^network //p' | sort -u); do
@@ -132,8 +132,8 @@ remove_made_networks() {
     done
 }
 
-# detach_moved: takes off what this snapshot's rollback has attached otherwise than it was, so that no address is held by one that gives
-# way only later.
+# detach_moved: detaches what this snapshot's rollback has attached differently, so that no address is held by a container that moves
+# only later.
 detach_moved() {
     local place container network
     read_picture_once || return
@@ -145,8 +145,8 @@ detach_moved() {
     done
 }
 
-# restore_attachment OPTION… NETWORK CONTAINER: it is where it was. Whom others have removed since cannot be attached, and nobody can be
-# attached to a network that they have removed; `same_docker` tells of both.
+# restore_attachment OPTION… NETWORK CONTAINER: reattaches it. A container that others have removed since cannot be attached, nor any to
+# a network that they have removed; `same_docker` reports both.
 restore_attachment() {
     local word network='' container=''
     for word in "$@"; do
@@ -166,7 +166,7 @@ restore_attachment() {
     record_change "place $container $network" && connect "$@"
 }
 
-# remove_new_attachment NETWORK CONTAINER: it is not there, unless it was.
+# remove_new_attachment NETWORK CONTAINER: detaches it, unless it was attached before.
 remove_new_attachment() {
     local network container
     network=$(url_encode "$1")
@@ -176,7 +176,7 @@ remove_new_attachment() {
     same_place "$container" "$network" || detach "$container" "$network"
 }
 
-# detach_from_others CONTAINER NETWORK…: takes it off all other networks that the rollback has attached it to.
+# detach_from_others CONTAINER NETWORK…: detaches it from all other networks to which the rollback has attached it.
 detach_from_others() {
     local container network stays=" "
     container=$(url_encode "$1")
@@ -190,20 +190,20 @@ detach_from_others() {
     done
 }
 
-# own_changes: a line for each network and place that the run or the rollback has changed.
+# own_changes: a line for each network and endpoint that the run or the rollback has changed.
 own_changes() {
     printf '%s\n' "$touched"
     recorded_changes
 }
 
-# same_docker: whether networks and containers are as they were, in $answer what is not. What others have done to what was none of
-# ours makes nothing fail: it is a remark. So is what nobody can bring back, because others have removed it.
+# same_docker: whether networks and containers are as they were; the differences are in $answer. Changes by others outside of our own
+# changes are remarks, not failures. So is what cannot be restored because others have removed it.
 same_docker() {
     local differences remarks_now
     remarks=
     if [ "$(head -n 1 "$snapshot/picture")" = stopped ]; then
         [ -n "$(own_changes)" ] || return 0
-        answer="Docker did not run when the node was armed, so that what was changed there since cannot be compared"
+        answer="Docker was not running when the node was armed, so changes since then cannot be compared"
         return 1
     fi
     fresh_picture=
@@ -215,13 +215,13 @@ same_docker() {
     [ -z "$answer" ]
 }
 
-# docker_differences: from what is ours, what was and what is, a line for each difference: `wrong`, or `remark`. Of a snapshot of long ago
-# only what is ours counts, and what others have removed meanwhile stays removed.
+# docker_differences: from our changes, the state before and the state now, a line for each difference: `wrong`, or `remark`. For an old
+# snapshot only our changes count, and what others have removed meanwhile stays removed.
 docker_differences() {
     awk_docker_differences -v old="$(! is_rollback || echo yes)"
 }
 
-# await_docker_up: a Docker that ran is there again. systemd starts a killed one by itself, after a while and not for ever.
+# await_docker_up: waits until a Docker that was running is running again. systemd starts a killed one by itself, after a while, with a limit.
 await_docker_up() {
     local deadline
     command -v docker >/dev/null || return 0

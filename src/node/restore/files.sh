@@ -1,6 +1,6 @@
-# Restoring: /etc/firewalld as it was, behind its links where it has some.
+# Restoring: /etc/firewalld as it was, also behind its links.
 
-# put_files: each file by one rename in its own folder. On a full disk the staged copy needs no room.
+# put_files: each file by one rename in its own directory. On a full disk the staged copy needs no space.
 put_files() {
     local file line ifs
     files_trouble=
@@ -31,10 +31,10 @@ put_files() {
 # note_file_trouble TEXT
 note_file_trouble() { files_trouble="$files_trouble${files_trouble:+$newline}$1"; }
 
-# names_of SURVEY PATTERN: the names in the lines that begin so.
+# names_of SURVEY PATTERN: the names in the lines that start with it.
 names_of() { printf '%s\n' "$1" | sed -n "s/^${2}[^$tab]*$tab\([^$tab]*\).*/\1/p"; }
 
-# put_links: a link that was not there goes first, so that nothing behind it is touched; then those that were there come back.
+# put_links: a new link is removed first, so that nothing behind it is touched; then the previous ones are restored.
 put_links() {
     local before current line ifs name to
     before=$(printf '%s\n' "$files_was" | grep "^link$tab")
@@ -46,7 +46,7 @@ put_links() {
         IFS=$ifs
         name=${line#*"$tab"}
         name=$etc/${name%%"$tab"*}
-        # One that leads elsewhere now is replaced below, by a rename.
+        #         # A link that leads elsewhere now is replaced below, by a rename.
         case $newline$before in
         *"$newline""link$tab${name#"$etc/"}$tab"*) ;;
         *) rm -f "$name" || note_file_trouble "$name cannot be removed" ;;
@@ -63,7 +63,7 @@ put_links() {
         else
             rm -f "${name%/*}/.fwdeploy.part"
             ln -s -- "$to" "${name%/*}/.fwdeploy.part" 2>/dev/null && mv -fT "${name%/*}/.fwdeploy.part" "$name" ||
-                note_file_trouble "$name, a link to $to, cannot be made again"
+                note_file_trouble "$name, a link to $to, cannot be recreated"
         fi
         IFS=$newline
     done
@@ -71,7 +71,7 @@ put_links() {
     survey_etc || :
 }
 
-# put_folders: what was not there goes, and folders are as they were.
+# put_folders: new entries are removed, and directories are restored.
 put_folders() {
     local file line ifs
     ifs=$IFS
@@ -85,7 +85,7 @@ put_folders() {
     for line in $(lines_only_in "$(printf '%s\n' "$files_was" | grep '^4')" "$(printf '%s\n' "$survey" | grep '^4')"); do
         IFS=$ifs
         file=$etc/${line#*"$tab"}
-        mkdir -p "$file" 2>/dev/null && put_mode "$file" "${line%%"$tab"*}" || note_file_trouble "the folder $file cannot be made as it was"
+        mkdir -p "$file" 2>/dev/null && put_mode "$file" "${line%%"$tab"*}" || note_file_trouble "the folder $file cannot be recreated as it was"
         IFS=$newline
     done
     IFS=$ifs
@@ -109,7 +109,7 @@ put_file() {
     fi
     # Through a link, so that it stays one.
     target=$(readlink -f "$etc/$file") && [ -n "$target" ] && [ ! -d "$target" ] || {
-        note_file_trouble "$etc/$file has no place to be put"
+        note_file_trouble "$etc/$file cannot be restored: its path does not lead to a file"
         return
     }
     mkdir -p "${target%/*}" 2>/dev/null
@@ -123,6 +123,6 @@ put_file() {
     part=${target%/*}/.fwdeploy.part
     copy_all "$snapshot/firewalld/$file" "$part" && mv -f "$part" "$target" 2>/dev/null && return
     rm -f "$part"
-    # The room of the old content is all there is; or the file is a mount of its own, which cannot be renamed over.
+    #     # The space of the old content is all there is; or the file is a mount of its own, which cannot be renamed over.
     cat "$snapshot/firewalld/$file" 2>/dev/null >"$target" && put_mode "$target" "$1" || note_file_trouble "$etc/$file cannot be written"
 }

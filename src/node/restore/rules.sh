@@ -1,10 +1,10 @@
-# Restoring: what firewalld and the kernel hold, compared with what they held, and put back.
+# Restoring: the rules of firewalld and the kernel, compared with those of before, and restored.
 
-# same_rules: whether firewalld and the kernel hold what they held, in $answer what differs.
+# same_rules: whether firewalld and the kernel hold the same as before; the differences are in $answer.
 same_rules() {
     local current before
     current=$(runtime_text) || {
-        answer="firewalld does not tell: $current"
+        answer="firewalld does not answer: $current"
         return 1
     }
     before=$(with_devices "$(cat "$snapshot/runtime")" "$current")
@@ -15,13 +15,13 @@ same_rules() {
     same_kernel
 }
 
-# is_layout_unchanged: whether every container and every network is where it was. Then Docker's rules must be what they were too. It may not
-# be asked of a snapshot of long ago: others have rules too.
+# is_layout_unchanged: whether every container and every network is where it was. Then Docker's rules must be as before too. This does not
+# apply to an old snapshot: others have rules too.
 is_layout_unchanged() {
     [ "$mode" != chosen ] && [ "$(cat "$snapshot/docker")" = "$(container_layout)" ] && [ "$(cat "$snapshot/networks")" = "$(bridge_networks)" ]
 }
 
-# read_both_kernels: the kernel's tables as they are and as they were, and in $kernel_whole whether they are to be compared as a whole.
+# read_both_kernels: the kernel's tables now and before, and in $kernel_whole whether they are to be compared as a whole.
 read_both_kernels() {
     read_kernel || return
     recall_kernel
@@ -29,12 +29,12 @@ read_both_kernels() {
     ! is_layout_unchanged || kernel_whole=yes
 }
 
-# same_kernel: whether the kernel holds what it held, in $answer what differs.
+# same_kernel: whether the kernel holds the same as before; the differences are in $answer.
 same_kernel() {
     local kind
     read_both_kernels || return
     if [ -z "$kernel_whole" ]; then
-        [ "$mode" = chosen ] || remark "Docker's own rules were not compared with those of before: not every container and every network is where it was"
+        [ "$mode" = chosen ] || remark "Docker's own rules were not compared with the previous ones: not every container and every network is where it was"
     fi
     for kind in iptables ip6tables; do
         select_tables "$kind"
@@ -59,14 +59,14 @@ same_kernel() {
 # without_counters TABLES
 without_counters() { printf '%s\n' "$1" | sed 's/^\[[0-9]*:[0-9]*\] //'; }
 
-# recall_kernel: the kernel's tables of before, from the snapshot.
+# recall_kernel: the kernel's previous tables, from the snapshot.
 recall_kernel() {
     was_iptables=$(cat "$snapshot/iptables")
     was_ip6tables=$(cat "$snapshot/ip6tables")
     was_ebtables=$(cat "$snapshot/ebtables")
 }
 
-# restore_kernel: the kernel's tables as they were. As a whole where every container is where it was, else DOCKER-USER and the jump.
+# restore_kernel: restores the kernel's tables. As a whole if every container is where it was, otherwise DOCKER-USER and the jump.
 restore_kernel() {
     local kind family options
     read_both_kernels || return
@@ -91,19 +91,19 @@ restore_kernel() {
     done
 }
 
-# same_after_boot: whether firewalld and the kernel hold nothing that they did not hold before the run. What was there at runtime only is
-# gone with any boot, and is a remark.
+# same_after_boot: whether firewalld and the kernel hold nothing that they did not hold before the run. What was there only at runtime is
+# lost with any boot, and is a remark.
 same_after_boot() {
     local before current more less kind
     current=$(runtime_text) || {
-        answer="firewalld does not tell: $current"
+        answer="firewalld does not answer: $current"
         return 1
     }
     before=$(runtime_values "$(with_devices "$(cat "$snapshot/runtime")" "$current")")
     current=$(runtime_values "$current")
     more=$(lines_only_in "$current" "$before" | grep -v '^zone [^ ]* interfaces ')
     [ -z "$more" ] || {
-        answer="firewalld's runtime has what it had not: $(printf '%s\n' "$more" | head -n 3)"
+        answer="firewalld's runtime has entries that it did not have: $(printf '%s\n' "$more" | head -n 3)"
         return 1
     }
     less=$(lines_only_in "$before" "$current" | grep -v '^zone [^ ]* interfaces ')
@@ -113,7 +113,7 @@ same_after_boot() {
         select_tables "$kind"
         more=$(lines_only_in "$(chain_rules "$(without_counters "$now")")" "$(chain_rules "$(without_counters "$was")")" | grep -v '^-A DOCKER-USER -j RETURN$')
         [ -z "$more" ] || {
-            answer="$kind: DOCKER-USER has what it had not: $(printf '%s\n' "$more" | head -n 3)"
+            answer="$kind: DOCKER-USER has entries that it did not have: $(printf '%s\n' "$more" | head -n 3)"
             return 1
         }
         less="$less$newline$(lines_only_in "$(chain_rules "$(without_counters "$was")")" "$(chain_rules "$(without_counters "$now")")" | grep -v '^-A DOCKER-USER -j RETURN$')"
@@ -130,13 +130,13 @@ runtime_values() {
     printf '%s\n' "$1" | awk_runtime_values
 }
 
-# has_state STATE: whether firewalld is in that state, in its own word.
+# has_state STATE: whether firewalld reports that state.
 has_state() {
     firewalld_state || answer=dead
     [ "$answer" = "$1" ]
 }
 
-# same_runtime: whether firewalld's memory holds what it held.
+# same_runtime: whether firewalld's memory holds the same as before.
 same_runtime() {
     local current
     current=$(runtime_text) && [ "$(normalise "$(cat "$snapshot/runtime")")" = "$(normalise "$current")" ] || {
@@ -153,5 +153,5 @@ restore_firewalld_tables() {
         sed -n 's/^table \([a-z0-9]* firewalld\) {$/add table \1;delete table \1/p' "$snapshot/nft" | tr ';' '\n'
         cat "$snapshot/nft"
     )
-    answer=$(printf '%s\n' "$text" | limited nft -f - 2>&1) || fail_with "firewalld's tables could not be put back:"
+    answer=$(printf '%s\n' "$text" | limited nft -f - 2>&1) || fail_with "firewalld's tables could not be restored:"
 }

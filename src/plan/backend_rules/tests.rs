@@ -14,7 +14,7 @@ use crate::plan::simulate::simulate;
 const PEER: &str = "192.0.2.7";
 const OTHER: &str = "192.0.2.8";
 
-/// The rich rule by which a peer comes in.
+/// The rich rule that forwards a peer.
 fn rich(peer: &str, port: u16) -> RichRule {
     RichRule::parse(&format!(
         r#"rule family="ipv4" source address="{peer}" forward-port port="{port}" protocol="tcp" to-port="{port}" to-addr="172.20.0.2""#
@@ -67,7 +67,7 @@ fn node(memory: &[RichRule], forwards: Vec<Forward>) -> NodeState {
         .build()
 }
 
-/// The codes of what is found on a node.
+/// The codes of the findings on a node.
 fn found(state: &NodeState) -> Vec<&'static str> {
     let ours = Ours::new(&desired(), state);
     let refused = diagnose(&desired(), state);
@@ -93,7 +93,7 @@ fn backend_of(state: &mut NodeState) -> &mut Backend {
 fn what_the_kernel_holds_as_firewalld_believes_is_nothing_to_say() {
     let own = rich(PEER, 5000);
     assert!(found(&node(&[own], vec![made_of(PEER, 5000)])).is_empty());
-    // What it does not believe in yet is the plan's.
+    // A forward that firewalld does not have yet is added by the plan.
     assert!(found(&node(&[], Vec::new())).is_empty());
 }
 
@@ -111,13 +111,13 @@ fn rules_that_are_there_twice_are_refused_and_an_emptied_table_is_a_flushed_one(
 fn a_forward_that_firewalld_believes_in_and_no_packet_meets_is_lost() {
     let memory = [rich(PEER, 5000)];
     assert_eq!(found(&node(&memory, Vec::new())), ["forward-lost"]);
-    // Another peer's is no help.
+    // A forward for another peer does not count.
     let seen = vec![made_of(OTHER, 5000)];
     assert!(found(&node(&[memory[0].clone(), rich(OTHER, 5000)], seen)).contains(&"forward-lost"));
     let mut unreached = made_of(PEER, 5000);
     unreached.reached = false;
     assert_eq!(found(&node(&memory, vec![unreached])), ["forward-lost"]);
-    // One that says more, and leads there, may be it.
+    // A rule with more matches that leads there may be the one.
     let more = "ip saddr 192.0.2.7 ip daddr 198.51.100.1 tcp dport 5000 dnat ip to 172.20.0.2";
     let seen = node(&memory, vec![forward("nat_PRE_public_allow", more, None)]);
     assert!(!found(&seen).contains(&"forward-lost"));
@@ -136,7 +136,7 @@ fn a_forward_to_a_managed_address_that_firewalld_does_not_know_is_open() {
     );
     let elsewhere = "tcp dport 80 dnat ip to 10.0.0.9";
     assert!(found(&with(forward("nat_PRE_public_allow", elsewhere, None))).is_empty());
-    // Another zone's, of which firewalld knows: by a rich rule, by a forward port, in a policy.
+    // A forward of another zone that firewalld knows: by a rich rule, by a forward port, in a policy.
     for (kind, key, value) in [
         ("zone", "rules_str", rich(OTHER, 5000).to_string()),
         ("policy", "rich_rules", rich(OTHER, 5000).to_string()),

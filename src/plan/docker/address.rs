@@ -1,4 +1,4 @@
-//! The address of a managed container: who else has it, and whether anybody can.
+//! The address of a managed container: which other container has it, and whether it can be used at all.
 
 use std::net::IpAddr;
 
@@ -18,7 +18,7 @@ use crate::plan::finding::command;
 /// An address that Docker gives to no container: the container would never start with it.
 pub(super) fn reserved(desired: &Desired, wanted: &Attachment, seen: &Docker) -> Option<Finding> {
     let network = seen.network(&wanted.network)?;
-    // One that is made anew is as the role says, which is compared before any connection.
+    // A recreated network matches the role, which is compared before any connection.
     let described = desired.networks.iter().find(|n| n.name == network.name)?;
     let is_kept = described.subnets().all(|s| network.subnets.contains(&s));
     let gateways = network::gateways(network);
@@ -53,7 +53,7 @@ pub(super) fn reserved(desired: &Desired, wanted: &Attachment, seen: &Docker) ->
     )
 }
 
-/// Others on the network who have the container's address now, or will have it when they start first.
+/// Other containers on the network that have the managed container's address, or will have it if they start first.
 pub(super) fn claims(wanted: &Attachment, container: &Container, seen: &Docker) -> Vec<Finding> {
     let own = container.endpoint(&wanted.network);
     let addresses = std::iter::once(wanted.address).chain(wanted.address6);
@@ -66,7 +66,7 @@ pub(super) fn claims(wanted: &Attachment, container: &Container, seen: &Docker) 
             if other.name == container.name || other.is_going() {
                 continue;
             }
-            // One that is between two starts takes the address at its next, unless somebody has it.
+            // A container between two starts takes the address at its next start, unless another one has it.
             let takes = holds(endpoint) || told(endpoint) && other.running && !is_ours;
             let leave = command([
                 "docker",

@@ -1,4 +1,4 @@
-//! A managed container: brought to its network and address, or why it cannot be.
+//! A managed container: the steps that attach it at its address, or why that is not possible.
 
 use crate::model::desired::Attachment;
 use crate::model::desired::Desired;
@@ -57,7 +57,7 @@ pub(super) fn attach(
         );
         return;
     }
-    // A network that is made anew is made without what is in the way.
+    // A network that is recreated does not keep what is in the way.
     if let Some(finding) = address::reserved(desired, wanted, seen).filter(|_| !replaced) {
         steps.findings.push(finding);
         return;
@@ -91,7 +91,7 @@ pub(super) fn attach(
     if is_told && (has || !container.running) {
         return;
     }
-    // Docker says nothing of an address while it starts or ends a container, and detaches none then.
+    // Docker reports no address while it starts or ends a container, and cannot detach one then.
     if let Some(was) = was.filter(|e| is_told && e.address.is_none() && e.address6.is_none()) {
         steps.findings.push(
             Finding::with_severity(
@@ -125,8 +125,8 @@ pub(super) fn attach(
     });
 }
 
-/// A container that ends again and again: while it is between two starts it can be neither detached nor attached, so that what
-/// it was told counts.
+/// A container in a restart loop: between two starts it can be neither detached nor attached, so its configured address
+/// counts.
 fn restarting(wanted: &Attachment, container: &Container, seen: &Docker) -> Finding {
     let elsewhere: Vec<&str> = container
         .endpoints
@@ -171,10 +171,10 @@ fn restarting(wanted: &Attachment, container: &Container, seen: &Docker) -> Find
     .hint(place::stop(container))
 }
 
-/// Another network of a managed container is a way around its whitelist.
+/// Another network of a managed container bypasses its whitelist.
 ///
 /// Docker's own `bridge` has no names, so nothing depends on it; `none` must be left before any other network can be
-/// joined. Any other network is somebody's choice: it is reported, not undone.
+/// joined. Any other network was attached on purpose: it is reported, not detached.
 fn leave(
     steps: &mut DockerSteps,
     wanted: &Attachment,

@@ -1,4 +1,4 @@
-//! Containers beside the managed ones: who relays, who is the wanted one under another name, who can become another.
+//! Containers next to the managed ones: which relay traffic, which may be the wanted one by another name, which can take over an address.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -98,7 +98,7 @@ fn resembles(container: &Container, name: &str) -> bool {
     })
 }
 
-/// What is on the managed networks beside the managed containers, and what could become one of them.
+/// Containers on the managed networks next to the managed ones, and those that could become one of them.
 pub fn beside(desired: &Desired, seen: &Docker) -> Vec<Finding> {
     let mut out = Vec::new();
     for network in &desired.networks {
@@ -226,7 +226,7 @@ fn same_mac(network: &str, seen: &Docker) -> Vec<Finding> {
         .collect()
 }
 
-/// Containers whose whitelist goes away with the rules of a role that the node has no longer: nothing else tells that
+/// Containers whose whitelist is removed with the rules of a role that the node no longer has: nothing else reports that
 /// they are open from now on.
 pub fn opened(desired: &Desired, seen: &Docker, ours: &Ours) -> Vec<Finding> {
     let wanted = desired.managed();
@@ -238,7 +238,7 @@ pub fn opened(desired: &Desired, seen: &Docker, ours: &Ours) -> Vec<Finding> {
     seen.containers
         .iter()
         .flat_map(|container| container.endpoints.iter().map(move |e| (container, e)))
-        // On a network that is made anew with another subnet, everybody moves.
+        // On a network that is recreated with another subnet, every container moves.
         .filter(|(_, e)| desired.networks.iter().all(|n| n.name != e.network))
         .filter_map(|(container, endpoint)| {
             let address = endpoint.address.or(endpoint.fixed)?;

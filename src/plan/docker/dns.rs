@@ -1,4 +1,4 @@
-//! Docker's own DNS server: whom it asks, and from where.
+//! Docker's own DNS server: which servers it queries, and from where.
 
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
@@ -15,11 +15,11 @@ use crate::plan::finding::Finding;
 /// listen on the node's loopback, and the others from the container, where the whitelist judges them.
 const FROM_THE_NODE: (u32, u32) = (28, 0);
 
-/// systemd-resolved's own listener: where it stands alone, Docker takes the servers that systemd-resolved asks.
+/// systemd-resolved's own listener: if it is the only server, Docker uses the servers that systemd-resolved queries.
 const STUB: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 53));
 
-/// Managed containers whose names are looked up by Docker from the node: a query carries what its sender likes, and its answer
-/// comes back, whatever the whitelist says.
+/// Managed containers for which Docker resolves names from the node: a query can carry arbitrary data, and its answer
+/// comes back, regardless of the whitelist.
 pub fn leaves(desired: &Desired, docker: &Docker, resolvers: &Observed<Resolvers>) -> Vec<Finding> {
     if docker.told_dns != Some(false) {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! A managed network: made, compared, and made anew with all that somebody has set on it.
+//! A managed network: created, compared, and recreated with the settings that others have made on it.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -22,8 +22,8 @@ use crate::plan::simulate::BRIDGE_NAME;
 pub(super) const IPV4: &str = "com.docker.network.enable_ipv4";
 pub(super) const IPV6: &str = "com.docker.network.enable_ipv6";
 
-/// What a network of ours has to be, in Docker's options, with the version that knows each: daemon.json could say otherwise
-/// for every network that does not.
+/// What a managed network must be, in Docker's options, with the version that knows each. Options that are not set explicitly
+/// could be overridden by daemon.json.
 const EXPLICIT: [(&str, &str, (u32, u32)); 4] = [
     (
         "com.docker.network.bridge.enable_ip_masquerade",
@@ -53,7 +53,7 @@ fn spec(wanted: &DesiredNetwork, seen: &Docker) -> NetworkSpec {
     }
 }
 
-/// Says what Docker's own defaults are, where nobody has said anything.
+/// Sets Docker's own defaults explicitly where no value is set.
 pub(super) fn say_explicitly(options: &mut BTreeMap<String, String>, seen: &Docker) {
     for (name, value, since) in EXPLICIT {
         if seen.major_minor() >= since {
@@ -90,8 +90,8 @@ pub(super) fn create(steps: &mut DockerSteps, wanted: &DesiredNetwork, seen: &Do
     }
 }
 
-/// Two networks of the wanted name. Docker lets a program make them (before 25, or one of them for a swarm), and then no
-/// command by name does what it says.
+/// Two networks of the desired name. Docker lets a program create them (before 25, or one of them for a swarm), and then no
+/// command by name is unambiguous.
 pub(super) fn twice(wanted: &DesiredNetwork, seen: &Docker) -> Option<Finding> {
     let same: Vec<&Network> = seen
         .networks
@@ -128,7 +128,7 @@ pub(super) fn twice(wanted: &DesiredNetwork, seen: &Docker) -> Option<Finding> {
     )
 }
 
-/// In what an existing network is not as wanted, each in words.
+/// The differences between an existing network and the desired one, each as a text.
 pub(in crate::plan) fn differences(wanted: &DesiredNetwork, network: &Network) -> Vec<String> {
     let mut out = Vec::new();
     if network.driver != "bridge" {
@@ -158,8 +158,8 @@ pub(in crate::plan) fn differences(wanted: &DesiredNetwork, network: &Network) -
     out
 }
 
-/// The gateways of a network. Docker before 28 tells none that it chose by itself: the first address of the range that it gives
-/// addresses from, which is the subnet if there is no other.
+/// The gateways of a network. Docker before 28 does not report a gateway that it chose by itself: the first address of the range from
+/// which it assigns addresses, which is the subnet by default.
 pub(super) fn gateways(network: &Network) -> Vec<IpAddr> {
     let chosen = |subnet: &Cidr| {
         let told = network.gateways.iter().find(|g| subnet.contains(g));

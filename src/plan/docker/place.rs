@@ -1,4 +1,4 @@
-//! A container's place on a network: what it is, how somebody brings it about, and what is lost on the way.
+//! A container's place on a network: what it is, how an operator sets it, and what is lost when it changes.
 
 use std::net::IpAddr;
 
@@ -42,7 +42,7 @@ pub(super) fn at(wanted: &Attachment, was: Option<&Endpoint>, container: &Contai
     }
 }
 
-/// `docker network connect` cannot say a MAC address. Docker before 28 derives it from the address where nobody chose one.
+/// `docker network connect` cannot set a MAC address. Docker before 28 derives it from the address if none was chosen.
 pub(super) fn loses_mac(
     container: &Container,
     endpoint: &Endpoint,
@@ -69,9 +69,9 @@ pub(super) fn loses_mac(
     )))
 }
 
-/// What to write into a Compose file, so that the container comes to its place at each `up`.
+/// What to write into a Compose file, so that the container gets its place at each `up`.
 pub(super) fn compose(wanted: &Attachment, service: &str) -> String {
-    // A label is somebody's text.
+    // A label is untrusted text.
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let service = Some(service).filter(|s| !s.is_empty() && s.chars().all(is_plain));
     let service = service.unwrap_or("SERVICE");
@@ -86,7 +86,7 @@ pub(super) fn compose(wanted: &Attachment, service: &str) -> String {
     )
 }
 
-/// How to bring a container to rest that ends again and again.
+/// How to stop a container that is in a restart loop.
 pub(super) fn stop(container: &Container) -> String {
     format!(
         "{}, then run again; {} shows why it ends",

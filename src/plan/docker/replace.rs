@@ -1,4 +1,4 @@
-//! A managed network made anew: what others have set on it, and where its containers are, stays as far as it can.
+//! Recreating a managed network: the settings that others have made and the places of its containers are kept as far as possible.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -26,7 +26,7 @@ use crate::plan::finding::Finding;
 use crate::plan::severity::Severity;
 use crate::plan::simulate::BRIDGE_NAME;
 
-/// Detaches everything, makes the network anew, and gives every endpoint its address and its other settings back.
+/// Detaches all containers, recreates the network, and reattaches every endpoint with its address and its other settings.
 pub(super) fn replace(
     steps: &mut DockerSteps,
     desired: &Desired,
@@ -92,7 +92,7 @@ pub(super) fn replace(
     steps.moves.extend(back);
 }
 
-/// The network made anew, with all that somebody has set on it and that does not contradict the role. What cannot stay is told.
+/// The recreated network, with all settings that others have made and that do not contradict the role. What is lost is reported.
 /// `taken` are the addresses of the managed containers.
 fn carried(
     steps: &mut DockerSteps,
@@ -145,7 +145,7 @@ fn carried(
     for gateway in &network.gateways {
         let family = Family::of(gateway);
         let own = network.subnets.iter().filter_map(|s| s.first_usable());
-        // Docker 28 tells a gateway that it chose by itself as well, and would choose another in another subnet.
+        // Docker 28 also reports a gateway that it chose by itself, and would choose another one in another subnet.
         let is_chosen = own.into_iter().any(|first| first == *gateway);
         let is_said = gateways.iter().any(|g| Family::of(g) == family);
         if is_said {
@@ -186,7 +186,7 @@ fn carried(
     }
 }
 
-/// Another container's place on the network made anew: the same fixed address where the new subnet has it.
+/// Another container's place on the recreated network: the same fixed address if the new subnet contains it.
 fn kept(
     steps: &mut DockerSteps,
     wanted: &DesiredNetwork,

@@ -1,4 +1,4 @@
-//! What is done on Docker's side, collected from the planner of each part.
+//! The steps on Docker's side, collected from the planner of each part.
 
 use crate::model::state::Container;
 use crate::model::state::Docker;
@@ -6,18 +6,18 @@ use crate::model::state::Endpoint;
 use crate::plan::action::Action;
 use crate::plan::finding::Finding;
 
-/// What is done on Docker's side, and what was found there.
+/// The steps on Docker's side, and the findings about it.
 #[derive(Debug, Default)]
 pub struct DockerSteps {
-    /// Networks that are missing: made before the rules, which need no network, so that Docker is quiet afterwards.
+    /// Networks that are missing. They are created before the rules, which need no network, so that Docker is idle afterwards.
     pub create: Vec<Action>,
-    /// What moves containers: done when the rules stand, so that no container is anywhere without its whitelist.
+    /// Moves of containers. They follow the rules, so that no container is ever anywhere without its whitelist.
     pub moves: Vec<Action>,
     /// What was found.
     pub findings: Vec<Finding>,
 }
 
-/// Everybody on a network.
+/// All containers on a network.
 pub(super) fn attached<'a>(
     seen: &'a Docker,
     network: &'a str,

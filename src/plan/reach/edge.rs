@@ -27,7 +27,7 @@ pub(super) enum Direction {
 /// One flow that the whitelist allows.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Edge {
-    /// Who opens it.
+    /// Which side opens it.
     pub(super) direction: Direction,
     /// The address family.
     pub(super) family: Family,
@@ -116,7 +116,7 @@ fn edge(desired: &Desired, family: Family, rule: &Rule) -> Option<Edge> {
     })
 }
 
-/// Where a forward leads, and for whom: family, address, port, protocol, peer.
+/// The destination of a forward, and its peer: family, address, port, protocol, peer.
 type Place = (Family, IpAddr, u16, &'static str, Option<Cidr>);
 
 /// The ports of the node by where they are forwarded to.

@@ -20,7 +20,7 @@ use crate::model::step::Test;
 /// Flows that differ in their peer alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Flows {
-    /// Who opens them.
+    /// Which side opens them.
     pub(super) direction: Direction,
     /// The family.
     pub(super) family: Family,
@@ -28,7 +28,7 @@ pub(super) struct Flows {
     pub(super) container: IpAddr,
     /// The protocol; `None` is any.
     pub(super) protocol: Option<String>,
-    /// The port at the far end; `None` is any. One port stands for all that no rule tells apart from it.
+    /// The port at the far end; `None` is any. One port represents all ports that no rule distinguishes from it.
     pub(super) port: Option<u16>,
     /// The port of the node that is forwarded.
     pub(super) node_port: Option<u16>,
@@ -48,8 +48,8 @@ type Key = (
     Option<u16>,
 );
 
-/// The flows in groups: whatever the number of peers and of their ports, there are no more groups of one container than
-/// rules tell ports apart.
+/// The flows in groups: regardless of the number of peers and of their ports, a container has no more groups than
+/// rules distinguish ports.
 pub(super) fn flows(edges: &[Edge], tables: &[Chains]) -> Vec<Flows> {
     let bounds = bounds(tables);
     let mut stand_in: BTreeMap<usize, u16> = BTreeMap::new();
@@ -91,7 +91,7 @@ pub(super) fn flows(edges: &[Edge], tables: &[Chains]) -> Vec<Flows> {
         .collect()
 }
 
-/// Where rules begin to tell ports apart.
+/// The ports at which rules start to distinguish.
 fn bounds(tables: &[Chains]) -> Vec<u32> {
     let mut bounds = BTreeSet::new();
     let steps = tables.iter().flat_map(|chains| chains.values().flatten());

@@ -1,4 +1,4 @@
-//! What comes to the node itself, and what of it is let in.
+//! Packets to the node itself, and which of them are accepted.
 
 use super::walk::Packets;
 use super::walk::Walk;
@@ -21,7 +21,7 @@ pub(super) fn admitted(packets: &Packets, peers: Ranges, world: &World) -> Optio
         let through = walk.enter(&base.chain, live.clone());
         let (mut accepted, mut surely) =
             (Ranges::none(packets.family), Ranges::none(packets.family));
-        // Those who may have been refused on the way are not surely accepted by what stands behind it.
+        // Packets that may have been refused earlier are not certainly accepted by later rules.
         let mut refused = Ranges::none(packets.family);
         for met in &walk.met {
             match met.step.act {
@@ -65,7 +65,7 @@ fn delivered(packets: &Packets, peers: Ranges, world: &World) -> Ranges {
     let mut tracked = Ranges::every(packets.family);
     for base in world.at("prerouting", packets.family) {
         let nat = base.hook.kind == "nat";
-        // No rule of table nat sees what is not tracked.
+        // No rule of table nat applies to untracked packets.
         let here = if nat {
             live.and(&tracked)
         } else {

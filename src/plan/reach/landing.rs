@@ -63,7 +63,7 @@ enum Meaning {
     Set(Networks, bool),
 }
 
-/// Networks by the length of their prefix, so that a set of thousands is asked in the time of a few.
+/// Networks by the length of their prefix: a lookup in a set of thousands takes as long as in a small one.
 #[derive(Default)]
 struct Networks(BTreeMap<u8, BTreeSet<IpAddr>>);
 
@@ -95,7 +95,7 @@ impl Networks {
 }
 
 impl<'a> Sources<'a> {
-    /// Reads them. The hardware address of a sender says nothing about a peer's address, so such a source is left out.
+    /// Reads them. The hardware address of a sender does not determine a peer's address, so such a source is left out.
     pub(super) fn of(settings: &'a Settings) -> Self {
         let mut ordered = Vec::new();
         for (zone, options) in settings.zones_in_order() {
@@ -115,7 +115,7 @@ impl<'a> Sources<'a> {
         Sources { settings, ordered }
     }
 
-    /// Where the packets of a peer arrive. `interface` is the one by which they come; without it only sources tell.
+    /// Where the packets of a peer arrive. `interface` is the one that they arrive on; without it only sources decide.
     pub(super) fn landings(&self, peer: Cidr, interface: Option<&'a str>) -> Vec<Landing<'a>> {
         let mut out = Vec::new();
         for (zone, source, meaning) in &self.ordered {

@@ -1,5 +1,5 @@
-//! Who listens on the node: docker-proxy, by which a published port is reached past the forward chain, and programs of
-//! the node at a port that is forwarded.
+//! Listeners on the node: docker-proxy, through which a published port bypasses the forward chain, and programs of
+//! the node on a port that is forwarded.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -21,12 +21,12 @@ use crate::plan::code::FindingCode;
 use crate::plan::finding::Finding;
 use crate::plan::severity::Severity;
 
-/// The program that Docker starts for each published port, unless it was told not to (`"userland-proxy": false`).
+/// The program that Docker starts for each published port, unless it is disabled (`"userland-proxy": false`).
 const PROXY: &str = "docker-proxy";
 
-/// What was found about listeners.
+/// The findings about listeners.
 ///
-/// `first` are the containers that get what is meant for a whitelisted one, which is told already.
+/// `first` are the containers that get the packets of a whitelisted one, which are already reported.
 pub(super) fn findings(flows: &[Flows], world: &World, first: &BTreeSet<&str>) -> Vec<Finding> {
     let mut out = published(flows, world);
     out.extend(shadowed(flows, world, first));
@@ -67,7 +67,7 @@ fn families(listener: &Listener) -> &'static [Family] {
     }
 }
 
-/// What managed containers publish, and who gets in by it.
+/// The published ports of managed containers, and the hosts that get in through them.
 fn published(flows: &[Flows], world: &World) -> Vec<Finding> {
     let Some(docker) = world.docker else {
         return Vec::new();
@@ -98,7 +98,7 @@ fn published(flows: &[Flows], world: &World) -> Vec<Finding> {
     out
 }
 
-/// The listeners by which docker-proxy serves a container.
+/// The listeners through which docker-proxy serves a container.
 fn proxies<'a>(container: &'a Container, world: &World<'a>) -> Vec<(&'a Listener, Published<'a>)> {
     let listeners = world.state.system.networking.listeners.known();
     let listeners = listeners
@@ -108,7 +108,7 @@ fn proxies<'a>(container: &'a Container, world: &World<'a>) -> Vec<(&'a Listener
     listeners
         .filter_map(|listener| {
             let mut published = container.published.iter().filter_map(|text| parse(text));
-            // Older engines tell one binding where they have two.
+            // Older engines report one binding where they have two.
             let same = published.find(|p| {
                 p.port == listener.port
                     && p.protocol == listener.protocol
@@ -121,7 +121,7 @@ fn proxies<'a>(container: &'a Container, world: &World<'a>) -> Vec<(&'a Listener
         .collect()
 }
 
-/// A published port by which nobody is seen to get in.
+/// A published port through which no host appears to get in.
 fn harmless(container: &Container, world: &World) -> Finding {
     let proxied = match world.state.system.networking.listeners.known() {
         Some(_) if proxies(container, world).is_empty() => "the node itself reaches it",
@@ -140,7 +140,7 @@ fn harmless(container: &Container, world: &World) -> Finding {
     .hint("a whitelisted container needs no published port; start it without -p")
 }
 
-/// Those who reach a container by docker-proxy though no entry lets them in.
+/// Hosts that reach a container through docker-proxy although no entry lets them in.
 fn opened(
     container: &Container,
     listener: &Listener,
@@ -252,8 +252,8 @@ fn neighbours<'a>(
         .collect()
 }
 
-/// The ports of other containers that a managed one reaches by docker-proxy: what it sends to the node no rule of
-/// DOCKER-USER sees.
+/// The ports of other containers that a managed one reaches through docker-proxy: no rule of DOCKER-USER applies to
+/// packets to the node itself.
 fn reached(world: &World) -> Vec<Finding> {
     let mut out = Vec::new();
     let listeners = world.state.system.networking.listeners.known();

@@ -1,5 +1,5 @@
 //! Whether what the whitelist allows really passes, and what it refuses really does not: each allowed flow is followed
-//! through all that decides it on the node.
+//! through everything that decides about it on the node.
 
 mod edge;
 mod flows;
@@ -27,7 +27,7 @@ pub(super) fn findings(desired: &Desired, state: &NodeState, ours: &Ours) -> Vec
     let edges = edge::edges(desired);
     let world = world::World::new(desired, state);
     let flows = flows::flows(&edges, &world.tables);
-    // Where there is no bridge yet, no rule about it is either.
+    // As long as a bridge does not exist, no rule about it does either.
     let bridged: Vec<Flows> = flows
         .iter()
         .filter(|flows| is_bridged(desired, state, flows.container))
@@ -42,7 +42,7 @@ pub(super) fn findings(desired: &Desired, state: &NodeState, ours: &Ours) -> Vec
     out
 }
 
-/// Whether the network of a container is there, with its bridge: only then a packet's way through the tables is what it will be.
+/// Whether the network of a container exists, with its bridge: only then is a packet's path through the tables final.
 fn is_bridged(desired: &Desired, state: &NodeState, container: IpAddr) -> bool {
     let Some(docker) = state.docker.known() else {
         return true;

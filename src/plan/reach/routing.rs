@@ -1,4 +1,4 @@
-//! Routing, and the options of a Docker network by which no packet gets in or out whatever the rules say.
+//! Routing, and the options of a Docker network that block packets regardless of the rules.
 
 use super::edge::Direction;
 use super::flows::Flows;
@@ -126,7 +126,7 @@ fn options(network: &Network) -> Vec<Finding> {
     out
 }
 
-/// A network that Docker was told not to masquerade, where nobody else does it.
+/// A network that Docker is configured not to masquerade, and that nothing else masquerades.
 fn unmasked(network: &Network, flows: &[Flows], world: &World) -> Option<Finding> {
     let told = network
         .options
@@ -167,7 +167,7 @@ fn unmasked(network: &Network, flows: &[Flows], world: &World) -> Option<Finding
     })
 }
 
-/// What the node did not tell, so that nobody takes it for fine.
+/// What the node did not report, so that it is not mistaken for correct.
 fn not_judged(world: &World) -> Vec<Finding> {
     let networking = &world.state.system.networking;
     if networking.is_not_asked() {

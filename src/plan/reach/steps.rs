@@ -15,7 +15,7 @@ use crate::model::step::Act;
 use crate::model::step::Step;
 use crate::model::step::Test;
 
-/// What is known of the sets that rules ask; `None` if nothing is.
+/// What is known of the sets that rules use; `None` if nothing is.
 pub(super) type Sets<'a> = Option<&'a BTreeMap<String, Option<Ranges>>>;
 
 /// The chains of one table.
@@ -144,7 +144,7 @@ fn between(family: Family, range: &str) -> Option<Ranges> {
     ))
 }
 
-/// Extensions after which the packet goes on and that change nothing which is looked at here.
+/// Extensions after which the packet continues, and that change nothing which is examined here.
 const PASSING: [&str; 14] = [
     "LOG",
     "NFLOG",

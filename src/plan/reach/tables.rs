@@ -1,5 +1,5 @@
-//! What the tables of the kernel do with the flows of the whitelist: who refuses them, sends them elsewhere, or takes
-//! them out of connection tracking.
+//! What the tables of the kernel do with the flows of the whitelist: which rules refuse them, redirect them, or exempt
+//! them from connection tracking.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -31,17 +31,17 @@ use crate::plan::severity::Severity;
 enum Harm {
     /// It refuses them.
     Refuses,
-    /// It sends them to somebody else.
+    /// It sends them to another destination.
     Elsewhere(Option<(IpAddr, Option<u16>)>),
     /// No flow is made of them.
     Untracks,
     /// It ends the table before their source is rewritten.
     Unmasks,
-    /// It refuses who addresses the container itself.
+    /// It refuses packets to the container's own address.
     Portless,
 }
 
-/// A rule of somebody's, whatever the number of flows that meet it.
+/// A foreign rule, regardless of the number of flows that match it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Culprit {
     owner: Owner,
@@ -52,14 +52,14 @@ struct Culprit {
     harm: Harm,
 }
 
-/// What is told of it: the first flows that were seen to meet it, and whether that is certain.
+/// What is reported about it: the first flows that match it, and whether that is certain.
 struct Told {
     whom: String,
     sure: bool,
     port: Option<u16>,
 }
 
-/// Follows every flow. Beside the findings: the containers that get what is meant for a whitelisted one.
+/// Follows every flow. Returns the findings, and the containers that get the packets of a whitelisted one.
 pub(super) fn findings<'a>(
     flows: &[Flows],
     world: &World<'a>,
@@ -93,7 +93,7 @@ fn follow(group: &Flows, legs: &[Leg], world: &World, culprits: &mut BTreeMap<Cu
         for base in world.at(leg.hook, group.family) {
             let nat = base.hook.kind == "nat";
             let judged = match base.owner {
-                // Whether firewalld lets through what it forwards is the zones' question.
+                // Whether firewalld accepts what it forwards is checked with the zones.
                 Owner::Firewalld if nat => leg.hook == "prerouting" && group.node_port.is_some(),
                 Owner::Firewalld => {
                     portless && nftables && leg.hook == "forward" && !leg.packets.reply
@@ -176,7 +176,7 @@ fn harm(met: &Met, group: &Flows, leg: &Leg, base: &Base, portless: bool) -> Opt
             (!rightly).then_some(Harm::Elsewhere(Some((*address, *port))))
         }
         Act::Dnat(None) | Act::Redirect => Some(Harm::Elsewhere(None)),
-        // firewalld's own forward stands behind, in the same table of iptables.
+        // firewalld's own forward is later in the same table of iptables.
         Act::Accept if base.hook.kind == "nat" && leg.hook == "prerouting" => None,
         _ => None,
     }
@@ -192,7 +192,7 @@ fn is_dockers(tests: &[Test], group: &Flows) -> bool {
     tests.len() == 2 && tests.iter().all(one)
 }
 
-/// Who leaves table nat before Docker's MASQUERADE keeps an address to which nobody can answer.
+/// A packet that leaves table nat before Docker's MASQUERADE keeps an address that cannot be answered.
 fn unmasked(
     group: &Flows,
     leg: &Leg,
@@ -278,7 +278,7 @@ fn finding(culprit: &Culprit, told: &Told, world: &World) -> Finding {
         ("may ", ", as far as its conditions can be judged")
     };
     let found = match culprit.harm {
-        // A set that cannot be read holds a peer as likely as not, and would be told of for ever.
+        // A set that cannot be read may well contain a peer; a warning would be repeated forever.
         Harm::Refuses if !told.sure && rule.contains("--match-set") => Finding::with_severity(
             Severity::Note,
             FindingCode::ForeignDrop,
@@ -347,7 +347,7 @@ fn bracketed(address: IpAddr) -> String {
     }
 }
 
-/// What to do about it, if nobody needs the rule.
+/// What to do about it, if the rule is not needed.
 fn remedy(culprit: &Culprit, world: &World) -> Option<String> {
     if let Harm::Elsewhere(Some((address, _))) = culprit.harm
         && let Some(name) = world.container_at(address)
@@ -387,7 +387,7 @@ fn remedy(culprit: &Culprit, world: &World) -> Option<String> {
     }
 }
 
-/// Who is let in without a port must address the container itself, which Docker and firewalld refuse by themselves.
+/// A peer of an entry without a port must address the container itself, which Docker and firewalld refuse by default.
 fn portless(culprit: &Culprit, whom: &str) -> Finding {
     let (who, helps) = match culprit.owner {
         Owner::Firewalld => (

@@ -1,4 +1,4 @@
-//! Cases: a node, one thing on the way of a packet, and what is said of it.
+//! Cases: a node, one obstacle in the path of a packet, and the findings about it.
 
 use std::collections::BTreeMap;
 
@@ -68,7 +68,7 @@ address6: "fd00:20::2".parse().ok(),
     }
 }
 
-/// A case: what stands on the node beside the whitelist.
+/// A case: what the node has apart from the whitelist.
 #[derive(Default)]
 pub(super) struct Case {
     v4: Tables,
@@ -197,20 +197,20 @@ impl Case {
         (desired(&self.rules), state)
     }
 
-    /// What is said of what the case tells; what it does not tell is not judged.
+    /// The findings about what the case describes; everything else is not judged.
     pub(super) fn found(&self) -> Vec<Finding> {
         let mut found = self.all_found();
         found.retain(|f| f.code.as_str() != "not-judged");
         found
     }
 
-    /// All that is said.
+    /// All findings.
     fn all_found(&self) -> Vec<Finding> {
         let (desired, state) = self.state();
         findings(&desired, &state, &Ours::new(&desired, &state))
     }
 
-    /// The codes of what is said.
+    /// The codes of the findings.
     pub(super) fn codes(&self) -> Vec<&'static str> {
         self.found().iter().map(|f| f.code.as_str()).collect()
     }
@@ -695,7 +695,7 @@ fn who_gets_in_by_docker_proxy_makes_the_node_not_enforced() {
         let harmless = found.iter().any(|f| f.code.as_str() == "published-port");
         assert_eq!(harmless, says.is_empty(), "{name}: {found:?}");
     }
-    // Without docker-proxy, or without an answer about listeners, nobody is seen to get in.
+    // Without docker-proxy, or without an answer about listeners, no host appears to get in.
     let mut off = listening(&[("::", 5000, "docker-proxy")], "wit");
     off.networking.listeners = Observed::Known(Vec::new());
     assert_eq!(off.codes(), ["published-port"]);
@@ -977,7 +977,7 @@ fn what_a_node_cannot_tell_is_said_and_an_old_look_is_silent() {
     assert!(found[0].text.contains("ss is not installed"), "{found:?}");
 }
 
-/// Five thousand peers and a thousand rules of others, none of which is about them, cost no more than a glance.
+/// Five thousand peers and a thousand foreign rules that match none of them add almost no cost.
 #[test]
 fn many_peers_and_many_rules_are_judged_in_no_time() {
     let mut case = Case::new();

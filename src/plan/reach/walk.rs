@@ -10,10 +10,10 @@ use crate::model::step::Act;
 use crate::model::step::Step;
 use crate::model::step::Test;
 
-/// Chains may not call themselves, but a listing taken while somebody rewrites them may look as if they did.
+/// Chains may not call themselves, but a listing taken while another program rewrites them may look as if they did.
 const DEEPEST: usize = 32;
 
-/// Where the ports lie that a client takes by itself (net.ipv4.ip_local_port_range, and what others have).
+/// The range of ports that a client chooses by itself (net.ipv4.ip_local_port_range, and what others have).
 const EPHEMERAL: (u16, u16) = (32768, 60999);
 
 /// Chains by name.
@@ -75,7 +75,7 @@ pub(super) enum Device<'a> {
 pub(super) enum At {
     /// This one.
     Port(u16),
-    /// One that a client takes by itself.
+    /// One that a client chooses by itself.
     Ephemeral,
     /// Any.
     Any,
@@ -168,8 +168,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Sends the packets of these peers into a chain. What is left falls through at its end; who surely met something
-    /// that ends the table's say is not among them.
+    /// Sends the packets of these peers into a chain. Returns those that fall through at its end, without those that certainly
+    /// matched a rule that ends the table.
     pub(super) fn enter(&mut self, chain: &str, peers: Ranges) -> Ranges {
         self.through(chain, peers, true, 0)
     }
@@ -276,7 +276,7 @@ impl<'a> Walk<'a> {
             Test::Out(sense, names) => device(&packets.output, names).turned(*sense),
             Test::Protocol(sense, names) => match packets.protocol {
                 None if names.iter().any(|name| is_ported(name)) => Truth::Unknown,
-                // What is about ICMP and its like is not about the services of a container.
+                // Rules about ICMP and similar protocols do not concern the services of a container.
                 None => Truth::No.turned(*sense),
                 Some(own) => Truth::of(names.iter().any(|name| protocol(name) == own), *sense),
             },

@@ -39,15 +39,15 @@ pub(super) enum Owner {
     Iptables,
     /// The other backend of iptables.
     Other,
-    /// nft; firewalld's own table is not among the strangers'.
+    /// nft; firewalld's own table is not among the foreign ones.
     Nft,
     /// firewalld's table.
     Firewalld,
-    /// A table of nft that is ours: what it refuses it refuses rightly.
+    /// An nft table of fwdeploy: what it refuses is refused intentionally.
     Ours,
 }
 
-/// A chain that the kernel enters by itself, with those it leads to.
+/// A chain that the kernel enters directly, with those that it leads to.
 pub(super) struct Base {
     /// Whose it is.
     pub(super) owner: Owner,
@@ -57,7 +57,7 @@ pub(super) struct Base {
     pub(super) table: String,
     /// The chain.
     pub(super) chain: String,
-    /// Where it stands.
+    /// Where it is hooked.
     pub(super) hook: Hook,
     /// The chains of its table.
     pub(super) chains: usize,
@@ -65,9 +65,9 @@ pub(super) struct Base {
 
 /// The node.
 pub(super) struct World<'a> {
-    /// What it is asked to be.
+    /// The desired state.
     pub(super) desired: &'a Desired,
-    /// What it is.
+    /// The observed state.
     pub(super) state: &'a NodeState,
     /// Docker, if it answers.
     pub(super) docker: Option<&'a Docker>,
@@ -169,7 +169,7 @@ impl<'a> World<'a> {
                 continue;
             };
             let mut chains = steps::chains(family, table, sets);
-            // What is ours and tagged is the latch, where there is no nft.
+            // A managed, tagged rule is the latch, on a node without nft.
             for (chain, lines) in table {
                 let tagged =
                     |line: &KernelRule| line.rule.as_ref().is_some_and(|r| tag(r).is_some());
@@ -182,7 +182,7 @@ impl<'a> World<'a> {
             let mut ends: BTreeSet<&str> = BTreeSet::new();
             if let Some(ours) = ours.filter(|_| name == "filter") {
                 cut(family, tables, &mut chains, sets, ours, self.desired);
-                // Ahead of our chain nothing falls through.
+                // Ahead of the managed chain nothing falls through.
                 ends.insert("FORWARD");
             }
             for hook in hooks {
@@ -297,8 +297,8 @@ fn came_to(state: &NodeState) -> Option<IpAddr> {
     state.system.ssh_connection.split(' ').nth(2)?.parse().ok()
 }
 
-/// Leaves of table filter's FORWARD what stands ahead of our chain, and of our chain what is not ours and stands ahead of
-/// our last accept. What reaches that is accepted.
+/// Keeps of table filter's FORWARD what is ahead of the managed chain, and of that chain the foreign rules that are ahead of
+/// its last managed accept. A packet that gets past them is accepted.
 fn cut(
     family: Family,
     tables: &Tables,

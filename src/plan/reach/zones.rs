@@ -1,9 +1,9 @@
 //! What firewalld's zones, forwards and policies do to the flows of the whitelist.
 //!
-//! Seen with packets on firewalld 0.9.3 to 2.5: a forward counts only in the zone in which the peer arrives; a forward of a zone
-//! goes ahead of its rich rules from the next reload on, and a rich rule of lower priority at once; what DNAT has sent on is
-//! accepted ahead of every policy; and with the nftables backend what a container sends also needs its bridge's zone and the
-//! policies to let it pass, whatever iptables has accepted.
+//! Verified with packets on firewalld 0.9.3 to 2.5: a forward counts only in the zone in which the peer arrives; a forward of a zone
+//! precedes its rich rules from the next reload on, and a rich rule of lower priority immediately; a packet after DNAT is
+//! accepted before every policy; and with the nftables backend what a container sends must also be accepted by its bridge's zone and
+//! the policies, whatever iptables has accepted.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -52,7 +52,7 @@ struct Dispatch<'a> {
     interfaces: &'a dyn Fn(Cidr) -> Option<&'a str>,
 }
 
-/// Everything of the kind. `interface` tells by which interface a peer's packets arrive, if that is known.
+/// All findings of this kind. `interface` is the interface on which a peer's packets arrive, if that is known.
 pub(super) fn findings<'a>(
     desired: &'a Desired,
     state: &'a NodeState,
@@ -173,7 +173,7 @@ impl<'a> Dispatch<'a> {
         format!("{unbound}, or set fwdeploy_zone to `{zone}` if all peers come in through it")
     }
 
-    /// Whether a zone itself forwards a flow to its container, by whoever's rule.
+    /// Whether a zone itself forwards a flow to its container, by any rule.
     fn forwards(&self, zone: &str, edge: &Edge) -> bool {
         let there = |port: Option<u16>, to: Option<IpAddr>| {
             to == Some(edge.container)
@@ -204,7 +204,7 @@ impl<'a> Dispatch<'a> {
         if rivals.is_empty() {
             return Vec::new();
         }
-        // In another zone nothing of ours competes; where the zone is not known, it is taken to be ours.
+        // In another zone nothing managed competes; if the zone is not known, it is assumed to be the managed one.
         let here = |edge: &Edge| {
             let landings = self.landings(edge);
             landings.is_empty() || landings.iter().any(|landing| landing.zone == self.managed)
@@ -284,8 +284,8 @@ impl<'a> Dispatch<'a> {
         out
     }
 
-    /// With its nftables backend firewalld judges by itself what a bridge sends, behind iptables: an accept there is not the
-    /// last word.
+    /// With its nftables backend firewalld decides itself about what a bridge sends, after iptables: an accept there is not
+    /// final.
     fn refused_on_the_way_out(
         &self,
         desired: &Desired,
@@ -398,7 +398,7 @@ fn leaving(edge: &Edge) -> Flow<'_> {
 
 /// Where `port=5000:proto=tcp:toport=22:toaddr=10.0.0.1` sends a flow; `None` if it is not about it.
 fn forward(text: &str, flow: &Flow<'_>) -> Option<Place> {
-    // An IPv6 address has colons of its own, and stands last.
+    // An IPv6 address contains colons, and is last.
     let (text, to) = match text.split_once(":toaddr=") {
         Some((text, to)) => (text, Some(to)),
         None => (text, None),
@@ -423,17 +423,17 @@ enum What {
     Rich(RichMatch),
 }
 
-/// A forward by somebody else.
+/// A foreign forward.
 struct Rival {
     text: String,
     what: What,
-    /// Whether all of its policy goes ahead of the zone's rules.
+    /// Whether all of its policy precedes the zone's rules.
     ahead: bool,
 }
 
 impl Rival {
-    /// Where it sends a flow (a port and an address), and whether it certainly goes ahead of ours; `None` if it is not about the
-    /// flow.
+    /// Where it sends a flow (a port and an address), and whether it certainly takes precedence over the managed one; `None` if it does
+    /// not match the flow.
     fn to(&self, edge: &Edge, settings: &Settings) -> Option<(Place, bool)> {
         let flow = arriving(edge);
         let same = |port: Option<u16>| port.or(flow.port);
@@ -476,7 +476,7 @@ fn judged(
                 Action::Refuse => {
                     parts.push((matched.priority, false, matched.certain, Some(text)));
                 }
-                // A forward is no verdict in FORWARD.
+                // A forward is not a verdict in FORWARD.
                 Action::Forward(..) => {}
             }
         }

@@ -1,7 +1,7 @@
-//! What direct rules and passthroughs ask a new ssh connection.
+//! What direct rules and passthroughs decide about a new ssh connection.
 //!
-//! They go ahead of every zone. With the nftables backend an ACCEPT among them ends nothing, for firewalld's own chains are
-//! asked all the same.
+//! They are ahead of every zone. With the nftables backend an ACCEPT among them is not final, because firewalld's own chains
+//! are evaluated as well.
 
 use crate::model::net::Family;
 use crate::model::rule::DirectRule;
@@ -40,7 +40,7 @@ pub(super) fn parts(direct: &Direct, backend: &str, visit: &Visit) -> Vec<Part> 
         let last = backend == "iptables" && rule.table == "filter";
         judge(&rule.chain, parsed, &whose, last, visit)
     });
-    // Passthroughs are made as they come, so that they may stand anywhere; ahead is the safe side.
+    // Passthroughs are executed in their own order, so they may be at any position; assuming the front is the safe choice.
     passthroughs.chain(rules).collect()
 }
 
@@ -55,7 +55,7 @@ fn is_on_the_way(chain: &str) -> bool {
     !away.iter().any(|name| chain.starts_with(name))
 }
 
-/// One rule: `None` if it does nothing to the visit. `last` says whether an ACCEPT in INPUT is the last word.
+/// One rule: `None` if it does not affect the visit. `last` is whether an ACCEPT in INPUT is final.
 fn judge(chain: &str, rule: Option<&Rule>, whose: &str, last: bool, visit: &Visit) -> Option<Part> {
     let Some(rule) = rule else {
         return Some(Part::shuts(
@@ -115,8 +115,8 @@ fn packet(chain: &str, visit: &Visit) -> Packet {
     }
 }
 
-/// A passthrough is a whole command of iptables: what appends or inserts a rule is judged as that rule, and what else is
-/// said about INPUT or OUTPUT is not understood.
+/// A passthrough is a whole iptables command: one that appends or inserts a rule is judged as that rule, and anything else
+/// about INPUT or OUTPUT is treated as not understood.
 fn passthrough(passthrough: &Passthrough, visit: &Visit) -> Option<Part> {
     let Passthrough { ipv, args, .. } = passthrough;
     let whose = format!("passthrough `{ipv} {}`", args.join(" "));

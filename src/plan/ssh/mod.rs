@@ -1,8 +1,8 @@
-//! Whether the ssh peer of this very look could open a new connection after a reload.
+//! Whether the ssh peer of this connection could open a new connection after a reload.
 //!
-//! What firewalld asks such a connection, in its order, is written as a list of parts for each view: direct rules, policies,
-//! the zone. What both lists begin with, a reload does not change. From the first difference on, the permanent list must let
-//! the peer in, and what cannot be told counts against it.
+//! What firewalld evaluates for such a connection, in its order, is a list of parts for each view: direct rules, policies,
+//! the zone. The common beginning of both lists is not changed by a reload. From the first difference on, the permanent list must let
+//! the peer in, and what cannot be determined counts against it.
 
 mod direct;
 mod rich;
@@ -59,7 +59,7 @@ pub(super) fn lost(system: &System, backend: &str, views: &Views<'_>) -> Option<
     })
 }
 
-/// The part of the list after the reload that takes the door away.
+/// The part of the list after the reload that cuts off ssh.
 fn closed<'a>(before: &[Part], after: &'a [Part]) -> Option<&'a Part> {
     let pairs = before.iter().zip(after);
     let same = pairs.take_while(|(before, after)| before == after).count();
@@ -90,8 +90,8 @@ fn parts(
 
 /// The zones that the visit may fall into: by its address if one is bound to a zone, else by its interface.
 ///
-/// `bound` is the zone that holds the interface at runtime. NetworkManager binds it there again after a reload; what nobody
-/// binds again falls into the default zone. So without a permanent binding both count.
+/// `bound` is the zone that holds the interface at runtime. NetworkManager binds it there again after a reload; an interface that
+/// is not bound again falls into the default zone. So without a permanent binding both count.
 fn zones<'a>(settings: &'a Settings, visit: &Visit, bound: Option<&'a str>) -> Vec<&'a str> {
     let mut out: Vec<&str> = Vec::new();
     let mut certain = false;

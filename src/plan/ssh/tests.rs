@@ -94,7 +94,7 @@ fn lost_to(port: u16, runtime: &Held, permanent: &Held) -> Option<String> {
     lost(&system(&connection), "iptables", &views)
 }
 
-/// What is said of an untouched runtime and a changed permanent configuration.
+/// The finding for an untouched runtime and a changed permanent configuration.
 fn loses(change: impl FnOnce(&mut Held)) -> Option<String> {
     lost_to(22, &Held::new(), &with(change))
 }
@@ -181,7 +181,7 @@ fn an_interface_goes_to_the_zone_that_it_is_bound_to() {
         &["`drop`"],
     );
     assert_kept(|h| h.settings.default_zone = "work".to_string());
-    // Bound at runtime only: who did it may do it again, or not.
+    // Bound at runtime only: the program that bound it may bind it again, or not.
     let runtime = with(|h| {
         h.settings.default_zone = "drop".to_string();
         h.add("work", "interfaces", "eth0");
@@ -243,6 +243,6 @@ fn what_cannot_be_judged_is_lost() {
     let odd = system("UNKNOWN 65535 UNKNOWN 65535");
     let read = views(Ok(&held.settings));
     assert!(lost(&odd, "nftables", &read).unwrap().contains("UNKNOWN"));
-    // Who is on the node itself has no door to lose.
+    // A user on the node itself has no ssh connection to lose.
     assert_eq!(lost(&system(""), "nftables", &unread), None);
 }

@@ -12,7 +12,7 @@ use super::visit::Effect;
 use super::visit::Part;
 use super::visit::Visit;
 
-/// A part with its place: priority, then what shuts ahead of what opens (firewalld.richlanguage(5)).
+/// A part with its place: priority, then parts that refuse before parts that accept (firewalld.richlanguage(5)).
 type Placed = (i64, bool, Part);
 
 /// What the visit is asked from the policies to the zone's target.
@@ -67,7 +67,7 @@ fn guards(policy: &Options, zone: &str) -> bool {
     from && policy.has("egress_zones", "HOST") && !policy.has("disable", "yes")
 }
 
-/// Below 0 a policy goes ahead of the zone.
+/// Below 0 a policy precedes the zone.
 fn priority(policy: &Options) -> i64 {
     policy.one("priority").parse().unwrap_or(-1)
 }
@@ -143,7 +143,7 @@ fn placed<'a>(
     out.into_iter().map(|(.., part)| part).collect()
 }
 
-/// Whether a condition counts, and if so whether it is certain: what is not known counts as uncertain.
+/// Whether a condition counts, and if so whether it is certain: an unknown one counts as uncertain.
 fn met(holds: Option<bool>) -> Option<bool> {
     match holds {
         Some(false) => None,

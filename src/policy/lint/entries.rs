@@ -1,4 +1,4 @@
-//! Entries: who may come in or be reached, and at what.
+//! Entries: inbound and outbound peers, and their ports.
 
 use std::collections::BTreeSet;
 
@@ -169,7 +169,7 @@ fn check_forwards(one: (&Policy, &Inbound), two: (&Policy, &Inbound), errors: &m
 
 /// The first two peers that have an address in common.
 ///
-/// Networks nest or are apart, so those of the second list are looked for among those that could hold or be held.
+/// Networks are nested or disjoint, so those of the second list are searched among those that could contain them or be contained.
 fn overlapping<'a>(
     one: &'a [Located<Peer>],
     two: &'a [Located<Peer>],
@@ -217,7 +217,7 @@ fn check_neighbours(policy: &Policy, other: &Policy, errors: &mut InputErrors) {
     }
 }
 
-/// Peers that are everyone, and the same thing said twice in one entry.
+/// Peers that are any host, and duplicates in one entry.
 pub fn warnings(policy: &Policy) -> Vec<InputError> {
     let inbound = policy.inbound.iter().map(|entry| {
         let every = "every host may come in";

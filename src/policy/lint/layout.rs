@@ -18,7 +18,7 @@ use crate::role::Policy;
 const WIDEST_V4: u8 = 8;
 const WIDEST_V6: u8 = 16;
 
-/// Looks at one role by itself.
+/// Checks one role on its own.
 pub fn check(policy: &Policy, errors: &mut InputErrors) {
     for (what, name) in [
         ("network", &policy.network.name),
@@ -175,7 +175,7 @@ fn check_free(
     errors.push(error);
 }
 
-/// IPv6 is there in both places or in neither, so that it is never left open in silence.
+/// IPv6 is configured in both places or in neither, so that it is never left open silently.
 fn check_v6_pair(policy: &Policy, errors: &mut InputErrors) {
     match (&policy.network.subnet6, &policy.container.address6) {
         (None, Some(address)) => errors.push(

@@ -1,4 +1,4 @@
-//! The networks and containers of two roles on one node: what is shared, and what must not be.
+//! The networks and containers of two roles on one node: what may be shared, and what must not be.
 
 use crate::policy::names::default_bridge;
 use crate::role::InputError;
@@ -7,7 +7,7 @@ use crate::role::Located;
 use crate::role::Location;
 use crate::role::Policy;
 
-/// Looks at two roles of one node, the earlier one first.
+/// Checks two roles of one node, the earlier one first.
 pub fn check(one: &Policy, two: &Policy, errors: &mut InputErrors) {
     if one.network.name.value == two.network.name.value {
         check_shared(one, two, errors);
@@ -17,7 +17,7 @@ pub fn check(one: &Policy, two: &Policy, errors: &mut InputErrors) {
     check_containers(one, two, errors);
 }
 
-/// Something that a role says about its network, as text and with its place.
+/// A setting of a role's network, as text and with its location.
 type Said = Option<(String, Location)>;
 
 fn said<T: ToString>(value: Option<&Located<T>>) -> Said {

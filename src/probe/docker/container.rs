@@ -1,4 +1,4 @@
-//! A container and its places, as `docker container inspect` tells them.
+//! A container and its endpoints, as `docker container inspect` reports them.
 
 use std::collections::BTreeMap;
 
@@ -89,7 +89,7 @@ pub(super) fn container(raw: RawContainer) -> Result<Container, String> {
     let id = raw.id;
     let compose_service = raw.compose_service.filter(|service| !service.is_empty());
     let endpoints = raw.networks.unwrap_or_default();
-    // What is published now; for one that does not run, what will be.
+    // The ports that are published now; for a container that does not run, those that will be.
     let ports = if raw.running { raw.ports } else { raw.bindings };
     Ok(Container {
         name: raw.name.trim_start_matches('/').to_string(),
@@ -112,7 +112,7 @@ pub(super) fn container(raw: RawContainer) -> Result<Container, String> {
 
 fn endpoint(network: String, raw: RawEndpoint, id: &str) -> Result<Endpoint, String> {
     let fixed = raw.ipam.unwrap_or_default();
-    // Docker before 25 adds the short id by itself, and would again.
+    // Docker before 25 adds the short id by itself, and would do so again.
     let aliases = raw.aliases.unwrap_or_default();
     let aliases = aliases.into_iter().filter(|alias| alias != short(id));
     Ok(Endpoint {

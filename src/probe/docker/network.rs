@@ -1,4 +1,4 @@
-//! A network, as `docker network inspect` tells it.
+//! A network, as `docker network inspect` reports it.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -83,7 +83,7 @@ pub(super) fn network(raw: RawNetwork) -> Result<Network, String> {
     })
 }
 
-/// A subnet; older engines keep the host bits that somebody typed.
+/// A subnet; older engines keep the host bits that the user typed.
 pub(super) fn subnet(text: &str) -> Result<Cidr, String> {
     text.parse().or_else(|why| {
         text.split_once('/')

@@ -98,7 +98,7 @@ fn held(lease: &Lease, snapshot: Option<&Snapshot>) -> (Style, String) {
         Ok(step) => format!(", at step {}", step + 1),
         Err(_) if lease.step == "done" => ", all steps done".to_string(),
         Err(_) if lease.step == "arm" => ", before its first step".to_string(),
-        // A boot has taken it.
+        // A boot has removed it.
         Err(_) => String::new(),
     };
     let who = format!("{}, {}, since {}", run.operator, run.what, run.since);

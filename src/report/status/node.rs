@@ -1,4 +1,4 @@
-//! One node: who is at work on it, and what its last run was.
+//! One node: which run is changing it, and what its last run was.
 
 use serde::Serialize;
 
@@ -21,26 +21,26 @@ pub struct NodeStatus {
     pub wanted: Option<String>,
 }
 
-/// How a node stands, in one word.
+/// The state of a node, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum LeaseState {
-    /// Nobody is at work.
+    /// No run holds the node.
     Free,
-    /// Somebody is.
+    /// A run holds it.
     Held,
     /// A run was never ended, and nothing on the node will end it.
     Unfinished,
     /// Its records could not be read.
     Unknown,
-    /// Nobody could log in.
+    /// The login failed.
     Unreachable,
-    /// Nobody looked.
+    /// The node was not read.
     Skipped,
 }
 
 impl NodeStatus {
-    /// What a look has found.
+    /// The result of a reading.
     pub fn of(outcome: Outcome, state: Option<&NodeState>, wanted: Option<String>) -> Self {
         let read = state.map(|state| state.records.as_result().map_err(ToString::to_string));
         let (outcome, records) = match read {
@@ -59,7 +59,7 @@ impl NodeStatus {
         self.records.as_ref()?.lease.as_ref()
     }
 
-    /// The last confirmed run, as far as the snapshots tell.
+    /// The last confirmed run that the snapshots contain.
     pub(super) fn confirmed(&self) -> Option<&Snapshot> {
         let mut snapshots = self.records.as_ref()?.snapshots.iter().rev();
         snapshots.find(|snapshot| snapshot.outcome == RunOutcome::Confirmed)

@@ -85,7 +85,7 @@ fn add_key_hint(name: &str, file: Option<&Path>) -> String {
     )
 }
 
-/// A word as a shell reads it, so that a hint can be copied.
+/// A word in a shell's quoting, so that a hint can be copied.
 fn word(text: &str) -> String {
     shlex::try_quote(text).map_or_else(|_| "...".to_owned(), |quoted| quoted.into_owned())
 }

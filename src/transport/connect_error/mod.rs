@@ -20,7 +20,7 @@ pub enum ConnectError {
     Resolve {
         /// The node.
         at: Endpoint,
-        /// What the resolver said.
+        /// The error of the resolver.
         source: io::Error,
     },
     /// The machine answers, and nothing listens on the port, or a firewall rejects.
@@ -42,7 +42,7 @@ pub enum ConnectError {
     NoRoute {
         /// The node.
         at: Endpoint,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// The system did not let us try.
@@ -50,7 +50,7 @@ pub enum ConnectError {
     Socket {
         /// The node.
         at: Endpoint,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// Something accepted and did not speak SSH to the end of the handshake.
@@ -68,7 +68,7 @@ pub enum ConnectError {
         at: Endpoint,
         /// How long it was given.
         after: Duration,
-        /// What it said until then.
+        /// What it sent until then.
         told: Option<String>,
     },
     /// The node and this program have no algorithm in common.
@@ -90,17 +90,17 @@ pub enum ConnectError {
         at: Endpoint,
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Nobody has written down the node's host key.
+    /// No known_hosts file has the node's host key.
     #[error("the host key of {at} is unknown: {presented}{}", ignored(*malformed))]
     HostKeyUnknown {
         /// The node.
         at: Endpoint,
         /// The key it presents.
         presented: Box<Presented>,
-        /// The first of the files that were looked at.
+        /// The first of the files that were read.
         file: Option<PathBuf>,
         /// How many lines of the files could not be understood.
         malformed: usize,
@@ -117,7 +117,7 @@ pub enum ConnectError {
         /// The line with the authority.
         authority: FileLine,
     },
-    /// Another host key of the node is known: it was installed anew, or somebody stands in between.
+    /// Another host key of the node is known: it was reinstalled, or the connection is intercepted.
     #[error(
         "the host key of {at} is not the one that is known: it presents {presented}, and {known} has another one ({known_algorithm})"
     )]
@@ -126,7 +126,7 @@ pub enum ConnectError {
         at: Endpoint,
         /// The key it presents.
         presented: Box<Presented>,
-        /// Where the other key stands.
+        /// The location of the other key.
         known: FileLine,
         /// The type of the other key.
         known_algorithm: String,
@@ -141,7 +141,7 @@ pub enum ConnectError {
         /// Where it is revoked.
         location: FileLine,
     },
-    /// It is not clear as whom to log in.
+    /// It is unknown as which user to log in.
     #[error(
         "no user to log in as on {at}: the inventory names none, and the system has no name for this one"
     )]
@@ -164,7 +164,7 @@ pub enum ConnectError {
     NoKey {
         /// The node.
         at: Endpoint,
-        /// Where keys were looked for, and why none was there.
+        /// Where keys were searched, and why none was there.
         looked: Vec<String>,
     },
     /// The node took none of the keys.
@@ -177,7 +177,7 @@ pub enum ConnectError {
         at: Endpoint,
         /// The user to log in as.
         user: String,
-        /// Each key with what became of it.
+        /// Each key with its result.
         tried: Vec<String>,
         /// The methods that the node accepts, such as `publickey,password`.
         accepts: String,
@@ -189,10 +189,10 @@ pub enum ConnectError {
         at: Endpoint,
         /// The user to log in as.
         user: String,
-        /// Each key with what became of it.
+        /// Each key with its result.
         tried: Vec<String>,
     },
-    /// The node took a key and wants another method beside it (`AuthenticationMethods`).
+    /// The node accepted a key and requires another method in addition (`AuthenticationMethods`).
     #[error(
         "{user} cannot log in on {at} with a key alone: it accepted {key}, and also requires: {wants}"
     )]
@@ -203,7 +203,7 @@ pub enum ConnectError {
         user: String,
         /// The key that it took.
         key: Box<str>,
-        /// The methods of which it wants one, such as `password`.
+        /// The methods of which it requires one, such as `password`.
         wants: Box<str>,
     },
     /// The connection ended while logging in.
@@ -226,15 +226,15 @@ pub enum ConnectError {
         /// How long it was given.
         after: Duration,
     },
-    /// libssh2 could not be set up, which is no fault of the node's.
+    /// libssh2 could not be set up, which is not the node's fault.
     #[error("cannot set up an SSH session for {at}: {said}")]
     Session {
         /// The node.
         at: Endpoint,
-        /// What libssh2 said.
+        /// The error of libssh2.
         said: String,
     },
-    /// Somebody asked to stop.
+    /// A stop was requested.
     #[error("stopped connecting to {at}, as asked")]
     Cancelled {
         /// The node.
@@ -277,7 +277,7 @@ pub enum KeyProblem {
     /// It holds the public half, and the agent has no private one for it.
     #[error("it is a public key, and the agent does not have its private half{0}")]
     PublicHalf(String),
-    /// It is encrypted, and nobody gave its passphrase.
+    /// It is encrypted, and no passphrase was given.
     #[error("it is encrypted, and no passphrase was given")]
     PassphraseNeeded,
     /// The passphrase that was given does not open it.

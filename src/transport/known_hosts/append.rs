@@ -14,10 +14,10 @@ use super::HostKeyStatus;
 use super::KnownHosts;
 use super::lookup_name;
 
-/// Appends a node's key to a file unless it stands there by now, and returns what the file said just before.
+/// Appends a node's key to a file unless it is there by now, and returns the status of the key just before.
 ///
-/// The file is locked from looking to writing, so two threads or two programs never write a key twice, nor two keys for one node:
-/// only [`HostKeyStatus::Unknown`] leads to a new line. A missing folder is made with mode 0700 and a missing file with 0600, as OpenSSH does.
+/// The file is locked while it is read and written, so two threads or two programs never write a key twice, nor two keys for one node:
+/// only [`HostKeyStatus::Unknown`] adds a line. A missing directory is created with mode 0700 and a missing file with 0600, as in OpenSSH.
 ///
 /// # Errors
 /// The file can't be read, locked or written, or the address would be read as a pattern or a column of its own.

@@ -1,11 +1,11 @@
-//! What is in a host certificate (OpenSSH's PROTOCOL.certkeys): the key itself, and who signed it.
+//! The content of a host certificate (OpenSSH's PROTOCOL.certkeys): the key itself, and the key that signed it.
 
 use super::key::HostKey;
 
 /// What the name of a certificate's type ends with.
 const ENDING: &str = "-cert-v01@openssh.com";
 
-/// The two keys in a host certificate. That it is valid is not looked at: it vouches for nobody here.
+/// The two keys in a host certificate. Its validity is not checked, because host certificates are not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
     /// The node's own key, as it would present it without the certificate.
@@ -37,7 +37,7 @@ impl Certificate {
         for _ in 0..parts {
             blob.extend(written(string(&mut rest)?)?);
         }
-        // Serial number and kind; name, principals; from when until when; options, extensions, what is reserved.
+        // Serial number and kind; name, principals; validity; options, extensions, reserved.
         rest = rest.get(8 + 4..)?;
         let _name = string(&mut rest)?;
         let _principals = string(&mut rest)?;

@@ -1,11 +1,11 @@
-//! Which host keys are known, read and decided as OpenSSH does.
+//! Known host keys, parsed and decided as OpenSSH does.
 //!
-//! libssh2 has a matcher of its own; it takes a revoked key for a good one, calls a second key type an attack, knows no wildcards, and
+//! libssh2 has a matcher of its own; it accepts a revoked key, treats a second key type as an attack, does not know wildcards, and
 //! stops reading at the first malformed line. So the files are read here. The format is that of sshd(8), SSH_KNOWN_HOSTS FILE FORMAT.
 //!
-//! What OpenSSH ignores is ignored here, and what it reads is read: a line that one of the two understands and the other does not would
-//! be a key that is accepted, or a revocation that is missed. Three things are stricter: a key of a type that OpenSSH does not know
-//! still makes a node known, a revocation under the bare name holds for every port, and a host certificate vouches for nobody.
+//! What OpenSSH ignores is ignored here, and what it reads is read: a line that only one of the two understands would
+//! be a key that is accepted, or a revocation that is missed. Three rules are stricter: a key of a type that OpenSSH does not know
+//! still makes a node known, a revocation under the bare name applies to every port, and host certificates are not accepted.
 
 mod append;
 mod certificate;
@@ -53,7 +53,7 @@ pub enum HostKeyStatus {
     },
     /// The files have another key of this node.
     Changed {
-        /// Where that key stands; one of the same type if there is one.
+        /// The location of that key; of one of the same type if there is one.
         known: FileLine,
         /// The type of that key.
         algorithm: String,
@@ -91,7 +91,7 @@ impl KnownHosts {
     /// Reads the files in order. One that does not exist is empty.
     ///
     /// # Errors
-    /// The file that exists and can't be read: a revocation may stand in it.
+    /// A file that exists cannot be read: it may contain a revocation.
     pub fn read(paths: &[PathBuf]) -> Result<Self, (PathBuf, io::Error)> {
         let mut known = Self::default();
         for path in paths {
@@ -137,7 +137,7 @@ impl KnownHosts {
         &self.malformed
     }
 
-    /// What is to be thought of `key` from the node at this address.
+    /// The status of `key` from the node at this address.
     pub fn check(&self, address: &str, port: u16, key: &HostKey) -> HostKeyStatus {
         let name = lookup_name(address, port);
         let bare = lookup_name(address, 22);
@@ -222,7 +222,7 @@ impl KnownHosts {
     }
 }
 
-/// The name under which a node stands in the files: lower case, and in brackets with its port unless that is 22.
+/// The name of a node in the files: lower case, and in brackets with its port unless that is 22.
 pub fn lookup_name(address: &str, port: u16) -> String {
     let address = address.to_ascii_lowercase();
     match port {
@@ -243,7 +243,7 @@ fn parse(line: &[u8]) -> Option<(Marker, Hosts, HostKey)> {
         b"@cert-authority" => (Marker::Authority, words.next()?),
         _ => (Marker::Plain, first),
     };
-    // One marker at most, so nobody's name begins like one.
+    // At most one marker, so no name starts with `@`.
     (!hosts.starts_with(b"@")).then_some(())?;
     let algorithm = words.next()?;
     let key = HostKey::from_blob(decode(words.next()?)?)?;

@@ -16,7 +16,7 @@ const LONGEST: usize = 1023;
 pub(super) enum Hosts {
     /// `|1|salt|hash`: one name, as HMAC-SHA1 under the salt, as it is written.
     Hashed { salt: Vec<u8>, written: Vec<u8> },
-    /// Patterns, of which one must match and no negated one may.
+    /// Patterns: one must match, and no negated one may match.
     Listed(Vec<Pattern>),
 }
 
@@ -100,7 +100,7 @@ fn hmac_sha1(key: &[u8], text: &[u8]) -> Option<Vec<u8>> {
         .ok()
 }
 
-/// `*` is any text, `?` any one character. Steps back to the last `*` only, so that no pattern takes exponential time.
+/// `*` is any text, `?` any one character. Backtracks to the last `*` only, so no pattern takes exponential time.
 fn glob_matches(glob: &[u8], text: &[u8]) -> bool {
     let (mut g, mut t) = (0, 0);
     let mut star = None;

@@ -18,7 +18,7 @@ use crate::transport::sudo::without_lecture;
 use crate::transport::wait::Stopped;
 
 impl ScriptProtocol<'_> {
-    /// What the whole of it means.
+    /// The result of the whole.
     pub(in crate::transport) fn conclude(
         mut self,
         end: StreamEnd,
@@ -60,7 +60,7 @@ impl ScriptProtocol<'_> {
                 reason: errno.to_string(),
                 partial,
             },
-            // libssh2's own words, such as "transport read", tell an operator nothing.
+            // The text of libssh2, such as "transport read", does not help an operator.
             StreamEnd::Broken(said) => RunError::Lost {
                 at,
                 reason: format!("the connection is gone ({said})"),
@@ -133,7 +133,7 @@ impl ScriptProtocol<'_> {
                 Some(RunError::Shell { at, end, said })
             }
             _ if self.is_refused() => {
-                // What it said was its lecture and that one may try again.
+                // The output was the lecture and the invitation to try again.
                 Some(RunError::Sudo {
                     at,
                     user: user.to_owned(),
@@ -164,7 +164,7 @@ impl ScriptProtocol<'_> {
         }
     }
 
-    /// What sudo said after its prompt, or all of it where it had none: without what the login shell printed, and without the lecture.
+    /// The output of sudo after its prompt, or all of it if there was none: without the output of the login shell, and without the lecture.
     fn of_sudo(&self) -> String {
         let since = |bytes: &[u8]| {
             let mark = self.login.as_bytes();
@@ -172,7 +172,7 @@ impl ScriptProtocol<'_> {
             String::from_utf8_lossy(&bytes[at..]).into_owned()
         };
         let mut errors = since(&self.stderr);
-        // A prompt that nobody answers is the last that it says.
+        // A prompt that is not answered is the last output.
         if let Some((_, after)) = errors.rsplit_once(&self.prompt)
             && !after.trim().is_empty()
         {

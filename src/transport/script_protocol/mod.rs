@@ -1,17 +1,17 @@
-//! What is said between this program and a node's shell, apart from how the bytes travel.
+//! The protocol between this program and a node's shell, independent of how the bytes are transported.
 //!
-//! SSH and local runs share it. It decides what may be sent when, finds the script's own output between the marks, and says at the end
-//! what all of it means. The marks carry a nonce, so nothing that a script prints can be taken for one.
+//! SSH and local runs share it. It decides what may be sent when, finds the script's own output between the marks, and at the end
+//! determines the result. The marks contain a nonce, so nothing that a script prints can be mistaken for one.
 //!
 //! ```text
-//! node   fwdeploy-login-NONCE     on both outputs, before sudo: the login shell runs what it was given
+//! node   fwdeploy-login-NONCE     on both outputs, before sudo: the login shell executes the command
 //! node   fwdeploy-sudo-NONCE      sudo's prompt, on standard error       → the password, once
-//! node   fwdeploy-begin-NONCE     on both outputs: our shell is there    → the script, wrapped; then end of input
+//! node   fwdeploy-begin-NONCE     on both outputs: our shell is running  → the script, wrapped; then end of input
 //! node   fwdeploy-end-NONCE 0     on standard output: the status that counts
 //! ```
 //!
-//! The script waits for the begin mark even where no password is needed. It costs a round trip, and for it a login shell that
-//! isn't one, or a `.bashrc` that reads standard input, never sees a line that it could run.
+//! The script waits for the begin mark even if no password is needed. This costs a round trip, but a login shell that
+//! is not a shell, or a `.bashrc` that reads standard input, never sees a line that it could execute.
 
 mod conclude;
 mod text;
@@ -49,7 +49,7 @@ const KEPT: usize = 64 * 1024;
 /// How the bytes stopped flowing.
 #[derive(Debug)]
 pub(super) enum StreamEnd {
-    /// The shell is gone and said so. No status is there when a signal ended it.
+    /// The shell has ended and reported it. There is no status if a signal ended it.
     Closed {
         status: Option<i32>,
         signal: Option<String>,
@@ -76,12 +76,12 @@ pub(super) struct ScriptProtocol<'a> {
     given: usize,
     executed: Executed,
     stage: Stage,
-    /// What of standard output was not yet understood; before the begin mark, all of it.
+    /// The part of standard output that was not parsed yet; before the begin mark, all of it.
     pending: Vec<u8>,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
     stderr_begins: Option<usize>,
-    /// Where there was more than there may be, and how much there may be.
+    /// The stream that exceeded its limit, and that limit.
     too_much: Option<(&'static str, usize)>,
 }
 
@@ -158,10 +158,10 @@ impl<'a> ScriptProtocol<'a> {
         ))
     }
 
-    /// The next bytes to send. After fewer than these were taken, the same bytes come again.
+    /// The next bytes to send. If fewer than these were accepted, the rest is offered again.
     pub(super) fn offer(&mut self) -> &[u8] {
         let until = self.input.len().min(self.given + PIECE);
-        // Offered is as good as sent: a transport can take a piece and die before it says so.
+        // Offered bytes count as sent: a transport can accept a piece and fail before it reports that.
         if until == self.input.len() && self.stage != Stage::Greeting {
             self.executed = Executed::Perhaps;
         }
@@ -178,12 +178,12 @@ impl<'a> ScriptProtocol<'a> {
         self.given < self.input.len()
     }
 
-    /// Whether nothing more will ever be sent, so that standard input can be closed.
+    /// Whether all input has been sent, so standard input can be closed.
     pub(super) fn is_told(&self) -> bool {
         self.stage != Stage::Greeting && !self.has_input()
     }
 
-    /// Whether the status is there.
+    /// Whether the status has arrived.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.stage, Stage::Ended(_))
     }
@@ -193,7 +193,7 @@ impl<'a> ScriptProtocol<'a> {
         self.stage == Stage::Greeting && self.prompts > 1
     }
 
-    /// Whether the node said more than anybody can have to say, so that it is to be left.
+    /// Whether the node sent more than any legitimate answer, so the connection must be dropped.
     pub(super) fn is_too_much(&self) -> bool {
         self.too_much.is_some()
     }
@@ -242,7 +242,7 @@ impl<'a> ScriptProtocol<'a> {
             self.pending.drain(..whole + skip);
         }
         if self.stage == Stage::Counting {
-            // A status is short; what is longer is none, however much of it comes.
+            // A status is short; longer text is not a status, however much of it arrives.
             match find(&self.pending[..self.pending.len().min(STATUS)], b"\n") {
                 Some(at) => {
                     let status = str::from_utf8(&self.pending[..at])
@@ -294,7 +294,7 @@ impl<'a> ScriptProtocol<'a> {
         }
     }
 
-    /// Keeps the beginning of what was said, and no more.
+    /// Keeps the beginning of the output, and no more.
     fn is_cut_off(&mut self, stream: &'static str, most: usize) {
         self.too_much = Some((stream, most));
         for kept in [&mut self.stdout, &mut self.stderr, &mut self.pending] {

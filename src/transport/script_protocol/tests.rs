@@ -239,7 +239,7 @@ fn sudo_that_asks_something_else_is_named_without_its_lecture() {
 #[test]
 fn what_the_login_shell_does_is_not_blamed_on_sudo() {
     let root = root();
-    // `exit` in .bashrc, nologin, `exec fish`: none of them runs what it was given.
+    // `exit` in .bashrc, nologin, `exec fish`: none of them executes the command.
     for end in [closed(0), closed(1), StreamEnd::Stopped(Stopped::TimedOut)] {
         let mut protocol = protocol("id", &root, Some("s3cret"));
         protocol.hear_stderr(b"Sorry, only rsync is allowed here\n");
@@ -329,7 +329,7 @@ fn every_error_says_where_and_hides_control_characters() {
     assert!(error.hint().is_some());
 }
 
-/// Feeds a shell and returns what it printed.
+/// Feeds a shell and returns its output.
 fn shell(program: &str, input: &str) -> Option<Vec<u8>> {
     let mut child = Command::new(program)
         .args(if program == "bash" {

@@ -1,6 +1,6 @@
 //! Looking for marks in bytes, and making bytes fit to be shown.
 
-/// The end of what somebody said, on one line and without control characters, as `: …`; or nothing.
+/// The end of an output, on one line and without control characters, as `: …`; or empty.
 pub(super) fn tail(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let lines: Vec<&str> = text
@@ -29,7 +29,7 @@ pub(super) fn find(text: &[u8], mark: &[u8]) -> Option<usize> {
     None
 }
 
-/// The same for a text of which the first `known` bytes were looked at before.
+/// The same for a text of which the first `known` bytes were already searched.
 pub(super) fn find_from(text: &[u8], mark: &[u8], known: usize) -> Option<usize> {
     let from = known.saturating_sub(mark.len() - 1).min(text.len());
     find(&text[from..], mark).map(|at| from + at)

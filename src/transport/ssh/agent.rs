@@ -1,7 +1,8 @@
-//! A door between libssh2 and an agent.
+//! A proxy between libssh2 and an agent.
 //!
-//! libssh2 asks an agent without a limit: one that keeps silent keeps the thread for ever, and a comment that is not UTF-8 makes ssh2
-//! panic, and it takes no list of more than 8 KiB, which is that of fifteen large RSA keys. So libssh2 talks to a socket of our own, behind which a thread asks the agent, with a clock, and checks what it answers.
+//! libssh2 queries an agent without a limit: one that does not answer blocks the thread forever, a comment that is not UTF-8 makes ssh2
+//! panic, and it accepts no list of more than 8 KiB, the size of fifteen large RSA keys. So libssh2 talks to a socket of this
+//! program. A thread behind it queries the agent with a time limit, and checks the answers.
 
 use std::fs;
 use std::fs::DirBuilder;
@@ -43,7 +44,7 @@ use crate::transport::wait::errno_words;
 const LONGEST: usize = 256 * 1024;
 /// The longest list of keys that libssh2 takes.
 const LONGEST_LIST: usize = 8192 - 4;
-/// The longest comment that is worth its room.
+/// The longest comment that is kept.
 const LONGEST_COMMENT: usize = 64;
 /// SSH_AGENT_FAILURE
 const FAILURE: u8 = 5;
@@ -68,7 +69,7 @@ pub(super) struct Door {
     cancel: Cancel,
 }
 
-/// What the door has seen of the agent.
+/// What the proxy has seen of the agent.
 #[derive(Debug, Default)]
 struct State {
     /// Why it is not asked any more.
@@ -77,7 +78,7 @@ struct State {
     waited: Duration,
 }
 
-/// The door once libssh2 is inside.
+/// The proxy once libssh2 is connected.
 #[derive(Clone)]
 pub(super) struct AgentWatch(Arc<Mutex<State>>);
 
@@ -141,7 +142,7 @@ impl Door {
         self.folder.join("agent")
     }
 
-    /// Lets libssh2 in, which has knocked, and nobody after it.
+    /// Accepts the pending connection of libssh2, and none after it.
     pub(super) fn serve(mut self) -> io::Result<AgentWatch> {
         // It is in the queue by now; a connection that never came must not keep us.
         self.listener.set_nonblocking(true)?;
@@ -233,7 +234,7 @@ fn words(unanswered: &Unanswered, limit: Duration) -> String {
     }
 }
 
-/// Connects without waiting longer than told: to a socket whose queue is full, or to what is no socket.
+/// Connects within the deadline: also to a socket whose queue is full, or to a file that is not a socket.
 fn reach(path: &Path, deadline: &Deadline<'_>) -> Result<UnixStream, Unanswered> {
     let failed = |errno| Unanswered::Stopped(Stopped::Failed(errno));
     let address = SocketAddrUnix::new(path).map_err(failed)?;
@@ -332,7 +333,7 @@ fn clean(mut rest: &[u8], wanted: Option<&HostKey>) -> Option<Vec<u8>> {
         let visible = comment.chars().filter(|c| !c.is_control());
         keys.push((blob, visible.take(LONGEST_COMMENT).collect::<String>()));
     }
-    // Stable, so that the others keep their order.
+    // A stable sort keeps the order of the others.
     keys.sort_by_key(|(blob, _)| wanted.is_none_or(|wanted| wanted.blob() != *blob));
     let mut list = Vec::new();
     let mut fitting: u32 = 0;

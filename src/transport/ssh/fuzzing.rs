@@ -1,19 +1,19 @@
-//! What is read of an agent and of a node that is not yet known, for a fuzz target; no part of the library.
+//! Parsing of the data of an agent and of a node that is not yet known, for a fuzz target; not part of the library.
 
 use super::agent;
 use super::handshake::Heard;
 use crate::transport::known_hosts::HostKey;
 
-/// What a node said ahead of a key exchange that failed.
+/// What a node sent before a key exchange that failed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Said {
-    /// What an operator is told of it.
+    /// The text for the operator.
     pub words: Option<String>,
     /// What the node and this side have not a single one of in common, and what the node offers.
     pub lacking: Option<(&'static str, String)>,
 }
 
-/// Reads what a node said in clear.
+/// Parses what a node sent in clear.
 pub fn said(bytes: &[u8], host_keys: &str) -> Said {
     let heard = Heard::read(bytes);
     let lacking = match &heard {

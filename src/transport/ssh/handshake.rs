@@ -1,7 +1,7 @@
-//! The handshake, and what to say of one that fails.
+//! The handshake, and the message for one that fails.
 //!
-//! libssh2 says the same of a mail server, of a lost connection and of an sshd with which it has no cipher in common. What the node
-//! said is in clear, so it is read here.
+//! libssh2 reports the same error for a mail server, for a lost connection and for an sshd without a common cipher. What the node
+//! sends is in clear, so it is parsed here.
 
 use std::time::Duration;
 
@@ -68,14 +68,14 @@ pub(super) fn shake_hands(
     })
 }
 
-/// What a node said in clear.
+/// What a node sent in clear.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Heard<'a> {
     Nothing,
-    /// Lines, of which none is a banner of SSH.
+    /// Lines without an SSH banner.
     Other(&'a [u8]),
     Ssh {
-        /// Lines before the banner; sshd tells there why it hangs up.
+        /// Lines before the banner; sshd gives its reason for closing the connection there.
         before: &'a [u8],
         banner: &'a [u8],
         kexinit: Option<Lists<'a>>,
@@ -109,7 +109,7 @@ impl<'a> Heard<'a> {
         Self::Other(bytes)
     }
 
-    /// What an operator should know of it, beside what went wrong.
+    /// Additional information for the operator.
     pub(super) fn words(&self) -> Option<String> {
         match self {
             Self::Nothing => None,

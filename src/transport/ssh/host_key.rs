@@ -24,8 +24,8 @@ const ALGORITHMS: [(&str, &str); 6] = [
     ("rsa-sha2-256", "ssh-rsa"),
 ];
 
-/// Those for host certificates. A node with a certificate has a plain key, too, and the certificate vouches for nobody; but its authority
-/// may be revoked, so it is asked for where anything is.
+/// Those for host certificates. A node with a certificate also has a plain key, and certificates are not accepted; but its authority
+/// may be revoked, so the certificate is requested if a revocation is known.
 const CERTIFICATES: [&str; 6] = [
     "ssh-ed25519-cert-v01@openssh.com",
     "ecdsa-sha2-nistp256-cert-v01@openssh.com",
@@ -43,8 +43,8 @@ pub(super) fn algorithms(known: &KnownHosts, target: &Target) -> String {
     )
 }
 
-/// Those of the known keys first, so that a node with several keys presents one that can be compared; the order as it is where the best
-/// of them is known.
+/// The algorithms of the known keys first, so that a node with several keys presents one that can be compared; the default order if
+/// the best of them is known.
 fn preference(known: &[&str], certificates: bool) -> String {
     let plain = ALGORITHMS.into_iter();
     let certified = CERTIFICATES

@@ -1,6 +1,6 @@
-//! A private key file: what it is, before anybody is asked for its passphrase.
+//! A private key file: its type, determined before the passphrase is asked for.
 //!
-//! libssh2 says the same about a wrong passphrase and a file that is no key, so the header is read here.
+//! libssh2 reports the same error for a wrong passphrase and for a file that is not a key, so the header is parsed here.
 
 use std::fs;
 use std::io::Read;
@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::transport::KeyProblem;
 use crate::transport::known_hosts::HostKey;
 
-/// The largest file that is taken for a key: a 16384 bit RSA key has 13 KB.
+/// The largest file that is accepted as a key: a 16384 bit RSA key has 13 KB.
 const LARGEST: u64 = 64 * 1024;
 
 /// A file that holds a key.
@@ -31,9 +31,9 @@ pub(super) struct PrivateKey {
     pub(super) path: PathBuf,
     pub(super) text: Zeroizing<String>,
     pub(super) protection: Protection,
-    /// The public half, if the file or its neighbour `.pub` tells it in clear.
+    /// The public half, if the file or the `.pub` file next to it has it in clear.
     pub(super) public: Option<HostKey>,
-    /// The line of `-cert.pub` beside it.
+    /// The line of the `-cert.pub` file next to it.
     pub(super) certificate: Option<String>,
 }
 
@@ -63,7 +63,7 @@ impl KeyFile {
             return Ok(Self::Public(public));
         }
         let (protection, public) = inspect(&text).ok_or(KeyProblem::NotAKey)?;
-        // As ssh does: a key that others can read is no secret, and its owner should know.
+        // As ssh does: a key that others can read is not secret, and its owner should know.
         let mode = metadata.mode() & 0o7777;
         if metadata.uid() == getuid().as_raw() && mode & 0o077 != 0 {
             return Err(KeyProblem::Exposed { mode });
@@ -93,7 +93,7 @@ fn public_line(text: &str) -> Option<HostKey> {
     (key.algorithm() == algorithm).then_some(key)
 }
 
-/// Whether the key is encrypted, and its public half; `None` if it is no private key.
+/// Whether the key is encrypted, and its public half; `None` if it is not a private key.
 fn inspect(text: &str) -> Option<(Protection, Option<HostKey>)> {
     let text = text.trim_start();
     let label = text.strip_prefix("-----BEGIN ")?.split_once("-----")?.0;

@@ -1,7 +1,7 @@
-//! A node over SSH, by libssh2.
+//! A node over SSH, with libssh2.
 //!
-//! The session never blocks, and gets a node's bytes in pieces that this side hands out, so that every step has its limit in time and
-//! in memory and can be cancelled. One thread owns a session and all that is made from it, because ssh2 frees a channel without the
+//! The session never blocks, and receives a node's bytes in pieces that this side controls, so every step has its limit in time and
+//! in memory and can be cancelled. One thread owns a session and everything created from it, because ssh2 frees a channel without the
 //! session's lock (ssh2-rs#322).
 
 mod agent;
@@ -82,7 +82,7 @@ pub(super) fn connect(
     let algorithms = host_key::algorithms(&known, target);
     methods::set(&session, &algorithms).map_err(|error| failed(error.message().to_owned()))?;
     let wire = Wire::new(session, socket).map_err(|error| failed(error.to_string()))?;
-    // From here on whatever goes wrong hangs up.
+    // From here on every error closes the connection.
     let mut ssh = Ssh {
         at: at.clone(),
         privilege: target.privilege.clone(),
@@ -127,7 +127,7 @@ pub(super) fn connect(
     Ok(ssh)
 }
 
-/// The user that the target names, or the one who runs this program, as ssh does.
+/// The user that the target names, or the user who runs this program, as with ssh.
 fn user(target: &Target) -> Result<String, ConnectError> {
     if let Some(user) = &target.user {
         return Ok(user.clone());
@@ -211,7 +211,7 @@ impl Connection for Ssh {
 }
 
 impl Ssh {
-    /// Closes the connection under libssh2. Without this, dropping a channel waits for the node, possibly for ever (ssh2-rs#165).
+    /// Closes the connection under libssh2. Without this, dropping a channel waits for the node, possibly forever (ssh2-rs#165).
     fn hang_up(&mut self) {
         self.state = State::Closed;
         self.wire.hang_up();
@@ -221,7 +221,7 @@ impl Ssh {
 impl Drop for Ssh {
     fn drop(&mut self) {
         if self.state == State::Open {
-            // A word to the node's log; whether it can be sent at once makes no difference.
+            // A message for the node's log; it does not matter whether it can be sent immediately.
             let _ = self.wire.session.disconnect(None, "done", None);
             self.wire.flush();
         }

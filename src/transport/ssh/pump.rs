@@ -1,7 +1,7 @@
 //! Moves the bytes of one run through one channel: both outputs, the input, the clock, the signs of life.
 //!
 //! A blocking reader of one stream hangs when the other's window (2 MiB) is full, a blocking writer when the program stops reading,
-//! and libssh2's own keepalive ends a quiet command with a timeout. Hence everything at once, and never blocking.
+//! and libssh2's own keepalive ends a quiet command with a timeout. So all streams are handled together, without blocking.
 
 use std::io;
 use std::io::Read;
@@ -19,7 +19,7 @@ use crate::transport::script_protocol::ScriptProtocol;
 use crate::transport::script_protocol::StreamEnd;
 use crate::transport::wait::Deadline;
 
-/// How long the rest of standard error, and the end of the channel, may take after the status is there. A program that the script left in
+/// How long the rest of standard error, and the end of the channel, may take after the status. A program that the script left in
 /// the background keeps the channel open for as long as it lives.
 const AFTERMATH: Duration = Duration::from_secs(1);
 
@@ -29,7 +29,7 @@ pub(super) fn is_refusal(error: &ssh2::Error) -> bool {
     matches!(error.code(), ErrorCode::Session(-21 | -22))
 }
 
-/// A wait that libssh2 ends by itself after 60 s, whatever was asked for.
+/// libssh2 ends a wait after 60 s, whatever limit was set; this stays below it.
 const LIBSSH2_GIVES_UP: Duration = Duration::from_secs(50);
 
 /// Why no command runs.

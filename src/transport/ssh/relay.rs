@@ -1,8 +1,8 @@
 //! The bytes between a node and libssh2, under this side's control.
 //!
-//! libssh2 reads its socket until the socket has no more. A node that never stops sending thus keeps a call for ever, and what the call
-//! queues meanwhile has no bound. So libssh2 has one end of a socket pair, and what a node sends reaches it between two calls and no
-//! faster: each call ends with what is there, the clock and the wish to stop are looked at after it, and what came is counted.
+//! libssh2 reads its socket until it is empty. A node that never stops sending would block a call forever, and the data that the call
+//! queues meanwhile has no limit. So libssh2 has one end of a socket pair, and the data of a node reaches it only between two
+//! calls: each call ends with the available data, the clock and the stop flag are checked after it, and the data is counted.
 
 use std::io;
 use std::io::Read;
@@ -22,10 +22,10 @@ use crate::transport::wait::Deadline;
 use crate::transport::wait::Stopped;
 use crate::transport::wait::errno_words;
 
-/// How much is moved at a time. libssh2 gets no more than a few of these in one call.
+/// How much is moved at a time. libssh2 gets only a few of these in one call.
 const PIECE: usize = 64 * 1024;
 
-/// How much of what a node says first is kept: its banner and its list of algorithms, which are in clear.
+/// How much of the first data of a node is kept: its banner and its list of algorithms, which are in clear.
 const FIRST: usize = 48 * 1024;
 
 /// How the node's side of the connection ended.
@@ -33,7 +33,7 @@ const FIRST: usize = 48 * 1024;
 pub(super) enum Ended {
     /// The node closed it.
     Closed,
-    /// The system says that it is gone.
+    /// The system reports that it is lost.
     Failed(Errno),
 }
 
@@ -56,7 +56,7 @@ pub(super) struct Moved {
     pub(super) outward: usize,
 }
 
-/// The two sockets and what is between them.
+/// The two sockets and the buffers between them.
 pub(super) struct Relay {
     node: OwnedFd,
     session: UnixStream,
@@ -89,7 +89,7 @@ impl Relay {
         self.received
     }
 
-    /// What the node said first, in clear.
+    /// The first data of the node, in clear.
     pub(super) fn first(&self) -> &[u8] {
         &self.first
     }
@@ -99,7 +99,7 @@ impl Relay {
         self.ended.filter(|_| self.inward.is_empty())
     }
 
-    /// Moves what can be moved at once.
+    /// Moves what can be moved without waiting.
     pub(super) fn carry(&mut self) -> Moved {
         let outward = self.carry_outward();
         let inward = self.carry_inward();
@@ -116,7 +116,7 @@ impl Relay {
             match net::send(node, bytes, SendFlags::NOSIGNAL) {
                 Ok(count) => Some(count),
                 Err(Errno::AGAIN | Errno::INTR) => None,
-                // Reading says what happened, after all that the node had to say.
+                // Reading reports what happened, after the remaining data of the node.
                 Err(_) => Some(bytes.len()),
             }
         })

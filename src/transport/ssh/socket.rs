@@ -113,8 +113,8 @@ fn try_one(address: SocketAddr, deadline: &Deadline<'_>) -> Result<OwnedFd, Stop
 /// What makes the connection quicker or its loss known earlier; it works without.
 fn prepare(socket: &OwnedFd, keepalive: Duration) {
     let _ = sockopt::set_tcp_nodelay(socket, true);
-    // libssh2 sends keepalives and does not wait for answers. The kernel knows whether they were acknowledged, and by itself it would
-    // take a quarter of an hour to give up: too long after a change that closed the door behind us.
+    // libssh2 sends keepalives and does not wait for answers. The kernel knows whether they were acknowledged, and by default it would
+    // take a quarter of an hour to give up: too long after a change that cut off ssh.
     #[cfg(target_os = "linux")]
     if let Ok(milliseconds) = u32::try_from(keepalive.as_millis().saturating_mul(3))
         && milliseconds > 0

@@ -18,11 +18,11 @@ use crate::transport::wait::errno_words;
 /// `LIBSSH2_ERROR_EAGAIN`
 pub(super) const AGAIN: ErrorCode = ErrorCode::Session(-37);
 
-/// What a node may send until somebody is logged in: a handshake takes 5 KB, a banner and the answers to a dozen keys a few more.
+/// What a node may send before the login is complete: a handshake takes 5 KB, a banner and the answers to a dozen keys a few more.
 const BEFORE_LOGIN: u64 = 1024 * 1024;
 
-/// What it may send after that beside the output of scripts: 50 bytes with each piece of it. libssh2 keeps what nobody asked for, in up
-/// to three times the room that it took on the wire.
+/// What it may send after that in addition to the output of scripts: 50 bytes with each piece of it. libssh2 keeps unrequested data, in
+/// up to three times the size that it had on the wire.
 const BESIDE_OUTPUT: u64 = 6 * 1024 * 1024;
 
 /// Why a step did not come to its end.
@@ -32,7 +32,7 @@ pub(super) enum StepError {
     Ssh(ssh2::Error),
     /// What ssh2 makes of an error of a channel's stream.
     Stream(io::Error),
-    /// The node sent more than anybody asked for, this many bytes.
+    /// The node sent this many bytes of unrequested data.
     Flood(u64),
 }
 
@@ -76,15 +76,15 @@ impl Wire {
         self.output.set(self.output.get() + bytes as u64);
     }
 
-    /// What the node said first, in clear.
+    /// The first data of the node, in clear.
     pub(super) fn first(&self) -> Vec<u8> {
         self.relay.borrow().first().to_vec()
     }
 
-    /// Repeats a call of libssh2 until it no longer asks to come again, with one clock for all of it.
+    /// Repeats a call of libssh2 until it no longer returns EAGAIN, with one time limit for all of it.
     ///
-    /// libssh2 gives up by itself when it is called a minute after it began to wait. So it is called when there is something for it, and not before:
-    /// how long to wait is decided here.
+    /// libssh2 gives up by itself if it is called a minute after it started to wait. So it is called only when there is data for it:
+    /// the time to wait is decided here.
     pub(super) fn retry_eagain<T>(
         &self,
         deadline: &Deadline<'_>,
@@ -120,7 +120,7 @@ impl Wire {
         }
     }
 
-    /// Moves what can be moved at once, within what the node may send.
+    /// Moves what can be moved without waiting, within the node's limit.
     pub(super) fn carry(&self) -> Result<Moved, StepError> {
         let mut relay = self.relay.borrow_mut();
         let beside = relay.received().saturating_sub(self.output.get());
@@ -135,12 +135,12 @@ impl Wire {
         Ok(self.relay.borrow().wait(deadline)?)
     }
 
-    /// Waits for a sign of life: whatever the node sends.
+    /// Waits for any data from the node.
     pub(super) fn wait_for_sign(&self, deadline: &Deadline<'_>) -> Result<(), StepError> {
         self.wait_for_more(deadline)
     }
 
-    /// What an error means: how the connection ended if it did, else what libssh2 says.
+    /// The text of an error: how the connection ended if it did, otherwise the error of libssh2.
     pub(super) fn words(&self, halt: &StepError) -> String {
         let ended = self.relay.borrow().ended();
         match (halt, ended) {
@@ -162,7 +162,7 @@ impl Wire {
         self.relay.borrow().hang_up();
     }
 
-    /// Lets the last words out, if there is room for them at once.
+    /// Sends the last data, if there is space for it without waiting.
     pub(super) fn flush(&self) {
         let _ = self.relay.borrow_mut().carry();
     }

@@ -61,7 +61,7 @@ impl Uses {
         reached
     }
 
-    /// For each set of files of which every one reaches every other: the shortest way round, which ends where it begins.
+    /// For each set of files in which every one reaches every other: the shortest cycle, which ends where it starts.
     pub fn circles(&self) -> Vec<Vec<Module>> {
         let mut circles: Vec<Vec<Module>> = Vec::new();
         let mut seen: BTreeSet<Module> = BTreeSet::new();
@@ -100,7 +100,7 @@ impl Uses {
     }
 }
 
-/// What one file says, without its tests.
+/// The uses of one file, without its tests.
 #[derive(Default)]
 struct File {
     /// The paths of its `use` lines, as they are written, by the names that they give.
@@ -111,7 +111,7 @@ struct File {
     paths: BTreeSet<Vec<String>>,
     /// Every word in code that is no field and no method.
     words: BTreeSet<String>,
-    /// The paths of which it imports everything.
+    /// The paths that it imports with a glob.
     stars: Vec<String>,
     /// Its children that are tests.
     tests: BTreeSet<String>,
@@ -170,7 +170,7 @@ impl File {
         at
     }
 
-    /// Reads what stands after `use`: a path that ends in a name, a name of its own, a star, or several in braces.
+    /// Reads the tokens after `use`: a path that ends in a name, a name with an alias, a glob, or several in braces.
     fn read_use(&mut self, tokens: &[TokenTree], before: &[String], public: bool) {
         let mut path = before.to_vec();
         let mut name = None;
@@ -326,13 +326,13 @@ fn inside(token: &TokenTree, delimiter: Delimiter) -> Option<TokenStream> {
     }
 }
 
-/// How many tokens stand before a sign.
+/// How many tokens are before a sign.
 fn until(tokens: &[TokenTree], sign: char) -> usize {
     let found = tokens.iter().position(|token| is(token, sign));
     found.unwrap_or(tokens.len())
 }
 
-/// Whether `#[cfg(test)]` stands here.
+/// Whether `#[cfg(test)]` is here.
 fn is_of_a_test(tokens: &[TokenTree]) -> bool {
     let [hash, attribute, ..] = tokens else {
         return false;

@@ -1,4 +1,4 @@
-//! The files that firewalld would write of what it tells.
+//! The files that firewalld would write for its memory.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ fn all(
     things.iter().map(file).collect()
 }
 
-/// The files of a firewalld whose files nobody has touched; `zone` is the one whose rich rules are kept apart.
+/// The files of a firewalld on which no file was edited; `zone` is the one whose rich rules are kept apart.
 pub fn files_as_told(permanent: &Firewall, zone: &str) -> Files {
     let settings = permanent.settings.known().unwrap();
     let mut zones = settings.zones.clone();

@@ -14,7 +14,7 @@ pub struct Capture {
     pub name: String,
     /// What it answered.
     pub stdout: Vec<u8>,
-    /// What it said beside.
+    /// Its stderr.
     pub stderr: Vec<u8>,
 }
 
@@ -24,7 +24,7 @@ impl Capture {
         self.name.split_once('/').unwrap().1
     }
 
-    /// The state that it tells.
+    /// The parsed state.
     pub fn read(&self) -> NodeState {
         observe(&self.stdout, &self.stderr).unwrap_or_else(|why| panic!("{}: {why}", self.name))
     }

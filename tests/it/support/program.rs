@@ -8,7 +8,7 @@ use std::process::Stdio;
 use assert_cmd::cargo::cargo_bin;
 use tempfile::TempDir;
 
-/// A folder of its own, which is also the home of whoever runs the program.
+/// A directory of its own, which is also the home of the program's user.
 pub struct Place(pub TempDir);
 
 /// What a run left behind.
@@ -58,7 +58,7 @@ pub fn ran(command: &mut Command) -> Ran {
     }
 }
 
-/// A port of this machine that somebody listens on; the listener notes who came.
+/// A port of this machine with a listener, which records connections.
 pub fn listener() -> (TcpListener, u16) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();

@@ -138,7 +138,7 @@ fn the_agent_spares_the_passphrase_of_the_named_key() {
     lock.args(["-q", "-p", "-P", "", "-N", "correct horse", "-f"])
         .arg(&clear);
     assert!(lock.stdout(Stdio::null()).status().unwrap().success());
-    // With more strangers than sshd lets pass, the named key can only be reached by choosing it.
+    // With more unknown keys than sshd accepts attempts, the named key can only be reached by choosing it.
     for name in ["a", "b", "c", "d", "e", "f", "g"] {
         agent.add(&sshd.stranger(name, &["-t", "ed25519"]));
     }

@@ -1,11 +1,11 @@
-//! Every decision about a host key, beside that of the real `ssh`.
+//! Every decision about a host key, compared with that of the real `ssh`.
 //!
-//! A table of known_hosts, each met by both in both modes, at real servers with real names: in a network of its own, with an
-//! `/etc/hosts` of its own, sshd listens at port 22 and at 2222. Nothing may be accepted that ssh refuses; where ssh accepts what is
-//! refused here, the table says why. Where both write a key down, both write the same line.
+//! A table of known_hosts files, each used by both in both modes, with real servers and real names: in a network of its own, with an
+//! `/etc/hosts` of its own, sshd listens on port 22 and on 2222. Nothing may be accepted that ssh refuses; where ssh accepts what is
+//! refused here, the table has the reason. Where both record a key, both write the same line.
 //!
-//! While it was written it was red for an authority that is revoked (certificates were never asked for), and for the order of the types
-//! of keys that are asked for.
+//! It has failed for an authority that is revoked (certificates were never requested), and for the order of the requested types
+//! of keys.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -52,11 +52,11 @@ const SERVERS: [(&str, &str, &[&str]); 5] = [
     ("two", "127.0.0.5", &["ec", "rsa"]),
 ];
 
-/// A known_hosts, and who is met with it.
+/// A known_hosts file, and the server that it is used with.
 struct Row {
     address: String,
     port: u16,
-    /// `{ed}`, `{ec}`, `{rsa}` are the keys of the servers, with an `x` in front those of somebody else. `{#NAME}` is a hashed name.
+    /// `{ed}`, `{ec}`, `{rsa}` are the keys of the servers; with a leading `x` those of another server. `{#NAME}` is a hashed name.
     own: String,
     system: String,
     /// Why it may be refused here where ssh accepts.
@@ -89,7 +89,7 @@ const REVOKED_ON_EVERY_PORT: &str = "a key that is revoked under the bare name i
 const TABS: &str = "a tab parts a revocation from its name as it parts other columns";
 const NO_CERTIFICATES: &str = "host certificates are not supported, and the authority is named";
 
-/// What may stand under one name.
+/// The possible entries under one name.
 const STATES: [&str; 5] = ["", "{ed}", "{xed}", "{rsa}", "{xrsa}"];
 
 fn table() -> Vec<Row> {
@@ -315,7 +315,7 @@ fn public(path: &Path) -> (String, String) {
     (words[0].to_owned(), words[1].to_owned())
 }
 
-/// The servers, and what stands in the table for their keys.
+/// The servers, and the entries of the table for their keys.
 fn start(folder: &Path) -> (Servers, Keys) {
     fs::create_dir_all("/run/sshd").unwrap();
     let mut keys = Vec::new();
@@ -453,13 +453,13 @@ fn of_ours(row: &Row, checking: HostKeyChecking, folder: &Path) -> Result<(), St
     }
 }
 
-/// Meets one row in both modes, and says what is not as it has to be.
+/// Tests one row in both modes, and returns what is wrong.
 fn compare(row: &Row, keys: &Keys) -> Vec<String> {
     let mut faults = Vec::new();
     let mut was_stricter = false;
     for checking in [Strict, AcceptNew] {
         let folders = [tempdir().unwrap(), tempdir().unwrap()];
-        // In the table of states the one key of that server is `{ed}` all the same.
+        // In the table of states the only key of that server is `{ed}`.
         let key = |text: &str| match row.address.as_str() {
             "one" => keys.fill(&text.replace("{ed}", "{one}")),
             _ => keys.fill(text),

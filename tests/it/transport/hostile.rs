@@ -1,7 +1,7 @@
-//! Nodes and agents that mean harm, or are broken in a way that looks like it.
+//! Nodes and agents that are malicious, or broken in a way that looks like it.
 //!
-//! Each is met by the program itself, as one node of a run with `-T 3`. Whatever it does, the run is over two seconds after that time,
-//! has taken no more than 64 MiB beside what a run takes anyway, and says what was the matter.
+//! Each is contacted by the program itself, as one node of a run with `-T 3`. Whatever it does, the run ends within two seconds after that time,
+//! has taken no more than 64 MiB in addition to what any run takes, and reports the problem.
 
 use std::fs;
 use std::io;
@@ -118,7 +118,7 @@ fn usual_room() -> u64 {
     meet(port(|_| Ok(())), home.path(), None).room
 }
 
-/// Meets all of them, a few at a time, and says of each what was not as it has to be.
+/// Tests all of them, a few at a time, and returns for each what is wrong.
 fn meet_all<K: Send>(kinds: Vec<K>, meet: impl Fn(K, u64) -> Option<String> + Sync) {
     let usual = usual_room();
     assert!(usual > 0, "no /proc to look at");
@@ -172,12 +172,12 @@ fn meet_servers(kinds: Vec<(&'static str, Serve, &'static str)>) {
     });
 }
 
-/// Says nothing more, and stays until the other side leaves.
+/// Sends nothing more, and stays until the other side leaves.
 fn silence(stream: &mut TcpStream) -> io::Result<()> {
     io::copy(stream, &mut io::sink()).map(drop)
 }
 
-/// Writes the same until nobody reads it.
+/// Writes the same until it is no longer read.
 fn for_ever(mut stream: impl Write, bytes: &[u8]) -> io::Result<()> {
     let many = bytes.repeat((256 * 1024_usize).div_ceil(bytes.len()));
     loop {
@@ -555,7 +555,7 @@ fn a_node_that_answers_nonsense_is_left_in_time_and_in_measure() {
         raw.begin()?;
         Ok(raw)
     }
-    /// Reads the script, so that it is certainly there.
+    /// Reads the script, so it has certainly arrived.
     fn told(stream: TcpStream) -> io::Result<Raw> {
         let mut raw = begun(stream)?;
         raw.until(96)?;
@@ -829,14 +829,14 @@ fn list(stream: &mut UnixStream, keys: u32, comment: &[u8]) -> io::Result<()> {
     stream.write_all(&string(&answer))
 }
 
-/// Without a key file of its own, so that what the agent does decides.
+/// Without a key file of its own, so the behaviour of the agent decides.
 const ALONE: bool = false;
 /// With a key file that gets in where the agent does not.
 const WITH_FILE: bool = true;
 
 #[test]
 fn an_agent_that_means_harm_is_left_in_time_and_keeps_no_key_file_out() {
-    /// Lets in who comes with a signature, and refuses the channel.
+    /// Accepts any signature, and refuses the channel.
     fn node(stream: TcpStream) -> io::Result<()> {
         let mut raw = Raw::new(stream);
         raw.shake_hands()?;
@@ -1031,7 +1031,7 @@ fn what_is_no_agent_is_told() {
     fs::write(&path, "").unwrap();
     met("a file", "does not answer: Connection refused");
     fs::remove_file(&path).unwrap();
-    // Nobody accepts, and the queue is full.
+    // The socket does not accept, and its queue is full.
     let listener = UnixListener::bind(&path).unwrap();
     rustix::net::listen(&listener, 0).unwrap();
     let waiting = UnixStream::connect(&path).unwrap();

@@ -1,7 +1,7 @@
 //! The transport against a real sshd, started for each test on 127.0.0.1 with keys of its own.
 //!
-//! sshd wants to be root. Without root these tests say so and pass, except where `CI=true`. Tests that need users of their own start sshd
-//! in a mount namespace with its own `/etc/passwd` and `/etc/sudoers`, so that nothing on the machine changes.
+//! sshd needs root. Without root these tests print a note and pass, except with `CI=true`. Tests that need users of their own start sshd
+//! in a mount namespace with its own `/etc/passwd` and `/etc/sudoers`, so nothing on the machine changes.
 
 mod agent;
 mod decisions;

@@ -255,7 +255,7 @@ fn a_login_that_takes_its_time_has_the_time_of_logging_in() {
 #[test]
 #[ignore = "takes more than a minute"]
 fn a_login_of_more_than_a_minute_is_waited_for() {
-    // libssh2 gives up after 60 s, whatever it is told.
+    // libssh2 gives up after 60 s, whatever limit is set.
     let (error, took) = first_run(slow(Duration::from_secs(65)), Duration::from_secs(90));
     assert!(matches!(error, RunError::Start { .. }), "{error}");
     assert!(took > Duration::from_secs(64), "{took:?}");

@@ -1,6 +1,6 @@
-//! A small SSH server, written by hand, so that it can do at any point what no server would.
+//! A small SSH server, written by hand, that can do at any point what no real server would do.
 //!
-//! curve25519, ed25519, aes256-ctr and hmac-sha2-256, and nothing else. It lets everybody in who is not told otherwise.
+//! curve25519, ed25519, aes256-ctr and hmac-sha2-256, and nothing else. It accepts every login by default.
 
 use std::io;
 use std::io::Read;
@@ -184,7 +184,7 @@ impl Raw {
         self.write(&[&[6][..], &string(b"ssh-userauth")].concat())
     }
 
-    /// Lets in whoever comes with a key, and answers nothing about channels.
+    /// Accepts any key, and answers nothing about channels.
     pub fn log_in(&mut self) -> io::Result<()> {
         self.shake_hands()?;
         loop {
@@ -203,7 +203,7 @@ impl Raw {
         self.write(&[&[51][..], &string(methods), &[0]].concat())
     }
 
-    /// Says of the key of a request that it would be taken.
+    /// Answers that the key of a request would be accepted.
     pub fn want(&mut self, request: &[u8]) -> io::Result<()> {
         let at = request.len() - string(b"ssh-ed25519").len() - string(&[0; 51]).len();
         self.write(&[&[60][..], &request[at..]].concat())

@@ -247,7 +247,7 @@ pub fn target(port: u16) -> Target {
     }
 }
 
-/// Runs a script with the usual limit and nobody listening.
+/// Runs a script with the usual limit and without a callback.
 pub fn run(connection: &mut dyn Connection, script: &str) -> Result<Output, RunError> {
     connection.run(script, LIMIT, &mut |_| {}, &Cancel::new())
 }
@@ -314,7 +314,7 @@ fn open_folder() -> Option<TempDir> {
     Some(folder)
 }
 
-/// Nobody is there to ask.
+/// A source of secrets that never answers.
 pub struct Nobody;
 
 impl Secrets for Nobody {
@@ -327,7 +327,7 @@ impl Secrets for Nobody {
     }
 }
 
-/// Somebody who always says the same, and remembers what was asked.
+/// A source of secrets that always gives the same answer, and remembers the questions.
 #[derive(Clone)]
 pub struct Says(pub &'static str, pub Arc<Mutex<Vec<String>>>);
 

@@ -71,7 +71,7 @@ fn run(
     connection.run(script, LIMIT, &mut |_| {}, &Cancel::new())
 }
 
-/// Says who it is, and prints whatever else is on its standard input.
+/// Prints its user, and whatever else is on its standard input.
 const WHO: &str = "id -un; cat; echo warning >&2; exit 5";
 
 fn problem(result: Result<Output, RunError>) -> SudoProblem {

@@ -1,4 +1,4 @@
-//! Foreign rules in words that iptables takes and prints back in others. None lets a stranger through ahead of the whitelist.
+//! Foreign rules in a spelling that iptables accepts and prints differently. None lets in an unlisted host ahead of the whitelist.
 
 /// Rules for `filter DOCKER-USER` in IPv4, as a person types them.
 pub const SPELLINGS: &[&str] = &[

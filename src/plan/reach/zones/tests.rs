@@ -120,7 +120,7 @@ impl Node {
             .build()
     }
 
-    /// The codes that are found, each with what it says.
+    /// The codes that are found, each with its text.
     fn found(&self) -> Vec<(&'static str, String)> {
         let (desired, state) = (self.desired(), self.state());
         let ours = Ours::new(&desired, &state);
@@ -154,7 +154,7 @@ fn a_peer_in_another_zone_is_named_with_what_puts_it_there() {
         ("0.0.0.0/0", true),
         ("192.0.2.8", false),
         ("2001:db8::/32", false),
-        // Whose hardware address that is, nobody knows.
+        // The owner of this hardware address is unknown.
         ("aa:bb:cc:dd:ee:ff", false),
     ] {
         let mut node = Node::new();
@@ -182,12 +182,12 @@ fn a_source_goes_ahead_of_an_interface_and_zones_are_asked_in_their_order() {
     // A source of the managed zone is asked first.
     node.add("public", "sources", "192.0.2.0/24");
     assert_eq!(node.codes(), [""; 0]);
-    // By name: `internal` is asked ahead of `public`, `work` behind it.
+    // By name: `internal` is evaluated before `public`, `work` after it.
     node.add("work", "sources", "192.0.2.7");
     assert_eq!(node.codes(), [""; 0]);
     node.add("internal", "sources", "192.0.0.0/16");
     assert_eq!(node.codes(), ["peer-in-other-zone"]);
-    // By priority ahead of the name.
+    // By priority before the name.
     node.add("public", "ingress_priority", "-5");
     assert_eq!(node.codes(), [""; 0]);
 }
@@ -283,7 +283,7 @@ fn a_forward_that_takes_the_port_is_named() {
         ]);
         assert_eq!(!node.codes().is_empty(), found, "of a policy: {forward}");
     }
-    // Somebody else's source.
+    // A source of another tool.
     let mut node = Node::new();
     node.rich.push("rule priority=\"-5\" family=\"ipv4\" source address=\"198.51.100.7\" forward-port port=\"5000\" protocol=\"tcp\" to-port=\"22\"");
     assert_eq!(node.codes(), [""; 0]);
@@ -341,7 +341,7 @@ fn a_policy_that_refuses_what_the_container_sends_is_named() {
         let mut node = Node::new();
         node.policy(&options);
         assert_eq!(!node.codes().is_empty(), found, "{options:?}");
-        // iptables has the last word there, and DOCKER-USER stands first.
+        // iptables decides last there, and DOCKER-USER is first.
         node.backend = "iptables";
         assert_eq!(node.codes(), [""; 0], "{options:?}");
     }
@@ -375,7 +375,7 @@ fn a_bridge_in_a_zone_that_lets_nothing_through_is_named() {
         node.add(zone, "interfaces", "br-cybex");
         assert_eq!(!node.codes().is_empty(), found, "{zone}");
     }
-    // Within one zone, if it is told to forward.
+    // Within one zone, if it is configured to forward.
     let mut node = Node::new();
     node.interface = Some("eth0");
     node.settings

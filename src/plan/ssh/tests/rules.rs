@@ -122,7 +122,7 @@ fn direct_rules_stand_before_every_zone() {
     ] {
         assert_kept(rule(chain, text));
     }
-    // The door that only runtime holds.
+    // The accept that only runtime holds.
     let accept = "-p tcp --dport 22 -j ACCEPT";
     let shut = with(|h| h.zone("public", &[("target", "DROP")]));
     let mut open = shut.clone();

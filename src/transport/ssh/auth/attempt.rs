@@ -14,7 +14,7 @@ use crate::transport::ssh::step::StepError;
 
 /// `LIBSSH2_ERROR_AUTHENTICATION_FAILED`: the node refused a key on sight.
 const AUTHENTICATION_FAILED: i32 = -18;
-/// `LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED`: what libssh2 says of all else that can happen to a key; the text tells them apart.
+/// `LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED`: libssh2's code for every other problem of a key; the text distinguishes them.
 const PUBLICKEY_UNVERIFIED: i32 = -19;
 /// `LIBSSH2_ERROR_FILE`: the private key can't be read, or its passphrase is wrong.
 const FILE: i32 = -16;
@@ -109,7 +109,7 @@ impl Login<'_> {
                         wants: wants.into(),
                     })
                 }
-                // sshd counts each refused key and hangs up at MaxAuthTries. libssh2 drops the reason that it gives.
+                // sshd counts each refused key and disconnects at MaxAuthTries. libssh2 drops the reason that it gives.
                 _ if !self.tried.is_empty() => {
                     self.tried.push(format!("{name}: not answered"));
                     let tried = std::mem::take(&mut self.tried);

@@ -1,7 +1,7 @@
 //! Logging in, with public keys only.
 //!
-//! The order is that of a careful person: the key that the inventory names and no other; else the agent's keys one by one, then the
-//! default files. A passphrase is asked for only when the node has said that it would take the key.
+//! The order of attempts: the key that the inventory names and no other; otherwise the agent's keys one by one, then the
+//! default files. A passphrase is asked for only after the node has said that it would accept the key.
 
 mod attempt;
 
