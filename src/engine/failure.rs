@@ -111,16 +111,15 @@ impl Failure {
         }
     }
 
-    /// The failure of what this one was a part of: `message` says what was tried.
+    /// The failure of what this one was a part of: `message` says what was tried. Stage, hint and condition stay.
     #[must_use]
     pub(super) fn within(self, code: FailureCode, message: impl Into<String>) -> Self {
+        let whole = Failure::new(self.stage.clone(), code, message);
         Failure {
-            stage: self.stage.clone(),
-            code,
-            message: message.into(),
-            hint: self.hint.clone(),
+            hint: self.hint.clone().or(whole.hint),
             condition: self.condition.clone(),
             cause: Some(Cause::Failure(Box::new(self))),
+            ..whole
         }
     }
 

@@ -132,7 +132,7 @@ fn severity(tokens: &[String]) -> Option<(Severity, &[String])> {
 }
 
 /// Every call that begins with a code, or with a severity and a code. Tried with `FindingCode::Relay` without a severity in
-/// `src/plan/docker/beside.rs`, and with `Severity::Note` for `ContainerRestarting` in `src/plan/docker/replace.rs`.
+/// `src/plan/docker/beside.rs`, and with `Severity::Note` for `PendingPermanent` in `src/plan/reload.rs`.
 #[test]
 fn every_finding_is_made_with_a_severity_that_its_code_has() {
     let mut wrong = Vec::new();
