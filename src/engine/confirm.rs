@@ -3,6 +3,7 @@
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::engine::code::FailureCode;
 use crate::engine::condition::NodeCondition;
 use crate::engine::failure::Failure;
 use crate::engine::job::Job;
@@ -53,7 +54,7 @@ impl<'a> PendingConfirm<'a> {
                 Ok(Ending::Restored(restored)) => {
                     let late = Failure::new(
                         Stage::Confirming,
-                        "confirmed-too-late",
+                        FailureCode::ConfirmedTooLate,
                         format!(
                             "the node was rolled back, because the run was not confirmed within {} s",
                             self.sessions.context.confirm.as_secs()
@@ -66,7 +67,7 @@ impl<'a> PendingConfirm<'a> {
                     return Err(Box::new(
                         Failure::new(
                             Stage::Confirming,
-                            "not-confirmed",
+                            FailureCode::NotConfirmed,
                             format!(
                                 "the node is no longer armed, and does not report whether the run was confirmed or rolled back (it says: {said})"
                             ),
@@ -79,7 +80,7 @@ impl<'a> PendingConfirm<'a> {
                     return Err(Box::new(
                         Failure::new(
                             Stage::Confirming,
-                            "not-confirmed",
+                            FailureCode::NotConfirmed,
                             format!(
                                 "the node did not accept the confirmation: {}",
                                 trouble.join("; ")
@@ -89,17 +90,14 @@ impl<'a> PendingConfirm<'a> {
                     ));
                 }
                 Err(failure) if self.is_over() || self.leaving() => {
-                    let message = format!(
-                        "all steps were done and verified, but the run could not be confirmed on the node: {}",
-                        failure.message
-                    );
-                    return Err(Box::new(Failure {
-                        code: if self.leaving() { "stopped" } else { "not-confirmed" },
-                        condition: self.unreachable(failure.message),
-                        message,
-                        ..*failure
-                    }
-                    .hint("run again once the node can be reached: it may already have accepted the confirmation")));
+                    let code = if self.leaving() {
+                        FailureCode::Stopped
+                    } else {
+                        FailureCode::NotConfirmed
+                    };
+                    let condition = self.unreachable(failure.text());
+                    let message = "all steps were done and verified, but the run could not be confirmed on the node";
+                    return Err(Box::new(failure.within(code, message).condition(condition).hint("run again once the node can be reached: it may already have accepted the confirmation")));
                 }
                 Err(_) => self.wait(self.sessions.context.pause),
             }
@@ -120,8 +118,8 @@ impl<'a> PendingConfirm<'a> {
                 Ok(condition) => return condition,
                 Err(failure) if self.is_over() || self.leaving() => {
                     return match told {
-                        Some(since) => unlooked(&since, &failure.message),
-                        None => self.unreachable(failure.message),
+                        Some(since) => unlooked(&since, &failure.text()),
+                        None => self.unreachable(failure.text()),
                     };
                 }
                 Err(_) => self.wait(self.sessions.context.pause),
@@ -200,8 +198,8 @@ impl<'a> PendingConfirm<'a> {
                 }
                 Err(failure) => {
                     return match since {
-                        Some(since) => unlooked(&since, &failure.message),
-                        None => NodeCondition::Unknown(failure.message),
+                        Some(since) => unlooked(&since, &failure.text()),
+                        None => NodeCondition::Unknown(failure.text()),
                     };
                 }
             }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::engine::clock;
+use crate::engine::code::FailureCode;
 use crate::engine::condition::NodeCondition;
 use crate::engine::confirm::PendingConfirm;
 use crate::engine::failure::Failure;
@@ -24,7 +25,7 @@ use crate::model::records::Snapshot;
 use crate::model::state::View;
 use crate::plan::Action;
 use crate::plan::Finding;
-use crate::plan::Severity;
+use crate::plan::FindingCode;
 use crate::plan::compare;
 
 /// Provokes an automatic rollback, and checks that the node performs it.
@@ -84,7 +85,7 @@ fn wait(pending: Pending<'_>) -> Outcome {
         begun,
         number,
         session,
-        mut outcome,
+        outcome,
     } = pending;
     // As a lost connection would.
     drop(session);
@@ -102,7 +103,7 @@ fn wait(pending: Pending<'_>) -> Outcome {
             Ok(_) if armed.is_over() || armed.leaving() => {
                 let late = Failure::new(
                     Stage::Settling,
-                    "did-not-come-back",
+                    FailureCode::DidNotComeBack,
                     format!(
                         "the drill failed: the node did not roll itself back within {} s plus {} s",
                         context.confirm.as_secs(),
@@ -113,16 +114,10 @@ fn wait(pending: Pending<'_>) -> Outcome {
                 return outcome.failed(late.condition(armed.roll_back(None)));
             }
             Err(failure) if armed.is_over() || armed.leaving() => {
-                outcome = outcome.failed(Failure {
-                    code: "did-not-come-back",
-                    message: format!(
-                        "the drill has no result: the node could not be read: {}",
-                        failure.message
-                    ),
-                    condition: armed.unreachable(failure.message.clone()),
-                    ..*failure
-                });
-                return outcome;
+                let condition = armed.unreachable(failure.text());
+                let message = "the drill has no result: the node could not be read";
+                let failure = failure.within(FailureCode::DidNotComeBack, message);
+                return outcome.failed(failure.condition(condition));
             }
             _ => armed.wait(context.pause),
         }
@@ -148,7 +143,7 @@ fn judge(
     if !differences.is_empty() {
         let failure = Failure::new(
             Stage::Settling,
-            "came-back-different",
+            FailureCode::CameBackDifferent,
             "the drill failed: the node rolled itself back, but is not as it was before",
         )
         .hint("was another run or program changing the node? if not, this is a bug in fwdeploy: please report it");
@@ -158,7 +153,7 @@ fn judge(
     if told.outcome != RunOutcome::Restored || told.why != "timer" {
         let failure = Failure::new(
             Stage::Settling,
-            "not-by-itself",
+            FailureCode::NotByItself,
             format!(
                 "the drill failed: the node is as it was before, but it was not its timer that restored it: {}{}{}",
                 told.outcome.as_str(),
@@ -174,8 +169,7 @@ fn judge(
         None => "after".to_string(),
     };
     outcome.findings.push(Finding::new(
-        Severity::Note,
-        "came-back",
+        FindingCode::CameBack,
         View::Runtime,
         format!(
             "drill passed: the node rolled itself back ({}), {within} the {} s without confirmation, and is as it was before",

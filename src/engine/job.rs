@@ -4,6 +4,7 @@ use crate::model::Desired;
 use crate::model::NodeState;
 use crate::plan;
 use crate::plan::Allowed;
+use crate::plan::FindingCode;
 use crate::plan::Plan;
 use crate::transport::Target;
 
@@ -30,7 +31,11 @@ impl Job {
     pub(super) fn plan(&self, state: &NodeState, allowed: &Allowed) -> Plan {
         let mut plan = plan::plan(state, &self.desired, allowed);
         if let Some(place) = &self.zone_at {
-            for finding in plan.findings.iter_mut().filter(|f| f.code == "no-zone") {
+            for finding in plan
+                .findings
+                .iter_mut()
+                .filter(|f| f.code == FindingCode::NoZone)
+            {
                 finding.text = format!("{place}: {}", finding.text);
             }
         }

@@ -74,6 +74,7 @@ pub use context::RunContext;
 pub use event::Event;
 pub use event::EventSink;
 pub use event::Transcript;
+pub use failure::Cause;
 pub use failure::Failure;
 pub use job::Job;
 pub use outcome::NotBegun;

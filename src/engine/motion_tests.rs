@@ -257,7 +257,7 @@ fn a_node_that_never_rests_says_so() {
         outcome
             .findings
             .iter()
-            .any(|finding| finding.code == "in-motion"),
+            .any(|finding| finding.code.as_str() == "in-motion"),
         "{outcome:#?}"
     );
 }

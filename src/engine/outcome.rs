@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::engine::code::FailureCode;
+use crate::engine::code::NotBegunCode;
 use crate::engine::condition::NodeCondition;
 use crate::engine::failure::Failure;
 use crate::engine::rollout::BudgetExceeded;
@@ -84,7 +86,10 @@ impl Outcome {
     /// Whether the operator's wish to stop left it undone, or in the middle.
     pub fn was_interrupted(&self) -> bool {
         self.not_begun == Some(NotBegun::Stopped)
-            || self.failure.as_ref().is_some_and(|f| f.code == "stopped")
+            || self
+                .failure
+                .as_ref()
+                .is_some_and(|f| f.code == FailureCode::Stopped)
     }
 
     /// How many differences are gone, or would be: none of a node that was rolled back.
@@ -104,7 +109,7 @@ impl Outcome {
     pub fn unreadable_records(self, why: &str) -> Self {
         let message = format!("the node's records could not be read: {why}");
         self.failed(
-            Failure::new(Stage::Looking, "records-unreadable", message)
+            Failure::new(Stage::Looking, FailureCode::RecordsUnreadable, message)
                 .hint("only root may read /var/lib/fwdeploy: `ansible_become: true`, or `-b`"),
         )
     }
@@ -135,11 +140,11 @@ pub enum NotBegun {
 
 impl NotBegun {
     /// A short fixed name, for scripts and the manual.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> NotBegunCode {
         match self {
-            NotBegun::NoRole => "no-role",
-            NotBegun::Stopped => "stopped",
-            NotBegun::TooManyFailures(_) => "too-many-failures",
+            NotBegun::NoRole => NotBegunCode::NoRole,
+            NotBegun::Stopped => NotBegunCode::Stopped,
+            NotBegun::TooManyFailures(_) => NotBegunCode::TooManyFailures,
         }
     }
 }

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Instant;
 
+use crate::engine::code::FailureCode;
 use crate::engine::condition::NodeCondition;
 use crate::engine::context::RunContext;
 use crate::engine::event::Event;
@@ -168,7 +169,7 @@ fn panicked(job: &Job, panic: &(dyn Any + Send)) -> Outcome {
         .unwrap_or_default();
     let failure = Failure::new(
         Stage::Settling,
-        "internal",
+        FailureCode::Internal,
         format!("fwdeploy itself failed on this node: {said}"),
     )
     .hint("this is a bug in fwdeploy: please report it with the output of `-v`")

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use crate::engine::applied::End;
+use crate::engine::code::FailureCode;
 use crate::engine::condition::NodeCondition;
 use crate::engine::failure::Failure;
 use crate::engine::job::Job;
@@ -130,7 +131,7 @@ fn judge(
         Some(again) if again.is_like(done) => Err(Box::new(
             Failure::new(
                 Stage::Verifying,
-                "not-recovered",
+                FailureCode::NotRecovered,
                 "all steps were done, but the verification shows the same problem as before",
             )
             .hint("another program on the node may undo the repair; run again with `-v`"),
@@ -147,7 +148,7 @@ fn restored(
     outcome: Outcome,
 ) -> Outcome {
     let failed = |message: String| {
-        Failure::new(Stage::RollingBack, "restore-failed", message.clone())
+        Failure::new(Stage::RollingBack, FailureCode::RestoreFailed, message.clone())
             .hint(format!(
                 "fix what the answer names on the node, and run again; or abandon that run and keep the node as it is, with `rm /var/lib/fwdeploy/armed` there (the previous state stays in snapshots/{number})"
             ))
@@ -168,7 +169,7 @@ fn restored(
             }
         ))),
         Err(failure) => {
-            let condition = NodeCondition::Unknown(failure.message.clone());
+            let condition = NodeCondition::Unknown(failure.text());
             outcome.failed(failure.condition(condition))
         }
     }
@@ -195,16 +196,18 @@ fn released(
             ..outcome
         },
         End::NotArmed { said, .. } | End::Stopped { said, .. } => outcome.failed(
-            Failure::new(stage, "step-failed", format!("{doing} failed: {said}"))
-                .hint("fix what the answer names on the node, and run again"),
+            Failure::new(
+                stage,
+                FailureCode::StepFailed,
+                format!("{doing} failed: {said}"),
+            )
+            .hint("fix what the answer names on the node, and run again"),
         ),
         End::Lost { error, .. } => {
-            let failure = Failure::new(
-                stage,
-                "step-lost",
-                format!("{doing} has no answer: {error}"),
-            );
-            outcome.failed(failure.condition(NodeCondition::Unknown(error.to_string())))
+            let condition = NodeCondition::Unknown(error.to_string());
+            let message = format!("{doing} has no answer");
+            let failure = Failure::new(stage, FailureCode::StepLost, message).because(error);
+            outcome.failed(failure.condition(condition))
         }
     }
 }

@@ -59,7 +59,7 @@ fn lease(missing: &[&str]) -> Option<Lease> {
 }
 
 fn codes(outcome: &Outcome) -> Vec<&str> {
-    outcome.findings.iter().map(|f| f.code).collect()
+    outcome.findings.iter().map(|f| f.code.as_str()).collect()
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_recovery_that_fails_goes_back_and_is_not_told_as_done() {
         let outcome = run(&fake, Permission::Granted);
         assert_eq!(outcome.verdict, Verdict::Failed, "{outcome:#?}");
         let failure = outcome.failure.as_ref().unwrap();
-        assert_eq!(failure.code, code, "{outcome:#?}");
+        assert_eq!(failure.code.as_str(), code, "{outcome:#?}");
         assert!(
             matches!(failure.condition, NodeCondition::AsBefore { .. }),
             "{outcome:#?}"
@@ -155,6 +155,9 @@ fn a_restore_that_fails_again_leaves_the_lease_and_says_so() {
     });
     let outcome = run(&fake, Permission::Granted);
     assert_eq!(outcome.verdict, Verdict::Failed, "{outcome:#?}");
-    assert_eq!(outcome.failure.as_ref().unwrap().code, "restore-failed");
+    assert_eq!(
+        outcome.failure.as_ref().unwrap().code.as_str(),
+        "restore-failed"
+    );
     assert!(fake.state("a").records.known().unwrap().lease.is_some());
 }

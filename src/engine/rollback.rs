@@ -1,5 +1,6 @@
 //! Going to an older snapshot, armed like any other change; and taking back what a failed run has changed elsewhere.
 
+use crate::engine::code::FailureCode;
 use crate::engine::condition::NodeCondition;
 use crate::engine::context::RunContext;
 use crate::engine::event::Event;
@@ -75,7 +76,7 @@ fn judge(before: &NodeState, now: &NodeState, outcome: &mut Outcome) -> Verifica
         Some(finding) => Err(Box::new(
             Failure::new(
                 Stage::Verifying,
-                "not-well",
+                FailureCode::NotWell,
                 format!(
                     "the snapshot was restored, but the verification found a problem: {}",
                     finding.text
@@ -122,7 +123,7 @@ pub(super) fn all(
             None => after,
             Some(why) => revert_failed(
                 outcomes[place].clone(),
-                Failure::new(Stage::RollingBack, "stopped", why.to_string()),
+                Failure::new(Stage::RollingBack, FailureCode::Stopped, why.to_string()),
             ),
         };
     }
@@ -154,7 +155,7 @@ fn take_back(
         .first()
         .filter(|_| gone.verdict == Verdict::Refused)
     {
-        let failure = Failure::new(Stage::Looking, "not-well", finding.text.clone());
+        let failure = Failure::new(Stage::Looking, FailureCode::NotWell, finding.text.clone());
         return revert_failed(taken, failure);
     }
     let condition = match gone.changes {
@@ -166,7 +167,7 @@ fn take_back(
     let rolled_back = || {
         Failure::new(
             Stage::RollingBack,
-            "rolled-back",
+            FailureCode::RolledBack,
             "the node was in the desired state, and was rolled back because the run failed elsewhere (--rollback-all)",
         )
     };
@@ -185,25 +186,21 @@ fn take_back(
 
 /// The outcome of a node that could not be rolled back, and is as the run left it.
 fn revert_failed(outcome: Outcome, failure: Failure) -> Outcome {
-    let message = format!(
-        "the node stays changed: it could not be rolled back after the run failed elsewhere (--rollback-all): {}",
-        failure.message
-    );
-    let condition = match failure.condition {
+    let condition = match &failure.condition {
         NodeCondition::Untouched | NodeCondition::AsBefore { .. } => {
             NodeCondition::Applied(Vec::new())
         }
         // Its text about the state before refers to the state that the run has made.
         other => NodeCondition::Unknown(other.to_string()),
     };
+    let message = "the node stays changed: it could not be rolled back after the run failed elsewhere (--rollback-all)";
+    let failure = Failure {
+        stage: Stage::RollingBack,
+        ..failure.within(FailureCode::NotRolledBack, message)
+    };
     outcome.failed(
-        Failure {
-            code: "not-rolled-back",
-            stage: Stage::RollingBack,
-            message,
-            condition,
-            ..failure
-        }
-        .hint("`fwdeploy rollback` rolls it back once it can be reached"),
+        failure
+            .condition(condition)
+            .hint("`fwdeploy rollback` rolls it back once it can be reached"),
     )
 }

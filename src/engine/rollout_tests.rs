@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
 use super::*;
+use crate::engine::FailureCode;
 use crate::engine::fake::Fake;
 use crate::engine::fake::Trouble;
 use crate::engine::tests::with;
@@ -239,8 +240,8 @@ fn a_node_that_was_left_at_the_operators_wish_did_not_fail() {
         let outcome = Outcome::new("a", Verdict::Changed).failed(failure);
         (outcome.was_interrupted(), outcome.is_failure())
     };
-    assert_eq!(ended("stopped"), (true, false));
-    assert_eq!(ended("timed-out"), (false, true));
+    assert_eq!(ended(FailureCode::Stopped), (true, false));
+    assert_eq!(ended(FailureCode::TimedOut), (false, true));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! One node, stage by stage: look, plan, arm, apply, look again, confirm; and back to the state before where that fails.
 
+use crate::engine::code::FailureCode;
 use crate::engine::condition::NodeCondition;
 use crate::engine::failure::Failure;
 use crate::engine::job::Job;
@@ -10,7 +11,6 @@ use crate::engine::recover;
 use crate::engine::session::WriteSessions;
 use crate::engine::stage::Stage;
 use crate::engine::transaction::Attempt;
-use crate::engine::transaction::NO_CHAIN;
 use crate::engine::transaction::Transaction;
 use crate::engine::transaction::Verification;
 use crate::engine::transaction::busy;
@@ -18,9 +18,9 @@ use crate::engine::transaction::retry_while_stale;
 use crate::model::state::View;
 use crate::plan::Allowed;
 use crate::plan::Finding;
+use crate::plan::FindingCode;
 use crate::plan::Plan;
 use crate::plan::Reload;
-use crate::plan::Severity;
 
 /// Brings a node to the desired state: in place, or by a reload under the latch if the chain cannot be recreated in place.
 ///
@@ -41,7 +41,7 @@ fn converge(job: &Job, sessions: &WriteSessions<'_>) -> Outcome {
     };
     match &first.failure {
         Some(failure)
-            if failure.code == NO_CHAIN
+            if failure.code == FailureCode::ChainNotRecreated
                 && allowed.reload == Reload::Auto
                 && matches!(
                     failure.condition,
@@ -53,12 +53,11 @@ fn converge(job: &Job, sessions: &WriteSessions<'_>) -> Outcome {
             second.findings.insert(
                 0,
                 Finding::new(
-                    Severity::Note,
-                    "reloaded-instead",
+                    FindingCode::ReloadedInstead,
                     View::Runtime,
                     format!(
                         "switched to a reload of firewalld, with new flows blocked, because {}",
-                        failure.message
+                        failure.text()
                     ),
                 ),
             );
@@ -120,7 +119,7 @@ fn judge(plan: &Plan, job: &Job, outcome: &mut Outcome) -> Verification {
         };
         return Err(Box::new(Failure::new(
             Stage::Verifying,
-            "not-as-wanted",
+            FailureCode::NotAsWanted,
             format!("all steps were done, but the verification shows that the node is still not in the desired state{rest}"),
         )
         .hint("another program may be changing the node; run again, and with `-v` if this persists")));
@@ -129,7 +128,10 @@ fn judge(plan: &Plan, job: &Job, outcome: &mut Outcome) -> Verification {
     // Findings about the effects of the steps themselves are not found again by a new reading.
     outcome.findings.retain(Finding::is_of_a_step);
     // The lease is our own.
-    let found = plan.findings.iter().filter(|f| f.code != "leased");
+    let found = plan
+        .findings
+        .iter()
+        .filter(|f| f.code != FindingCode::Leased);
     outcome.findings.extend(found.cloned());
     Ok(not_enforced(plan, Stage::Verifying))
 }
@@ -140,7 +142,7 @@ fn not_enforced(plan: &Plan, stage: Stage) -> Option<Failure> {
     (count > 0).then(|| {
         Failure::new(
             stage,
-            "not-enforced",
+            FailureCode::NotEnforced,
             "the whitelist is not enforced, for a reason that fwdeploy may not change",
         )
         .hint("see the findings above; fwdeploy reports what it does not manage, and never changes it")

@@ -14,7 +14,7 @@ use crate::model::File;
 use crate::model::Files;
 use crate::model::Observed;
 use crate::model::rule::Passthrough;
-use crate::plan::EDITED;
+use crate::plan::FindingCode;
 use crate::plan::compare;
 
 fn run(fake: &Arc<Fake>) -> Outcome {
@@ -40,7 +40,7 @@ fn drill(fake: &Arc<Fake>) -> Outcome {
 }
 
 fn code(outcome: &Outcome) -> &'static str {
-    outcome.failure.as_ref().map_or("none", |f| f.code)
+    outcome.failure.as_ref().map_or("none", |f| f.code.as_str())
 }
 
 fn condition(outcome: &Outcome) -> &'static str {
@@ -144,7 +144,7 @@ fn a_drill_is_won_by_a_node_that_comes_back_by_itself() {
     let fake = Fake::new(&[("a", Trouble::None)]);
     let outcome = drill(&fake);
     assert_eq!(outcome.verdict, Verdict::Ok, "{outcome:#?}");
-    assert_eq!(outcome.findings[0].code, "came-back");
+    assert_eq!(outcome.findings[0].code.as_str(), "came-back");
     assert!(
         outcome.findings[0].text.contains("2 s after"),
         "{}",
@@ -236,7 +236,7 @@ fn neither_a_rollback_nor_a_drill_writes_over_an_edit() {
         let edited = fake.state("a");
         for outcome in [roll_back(&fake, None), drill(&fake)] {
             assert_eq!(outcome.verdict, Verdict::Refused, "{outcome:#?}");
-            assert_eq!(outcome.findings[0].code, EDITED);
+            assert_eq!(outcome.findings[0].code, FindingCode::EditedByHand);
         }
         let outcome = run(&fake);
         let expected = if closed {
@@ -245,7 +245,12 @@ fn neither_a_rollback_nor_a_drill_writes_over_an_edit() {
             Verdict::Refused
         };
         assert_eq!(outcome.verdict, expected, "{outcome:#?}");
-        assert!(outcome.findings.iter().any(|f| f.code == EDITED));
+        assert!(
+            outcome
+                .findings
+                .iter()
+                .any(|f| f.code == FindingCode::EditedByHand)
+        );
         assert_eq!(fake.state("a"), edited);
     }
 }

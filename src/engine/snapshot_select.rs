@@ -1,5 +1,6 @@
 //! Which snapshot a rollback restores, and whether the node may be changed for it. Nothing here changes a node.
 
+use crate::engine::code::FailureCode;
 use crate::engine::failure::Failure;
 use crate::engine::outcome::RevertPoint;
 use crate::engine::stage::Stage;
@@ -9,6 +10,7 @@ use crate::model::records::RunOutcome;
 use crate::model::records::Snapshot;
 use crate::plan;
 use crate::plan::Finding;
+use crate::plan::FindingCode;
 
 /// Why firewalld's files must not be written on this node, whatever its roles require.
 pub(super) fn refusals(state: &NodeState) -> Vec<Finding> {
@@ -18,7 +20,7 @@ pub(super) fn refusals(state: &NodeState) -> Vec<Finding> {
 /// What is wrong with a node after the files of a snapshot were restored. A file that was edited by hand is not the snapshot's fault.
 pub(super) fn ailments(state: &NodeState) -> Vec<Finding> {
     let mut found = refusals(state);
-    found.retain(|finding| finding.code != plan::EDITED);
+    found.retain(|finding| finding.code != FindingCode::EditedByHand);
     found
 }
 
@@ -27,7 +29,7 @@ pub(super) fn of(state: &NodeState, to: Option<u64>) -> Result<Snapshot, Box<Fai
     let records = records(state)?;
     let failure = |message: String| {
         let hint = "`fwdeploy status` shows the snapshots of each node";
-        Box::new(Failure::new(Stage::Looking, "no-snapshot", message).hint(hint))
+        Box::new(Failure::new(Stage::Looking, FailureCode::NoSnapshot, message).hint(hint))
     };
     let numbers: Vec<String> = records
         .snapshots
@@ -73,7 +75,7 @@ pub(super) fn ours(
     };
     Err(Box::new(Failure::new(
         Stage::Looking,
-        "not-ours",
+        FailureCode::NotOurs,
         format!("another run has changed the node since{since}"),
     )))
 }
@@ -90,7 +92,11 @@ pub(super) fn policy_at(state: &NodeState, number: u64) -> String {
 fn records(state: &NodeState) -> Result<&Records, Box<Failure>> {
     state.records.as_result().map_err(|why| {
         let message = format!("the node's records could not be read: {why}");
-        Box::new(Failure::new(Stage::Looking, "records-unreadable", message))
+        Box::new(Failure::new(
+            Stage::Looking,
+            FailureCode::RecordsUnreadable,
+            message,
+        ))
     })
 }
 
@@ -156,11 +162,11 @@ mod tests {
         ]);
         assert_eq!(ours(&state, &kept(4), "run 4").unwrap().number, 4);
         assert_eq!(
-            ours(&state, &kept(3), "run 3").unwrap_err().code,
+            ours(&state, &kept(3), "run 3").unwrap_err().code.as_str(),
             "not-ours"
         );
         assert_eq!(
-            ours(&state, &kept(4), "run 5").unwrap_err().code,
+            ours(&state, &kept(4), "run 5").unwrap_err().code.as_str(),
             "not-ours"
         );
     }

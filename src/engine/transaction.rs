@@ -7,6 +7,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::engine::applied::End;
+use crate::engine::code::FailureCode;
 use crate::engine::condition::NodeCondition;
 use crate::engine::confirm::PendingConfirm;
 use crate::engine::failure::Failure;
@@ -37,27 +38,30 @@ const ARMED_WITHIN: Duration = Duration::from_secs(5);
 /// How often a node is read again because another run has changed it since.
 const LOOKS: usize = 5;
 
-/// The failure of the one step for which there is another way.
-pub(super) const NO_CHAIN: &str = "chain-not-recreated";
-
-/// The failure of a step that waits for a dockerd that does not answer.
-const DOCKER_HANGS: &str = "docker-hangs";
-
 /// The exit code of what took too long.
 const TOO_LONG: i32 = 124;
 
-/// Whether a step failed because Docker has not answered in time.
-fn hangs(code: i32, step: Option<&Action>) -> bool {
-    code == TOO_LONG
-        && matches!(
-            step,
-            Some(
-                Action::CreateNetwork(_)
-                    | Action::RemoveNetwork(_)
-                    | Action::Connect { .. }
-                    | Action::Disconnect { .. }
-            )
-        )
+/// Whether a step waits for an answer of Docker's about a network.
+fn changes_a_network(step: &Action) -> bool {
+    matches!(
+        step,
+        Action::CreateNetwork(_)
+            | Action::RemoveNetwork(_)
+            | Action::Connect { .. }
+            | Action::Disconnect { .. }
+    )
+}
+
+/// What the exit code of a step means. Any number that the node sends maps to one of these codes.
+fn step_code(exit_code: i32, step: Option<&Action>) -> FailureCode {
+    match (exit_code, step) {
+        (EDITED, _) => FailureCode::EditedByHand,
+        (TOO_LONG, Some(step)) if changes_a_network(step) => FailureCode::DockerHangs,
+        // Without firewalld a reload does not help either.
+        (GONE, Some(Action::OwnChain { .. })) => FailureCode::StepFailed,
+        (_, Some(Action::OwnChain { .. })) => FailureCode::ChainNotRecreated,
+        _ => FailureCode::StepFailed,
+    }
 }
 
 /// What became of one look and what followed from it.
@@ -88,7 +92,7 @@ pub(super) fn retry_while_stale(
                 return Outcome::new(job.node(), Verdict::Failed).failed(
                     Failure::new(
                         Stage::Looking,
-                        "busy",
+                        FailureCode::Busy,
                         "other runs have changed this node several times since it was read",
                     )
                     .hint("wait for the other runs to end, and run again"),
@@ -166,8 +170,8 @@ impl<'a> Transaction<'a> {
                     outcome,
                 })),
                 None => {
-                    let said = "the node did not report that it was armed";
-                    let failure = self.step_failure(0, "step-failed", "failed", said);
+                    let how = "failed: the node did not report that it was armed";
+                    let failure = self.step_failure(0, FailureCode::StepFailed, how);
                     failed(failure.condition(armed.roll_back(Some(session))))
                 }
             },
@@ -184,45 +188,36 @@ impl<'a> Transaction<'a> {
                 done: steps,
                 said,
             } => {
-                let code_of_step = code;
-                let code = match self.operation {
-                    Operation::Steps(actions)
-                        if code != GONE
-                            && matches!(actions.get(steps), Some(Action::OwnChain { .. })) =>
-                    {
-                        NO_CHAIN
+                let step = match self.operation {
+                    Operation::Steps(actions) => actions.get(steps),
+                    _ => None,
+                };
+                let code = step_code(code, step);
+                let hint = match code {
+                    FailureCode::EditedByHand => {
+                        let kept = match applied.armed {
+                            Some(number) => format!("/var/lib/fwdeploy/snapshots/{number}/kept"),
+                            None => "the file itself".to_string(),
+                        };
+                        format!("the edit is kept on the node in {kept}; put it in place and load it with `firewall-cmd --reload`, or ignore it, then run again")
                     }
-                    _ => "step-failed",
+                    FailureCode::DockerHangs => "dockerd is blocked, perhaps permanently: this can happen with Docker 28.1 to 28.5 if firewalld reloads while a network changes (moby#50619); if `docker network ls` on the node does not answer either, restart Docker there, which stops the containers unless live-restore is on; then run again".to_string(),
+                    _ => "fix what the answer names on the node, then run again; `-v` shows each step and its answer".to_string(),
                 };
-                let failure = match self.operation {
-                    _ if code_of_step == EDITED => self
-                        .step_failure(steps, "edited-by-hand", "failed", &said)
-                        .hint(format!(
-                            "the edit is kept on the node in {}; put it in place and load it with `firewall-cmd --reload`, or ignore it, then run again",
-                            match applied.armed {
-                                Some(number) => format!("/var/lib/fwdeploy/snapshots/{number}/kept"),
-                                None => "the file itself".to_string(),
-                            }
-                        )),
-                    Operation::Steps(actions) if hangs(code_of_step, actions.get(steps)) => self
-                        .step_failure(steps, DOCKER_HANGS, "failed", &said)
-                        .hint("dockerd is blocked, perhaps permanently: this can happen with Docker 28.1 to 28.5 if firewalld reloads while a network changes (moby#50619); if `docker network ls` on the node does not answer either, restart Docker there, which stops the containers unless live-restore is on; then run again"),
-                    _ => self
-                        .step_failure(steps, code, "failed", &said)
-                        .hint("fix what the answer names on the node, then run again; `-v` shows each step and its answer"),
-                };
-                failed(failure.condition(armed.roll_back(Some(session))))
+                let failure = self.step_failure(steps, code, &format!("failed: {said}"));
+                failed(failure.hint(hint).condition(armed.roll_back(Some(session))))
             }
             End::Lost { done: steps, error } => {
                 let code = match error {
-                    RunError::Cancelled { .. } => "stopped",
-                    _ => "step-lost",
+                    RunError::Cancelled { .. } => FailureCode::Stopped,
+                    _ => FailureCode::StepLost,
                 };
-                let mut failure =
-                    self.step_failure(steps, code, "has no answer", &error.to_string());
-                failure.hint = error.hint();
+                let executed = error.executed();
+                let failure = self
+                    .step_failure(steps, code, "has no answer")
+                    .because(error);
                 drop(session);
-                let condition = match error.executed() {
+                let condition = match executed {
                     Executed::Never => NodeCondition::Untouched,
                     Executed::Perhaps => armed.roll_back(None),
                 };
@@ -232,13 +227,13 @@ impl<'a> Transaction<'a> {
     }
 
     /// Which step, and what was answered.
-    fn step_failure(&self, done: usize, code: &'static str, verb: &str, said: &str) -> Failure {
+    fn step_failure(&self, done: usize, code: FailureCode, how: &str) -> Failure {
         let (step, of) = ((done + 1).min(self.operation.len()), self.operation.len());
         let doing = self.operation.doing(step - 1);
         Failure::new(
             Stage::Applying { step, of, doing },
             code,
-            format!("step {step} of {of} ({doing}) {verb}: {said}"),
+            format!("step {step} of {of} ({doing}) {how}"),
         )
     }
 
@@ -258,38 +253,29 @@ impl<'a> Transaction<'a> {
         let mut fresh = match armed.reopen(&Stage::Verifying) {
             Ok(fresh) => fresh,
             Err(failure) => {
-                let message = format!(
-                    "all steps were done, but then no new connection could be made: {}",
-                    failure.message
+                let code = match failure.code {
+                    // The attempt was cut short.
+                    FailureCode::Stopped => FailureCode::Stopped,
+                    _ => FailureCode::NoWayBackIn,
+                };
+                let failure = failure.within(
+                    code,
+                    "all steps were done, but then no new connection could be made",
                 );
                 // The old connection may be the only one there will ever be: it is used while it lasts.
                 let condition = armed.roll_back(Some(session));
-                return outcome.failed(Failure {
-                    code: match failure.code {
-                        // The attempt was cut short.
-                        "stopped" => "stopped",
-                        _ => "no-way-back-in",
-                    },
-                    message,
-                    condition,
-                    ..*failure
-                });
+                return outcome.failed(failure.condition(condition));
             }
         };
         let now = match fresh.look_until_still(&Stage::Verifying) {
             Ok(now) => now,
             Err(failure) => {
-                let message = format!(
-                    "all steps were done, but the verification failed: {}",
-                    failure.message
-                );
+                let code = failure.code;
+                let failure =
+                    failure.within(code, "all steps were done, but the verification failed");
                 drop(fresh);
                 let condition = armed.roll_back(Some(session));
-                return outcome.failed(Failure {
-                    message,
-                    condition,
-                    ..*failure
-                });
+                return outcome.failed(failure.condition(condition));
             }
         };
         let told = match judge(&now, &mut outcome) {
@@ -327,7 +313,7 @@ pub(super) fn busy(seen: &NodeState, run: &str) -> Option<Failure> {
     Some(match ours.filter(|snapshot| snapshot.run == run) {
         Some(snapshot) => Failure::new(
             Stage::Looking,
-            "same-machine",
+            FailureCode::SameMachine,
             format!(
                 "it is the same machine as {}, which this run is changing",
                 snapshot.node
@@ -341,11 +327,36 @@ pub(super) fn busy(seen: &NodeState, run: &str) -> Option<Failure> {
 /// Why the node was not armed.
 pub(super) fn not_armed(code: i32, said: String) -> Failure {
     match code {
-        BUSY => Failure::new(Stage::Looking, "busy", said).hint("wait for the other run to end, and run again"),
-        NO_SNAPSHOT => Failure::new(Stage::Looking, "no-snapshot", said).hint("choose another snapshot with --to; `fwdeploy status` shows them"),
-        UNFINISHED => Failure::new(Stage::Looking, "unfinished", said)
+        BUSY => Failure::new(Stage::Looking, FailureCode::Busy, said).hint("wait for the other run to end, and run again"),
+        NO_SNAPSHOT => Failure::new(Stage::Looking, FailureCode::NoSnapshot, said).hint("choose another snapshot with --to; `fwdeploy status` shows them"),
+        UNFINISHED => Failure::new(Stage::Looking, FailureCode::Unfinished, said)
             .hint("`run --recover` restores the state before that run"),
-        _ => Failure::new(Stage::Looking, "not-armed", said)
+        _ => Failure::new(Stage::Looking, FailureCode::NotArmed, said)
             .hint("a node without an automatic rollback is not changed; free some space for /var/lib/fwdeploy, or fix what the answer names"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Family;
+    use crate::plan::action::NetworkSpec;
+
+    #[test]
+    fn any_exit_code_of_a_step_means_one_of_the_known_failures() {
+        let chain = Action::OwnChain { family: Family::V4 };
+        let network = Action::CreateNetwork(NetworkSpec::default());
+        for (exit_code, step, means) in [
+            (EDITED, &chain, FailureCode::EditedByHand),
+            (GONE, &chain, FailureCode::StepFailed),
+            (1, &chain, FailureCode::ChainNotRecreated),
+            (TOO_LONG, &chain, FailureCode::ChainNotRecreated),
+            (TOO_LONG, &network, FailureCode::DockerHangs),
+            (GONE, &network, FailureCode::StepFailed),
+            (i32::MIN, &network, FailureCode::StepFailed),
+        ] {
+            assert_eq!(step_code(exit_code, Some(step)), means, "{exit_code}");
+        }
+        assert_eq!(step_code(TOO_LONG, None), FailureCode::StepFailed);
     }
 }

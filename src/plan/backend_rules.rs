@@ -16,9 +16,9 @@ use crate::model::rich::RichRule;
 use crate::model::settings::Options;
 use crate::model::state::NodeState;
 use crate::model::state::View;
+use crate::plan::code::FindingCode;
 use crate::plan::finding::Finding;
 use crate::plan::ownership::Ours;
-use crate::plan::severity::Severity;
 
 /// The tables of a firewalld whose backend is nftables, if the look asked for them.
 fn backend(state: &NodeState) -> Option<Result<&Backend, &str>> {
@@ -106,17 +106,15 @@ pub(super) fn troubles(desired: &Desired, state: &NodeState, ours: &Ours) -> Vec
 }
 
 fn finding(mismatch: Mismatch<'_>) -> Finding {
-    let found = |severity, code, text| Finding::new(severity, code, View::Kernel, text);
+    let found = |code, text| Finding::new(code, View::Kernel, text);
     match mismatch {
         Mismatch::Unread(why) => found(
-            Severity::Warning,
-            "forwards-unread",
+            FindingCode::ForwardsUnread,
             format!("cannot determine whether the kernel holds firewalld's forwards: {why}"),
         )
         .hint("install nft on the node, with which firewalld's own table is read; or check `nft list table inet firewalld` there"),
         Mismatch::Left(forward) => found(
-            Severity::NotEnforced,
-            "forward-left",
+            FindingCode::ForwardLeft,
             format!(
                 "the kernel forwards `{}` (chain {} of firewalld's table), but firewalld does not have this rule: a removed port is still open",
                 forward.text, forward.chain
@@ -124,14 +122,12 @@ fn finding(mismatch: Mismatch<'_>) -> Finding {
         )
         .hint("`run --recover` reloads firewalld while blocking new flows; `firewall-cmd --reload` reloads it without blocking them"),
         Mismatch::Lost(rule) => found(
-            Severity::Warning,
-            "forward-lost",
+            FindingCode::ForwardLost,
             format!("firewalld has `{rule}`, but the kernel does not forward it: another program changed firewalld's nft table"),
         )
         .hint("`run --recover` reloads firewalld while blocking new flows; `firewall-cmd --reload` reloads it without blocking them"),
         Mismatch::Behind(ahead, rule) => found(
-            Severity::Warning,
-            "forward-behind",
+            FindingCode::ForwardBehind,
             format!("`{}` is ahead of `{rule}` in firewalld's nft table and sends its packets elsewhere", ahead.text),
         )
         .hint("remove the other forward if it is not needed, or give the role another port of the node"),

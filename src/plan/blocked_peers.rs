@@ -19,8 +19,8 @@ use crate::model::state::NodeState;
 use crate::model::state::RichText;
 use crate::model::state::Tables;
 use crate::model::state::View;
+use crate::plan::code::FindingCode;
 use crate::plan::finding::Finding;
-use crate::plan::severity::Severity;
 
 /// Everything of the kind on this node.
 pub(super) fn troubles(desired: &Desired, state: &NodeState) -> Vec<Finding> {
@@ -37,10 +37,6 @@ pub(super) fn troubles(desired: &Desired, state: &NodeState) -> Vec<Finding> {
         out.extend(unforwarded(desired, rich, state));
     }
     out
-}
-
-fn warning(code: &'static str, view: View, text: String) -> Finding {
-    Finding::new(Severity::Warning, code, view, text)
 }
 
 /// The wanted networks that are there.
@@ -67,8 +63,8 @@ fn unzoned(desired: &Desired, firewalld: &Firewalld, docker: &Docker) -> Vec<Fin
         .filter(|network| !network.bridge.is_empty() && !zoned(&network.bridge))
         .map(|network| {
             let bridge = &network.bridge;
-            warning(
-                "bridge-unzoned",
+            Finding::new(
+                FindingCode::BridgeUnzoned,
                 View::Runtime,
                 format!("bridge `{bridge}` of network `{}` is in no zone, so firewalld rejects what its containers send, even to a peer", network.name),
             )
@@ -115,14 +111,14 @@ fn unmasked_subnet(network: &Network, subnet: Cidr) -> Finding {
         .get("com.docker.network.bridge.gateway_mode_ipv4");
     let name = &network.name;
     match mode.map(String::as_str) {
-        Some(mode @ ("routed" | "isolated")) => warning(
-            "no-masquerade",
+        Some(mode @ ("routed" | "isolated")) => Finding::new(
+            FindingCode::NoMasquerade,
             View::Kernel,
             format!("network `{name}` is {mode}, so Docker does not masquerade {subnet}: only a peer that has a route to it can answer its containers"),
         )
         .hint(format!("give the peers a route to {subnet} via this node, or recreate the network without gateway_mode_ipv4={mode}")),
-        _ => warning(
-            "no-masquerade",
+        _ => Finding::new(
+            FindingCode::NoMasquerade,
             View::Kernel,
             format!("Docker's MASQUERADE for {subnet} of network `{name}` is missing, so no peer can answer its containers"),
         )
@@ -157,8 +153,8 @@ fn unforwarded(desired: &Desired, memory: &[RichText], state: &NodeState) -> Vec
     });
     missing
         .map(|rule| {
-            warning(
-                "forward-lost",
+            Finding::new(
+                FindingCode::ForwardLost,
                 View::Kernel,
                 format!("firewalld has `{rule}`, but the kernel does not forward it: another program changed table nat"),
             )

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
+use crate::model::code::Explanation;
 use crate::model::state::View;
+use crate::plan::code::FindingCode;
 use crate::plan::severity::Severity;
 
 /// One thing that was found.
@@ -10,30 +12,41 @@ use crate::plan::severity::Severity;
 pub struct Finding {
     /// How much it matters.
     pub severity: Severity,
-    /// A short fixed name, such as `firewalld-failed`, for scripts and the manual.
-    pub code: &'static str,
+    /// What kind of thing it is, such as `firewalld-failed`.
+    pub code: FindingCode,
     /// The view it was seen in.
     pub view: View,
     /// What was found, as a sentence without a full stop.
     pub text: String,
-    /// What can be done about it.
+    /// What can be done about it; `None` where nothing has to be done.
     pub hint: Option<String>,
 }
 
 impl Finding {
-    /// Makes a finding without a hint.
-    pub fn new(
+    /// Makes a finding of a code whose findings all matter as much. Its hint is the code's remedy.
+    ///
+    /// For a code with several severities use [`with_severity`](Self::with_severity): this takes the worst of them.
+    pub fn new(code: FindingCode, view: View, text: impl Into<String>) -> Self {
+        debug_assert!(code.severity().is_some(), "{code} has several severities");
+        let worst = code.severities().max().unwrap_or(Severity::Refuse);
+        Finding::with_severity(worst, code, view, text)
+    }
+
+    /// Makes a finding with one of the severities of its code. Its hint is the code's remedy.
+    pub fn with_severity(
         severity: Severity,
-        code: &'static str,
+        code: FindingCode,
         view: View,
         text: impl Into<String>,
     ) -> Self {
+        let explanation = code.explanation(severity);
+        debug_assert!(explanation.is_some(), "{code} is never: {severity}");
         Finding {
             severity,
             code,
             view,
             text: text.into(),
-            hint: None,
+            hint: explanation.and_then(Explanation::hint).map(String::from),
         }
     }
 
@@ -41,17 +54,17 @@ impl Finding {
     pub fn is_of_a_step(&self) -> bool {
         matches!(
             self.code,
-            "opened"
-                | "address-lost"
-                | "pending-permanent"
-                | "setting-lost"
-                | "route-shadowed"
-                | "routes-unread"
-                | "kept-behind"
+            FindingCode::Opened
+                | FindingCode::AddressLost
+                | FindingCode::PendingPermanent
+                | FindingCode::SettingLost
+                | FindingCode::RouteShadowed
+                | FindingCode::RoutesUnread
+                | FindingCode::KeptBehind
         )
     }
 
-    /// The same finding with a hint.
+    /// The same finding with a hint of its own.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

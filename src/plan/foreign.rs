@@ -19,6 +19,7 @@ use crate::model::state::KernelRule;
 use crate::model::state::Tables;
 use crate::model::state::View;
 use crate::plan::bypass::args_could_admit;
+use crate::plan::code::FindingCode;
 use crate::plan::finding::Finding;
 use crate::plan::finding::command;
 use crate::plan::firewall;
@@ -72,8 +73,7 @@ pub(super) fn admits(
         .filter(|r| admit(&r.args, &chains, &edges, tables, 0))
         .map(|r: &DirectRule| {
             Finding::new(
-                Severity::NotEnforced,
-                "foreign-accept",
+                FindingCode::ForeignAccept,
                 view,
                 format!("`{r}` is not managed by fwdeploy and is ahead of the whitelist"),
             )
@@ -204,9 +204,9 @@ pub(super) fn after_a_reload(
                 ))
             }
             Effect::Unknown if args.iter().any(|word| word == CHAIN) => Some(
-                Finding::new(
+                Finding::with_severity(
                     Severity::Warning,
-                    "admits-after-reload",
+                    FindingCode::AdmitsAfterReload,
                     View::Permanent,
                     format!(
                         "{text} is not understood, and is executed at each reload of firewalld"
@@ -221,9 +221,9 @@ pub(super) fn after_a_reload(
 }
 
 fn not_enforced(what: &str, does: &str, remove: String) -> Finding {
-    Finding::new(
+    Finding::with_severity(
         Severity::NotEnforced,
-        "admits-after-reload",
+        FindingCode::AdmitsAfterReload,
         View::Permanent,
         format!("{what} {does} at each reload of firewalld"),
     )
@@ -231,9 +231,9 @@ fn not_enforced(what: &str, does: &str, remove: String) -> Finding {
 }
 
 fn in_the_gap(what: String, remove: String) -> Finding {
-    Finding::new(
+    Finding::with_severity(
         Severity::Warning,
-        "admits-after-reload",
+        FindingCode::AdmitsAfterReload,
         View::Permanent,
         format!("{what} is not managed by fwdeploy and, at each reload of firewalld, lets in hosts that are not on the whitelist until Docker has put the jump to {CHAIN} back ahead of it"),
     )
@@ -253,7 +253,7 @@ pub(super) fn kept_behind(
         .filter(|(chain, line)| *chain == CHAIN || !is_of_a_daemon(line, docker))
         .map(|(chain, line)| format!("`{chain} {}`", line.text))
         .collect();
-    let note = |text: String| Finding::new(Severity::Note, "kept-behind", View::Kernel, text);
+    let note = |text: String| Finding::new(FindingCode::KeptBehind, View::Kernel, text);
     let named = passed.iter().take(NAMED).map(|line| {
         note(format!(
             "{line} is not managed by fwdeploy and would let in hosts that are not on the whitelist: it is kept, and the whitelist is put ahead of it"
@@ -306,8 +306,7 @@ pub(super) fn not_compared(
         .into_iter()
         .map(|(rule, why)| {
             Finding::new(
-                Severity::Note,
-                "not-compared",
+                FindingCode::NotCompared,
                 View::Kernel,
                 format!("cannot determine whether the kernel holds `{rule}`, which is not managed by fwdeploy: the node does not report how its iptables prints it ({why})"),
             )

@@ -56,7 +56,6 @@ pub use records::active_lease;
 pub use recover::Recovery;
 pub use severity::Severity;
 pub use simulate::simulate;
-pub use unloaded_edits::EDITED;
 
 use crate::model::desired::Desired;
 use crate::model::net::Cidr;

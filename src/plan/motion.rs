@@ -9,40 +9,42 @@ use crate::model::state::Firewalld;
 use crate::model::state::NodeState;
 use crate::model::state::View;
 use crate::plan::action::Action;
+use crate::plan::code::FindingCode;
 use crate::plan::finding::Finding;
 use crate::plan::planned::Plan;
 use crate::plan::preflight;
 use crate::plan::severity::Severity;
 
 /// Refusals for a reason that no second changes. Any other may be of a moment: a daemon that starts, a run that begins.
-const LASTING: [&str; 20] = [
-    "address-reserved",
-    "address-taken",
-    "docker-missing",
-    "docker-nft-mix",
-    "docker-nftables",
-    "docker-old",
-    "firewalld-failed",
-    "firewalld-missing",
-    "firewalld-old",
-    "firewalld-panic",
-    "locks-out",
-    "network-differs",
-    "network-twice",
-    "no-busctl",
-    "no-zone",
-    "not-root",
-    "pending-permanent",
-    "ssh-lost",
-    "subnet-shadows",
-    "subnet-taken",
+const LASTING: [FindingCode; 20] = [
+    FindingCode::AddressReserved,
+    FindingCode::AddressTaken,
+    FindingCode::DockerMissing,
+    FindingCode::DockerNftMix,
+    FindingCode::DockerNftables,
+    FindingCode::DockerOld,
+    FindingCode::FirewalldFailed,
+    FindingCode::FirewalldMissing,
+    FindingCode::FirewalldOld,
+    FindingCode::FirewalldPanic,
+    FindingCode::LocksOut,
+    FindingCode::NetworkDiffers,
+    FindingCode::NetworkTwice,
+    FindingCode::NoBusctl,
+    FindingCode::NoZone,
+    FindingCode::NotRoot,
+    FindingCode::PendingPermanent,
+    FindingCode::SshLost,
+    FindingCode::SubnetShadows,
+    FindingCode::SubnetTaken,
 ];
 
 /// What is missing until Docker and firewalld have put their rules back.
-const PUT_BACK: [&str; 3] = ["bridge-unzoned", "forward-lost", "no-masquerade"];
-
-/// The same, where this Docker puts it back at all.
-const ISOLATION: &str = "isolation-lost";
+const PUT_BACK: [FindingCode; 3] = [
+    FindingCode::BridgeUnzoned,
+    FindingCode::ForwardLost,
+    FindingCode::NoMasquerade,
+];
 
 /// How long a node that may be in motion is worth to be looked at again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,9 +66,11 @@ pub fn motion(state: &NodeState, plan: &Plan) -> Option<Motion> {
     if is_starting(state) {
         return Some(Motion::Starting);
     }
-    let of_a_moment = |finding: &Finding| match finding.severity {
-        Severity::Refuse => !LASTING.contains(&finding.code),
-        _ => PUT_BACK.contains(&finding.code) || finding.code == ISOLATION && comes_back(state),
+    let of_a_moment = |finding: &Finding| match (finding.severity, finding.code) {
+        (Severity::Refuse, code) => !LASTING.contains(&code),
+        // Docker puts it back, if this one does at all.
+        (_, FindingCode::IsolationLost) => comes_back(state),
+        (_, code) => PUT_BACK.contains(&code),
     };
     let moving = state.system.moving
         || state.system.settling.is_some()
@@ -79,8 +83,7 @@ pub fn motion(state: &NodeState, plan: &Plan) -> Option<Motion> {
 pub(super) fn told(state: &NodeState, plan: &Plan) -> Option<Finding> {
     (state.system.moving && motion(state, plan).is_some()).then(|| {
         Finding::new(
-            Severity::Warning,
-            "in-motion",
+            FindingCode::InMotion,
             View::Kernel,
             "the packet filter kept changing while it was read, so these results may be outdated",
         )

@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use crate::plan::action::Action;
 use crate::plan::action::Change;
+use crate::plan::code::FindingCode;
 use crate::plan::finding::Finding;
 use crate::plan::severity::Severity;
-use crate::plan::unloaded_edits::EDITED;
 
 /// What is to be done on a node, and what was found on the way.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -35,7 +35,7 @@ impl Plan {
         let refusals = self
             .findings
             .iter()
-            .filter(|f| f.severity == Severity::Refuse || f.code == EDITED);
+            .filter(|f| f.severity == Severity::Refuse || f.code == FindingCode::EditedByHand);
         refusals
             .map(|finding| Finding {
                 severity: Severity::Refuse,

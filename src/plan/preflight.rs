@@ -15,26 +15,22 @@ use crate::model::state::Docker;
 use crate::model::state::NodeState;
 use crate::model::state::Tables;
 use crate::model::state::View;
+use crate::plan::code::FindingCode;
 use crate::plan::diagnosis::Service;
 use crate::plan::diagnosis::Trouble;
 use crate::plan::finding::Finding;
-use crate::plan::severity::Severity;
-
-fn refuse(code: &'static str, view: View, text: impl Into<String>) -> Finding {
-    Finding::new(Severity::Refuse, code, view, text)
-}
 
 /// A trouble as a finding: why nothing may be touched, and what can be done about it.
 pub(super) fn finding(trouble: &Trouble) -> Finding {
     match trouble {
-        Trouble::NotRoot { uid } => refuse(
-            "not-root",
+        Trouble::NotRoot { uid } => Finding::new(
+            FindingCode::NotRoot,
             View::Kernel,
             format!("the node was read as user {uid}, who cannot see the packet filter"),
         )
         .hint("use --become, or set ansible_become: true"),
-        Trouble::NoBusctl => refuse(
-            "no-busctl",
+        Trouble::NoBusctl => Finding::new(
+            FindingCode::NoBusctl,
             View::Runtime,
             "busctl is missing; fwdeploy needs it to query firewalld (it is part of systemd)",
         )
@@ -52,25 +48,25 @@ pub(super) fn finding(trouble: &Trouble) -> Finding {
                 finding
             }
         }
-        Trouble::FirewalldState { state } => refuse(
-            "firewalld-failed",
+        Trouble::FirewalldState { state } => Finding::new(
+            FindingCode::FirewalldFailed,
             View::Runtime,
             format!("firewalld is in state {state}: it refuses permanent changes, and Docker's rules may be gone"),
         )
         .hint("`run --recover` reloads it while blocking new flows, and sets aside what cannot be loaded; or fix what `journalctl -u firewalld` names, then `firewall-cmd --reload`"),
-        Trouble::FirewalldPanic => refuse(
-            "firewalld-panic",
+        Trouble::FirewalldPanic => Finding::new(
+            FindingCode::FirewalldPanic,
             View::Runtime,
             "firewalld is in panic mode and drops everything",
         )
         .hint("firewall-cmd --panic-off"),
-        Trouble::FirewalldOld { version } => refuse(
-            "firewalld-old",
+        Trouble::FirewalldOld { version } => Finding::new(
+            FindingCode::FirewalldOld,
             View::Runtime,
             format!("firewalld {version} is older than 0.6"),
         ),
-        Trouble::FirewalldFlushed(flushed) => refuse(
-            "firewalld-flushed",
+        Trouble::FirewalldFlushed(flushed) => Finding::new(
+            FindingCode::FirewalldFlushed,
             View::Kernel,
             format!("firewalld's rules are missing, flushed by another program: {flushed}"),
         )
@@ -81,38 +77,38 @@ pub(super) fn finding(trouble: &Trouble) -> Finding {
                 1 => String::new(),
                 all => format!(" and {} more", all - 1),
             };
-            refuse(
-                "firewalld-doubled",
+            Finding::new(
+                FindingCode::FirewalldDoubled,
                 View::Kernel,
                 format!("firewalld's rules are in the kernel twice (chain {first}{more}): firewalld was killed, and the new instance added its rules to the same table; the older forwards take precedence, and removed ports stay open"),
             )
             .hint("`run --recover` reloads firewalld while blocking new flows; `firewall-cmd --reload` reloads it without blocking them")
         }
-        Trouble::DockerNftables { version } => refuse(
-            "docker-nftables",
+        Trouble::DockerNftables { version } => Finding::new(
+            FindingCode::DockerNftables,
             View::Docker,
             format!("Docker {version} filters with its nftables backend, which has no {CHAIN}"),
         )
         .hint("set \"firewall-backend\": \"iptables\" in /etc/docker/daemon.json and restart Docker"),
-        Trouble::DockerOld { version } => refuse(
-            "docker-old",
+        Trouble::DockerOld { version } => Finding::new(
+            FindingCode::DockerOld,
             View::Docker,
             format!("Docker {version} is older than 18.02 and loses its rules at each reload"),
         ),
-        Trouble::DockerNftMix { version } => refuse(
-            "docker-nft-mix",
+        Trouble::DockerNftMix { version } => Finding::new(
+            FindingCode::DockerNftMix,
             View::Docker,
             format!("Docker {version} does not work with firewalld's nftables backend (firewalld#534)"),
         )
         .hint("set FirewallBackend=iptables in /etc/firewalld/firewalld.conf, or upgrade Docker"),
-        Trouble::DockerDeaf => refuse(
-            "docker-deaf",
+        Trouble::DockerDeaf => Finding::new(
+            FindingCode::DockerDeaf,
             View::Docker,
             "Docker started before firewalld was ready and is not notified by it: its bridges are in no zone, so firewalld rejects what containers send, and any reload removes Docker's rules",
         )
         .hint("systemctl restart docker, which stops the containers unless live-restore is on; \"After=firewalld.service\" in a drop-in of docker.service helps at the next boot"),
-        Trouble::DockerFlushed { what, deaf } => refuse(
-            "docker-rules-gone",
+        Trouble::DockerFlushed { what, deaf } => Finding::new(
+            FindingCode::DockerRulesGone,
             View::Kernel,
             format!("Docker's rules are missing, flushed by another program or by a failed reload of firewalld: {what}"),
         )
@@ -131,23 +127,23 @@ pub(super) fn finding(trouble: &Trouble) -> Finding {
                     "set \"ip6tables\": true (and \"experimental\": true before Docker 27) in /etc/docker/daemon.json and restart Docker, or remove the IPv6 subnet",
                 ),
             };
-            refuse("docker-without-iptables", View::Docker, text).hint(hint)
+            Finding::new(FindingCode::DockerWithoutIptables, View::Docker, text).hint(hint)
         }
-        Trouble::NoZone { rest } => refuse(
-            "no-zone",
+        Trouble::NoZone { rest } => Finding::new(
+            FindingCode::NoZone,
             View::Permanent,
             format!("the node has no zone{rest}"),
         )
         .hint("set `fwdeploy_zone` to the zone of the public interface"),
-        Trouble::Unreadable { what, view, why } => refuse(
-            "unreadable",
+        Trouble::Unreadable { what, view, why } => Finding::new(
+            FindingCode::Unreadable,
             *view,
             format!("{what} could not be read: {why}"),
         )
         .hint("nothing was changed; run again, with -v to see what the node answered"),
         Trouble::Unfinished(run) => unfinished(&run.0, &run.1),
-        Trouble::SplitIptables => refuse(
-            "split-iptables",
+        Trouble::SplitIptables => Finding::new(
+            FindingCode::SplitIptables,
             View::Kernel,
             format!("{CHAIN} exists both in iptables-legacy and in iptables-nft, so rules in one are not visible in the other"),
         )
@@ -159,25 +155,25 @@ pub(super) fn finding(trouble: &Trouble) -> Finding {
 struct Needed {
     name: &'static str,
     view: View,
-    missing: &'static str,
-    stopped: &'static str,
-    silent: &'static str,
+    missing: FindingCode,
+    stopped: FindingCode,
+    silent: FindingCode,
 }
 
 const FIREWALLD: Needed = Needed {
     name: "firewalld",
     view: View::Runtime,
-    missing: "firewalld-missing",
-    stopped: "firewalld-stopped",
-    silent: "firewalld-silent",
+    missing: FindingCode::FirewalldMissing,
+    stopped: FindingCode::FirewalldStopped,
+    silent: FindingCode::FirewalldSilent,
 };
 
 const DOCKER: Needed = Needed {
     name: "docker",
     view: View::Docker,
-    missing: "docker-missing",
-    stopped: "docker-stopped",
-    silent: "docker-silent",
+    missing: FindingCode::DockerMissing,
+    stopped: FindingCode::DockerStopped,
+    silent: FindingCode::DockerSilent,
 };
 
 fn words(service: Service) -> &'static Needed {
@@ -207,7 +203,7 @@ fn not_answering(needed: &Needed, daemon: &Daemon, why: &str) -> Finding {
         ),
     };
     let text = daemon.trouble(name).unwrap_or_else(|| why.to_string());
-    refuse(code, needed.view, text).hint(hint)
+    Finding::new(code, needed.view, text).hint(hint)
 }
 
 /// Why nobody may touch the node until it is recovered.
@@ -218,7 +214,7 @@ fn unfinished(lease: &Lease, snapshot: &Snapshot) -> Finding {
     };
     let (code, text) = if !lease.missing.is_empty() {
         (
-            "snapshot-damaged",
+            FindingCode::SnapshotDamaged,
             format!(
                 "a run was never ended ({who}), and the node cannot be rolled back: snapshot {} lacks {}",
                 lease.number,
@@ -227,26 +223,26 @@ fn unfinished(lease: &Lease, snapshot: &Snapshot) -> Finding {
         )
     } else if lease.restore_failed {
         (
-            "restore-unfinished",
+            FindingCode::RestoreUnfinished,
             format!("the rollback of a run ({who}) has failed on the node"),
         )
     } else {
         (
-            "lease-without-owner",
+            FindingCode::LeaseWithoutOwner,
             format!(
                 "a run was never ended ({who}), and nothing on the node will end it: its timer is gone"
             ),
         )
     };
     let hint = match code {
-        "snapshot-damaged" => {
+        FindingCode::SnapshotDamaged => {
             "`run --recover` abandons that run and leaves the node as it is; then it applies the roles"
         }
         _ => {
             "`run --recover` restores the state before that run; `journalctl -u 'fwdeploy-restore*'` shows what the node has tried"
         }
     };
-    refuse(code, View::Runtime, text).hint(hint)
+    Finding::new(code, View::Runtime, text).hint(hint)
 }
 
 /// The forward that would take this very ssh connection's peer away from sshd, which is where it comes in now.
@@ -271,8 +267,8 @@ pub fn locks_out(desired: &Desired, state: &NodeState) -> Option<Finding> {
         RichRule::Accept { .. } | RichRule::Other(_) => false,
     })?;
     Some(
-        refuse(
-            "locks-out",
+        Finding::new(
+            FindingCode::LocksOut,
             View::Runtime,
             format!("`{rule}` would send {peer}, the address of this connection, to the container instead of sshd on port {port}"),
         )
@@ -286,8 +282,7 @@ pub fn hazards(state: &NodeState) -> Vec<Finding> {
     if state.kernel.ip_forward.known() == Some(&false) {
         out.push(
             Finding::new(
-                Severity::Warning,
-                "no-forwarding",
+                FindingCode::NoForwarding,
                 View::Kernel,
                 "net.ipv4.ip_forward is 0: nothing reaches a container, whitelisted or not",
             )
@@ -300,8 +295,7 @@ pub fn hazards(state: &NodeState) -> Vec<Finding> {
     {
         out.push(
                 Finding::new(
-                    Severity::Warning,
-                    "zone-inactive",
+                    FindingCode::ZoneInactive,
                     View::Runtime,
                     format!("zone `{zone}` has no interface, so its rich rules match no packet"),
                 )
@@ -329,8 +323,7 @@ fn left_over(docker: &Docker, state: &NodeState, family: Family) -> Option<Findi
             Family::V6 => ("ip6tables", "\"ip6tables\": false"),
         };
         Finding::new(
-            Severity::Warning,
-            "docker-unfiltered",
+            FindingCode::DockerUnfiltered,
             View::Docker,
             format!("Docker is configured not to manage {program}, but its earlier rules remain: the next reload of firewalld, or boot, removes them with the jump to {CHAIN}, and then nothing filters its containers"),
         )
@@ -356,8 +349,7 @@ fn lost_isolation(docker: &Docker, tables: &Tables) -> Option<Finding> {
         .any(|r| r.text.contains("DOCKER-ISOLATION-STAGE-2"));
     (bridges.count() > 1 && !isolates).then(|| {
         Finding::new(
-            Severity::Warning,
-            "isolation-lost",
+            FindingCode::IsolationLost,
             View::Kernel,
             format!(
                 "Docker {}'s isolation between networks has been missing since a firewalld reload: networks without a whitelist can reach each other",

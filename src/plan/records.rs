@@ -4,8 +4,8 @@ use crate::model::records::Lease;
 use crate::model::records::Snapshot;
 use crate::model::state::NodeState;
 use crate::model::state::View;
+use crate::plan::code::FindingCode;
 use crate::plan::finding::Finding;
-use crate::plan::severity::Severity;
 
 /// A run that was never ended and that nothing on the node will end.
 pub(super) fn unfinished(state: &NodeState) -> Option<(&Lease, Snapshot)> {
@@ -17,8 +17,7 @@ pub fn active_lease(state: &NodeState) -> Option<Finding> {
     let (lease, snapshot) = lease(state)?;
     lease.alive.then(|| {
         Finding::new(
-            Severity::Warning,
-            "leased",
+            FindingCode::Leased,
             View::Runtime,
             who(lease, &snapshot),
         )
@@ -31,8 +30,7 @@ pub(super) fn leftovers(state: &NodeState) -> Option<Finding> {
     let left = &state.records.known()?.leftovers;
     (!left.is_empty()).then(|| {
         Finding::new(
-            Severity::Note,
-            "left-behind",
+            FindingCode::LeftBehind,
             View::Permanent,
             format!(
                 "a run was killed while it was arming the node, and has left {} behind",

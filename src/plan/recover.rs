@@ -17,6 +17,7 @@ use crate::plan::action::Sign;
 use crate::plan::allowed::Allowed;
 use crate::plan::backend_rules;
 use crate::plan::backend_rules::Mismatch;
+use crate::plan::code::FindingCode;
 use crate::plan::diagnosis;
 use crate::plan::diagnosis::Trouble;
 use crate::plan::diagnosis::diagnose;
@@ -295,8 +296,7 @@ impl Recovery {
                 let entry = entry(permanent, *place)?;
                 Some(
                     Finding::new(
-                        Severity::Warning,
-                        "set-aside",
+                        FindingCode::SetAside,
                         View::Permanent,
                         format!(
                             "{} could not be loaded and was removed from firewalld's permanent configuration: {why}",

@@ -12,6 +12,7 @@ use crate::plan::action::Action;
 use crate::plan::allowed::Allowed;
 use crate::plan::allowed::Permission;
 use crate::plan::allowed::Reload;
+use crate::plan::code::FindingCode;
 use crate::plan::finding::Finding;
 use crate::plan::firewall;
 use crate::plan::in_place::latched;
@@ -77,8 +78,7 @@ pub(super) fn ssh_lost(state: &NodeState, views: &Views<'_>) -> Option<Finding> 
     let why = ssh::lost(&state.system, backend, views)?;
     Some(
         Finding::new(
-            Severity::Refuse,
-            "ssh-lost",
+            FindingCode::SshLost,
             View::Permanent,
             format!("after a reload {why}"),
         )
@@ -99,13 +99,16 @@ pub(super) fn beside(views: &Views<'_>, ours: &Ours, allowed: Permission) -> Vec
         Err(why) => vec![why],
     };
     let finding = |text| match allowed {
-        Permission::Withheld => {
-            Finding::new(Severity::Refuse, "pending-permanent", View::Permanent, text)
-                .hint("resolve this first, or let the reload activate it with --allow-pending")
-        }
-        Permission::Granted => Finding::new(
+        Permission::Withheld => Finding::with_severity(
+            Severity::Refuse,
+            FindingCode::PendingPermanent,
+            View::Permanent,
+            text,
+        )
+        .hint("resolve this first, or let the reload activate it with --allow-pending"),
+        Permission::Granted => Finding::with_severity(
             Severity::Warning,
-            "pending-permanent",
+            FindingCode::PendingPermanent,
             View::Permanent,
             text,
         ),

@@ -20,6 +20,7 @@ use crate::model::state::Docker;
 use crate::model::state::NodeState;
 use crate::model::state::Observed;
 use crate::model::state::View;
+use crate::plan::code::FindingCode;
 use crate::plan::finding::Finding;
 use crate::plan::severity::Severity;
 
@@ -123,8 +124,7 @@ impl Node<'_> {
             let now = route.map_or(String::new(), |r| format!(" (now: `{}`)", r.text));
             return Some(
                 found(
-                    Severity::Refuse,
-                    "locks-out",
+                    FindingCode::LocksOut,
                     format!(
                         "{} contains {peer}, the address of this connection: the node would look for it among the containers{now}",
                         said(subnet)
@@ -140,8 +140,7 @@ impl Node<'_> {
         let (route, via) = gateway?;
         Some(
             found(
-                Severity::Refuse,
-                "locks-out",
+                FindingCode::LocksOut,
                 format!(
                     "{} contains {via}, the gateway of `{}`: the node would look for it among the containers",
                     said(subnet),
@@ -165,9 +164,10 @@ impl Node<'_> {
         let any = |r: &&Route| r.kind == RouteKind::Local && !r.to.is_host() && meets(r.to);
         let own = own.or_else(|| Some(format!("`{}`", self.routes().find(any)?.text)))?;
         Some(
-            found(
+            Finding::with_severity(
                 broken(subnet),
-                "subnet-shadows",
+                FindingCode::SubnetShadows,
+                View::Docker,
                 format!(
                     "{} overlaps the node's own network {own}: hosts there are treated as containers, between which nothing is filtered, or can no longer be reached",
                     said(subnet)
@@ -182,9 +182,10 @@ impl Node<'_> {
         let inside = |r: &&Route| r.kind == RouteKind::Unicast && subnet.net.covers(r.to);
         let route = self.routes().find(inside)?;
         Some(
-            found(
+            Finding::with_severity(
                 broken(subnet),
-                "subnet-shadows",
+                FindingCode::SubnetShadows,
+                View::Docker,
                 format!(
                     "{} holds {}, which the node sends elsewhere (`{}`): hosts there are treated as containers, between which nothing is filtered, or can no longer be reached",
                     said(subnet),
@@ -217,8 +218,7 @@ impl Node<'_> {
         };
         Some(
             found(
-                Severity::Warning,
-                "route-shadowed",
+                FindingCode::RouteShadowed,
                 format!(
                     "{} hides {what} from the node and from its containers",
                     said(subnet)
@@ -238,8 +238,8 @@ fn is_rest(to: Cidr) -> bool {
     to.prefix() <= longest
 }
 
-fn found(severity: Severity, code: &'static str, text: String) -> Finding {
-    Finding::new(severity, code, View::Docker, text)
+fn found(code: FindingCode, text: String) -> Finding {
+    Finding::new(code, View::Docker, text)
 }
 
 fn said(subnet: &Subnet) -> String {
@@ -266,8 +266,7 @@ fn unread(subnets: &[Subnet], why: &str) -> Option<Finding> {
     let new = subnets.iter().find(|subnet| subnet.is_new)?;
     Some(
         found(
-            Severity::Warning,
-            "routes-unread",
+            FindingCode::RoutesUnread,
             format!(
                 "whether {} hides a network of the node is unknown: its routes could not be read: {why}",
                 said(new)
@@ -300,8 +299,7 @@ fn peers_inside(subnet: &Subnet, desired: &Desired) -> Option<Finding> {
     };
     Some(
         found(
-            Severity::Warning,
-            "peer-inside",
+            FindingCode::PeerInside,
             format!(
                 "peer {}{more} of the whitelist is within {}: the node looks for it among the containers, and a host elsewhere is never reached",
                 first.short(),

@@ -16,6 +16,7 @@ use crate::model::state::Observed;
 use crate::model::state::RichText;
 use crate::model::state::View;
 use crate::plan::action::Action;
+use crate::plan::code::FindingCode;
 use crate::plan::finding::Finding;
 use crate::plan::pending::adds;
 use crate::plan::pending::differences;
@@ -27,9 +28,6 @@ use crate::plan::severity::Severity;
 use crate::plan::ssh;
 use crate::plan::views::Side;
 use crate::plan::views::Views;
-
-/// A file was edited.
-pub const EDITED: &str = "edited-by-hand";
 
 /// A file that says something else than firewalld.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,9 +74,9 @@ pub(super) fn told(state: &NodeState, views: &Views<'_>, severity: Severity) -> 
         .into_iter()
         .map(|Edited { path, changes }| {
             let changes = changes.join(", ");
-            Finding::new(
+            Finding::with_severity(
                 severity,
-                EDITED,
+                FindingCode::EditedByHand,
                 View::Permanent,
                 format!("{path} was edited, and firewalld has not read it since (the file {changes}): a permanent change would overwrite the edit, and a reload would load it without review"),
             )

@@ -9,7 +9,9 @@ use serde_json::ser::Formatter;
 use serde_json::ser::PrettyFormatter;
 
 use crate::engine::Failure;
+use crate::engine::FailureCode;
 use crate::engine::NotBegun;
+use crate::engine::NotBegunCode;
 use crate::engine::Outcome;
 use crate::engine::Verdict;
 use crate::model::NodeState;
@@ -87,7 +89,7 @@ struct Seen<'a> {
 
 #[derive(Serialize)]
 pub(super) struct Reason {
-    code: &'static str,
+    code: NotBegunCode,
     message: String,
 }
 
@@ -102,9 +104,9 @@ impl From<NotBegun> for Reason {
 
 #[derive(Serialize)]
 pub(super) struct Problem<'a> {
-    code: &'static str,
+    code: FailureCode,
     stage: &'static str,
-    message: &'a str,
+    message: String,
     hint: Option<&'a str>,
     #[serde(rename = "standing")]
     condition: &'static str,
@@ -117,7 +119,7 @@ impl<'a> From<&'a Failure> for Problem<'a> {
         Problem {
             code: failure.code,
             stage: failure.stage.as_str(),
-            message: &failure.message,
+            message: failure.text(),
             hint: failure.hint.as_deref(),
             condition: failure.condition.as_str(),
             now: failure.condition.to_string(),

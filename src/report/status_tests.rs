@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::engine::Failure;
+use crate::engine::FailureCode;
 use crate::engine::Outcome;
 use crate::engine::Stage;
 use crate::engine::Verdict;
@@ -73,7 +74,7 @@ fn nodes() -> Vec<NodeStatus> {
     let armed = |outcome| vec![snapshot(10, "run", 19, outcome)];
     let down = Failure::new(
         Stage::Connecting,
-        "connection-refused",
+        FailureCode::ConnectionRefused,
         "cannot connect to node `cyb-9`: connection refused",
     );
     vec![

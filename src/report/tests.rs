@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::engine::BudgetExceeded;
 use crate::engine::Event;
 use crate::engine::Failure;
+use crate::engine::FailureCode;
 use crate::engine::NodeCondition;
 use crate::engine::NotBegun;
 use crate::engine::Outcome;
@@ -15,7 +16,7 @@ use crate::model::records::Snapshot;
 use crate::model::state::View;
 use crate::plan::Change;
 use crate::plan::Finding;
-use crate::plan::Severity;
+use crate::plan::FindingCode;
 use crate::plan::Sign;
 use crate::report::Purpose;
 use crate::report::json;
@@ -69,35 +70,33 @@ fn outcomes() -> Vec<Outcome> {
     };
     let down = Failure::new(
         Stage::Connecting,
-        "connection-refused",
+        FailureCode::ConnectionRefused,
         "cannot connect to node `cyb-4` (192.0.2.4:22): connection refused",
     )
     .hint("check `ansible_port`, that sshd runs there, and that its firewall lets this machine in");
     let step = |condition| {
         Failure::new(
             applying(),
-            "step-failed",
+            FailureCode::StepFailed,
             "step 3 of 13 (adding rules) failed: COMMAND_FAILED: \x1b[31mno such chain",
         )
         .condition(condition)
     };
     let remaining = Failure::new(
         Stage::Verifying,
-        "not-as-wanted",
+        FailureCode::NotAsWanted,
         "all steps were done, but the verification shows that the node is still not in the desired state",
     )
     .hint("run it again")
     .condition(NodeCondition::Applied(changes[..1].to_vec()));
     let refusal = Finding::new(
-        Severity::Refuse,
-        "firewalld-failed",
+        FindingCode::FirewalldFailed,
         View::Runtime,
         "firewalld is in state FAILED: it refuses permanent changes",
     )
     .hint("journalctl -u firewalld names the rule it could not load");
     let defeat = Finding::new(
-        Severity::NotEnforced,
-        "foreign-accept",
+        FindingCode::ForeignAccept,
         View::Permanent,
         "a rule that is not managed by fwdeploy accepts everything ahead of the whitelist: ipv4 filter DOCKER-USER -1 -j ACCEPT",
     );
@@ -155,7 +154,7 @@ fn outcomes() -> Vec<Outcome> {
 fn taken_back() -> Outcome {
     let failure = Failure::new(
         Stage::RollingBack,
-        "rolled-back",
+        FailureCode::RolledBack,
         "the node was in the desired state, and was rolled back because the run failed elsewhere (--rollback-all)",
     );
     Outcome {
@@ -195,7 +194,7 @@ fn every_end_of_a_node_is_said() {
 fn a_node_that_was_left_says_how_it_stands() {
     let left = |stage: Stage, condition| {
         let message = "stopped waiting for node `cyb-1` (192.0.2.1:22), as asked";
-        let failure = Failure::new(stage, "stopped", message).condition(condition);
+        let failure = Failure::new(stage, FailureCode::Stopped, message).condition(condition);
         let outcome = Outcome::new("cyb-1", Verdict::Ok).failed(failure);
         plain(&text::node(&outcome, Diff::Counted))
     };

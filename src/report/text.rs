@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::engine::Failure;
+use crate::engine::FailureCode;
 use crate::engine::NodeCondition;
 use crate::engine::Outcome;
 use crate::engine::Verdict;
@@ -21,9 +22,6 @@ pub enum Diff {
     /// Only counted, in the recap.
     Counted,
 }
-
-/// The code of a node that was left because the operator did not want to wait.
-const STOPPED: &str = "stopped";
 
 /// One node's outcome; empty if there is nothing to say beyond the recap.
 pub fn node(outcome: &Outcome, diff: Diff) -> String {
@@ -69,7 +67,11 @@ pub fn node(outcome: &Outcome, diff: Diff) -> String {
 }
 
 fn headline(outcome: &Outcome) -> String {
-    if let Some(failure) = outcome.failure.as_ref().filter(|f| f.code == STOPPED) {
+    if let Some(failure) = outcome
+        .failure
+        .as_ref()
+        .filter(|f| f.code == FailureCode::Stopped)
+    {
         return format!("abandoned, {}", stands(&failure.condition));
     }
     match outcome.verdict {
@@ -115,14 +117,14 @@ pub(super) fn failed(text: &mut String, failure: &Failure) {
         text,
         "  {}: {} [{}]",
         paint(style::ERROR, "error"),
-        sanitize(&failure.message),
+        sanitize(&failure.text()),
         failure.code
     );
     hint(text, failure.hint.as_deref());
     // Of a node that was never entered there is nothing to say.
     if failure.condition == NodeCondition::Untouched
         && failure.stage.as_str() != "apply"
-        && failure.code != STOPPED
+        && failure.code != FailureCode::Stopped
     {
         return;
     }

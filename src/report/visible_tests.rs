@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use crate::engine::Event;
 use crate::engine::Failure;
+use crate::engine::FailureCode;
 use crate::engine::NodeCondition;
 use crate::engine::Outcome;
 use crate::engine::Stage;
@@ -19,7 +20,7 @@ use crate::model::state::View;
 use crate::model::visible::is_visible;
 use crate::plan::Change;
 use crate::plan::Finding;
-use crate::plan::Severity;
+use crate::plan::FindingCode;
 use crate::plan::Sign;
 use crate::report::Purpose;
 use crate::report::json;
@@ -82,14 +83,12 @@ fn outcomes(said: &str) -> Vec<Outcome> {
     let outcome = |condition| {
         Outcome {
             changes: vec![change.clone()],
-            findings: vec![
-                Finding::new(Severity::Warning, "a-code", View::Docker, said).hint(said),
-            ],
+            findings: vec![Finding::new(FindingCode::NoForwarding, View::Docker, said).hint(said)],
             snapshot: Some(snapshot(said, RunOutcome::Restored)),
             ..Outcome::new(said, Verdict::Ok)
         }
         .failed(
-            Failure::new(applying.clone(), "a-code", said)
+            Failure::new(applying.clone(), FailureCode::StepFailed, said)
                 .hint(said)
                 .condition(condition),
         )

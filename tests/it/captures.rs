@@ -20,8 +20,8 @@ use fwdeploy::model::state::Firewall;
 use fwdeploy::node::probe_script;
 use fwdeploy::plan::Action;
 use fwdeploy::plan::Allowed;
-use fwdeploy::plan::EDITED;
 use fwdeploy::plan::Finding;
+use fwdeploy::plan::FindingCode;
 use fwdeploy::plan::Permission;
 use fwdeploy::plan::Plan;
 use fwdeploy::plan::Reload;
@@ -249,7 +249,7 @@ fn by_reload(state: &NodeState, pending: Permission) -> Plan {
 }
 
 fn codes(plan: &Plan) -> BTreeSet<&'static str> {
-    plan.findings.iter().map(|f| f.code).collect()
+    plan.findings.iter().map(|f| f.code.as_str()).collect()
 }
 
 /// What Docker and firewalld do by themselves is nothing that waits, and no door that closes.
@@ -317,7 +317,10 @@ fn only_an_edited_file_says_something_else_than_firewalld() {
             assert!(file.says.known().is_some(), "{name}: {file:?}");
         }
         let plan = by_reload(&state, Permission::Granted);
-        let mut told = plan.findings.iter().filter(|f| f.code == EDITED);
+        let mut told = plan
+            .findings
+            .iter()
+            .filter(|f| f.code == FindingCode::EditedByHand);
         if capture.situation() != "edited" {
             assert_eq!(told.next(), None, "{name}");
             continue;

@@ -195,13 +195,13 @@ impl Case {
     fn found(&self, code: &str) -> Vec<Finding> {
         let plan = self.plan();
         assert!(
-            plan.findings.iter().all(|f| f.code != "unreadable"
-                && !f.code.starts_with("docker-")
-                && !f.code.starts_with("firewalld-")),
+            plan.findings.iter().all(|f| f.code.as_str() != "unreadable"
+                && !f.code.as_str().starts_with("docker-")
+                && !f.code.as_str().starts_with("firewalld-")),
             "{:#?}",
             plan.findings
         );
-        let of = |f: &&Finding| f.code == code;
+        let of = |f: &&Finding| f.code.as_str() == code;
         plan.findings.iter().filter(of).cloned().collect()
     }
 
@@ -224,7 +224,7 @@ impl Case {
         // The zone of a bridge that the capture never had is somebody else's case.
         let plan = self.plan();
         let others = ["bridge-unzoned", "no-masquerade"];
-        let codes = plan.findings.iter().map(|f| f.code);
+        let codes = plan.findings.iter().map(|f| f.code.as_str());
         codes.filter(|code| !others.contains(code)).collect()
     }
 
@@ -510,7 +510,10 @@ fn routes_that_could_not_be_read_are_said_and_not_taken_for_none() {
         exchanged(&case.stdout, "routes-ipv6", ""),
     ] {
         let plan = plan(&state(&stdout), &case.desired, &case.allowed);
-        let told = plan.findings.iter().filter(|f| f.code == "routes-unread");
+        let told = plan
+            .findings
+            .iter()
+            .filter(|f| f.code.as_str() == "routes-unread");
         assert_eq!(told.count(), 1, "{:#?}", plan.findings);
     }
     // Of a network that is there there is nothing to fear.

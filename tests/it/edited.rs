@@ -13,8 +13,8 @@ use fwdeploy::model::Rule;
 use fwdeploy::model::rule::Passthrough;
 use fwdeploy::model::settings::Options;
 use fwdeploy::plan::Allowed;
-use fwdeploy::plan::EDITED;
 use fwdeploy::plan::Finding;
+use fwdeploy::plan::FindingCode;
 use fwdeploy::plan::Permission;
 use fwdeploy::plan::Plan;
 use fwdeploy::plan::Recovery;
@@ -59,7 +59,10 @@ fn planned(state: &NodeState, something: bool, allowed: &Allowed) -> Plan {
 }
 
 fn told(plan: &Plan) -> Vec<&Finding> {
-    plan.findings.iter().filter(|f| f.code == EDITED).collect()
+    plan.findings
+        .iter()
+        .filter(|f| f.code == FindingCode::EditedByHand)
+        .collect()
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn tells(state: &mut NodeState, rule: &DirectRule, printed: Printed) {
 }
 
 fn codes(plan: &Plan, code: &str) -> Vec<(Severity, View)> {
-    let found = plan.findings.iter().filter(|f| f.code == code);
+    let found = plan.findings.iter().filter(|f| f.code.as_str() == code);
     found.map(|f| (f.severity, f.view)).collect()
 }
 

@@ -32,7 +32,7 @@ use fwdeploy::model::settings::Options;
 use fwdeploy::model::state::*;
 use fwdeploy::plan::Action;
 use fwdeploy::plan::Allowed;
-use fwdeploy::plan::EDITED;
+use fwdeploy::plan::FindingCode;
 use fwdeploy::plan::Permission;
 use fwdeploy::plan::Plan;
 use fwdeploy::plan::Reload;
@@ -653,7 +653,7 @@ proptest! {
         let second = plan(&done, &wanted, &allowed);
         prop_assert!(second.is_empty(), "left over: {:#?}\nafter: {:#?}", second.changes(), first.changes());
         // Nor does what we wrote ourselves look like somebody's edit.
-        prop_assert!(second.findings.iter().all(|f| f.code != EDITED), "{:#?}", second.findings);
+        prop_assert!(second.findings.iter().all(|f| f.code != FindingCode::EditedByHand), "{:#?}", second.findings);
     }
 
     #[test]
@@ -826,7 +826,7 @@ proptest! {
         }
         // And nobody is refused for a door that a reload would leave open.
         let reloaded = fold(&state, &[Action::Reload { subnets: vec![] }]);
-        let said = plan.findings.iter().any(|f| f.code == "ssh-lost");
+        let said = plan.findings.iter().any(|f| f.code.as_str() == "ssh-lost");
         prop_assert!(!said || !opens(&reloaded, &peer), "{:#?}", plan.findings);
     }
 
@@ -849,19 +849,19 @@ proptest! {
             return Ok(());
         }
         prop_assert_eq!(allowed.pending, Permission::Granted);
-        let told = |f: &fwdeploy::plan::Finding| f.code == "pending-permanent" && f.severity == Severity::Warning;
+        let told = |f: &fwdeploy::plan::Finding| f.code.as_str() == "pending-permanent" && f.severity == Severity::Warning;
         prop_assert!(plan.findings.iter().any(told));
     }
 
     #[test]
     fn ours_only_an_edited_file_is_neither_written_over_nor_loaded((state, wanted) in node(), which in 0..7usize, allowed in either()) {
         let whole = plan(&state, &wanted, &allowed);
-        prop_assert!(whole.findings.iter().all(|f| f.code != EDITED), "{:#?}", whole.findings);
+        prop_assert!(whole.findings.iter().all(|f| f.code != FindingCode::EditedByHand), "{:#?}", whole.findings);
         let mut state = state;
         let name = edit(state.files.known_mut().unwrap(), which);
         let plan = plan(&state, &wanted, &allowed);
         prop_assert!(!touches_files(&plan), "{:#?}", plan.actions);
-        let told: Vec<_> = plan.findings.iter().filter(|f| f.code == EDITED).collect();
+        let told: Vec<_> = plan.findings.iter().filter(|f| f.code == FindingCode::EditedByHand).collect();
         prop_assert!(told.len() == 1 && told[0].text.contains(name), "{:#?}", told);
         // Where nothing would be written, it keeps from nothing.
         let stopped = told[0].severity == Severity::Refuse;
@@ -898,7 +898,7 @@ proptest! {
             rules: Vec::new(),
             rich: Vec::new(),
         };
-        let opened = |plan: &Plan| plan.findings.iter().any(|f| f.code == "opened");
+        let opened = |plan: &Plan| plan.findings.iter().any(|f| f.code.as_str() == "opened");
         prop_assert!(!opened(&plan(&done, &wanted, &ALL)));
         let docker = done.docker.known().unwrap();
         prop_assert_eq!(opened(&plan(&done, &nothing, &ALL)), docker.container("cybex").is_some());

@@ -7,6 +7,7 @@ mod awk;
 mod bad_input;
 mod captures;
 mod cli;
+mod codes;
 mod docker_side;
 mod documents;
 mod edited;

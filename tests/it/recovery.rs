@@ -32,7 +32,7 @@ fn refusals(state: &NodeState) -> Vec<&'static str> {
     let refusals = plan.findings.iter();
     refusals
         .filter(|f| f.severity == Severity::Refuse)
-        .map(|f| f.code)
+        .map(|f| f.code.as_str())
         .collect()
 }
 

@@ -5,7 +5,7 @@ use fwdeploy::model::NodeState;
 use fwdeploy::model::Observed;
 use fwdeploy::node::probe_script;
 use fwdeploy::plan::Allowed;
-use fwdeploy::plan::EDITED;
+use fwdeploy::plan::FindingCode;
 use fwdeploy::plan::plan;
 use fwdeploy::probe::observe;
 
@@ -24,7 +24,10 @@ fn looked(lab: &Lab) -> NodeState {
 /// What is said of edited files.
 fn told(state: &NodeState) -> Vec<String> {
     let plan = plan(state, &Desired::default(), &Allowed::default());
-    let found = plan.findings.into_iter().filter(|f| f.code == EDITED);
+    let found = plan
+        .findings
+        .into_iter()
+        .filter(|f| f.code == FindingCode::EditedByHand);
     found.map(|f| f.text).collect()
 }
 

@@ -42,7 +42,7 @@ pub(super) fn execute(args: &FactsArgs) -> Result<u8, CliError> {
         .iter()
         .filter_map(|outcome| outcome.failure.as_ref())
     {
-        messages::error(&failure.message, failure.hint.as_deref());
+        messages::error(&failure.text(), failure.hint.as_deref());
     }
     Ok(code)
 }

@@ -30,7 +30,7 @@ impl<'a> Exchange<'a> {
         let connection = context
             .transport
             .connect(&job.target, context.stop.leave())
-            .map_err(|error| Box::new(Failure::connect(stage.clone(), &error)))?;
+            .map_err(|error| Box::new(Failure::connect(stage.clone(), error)))?;
         Ok(Exchange {
             context,
             job,

@@ -1,5 +1,6 @@
 //! Reading a node: connect, observe, plan. Nothing here can change a node.
 
+use crate::engine::code::FailureCode;
 use crate::engine::context::RunContext;
 use crate::engine::failure::Failure;
 use crate::engine::job::Job;
@@ -122,13 +123,17 @@ impl ReadSession<'_> {
             );
             return Err(Box::new(Failure::new(
                 stage.clone(),
-                "look-failed",
+                FailureCode::LookFailed,
                 message,
             )));
         }
         let mut state = self.scripts.observe(&output).map_err(|why| {
             let message = format!("the node could not be read: {why}");
-            Box::new(Failure::new(stage.clone(), "answer-unreadable", message))
+            Box::new(Failure::new(
+                stage.clone(),
+                FailureCode::AnswerUnreadable,
+                message,
+            ))
         })?;
         self.ask_printed(stage, &mut state)?;
         Ok(state)
@@ -153,14 +158,14 @@ impl ReadSession<'_> {
         let limit = self.exchange.context.limit;
         self.exchange
             .run(script, limit, &mut |_| {})
-            .map_err(|error| Box::new(look_failure(stage, &error)))
+            .map_err(|error| Box::new(look_failure(stage, error)))
     }
 }
 
-fn look_failure(stage: &Stage, error: &RunError) -> Failure {
+fn look_failure(stage: &Stage, error: RunError) -> Failure {
     let failure = Failure::run(stage.clone(), error);
-    match error {
-        RunError::TimedOut { .. } => failure.hint(
+    match failure.code {
+        FailureCode::TimedOut => failure.hint(
             "a daemon there may hang: try `busctl status org.fedoraproject.FirewallD1` and `docker info` on the node, or allow more time with `--command-timeout`",
         ),
         _ => failure,

@@ -8,6 +8,7 @@ use std::time::UNIX_EPOCH;
 
 use crate::engine::applied::Applied;
 use crate::engine::applied::End;
+use crate::engine::code::FailureCode;
 use crate::engine::context::RunContext;
 use crate::engine::failure::Failure;
 use crate::engine::job::Job;
@@ -170,14 +171,18 @@ impl WriteSession<'_> {
         context.emit_stage(exchange.job, stage.clone());
         let output = exchange
             .run(script, context.limit.max(ENDING), &mut |_| {})
-            .map_err(|error| Box::new(Failure::run(stage.clone(), &error)))?;
+            .map_err(|error| Box::new(Failure::run(stage.clone(), error)))?;
         Ending::read(&output.stdout).ok_or_else(|| {
             let message = format!(
                 "the node's answer was cut off: the script ended with status {}{}",
                 output.status,
                 tail(&output)
             );
-            Box::new(Failure::new(stage.clone(), "answer-unreadable", message))
+            Box::new(Failure::new(
+                stage.clone(),
+                FailureCode::AnswerUnreadable,
+                message,
+            ))
         })
     }
 

@@ -79,7 +79,10 @@ fn found(state: &NodeState) -> Vec<&'static str> {
     };
     let refused = refused.iter().filter(of_tables).map(preflight::finding);
     let troubles = troubles(&desired(), state, &ours);
-    refused.chain(troubles).map(|found| found.code).collect()
+    refused
+        .chain(troubles)
+        .map(|found| found.code.as_str())
+        .collect()
 }
 
 fn backend_of(state: &mut NodeState) -> &mut Backend {

@@ -8,12 +8,12 @@ use crate::model::net::Cidr;
 use crate::model::state::Container;
 use crate::model::state::Docker;
 use crate::model::state::Endpoint;
+use crate::plan::code::FindingCode;
 use crate::plan::docker::network;
 use crate::plan::docker::place::found;
 use crate::plan::docker::steps::attached;
 use crate::plan::finding::Finding;
 use crate::plan::finding::command;
-use crate::plan::severity::Severity;
 
 /// An address that Docker gives to no container: the container would never start with it.
 pub(super) fn reserved(desired: &Desired, wanted: &Attachment, seen: &Docker) -> Option<Finding> {
@@ -43,8 +43,7 @@ pub(super) fn reserved(desired: &Desired, wanted: &Attachment, seen: &Docker) ->
     let (address, why) = addresses.filter_map(|a| Some((a, what(a)?))).next()?;
     Some(
         found(
-            Severity::Refuse,
-            "address-reserved",
+            FindingCode::AddressReserved,
             format!(
                 "container `{}` cannot have {address} on network `{}`: it {why}, and Docker would not start the container",
                 wanted.container, wanted.network
@@ -79,8 +78,7 @@ pub(super) fn claims(wanted: &Attachment, container: &Container, seen: &Docker) 
             if takes {
                 out.push(
                     found(
-                        Severity::Refuse,
-                        "address-taken",
+                        FindingCode::AddressTaken,
                         format!(
                             "container `{}` cannot have {address}: container `{}` has it",
                             wanted.container, other.name
@@ -99,8 +97,7 @@ pub(super) fn claims(wanted: &Attachment, container: &Container, seen: &Docker) 
                 };
                 out.push(
                     found(
-                        Severity::Warning,
-                        "address-claimed",
+                        FindingCode::AddressClaimed,
                         format!(
                             "container `{}`, which {how}, is configured with {address} as well: if it starts first, `{}` does not start",
                             other.name, wanted.container

@@ -6,7 +6,9 @@ use crate::model::state::Container;
 use crate::model::state::Docker;
 use crate::model::state::Endpoint;
 use crate::model::state::Network;
+use crate::model::state::View;
 use crate::plan::action::Action;
+use crate::plan::code::FindingCode;
 use crate::plan::docker::address;
 use crate::plan::docker::beside;
 use crate::plan::docker::place;
@@ -32,8 +34,7 @@ pub(super) fn attach(
     if container.is_going() {
         steps.findings.push(
             found(
-                Severity::Note,
-                "no-container",
+                FindingCode::NoContainer,
                 format!(
                     "container `{}` is being removed (Docker calls it {}); its rules are already in place for the next one",
                     container.name, container.status
@@ -46,8 +47,7 @@ pub(super) fn attach(
     if container.network_mode == "host" || container.network_mode.starts_with("container:") {
         steps.findings.push(
             found(
-                Severity::NotEnforced,
-                "shared-network-stack",
+                FindingCode::SharedNetworkStack,
                 format!(
                     "container `{}` runs with network mode `{}`: its packets never pass DOCKER-USER",
                     container.name, container.network_mode
@@ -94,9 +94,10 @@ pub(super) fn attach(
     // Docker says nothing of an address while it starts or ends a container, and detaches none then.
     if let Some(was) = was.filter(|e| is_told && e.address.is_none() && e.address6.is_none()) {
         steps.findings.push(
-            found(
+            Finding::with_severity(
                 Severity::Warning,
-                "container-restarting",
+                FindingCode::ContainerRestarting,
+                View::Docker,
                 format!(
                     "container `{}` is running but has no address on network `{}` at the moment, although {} is assigned to it",
                     container.name, was.network, wanted.address
@@ -139,9 +140,10 @@ fn restarting(wanted: &Attachment, container: &Container, seen: &Docker) -> Find
         .is_some_and(|e| e.fixed == Some(wanted.address) && e.fixed6 == wanted.address6);
     let name = &container.name;
     if told && elsewhere.is_empty() {
-        return found(
+        return Finding::with_severity(
             Severity::Note,
-            "container-restarting",
+            FindingCode::ContainerRestarting,
+            View::Docker,
             format!(
                 "container `{name}` is in a restart loop; {} is assigned to it whenever it starts",
                 wanted.address
@@ -160,9 +162,10 @@ fn restarting(wanted: &Attachment, container: &Container, seen: &Docker) -> Find
             wanted.address, wanted.network
         )
     };
-    found(
+    Finding::with_severity(
         Severity::NotEnforced,
-        "container-restarting",
+        FindingCode::ContainerRestarting,
+        View::Docker,
         format!("container `{name}` {wrong}, and cannot be moved while it is in a restart loop"),
     )
     .hint(place::stop(container))
@@ -200,8 +203,7 @@ fn leave(
             };
             steps.findings.push(
                 found(
-                    Severity::NotEnforced,
-                    "second-network",
+                    FindingCode::SecondNetwork,
                     format!(
                         "container `{}` is also on network `{other}`, through which it can reach any address",
                         container.name

@@ -9,6 +9,8 @@ use crate::model::net::Family;
 use crate::model::state::Container;
 use crate::model::state::Docker;
 use crate::model::state::Endpoint;
+use crate::model::state::View;
+use crate::plan::code::FindingCode;
 use crate::plan::docker::place;
 use crate::plan::docker::place::found;
 use crate::plan::docker::steps::attached;
@@ -26,8 +28,7 @@ pub(super) fn missing(desired: &Desired, wanted: &Attachment, seen: &Docker) -> 
     if let Some(other) = seen.containers.iter().find(|c| in_place(c)) {
         return vec![
             found(
-                Severity::Note,
-                "no-container",
+                FindingCode::NoContainer,
                 format!(
                     "container `{}` does not exist; container `{}` has its address, so the whitelist applies to that one",
                     wanted.container, other.name
@@ -63,8 +64,7 @@ pub(super) fn missing(desired: &Desired, wanted: &Attachment, seen: &Docker) -> 
         };
         return vec![
             found(
-                Severity::Warning,
-                "container-elsewhere",
+                FindingCode::ContainerElsewhere,
                 format!(
                     "container `{}` does not exist, but `{}` may be the one that is meant; it is {place}, where no whitelist protects it",
                     wanted.container, other.name
@@ -75,8 +75,7 @@ pub(super) fn missing(desired: &Desired, wanted: &Attachment, seen: &Docker) -> 
     }
     vec![
         found(
-            Severity::Note,
-            "no-container",
+            FindingCode::NoContainer,
             format!(
                 "container `{}` does not exist yet; its rules are already in place",
                 wanted.container
@@ -167,9 +166,10 @@ fn relay(container: &Container, here: &Endpoint, seen: &Docker) -> Option<Findin
         .collect::<Vec<_>>()
         .join(", or ");
     Some(
-        found(
+        Finding::with_severity(
             severity,
-            "relay",
+            FindingCode::Relay,
+            View::Docker,
             format!(
                 "container `{}` is on network `{}` and on {}{when}: traffic that reaches it there can be passed on to the whitelisted container, and vice versa",
                 container.name,
@@ -192,8 +192,7 @@ fn net_admin(container: &Container, network: &str, with: Option<&str>) -> Findin
         None => format!("is on network `{network}`"),
     };
     found(
-        Severity::Warning,
-        "net-admin",
+        FindingCode::NetAdmin,
         format!(
             "container `{}` {place} and {by}: it can take the address, and so the whitelist, of another container there",
             container.name
@@ -216,8 +215,7 @@ fn same_mac(network: &str, seen: &Docker) -> Vec<Finding> {
         .filter(|(_, names)| names.len() > 1)
         .map(|(mac, names)| {
             found(
-                Severity::Warning,
-                "mac-twice",
+                FindingCode::MacTwice,
                 format!(
                     "containers {} have the same MAC address {mac} on network `{network}`: packets for one may reach the other",
                     names.join(", ")
@@ -246,8 +244,7 @@ pub fn opened(desired: &Desired, seen: &Docker, ours: &Ours) -> Vec<Finding> {
             let address = endpoint.address.or(endpoint.fixed)?;
             (was_closed(address) && !is_wanted(address)).then(|| {
                 found(
-                    Severity::Warning,
-                    "opened",
+                    FindingCode::Opened,
                     format!(
                         "container `{}` ({address}) was protected by a role that the node no longer has: without its rules it is open",
                         container.name

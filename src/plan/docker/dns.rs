@@ -8,8 +8,8 @@ use crate::model::routing::Resolvers;
 use crate::model::state::Docker;
 use crate::model::state::Observed;
 use crate::model::state::View;
+use crate::plan::code::FindingCode;
 use crate::plan::finding::Finding;
-use crate::plan::severity::Severity;
 
 /// Since when Docker asks every server of the node's resolv.conf from the node itself. Before, it asks from there those that
 /// listen on the node's loopback, and the others from the container, where the whitelist judges them.
@@ -51,8 +51,7 @@ pub fn leaves(desired: &Desired, docker: &Docker, resolvers: &Observed<Resolvers
         };
         out.push(
             Finding::new(
-                Severity::Warning,
-                "dns-leaves",
+                FindingCode::DnsLeaves,
                 View::Docker,
                 format!(
                     "container `{}` resolves names through Docker, which {whom}: the query and its answer bypass the whitelist",

@@ -11,10 +11,10 @@ use crate::model::state::Network;
 use crate::model::state::View;
 use crate::plan::action::Action;
 use crate::plan::action::NetworkSpec;
+use crate::plan::code::FindingCode;
 use crate::plan::docker::steps::DockerSteps;
 use crate::plan::docker::steps::attached;
 use crate::plan::finding::Finding;
-use crate::plan::severity::Severity;
 use crate::plan::simulate::BRIDGE_NAME;
 
 /// The options that turn the families on, which Docker 24 and later take from daemon.json's `default-network-opts` where a
@@ -74,8 +74,7 @@ pub(super) fn create(steps: &mut DockerSteps, wanted: &DesiredNetwork, seen: &Do
     match overlap {
         Some((other, (subnet, theirs))) => steps.findings.push(
             Finding::new(
-                Severity::Refuse,
-                "subnet-taken",
+                FindingCode::SubnetTaken,
                 View::Docker,
                 format!(
                     "network `{}` cannot have {subnet}: network `{}` has {theirs}",
@@ -116,8 +115,7 @@ pub(super) fn twice(wanted: &DesiredNetwork, seen: &Docker) -> Option<Finding> {
         .collect();
     Some(
         Finding::new(
-            Severity::Refuse,
-            "network-twice",
+            FindingCode::NetworkTwice,
             View::Docker,
             format!(
                 "Docker has {} networks named `{}`: {}",
@@ -193,8 +191,7 @@ pub(super) fn differs(
         format!("this would disconnect {}", who.join(", "))
     };
     Finding::new(
-        Severity::Refuse,
-        "network-differs",
+        FindingCode::NetworkDiffers,
         View::Docker,
         format!(
             "network `{}` differs from the role: {}; it is recreated only with --replace-network: {cost}",

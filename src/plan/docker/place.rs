@@ -7,13 +7,13 @@ use crate::model::state::Container;
 use crate::model::state::Docker;
 use crate::model::state::Endpoint;
 use crate::model::state::View;
+use crate::plan::code::FindingCode;
 use crate::plan::finding::Finding;
 use crate::plan::finding::command;
-use crate::plan::severity::Severity;
 
 /// A finding about Docker.
-pub(super) fn found(severity: Severity, code: &'static str, text: String) -> Finding {
-    Finding::new(severity, code, View::Docker, text)
+pub(super) fn found(code: FindingCode, text: String) -> Finding {
+    Finding::new(code, View::Docker, text)
 }
 
 /// How to start a container at its place.
@@ -97,5 +97,5 @@ pub(super) fn stop(container: &Container) -> String {
 
 /// A setting of a network or an endpoint that does not survive.
 pub(super) fn setting_lost(text: String) -> Finding {
-    Finding::new(Severity::Warning, "setting-lost", View::Docker, text)
+    Finding::new(FindingCode::SettingLost, View::Docker, text)
 }

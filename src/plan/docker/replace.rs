@@ -14,6 +14,7 @@ use crate::model::state::Network;
 use crate::model::state::View;
 use crate::plan::action::Action;
 use crate::plan::action::NetworkSpec;
+use crate::plan::code::FindingCode;
 use crate::plan::docker::network::IPV4;
 use crate::plan::docker::network::IPV6;
 use crate::plan::docker::network::say_explicitly;
@@ -41,9 +42,9 @@ pub(super) fn replace(
         }
         if container.is_restarting() {
             steps.findings.push(
-                Finding::new(
+                Finding::with_severity(
                     Severity::Refuse,
-                    "container-restarting",
+                    FindingCode::ContainerRestarting,
                     View::Docker,
                     format!(
                         "network `{}` cannot be recreated: container `{}` is in a restart loop, and Docker cannot detach a container between two starts",
@@ -209,8 +210,7 @@ fn kept(
     ] {
         if let (Some(address), None) = (was, is) {
             steps.findings.push(Finding::new(
-                Severity::Warning,
-                "address-lost",
+                FindingCode::AddressLost,
                 View::Docker,
                 format!(
                     "container `{}` cannot keep {address} on network `{}`: it is outside the new subnet, so Docker picks another",

@@ -17,6 +17,7 @@ use crate::model::networking::Listener;
 use crate::model::ranges::Ranges;
 use crate::model::state::Container;
 use crate::model::state::View;
+use crate::plan::code::FindingCode;
 use crate::plan::finding::Finding;
 use crate::plan::severity::Severity;
 
@@ -128,8 +129,7 @@ fn harmless(container: &Container, world: &World) -> Finding {
         None => "the node itself reaches it, and any host that reaches docker-proxy on the node",
     };
     Finding::new(
-        Severity::Warning,
-        "published-port",
+        FindingCode::PublishedPort,
         View::Docker,
         format!(
             "container `{}` publishes {}: the whitelist decides about what Docker forwards to it, but {proxied}",
@@ -211,9 +211,9 @@ fn opened(
                 None => format!("*:{}", listener.port),
             };
             out.push(
-                Finding::new(
+                Finding::with_severity(
                     severity,
-                    "proxy-open",
+                    FindingCode::ProxyOpen,
                     View::Docker,
                     format!(
                         "{whom} reaches container `{}` through docker-proxy, which listens on {place}: no forward takes the packets, {admitted} {lets} them in, and they never pass DOCKER-USER",
@@ -297,8 +297,7 @@ fn reached(world: &World) -> Vec<Finding> {
             if let Some((by, _)) = open {
                 out.push(
                     Finding::new(
-                        Severity::Warning,
-                        "proxy-reached",
+                        FindingCode::ProxyReached,
                         View::Docker,
                         format!(
                             "container `{}` reaches container `{name}` at port {}/{} of the node: docker-proxy takes the packets, and {by} lets them in",
@@ -353,8 +352,7 @@ fn shadowed(flows: &[Flows], world: &World, first: &BTreeSet<&str>) -> Vec<Findi
             };
             out.push(
                 Finding::new(
-                    Severity::Warning,
-                    "listener-shadowed",
+                    FindingCode::ListenerShadowed,
                     View::Kernel,
                     format!(
                         "{who} port {port}/{}, which is forwarded for {}: they reach the whitelisted container there, and all other hosts reach the other",

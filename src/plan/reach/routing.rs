@@ -11,8 +11,8 @@ use crate::model::state::Network;
 use crate::model::state::Observed;
 use crate::model::state::View;
 use crate::model::step::Act;
+use crate::plan::code::FindingCode;
 use crate::plan::finding::Finding;
-use crate::plan::severity::Severity;
 
 /// What was found about them, and what could not be found out.
 pub(super) fn findings(flows: &[Flows], world: &World) -> Vec<Finding> {
@@ -32,8 +32,7 @@ pub(super) fn findings(flows: &[Flows], world: &World) -> Vec<Finding> {
     if v6 && routing.forwarding6 == Some(false) {
         out.push(
             Finding::new(
-                Severity::Warning,
-                "no-forwarding",
+                FindingCode::NoForwarding,
                 View::Kernel,
                 "net.ipv6.conf.all.forwarding is 0: over IPv6 nothing reaches a container, whitelisted or not",
             )
@@ -51,8 +50,7 @@ pub(super) fn findings(flows: &[Flows], world: &World) -> Vec<Finding> {
             };
             out.push(
                 Finding::new(
-                    Severity::Warning,
-                    "policy-routing",
+                    FindingCode::PolicyRouting,
                     View::Kernel,
                     format!(
                         "`{rule}` routes {} separately: fwdeploy does not check whether the peer is reached and its answers come back{strict}",
@@ -101,7 +99,7 @@ fn options(network: &Network) -> Vec<Finding> {
         network.options.get(&full).map(String::as_str)
     };
     let warn = |text: String| {
-        Finding::new(Severity::Warning, "network-option", View::Docker, text).hint(
+        Finding::new(FindingCode::NetworkOption, View::Docker, text).hint(
             "recreate the network without the option (--replace-network), if it is not wanted",
         )
     };
@@ -156,8 +154,7 @@ fn unmasked(network: &Network, flows: &[Flows], world: &World) -> Option<Finding
         });
     (!masks).then(|| {
         Finding::new(
-            Severity::Warning,
-            "no-masquerade",
+            FindingCode::NoMasquerade,
             View::Docker,
             format!(
                 "network `{}` has enable_ip_masquerade=false and nothing else masquerades it: {} can answer its containers only with a route to {}",
@@ -182,7 +179,7 @@ fn not_judged(world: &World) -> Vec<Finding> {
             "{what} could not be read, so their effect on the whitelisted flows is not checked: {why}"
         );
         Some(
-            Finding::new(Severity::Note, "not-judged", View::Kernel, text)
+            Finding::new(FindingCode::NotJudged, View::Kernel, text)
                 .hint(format!("see `{}` on the node", what_shows(what))),
         )
     }

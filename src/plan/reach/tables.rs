@@ -21,6 +21,7 @@ use crate::model::rule::split_saved;
 use crate::model::state::View;
 use crate::model::step::Act;
 use crate::model::step::Test;
+use crate::plan::code::FindingCode;
 use crate::plan::finding::Finding;
 use crate::plan::finding::command;
 use crate::plan::severity::Severity;
@@ -270,7 +271,7 @@ fn finding(culprit: &Culprit, told: &Told, world: &World) -> Finding {
         }
     };
     let whom = &told.whom;
-    let warn = |code, text| Finding::new(Severity::Warning, code, View::Kernel, text);
+    let found = |code, text| Finding::new(code, View::Kernel, text);
     let (does, may) = if told.sure {
         ("", "")
     } else {
@@ -278,9 +279,9 @@ fn finding(culprit: &Culprit, told: &Told, world: &World) -> Finding {
     };
     let found = match culprit.harm {
         // A set that cannot be read holds a peer as likely as not, and would be told of for ever.
-        Harm::Refuses if !told.sure && rule.contains("--match-set") => Finding::new(
+        Harm::Refuses if !told.sure && rule.contains("--match-set") => Finding::with_severity(
             Severity::Note,
-            "foreign-drop",
+            FindingCode::ForeignDrop,
             View::Kernel,
             format!(
                 "{place} refuses the entries of a set, and it is not known whether {whom} is in it: the set could not be read"
@@ -288,21 +289,23 @@ fn finding(culprit: &Culprit, told: &Told, world: &World) -> Finding {
         ),
         Harm::Refuses => {
             let verb = if told.sure { "refuses" } else { "refuse" };
-            warn(
-                "foreign-drop",
+            Finding::with_severity(
+                Severity::Warning,
+                FindingCode::ForeignDrop,
+                View::Kernel,
                 format!(
                     "{place} is not managed by fwdeploy and {does}{verb} what is on the whitelist: {whom}{may}"
                 ),
             )
         }
-        Harm::Untracks => warn(
-            "untracked",
+        Harm::Untracks => found(
+            FindingCode::Untracked,
             format!(
                 "{place} takes {whom} out of connection tracking: it is not forwarded, and its answers are refused"
             ),
         ),
-        Harm::Unmasks => warn(
-            "no-masquerade",
+        Harm::Unmasks => found(
+            FindingCode::NoMasquerade,
             format!("{place} is ahead of Docker's MASQUERADE: {whom} cannot answer the container"),
         ),
         Harm::Elsewhere(to) => {
@@ -322,8 +325,8 @@ fn finding(culprit: &Culprit, told: &Told, world: &World) -> Finding {
                 .map(|port| format!(" at port {port} of the node"))
                 .unwrap_or_default();
             let verb = if told.sure { "sends" } else { "send" };
-            warn(
-                "forward-taken",
+            found(
+                FindingCode::ForwardTaken,
                 format!(
                     "{place} {does}{verb} {whom}{port} to {to}, and not where the whitelist says"
                 ),
@@ -400,8 +403,7 @@ fn portless(culprit: &Culprit, whom: &str) -> Finding {
         ),
     };
     Finding::new(
-        Severity::Warning,
-        "portless-refused",
+        FindingCode::PortlessRefused,
         View::Kernel,
         format!("{whom} has no port, so the peer must send to the container's own address, and {who} refuses that"),
     )

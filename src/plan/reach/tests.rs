@@ -200,7 +200,7 @@ impl Case {
     /// What is said of what the case tells; what it does not tell is not judged.
     pub(super) fn found(&self) -> Vec<Finding> {
         let mut found = self.all_found();
-        found.retain(|f| f.code != "not-judged");
+        found.retain(|f| f.code.as_str() != "not-judged");
         found
     }
 
@@ -212,7 +212,7 @@ impl Case {
 
     /// The codes of what is said.
     pub(super) fn codes(&self) -> Vec<&'static str> {
-        self.found().iter().map(|f| f.code).collect()
+        self.found().iter().map(|f| f.code.as_str()).collect()
     }
 }
 
@@ -348,7 +348,7 @@ fn a_refusal_is_said_if_it_meets_a_peer_wherever_it_stands() {
     ] {
         let case = Case::new().ahead(Family::V4, lines);
         let found = case.found();
-        let told = found.iter().any(|f| f.code == "foreign-drop");
+        let told = found.iter().any(|f| f.code.as_str() == "foreign-drop");
         assert_eq!(told, says, "{lines:?}: {found:?}");
         assert!(
             found.iter().all(|f| f.severity == Severity::Warning),
@@ -475,7 +475,11 @@ fn another_destination_for_the_forwarded_port_is_said() {
         match says {
             None => assert_eq!(found, [], "{lines:?}"),
             Some(words) => {
-                assert_eq!(found[0].code, "forward-taken", "{lines:?}: {found:?}");
+                assert_eq!(
+                    found[0].code.as_str(),
+                    "forward-taken",
+                    "{lines:?}: {found:?}"
+                );
                 assert!(found[0].text.contains(words), "{lines:?}: {found:?}");
             }
         }
@@ -501,7 +505,7 @@ fn what_is_not_tracked_is_said() {
     ] {
         let found = Case::new().ahead(Family::V4, &[line]).found();
         assert_eq!(
-            found.iter().any(|f| f.code == "untracked"),
+            found.iter().any(|f| f.code.as_str() == "untracked"),
             says,
             "{line}: {found:?}"
         );
@@ -522,7 +526,7 @@ fn an_accept_ahead_of_masquerade_is_said() {
         ];
         let found = Case::new().ahead(Family::V4, &lines).found();
         assert_eq!(
-            found.iter().any(|f| f.code == "no-masquerade"),
+            found.iter().any(|f| f.code.as_str() == "no-masquerade"),
             says,
             "{line}: {found:?}"
         );
@@ -537,7 +541,7 @@ fn who_has_no_port_is_refused_by_docker_and_that_is_said() {
     );
     let found = case.found();
     assert_eq!(found.len(), 1, "{found:?}");
-    assert_eq!(found[0].code, "portless-refused");
+    assert_eq!(found[0].code.as_str(), "portless-refused");
     assert!(
         found[0].text.contains("192.0.2.9 (cybex/trusted)"),
         "{found:?}"
@@ -676,7 +680,10 @@ fn who_gets_in_by_docker_proxy_makes_the_node_not_enforced() {
         ),
     ] {
         let found = case.found();
-        let open: Vec<&Finding> = found.iter().filter(|f| f.code == "proxy-open").collect();
+        let open: Vec<&Finding> = found
+            .iter()
+            .filter(|f| f.code.as_str() == "proxy-open")
+            .collect();
         assert_eq!(open.len(), says.len(), "{name}: {found:?}");
         for words in says {
             assert!(
@@ -685,7 +692,7 @@ fn who_gets_in_by_docker_proxy_makes_the_node_not_enforced() {
                 "{name}: {found:?}"
             );
         }
-        let harmless = found.iter().any(|f| f.code == "published-port");
+        let harmless = found.iter().any(|f| f.code.as_str() == "published-port");
         assert_eq!(harmless, says.is_empty(), "{name}: {found:?}");
     }
     // Without docker-proxy, or without an answer about listeners, nobody is seen to get in.
@@ -708,7 +715,7 @@ fn who_gets_in_by_docker_proxy_makes_the_node_not_enforced() {
     );
     let found = perhaps.found();
     assert_eq!(
-        (found[0].code, found[0].severity),
+        (found[0].code.as_str(), found[0].severity),
         ("proxy-open", Severity::Warning),
         "{found:?}"
     );
@@ -732,7 +739,8 @@ fn a_program_at_a_forwarded_port_is_told() {
             None => assert_eq!(found, [], "{listener:?}"),
             Some(words) => {
                 assert_eq!(
-                    found[0].code, "listener-shadowed",
+                    found[0].code.as_str(),
+                    "listener-shadowed",
                     "{listener:?}: {found:?}"
                 );
                 assert!(found[0].text.contains(words), "{found:?}");
@@ -882,7 +890,11 @@ fn tables_of_nft_and_of_the_other_backend_refuse_as_well() {
         let name = format!("{} {}", table.family, table.name);
         case.networking.nft = Observed::Known(vec![table]);
         let found: Vec<Finding> = case.found();
-        assert_eq!(found.first().map(|f| f.code), code, "{name}: {found:?}");
+        assert_eq!(
+            found.first().map(|f| f.code.as_str()),
+            code,
+            "{name}: {found:?}"
+        );
         if let Some(finding) = found.first() {
             assert!(finding.text.contains(&name), "{found:?}");
         }
@@ -959,7 +971,7 @@ fn what_a_node_cannot_tell_is_said_and_an_old_look_is_silent() {
     assert!(
         found
             .iter()
-            .all(|f| f.code == "not-judged" && f.severity == Severity::Note),
+            .all(|f| f.code.as_str() == "not-judged" && f.severity == Severity::Note),
         "{found:?}"
     );
     assert!(found[0].text.contains("ss is not installed"), "{found:?}");

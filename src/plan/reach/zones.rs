@@ -17,6 +17,7 @@ use crate::model::state::Firewalld;
 use crate::model::state::NodeState;
 use crate::model::state::RichText;
 use crate::model::state::View;
+use crate::plan::code::FindingCode;
 use crate::plan::finding::Finding;
 use crate::plan::finding::command;
 use crate::plan::ownership::Ours;
@@ -33,7 +34,6 @@ use crate::plan::rich_match::Action;
 use crate::plan::rich_match::Flow;
 use crate::plan::rich_match::RichMatch;
 use crate::plan::rich_match::in_ports;
-use crate::plan::severity::Severity;
 
 /// What is known of firewalld's dispatch on this node.
 struct Dispatch<'a> {
@@ -104,8 +104,8 @@ pub(super) fn findings<'a>(
     out
 }
 
-fn warning(code: &'static str, text: String) -> Finding {
-    Finding::new(Severity::Warning, code, View::Runtime, text)
+fn found(code: FindingCode, text: String) -> Finding {
+    Finding::new(code, View::Runtime, text)
 }
 
 impl<'a> Dispatch<'a> {
@@ -130,15 +130,14 @@ impl<'a> Dispatch<'a> {
             let by = landing.by.text();
             match landing.share {
                 Share::Unknown => Finding::new(
-                    Severity::Note,
-                    "peer-zone-unknown",
+                    FindingCode::PeerZoneUnknown,
                     View::Runtime,
                     format!("whether {who} comes in through zone `{zone}` {by} is not known: firewalld does not report everything that is in the set. Zone `{zone}` forwards nothing to the container"),
                 ),
                 Share::Rest | Share::Part => {
                     let part = if landing.share == Share::Part { "a part of " } else { "" };
-                    warning(
-                        "peer-in-other-zone",
+                    found(
+                        FindingCode::PeerInOtherZone,
                         format!("{part}{who} comes in through zone `{zone}`, {by}, and not through zone `{}`, which has the rules that forward it to the container: it does not get in", self.managed),
                     )
                     .hint(self.way_out(&landing))
@@ -229,8 +228,8 @@ impl<'a> Dispatch<'a> {
             } else {
                 "takes precedence over the whitelist's own forward whenever firewalld loads it first, at the next reload at the latest"
             };
-            warning(
-                "forward-taken",
+            found(
+                FindingCode::ForwardTaken,
                 format!("{text} forwards the same port elsewhere and {when}: {} reaches another destination than the container", peers(&edges)),
             )
             .hint("remove that forward, or give the role another port of the node (`port` with `to_port`)")
@@ -313,8 +312,8 @@ impl<'a> Dispatch<'a> {
             }
         }
         let told = refused.into_iter().map(|(why, edges)| {
-            warning(
-                "refused-by-firewalld",
+            found(
+                FindingCode::RefusedByFirewalld,
                 format!("{why}: the container does not reach {}", peers(&edges)),
             )
             .hint("firewalld's nftables backend decides last about what a bridge sends: change that policy, or bind the bridge to a zone with target ACCEPT, such as `docker`")

@@ -127,7 +127,7 @@ impl Node {
         let interface = self.interface;
         findings(&desired, &state, &ours, &edges(&desired), &|_| interface)
             .into_iter()
-            .map(|finding| (finding.code, finding.text))
+            .map(|finding| (finding.code.as_str(), finding.text))
             .collect()
     }
 
