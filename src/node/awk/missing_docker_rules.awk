@@ -1,5 +1,5 @@
-# From the tables of before, a line `=`, and those of now: the input for iptables-restore that restores Docker's rules,
-# each after the rule that it followed. `devices`: Docker's. `changed`: a container was added or removed, whose rules Docker manages.
+# From the tables of before, a line `=`, and those of now: the input for iptables-restore that restores the rules of Docker,
+# each after the rule that it followed. `devices`: those of Docker. `changed`: a container was added or removed, whose rules Docker manages.
 function dockers(table, rule,    n, words, i) {
     if (rule ~ / -j DOCKER-USER$/ || rule ~ /^-j DOCKER-USER$/) return 0
     n = split(rule, words, " ")
