@@ -1,5 +1,5 @@
-# From the tables of before, a line `=`, and those of now: the input for iptables-restore that restores Docker's rules,
-# each after the rule that it followed. `devices`: Docker's. `changed`: a container was added or removed, whose rules Docker manages.
+# From the tables of before, a line `=`, and those of now: the input for iptables-restore that restores the rules of Docker,
+# each after the rule that it followed. `devices`: those of Docker. `changed`: a container was added or removed, whose rules Docker manages.
 function dockers(table, rule,    n, words, i) {
     if (rule ~ / -j DOCKER-USER$/ || rule ~ /^-j DOCKER-USER$/) return 0
     n = split(rule, words, " ")
@@ -26,7 +26,7 @@ $0 == "=" { second = 1; next }
     if (second) now[key, ++has[key]] = rule
     else {
         was[key, ++had[key]] = rule
-        #         # Even if Docker does not answer, its own chains name its devices.
+        # Even if Docker does not answer, its own chains name its devices.
         if ($2 ~ /^DOCKER($|-)/ && $2 != "DOCKER-USER")
             for (i = 3; i < NF; i++) if ($i == "-i" || $i == "-o") device[$(i + 1)]
     }
@@ -35,7 +35,7 @@ END {
     for (c = 1; c <= t; c++) {
         table = tables[c]; chain = chains[c]; key = table SUBSEP chain
         ours = chain ~ /^DOCKER($|-)/ && chain != "DOCKER-USER"
-        #         # A container that was added or removed has its rules from Docker; ours would be the old ones.
+        # A container that was added or removed has its rules from Docker; ours would be the old ones.
         if (changed != "" && chain !~ /^DOCKER-ISOLATION-/) continue
         if (ours && !there[key]) declared[table] = declared[table] ":" chain " - [0:0]\n"
         if (!ours && own[key]) continue
