@@ -143,11 +143,11 @@ clean_up() {
     unstage_files
     rm -f "$units/fwdeploy-restore-files.service" "$units/fwdeploy-restore.service" \
         "$units/multi-user.target.wants/fwdeploy-restore-files.service" "$units/multi-user.target.wants/fwdeploy-restore.service"
-    #     # If systemd has reloaded its units while the node was armed, it knows two that no longer exist.
+    # If systemd has reloaded its units while the node was armed, it knows two that no longer exist.
     case $(limited systemctl show -p LoadState fwdeploy-restore.service fwdeploy-restore-files.service 2>/dev/null </dev/null) in
     *LoadState=loaded*) limited systemctl daemon-reload >/dev/null 2>&1 </dev/null ;;
     esac
-    #     # The result of the last run may still be queried.
+    # The result of the last run may still be queried.
     last=$(cat "$home/last" 2>/dev/null)
     # shellcheck disable=SC2045 # Names of our own, without blanks; globs are off.
     for file in $(ls "$live" 2>/dev/null); do
@@ -165,7 +165,7 @@ start_restore() {
     local unit
     { : >"$live/asked-$armed"; } 2>/dev/null
     unit=fwdeploy-restore-$armed.service
-    #     # The timer belonged to the boot before.
+    # The timer belonged to the boot before.
     ! has_booted_since "$armed" || unit=fwdeploy-restore.service
     systemctl start --no-block "$unit" >/dev/null 2>&1 || start_restore_process
 }

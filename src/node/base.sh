@@ -94,7 +94,7 @@ limited() {
 
 # fail_with TEXT: fails with that reason, followed by the output of the program that failed, and with that program's code.
 fail_with() {
-    #     # The code of the command before: this must stay the first line.
+    # The code of the command before: this must stay the first line.
     local code=$?
     case $code$answer in
     124*"not finished within "*) ;;
@@ -169,7 +169,7 @@ record_written() {
         [ -f "$file" ] || continue
         line="$(checksum_of "$file") $file"
         [ -z "$seen_checksums" ] || seen_checksums="$seen_checksums$newline$line"
-        #         # Without a snapshot there is no rollback that would need it.
+        # Without a snapshot there is no rollback that would need it.
         [ -z "$snapshot" ] || { printf '%s\n' "$line" >>"$snapshot/wrote"; } 2>/dev/null || :
     done
 }
@@ -203,7 +203,7 @@ take_lock() {
     local attempt
     command -v flock >/dev/null && [ -d /etc/firewalld ] || return 0
     exec 9</etc/firewalld
-    #     # The timeout of busybox leaves a watcher behind, for a second or two, that also holds the lock.
+    # The timeout of busybox leaves a watcher behind, for a second or two, that also holds the lock.
     for attempt in 1 2 3 4 5 6; do
         flock -n 9 && return
         sleep 0.5 2>/dev/null || sleep 1

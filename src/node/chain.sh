@@ -15,7 +15,7 @@ own_chain() {
     recreate_chain "$1" addChain && return
     trouble=$answer
     ! is_chain_owned "$1" || recreate_chain "$1" removeChain || trouble="$trouble${newline}and releasing DOCKER-USER failed: $answer"
-    #     # 69: firewalld is no longer running, so there is no other way either.
+    # 69: firewalld is no longer running, so there is no other way either.
     code=69
     ! firewalld_state || code=1
     answer=$trouble
@@ -54,7 +54,7 @@ recreate_chain() {
     remember_kernel
     select_tables "$chain_program"
     chain_was=$was
-    #     # What could not be restored must not be removed.
+    # What could not be restored must not be removed.
     restore_tables iptables "$was_iptables" $wait_flag -c --test || fail_with "iptables-restore does not accept the output of iptables-save; nothing was changed:" || return
     restore_tables ip6tables "$was_ip6tables" $wait_flag -c --test || fail_with "ip6tables-restore does not accept the output of ip6tables-save; nothing was changed:" || return
     unlink=$(printf '%s\n' "$chain_was" | awk_unlink_chain -v method="$method")
@@ -65,7 +65,7 @@ recreate_chain() {
         trouble="firewalld refused ($method): $answer"
     [ -z "$trouble" ] || remember_tables "$chain_program" "$chain_was"
     put_back_tables || trouble="$trouble${trouble:+$newline}$answer"
-    #     # Docker may have written a rule between our reading and the flush, and only Docker knows which.
+    # Docker may have written a rule between our reading and the flush, and only Docker knows which.
     [ -z "$flushed" ] || [ "$containers_were" = "$(container_state)" ] ||
         trouble="$trouble${trouble:+$newline}a container started or stopped while the chain was recreated: Docker's rules may lack one of its own until the next reload"
     answer=$trouble
@@ -85,7 +85,7 @@ put_back_tables() {
     read_kernel || return
     for kind in iptables ip6tables ebtables; do
         select_tables "$kind"
-        #         # A reload that failed may leave firewalld's own rules, and removes Docker's: there anything missing counts.
+        # A reload that failed may leave firewalld's own rules, and removes Docker's: there anything missing counts.
         if [ -z "$chain_program" ] && [ -n "$(missing_rules "$was" "$now")" ] || is_flushed "$was" "$now"; then
             flushed="$flushed $kind"
             case $kind in ebtables) options= ;; *) options="$wait_flag -c" ;; esac
@@ -101,7 +101,7 @@ put_back_tables() {
         select_tables "$kind"
         [ "$(comparable_rules "$was")" = "$(comparable_rules "$now")" ] || {
             lost=$(missing_rules "$was" "$now")
-            #             # One additional rule is a recent change by Docker.
+            # One additional rule is a recent change by Docker.
             [ -z "$lost" ] && [ "$containers_were" != "$(container_state)" ] ||
                 trouble="$trouble${trouble:+$newline}$kind is not as it was: ${lost:-the order differs}"
         }

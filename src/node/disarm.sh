@@ -5,7 +5,7 @@
 
 disarm() {
     local deadline
-    #     # A running restore is waited for; one that starts later finds no lease. It kills the holder of the lock with signal 9.
+    # A running restore is waited for; one that starts later finds no lease. It kills the holder of the lock with signal 9.
     if command -v flock >/dev/null && [ -d /etc/firewalld ]; then
         exec 7</etc/firewalld
         deadline=$(($(uptime_now) + 60))
@@ -15,7 +15,7 @@ disarm() {
         print_outcome "$1"
         return
     fi
-    #     # It is too late if firewalld has read its previous files in a boot, or if a restore has started and is between two attempts.
+    # It is too late if firewalld has read its previous files in a boot, or if a restore has started and is between two attempts.
     if has_booted_since "$1" || [ -e "$live/attempts-$1" ]; then
         exec 7<&-
         restore_and_wait "$1"

@@ -38,7 +38,7 @@ print_no_answer() {
 reload_vain=
 reload_over=
 await_docker_idle() {
-    #     # A step that detaches is followed by one that attaches.
+    # A step that detaches is followed by one that attaches.
     [ -z "$reload_over" ] || [ "$(uptime_now)" -gt "$((reload_over + 2))" ] || return 0
     await_stable_rules && reload_over=$(uptime_now)
 }
@@ -59,17 +59,17 @@ await_stable_rules() {
         [ -z "$before" ] || stamp_now=$(docker_reload_stamp) || { answer=${stamp_now%,*} && return 124; }
         rules="$stamp_now$newline$(limited iptables-save 2>/dev/null </dev/null | grep '^-A')"
         zoned=yes
-        #         # A bridge that was seen in no zone has not been restored by Docker yet.
+        # A bridge that was seen in no zone has not been restored by Docker yet.
         bridges_have_zones "$bridges_then" || zoned='' lost=yes
         [ "$rules" = "$before" ] && same=$((same + 1)) || same=0
         before=$rules
-        #         # The stamp counts whole seconds: if it stays the same, stability over time decides instead.
+        # The stamp counts whole seconds: if it stays the same, stability over time decides instead.
         if [ -n "$zoned" ] && [ "$same" -gt 0 ]; then
             [ -n "$lost" ] && [ "$stamp_now" = "$first" ] && [ "$same" -lt 8 ] || return 0
         fi
         pause
     done
-    #     # A bridge that is in no zone for another reason, or rules that change all the time, are not waited for again.
+    # A bridge that is in no zone for another reason, or rules that change all the time, are not waited for again.
     reload_vain=yes
     answer=
     return 0
@@ -115,7 +115,7 @@ connect() {
     done
     for word in $addresses; do
         query_docker network inspect -f '{{range .Containers}}{{.Name}} {{.IPv4Address}} {{.IPv6Address}}{{"\n"}}{{end}}' "$network"
-        #         # A network that does not exist is left for Docker to report.
+        # A network that does not exist is left for Docker to report.
         case $? in
         0) ;;
         124) fail_with_code 124 "nothing was changed:" || return ;;

@@ -6,7 +6,7 @@ call_firewalld() {
     local code
     answer=$(busctl --auto-start=no --timeout="$seconds" call -- "$firewalld" "$@" 2>&1 </dev/null) && return
     code=$?
-    #     # systemd 247 colours its errors even if they are not shown on a terminal.
+    # systemd 247 colours its errors even if they are not shown on a terminal.
     case $answer in *"$escape"*) answer=$(printf '%s\n' "$answer" | sed "s/${escape}\[[0-9;]*m//g") ;; esac
     answer=${answer#Call failed: }
     return "$code"
@@ -117,7 +117,7 @@ set_rich() {
     if "$3"; then
         record_written "/etc/firewalld/zones/$1.xml"
         read_rich "$1" || return
-        #         # firewalld may spell a rule differently, so only the number is compared.
+        # firewalld may spell a rule differently, so only the number is compared.
         case $answer in "as $count" | "as $count "*) return 0 ;; esac
         fail_with "firewalld holds other permanent rich rules than were written:"
     else

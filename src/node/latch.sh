@@ -8,7 +8,7 @@ latch() {
         text=$(latch_table "$@")
         answer=$(printf '%s\n' "$text" | limited nft -f - 2>&1) && return
     fi
-    #     # CentOS 7 has no nft by default. The mangle table has no owner either, but a program that flushes all tables flushes it too.
+    # CentOS 7 has no nft by default. The mangle table has no owner either, but a program that flushes all tables flushes it too.
     trouble=$answer
     for program in iptables ip6tables; do
         text=

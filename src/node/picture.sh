@@ -30,7 +30,7 @@ docker_output() {
     local code
     docker_output=$(limited docker "$@" 2>/dev/null </dev/null) && return
     code=$?
-    #     # A command that hangs would hang again.
+    # A command that hangs would hang again.
     if [ "$code" = 124 ]; then
         answer="docker $1 did not finish within $seconds seconds"
         return 124
@@ -101,11 +101,11 @@ snapshot_picture() {
     command -v docker >/dev/null || return 0
     wait_until_docker_settles || return
     case $docker_unit in
-    #     # A query could start it.
+    # A query could start it.
     *LoadState=loaded*ActiveState=inactive* | *LoadState=loaded*ActiveState=failed*) return 0 ;;
     esac
     read_picture && return
-    #     # If there is no unit with that name, it is not running if nothing listens.
+    # If there is no unit with that name, it is not running if nothing listens.
     case $docker_unit:$answer in
     *ActiveState=inactive*:*onnect*) ;;
     *) return 1 ;;

@@ -74,7 +74,7 @@ ask() {
         said=$("$@" 2>&1 >&3 3>&- 4>&- </dev/null)
         code=$?
         [ -z "$said" ] || printf '! %s %s\n%s\n' "$name" "${#said}" "$said" >&4
-        #         # Without a last character the shell would strip the answer's last newlines.
+        # Without a last character the shell would strip the answer's last newlines.
         printf .
         exit "$code"
     )
@@ -197,8 +197,8 @@ look_at_kernel() {
     remember_kernel
     ask ip6tables-save limited ip6tables-save
     matched=$matched$newline$(printf %s "$answer" | matched_sets)
-    #     # The other backend's tables. Running the legacy one where it was never used could load its module. A file of /proc
-    #     # has no size: only its content shows whether it is empty.
+    # The other backend's tables. Running the legacy one where it was never used could load its module. A file of /proc
+    # has no size: only its content shows whether it is empty.
     if ! command -v "$other_save" >/dev/null; then
         skip "no $other_save" other-save
     elif [ "$other_save" = iptables-legacy-save ] && [ -z "$(cat /proc/net/ip_tables_names 2>/dev/null)" ]; then
@@ -265,7 +265,7 @@ sets() {
 # nft_tables: the tables of nft that iptables does not show, each as one line of JSON.
 nft_tables() {
     local word family name
-    #     # Without nft there are none: only it creates them.
+    # Without nft there are none: only it creates them.
     command -v nft >/dev/null || return 0
     has_tables_of_nft || return
     printf '%s' "$nft_list" | while read -r word family name; do
@@ -293,7 +293,7 @@ routing() {
 
 # other6 COMMAND: the IPv6 tables of the other iptables backend.
 other6() {
-    #     # Running the legacy one where it was never used could load its module.
+    # Running the legacy one where it was never used could load its module.
     case $1 in
     *legacy*) [ -n "$(cat /proc/net/ip6_tables_names 2>/dev/null)" ] || return 0 ;;
     esac
@@ -399,7 +399,7 @@ zone_names() {
 settings() {
     local word folder kind file
     echo "zone $zone"
-    #     # A word of the answer that is not a zone, such as an interface's name, has no file.
+    # A word of the answer that is not a zone, such as an interface's name, has no file.
     for word in $active $default; do
         word=${word#\"}
         word=${word%\"}
@@ -561,12 +561,12 @@ settling() {
     case $(units firewalld.service) in
     *ActiveState=activating*) echo "firewalld is starting" && return ;;
     esac
-    #     # Docker 28.1 and later report when they last restored their rules.
+    # Docker 28.1 and later report when they last restored their rules.
     back=$(printf '%s' "$1" | sed -n 's/.*"ReloadedAt","\([^"]*\)".*/\1/p')
     [ -n "$back" ] || return 0
     began=$(limited systemctl show -p ActiveEnterTimestamp firewalld.service | sed -n 's/^ActiveEnterTimestamp=//p')
     began=$(date -d "$began" +%s 2>/dev/null) && back=$(date -d "$back" +%s 2>/dev/null) || return 0
-    #     # One that is not notified of firewalld's starts never will.
+    # One that is not notified of firewalld's starts never will.
     [ "$back" -ge "$began" ] || [ "$(($(date +%s) - began))" -gt 60 ] || echo "Docker has not restored its rules since firewalld was started"
 }
 
@@ -581,7 +581,7 @@ look_at_docker() {
         skip "docker is not installed" docker-version docker-firewall docker-networks docker-containers
         return
     fi
-    #     # A query would start the engine if systemd listens on its socket.
+    # A query would start the engine if systemd listens on its socket.
     service=${answer%%"$newline$newline"*}
     socket=${answer#*"$newline$newline"}
     case $service in
@@ -603,7 +603,7 @@ look_at_docker() {
     esac
     ask_daemon docker docker-version limited docker version --format '{{.Server.Version}}'
     case $code:$answer in
-    #     # Docker reports which firewall it uses since 28.1.
+    # Docker reports which firewall it uses since 28.1.
     0:28.0.* | 0:1.* | 0:1[0-9].* | 0:2[0-7].*) ask docker-firewall echo ;;
     0:*) ask_daemon docker docker-firewall limited docker info --format '{{json .FirewallBackend}}' ;;
     *) skip "docker does not answer" docker-firewall docker-networks docker-containers && return ;;
@@ -643,7 +643,7 @@ records() {
     [ -z "$left" ] || echo "left $left"
     [ ! -s "$live/outcome-$armed" ] || sed -n 's/^outcome=/restore /p; s/^trouble=/trouble /p' "$live/outcome-$armed"
     [ ! -r "$live/step" ] || echo "step $(cat "$live/step")"
-    #     # Without these it cannot be restored.
+    # Without these it cannot be restored.
     missing_parts "$armed" | sed 's/^/missing /'
 }
 

@@ -45,7 +45,7 @@ unfail() {
         answer="$trouble$newline$(firewalld_log)${newline}every permanent direct rule can be loaded, so the cause is something else"
         return 1
     fi
-    #     # What firewalld reports and the content of the file may differ if the file was edited.
+    # What firewalld reports and the content of the file may differ if the file was edited.
     answer=
     [ "$(grep -oE '<(chain|rule|passthrough)[ />]' /etc/firewalld/direct.xml | grep -c .)" = "$entries_count" ] ||
         fail_with "/etc/firewalld/direct.xml has other entries than firewalld reports, so it was not written; firewalld said: $trouble" || return
@@ -75,7 +75,7 @@ write_direct() {
 try_entry() {
     if can_load "$2" "$3" "$4"; then
         entries_kept="$entries_kept$newline$5"
-        #         # An entry that creates a chain is needed by those that follow it.
+        # An entry that creates a chain is needed by those that follow it.
         case $4 in :* | -N* | --new-chain*) passed="$passed$2 $3 $4$newline" ;; esac
     else
         set_aside="$set_aside$1 $(printf '%s\n' "$answer" | sed '/^Try .*help/d; /^Error occurred at line/d; /^$/d' | head -n 2 | tr '\n' ' ')$newline"
@@ -90,10 +90,10 @@ can_load() {
     command -v "$program-restore" >/dev/null || return 0
     head="*$2$newline$(chains_left "$program" "$1" "$2")$newline"
     text="$head$3${newline}COMMIT"
-    #     # On the node, for its sets and modules. This does not show whether the chain of a jump exists.
+    # On the node, for its sets and modules. This does not show whether the chain of a jump exists.
     [ "$program" = ebtables ] || restore_tables "$program" "$text" $wait_flag --noflush --test || return
     case $3 in *-set\ *) return 0 ;; esac
-    #     # For real, where there is no network. If not even an empty input can be loaded there, this shows nothing.
+    # For real, where there is no network. If not even an empty input can be loaded there, this shows nothing.
     load_in_namespace "$program" "$text" && return
     trouble=$answer
     load_in_namespace "$program" "$head${newline}COMMIT" || return 0

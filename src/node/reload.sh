@@ -4,7 +4,7 @@ reload_command=reload_firewalld
 reload_firewalld() {
     ensure_firewalld_table
     call_firewalld "$runtime" "$firewalld" reload && return
-    #     # With its nftables backend firewalld also prints everything that it wanted to load.
+    # With its nftables backend firewalld also prints everything that it wanted to load.
     answer=$(printf %.600s "$answer")
     fail_with "firewalld did not reload:"
 }
@@ -34,13 +34,13 @@ reload() {
         return 124
     }
     devices=$(printf '%s\n' "$networks" | while read -r device rest; do printf '%s ' "$device"; done)
-    #     # Docker's stamp counts whole seconds: two reloads within one could not be distinguished.
+    # Docker's stamp counts whole seconds: two reloads within one could not be distinguished.
     case $stamp in *"$(date -u +%Y-%m-%dT%H:%M:%S)"*) sleep 1 ;; esac
     "$reload_command" || trouble=$answer
     firewalld_state || answer="no answer: $answer"
     [ "$answer" = "$running" ] || trouble="$trouble${trouble:+$newline}firewalld's state after the reload: $answer"
     if [ -n "$trouble" ]; then
-        #         # The state that it left, for finding the cause.
+        # The state that it left, for finding the cause.
         ! read_kernel || { left_iptables=$now_iptables left_ip6tables=$now_ip6tables left_ebtables=$now_ebtables; }
         # A reload that fails has flushed Docker's rules and sends no signal. Before 0.7 it leaves every policy at DROP.
         put_back_tables || trouble="$trouble$newline$answer"
@@ -48,7 +48,7 @@ reload() {
         return 1
     fi
     restore_latch
-    #     # A busy dockerd may pause for longer than we wait, and put a rule of its own ahead of ours afterwards.
+    # A busy dockerd may pause for longer than we wait, and put a rule of its own ahead of ours afterwards.
     for attempt in 1 2 3 4 5; do
         await_docker_rules "$@" || :
         restore_docker_rules || return
@@ -91,7 +91,7 @@ await_docker_rules() {
     local deadline before='' listing
     changed=
     [ "$containers_were" = "$(container_state)" ] || changed=yes
-    #     # No daemon, or one that started before firewalld and is not notified by it: nothing else will restore the rules.
+    # No daemon, or one that started before firewalld and is not notified by it: nothing else will restore the rules.
     [ -n "$networks" ] || return 0
     case $stamp in '' | *firewalld*) ;; *) return 0 ;; esac
     deadline=$(($(uptime_now) + patience))
@@ -112,7 +112,7 @@ await_docker_rules() {
 docker_has_finished() {
     local stamp_now
     if [ -n "$stamp" ]; then
-        #         # No answer does not count as another stamp.
+        # No answer does not count as another stamp.
         stamp_now=$(docker_reload_stamp) && [ "$stamp" != "$stamp_now" ]
     else
         [ "$quiet" -ge 16 ] || { [ "$quiet" -ge 8 ] && [ -z "$(missing_docker_rules iptables)$(missing_docker_rules ip6tables)" ]; }

@@ -85,7 +85,7 @@ restore_in_place() {
         return 1
     }
     answer=
-    #     # A run that never marked a step executed none.
+    # A run that never marked a step executed none.
     reached=$(cat "$live/step" 2>/dev/null) || reached=arm
     take_back || {
         note_trouble "in place: $answer"
@@ -99,7 +99,7 @@ restore_in_place() {
         note_trouble "in place: $answer"
         return 1
     }
-    #     # Docker puts its own rules in another order when a network is created and removed.
+    # Docker puts its own rules in another order when a network is created and removed.
     same_rules || { restore_kernel && same_rules; } || {
         note_trouble "in place: $answer"
         return 1
@@ -134,14 +134,14 @@ restore_everything() {
         systemctl reset-failed firewalld.service >/dev/null 2>&1
         limited systemctl restart firewalld.service >/dev/null 2>&1 </dev/null || note_trouble "firewalld did not start"
         how="by a start of firewalld"
-        #         # A Docker without firewalld reports no stamp; it is waited for as well. Docker 28 before 29 may hang permanently when one of its
-        #         # networks is changed while it restores its rules (moby#50619).
+        # A Docker without firewalld reports no stamp; it is waited for as well. Docker 28 before 29 may hang permanently when one of its
+        # networks is changed while it restores its rules (moby#50619).
         stamp=
         for attempt in 1 2 3 4 5 6 7 8 9 10; do
             ! is_firewalld_running || break
             pause
         done
-        #         # One that was killed leaves its table, and the next may add every rule to it once more. A reload starts with an empty one.
+        # One that was killed leaves its table, and the next may add every rule to it once more. A reload starts with an empty one.
         [ -z "$stale" ] || call_firewalld "$runtime" "$firewalld" reload || note_trouble "firewalld did not reload: $answer"
     fi
     restore_latch
@@ -161,7 +161,7 @@ restore_everything() {
         note_trouble "$answer"
         return 1
     }
-    #     # Docker before 25 also restores rules of networks that no longer exist, and does it late.
+    # Docker before 25 also restores rules of networks that no longer exist, and does it late.
     same_rules || { sleep 1 && restore_kernel && same_rules; } || {
         note_trouble "$answer"
         return 1
@@ -190,7 +190,7 @@ restore_recovery() {
     case $state_was in
     dead) limited systemctl stop firewalld.service </dev/null >/dev/null 2>&1 ;;
     "$running") reload_firewalld || note_trouble "$answer" ;;
-    #     # It fails as it did before.
+    # It fails as it did before.
     *) [ -z "$files_differ" ] || reload_firewalld || : ;;
     esac
     await_docker_up || note_trouble "$answer"
@@ -260,7 +260,7 @@ record_outcome() {
     mkdir -p "$live" 2>/dev/null
     text="$text$newline$(printf '%s\n' "$remarks" | as_key remark)$newline$(printf '%s\n' "$troubles" | as_key trouble)"
     { printf '%s\n' "$text" >"$live/outcome-$number"; } 2>/dev/null
-    #     # An attempt that is followed by another is not recorded.
+    # An attempt that is followed by another is not recorded.
     [ "$1" = trying ] || { printf '%s\n' "$text" >>"$snapshot/about"; } 2>/dev/null
 }
 
@@ -284,7 +284,7 @@ main() {
     trap '' HUP INT PIPE
     case $mode in
     reloaded | chosen | docker)
-        #         # The current run waits for minutes, and so does its caller.
+        # The current run waits for minutes, and so does its caller.
         seconds=60
         patience=30
         find_wait_flag
@@ -298,7 +298,7 @@ main() {
         ;;
     esac
     if ! is_armed; then
-        #         # The plug was pulled after the lease had ended and before everything was cleaned up.
+        # The plug was pulled after the lease had ended and before everything was cleaned up.
         case $mode in boot | files) leased_snapshot >/dev/null || { clean_up && forget_boot; } ;; esac
         exit 0
     fi
@@ -311,7 +311,7 @@ main() {
         is_armed || exit 0
         note_trouble "the run in progress could not be ended"
     }
-    #     # The run may have been confirmed, or rolled back, while we waited.
+    # The run may have been confirmed, or rolled back, while we waited.
     is_armed || exit 0
     tried=$(cat "$live/attempts-$number" 2>/dev/null)
     tried=$((${tried:-0} + 1))
@@ -324,7 +324,7 @@ main() {
     else
         restore_in_place || restore_whole
     fi && finish
-    #     # systemd restarts a program that fails. What fails repeatedly is left to `--recover`.
+    # systemd restarts a program that fails. What fails repeatedly is left to `--recover`.
     [ "$tried" -ge "$attempts" ] || { record_outcome trying && exit 1; }
     record_outcome failed
     exit 0

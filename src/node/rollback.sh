@@ -27,7 +27,7 @@ restore_snapshot() {
         [ "$later" != "$target" ] && [ "$(read_key "$home/snapshots/$later/about" outcome)" = confirmed ] || continue
         undone="$undone $later"
     done
-    #     # A snapshot of an earlier version does not record what it moves: then everything here may have been moved.
+    # A snapshot of an earlier version does not record what it moves: then everything here may have been moved.
     for later in $target $undone; do
         [ "$(read_key "$home/snapshots/$later/about" format)" = 2 ] || { capture record_everything || fail_with "$home/armed/touched could not be written:" || return; }
     done

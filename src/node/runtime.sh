@@ -41,7 +41,7 @@ runtime_text() {
     busctl_tokens "$answer" | list_entries passthrough 1 yes
     zones=$(active_zones) || { echo "$answer" && return 1; }
     for zone in $zones; do
-        #         # Before 0.9 this query does not exist.
+        # Before 0.9 this query does not exist.
         ! call_firewalld "$runtime" "$firewalld.zone" getZoneSettings2 s "$zone" || busctl_tokens "$answer" | zone_settings "$zone"
     done
 }
@@ -86,7 +86,7 @@ apply_entries() {
     case $what in remove) lines=$(printf '%s\n' "$2" | sort -r) ;; esac
     IFS=$newline
     for line in $lines; do
-        #         # An empty last value would get lost.
+        # An empty last value would get lost.
         case $line in *"$separator") line=$line$separator ;; esac
         IFS=$separator
         set -- $line

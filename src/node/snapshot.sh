@@ -61,7 +61,7 @@ snapshot_tables() {
         now_ebtables=$answer
     fi
     save_file iptables "$now_iptables" && save_file ip6tables "$now_ip6tables" && save_file ebtables "$now_ebtables" || return
-    #     # Only a recovery has to restore these.
+    # Only a recovery has to restore these.
     [ -z "$recovering" ] || save_file nft "$(firewalld_tables)"
 }
 
@@ -159,7 +159,7 @@ snapshot_files() {
     [ "$count" -le "$things" ] || fail_with "$etc has more than $things files in it, counting what its links lead to: that is not a configuration of firewalld" || return
     odd=$(cd $etc && find -L . -path ./.fwdeploy -prune -o -name '*[[:cntrl:]]*' -print 2>/dev/null | tr '[:cntrl:]' '?' | head -c 200)
     [ -z "$odd" ] || fail_with "a name in $etc has a control character in it, and could not be restored: $odd" || return
-    #     # With links followed, an entry that is still a link leads nowhere.
+    # With links followed, an entry that is still a link leads nowhere.
     odd=$(cd $etc && find -L . -path ./.fwdeploy -prune -o -type l -print 2>/dev/null | head -n 3 | tr '\n' ' ')
     [ -z "$odd" ] || fail_with "a symbolic link in $etc leads to nothing, and what is written there could not be undone: $odd" || return
     odd=$(cd $etc && find -L . -path ./.fwdeploy -prune -o ! -type f ! -type d -print 2>/dev/null | head -n 3 | tr '\n' ' ')

@@ -44,7 +44,7 @@ step() {
 
 # fail_step CODE: the step has failed, for the reason in $answer.
 fail_step() {
-    #     # The caller that could request the rollback may be gone.
+    # The caller that could request the rollback may be gone.
     [ -z "$stopped" ] || [ -z "$armed" ] || start_restore
     give_up "step $step_number failed $1"
 }

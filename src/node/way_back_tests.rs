@@ -419,8 +419,8 @@ fn a_docker_that_is_being_restarted_is_not_one_that_does_not_run() {
         ),
         (unit("inactive", ""), "stopped"),
         (unit("failed", ""), "stopped"),
-        (unit("inactive", "7"), "without an end"),
-        (unit("deactivating", ""), "without an end"),
+        (unit("inactive", "7"), "did not finish"),
+        (unit("deactivating", ""), "did not finish"),
     ] {
         for shell in shells() {
             let node = Node::new();
@@ -428,7 +428,7 @@ fn a_docker_that_is_being_restarted_is_not_one_that_does_not_run() {
             node.program("systemctl", SYSTEMCTL);
             node.write("fake/units", &units);
             // A busy machine may take a second for each question.
-            let seconds = if pictured == "without an end" { 1 } else { 60 };
+            let seconds = if pictured == "did not finish" { 1 } else { 60 };
             let said = node.says(
                 shell,
                 &format!(

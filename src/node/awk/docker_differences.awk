@@ -48,7 +48,7 @@ END {
             split(before, a, " ")
             split(now, b, " ")
             if (now == "") {
-                #                 # A missing network is reported above.
+                # A missing network is reported above.
                 if (line[1, "network " key[3]] != "" && line[2, "network " key[3]] == "") continue
                 tell(mine, "container " key[2] " is not on network " key[3] ", where it was")
             } else if (a[4] != b[4] || a[5] != b[5]) tell(mine, "container " key[2] " has " at(b[4], b[5]) " on network " key[3] " where it had " at(a[4], a[5]))

@@ -26,7 +26,7 @@ $0 == "=" { second = 1; next }
     if (second) now[key, ++has[key]] = rule
     else {
         was[key, ++had[key]] = rule
-        #         # Even if Docker does not answer, its own chains name its devices.
+        # Even if Docker does not answer, its own chains name its devices.
         if ($2 ~ /^DOCKER($|-)/ && $2 != "DOCKER-USER")
             for (i = 3; i < NF; i++) if ($i == "-i" || $i == "-o") device[$(i + 1)]
     }
@@ -35,7 +35,7 @@ END {
     for (c = 1; c <= t; c++) {
         table = tables[c]; chain = chains[c]; key = table SUBSEP chain
         ours = chain ~ /^DOCKER($|-)/ && chain != "DOCKER-USER"
-        #         # A container that was added or removed has its rules from Docker; ours would be the old ones.
+        # A container that was added or removed has its rules from Docker; ours would be the old ones.
         if (changed != "" && chain !~ /^DOCKER-ISOLATION-/) continue
         if (ours && !there[key]) declared[table] = declared[table] ":" chain " - [0:0]\n"
         if (!ours && own[key]) continue

@@ -30,7 +30,7 @@ END {
         split(was[l], token, "\037")
         zone = token[2]
         if (token[1] != "zone") print was[l]
-        #         # A zone without any binding is not printed.
+        # A zone without any binding is not printed.
         else if (!(zone in known) && !count[zone] && !bound[2, zone]) continue
         else if (token[3] == "interfaces") print "zone\037" zone "\037interfaces\037as\037" count[zone] + 0 list[zone]
         else print was[l]

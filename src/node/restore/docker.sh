@@ -37,7 +37,7 @@ same_place() {
     same_network "$2" || case $2 in bridge | host | none) ;; *) return 1 ;; esac
     before=$(picture_before place "$1" "$2" | awk '{ print $4, $5 }')
     [ -n "$before" ] && [ "$before" = "$(picture_now place "$1" "$2" | awk '{ print $4, $5 }')" ] || return
-    #     # A running container may have another address than its configured one, until it is reattached.
+    # A running container may have another address than its configured one, until it is reattached.
     picture_now place "$1" "$2" | awk '($4 != "." && $6 != "." && $4 != $6) || ($5 != "." && $7 != "." && $5 != $7) { other = 1 } END { exit other }'
 }
 

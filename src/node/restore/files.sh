@@ -46,7 +46,7 @@ put_links() {
         IFS=$ifs
         name=${line#*"$tab"}
         name=$etc/${name%%"$tab"*}
-        #         # A link that leads elsewhere now is replaced below, by a rename.
+        # A link that leads elsewhere now is replaced below, by a rename.
         case $newline$before in
         *"$newline""link$tab${name#"$etc/"}$tab"*) ;;
         *) rm -f "$name" || note_file_trouble "$name cannot be removed" ;;
@@ -123,6 +123,6 @@ put_file() {
     part=${target%/*}/.fwdeploy.part
     copy_all "$snapshot/firewalld/$file" "$part" && mv -f "$part" "$target" 2>/dev/null && return
     rm -f "$part"
-    #     # The space of the old content is all there is; or the file is a mount of its own, which cannot be renamed over.
+    # The space of the old content is all there is; or the file is a mount of its own, which cannot be renamed over.
     cat "$snapshot/firewalld/$file" 2>/dev/null >"$target" && put_mode "$target" "$1" || note_file_trouble "$etc/$file cannot be written"
 }
