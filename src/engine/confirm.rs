@@ -241,7 +241,7 @@ impl<'a> PendingConfirm<'a> {
     }
 
     /// How many seconds the rollback may take once the time to confirm is over.
-    pub(super) fn allowed_for_the_way_back(&self) -> u64 {
+    pub(super) fn allowed_for_the_rollback(&self) -> u64 {
         ROLLBACK.as_secs()
     }
 

@@ -106,7 +106,7 @@ fn wait(pending: Pending<'_>) -> Outcome {
                     format!(
                         "the drill failed: the node did not roll itself back within {} s plus {} s",
                         context.confirm.as_secs(),
-                        armed.allowed_for_the_way_back(),
+                        armed.allowed_for_the_rollback(),
                     ),
                 )
                 .hint("journalctl -u 'fwdeploy-restore*' on the node shows what its timer did");

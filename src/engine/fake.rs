@@ -262,7 +262,7 @@ impl Connection for Line {
                     Trouble::Boots => "boot",
                     _ => "timer",
                 };
-                node.go_back(why);
+                node.roll_back(why);
             }
             let mut answers = self.fake.answers.lock().unwrap();
             let mut seen = node.state.clone();
@@ -274,7 +274,7 @@ impl Connection for Line {
         }
         if let Some(number) = script.strip_prefix("disarm ") {
             match node.trouble {
-                Trouble::Late => node.go_back("timer"),
+                Trouble::Late => node.roll_back("timer"),
                 Trouble::LateByWord | Trouble::LateAndGone | Trouble::Forgets => {
                     let trouble = std::mem::replace(&mut node.trouble, Trouble::None);
                     match trouble {
@@ -282,7 +282,7 @@ impl Connection for Line {
                             node.armed = None;
                             node.end(RunOutcome::Restored, "timer");
                         }
-                        _ => node.go_back("timer"),
+                        _ => node.roll_back("timer"),
                     }
                     let told = match trouble {
                         Trouble::Forgets => "outcome=armed\n",
@@ -315,7 +315,7 @@ impl Connection for Line {
                     "still {number}\noutcome=failed\ntrouble=firewalld did not reload\nend\n"
                 )));
             }
-            node.go_back("now");
+            node.roll_back("now");
             return Ok(said(format!(
                 "gone {number}\noutcome=restored\nended=12:00\nwhy=now\nend\n"
             )));
@@ -509,7 +509,7 @@ impl Node {
         Some(before)
     }
 
-    fn go_back(&mut self, why: &str) {
+    fn roll_back(&mut self, why: &str) {
         if let Some(before) = self.armed.take() {
             self.state = before;
             if let Some(spoil) = self.spoil {

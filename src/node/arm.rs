@@ -271,14 +271,14 @@ mod tests {
     }
 
     #[test]
-    fn the_way_back_is_repeatable_and_in_reverse() {
+    fn the_rollback_is_repeatable_and_in_reverse() {
         let program = restore::of_plan(&actions(), &arming().managed);
         let own = program.split_once(RESTORE).unwrap().1;
         insta::assert_snapshot!(own);
     }
 
     #[test]
-    fn a_reload_has_no_way_back_in_place() {
+    fn a_reload_is_not_undone_in_place() {
         let reload = [Action::Reload {
             subnets: Vec::new(),
         }];

@@ -9,10 +9,10 @@ mod programs_tests;
 mod quote;
 mod recover;
 mod restore;
+#[cfg(test)]
+mod restore_tests;
 mod shell;
 mod steps;
-#[cfg(test)]
-mod way_back_tests;
 
 pub use apply::apply;
 pub use arm::Arming;

@@ -28,9 +28,10 @@ pub(super) struct Pending {
 /// # Errors
 /// Why it cannot be seen.
 pub(super) fn pending(views: &Views<'_>, ours: &Ours) -> Result<Vec<Pending>, String> {
-    let unseen = |why: &str| format!("cannot determine what else a reload would change: {why}");
-    let permanent = views.permanent.settings.map_err(unseen)?;
-    let runtime = views.runtime.settings.map_err(unseen)?;
+    let cannot_tell =
+        |why: &str| format!("cannot determine what else a reload would change: {why}");
+    let permanent = views.permanent.settings.map_err(cannot_tell)?;
+    let runtime = views.runtime.settings.map_err(cannot_tell)?;
     let mut out = vec![Pending {
         what: "the direct configuration".to_string(),
         changes: differences(

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_way_back_could_not_do_is_read_with_its_signs() {
+    fn what_a_rollback_could_not_do_is_read_with_its_signs() {
         let records = parse(
             "snapshot 4\noutcome=failed\nlate=3\nremark=container a no longer exists\ntrouble=x=y\nlast 4\narmed 4\nalive yes\n\
              restore trying\ntrouble zone public ports=22\n",

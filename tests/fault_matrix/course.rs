@@ -190,8 +190,8 @@ impl Cell<'_> {
         let until = Instant::now() + self.confirm + Duration::from_secs(5) * slow();
         while Instant::now() < until {
             self.watch(course);
-            let way_back = self.node.way_back();
-            if way_back.is_some_and(|unit| fs::write(unit.join("cgroup.kill"), "1").is_ok()) {
+            let restore_unit = self.node.restore_unit();
+            if restore_unit.is_some_and(|unit| fs::write(unit.join("cgroup.kill"), "1").is_ok()) {
                 return true;
             }
             sleep(Duration::from_millis(2));

@@ -227,7 +227,7 @@ impl Node {
     }
 
     /// The directory of the processes that roll the node back, while there are any.
-    pub fn way_back(&self) -> Option<PathBuf> {
+    pub fn restore_unit(&self) -> Option<PathBuf> {
         let units = fs::read_dir(self.processes.join("system.slice"));
         let units = units.into_iter().flatten().flatten();
         units.map(|unit| unit.path()).find(|unit| {
@@ -243,7 +243,7 @@ impl Node {
         let until = Instant::now() + BOOT * slow();
         let mut asked = Instant::now();
         while Instant::now() < until {
-            if self.way_back().is_some() {
+            if self.restore_unit().is_some() {
                 return true;
             }
             if asked.elapsed() > Duration::from_millis(500) {

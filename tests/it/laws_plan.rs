@@ -695,7 +695,7 @@ proptest! {
     }
 
     #[test]
-    fn return_the_nodes_own_way_back_from_anywhere_ends_where_it_began(
+    fn return_the_nodes_own_rollback_from_anywhere_ends_where_it_began(
         (state, wanted) in node(),
         allowed in either(),
         at in any::<prop::sample::Index>(),

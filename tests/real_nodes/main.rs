@@ -22,8 +22,8 @@ mod motion;
 mod pending;
 mod reach;
 mod recovery;
+mod restore;
 mod safety;
-mod way_back;
 mod whitelist;
 mod zones;
 

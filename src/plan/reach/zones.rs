@@ -339,9 +339,9 @@ impl<'a> Dispatch<'a> {
         policies.sort_by_key(|(_, policy)| priority(policy));
         for (name, policy) in policies {
             match judged(self.settings, policy, &self.guarding[name.as_str()], &flow) {
-                Judged::Passes => return None,
-                Judged::Refused(why) => return Some(format!("policy `{name}` {why}")),
-                Judged::GoesOn => {}
+                RuleVerdict::Passes => return None,
+                RuleVerdict::Refused(why) => return Some(format!("policy `{name}` {why}")),
+                RuleVerdict::GoesOn => {}
             }
         }
         let options = self.settings.zones.get(zone)?;
@@ -453,7 +453,7 @@ impl Rival {
     }
 }
 
-enum Judged {
+enum RuleVerdict {
     Passes,
     Refused(String),
     GoesOn,
@@ -466,7 +466,7 @@ fn judged(
     policy: &Options,
     rules: &[(&str, RichMatch)],
     flow: &Flow<'_>,
-) -> Judged {
+) -> RuleVerdict {
     // Priority, what accepts behind what refuses, certain, and the rule if it refuses.
     let mut parts: Vec<(i64, bool, bool, Option<&str>)> = Vec::new();
     for (text, rule) in rules {
@@ -497,20 +497,20 @@ fn judged(
     parts.sort_by_key(|(priority, accepts, ..)| (*priority, *accepts));
     for (_, _, certain, refused) in parts {
         match refused {
-            None if certain => return Judged::Passes,
+            None if certain => return RuleVerdict::Passes,
             None => {}
             Some(text) => {
                 let perhaps = if certain { "" } else { "may refuse it: " };
-                return Judged::Refused(format!("{perhaps}has the rich rule `{text}`"));
+                return RuleVerdict::Refused(format!("{perhaps}has the rich rule `{text}`"));
             }
         }
     }
     match policy.one("target") {
-        "ACCEPT" => Judged::Passes,
+        "ACCEPT" => RuleVerdict::Passes,
         target @ ("REJECT" | "DROP" | "%%REJECT%%") => {
-            Judged::Refused(format!("has target `{}`", target.trim_matches('%')))
+            RuleVerdict::Refused(format!("has target `{}`", target.trim_matches('%')))
         }
-        _ => Judged::GoesOn,
+        _ => RuleVerdict::GoesOn,
     }
 }
 
