@@ -286,9 +286,13 @@ proptest! {
         let text = serde_yaml::to_string(&value).unwrap();
         let theirs: Result<Value, _> = serde_yaml::from_str(&text);
         let Ok(theirs) = theirs else { return Ok(()) };
+        // serde_yaml writes the text `<<` without quotes, and reads it back as a text. In a key it is a merge.
+        if text.contains("<<") {
+            return Ok(());
+        }
         let ours = parse(&text);
         // YAML 1.1's booleans are written without quotes by serde_yaml and are no text here.
-        let odd = ["yes", "no", "on", "off", "0o", "0x", "e", "E", "<<"];
+        let odd = ["yes", "no", "on", "off", "0o", "0x", "e", "E"];
         if !odd.iter().any(|word| text.to_lowercase().contains(word)) {
             prop_assert_eq!(ours.value(), &theirs);
         }
