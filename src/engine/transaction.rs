@@ -41,22 +41,11 @@ const LOOKS: usize = 5;
 /// The exit code of what took too long.
 const TOO_LONG: i32 = 124;
 
-/// Whether a step waits for an answer of Docker's about a network.
-fn changes_a_network(step: &Action) -> bool {
-    matches!(
-        step,
-        Action::CreateNetwork(_)
-            | Action::RemoveNetwork(_)
-            | Action::Connect { .. }
-            | Action::Disconnect { .. }
-    )
-}
-
 /// What the exit code of a step means. Any number that the node sends maps to one of these codes.
 fn step_code(exit_code: i32, step: Option<&Action>) -> FailureCode {
     match (exit_code, step) {
         (EDITED, _) => FailureCode::EditedByHand,
-        (TOO_LONG, Some(step)) if changes_a_network(step) => FailureCode::DockerHangs,
+        (TOO_LONG, Some(step)) if step.changes_docker() => FailureCode::DockerHangs,
         // Without firewalld a reload does not help either.
         (GONE, Some(Action::OwnChain { .. })) => FailureCode::StepFailed,
         (_, Some(Action::OwnChain { .. })) => FailureCode::ChainNotRecreated,

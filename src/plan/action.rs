@@ -330,6 +330,17 @@ impl Action {
         }
     }
 
+    /// Whether it changes Docker's networks, or who is on them.
+    pub fn changes_docker(&self) -> bool {
+        matches!(
+            self,
+            Action::CreateNetwork(_)
+                | Action::RemoveNetwork(_)
+                | Action::Connect { .. }
+                | Action::Disconnect { .. }
+        )
+    }
+
     /// What the step does, as a short phrase for progress: `adding a rule`.
     pub fn doing(&self) -> &'static str {
         match self {

@@ -133,8 +133,7 @@ pub(super) fn finding(trouble: &Trouble) -> Finding {
             FindingCode::NoZone,
             View::Permanent,
             format!("the node has no zone{rest}"),
-        )
-        .hint("set `fwdeploy_zone` to the zone of the public interface"),
+        ),
         Trouble::Unreadable { what, view, why } => Finding::new(
             FindingCode::Unreadable,
             *view,

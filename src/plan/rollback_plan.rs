@@ -30,7 +30,7 @@ pub fn rollback_plan(actions: &[Action]) -> RollbackPlan {
     let docker = undo
         .iter()
         .map(|(_, action)| action)
-        .filter(|action| is_docker(action))
+        .filter(|action| action.changes_docker())
         .cloned()
         .collect();
     let reloads = actions.iter().any(|a| matches!(a, Action::Reload { .. }));
@@ -57,14 +57,4 @@ impl RollbackPlan {
 /// Whether the network was created by a user: Docker's own always exist.
 pub fn is_made(network: &Network) -> bool {
     network.driver == "bridge" && network.name != "bridge"
-}
-
-fn is_docker(action: &Action) -> bool {
-    matches!(
-        action,
-        Action::CreateNetwork(_)
-            | Action::RemoveNetwork(_)
-            | Action::Connect { .. }
-            | Action::Disconnect { .. }
-    )
 }

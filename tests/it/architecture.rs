@@ -12,6 +12,8 @@ use std::sync::LazyLock;
 use uses::Module;
 use uses::Uses;
 
+use crate::support::files::below;
+
 /// Which rooms a room may use, from the document's table.
 fn table() -> BTreeMap<String, BTreeSet<String>> {
     let text = fs::read_to_string("docs/architecture.md").expect("the document is there");
@@ -40,20 +42,6 @@ fn table() -> BTreeMap<String, BTreeSet<String>> {
     table
 }
 
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).expect("a folder of sources") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            found.extend(sources(&path));
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
-}
-
 /// A source file with the place of its module: `src/engine/run.rs` is `["engine", "run"]`.
 struct Source {
     path: PathBuf,
@@ -77,7 +65,7 @@ impl Source {
                 module,
             }
         };
-        let all: Vec<Source> = sources(Path::new("src")).into_iter().map(read).collect();
+        let all: Vec<Source> = below("src", "rs").into_iter().map(read).collect();
         assert!(all.len() > 50, "the sources were not found");
         all
     }
@@ -314,11 +302,7 @@ fn documents() -> Vec<PathBuf> {
     let mut all: Vec<PathBuf> = ["README.md", "CONTRIBUTING.md", "tests/lab/README.md"]
         .map(PathBuf::from)
         .into();
-    for folder in ["docs", "docs/decisions"] {
-        let entries = fs::read_dir(folder).expect("a folder of documents");
-        let paths = entries.map(|entry| entry.expect("an entry").path());
-        all.extend(paths.filter(|path| path.extension().is_some_and(|e| e == "md")));
-    }
+    all.extend(below("docs", "md"));
     all.sort();
     all
 }

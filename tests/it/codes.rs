@@ -1,5 +1,6 @@
 //! Codes are values of their enums: no source decides by their spelling, and no finding has a severity that its code does not have.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
@@ -12,6 +13,8 @@ use proc_macro2::Delimiter;
 use proc_macro2::TokenStream;
 use proc_macro2::TokenTree;
 
+use crate::support::files::below;
+
 /// The same words with another meaning: sudo as a program, the end of a wait, how a lease stands.
 const OTHER_WORDS: [(&str, &str); 4] = [
     ("src/inventory/connection.rs", "sudo"),
@@ -20,22 +23,17 @@ const OTHER_WORDS: [(&str, &str); 4] = [
     ("src/transport/ssh/step.rs", "stopped"),
 ];
 
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).expect("a folder of sources") {
-        let path = entry.expect("an entry").path();
-        let name = path.file_stem().expect("a name").to_string_lossy();
-        let is_test = name.ends_with("tests") || name == "fake";
-        if is_test {
-            continue;
-        } else if path.is_dir() {
-            found.extend(sources(&path));
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
+/// The sources of the program, without those of tests.
+fn sources() -> impl Iterator<Item = PathBuf> {
+    let is_test = |part: &OsStr| {
+        let name = Path::new(part)
+            .file_stem()
+            .expect("a name")
+            .to_string_lossy();
+        name.ends_with("tests") || name == "fake"
+    };
+    let sources = below("src", "rs").into_iter();
+    sources.filter(move |path| !path.iter().any(is_test))
 }
 
 /// The tokens of a source in groups: the file, and what stands in each pair of brackets. Items of tests are left out.
@@ -67,8 +65,7 @@ fn groups(tokens: TokenStream, into: &mut Vec<Vec<String>>) {
 
 /// The groups of each source, without the enums themselves.
 fn read() -> Vec<(String, Vec<Vec<String>>)> {
-    let sources = sources(Path::new("src")).into_iter();
-    let sources = sources.filter(|path| !path.ends_with("code.rs"));
+    let sources = sources().filter(|path| !path.ends_with("code.rs"));
     let read = |path: PathBuf| {
         let text = fs::read_to_string(&path).expect("a readable source");
         let mut all = Vec::new();

@@ -15,6 +15,7 @@ use pulldown_cmark::TagEnd;
 
 use fwdeploy::cli::definition;
 
+use crate::support::files::below;
 use crate::support::program::Place;
 
 /// A piece of code in a document.
@@ -36,19 +37,9 @@ enum Kind {
 
 /// Every document of the repository except the changelog, which describes commands as they were.
 fn documents() -> Vec<PathBuf> {
-    fn below(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                below(&path, found);
-            } else if path.extension().is_some_and(|e| e == "md") {
-                found.push(path);
-            }
-        }
-    }
     let mut found = vec![PathBuf::from("README.md"), PathBuf::from("CONTRIBUTING.md")];
     for folder in ["docs", "roles", "tests"] {
-        below(Path::new(folder), &mut found);
+        found.extend(below(folder, "md"));
     }
     found.sort();
     found
