@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-.PHONY: setup lint unit lab lab-long fault-matrix fuzz test demo
+.PHONY: setup lint unit lab lab-long fault-matrix leaks fuzz test demo
 
 # Installs the system packages that libssh2 and the lab's nodes are built with.
 setup:
@@ -41,6 +41,11 @@ lab-long: setup
 fault-matrix: setup
 	tests/lab/lab build
 	tests/run fault-matrix
+
+# Offers packets while others reload, restart and boot what the whitelist rests on, which takes about an hour, and writes docs/leaks.md.
+leaks: setup
+	tests/lab/lab build
+	tests/run leaks
 
 # Fuzzes each parser of a node's answers for FUZZ_SECONDS (600). `fuzz/run TARGET` runs one.
 fuzz: setup

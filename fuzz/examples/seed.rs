@@ -11,6 +11,7 @@ use std::path::Path;
 
 use fwdeploy::probe::fuzzing::busctl;
 use fwdeploy_fuzz::busctl::SIGNATURES;
+use fwdeploy_fuzz::guard;
 use fwdeploy_fuzz::look;
 use fwdeploy_fuzz::network::QUESTIONS;
 use openssl::base64;
@@ -74,6 +75,7 @@ fn main() {
             }
         }
     }
+    guards(&mut seeds, &Path::new(captures).join("guard"));
     by_hand(&mut seeds);
     seeds.write(Path::new(out));
 }
@@ -107,6 +109,33 @@ fn cut(seeds: &mut Seeds, frame: &[u8], whole: bool) {
     if whole {
         seeds.add("look", (0, 2), frame);
         seeds.add("look", (1, 2), &built);
+    }
+}
+
+/// What nft has listed of a guard, wholly and each set by itself: a whole list is long.
+fn guards(seeds: &mut Seeds, folder: &Path) {
+    let kinds = guard::QUESTIONS.len() as u8;
+    for file in fs::read_dir(folder).expect("a folder of captures") {
+        let path = file.expect("an entry").path();
+        if path.extension().is_none_or(|e| e != "json") {
+            continue;
+        }
+        let listed = fs::read_to_string(&path).expect("a capture");
+        seeds.add("guard", (0, kinds), format!("{listed}end\n").as_bytes());
+        let listed: serde_json::Value = serde_json::from_str(&listed).expect("JSON");
+        for object in listed["nftables"].as_array().expect("a list") {
+            let one = serde_json::json!({ "nftables": [object] });
+            seeds.add("guard", (0, kinds), format!("{one}\nend\n").as_bytes());
+        }
+    }
+    let sum = "0".repeat(64);
+    let files = format!("{sum}  /etc/fwdeploy/guard.nft\nenabled\nmasked\nchanged\n");
+    seeds.long("guard", (1, kinds), files.as_bytes());
+    for version in [
+        "nftables v1.0.6 (Lester Gooch #5)\n",
+        "nftables v0.9.8 (E.D.S.)\n",
+    ] {
+        seeds.add("guard", (2, kinds), version.as_bytes());
     }
 }
 

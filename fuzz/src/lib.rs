@@ -6,6 +6,7 @@ pub mod busctl;
 pub mod docker;
 pub mod frame;
 pub mod greeting;
+pub mod guard;
 pub mod known_hosts;
 pub mod look;
 pub mod network;

@@ -1,6 +1,8 @@
 //! Inventory and role files → the desired state of each selected node. Everything is read before the first connection.
 
 use std::collections::BTreeSet;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 use crate::cli::args::SelectionArgs;
 use crate::cli::error::CliError;
@@ -12,14 +14,25 @@ use crate::inventory::InputErrors;
 use crate::inventory::Inventory;
 use crate::inventory::InventoryNode;
 use crate::inventory::Pattern;
+use crate::model::Date;
 use crate::model::Desired;
 use crate::model::Port;
 use crate::policy;
 use crate::policy::NodeContext;
+use crate::role::Policy;
 use crate::role::Roles;
 
 /// sshd's port if the inventory does not set `ansible_port`.
 const SSH: u16 = 22;
+
+/// Whether the whitelists are enforced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Enforcing {
+    /// As each role says.
+    AsWritten,
+    /// None of them: every role is in audit (`--audit`).
+    Audit,
+}
 
 /// A selected node.
 pub(super) struct Member {
@@ -40,6 +53,16 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
+    /// Leaves out the nodes that have a role, and returns their names.
+    pub(super) fn without_roles(&mut self) -> Vec<String> {
+        let members = std::mem::take(&mut self.members);
+        let (with, without): (Vec<Member>, Vec<Member>) = members
+            .into_iter()
+            .partition(|member| member.desired.is_some());
+        self.members = without;
+        with.into_iter().map(|member| member.name).collect()
+    }
+
     /// The names of the nodes without a role.
     pub(super) fn names_without_role(&self) -> Vec<&str> {
         let without = self.members.iter().filter(|m| m.desired.is_none());
@@ -53,7 +76,7 @@ impl Fleet {
 ///
 /// All mistakes in the inventory and `--extra-vars`; if there are none, those in `--limit`; then those in the roles. A mistake that several
 /// nodes share is listed once.
-pub(super) fn read(selection: &SelectionArgs) -> Result<Fleet, CliError> {
+pub(super) fn read(selection: &SelectionArgs, enforcing: Enforcing) -> Result<Fleet, CliError> {
     let extra: Vec<ExtraVars> = selection
         .extra_vars
         .iter()
@@ -66,6 +89,7 @@ pub(super) fn read(selection: &SelectionArgs) -> Result<Fleet, CliError> {
     };
     let roles = Roles::load(inventory.directory())?;
     let resolver = roles.resolver(&inventory);
+    let today = today();
     let mut errors = InputErrors::none();
     let mut members = Vec::new();
     let mut warnings = Warnings::default();
@@ -78,6 +102,11 @@ pub(super) fn read(selection: &SelectionArgs) -> Result<Fleet, CliError> {
             node: node.name.clone(),
             zone: node.connection.zone.clone(),
             ssh_port: ssh_port(node)?,
+            today,
+        };
+        let policies: Vec<Policy> = match enforcing {
+            Enforcing::AsWritten => policies,
+            Enforcing::Audit => policies.into_iter().map(Policy::in_audit).collect(),
         };
         let Some(desired) = errors.take(policy::compile(&policies, &context)) else {
             continue;
@@ -93,6 +122,12 @@ pub(super) fn read(selection: &SelectionArgs) -> Result<Fleet, CliError> {
         members,
         warnings: warnings.into_found(),
     })?)
+}
+
+/// The day, in UTC.
+fn today() -> Date {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    Date::at(now.unwrap_or_default().as_secs())
 }
 
 /// Keeps one of several equal errors: a mistake in a group is found once for each of its nodes.
@@ -115,4 +150,45 @@ fn ssh_port(node: &InventoryNode) -> Result<Port, CliError> {
 /// Returns the port of a node's sshd: `ansible_port`, or 22.
 pub(super) fn sshd_port(connection: &ConnectionVars) -> u16 {
     connection.port.as_ref().map_or(SSH, |port| port.value)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_flag_puts_every_role_in_audit() {
+        let folder = tempfile::tempdir().unwrap();
+        let inventory = folder.path().join("inventory.yml");
+        let text = "all:
+  hosts:
+    a: {ansible_host: 192.0.2.1, fwdeploy_roles: [cybex]}
+    b: {ansible_host: 192.0.2.2, fwdeploy_roles: [cybex, eos], eos_enforce: audit}
+    c: {ansible_host: 192.0.2.3}
+";
+        fs::write(&inventory, text).unwrap();
+        let selection = SelectionArgs {
+            inventory,
+            limit: None,
+            extra_vars: Vec::new(),
+        };
+        let audits = |enforcing| {
+            let members = read(&selection, enforcing).unwrap().members.into_iter();
+            let desired = members.map(|member| member.desired);
+            let roles = |desired: Desired| (desired.audits.len(), desired.is_audit());
+            desired
+                .map(|desired| desired.map(roles))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            audits(Enforcing::AsWritten),
+            [Some((0, false)), Some((1, false)), None]
+        );
+        assert_eq!(
+            audits(Enforcing::Audit),
+            [Some((1, true)), Some((2, true)), None]
+        );
+    }
 }

@@ -30,6 +30,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct FleetRun<'a> {
     options: &'a FleetOptions,
     fleet: &'a Fleet,
+    others: Vec<String>,
 }
 
 /// The result of a [`FleetRun`].
@@ -45,7 +46,20 @@ pub(super) struct Done<T> {
 impl<'a> FleetRun<'a> {
     /// Prepares a command with these options.
     pub(super) fn new(options: &'a FleetOptions, fleet: &'a Fleet) -> Self {
-        FleetRun { options, fleet }
+        FleetRun {
+            options,
+            fleet,
+            others: Vec::new(),
+        }
+    }
+
+    /// The same for a command that afterwards reads these other nodes, which have no role.
+    pub(super) fn then_reads(self, others: &[Job]) -> Self {
+        let others = others.iter().map(|job| job.node().to_string());
+        FleetRun {
+            others: others.collect(),
+            ..self
+        }
     }
 
     /// Calls `work` with a context made from the options, and shows its progress.
@@ -70,6 +84,7 @@ impl<'a> FleetRun<'a> {
         let progress = Progress::start(Show {
             purpose: options.purpose,
             nodes: jobs.iter().map(|job| job.node().to_string()).collect(),
+            others: self.others.clone(),
             forks: options.forks.get(),
             verbosity: options.verbosity,
             outcomes: options.outcomes,

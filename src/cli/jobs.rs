@@ -7,7 +7,9 @@ use crate::cli::fleet;
 use crate::cli::fleet::Fleet;
 use crate::cli::fleet::Member;
 use crate::cli::options::ConnectionDefaults;
+use crate::engine::Goal;
 use crate::engine::Job;
+use crate::engine::Snapshots;
 use crate::inventory::ConnectionMethod;
 use crate::model::Desired;
 use crate::transport::Privilege;
@@ -31,11 +33,45 @@ pub(super) fn with_roles(fleet: &Fleet, defaults: &ConnectionDefaults) -> Vec<Jo
     members.filter_map(job).collect()
 }
 
+/// Returns a job for each node that has no role.
+pub(super) fn without_roles(fleet: &Fleet, defaults: &ConnectionDefaults) -> Vec<Job> {
+    let members = fleet.members.iter();
+    let without = members.filter(|member| member.desired.is_none());
+    let job = |member| job(member, Desired::default(), defaults);
+    without.map(job).collect()
+}
+
+/// Returns a job for each node that takes everything of fwdeploy's away from it. What the roles of a node ask for helps to know what that is.
+pub(super) fn to_remove(
+    fleet: &Fleet,
+    defaults: &ConnectionDefaults,
+    snapshots: Snapshots,
+) -> Vec<Job> {
+    let members = fleet.members.iter();
+    let job = |member: &Member| {
+        // Without a role, the zone of the rich rules is still the inventory's to say.
+        let zone = member.connection.zone.as_ref();
+        let nothing = || Desired {
+            zone: zone.map(|zone| zone.value.clone()),
+            ..Desired::default()
+        };
+        let desired = member.desired.clone().unwrap_or_else(nothing);
+        Job {
+            goal: Goal::Removal(snapshots),
+            // Nothing is in force once it is done.
+            policy: hash(&Desired::default()),
+            ..job(member, desired, defaults)
+        }
+    };
+    members.map(job).collect()
+}
+
 fn job(member: &Member, desired: Desired, defaults: &ConnectionDefaults) -> Job {
     let zone = member.connection.zone.as_ref();
     Job {
         target: target(member, defaults),
         policy: hash(&desired),
+        goal: Goal::Roles,
         zone_at: zone.map(|zone| zone.location.to_string()),
         desired,
     }
@@ -116,7 +152,7 @@ mod tests {
             limit: None,
             extra_vars: Vec::new(),
         };
-        let fleet = fleet::read(&selection).unwrap();
+        let fleet = fleet::read(&selection, fleet::Enforcing::AsWritten).unwrap();
         let sudo = |user: &str| Privilege::Sudo {
             user: user.to_string(),
         };

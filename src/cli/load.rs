@@ -3,6 +3,7 @@
 use crate::cli::args::SelectionArgs;
 use crate::cli::error::CliError;
 use crate::cli::fleet;
+use crate::cli::fleet::Enforcing;
 use crate::cli::fleet::Fleet;
 use crate::cli::key_files;
 use crate::cli::messages;
@@ -14,7 +15,7 @@ use crate::cli::options::ConnectionDefaults;
 ///
 /// Every mistake in the inventory and the roles.
 pub(super) fn fleet(selection: &SelectionArgs) -> Result<Fleet, CliError> {
-    let fleet = fleet::read(selection)?;
+    let fleet = fleet::read(selection, Enforcing::AsWritten)?;
     warn(&fleet);
     Ok(fleet)
 }
@@ -28,13 +29,21 @@ pub(super) fn fleet_with_keys(
     selection: &SelectionArgs,
     defaults: &ConnectionDefaults,
 ) -> Result<Fleet, CliError> {
-    let fleet = fleet::read(selection)?;
+    with_keys(selection, defaults, Enforcing::AsWritten)
+}
+
+fn with_keys(
+    selection: &SelectionArgs,
+    defaults: &ConnectionDefaults,
+    enforcing: Enforcing,
+) -> Result<Fleet, CliError> {
+    let fleet = fleet::read(selection, enforcing)?;
     key_files::check(&fleet, defaults.key_file.as_deref())?;
     warn(&fleet);
     Ok(fleet)
 }
 
-/// The same for a command that needs roles: prints a note with the names of the nodes without one.
+/// The same for a command that needs roles: prints a note with the names of the nodes without one, and `what` becomes of them.
 ///
 /// # Errors
 ///
@@ -42,15 +51,18 @@ pub(super) fn fleet_with_keys(
 pub(super) fn fleet_with_roles(
     selection: &SelectionArgs,
     defaults: &ConnectionDefaults,
+    enforcing: Enforcing,
+    what: &str,
 ) -> Result<Fleet, CliError> {
-    let fleet = fleet_with_keys(selection, defaults)?;
+    let fleet = with_keys(selection, defaults, enforcing)?;
     let without = fleet.names_without_role();
     if without.len() == fleet.members.len() {
         return Err(CliError::new("no selected node has a role")
-            .hint("give a group or a node `fwdeploy_roles: [cybex]`; `fwdeploy role list` names the roles"));
+            .hint("give a group or a node `fwdeploy_roles: [cybex]`; `fwdeploy role list` names the roles; `fwdeploy remove` takes away what an earlier run has left"));
     }
     if !without.is_empty() {
-        messages::note(&without_role(&without));
+        let names = messages::names(&without);
+        messages::note(&format!("left alone without a role: {names}; {what}"));
     }
     Ok(fleet)
 }
@@ -59,12 +71,4 @@ fn warn(fleet: &Fleet) {
     for warning in &fleet.warnings {
         messages::warn(warning);
     }
-}
-
-/// The note about nodes without a role. They are not connected to, so it is unknown what an earlier run has left there.
-fn without_role(names: &[&str]) -> String {
-    format!(
-        "left alone without a role: {}; the state that an earlier run has created stays",
-        messages::names(names)
-    )
 }

@@ -3,12 +3,14 @@
 //! * `commands`: one file for each command, with its arguments and its execution.
 //! * `args`: the arguments that several commands share, as they were typed; `options`: what they mean.
 //! * `fleet`: the files; `jobs`: what the engine takes; `fleet_run`: the run; `results`: the end of the output.
+//! * `guard_usage`: the reading that `peers` and `refused` share.
 
 mod args;
 mod commands;
 mod error;
 mod fleet;
 mod fleet_run;
+mod guard_usage;
 mod identity;
 mod jobs;
 mod key_files;

@@ -28,6 +28,21 @@ pub(super) fn print(options: &FleetOptions, fleet: &Fleet, done: Done<Vec<Outcom
     code
 }
 
+/// Returns the outcomes of nodes with a role and of nodes without one, both in the order of the inventory, as one list in that order.
+pub(super) fn in_order(
+    fleet: &Fleet,
+    outcomes: Vec<Outcome>,
+    others: Vec<Outcome>,
+) -> Vec<Outcome> {
+    let mut outcomes = outcomes.into_iter().peekable();
+    let mut others = others.into_iter().peekable();
+    let next = |member: &Member| {
+        let is_it = |outcome: &Outcome| outcome.node == member.name;
+        outcomes.next_if(is_it).or_else(|| others.next_if(is_it))
+    };
+    fleet.members.iter().filter_map(next).collect()
+}
+
 /// Returns the exit code; `signalled` is the one for the first signal, if one arrived. It counts only if nodes were left undone.
 pub(super) fn exit_code(outcomes: &[Outcome], purpose: Purpose, signalled: Option<u8>) -> u8 {
     signal_code(outcomes, signalled).unwrap_or_else(|| Summary::of(outcomes).exit_code(purpose))
@@ -66,11 +81,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let inventory = folder.path().join("inventory.yml");
         fs::write(&inventory, "all: {hosts: {a: , b: , c: , d: }}").unwrap();
-        let fleet = fleet::read(&SelectionArgs {
+        let selection = SelectionArgs {
             inventory,
             limit: None,
             extra_vars: Vec::new(),
-        });
+        };
+        let fleet = fleet::read(&selection, fleet::Enforcing::AsWritten);
         let fleet = fleet.unwrap();
         let stopped = |node: &str| Outcome::not_begun(node, NotBegun::Stopped);
         let without = |node: &str| Outcome::not_begun(node, NotBegun::NoRole);

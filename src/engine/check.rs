@@ -1,10 +1,14 @@
 //! One node, stage by stage, without changing it.
 
 use crate::engine::job::Job;
+use crate::engine::outcome::NotBegun;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
 use crate::engine::session::ReadSessions;
 use crate::engine::snapshot_select;
+use crate::engine::stage::Stage;
+use crate::plan;
+use crate::plan::GuardKind;
 
 /// Reports what differs on a node: one connection, and one exec, or more if the node may be in motion.
 pub(super) fn node(job: &Job, sessions: &ReadSessions<'_>) -> Outcome {
@@ -14,24 +18,45 @@ pub(super) fn node(job: &Job, sessions: &ReadSessions<'_>) -> Outcome {
         Err(failure) => return outcome.failed(*failure),
     };
     let plan = sessions.plan(&state, job);
+    let purged = job.purged(&state);
     let verdict = if plan.refusals().next().is_some() {
         Verdict::Refused
-    } else if plan.is_empty() && plan.not_enforced().next().is_none() {
+    } else if plan.is_empty()
+        && purged.is_none()
+        && plan.not_enforced(job.required()).next().is_none()
+    {
         Verdict::Ok
     } else {
         Verdict::Drift
     };
     let holds = match verdict {
         Verdict::Refused => 0,
-        _ => plan.satisfied(&job.desired),
+        _ => plan.satisfied(job.required(), &state),
     };
     Outcome {
         verdict,
         holds,
-        changes: plan.changes(),
+        changes: plan.changes().into_iter().chain(purged).collect(),
         findings: plan.findings,
+        guard: GuardKind::wanted(&state, job.required()),
         ..outcome
     }
+    .in_audit(job)
+}
+
+/// Reads a node without a role once: what an earlier run has left there is a finding. It is skipped whatever is read; the other value is
+/// whether that is known.
+pub(super) fn orphaned(job: &Job, sessions: &ReadSessions<'_>) -> (Outcome, bool) {
+    let mut outcome = Outcome::not_begun(job.node(), NotBegun::NoRole);
+    let looked = sessions
+        .open(job, &Stage::Connecting)
+        .and_then(|mut session| session.look(&Stage::Looking));
+    let Ok(state) = looked else {
+        return (outcome, false);
+    };
+    outcome.findings = plan::orphaned(&state).into_iter().collect();
+    let is_known = !outcome.findings.is_empty() || plan::is_seen(&state);
+    (outcome, is_known)
 }
 
 /// Reports the snapshot that a rollback would restore on a node.

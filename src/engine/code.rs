@@ -162,6 +162,9 @@ explained! {
         NotConfirmed = "not-confirmed":
             "everything was in the desired state, but the confirmation did not reach the node"
             => "see the condition of the node (`now`); run again";
+        NotPurged = "not-purged":
+            "everything else was removed from the node, but its records (`/var/lib/fwdeploy`) were not"
+            => "fix what it names, and run `fwdeploy remove --purge` again";
         NotRecovered = "not-recovered":
             "what was repaired broke again at once, and the node rolled back"
             => "run again with `-v`; find out what undoes the repair";

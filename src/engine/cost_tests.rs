@@ -105,11 +105,11 @@ fn desired(peers: usize) -> Desired {
         .collect();
     rich.sort();
     Desired {
-        zone: None,
         networks: vec![cybex_network()],
         attachments: vec![cybex_attachment("cybex")],
         rules,
         rich,
+        ..Desired::default()
     }
 }
 
@@ -236,7 +236,7 @@ const CASES: [Case; 5] = [
 fn planned(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     let plan = plan(state, desired, allowed);
     plan.changes();
-    plan.satisfied(desired);
+    plan.satisfied(desired, state);
     node::apply(&plan.actions);
     plan
 }

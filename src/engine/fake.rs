@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use crate::engine::Goal;
 use crate::engine::Job;
 use crate::engine::scripts::ReadScripts;
 use crate::engine::scripts::WriteScripts;
@@ -16,6 +17,7 @@ use crate::model::DirectRule;
 use crate::model::Family;
 use crate::model::NodeState;
 use crate::model::Observed;
+use crate::model::Records;
 use crate::model::RichRule;
 use crate::model::Rule;
 use crate::model::node_builder::NodeBuilder;
@@ -90,6 +92,8 @@ pub(super) enum Trouble {
     Boots,
     /// Nothing on the node ends a run that is not confirmed.
     NeverBack,
+    /// Its records cannot be removed.
+    CannotPurge,
     /// The program on this side breaks.
     Panics,
 }
@@ -308,6 +312,13 @@ impl Connection for Line {
                 None => "outcome=confirmed\n",
             };
             return Ok(said(format!("gone {number}\n{gone}end\n")));
+        }
+        if script == "purge" {
+            if node.trouble == Trouble::CannotPurge {
+                return Ok(said("kept\n| Read-only file system\nend\n".to_string()));
+            }
+            node.state.records = Observed::Known(Records::default());
+            return Ok(said("purged\nend\n".to_string()));
         }
         if let Some(number) = script.strip_prefix("back ") {
             if matches!(node.trouble, Trouble::FailsBack(_)) {
@@ -570,6 +581,10 @@ impl WriteScripts for Fake {
         format!("disarm {number}")
     }
 
+    fn purge(&self) -> String {
+        "purge".to_string()
+    }
+
     fn revert(&self, number: u64) -> String {
         format!("back {number}")
     }
@@ -588,6 +603,7 @@ pub(super) fn job(node: &str) -> Job {
         },
         desired: desired(),
         policy: "0123456789abcdef".to_string(),
+        goal: Goal::Roles,
         zone_at: None,
     }
 }
@@ -622,7 +638,6 @@ pub(super) fn desired() -> Desired {
         ),
     ];
     Desired {
-        zone: None,
         networks: vec![cybex_network()],
         attachments: vec![cybex_attachment("cybex")],
         rules: rules
@@ -638,6 +653,7 @@ pub(super) fn desired() -> Desired {
             to_port: "5000".parse().unwrap(),
             to: container,
         }],
+        ..Desired::default()
     }
 }
 

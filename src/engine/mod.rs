@@ -52,11 +52,17 @@ mod motion_tests;
 #[cfg(test)]
 mod recover_tests;
 #[cfg(test)]
+mod remove_tests;
+#[cfg(test)]
 mod rollout_tests;
 #[cfg(test)]
 mod safety_tests;
 #[cfg(test)]
 mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
 use crate::engine::scripts::ReadScripts;
 use crate::engine::scripts::ShellScripts;
@@ -75,7 +81,9 @@ pub use event::EventSink;
 pub use event::Transcript;
 pub use failure::Cause;
 pub use failure::Failure;
+pub use job::Goal;
 pub use job::Job;
+pub use job::Snapshots;
 pub use outcome::NotBegun;
 pub use outcome::Outcome;
 pub use outcome::RevertPoint;
@@ -96,6 +104,12 @@ pub fn check(jobs: &[Job], context: &RunContext<'_>) -> Vec<Outcome> {
 /// Brings every node to the desired state, and verifies it.
 pub fn run(jobs: &[Job], context: &RunContext<'_>) -> Vec<Outcome> {
     run_with(jobs, context, &ShellScripts)
+}
+
+/// Reads nodes without a role, and reports what earlier runs have left there. Each outcome is a node that was skipped, and whether it is
+/// known what is left.
+pub fn orphaned(jobs: &[Job], context: &RunContext<'_>) -> Vec<(Outcome, bool)> {
+    orphaned_with(jobs, context, &ShellScripts)
 }
 
 /// Reads every node and returns the states that could be read.
@@ -123,6 +137,33 @@ pub fn drill(jobs: &[Job], context: &RunContext<'_>) -> Vec<Outcome> {
 fn check_with(jobs: &[Job], context: &RunContext<'_>, scripts: &dyn ReadScripts) -> Vec<Outcome> {
     let sessions = ReadSessions::new(context, scripts);
     pool::all(jobs, context, |job| check::node(job, &sessions))
+}
+
+fn orphaned_with(
+    jobs: &[Job],
+    context: &RunContext<'_>,
+    scripts: &dyn ReadScripts,
+) -> Vec<(Outcome, bool)> {
+    let sessions = ReadSessions::new(context, scripts);
+    let unknown = Mutex::new(BTreeSet::new());
+    let read = pool::all(jobs, context, |job| {
+        let (outcome, is_known) = check::orphaned(job, &sessions);
+        if !is_known {
+            let mut unknown = unknown.lock().unwrap_or_else(PoisonError::into_inner);
+            unknown.insert(outcome.node.clone());
+        }
+        outcome
+    });
+    let unknown = unknown.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let told = read.into_iter().map(|outcome| {
+        // One that was not read, or on which this program broke, is no failure of the command.
+        if outcome.not_begun == Some(NotBegun::NoRole) {
+            let is_known = !unknown.contains(&outcome.node);
+            return (outcome, is_known);
+        }
+        (Outcome::not_begun(outcome.node, NotBegun::NoRole), false)
+    });
+    told.collect()
 }
 
 fn run_with(jobs: &[Job], context: &RunContext<'_>, scripts: &dyn WriteScripts) -> Vec<Outcome> {

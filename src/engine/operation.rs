@@ -46,9 +46,9 @@ impl Operation<'_> {
     }
 
     /// What the node writes down about it.
-    pub(super) fn what(&self) -> String {
+    pub(super) fn what(&self, job: &Job) -> String {
         match self {
-            Operation::Steps(_) => "run".to_string(),
+            Operation::Steps(_) => job.what().to_string(),
             Operation::Drill(_) => "drill".to_string(),
             Operation::Snapshot { to, .. } => format!("rollback to {to}"),
             Operation::Recovery(_) => "recovery".to_string(),

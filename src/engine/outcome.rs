@@ -10,12 +10,14 @@ use crate::engine::code::FailureCode;
 use crate::engine::code::NotBegunCode;
 use crate::engine::condition::NodeCondition;
 use crate::engine::failure::Failure;
+use crate::engine::job::Job;
 use crate::engine::rollout::BudgetExceeded;
 use crate::engine::stage::Stage;
 use crate::model::NodeState;
 use crate::model::records::Snapshot;
 use crate::plan::Change;
 use crate::plan::Finding;
+use crate::plan::GuardKind;
 
 /// What became of one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +32,10 @@ pub struct Outcome {
     pub changes: Vec<Change>,
     /// What the operator must know.
     pub findings: Vec<Finding>,
+    /// By what the node's guard is enforced; `None` if the node was not read, or has no managed network.
+    pub guard: Option<GuardKind>,
+    /// The roles in audit, whose whitelist is watched and not enforced.
+    pub audit: Vec<String>,
     /// Why it failed, if it did.
     pub failure: Option<Failure>,
     /// Why the node was not started, if it was not.
@@ -60,6 +66,8 @@ impl Outcome {
             holds: 0,
             changes: Vec::new(),
             findings: Vec::new(),
+            guard: None,
+            audit: Vec::new(),
             failure: None,
             not_begun: None,
             snapshot: None,
@@ -95,13 +103,24 @@ impl Outcome {
     /// How many differences are gone, or would be: none of a node that was rolled back.
     pub fn changed(&self) -> usize {
         match (&self.verdict, &self.failure) {
-            (Verdict::Changed | Verdict::Drift, _) => self.changes.len(),
+            (Verdict::Changed | Verdict::Audit | Verdict::Drift, _) => self.changes.len(),
             (Verdict::Failed, Some(failure)) => match &failure.condition {
                 NodeCondition::Applied(rest) => self.changes.len().saturating_sub(rest.len()),
                 _ => 0,
             },
             _ => 0,
         }
+    }
+
+    /// The same outcome, which is never ok if a role is in audit.
+    #[must_use]
+    pub(super) fn in_audit(mut self, job: &Job) -> Self {
+        let audits = job.desired.audits.iter();
+        self.audit = audits.map(|audit| audit.role.clone()).collect();
+        if !self.audit.is_empty() && matches!(self.verdict, Verdict::Ok | Verdict::Changed) {
+            self.verdict = Verdict::Audit;
+        }
+        self
     }
 
     /// The same outcome for a reading of a node that does not report its records.
@@ -167,6 +186,8 @@ pub enum Verdict {
     Ok,
     /// In the desired state after changes, verified by a new reading.
     Changed,
+    /// As its roles require, with changes or without, but a role is in audit, so that its whitelist is not enforced.
+    Audit,
     /// Not in the desired state. Only a check reports this; a run changes the node or fails.
     Drift,
     /// The node was not started.
@@ -186,6 +207,7 @@ impl fmt::Display for Verdict {
         f.write_str(match self {
             Verdict::Ok => "ok",
             Verdict::Changed => "changed",
+            Verdict::Audit => "AUDIT",
             Verdict::Drift => "drift",
             Verdict::Skipped => "skipped",
             Verdict::Unreachable => "unreachable",

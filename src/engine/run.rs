@@ -3,7 +3,9 @@
 use crate::engine::code::FailureCode;
 use crate::engine::condition::NodeCondition;
 use crate::engine::failure::Failure;
+use crate::engine::job::Goal;
 use crate::engine::job::Job;
+use crate::engine::job::Snapshots;
 use crate::engine::operation::Operation;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
@@ -15,10 +17,12 @@ use crate::engine::transaction::Transaction;
 use crate::engine::transaction::Verification;
 use crate::engine::transaction::busy;
 use crate::engine::transaction::retry_while_stale;
+use crate::model::NodeState;
 use crate::model::state::View;
 use crate::plan::Allowed;
 use crate::plan::Finding;
 use crate::plan::FindingCode;
+use crate::plan::GuardKind;
 use crate::plan::Plan;
 use crate::plan::Reload;
 
@@ -27,8 +31,28 @@ use crate::plan::Reload;
 /// What prevents a run is repaired first, if that is allowed.
 pub(super) fn node(job: &Job, sessions: &WriteSessions<'_>) -> Outcome {
     match recover::node(job, sessions) {
-        Ok(mended) => mended.told(converge(job, sessions)),
+        Ok(mended) => purged(job, sessions, mended.told(converge(job, sessions))).in_audit(job),
         Err(outcome) => *outcome,
+    }
+}
+
+/// The outcome of a removal, once the node's records are gone too, if they are to be. Until then a rollback may need them.
+fn purged(job: &Job, sessions: &WriteSessions<'_>, outcome: Outcome) -> Outcome {
+    let is_done = matches!(outcome.verdict, Verdict::Ok | Verdict::Changed);
+    if job.goal != Goal::Removal(Snapshots::Purged) || !is_done || outcome.changes.is_empty() {
+        return outcome;
+    }
+    let gone = sessions.open(job, &Stage::Purging);
+    match gone.and_then(|mut session| session.purge()) {
+        Ok(()) => Outcome {
+            verdict: Verdict::Changed,
+            ..outcome
+        },
+        Err(failure) => {
+            let message = "everything else was removed, but the records of the node were not";
+            let failure = failure.within(FailureCode::NotPurged, message);
+            outcome.failed(failure.condition(NodeCondition::Applied(Vec::new())))
+        }
     }
 }
 
@@ -84,18 +108,20 @@ fn attempt_once(job: &Job, sessions: &WriteSessions<'_>, allowed: &Allowed) -> A
     }
     let plan = job.plan(&before, allowed);
     outcome.findings = plan.findings.clone();
+    outcome.guard = GuardKind::wanted(&before, job.required());
     if plan.refusals().next().is_some() {
         outcome.verdict = Verdict::Refused;
         return Attempt::done(outcome);
     }
-    outcome.holds = plan.satisfied(&job.desired);
+    outcome.holds = plan.satisfied(job.required(), &before);
+    outcome.changes = plan.changes();
+    outcome.changes.extend(job.purged(&before));
     if plan.is_empty() {
-        return Attempt::done(match not_enforced(&plan, Stage::Looking) {
+        return Attempt::done(match not_enforced(&plan, job, Stage::Looking) {
             Some(failure) => outcome.failed(failure),
             None => outcome,
         });
     }
-    outcome.changes = plan.changes();
     let transaction = Transaction {
         job,
         sessions,
@@ -103,12 +129,12 @@ fn attempt_once(job: &Job, sessions: &WriteSessions<'_>, allowed: &Allowed) -> A
         operation: Operation::Steps(&plan.actions),
     };
     transaction.finish(session, outcome, |now, outcome| {
-        judge(&sessions.plan(now, job), job, outcome)
+        judge(&sessions.plan(now, job), job, now, outcome)
     })
 }
 
 /// The plan of a second look must be empty.
-fn judge(plan: &Plan, job: &Job, outcome: &mut Outcome) -> Verification {
+fn judge(plan: &Plan, job: &Job, now: &NodeState, outcome: &mut Outcome) -> Verification {
     if !plan.is_empty() || plan.refusals().next().is_some() {
         let rest = match plan.changes().first() {
             Some(change) => format!(": {change}"),
@@ -124,27 +150,27 @@ fn judge(plan: &Plan, job: &Job, outcome: &mut Outcome) -> Verification {
         )
         .hint("another program may be changing the node; run again, and with `-v` if this persists")));
     }
-    outcome.holds = plan.satisfied(&job.desired);
+    outcome.holds = plan.satisfied(job.required(), now);
     // Findings about the effects of the steps themselves are not found again by a new reading.
     outcome.findings.retain(Finding::is_of_a_step);
     // The lease is our own.
-    let found = plan
-        .findings
-        .iter()
-        .filter(|f| f.code != FindingCode::Leased);
-    outcome.findings.extend(found.cloned());
-    Ok(not_enforced(plan, Stage::Verifying))
+    for finding in &plan.findings {
+        if finding.code != FindingCode::Leased && !outcome.findings.contains(finding) {
+            outcome.findings.push(finding.clone());
+        }
+    }
+    Ok(not_enforced(plan, job, Stage::Verifying))
 }
 
 /// The failure of a node on which nothing is to be done, but the whitelist is not enforced.
-fn not_enforced(plan: &Plan, stage: Stage) -> Option<Failure> {
-    let count = plan.not_enforced().count();
-    (count > 0).then(|| {
-        Failure::new(
-            stage,
-            FailureCode::NotEnforced,
-            "the whitelist is not enforced, for a reason that fwdeploy may not change",
-        )
-        .hint("see the findings above; fwdeploy reports what it does not manage, and never changes it")
+fn not_enforced(plan: &Plan, job: &Job, stage: Stage) -> Option<Failure> {
+    let mut findings = plan.not_enforced(&job.desired).peekable();
+    findings.peek()?;
+    let failure = |message: &str| Failure::new(stage, FailureCode::NotEnforced, message);
+    Some(match findings.all(|finding| finding.code == FindingCode::AuditExpired) {
+        true => failure("the whitelist is not enforced, because a role is still in audit")
+            .hint("see the findings above"),
+        false => failure("the whitelist is not enforced, for a reason that fwdeploy may not change")
+            .hint("see the findings above; fwdeploy reports what it does not manage, and never changes it"),
     })
 }

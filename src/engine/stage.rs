@@ -22,6 +22,8 @@ pub enum Stage {
     Verifying,
     /// Saying that the run stays.
     Confirming,
+    /// Removing the node's records.
+    Purging,
     /// Waiting until the node has rolled itself back.
     Waiting,
     /// Rolling the node back.
@@ -39,6 +41,7 @@ impl Stage {
             Stage::Applying { .. } => "apply",
             Stage::Verifying => "verify",
             Stage::Confirming => "confirm",
+            Stage::Purging => "purge",
             Stage::Waiting => "wait",
             Stage::RollingBack => "roll back",
             Stage::Settling => "settle",
@@ -54,6 +57,7 @@ impl fmt::Display for Stage {
             Stage::Applying { step, of, doing } => write!(f, "step {step} of {of}: {doing}"),
             Stage::Verifying => f.write_str("verifying over a new connection"),
             Stage::Confirming => f.write_str("confirming"),
+            Stage::Purging => f.write_str("removing the records"),
             Stage::Waiting => f.write_str("waiting for the automatic rollback"),
             Stage::RollingBack => f.write_str("rolling back"),
             Stage::Settling => f.write_str("checking the condition of the node"),

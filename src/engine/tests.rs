@@ -14,6 +14,7 @@ use crate::engine::fake::Trouble;
 use crate::engine::fake::Way;
 use crate::engine::fake::open_node;
 use crate::engine::transaction::busy;
+use crate::model::Audit;
 use crate::model::DirectRule;
 use crate::model::Family;
 use crate::model::Rule;
@@ -106,6 +107,61 @@ fn a_run_says_changed_only_after_a_look_on_a_new_connection() {
     // A network, an attachment, five direct rules and a rich one.
     assert_eq!(again.holds, 8);
     assert_eq!(check_all(&fake).remove(0).verdict, Verdict::Ok);
+}
+
+/// A check, a run, and a check again of a node whose role is in audit.
+fn audit(is_over: bool) -> [Outcome; 3] {
+    let fake = Fake::new(&[("a", Trouble::None)]);
+    let mut jobs = fake.jobs();
+    jobs[0].desired.audits = vec![Audit {
+        role: "cybex".to_string(),
+        until: Some("2027-01-31".parse().unwrap()),
+        is_over,
+    }];
+    let next = |is_run: bool| {
+        let one = |c: &RunContext<'_>| match is_run {
+            true => run_with(&jobs, c, &*fake),
+            false => check_with(&jobs, c, &*fake),
+        };
+        let outcome = with(&fake, &Stop::default(), one).0.remove(0);
+        assert_eq!(outcome.audit, ["cybex"]);
+        outcome
+    };
+    [next(false), next(true), next(false)]
+}
+
+#[test]
+fn a_node_in_audit_is_as_asked_and_never_ok() {
+    let [before, run, after] = audit(false);
+    assert_eq!(before.verdict, Verdict::Drift, "{before:#?}");
+    assert_eq!(run.verdict, Verdict::Audit, "{run:#?}");
+    assert!(run.changed() > 0 && !run.is_failure());
+    assert_eq!(after.verdict, Verdict::Audit, "{after:#?}");
+    assert_eq!(after.changed(), 0);
+    for outcome in [before, run, after] {
+        let codes = outcome.findings.iter().map(|finding| finding.code);
+        assert_eq!(
+            codes
+                .filter(|code| *code == plan::FindingCode::Audit)
+                .count(),
+            1
+        );
+    }
+}
+
+/// What the operator has asked for is done and stays, and yet it is not what the role says of the day.
+#[test]
+fn a_forgotten_audit_is_never_as_asked() {
+    let [_, run, after] = audit(true);
+    assert_eq!(run.verdict, Verdict::Failed, "{run:#?}");
+    let failure = failure(&run);
+    assert_eq!(failure.code, FailureCode::NotEnforced);
+    assert_eq!(failure.condition, NodeCondition::Applied(Vec::new()));
+    assert_eq!(
+        (after.verdict, after.changes.len()),
+        (Verdict::Drift, 0),
+        "{after:#?}"
+    );
 }
 
 /// The steps but the one that there is another way for.

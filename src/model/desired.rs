@@ -5,6 +5,9 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use crate::model::date::Date;
+use crate::model::guard::Guard;
+use crate::model::mark::FirewallMark;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
 use crate::model::rich::RichRule;
@@ -23,6 +26,44 @@ pub struct Desired {
     pub rules: Vec<DirectRule>,
     /// The rich rules of the zone, sorted.
     pub rich: Vec<RichRule>,
+    /// What a packet filter of fwdeploy's own enforces, beside firewalld and Docker.
+    pub guard: Guard,
+    /// The roles whose whitelist is not enforced, but watched.
+    pub audits: Vec<Audit>,
+    /// How what firewalld forwards gets into a container. It is decided once the node is known; the roles leave it at the default.
+    #[serde(skip)]
+    pub passage: Passage,
+}
+
+/// A role in audit: what its whitelist forbids passes, and is recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Audit {
+    /// The role.
+    pub role: String,
+    /// The last day on which that is meant to be so; `None` if no end was set.
+    pub until: Option<Date>,
+    /// Whether that day is over. It is no part of what the role requires, and so of no hash.
+    #[serde(skip)]
+    pub is_over: bool,
+}
+
+/// How what firewalld has forwarded to a container gets past Docker's own rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Passage {
+    /// By rules in DOCKER-USER, which Docker's iptables backend asks first.
+    #[default]
+    DockerUser,
+    /// Docker's nftables backend has no such chain. It lets in packets with this mark (`bridge-accept-fwmark`).
+    Mark(FirewallMark),
+    /// The same backend without such a mark lets everything into a network with the gateway mode `nat-unprotected`.
+    Unprotected,
+}
+
+impl Passage {
+    /// Whether Docker filters with its nftables backend, so that the node has no DOCKER-USER.
+    pub fn is_docker_nft(self) -> bool {
+        self != Passage::DockerUser
+    }
 }
 
 /// A Docker bridge network.
@@ -72,6 +113,12 @@ impl Desired {
             .flat_map(|a| std::iter::once(a.address).chain(a.address6))
             .map(Cidr::host);
         subnets.chain(addresses).collect()
+    }
+
+    /// Whether nothing is enforced: each network is in audit.
+    pub fn is_audit(&self) -> bool {
+        let networks = &self.guard.networks;
+        !networks.is_empty() && networks.iter().all(|network| network.is_audited)
     }
 
     /// The rules of one family, in order.

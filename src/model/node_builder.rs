@@ -14,6 +14,7 @@ use fwdeploy::model::Observed;
 use fwdeploy::model::Records;
 use fwdeploy::model::Settings;
 use fwdeploy::model::backend::Backend;
+use fwdeploy::model::guard::GuardState;
 use fwdeploy::model::state::Chain;
 use fwdeploy::model::state::Direct;
 use fwdeploy::model::state::Docker;
@@ -55,6 +56,7 @@ impl NodeBuilder {
             split: Observed::Known(false),
             latch: Observed::Known(false),
             ip_forward: Observed::Known(true),
+            guard: GuardState::default(),
             backend: None,
         };
         let state = NodeState {

@@ -10,6 +10,7 @@ mod saved;
 pub use args::Args;
 pub use direct::DirectRule;
 pub use direct::Tag;
+pub use parsed::CtDirection;
 pub use parsed::CtState;
 pub use parsed::Match;
 pub use parsed::Rule;

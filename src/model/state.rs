@@ -19,6 +19,7 @@ pub use crate::model::tables::Tables;
 
 use crate::model::backend::Backend;
 use crate::model::files::Files;
+use crate::model::guard::GuardState;
 use crate::model::net::Family;
 use crate::model::networking::Networking;
 use crate::model::records::Records;
@@ -30,6 +31,9 @@ use crate::model::version::major_minor;
 
 /// The beginning of the reason if a zone cannot be read because it does not exist; its name and the existing zones follow.
 pub const NO_ZONE: &str = "firewalld has no zone";
+
+/// The reason if iptables cannot be read because it is not installed.
+pub const NO_IPTABLES: &str = "iptables-save is not installed";
 
 /// One of the four truths about a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -43,6 +47,8 @@ pub enum View {
     Kernel,
     /// Networks and containers.
     Docker,
+    /// fwdeploy's own packet filter: its table in the kernel, and what loads it at boot.
+    Guard,
 }
 
 impl fmt::Display for View {
@@ -52,6 +58,7 @@ impl fmt::Display for View {
             View::Runtime => "runtime",
             View::Kernel => "kernel",
             View::Docker => "docker",
+            View::Guard => "guard",
         })
     }
 }
@@ -247,6 +254,8 @@ pub struct Kernel {
     pub latch: Observed<bool>,
     /// net.ipv4.ip_forward.
     pub ip_forward: Observed<bool>,
+    /// fwdeploy's own table, and what loads it at boot.
+    pub guard: GuardState,
     /// firewalld's own tables of nft; `None` if the look did not ask for them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backend: Option<Observed<Backend>>,

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use crate::model::mark::FirewallMark;
 use crate::model::net::Family;
 use crate::model::ranges::Ranges;
 use crate::model::rule::CtState;
@@ -35,6 +36,8 @@ pub enum Test {
     Local(bool),
     /// Its mark is not 0.
     Marked,
+    /// It has this mark.
+    Mark(bool, FirewallMark),
     /// Nothing: no ordinary first packet of a flow meets it.
     Never,
     /// It is not understood here.

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use crate::model::guard::mangle::MangleChain;
+use crate::model::guard::mangle::MangleJump;
+use crate::model::guard::mangle::MangleState;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
 use crate::model::rule::DirectRule;
@@ -111,6 +114,15 @@ pub(super) fn step(number: &str, action: &Action, functions: &mut String) -> Vec
             by_id(&endpoint.network_id, &endpoint.network),
             container.clone(),
         ],
+        Action::SetGuard { before, after } => match &after.table {
+            None => vec!["remove_guard".to_string()],
+            Some(table) => {
+                let before = before.table.as_ref();
+                let change = before.and_then(|before| table.change_from(before));
+                let script = table.script();
+                vec!["set_guard".to_string(), script, change.unwrap_or_default()]
+            }
+        },
         Action::Latch { subnets } => with_subnets("latch", subnets),
         Action::Unlatch { .. } => vec!["unlatch".to_string()],
         Action::OwnChain { family } => on_family("own_chain", *family),
@@ -131,6 +143,13 @@ pub(super) fn step(number: &str, action: &Action, functions: &mut String) -> Vec
             let places: BTreeSet<usize> = after.iter().copied().collect();
             let mut words = on_family("place_jump", *family);
             words.extend(places.iter().map(|place| (place + 1).to_string()));
+            words
+        }
+        Action::AddChain { family, chain } => of_guard("add_guard_chain", *family, *chain),
+        Action::RemoveChain { family, chain } => of_guard("remove_guard_chain", *family, *chain),
+        Action::SetMangle { family, after, .. } => {
+            let mut words = on_family("set_mangle", *family);
+            words.push(mangle_text(after));
             words
         }
         Action::AddRule(rule) => direct_rule("add_rule", rule),
@@ -160,6 +179,29 @@ fn with_subnets(command: &str, subnets: &[Cidr]) -> Vec<String> {
 
 fn on_family(command: &str, family: Family) -> Vec<String> {
     vec![command.to_string(), family.name().to_string()]
+}
+
+fn of_guard(command: &str, family: Family, chain: MangleChain) -> Vec<String> {
+    let mut words = on_family(command, family);
+    words.push(chain.name().to_string());
+    words
+}
+
+/// What `iptables-restore` makes the guard of, in a table that holds nothing of it. Each line begins with a line break.
+fn mangle_text(state: &MangleState) -> String {
+    let mut text = String::new();
+    for chain in state.chains.keys() {
+        let _ = write!(text, "\n:{} - [0:0]", chain.name());
+    }
+    for (chain, lines) in &state.chains {
+        for line in lines {
+            let _ = write!(text, "\n-A {} {}", chain.name(), line.text);
+        }
+    }
+    for MangleJump { chain, place, line } in &state.jumps {
+        let _ = write!(text, "\n-I {chain} {} {}", place + 1, line.text);
+    }
+    text
 }
 
 fn direct_rule(command: &str, rule: &DirectRule) -> Vec<String> {
@@ -505,6 +547,30 @@ pub(super) mod tests {
                 },
             },
             Action::RemoveNetwork(spec),
+            Action::AddChain {
+                family,
+                chain: MangleChain::Forward,
+            },
+            Action::SetMangle {
+                family,
+                before: MangleState::default(),
+                after: MangleState {
+                    chains: [(
+                        MangleChain::Forward,
+                        vec!["-s 172.20.0.0/16 -j DROP".into()],
+                    )]
+                    .into(),
+                    jumps: vec![MangleJump {
+                        chain: "FORWARD_direct".to_string(),
+                        place: 0,
+                        line: "-j fwdeploy_forward".into(),
+                    }],
+                },
+            },
+            Action::RemoveChain {
+                family,
+                chain: MangleChain::Forward,
+            },
         ]
     }
 

@@ -191,6 +191,7 @@ impl Ending {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::process::Command;
 
     use super::*;
@@ -259,6 +260,48 @@ mod tests {
         String::from_utf8(output.stdout)
             .unwrap()
             .replace('\u{1f}', "|")
+    }
+
+    /// A node's records in a folder, with so many snapshots; what the functions do elsewhere is left out.
+    fn records(folder: &Path, snapshots: u32) -> String {
+        let at = |name: &str| quote(&folder.join(name).to_string_lossy());
+        let (home, live, staging, units) = (at("home"), at("live"), at("staging"), at("units"));
+        let mut script = format!(
+            "home={home}\nlive={live}\nstaging={staging}\nunits={units}\nlimited() {{ :; }}\ntake_lock() {{ :; }}\nmkdir -p \"$live\"\n"
+        );
+        for number in 1..=snapshots {
+            script.push_str(&format!("mkdir -p \"$home/snapshots/{number}\"\n"));
+        }
+        script
+    }
+
+    /// Seen to fail without the line that spares it.
+    #[test]
+    fn the_state_before_the_first_run_is_never_thrown_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = records(folder.path(), 15) + "clean_up\nsnapshot_numbers";
+        let kept: Vec<u32> = said(&script).lines().map(|n| n.parse().unwrap()).collect();
+        assert_eq!(kept, [1, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+    }
+
+    #[test]
+    fn only_a_node_that_no_run_holds_loses_its_records() {
+        let purge = format!(
+            "{}\ncapture_limited() {{ answer=$(\"$@\" 2>&1); }}\nprint_purged\nls \"$home\"",
+            crate::node::shell::PURGE
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let held = "ln -s snapshots/2 \"$home/armed\"\n";
+        let script = records(folder.path(), 2) + held + &purge;
+        let answer = said(&script);
+        assert!(
+            answer.starts_with("kept\n| an unfinished run holds this node"),
+            "{answer}"
+        );
+        assert!(answer.ends_with("end\narmed\nsnapshots\n"), "{answer}");
+        let free = records(folder.path(), 2) + "rm \"$home/armed\"\n" + &purge;
+        let free = free.replace("ls \"$home\"", "ls -d \"$home\" \"$live\" 2>/dev/null");
+        assert_eq!(said(&free), "purged\nend\n");
     }
 
     #[test]

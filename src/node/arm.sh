@@ -137,7 +137,7 @@ end_lease() {
     rm -f "$live/step" "$live/stop-$1" "$live/asked-$1" "$live/attempts-$1"
 }
 
-# clean_up: removes what only an armed node has, also of a run that was killed while it was arming the node, and the oldest snapshots.
+# clean_up: removes what only an armed node has, also of a run that was killed while it was arming the node, and old snapshots.
 clean_up() {
     local last file of old
     unstage_files
@@ -156,7 +156,8 @@ clean_up() {
         [ "$of" -ge "${last:-0}" ] || rm -f "$live/$file"
     done
     for old in $(snapshot_numbers | sort -rn | tail -n "+$((snapshots_kept + 1))"); do
-        [ "$old" = "$spared" ] || rm -rf "$home/snapshots/$old"
+        # The first one is the state before all runs.
+        [ "$old" = "$spared" ] || [ "$old" = 1 ] || rm -rf "$home/snapshots/$old"
     done
 }
 

@@ -6,6 +6,7 @@ mod look;
 mod printed;
 #[cfg(test)]
 mod programs_tests;
+mod purge;
 mod quote;
 mod recover;
 mod restore;
@@ -30,6 +31,8 @@ pub use arm::revert_script;
 pub use arm::rollback_script;
 pub use look::probe_script;
 pub use printed::printed_script;
+pub use purge::Purged;
+pub use purge::purge_script;
 pub use quote::quote;
 pub use recover::recover_script;
 pub use recover::retry_restore_script;

@@ -20,6 +20,7 @@
 #   FWDEPLOY_ZONE                      see above
 #   seconds firewalld object newline   fixed values: the time limit, names on D-Bus, a line break
 #   home live                          folders (records.sh)
+#   guard_file guard_unit guard_link   where the guard is on the disk (records.sh)
 #   limit_kind                         what timeout(1) can do here: `kill`, `plain` or `none`
 #   answer code                        the answer to the last question, and its exit code, `-` if it was not asked
 #   silent                             `yes` once a daemon has let a question time out; reset for each daemon
@@ -209,6 +210,7 @@ look_at_kernel() {
     ask nft-tables limited nft list tables
     nft_list=$newline$answer
     nft_code=$code
+    look_at_guard
     ask_backend
     look_at_networking
 }
@@ -218,6 +220,35 @@ has_tables_of_nft() {
     [ "$nft_code" != 0 ] || return 0
     echo "nft did not list its tables" >&2
     return 1
+}
+
+# look_at_guard: fwdeploy's own table, and the files that load it at boot.
+look_at_guard() {
+    ask guard-files guard_files
+    if ! command -v nft >/dev/null; then
+        skip "nft is not installed" nft-version guard-table
+        return
+    fi
+    ask nft-version limited nft --version
+    case $nft_list in
+    *"${newline}table inet fwdeploy$newline"*) ask guard-table bounded limited nft -j list table inet fwdeploy ;;
+    *) ask guard-table has_tables_of_nft ;;
+    esac
+}
+
+# guard_files: a line for each file that loads the guard at boot, with its SHA-256, and for all that keeps systemd from doing so.
+guard_files() {
+    local file
+    for file in "$guard_file" "$guard_unit"; do
+        [ ! -e "$file" ] || limited sha256sum "$file" || return
+    done
+    [ ! -e "$guard_link" ] || echo enabled
+    ! is_guard_active || echo active
+    # A unit is masked by a link to /dev/null, and changed by files in folders of this name.
+    for file in /etc /run; do
+        [ "$(readlink "$file/systemd/system/${guard_unit##*/}" 2>/dev/null)" != /dev/null ] || echo masked
+        [ ! -d "$file/systemd/system/${guard_unit##*/}.d" ] || echo changed
+    done
 }
 
 # ask_backend: the content of firewalld's own nft tables, as far as it matters.
@@ -271,6 +302,7 @@ nft_tables() {
     printf '%s' "$nft_list" | while read -r word family name; do
         case $word:$family:$name in
         table:ip:filter | table:ip:nat | table:ip:mangle | table:ip:raw | table:ip:security) continue ;;
+        table:inet:fwdeploy) continue ;;
         table:ip6:filter | table:ip6:nat | table:ip6:mangle | table:ip6:raw | table:ip6:security) continue ;;
         table:ip:* | table:ip6:* | table:inet:* | table:netdev:*) ;;
         *) continue ;;

@@ -21,6 +21,7 @@ use crate::node::restore;
 use crate::node::shell::DISARM;
 use crate::node::shell::LIBRARY;
 use crate::node::shell::PROBE;
+use crate::node::shell::PURGE;
 use crate::node::shell::RECOVER;
 use crate::node::shell::RESTORE;
 use crate::node::shell::ROLLBACK;
@@ -94,6 +95,7 @@ fn programs() -> BTreeMap<&'static str, String> {
         ("go-back", node::revert_script(7)),
         ("look", node::probe_script(None)),
         ("printed", printed),
+        ("purge", node::purge_script()),
         ("printed-inside", inner),
         ("recover-release", node::recover_script(&arming, &release)),
         (
@@ -121,6 +123,33 @@ fn every_program_can_be_read_by_every_shell_and_is_written_out() {
         let file: PathBuf = folder.join(format!("{name}.sh"));
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, program).unwrap();
+    }
+}
+
+/// Docker's tables of nft are not touched by a reload, and its address translation never comes to iptables.
+#[test]
+fn a_reload_waits_for_docker_only_where_it_filters_with_iptables() {
+    let nft = "table inet firewalld\ntable ip docker-bridges";
+    let iptables = "table inet firewalld\ntable ip docker-bridges-of-mine";
+    for (stamp, tables, backend) in [
+        (r#"{"Driver":"nftables+firewalld","Info":[]}"#, "", "nft"),
+        (r#"{"Driver":"nftables"}"#, "", "nft"),
+        (r#"{"Driver":"iptables+firewalld"}"#, nft, "iptables"),
+        // The docker command cannot say.
+        ("", nft, "nft"),
+        ("", iptables, "iptables"),
+        ("", "", "iptables"),
+    ] {
+        let (said, told) = (node::quote(stamp), node::quote(tables));
+        let script = format!(
+            "{LIBRARY}\nlimited() {{ printf '%s\\n' {told}; }}\nstamp={said}\nis_docker_nft && echo nft || echo iptables\n"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("script.sh");
+        fs::write(&file, script).unwrap();
+        let output = std::process::Command::new("sh").arg(&file).output();
+        let output = String::from_utf8(output.unwrap().stdout).unwrap();
+        assert_eq!(output.trim(), backend, "{stamp} {tables}");
     }
 }
 
@@ -387,7 +416,7 @@ fn listed(program: &str) -> BTreeSet<String> {
 /// Verified with a `local` removed, and with a name removed from the list.
 #[test]
 fn every_variable_is_local_or_listed() {
-    let own = [LIBRARY, STEPS, DISARM, RESTORE, RECOVER, ROLLBACK].concat();
+    let own = [LIBRARY, STEPS, DISARM, PURGE, RESTORE, RECOVER, ROLLBACK].concat();
     for (head, program) in [(LIBRARY, &*own), (PROBE_HEAD, PROBE), (INSIDE, INSIDE)] {
         let shared = listed(head);
         assert!(shared.len() > 4, "{shared:?}");
@@ -427,7 +456,7 @@ const PROBE_HEAD: &str = include_str!("probe.sh");
 #[test]
 fn no_declaration_hides_an_exit_code_or_splits_a_value() {
     for program in [
-        LIBRARY, STEPS, DISARM, RESTORE, RECOVER, ROLLBACK, PROBE, OUTSIDE, INSIDE,
+        LIBRARY, STEPS, DISARM, PURGE, RESTORE, RECOVER, ROLLBACK, PROBE, OUTSIDE, INSIDE,
     ] {
         for line in program.lines() {
             let Some(words) = line.trim_start().strip_prefix("local ") else {
@@ -503,5 +532,5 @@ fn every_awk_program_is_part_of_a_program_and_safe_in_its_quotes() {
         assert!(uses > 1 || elsewhere, "nobody runs {file}");
         count += 1;
     }
-    assert_eq!(count, 23);
+    assert_eq!(count, 24);
 }

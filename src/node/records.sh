@@ -5,6 +5,14 @@
 home=/var/lib/fwdeploy # What lasts: the snapshots, and `armed`, the lease.
 live=/run/fwdeploy     # What a boot may take: how far a run is.
 
+# The guard: what loads it at boot, and by what. The link enables the unit.
+guard_file=/etc/fwdeploy/guard.nft
+guard_unit=/etc/systemd/system/fwdeploy-guard.service
+guard_link=/etc/systemd/system/sysinit.target.wants/fwdeploy-guard.service
+
+# is_guard_active: whether systemd regards the unit as active; systemctl would take longer.
+is_guard_active() { [ -L "/run/systemd/units/invocation:${guard_unit##*/}" ]; }
+
 # snapshot_numbers: those of all snapshots, the oldest first.
 # shellcheck disable=SC2010 # Numbers are looked for, and a glob would have to be allowed first.
 snapshot_numbers() { ls "$home/snapshots" 2>/dev/null | grep -x '[0-9][0-9]*' | sort -n; }

@@ -62,6 +62,7 @@ reload() {
     done
     answer=$jump_trouble
     [ -z "$answer" ] || return
+    ! is_docker_nft || return 0
     read_kernel || return
     lost=$(missing_nat "$@")
     [ -z "$lost" ] || fail_with "Docker has not restored its address translation within $patience seconds, for$lost (a dockerd that started before firewalld may not be notified of its reloads until it is restarted)"
@@ -75,6 +76,15 @@ restore_latch() {
         rules=$(printf '%s\n' "$was" | sed -n 's/^\[[0-9]*:[0-9]*\] //; /^-A FORWARD .*--comment "*fwdeploy:latch"* -j DROP$/{s/^-A FORWARD/-I FORWARD 1/;p;}')
         [ -z "$rules" ] || [ -n "$(latch_rules "$program" -D)" ] || restore_tables "$program" "*mangle$newline$rules${newline}COMMIT" $wait_flag --noflush
     done
+}
+
+# is_docker_nft: whether Docker has its rules in nft tables of its own, which a reload does not touch. A docker command before 28.1 cannot say.
+is_docker_nft() {
+    case $stamp in
+    *'"nftables'*) return 0 ;;
+    *'"Driver"'*) return 1 ;;
+    esac
+    limited nft list tables 2>/dev/null </dev/null | grep -q -x 'table ip docker-bridges'
 }
 
 # missing_nat SUBNET…: those that Docker should translate and does not, according to $now_iptables.
@@ -93,6 +103,7 @@ await_docker_rules() {
     [ "$containers_were" = "$(container_state)" ] || changed=yes
     # No daemon, or one that started before firewalld and is not notified by it: nothing else will restore the rules.
     [ -n "$networks" ] || return 0
+    ! is_docker_nft || return 0
     case $stamp in '' | *firewalld*) ;; *) return 0 ;; esac
     deadline=$(($(uptime_now) + patience))
     quiet=0

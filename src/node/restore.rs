@@ -133,6 +133,8 @@ fn repeatable(action: &Action) -> Option<Vec<String>> {
             endpoint.network.clone(),
             container.clone(),
         ]),
+        // From the snapshot, whatever the run has made of it.
+        Action::SetGuard { .. } => Some(vec!["restore_guard".to_string()]),
         _ => None,
     }
 }

@@ -104,6 +104,10 @@ restore_in_place() {
         note_trouble "in place: $answer"
         return 1
     }
+    same_guard || { restore_guard && same_guard; } || {
+        note_trouble "in place: $answer"
+        return 1
+    }
     how="in place"
 }
 
@@ -152,12 +156,14 @@ restore_everything() {
     docker_back || note_trouble "$answer"
     restore_runtime "$(cat "$snapshot/runtime")" || note_trouble "$answer"
     restore_kernel || note_trouble "$answer"
+    # Until here the guard of the run is in force, and nothing passes that neither state allows.
+    restore_guard || note_trouble "$answer"
     [ -z "$subnets" ] || unlatch || note_trouble "$answer"
     is_firewalld_running || {
         note_trouble "firewalld is not running: $answer"
         return 1
     }
-    same_files && same_docker || {
+    same_files && same_docker && same_guard || {
         note_trouble "$answer"
         return 1
     }
@@ -200,8 +206,9 @@ restore_recovery() {
         restore_kernel || note_trouble "$answer"
         restore_firewalld_tables || note_trouble "$answer"
     fi
+    restore_guard || note_trouble "$answer"
     [ -z "$subnets" ] || unlatch || note_trouble "$answer"
-    same_files || {
+    same_files && same_guard || {
         note_trouble "$answer"
         return 1
     }
@@ -223,8 +230,8 @@ rollback_files() {
     reload $(bridge_networks | while read -r device rest; do printf '%s\n' $rest; done | grep -v :)
 }
 rollback_rest() {
-    docker_back && restore_runtime "$(cat "$snapshot/runtime")" && restore_kernel || return
-    same_files && same_docker && same_rules || return
+    docker_back && restore_runtime "$(cat "$snapshot/runtime")" && restore_kernel && restore_guard || return
+    same_files && same_docker && same_rules && same_guard || return
     { printf '%s\n' "$remarks" | as_key remark >>"$home/armed/about"; } 2>/dev/null || :
 }
 # rollback_docker: undoes what the run of this snapshot did to Docker.
@@ -241,7 +248,7 @@ after_boot() {
         note_trouble "firewalld did not start with its previous files: $answer"
         return 1
     fi
-    await_docker_up && docker_back && same_docker && same_after_boot || {
+    await_docker_up && docker_back && same_docker && same_after_boot && { same_guard || { restore_guard && same_guard; }; } || {
         note_trouble "after the boot: $answer"
         return 1
     }
@@ -303,7 +310,8 @@ main() {
         exit 0
     fi
     if [ "$mode" = files ]; then
-        put_files && exit 0
+        # The guard has been loaded already, with what the run had written.
+        put_files && restore_guard && exit 0
         printf '%s\n' "$answer"
         exit 1
     fi

@@ -31,7 +31,8 @@ restore_snapshot() {
     for later in $target $undone; do
         [ "$(read_key "$home/snapshots/$later/about" format)" = 2 ] || { capture record_everything || fail_with "$home/armed/touched could not be written:" || return; }
     done
-    latch $latched || return
+    # shellcheck disable=SC2046 # Subnets are words.
+    latch $(printf '%s\n' $latched | sort -u) || return
     run_snapshot_restore "$target" reloaded || fail_with "the files of snapshot $target could not be restored:" || return
     for later in $undone; do
         run_snapshot_restore "$later" docker || fail_with "what run $later did to Docker could not be undone:" || return

@@ -31,6 +31,11 @@ pub(super) const LIBRARY: &str = concat!(
     "\n",
     include_str!("latch.sh"),
     "\n",
+    "guard_unit_text='",
+    include_str!("../model/guard/fwdeploy-guard.service"),
+    "'\n",
+    include_str!("guard.sh"),
+    "\n",
     include_str!("tables.sh"),
     "\n",
     include_str!("chain.sh"),
@@ -45,7 +50,7 @@ pub(super) const LIBRARY: &str = concat!(
     "\n",
     include_str!("arm.sh"),
     awk!(
-        "active_zones" "busctl_tokens" "chain_and_jumps" "docker_differences" "is_flushed" "jump_places" "lacking_rules" "list_entries"
+        "active_zones" "busctl_tokens" "chain_and_jumps" "docker_differences" "guard_text" "is_flushed" "jump_places" "lacking_rules" "list_entries"
         "missing_docker_rules" "move_jump" "normalise" "only_in" "picture_in_order" "relink_chain" "runtime_values" "seen_checksum"
         "table_lines" "unlink_chain" "url_encode" "with_chain" "with_devices" "zone_settings"
     ),
@@ -56,6 +61,9 @@ pub(super) const STEPS: &str = include_str!("steps.sh");
 
 /// Confirming a run, and requesting its rollback.
 pub(super) const DISARM: &str = include_str!("disarm.sh");
+
+/// Removing the records.
+pub(super) const PURGE: &str = include_str!("purge.sh");
 
 /// The rollback.
 pub(super) const RESTORE: &str = concat!(

@@ -9,6 +9,7 @@
 #   beside                copies that are kept elsewhere than in /etc/firewalld/.fwdeploy, because only there a rename works
 #   state runtime         the state that firewalld reported, and its memory
 #   iptables ip6tables ebtables nft
+#   guard.table guard.nft guard.service guard.link   the guard: its table as text, and the files that load it at boot
 #   picture docker networks stamp   Docker: see picture.sh; what its rules depend on; whether it was running
 #   subnets               those whose new flows are blocked while the rollback reloads firewalld
 #   touched               what a rollback has changed of Docker's, written before each change
@@ -38,7 +39,7 @@ take_snapshot() {
     fi
     save_file state "$state" && snapshot_tables || return
     if [ "$state" = dead ]; then save_file runtime ""; else snapshot_runtime; fi || return
-    snapshot_picture || return
+    snapshot_guard && snapshot_picture || return
     if [ "$picture" != stopped ]; then
         layout=$(container_layout) && bridges=$(bridge_networks) || {
             answer="docker does not answer, so the networks of its containers cannot be recorded"

@@ -8,6 +8,12 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use crate::model::guard::InstalledGuard;
+use crate::model::guard::mangle::MangleChain;
+use crate::model::guard::mangle::MangleState;
+use crate::model::guard::mangle::TABLE;
+use crate::model::guard::table::GuardSet;
+use crate::model::guard::table::element;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
 use crate::model::rule::DirectRule;
@@ -120,6 +126,13 @@ pub enum Action {
         /// Its present endpoint.
         endpoint: Endpoint,
     },
+    /// Makes the guard be so: its table in one transaction, and what loads it at boot.
+    SetGuard {
+        /// What is there.
+        before: Box<InstalledGuard>,
+        /// What shall be there; the default is nothing.
+        after: Box<InstalledGuard>,
+    },
     /// Drops *new* flows from and to the managed subnets until [`Action::Unlatch`], independently of firewalld and Docker.
     Latch {
         /// The subnets.
@@ -158,6 +171,29 @@ pub enum Action {
         before: Vec<usize>,
         /// The desired position.
         after: Vec<usize>,
+    },
+    /// Makes firewalld create a chain of the guard in table mangle at runtime.
+    AddChain {
+        /// Which of the two families.
+        family: Family,
+        /// The chain.
+        chain: MangleChain,
+    },
+    /// Makes firewalld delete a chain of the guard in table mangle at runtime. It is empty, and nothing leads to it.
+    RemoveChain {
+        /// Which of the two families.
+        family: Family,
+        /// The chain.
+        chain: MangleChain,
+    },
+    /// Writes what the kernel holds of the guard in table mangle as a whole, in one transaction: what firewalld believes to be there.
+    SetMangle {
+        /// Which of the two families.
+        family: Family,
+        /// What is there.
+        before: MangleState,
+        /// What shall be there.
+        after: MangleState,
     },
     /// Adds a direct rule at runtime.
     AddRule(DirectRule),
@@ -281,6 +317,7 @@ impl Action {
                 View::Docker,
                 format!("container {container} on {endpoint}"),
             )],
+            Action::SetGuard { before, after } => guard_changes(before, after),
             Action::Latch { .. } => Vec::new(),
             Action::Unlatch { subnets } if !subnets.is_empty() => Vec::new(),
             Action::Unlatch { .. } => vec![change(
@@ -308,6 +345,21 @@ impl Action {
                 before,
                 after,
             } => vec![jump_change(*family, before, after)],
+            Action::AddChain { family, chain } => vec![change(
+                Sign::Add,
+                View::Runtime,
+                format!("chain {family} {TABLE} {}", chain.name()),
+            )],
+            Action::RemoveChain { family, chain } => vec![change(
+                Sign::Remove,
+                View::Runtime,
+                format!("chain {family} {TABLE} {}", chain.name()),
+            )],
+            Action::SetMangle {
+                family,
+                before,
+                after,
+            } => mangle_changes(*family, before, after),
             Action::AddRule(rule) => vec![change(Sign::Add, View::Runtime, rule.to_string())],
             Action::RemoveRule(rule) => {
                 vec![change(Sign::Remove, View::Runtime, rule.to_string())]
@@ -350,12 +402,15 @@ impl Action {
             Action::RemoveNetwork(_) => "removing the network",
             Action::Connect { .. } => "attaching the container",
             Action::Disconnect { .. } => "detaching the container",
+            Action::SetGuard { .. } => "setting the guard",
             Action::Latch { .. } => "blocking new flows",
             Action::Unlatch { .. } => "unblocking new flows",
             Action::OwnChain { .. } => "handing DOCKER-USER to firewalld",
             Action::DisownChain { .. } => "releasing DOCKER-USER from firewalld",
             Action::SetKernelChain { .. } => "writing DOCKER-USER in the kernel",
             Action::PlaceJump { .. } => "placing the jump to DOCKER-USER",
+            Action::AddChain { .. } | Action::SetMangle { .. } => "setting the guard",
+            Action::RemoveChain { .. } => "removing the guard",
             Action::AddRule(_) => "adding rules",
             Action::RemoveRule(_) => "removing rules",
             Action::AddRich { .. } => "adding rich rules",
@@ -396,6 +451,10 @@ impl Action {
                 container,
                 endpoint,
             },
+            Action::SetGuard { before, after } => Action::SetGuard {
+                before: after,
+                after: before,
+            },
             Action::Latch { subnets } => Action::Unlatch { subnets },
             Action::Unlatch { subnets } => Action::Latch { subnets },
             Action::OwnChain { family } => Action::DisownChain { family },
@@ -414,6 +473,17 @@ impl Action {
                 before,
                 after,
             } => Action::PlaceJump {
+                family,
+                before: after,
+                after: before,
+            },
+            Action::AddChain { family, chain } => Action::RemoveChain { family, chain },
+            Action::RemoveChain { family, chain } => Action::AddChain { family, chain },
+            Action::SetMangle {
+                family,
+                before,
+                after,
+            } => Action::SetMangle {
                 family,
                 before: after,
                 after: before,
@@ -531,6 +601,44 @@ fn kernel_changes(
     out
 }
 
+/// The differences that [`Action::SetMangle`] removes.
+fn mangle_changes(family: Family, before: &MangleState, after: &MangleState) -> Vec<Change> {
+    let lines = |state: &MangleState| -> Vec<String> {
+        let chains = state.chains.iter();
+        let in_chains = chains.flat_map(|(chain, lines)| {
+            let lines = lines.iter();
+            lines.map(|line| format!("{family} {TABLE} {} {}", chain.name(), said(line)))
+        });
+        let jumps = state.jumps.iter();
+        let jumps =
+            jumps.map(|jump| format!("{family} {TABLE} {} {}", jump.chain, said(&jump.line)));
+        in_chains.chain(jumps).collect()
+    };
+    let (old, new) = (lines(before), lines(after));
+    let mut out = only_in(&old, &new, |text| {
+        change(Sign::Remove, View::Kernel, text.as_str())
+    });
+    out.extend(only_in(&new, &old, |text| {
+        change(Sign::Add, View::Kernel, text.as_str())
+    }));
+    if out.is_empty() && before != after {
+        out.push(change(
+            Sign::Replace,
+            View::Kernel,
+            format!(
+                "{family} {TABLE}: the order of the guard's rules, or the place of the jump to them"
+            ),
+        ));
+    }
+    out
+}
+
+/// A line by its meaning, which versions of iptables spell differently.
+fn said(line: &KernelRule) -> String {
+    let rule = line.rule.as_ref();
+    rule.map_or_else(|| line.text.clone(), ToString::to_string)
+}
+
 fn jump_change(family: Family, before: &[usize], after: &[usize]) -> Change {
     let jump = format!("{family} filter FORWARD -j DOCKER-USER");
     let places = |at: &[usize]| {
@@ -554,4 +662,56 @@ fn jump_change(family: Family, before: &[usize], after: &[usize]) -> Change {
             ),
         ),
     }
+}
+
+/// The differences that [`Action::SetGuard`] removes.
+fn guard_changes(before: &InstalledGuard, after: &InstalledGuard) -> Vec<Change> {
+    let mut out = Vec::new();
+    let mut say = |sign, text: String| {
+        out.push(Change {
+            sign,
+            view: View::Guard,
+            text,
+        });
+    };
+    match (&before.table, &after.table) {
+        (None, None) => {}
+        (None, Some(_)) => say(Sign::Add, "table inet fwdeploy".to_string()),
+        (Some(_), None) => say(Sign::Remove, "table inet fwdeploy".to_string()),
+        (Some(old), Some(new)) => {
+            if new.change_from(old).is_none() {
+                let how = match (old.is_audit(), new.is_audit()) {
+                    (true, false) => ", which are in audit: they are enforced from now on",
+                    (false, true) => ", which are enforced: they are in audit from now on",
+                    _ => "",
+                };
+                say(
+                    Sign::Replace,
+                    format!("the rules of table inet fwdeploy{how}"),
+                );
+            }
+            let nothing = GuardSet::default();
+            for (name, set) in &new.sets {
+                let was = old.sets.get(name).unwrap_or(&nothing);
+                for gone in was.elements.difference(&set.elements) {
+                    say(Sign::Remove, format!("{name} {}", element(gone)));
+                }
+                for come in set.elements.difference(&was.elements) {
+                    say(Sign::Add, format!("{name} {}", element(come)));
+                }
+            }
+        }
+    }
+    if before.boot != after.boot {
+        let sign = match (&before.boot.script, &after.boot.script) {
+            (None, Some(_)) => Sign::Add,
+            (Some(_), None) => Sign::Remove,
+            _ => Sign::Replace,
+        };
+        say(
+            sign,
+            "fwdeploy-guard.service, which loads the table at boot".to_string(),
+        );
+    }
+    out
 }

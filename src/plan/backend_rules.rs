@@ -19,6 +19,7 @@ use crate::model::state::View;
 use crate::plan::code::FindingCode;
 use crate::plan::finding::Finding;
 use crate::plan::ownership::Ours;
+use crate::plan::severity::Severity;
 
 /// The tables of a firewalld whose backend is nftables, if the look asked for them.
 fn backend(state: &NodeState) -> Option<Result<&Backend, &str>> {
@@ -113,8 +114,10 @@ fn finding(mismatch: Mismatch<'_>) -> Finding {
             format!("cannot determine whether the kernel holds firewalld's forwards: {why}"),
         )
         .hint("install nft on the node, with which firewalld's own table is read; or check `nft list table inet firewalld` there"),
-        Mismatch::Left(forward) => found(
+        Mismatch::Left(forward) => Finding::with_severity(
+            Severity::NotEnforced,
             FindingCode::ForwardLeft,
+            View::Kernel,
             format!(
                 "the kernel forwards `{}` (chain {} of firewalld's table), but firewalld does not have this rule: a removed port is still open",
                 forward.text, forward.chain

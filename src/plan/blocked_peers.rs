@@ -21,6 +21,7 @@ use crate::model::state::Tables;
 use crate::model::state::View;
 use crate::plan::code::FindingCode;
 use crate::plan::finding::Finding;
+use crate::plan::passage;
 
 /// Everything of the kind on this node.
 pub(super) fn troubles(desired: &Desired, state: &NodeState) -> Vec<Finding> {
@@ -29,7 +30,12 @@ pub(super) fn troubles(desired: &Desired, state: &NodeState) -> Vec<Finding> {
         out.extend(unzoned(desired, firewalld, docker));
     }
     if let (Some(docker), Some(tables)) = (state.docker.known(), state.kernel.v4.known()) {
-        out.extend(unmasked(desired, docker, tables));
+        out.extend(if passage::is_docker_nft(docker) {
+            let masks = |network: &Network, _| passage::masquerades(state, &network.bridge);
+            unmasked(desired, docker, masks)
+        } else {
+            masked_by_iptables(desired, docker, tables)
+        });
     }
     if let (Some(firewalld), Some(rich)) = (state.firewalld.known(), state.runtime.rich.known())
         && firewalld.backend == "iptables"
@@ -74,11 +80,11 @@ fn unzoned(desired: &Desired, firewalld: &Firewalld, docker: &Docker) -> Vec<Fin
 }
 
 /// Without it a container's packets leave with an address that cannot be answered.
-fn unmasked(desired: &Desired, docker: &Docker, tables: &Tables) -> Vec<Finding> {
+fn masked_by_iptables(desired: &Desired, docker: &Docker, tables: &Tables) -> Vec<Finding> {
     let Some(chain) = tables.chain("nat", "POSTROUTING") else {
         return Vec::new();
     };
-    let masks = |subnet: Cidr| {
+    unmasked(desired, docker, |_, subnet| {
         chain.rules.iter().any(|line| match &line.rule {
             None => true,
             Some(rule) => match &rule.target {
@@ -91,7 +97,14 @@ fn unmasked(desired: &Desired, docker: &Docker, tables: &Tables) -> Vec<Finding>
                 _ => false,
             },
         })
-    };
+    })
+}
+
+fn unmasked(
+    desired: &Desired,
+    docker: &Docker,
+    masks: impl Fn(&Network, Cidr) -> bool,
+) -> Vec<Finding> {
     let wants = |network: &&Network| {
         let option = "com.docker.network.bridge.enable_ip_masquerade";
         network.options.get(option).map(String::as_str) != Some("false")
@@ -99,7 +112,7 @@ fn unmasked(desired: &Desired, docker: &Docker, tables: &Tables) -> Vec<Finding>
     there(desired, docker)
         .filter(wants)
         .flat_map(|network| network.subnets.iter().map(move |subnet| (network, *subnet)))
-        .filter(|(_, subnet)| subnet.family() == Family::V4 && !masks(*subnet))
+        .filter(|(network, subnet)| subnet.family() == Family::V4 && !masks(network, *subnet))
         .map(|(network, subnet)| unmasked_subnet(network, subnet))
         .collect()
 }
@@ -275,7 +288,11 @@ mod tests {
             ("-s 172.17.0.0/16 ! -o docker0 -j MASQUERADE", 1),
         ] {
             let seen = tables("nat", &[("POSTROUTING", &[line])]);
-            assert_eq!(unmasked(&desired(), &docker, &seen).len(), says, "{line}");
+            assert_eq!(
+                masked_by_iptables(&desired(), &docker, &seen).len(),
+                says,
+                "{line}"
+            );
         }
     }
 

@@ -11,16 +11,23 @@ use crate::model::state::NodeState;
 use crate::plan::allowed::Allowed;
 use crate::plan::allowed::Permission;
 use crate::plan::docker;
+use crate::plan::passage;
 use crate::plan::simulate::BRIDGE_NAME;
 
-/// The desired state, with each bridge under the name that it has on this node.
+/// The desired state, with each bridge under the name that it has on this node, and with the way past Docker's rules there.
 pub(super) fn named_as_there(desired: &Desired, state: &NodeState, allowed: &Allowed) -> Desired {
-    let names = names(desired, state, allowed);
     let mut out = desired.clone();
+    out.passage = passage::of(state);
+    let names = names(&out, state, allowed);
     if names.is_empty() {
         return out;
     }
     for network in &mut out.networks {
+        if let Some(name) = names.get(&network.bridge) {
+            network.bridge.clone_from(name);
+        }
+    }
+    for network in &mut out.guard.networks {
         if let Some(name) = names.get(&network.bridge) {
             network.bridge.clone_from(name);
         }
@@ -47,7 +54,7 @@ fn names(desired: &Desired, state: &NodeState, allowed: &Allowed) -> BTreeMap<St
             let there = seen.network(&wanted.name)?;
             // A recreated network keeps the name that its creator has set.
             let stays = allowed.replace_network == Permission::Withheld
-                || docker::differences(wanted, there).is_empty()
+                || docker::differences(wanted, there, desired.passage).is_empty()
                 || there.driver == "bridge" && there.options.contains_key(BRIDGE_NAME);
             let other = !there.bridge.is_empty() && there.bridge != wanted.bridge;
             (stays && other).then(|| (wanted.bridge.clone(), there.bridge.clone()))

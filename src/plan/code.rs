@@ -103,6 +103,9 @@ findings! {
     SubnetShadows = "subnet-shadows" [Refuse]:
         "a subnet to be created overlaps a network that the node itself is on, or contains one that it routes elsewhere: hosts there would count as containers"
         => "choose another subnet in the inventory";
+    FromNodeNeedsNft = "from-node-needs-nft" [Refuse]:
+        "an inbound entry has `from: node`, and the node has no nft, or one before 0.9.4: the guard in iptables' table mangle cannot refuse what programs of the node send to a container"
+        => "install nftables 0.9.4 or later on the node, or remove `node` from the entry: then its programs reach every port of the container";
     FirewalldFailed = "firewalld-failed" [Refuse]:
         "firewalld is in state FAILED: it could not load a rule"
         => "`run --recover`; or fix what its journal names, then `firewall-cmd --reload`";
@@ -122,8 +125,11 @@ findings! {
         "older than firewalld 0.6, Docker 18.02"
         => "upgrade it";
     DockerNftables = "docker-nftables" [Refuse]:
-        "Docker's own nftables backend has no `DOCKER-USER`"
-        => "set `\"firewall-backend\": \"iptables\"` in daemon.json, and restart Docker";
+        "Docker filters with its nftables backend, and the node has no nft of 0.9.4 or later for the guard, or firewalld filters with iptables, or Docker's tables are not understood; or a network of `covers: container` would need the gateway mode `nat-unprotected`"
+        => "install nftables; set `FirewallBackend=nftables`; or set `\"firewall-backend\": \"iptables\"` in daemon.json, and restart Docker";
+    NoIptables = "no-iptables" [Refuse]:
+        "iptables is not installed: firewalld takes direct rules, reports success, and has none of them in force"
+        => "install the package `iptables`, then restart firewalld";
     DockerNftMix = "docker-nft-mix" [Refuse]:
         "Docker before 20.10 together with firewalld's nftables backend"
         => "set `FirewallBackend=iptables`, or upgrade Docker";
@@ -131,8 +137,8 @@ findings! {
         "Docker started before firewalld and is not notified of its reloads"
         => "restart Docker; `After=firewalld.service` in its unit helps at the next boot";
     DockerRulesGone = "docker-rules-gone" [Refuse]:
-        "Docker's rules are missing in iptables: flushed, or lost in a reload that failed"
-        => "`run --recover`; also restart Docker if it is `docker-deaf`";
+        "Docker's rules are missing in iptables, or in nft with its nftables backend: flushed, or lost in a reload that failed"
+        => "`run --recover`; also restart Docker if it is `docker-deaf`, or filters with its nftables backend";
     DockerWithoutIptables = "docker-without-iptables" [Refuse]:
         "Docker was configured not to manage iptables, or does not manage ip6tables"
         => "remove `\"iptables\": false`, or set `\"ip6tables\": true`";
@@ -202,6 +208,9 @@ findings! {
     SubnetShadows [NotEnforced]:
         "as above, for an existing network"
         => "choose another subnet in the inventory";
+    AuditExpired = "audit-expired" [NotEnforced]:
+        "the role is in audit, and the last day in its `until` is over: what is on no list still passes. It never begins to be refused by itself"
+        => "remove `enforce: audit` and `until`, or set a later day";
     ContainerRestarting [NotEnforced]:
         "the container is in a restart loop, and is not configured to be (only) on the role's network"
         => "`docker stop`, then run again";
@@ -271,6 +280,48 @@ findings! {
     ForwardsUnread = "forwards-unread" [Warning]:
         "firewalld's nft table cannot be read, so it is unknown whether its forwards are in effect"
         => "install `nft` on the node";
+    ForeignAccept [Warning]:
+        "as above, on a node with the guard, which refuses what the rule would let in"
+        => "remove it if it is not needed";
+    ForwardLeft [Warning]:
+        "as above, on a node with the guard, which refuses what is forwarded"
+        => "`run --recover`";
+    GuardInMangle = "guard-in-mangle" [Note]:
+        "the node has no nft, or one before 0.9.4, so the guard is held in iptables' table mangle by direct rules of firewalld: what it refuses is dropped without an answer and is not recorded, and with firewalld's nftables backend connections that were open before pass for the moment of a reload"
+        => "nothing, or install nftables 0.9.4 or later on the node";
+    Audit = "audit" [Warning]:
+        "the role has `enforce: audit`, or the run `--audit`: what is on no list passes. It is recorded where the guard is held by nft"
+        => "look at `fwdeploy refused`, add to the whitelist what is missing there, then remove `enforce: audit`, or run without `--audit`";
+    AuditEnds = "audit-ends" [Warning]:
+        "the guard on the node is in audit, and its roles are not (any more): the run enforces the whitelist"
+        => "before the run, look at `fwdeploy refused`: it shows what will be refused";
+    GuardAlone = "guard-alone" [Note]:
+        "Docker filters with its nftables backend, which has no `DOCKER-USER`: the guard alone enforces the whitelist, and nothing does if it is removed"
+        => "nothing";
+    DockerRefuses = "docker-refuses" [Warning]:
+        "Docker's nftables backend drops what firewalld forwards to the network, although its gateway mode, or the mark that it accepts, says otherwise"
+        => "restart Docker";
+    GuardPassed = "guard-passed" [Warning]:
+        "the guard is held in iptables' table mangle, and a direct rule of others with a priority of -1000 or less accepts packets there ahead of it, once firewalld has reloaded"
+        => "give it a higher priority, or name the interfaces that it is for (`-i`, `-o`)";
+    GuardLeft = "guard-left" [Warning]:
+        "nft held the guard and is not on the node any more, or too old: the kernel keeps the table until the next boot, and it refuses peers that were added since"
+        => "install nftables again, which takes the guard back; or remove `/etc/fwdeploy` and `fwdeploy-guard.service`, and reboot";
+    GuardOverridden = "guard-overridden" [Warning]:
+        "files in `fwdeploy-guard.service.d` change the unit that loads the guard at boot"
+        => "remove them (`systemctl revert fwdeploy-guard.service`)";
+    Orphaned = "orphaned" [Warning]:
+        "no role applies to the node, and it still holds what an earlier run has made there; it stays as it is"
+        => "give the node its role back, or take it away with `fwdeploy remove -l NODE`";
+    NotRemoved = "not-removed" [Warning]:
+        "something was not removed: it is in use, or nothing proves that fwdeploy has made it"
+        => "if nothing needs it, remove it by hand";
+    NodeClosed = "node-closed" [Note]:
+        "the guard is new on the node, and closes the node's own services to the containers of a managed network; those that listen there are listed"
+        => "if a container needs one of them, add an outbound entry with `to: node` to its role, or set `node: open` on the network";
+    NodeOpen = "node-open" [Note]:
+        "the network has `node: open`: its containers reach every service of the node that listens on an address other than loopback"
+        => "nothing, or remove `node: open` and name what they need with `to: node`";
     LeftBehind = "left-behind" [Note]:
         "a run was killed while it was arming the node; what it left has no effect"
         => "nothing: the next run that changes the node removes it";
@@ -314,7 +365,7 @@ findings! {
         "the container does not exist, and another one that may be it is on no managed network, and therefore open"
         => "move it to the role's network, or correct its name in the inventory";
     Opened = "opened" [Warning]:
-        "the container was on the whitelist of a role that the node no longer has: without its rules it is open"
+        "the container was on the whitelist of a role that the node no longer has, or the whitelist is removed from the node: without its rules it is open"
         => "give the node the role back, or stop the container";
     Relay [Warning]:
         "as above, for a container that is not running"

@@ -6,8 +6,13 @@ use crate::model::CHAIN;
 use crate::model::Family;
 use crate::model::NodeState;
 use crate::model::Observed;
+use crate::model::guard::GuardBoot;
+use crate::model::guard::GuardState;
+use crate::model::guard::mangle::MangleState;
+use crate::model::guard::mangle::TABLE;
 use crate::model::state::Docker;
 use crate::model::state::Firewall;
+use crate::model::state::KernelRule;
 use crate::model::state::Tables;
 use crate::model::state::View;
 use crate::plan::action::Change;
@@ -63,7 +68,39 @@ fn lines(state: &NodeState) -> Vec<(View, String)> {
         Observed::Unreadable(_) => unreadable(&mut out, View::Kernel, "the latch"),
     }
     docker(&mut out, &state.docker);
+    guard(&mut out, &state.kernel.guard);
     out
+}
+
+fn guard(out: &mut Vec<(View, String)>, guard: &GuardState) {
+    match &guard.table {
+        Observed::Known(None) => {}
+        Observed::Known(Some(table)) => {
+            out.push((View::Guard, "table inet fwdeploy".to_string()));
+            let lines = table.lines().into_iter();
+            out.extend(lines.map(|line| (View::Guard, line)));
+        }
+        Observed::Unreadable(_) => unreadable(out, View::Guard, "the guard's table"),
+    }
+    match &guard.boot {
+        Observed::Known(boot) if *boot == GuardBoot::default() => {}
+        Observed::Known(GuardBoot {
+            script,
+            unit,
+            is_enabled,
+            is_active,
+            is_masked,
+            is_changed,
+        }) => out.push((
+            View::Guard,
+            format!(
+                "at boot: script {}, unit {}, enabled {is_enabled}, active {is_active}, masked {is_masked}, changed {is_changed}",
+                script.as_deref().unwrap_or("none"),
+                unit.as_deref().unwrap_or("none"),
+            ),
+        )),
+        Observed::Unreadable(_) => unreadable(out, View::Guard, "the guard's files"),
+    }
 }
 
 /// Why it is unreadable is left out: the words of two failures need not be the same.
@@ -120,6 +157,17 @@ fn kernel(out: &mut Vec<(View, String)>, family: Family, tables: &Observed<Table
             out.push((View::Kernel, format!("{family} filter {CHAIN} {text}")));
         }
     }
+    let mangle = MangleState::of(tables);
+    for (chain, lines) in &mangle.chains {
+        let chain = chain.name();
+        out.push((View::Kernel, format!("chain {family} {TABLE} {chain}")));
+        let lines = lines.iter().map(|line| (chain, line));
+        out.extend(lines.map(|(chain, line)| held(family, chain, line)));
+    }
+    // Without the guard firewalld's own jumps say nothing.
+    for jump in mangle.jumps.iter().filter(|_| !mangle.is_empty()) {
+        out.push(held(family, &jump.chain, &jump.line));
+    }
     // Of FORWARD only the jump is ours; Docker rearranges the rest as it likes.
     let jump = format!("-j {CHAIN}");
     if let Some(forward) = tables.chain("filter", "FORWARD") {
@@ -139,6 +187,13 @@ fn kernel(out: &mut Vec<(View, String)>, family: Family, tables: &Observed<Table
             ));
         }
     }
+}
+
+/// A line of the guard in table mangle.
+fn held(family: Family, chain: &str, line: &KernelRule) -> (View, String) {
+    let rule = line.rule.as_ref();
+    let text = rule.map_or_else(|| line.text.clone(), ToString::to_string);
+    (View::Kernel, format!("{family} {TABLE} {chain} {text}"))
 }
 
 fn docker(out: &mut Vec<(View, String)>, docker: &Observed<Docker>) {
@@ -193,6 +248,7 @@ mod tests {
                 split: Observed::default(),
                 latch: Observed::default(),
                 ip_forward: Observed::default(),
+                guard: GuardState::default(),
                 backend: None,
             },
             docker: Observed::default(),

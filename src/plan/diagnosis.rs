@@ -10,12 +10,15 @@ use crate::model::records::Snapshot;
 use crate::model::state::Daemon;
 use crate::model::state::Docker;
 use crate::model::state::Firewalld;
+use crate::model::state::NO_IPTABLES;
 use crate::model::state::NO_ZONE;
 use crate::model::state::NodeState;
 use crate::model::state::Observed;
 use crate::model::state::View;
 use crate::plan::backend_rules;
 use crate::plan::flushed;
+use crate::plan::passage;
+use crate::plan::passage::Obstacle;
 use crate::plan::records;
 
 /// A daemon that a node needs.
@@ -53,8 +56,10 @@ pub(super) enum Trouble {
     FirewalldFlushed(flushed::Flushed),
     /// firewalld's rules are in the kernel twice, first in these chains.
     FirewalldDoubled { chains: Vec<String> },
-    /// Docker filters with its nftables backend.
-    DockerNftables { version: String },
+    /// Docker filters with its nftables backend, and why that is not supported on this node.
+    DockerNftables { version: String, obstacle: Obstacle },
+    /// Docker filters with its nftables backend, and its table is gone.
+    DockerTableGone,
     /// Docker is older than 18.02.
     DockerOld { version: String },
     /// Docker is too old for firewalld's nftables backend.
@@ -67,6 +72,8 @@ pub(super) enum Trouble {
     DockerWithoutIptables { family: Family },
     /// The zone is not there; the rest of the sentence names it and those that are.
     NoZone { rest: String },
+    /// iptables is not installed.
+    NoIptables,
     /// Something that a plan needs could not be read.
     Unreadable {
         what: &'static str,
@@ -159,8 +166,13 @@ fn firewalld(firewalld: &Firewalld) -> Vec<Trouble> {
 fn docker(desired: &Desired, docker: &Docker, state: &NodeState) -> Vec<Trouble> {
     let mut out = Vec::new();
     let told = || docker.version.clone();
-    if docker.firewall.starts_with("nftables") {
-        out.push(Trouble::DockerNftables { version: told() });
+    let is_docker_nft = passage::is_docker_nft(docker);
+    if let Some(obstacle) = is_docker_nft.then(|| passage::obstacle(state)).flatten() {
+        let version = told();
+        out.push(Trouble::DockerNftables { version, obstacle });
+    }
+    if passage::lost_table(docker, state) {
+        out.push(Trouble::DockerTableGone);
     }
     let version = docker.major_minor();
     if version != (0, 0) && version < (18, 2) {
@@ -180,10 +192,16 @@ fn docker(desired: &Desired, docker: &Docker, state: &NodeState) -> Vec<Trouble>
     let gone = flushed::docker(docker, state);
     out.extend(gone.map(|what| Trouble::DockerFlushed { what, deaf }));
     for family in Family::ALL {
-        let Some(tables) = state.kernel.tables(family).known() else {
+        let manages = if is_docker_nft {
+            let nft = state.system.networking.nft.known();
+            nft.map(|_| passage::table(state, family).is_some())
+        } else {
+            let tables = state.kernel.tables(family).known();
+            tables.map(|tables| tables.chain("filter", "DOCKER").is_some())
+        };
+        let Some(manages) = manages else {
             continue;
         };
-        let manages = tables.chain("filter", "DOCKER").is_some();
         let wanted = !desired.subnets(family).is_empty();
         let told = family == Family::V6 || docker.unfiltered.contains(&family);
         if wanted && !manages && told && gone.is_none() {
@@ -229,6 +247,9 @@ fn unreadable(desired: &Desired, state: &NodeState) -> Vec<Trouble> {
     }
     let (permanent, runtime) = (&state.permanent, &state.runtime);
     let kernel = &state.kernel;
+    if kernel.v4.as_result().is_err_and(|why| why == NO_IPTABLES) {
+        return vec![Trouble::NoIptables];
+    }
     let v6 = desired.families().contains(&Family::V6);
     [
         why("the zone", View::Permanent, &state.zone),
@@ -243,6 +264,8 @@ fn unreadable(desired: &Desired, state: &NodeState) -> Vec<Trouble> {
         why("iptables", View::Kernel, &kernel.v4),
         why("the other iptables backend", View::Kernel, &kernel.split),
         why("the latch", View::Kernel, &kernel.latch),
+        why("the guard's table", View::Guard, &kernel.guard.table),
+        why("the guard's files", View::Guard, &kernel.guard.boot),
         why("the snapshots", View::Permanent, &state.records),
     ]
     .into_iter()

@@ -54,13 +54,16 @@ impl Finding {
     pub fn is_of_a_step(&self) -> bool {
         matches!(
             self.code,
-            FindingCode::Opened
+            FindingCode::AuditEnds
+                | FindingCode::NodeClosed
+                | FindingCode::Opened
                 | FindingCode::AddressLost
                 | FindingCode::PendingPermanent
                 | FindingCode::SettingLost
                 | FindingCode::RouteShadowed
                 | FindingCode::RoutesUnread
                 | FindingCode::KeptBehind
+                | FindingCode::NotRemoved
         )
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::model::CHAIN;
 use crate::model::desired::Desired;
+use crate::model::guard::mangle::MangleChain;
 use crate::model::net::Family;
 use crate::model::rich::RichRule;
 use crate::model::rule::DirectRule;
@@ -28,8 +29,13 @@ use crate::plan::printed::form;
 use crate::plan::simulate::is_jump;
 
 /// The desired permanent direct configuration, or `None` if it is already so: foreign entries unchanged, managed ones as
-/// the roles require.
-pub fn permanent_direct(desired: &Desired, seen: &Direct, ours: &Ours) -> Option<Action> {
+/// the roles require. `mangle` is the guard, if it is held there.
+pub fn permanent_direct(
+    desired: &Desired,
+    mangle: &[DirectRule],
+    seen: &Direct,
+    ours: &Ours,
+) -> Option<Action> {
     let mut after = seen.clone();
     for family in desired.families() {
         let chain = DirectChain::ours(family);
@@ -37,24 +43,50 @@ pub fn permanent_direct(desired: &Desired, seen: &Direct, ours: &Ours) -> Option
             after.chains.push(chain);
         }
     }
-    after.rules = merged(&desired.rules, &seen.rules, ours);
+    let of_guard = chains_of(mangle);
+    after
+        .chains
+        .retain(|chain| !MangleChain::is(chain) || of_guard.contains(chain));
+    for chain in of_guard {
+        if !after.chains.contains(&chain) {
+            after.chains.push(chain);
+        }
+    }
+    let wanted: Vec<&DirectRule> = desired.rules.iter().chain(mangle).collect();
+    after.rules = merged(&wanted, &seen.rules, ours);
     (after != *seen).then(|| Action::SetPermanentDirect {
         before: seen.clone(),
         after,
     })
 }
 
-/// The key by which rules of DOCKER-USER are compared: two of one meaning and priority are one rule, whatever their spelling.
-type Meaning<'a> = (Family, i32, &'a Rule);
+/// The key by which rules are compared: two of one chain, meaning and priority are one rule, whatever their spelling.
+type Meaning<'a> = (Family, &'a str, &'a str, i32, &'a Rule);
 
-fn meaning(rule: &DirectRule) -> Option<Meaning<'_>> {
-    let family = rule.family.filter(|family| rule.is_in_chain(*family))?;
-    Some((family, rule.priority, rule.rule()?))
+/// The key of a rule; `None` if it is not understood.
+pub(super) fn meaning(rule: &DirectRule) -> Option<Meaning<'_>> {
+    let (table, chain) = (rule.table.as_str(), rule.chain.as_str());
+    Some((rule.family?, table, chain, rule.priority, rule.rule()?))
+}
+
+/// The chains of the guard that hold these rules, in the order in which they are created.
+pub(super) fn chains_of(mangle: &[DirectRule]) -> Vec<DirectChain> {
+    let mut out = Vec::new();
+    for family in Family::ALL {
+        let is_used = |chain: &MangleChain| {
+            mangle
+                .iter()
+                .any(|rule| rule.family == Some(family) && rule.chain == chain.name())
+        };
+        let used = MangleChain::ALL.into_iter().filter(is_used);
+        out.extend(used.map(|chain| chain.direct(family)));
+    }
+    out
 }
 
 /// The present rules, without stale managed ones, with the missing ones.
-fn merged(wanted: &[DirectRule], seen: &[DirectRule], ours: &Ours) -> Vec<DirectRule> {
-    let meant: BTreeSet<Meaning<'_>> = wanted.iter().filter_map(meaning).collect();
+fn merged(wanted: &[&DirectRule], seen: &[DirectRule], ours: &Ours) -> Vec<DirectRule> {
+    let meant: BTreeSet<Meaning<'_>> = wanted.iter().filter_map(|rule| meaning(rule)).collect();
     let mut there: BTreeSet<Meaning<'_>> = BTreeSet::new();
     let mut out: Vec<DirectRule> = Vec::new();
     for rule in seen {
@@ -69,7 +101,7 @@ fn merged(wanted: &[DirectRule], seen: &[DirectRule], ours: &Ours) -> Vec<Direct
     let missing = wanted
         .iter()
         .filter(|rule| meaning(rule).is_none_or(|m| there.insert(m)));
-    out.extend(missing.cloned());
+    out.extend(missing.map(|rule| (*rule).clone()));
     out
 }
 
@@ -130,11 +162,13 @@ pub fn chain(
     let mut out = Runtime::default();
     let wanted: Vec<&DirectRule> = desired.rules_of(family).collect();
     let tracked = runtime.chain(family);
-    if wanted.is_empty() && !tracked.iter().any(|r| ours.direct(r)) {
+    let seen = tables.chain("filter", CHAIN);
+    let is_ours = |line: &KernelRule| line.rule.as_ref().is_some_and(|r| ours.rule(family, r));
+    let left = seen.is_some_and(|chain| chain.rules.iter().any(is_ours));
+    if wanted.is_empty() && !left && !tracked.iter().any(|r| ours.direct(r)) {
         return out;
     }
     let edges = ours.edges(family);
-    let seen = tables.chain("filter", CHAIN);
     if !wanted.is_empty() && !runtime.owns(family) {
         if seen.is_none() {
             out.rebinds.push(set_chain(family, None, Vec::new()));

@@ -72,7 +72,8 @@ pub(super) fn admits(
         .filter(|r| r.priority <= last && !ours.direct(r))
         .filter(|r| admit(&r.args, &chains, &edges, tables, 0))
         .map(|r: &DirectRule| {
-            Finding::new(
+            Finding::with_severity(
+                Severity::NotEnforced,
                 FindingCode::ForeignAccept,
                 view,
                 format!("`{r}` is not managed by fwdeploy and is ahead of the whitelist"),

@@ -8,14 +8,21 @@ use crate::plan::firewall;
 use crate::plan::ownership::Ours;
 use crate::plan::simulate::simulate_all;
 
-/// Additions to a chain that is in force need no latch; a chain that is being put in force does.
-pub(super) fn latched(chain: Vec<Action>, subnets: Vec<Cidr>) -> Vec<Action> {
-    let in_force = chain
-        .iter()
-        .all(|a| matches!(a, Action::AddRule(_) | Action::AddRich { .. }));
-    if in_force {
+/// Additions to a chain that is in force need no latch; a chain that is being put in force does. `None`: the guard is in force, and nothing
+/// passes meanwhile that is on no list.
+pub(super) fn latched(chain: Vec<Action>, subnets: Option<Vec<Cidr>>) -> Vec<Action> {
+    let in_force = chain.iter().all(|a| {
+        matches!(
+            a,
+            Action::AddRule(_)
+                | Action::AddRich { .. }
+                | Action::AddChain { .. }
+                | Action::SetMangle { .. }
+        )
+    });
+    let Some(subnets) = subnets.filter(|_| !in_force) else {
         return chain;
-    }
+    };
     let mut out = vec![Action::Latch {
         subnets: subnets.clone(),
     }];

@@ -16,9 +16,12 @@ pub mod finding;
 mod firewall;
 mod flushed;
 mod foreign;
+mod guard;
 mod in_place;
+mod mangle;
 mod motion;
 pub mod ownership;
+mod passage;
 mod pending;
 mod planned;
 mod preflight;
@@ -27,6 +30,7 @@ mod reach;
 mod records;
 pub mod recover;
 mod reload;
+mod removal;
 mod rich_match;
 pub mod rollback_plan;
 mod satisfied;
@@ -47,6 +51,7 @@ pub use code::FindingCase;
 pub use code::FindingCode;
 pub use compare::compare;
 pub use finding::Finding;
+pub use guard::GuardKind;
 pub use motion::Motion;
 pub use motion::motion;
 pub use planned::Plan;
@@ -54,12 +59,17 @@ pub use printed::Question;
 pub use printed::questions;
 pub use records::active_lease;
 pub use recover::Recovery;
+pub use removal::is_seen;
+pub use removal::managed;
+pub use removal::orphaned;
+pub use removal::purged;
 pub use severity::Severity;
 pub use simulate::simulate;
 
 use crate::model::desired::Desired;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
+use crate::model::rule::DirectRule;
 use crate::model::state::NodeState;
 use crate::model::state::View;
 use crate::plan::diagnosis::Trouble;
@@ -77,6 +87,65 @@ pub fn plan(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     plan
 }
 
+/// Decides how to take away everything that fwdeploy has made on a node; `roles` is what its roles still ask for, if it has any.
+///
+/// Everything of ours goes, whether or not a role asks for it. The guard goes last: whatever fails before, nothing is open that was closed.
+pub fn removal(state: &NodeState, roles: &Desired, allowed: &Allowed) -> Plan {
+    let nothing = &Desired {
+        zone: roles.zone.clone(),
+        ..Desired::default()
+    };
+    // A reload would also load what others have written, for rules that only have to go.
+    let allowed = &Allowed {
+        reload: Reload::Never,
+        ..*allowed
+    };
+    let ours = removal::owned(roles, state);
+    let mut troubles = diagnose(nothing, state);
+    if troubles.is_empty() {
+        troubles.extend(removal::unreadable(state, &ours));
+    }
+    let Some(views) = Views::of(state).filter(|_| troubles.is_empty()) else {
+        return refused(state, nothing, allowed, &troubles);
+    };
+    let mangle = match GuardKind::of(state) {
+        GuardKind::Nft => Vec::new(),
+        GuardKind::Mangle => mangle::wanted(state, nothing, views.permanent.direct),
+    };
+    let node = Node {
+        mangle,
+        state,
+        desired: nothing,
+        whitelist: nothing,
+        views,
+        ours,
+        allowed,
+    };
+    let docker = node.views.docker;
+    let mut findings: Vec<Finding> = active_lease(state).into_iter().collect();
+    findings.extend(records::leftovers(state));
+    // What others let in ahead of the whitelist matters no more.
+    let chains = node.chains();
+    let mut actions = node.permanent().actions();
+    actions.extend(node.leftover_latch());
+    let runtime = node.runtime(&actions, chains.steps, chains.rich, Vec::new());
+    actions.extend(runtime.actions);
+    findings.extend(removal::of_steps(runtime.findings));
+    if !actions.is_empty() || removal::orphaned(state).is_some() {
+        let then = simulate::simulate_all(state, &actions);
+        actions.extend(removal::released(&then));
+    }
+    actions.extend(removal::networks(docker));
+    actions.extend(guard::guard(state, nothing).action);
+    if !actions.is_empty() {
+        findings.push(removal::opens());
+        findings.extend(docker::opened(nothing, docker, &node.ours));
+    }
+    findings.extend(removal::left(state, docker, &node.ours));
+    findings.extend(unloaded_edits::findings(state, &node.views, &actions));
+    concluded(actions, findings)
+}
+
 /// Why firewalld's files must not be written on the node, whatever its roles require: everything that prevents planning,
 /// and files that were edited by hand.
 pub fn refusals_to_write(state: &NodeState) -> Vec<Finding> {
@@ -89,15 +158,28 @@ pub fn refusals_to_write(state: &NodeState) -> Vec<Finding> {
 }
 
 fn planned(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
-    let desired = &bridge::named_as_there(desired, state, allowed);
+    let whitelist = &bridge::named_as_there(desired, state, allowed);
+    let without_chain;
+    let desired = if whitelist.passage.is_docker_nft() {
+        without_chain = passage::without_chain(whitelist);
+        &without_chain
+    } else {
+        whitelist
+    };
     let troubles = diagnose(desired, state);
     let Some(views) = Views::of(state).filter(|_| troubles.is_empty()) else {
         return refused(state, desired, allowed, &troubles);
     };
     let ours = Ours::new(desired, state);
+    let mangle = match GuardKind::of(state) {
+        GuardKind::Nft => Vec::new(),
+        GuardKind::Mangle => mangle::wanted(state, desired, views.permanent.direct),
+    };
     let node = Node {
+        mangle,
         state,
         desired,
+        whitelist,
         views,
         ours,
         allowed,
@@ -109,12 +191,24 @@ fn planned(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     let chains = node.chains();
     findings.extend(chains.findings);
 
-    let mut actions = permanent.actions();
+    // First: from here on nothing passes that is on no list, whatever happens to the chains.
+    let guard = guard::guard(state, desired);
+    findings.extend(guard.findings);
+    let mut actions: Vec<Action> = guard.action.into_iter().collect();
+    actions.extend(permanent.actions());
     actions.extend(docker.create);
     actions.extend(node.leftover_latch());
     let runtime = node.runtime(&actions, chains.steps, chains.rich, docker.moves);
     findings.extend(runtime.findings);
     actions.extend(runtime.actions);
+    let passed = match GuardKind::of(state) {
+        GuardKind::Nft => Vec::new(),
+        GuardKind::Mangle => mangle::passed(state, desired, &node.ours),
+    };
+    if passed.is_empty() && !desired.guard.networks.is_empty() {
+        guard::soften(&mut findings, desired);
+    }
+    findings.extend(passed);
 
     findings.extend(unloaded_edits::findings(state, &node.views, &actions));
     concluded(actions, findings)
@@ -144,7 +238,11 @@ fn concluded(mut actions: Vec<Action>, mut findings: Vec<Finding>) -> Plan {
 struct Node<'a> {
     state: &'a NodeState,
     desired: &'a Desired,
+    /// The same with the rules of DOCKER-USER, also where the node has no such chain: who may come in, and who may be reached.
+    whitelist: &'a Desired,
     views: Views<'a>,
+    /// The guard's rules in table mangle; none where nft holds the guard.
+    mangle: Vec<DirectRule>,
     ours: Ours,
     allowed: &'a Allowed,
 }
@@ -190,7 +288,8 @@ impl Node<'_> {
         out.extend(active_lease(state));
         out.extend(records::leftovers(state));
         out.extend(blocked_peers::troubles(desired, state));
-        out.extend(reach::findings(desired, state, &self.ours));
+        out.extend(passage::findings(desired, state));
+        out.extend(reach::findings(self.whitelist, state, &self.ours));
         out.extend(docker::opened(desired, docker, &self.ours));
         out.extend(docker::beside(desired, docker));
         out.extend(docker::leaves(desired, docker, &state.system.resolvers));
@@ -203,7 +302,12 @@ impl Node<'_> {
             permanent, zone, ..
         } = &self.views;
         Permanent {
-            direct: firewall::permanent_direct(self.desired, permanent.direct, &self.ours),
+            direct: firewall::permanent_direct(
+                self.desired,
+                &self.mangle,
+                permanent.direct,
+                &self.ours,
+            ),
             rich: firewall::permanent_rich(self.desired, zone, permanent.rich, &self.ours),
         }
     }
@@ -218,6 +322,10 @@ impl Node<'_> {
                 continue;
             };
             steps.extend(firewall::chain(desired, family, runtime, tables, ours));
+            // Without a jump nothing is ahead of it; whatever others accept, the guard decides first.
+            if desired.passage.is_docker_nft() {
+                continue;
+            }
             for (view, direct) in [(View::Permanent, permanent), (View::Runtime, runtime)] {
                 let admitting = foreign::admits(desired, view, direct, tables, family, ours);
                 findings.extend(admitting);
@@ -263,17 +371,21 @@ impl Node<'_> {
         moves: Vec<Action>,
     ) -> Runtime {
         let (state, desired, ours) = (self.state, self.desired, &self.ours);
+        let mangle = mangle::Steps::of(state, &self.mangle, self.views.runtime.direct);
         let calls = [&steps.adds, &steps.removes, &rich.adds, &rich.removes];
+        let calls: usize = calls.iter().map(|actions| actions.len()).sum();
         let work = reload::Work {
-            calls: calls.iter().map(|actions| actions.len()).sum(),
-            rebinds: steps.rebinds.len() + steps.jump.len(),
+            calls: calls + mangle.calls(),
+            rebinds: steps.rebinds.len() + steps.jump.len() + mangle.settle.len(),
             moves: moves.len(),
         };
         let reloading = reload::decide(state, &self.views, ours, self.allowed, &work);
         let mut findings = reloading.findings;
         let subnets = self.subnets();
+        // In audit nothing is to be refused, not even for a moment.
+        let is_guarded = guard::is_held_by_nft(state, desired) || desired.is_audit();
         if reloading.chosen {
-            let mut actions = reload::steps(state, before, desired, ours, subnets);
+            let mut actions = reload::steps(state, before, desired, ours, subnets, is_guarded);
             actions.extend(moves);
             return Runtime { actions, findings };
         }
@@ -284,10 +396,13 @@ impl Node<'_> {
         chain.extend(settled);
         chain.extend(steps.jump);
         chain.extend(rich.adds);
-        let mut actions = in_place::latched(chain, subnets);
+        chain.extend(mangle.settle);
+        chain.extend(mangle.adds);
+        let mut actions = in_place::latched(chain, (!is_guarded).then_some(subnets));
         actions.extend(moves);
         actions.extend(steps.removes);
         actions.extend(rich.removes);
+        actions.extend(mangle.removes);
         Runtime { actions, findings }
     }
 }

@@ -16,7 +16,7 @@ use crate::plan::preflight;
 use crate::plan::severity::Severity;
 
 /// Refusals for a reason that no second changes. Any other may be of a moment: a daemon that starts, a run that begins.
-const LASTING: [FindingCode; 20] = [
+const LASTING: [FindingCode; 22] = [
     FindingCode::AddressReserved,
     FindingCode::AddressTaken,
     FindingCode::DockerMissing,
@@ -27,10 +27,12 @@ const LASTING: [FindingCode; 20] = [
     FindingCode::FirewalldMissing,
     FindingCode::FirewalldOld,
     FindingCode::FirewalldPanic,
+    FindingCode::FromNodeNeedsNft,
     FindingCode::LocksOut,
     FindingCode::NetworkDiffers,
     FindingCode::NetworkTwice,
     FindingCode::NoBusctl,
+    FindingCode::NoIptables,
     FindingCode::NoZone,
     FindingCode::NotRoot,
     FindingCode::PendingPermanent,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use crate::model::desired::Desired;
+use crate::model::guard::mangle::MangleChain;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
 use crate::model::rich::RichRule;
@@ -51,6 +52,15 @@ impl Ours {
         }
     }
 
+    /// The same where nothing of ours is to stay: `known` are the addresses that are ours by something else than a tagged rule. What only does
+    /// the same as a rule of a role was made by somebody else, since each rule of ours is tagged.
+    pub(super) fn of_removal(known: BTreeSet<Cidr>, roles: &Desired, state: &NodeState) -> Self {
+        let mut ours = Ours::new(&Desired::default(), state);
+        ours.managed.extend(known);
+        ours.bridges = bridges(roles, state);
+        ours
+    }
+
     /// Whether a rule of DOCKER-USER is ours.
     pub fn rule(&self, family: Family, rule: &Rule) -> bool {
         tag(rule).is_some()
@@ -58,8 +68,11 @@ impl Ours {
             || self.meanings.contains(&(family, rule.meaning()))
     }
 
-    /// Whether a direct rule is ours. Only DOCKER-USER is ever touched.
+    /// Whether a direct rule is ours: one of DOCKER-USER, or of the guard in table mangle. No other is ever touched.
     pub fn direct(&self, rule: &DirectRule) -> bool {
+        if MangleChain::holds(rule) {
+            return true;
+        }
         let Some(family) = rule.family.filter(|family| rule.is_in_chain(*family)) else {
             return false;
         };
@@ -145,7 +158,9 @@ pub fn tag(rule: &Rule) -> Option<Tag> {
 
 /// The container or subnet that a tagged rule is about: never the peer.
 fn tagged_addresses(rule: &DirectRule) -> Vec<Cidr> {
-    let Some(parsed) = rule.rule().filter(|r| tag(r).is_some()) else {
+    // The guard's rules are tagged as well, and name peers at other places.
+    let is_in_chain = rule.family.is_some_and(|family| rule.is_in_chain(family));
+    let Some(parsed) = rule.rule().filter(|r| is_in_chain && tag(r).is_some()) else {
         return Vec::new();
     };
     parsed

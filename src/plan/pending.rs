@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use crate::model::guard::mangle::MangleChain;
 use crate::model::net::Family;
 use crate::model::settings::Options;
 use crate::model::state::Direct;
@@ -70,7 +71,9 @@ pub(super) fn pending(views: &Views<'_>, ours: &Ours) -> Result<Vec<Pending>, St
 fn direct(direct: &Direct, ours: &Ours) -> BTreeSet<String> {
     let rules = direct.rules.iter().filter(|r| !ours.direct(r));
     let chains = direct.chains.iter();
-    let chains = chains.filter(|c| Family::ALL.iter().all(|f| **c != DirectChain::ours(*f)));
+    let chains = chains.filter(|c| {
+        Family::ALL.iter().all(|f| **c != DirectChain::ours(*f)) && !MangleChain::is(c)
+    });
     entries(&Direct {
         chains: chains.cloned().collect(),
         rules: rules.cloned().collect(),

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::model::desired::Desired;
 use crate::plan::action::Action;
 use crate::plan::action::Change;
 use crate::plan::code::FindingCode;
@@ -44,11 +45,14 @@ impl Plan {
             .collect()
     }
 
-    /// The findings because of which the whitelist is not enforced, whatever the actions do.
-    pub fn not_enforced(&self) -> impl Iterator<Item = &Finding> {
+    /// The findings because of which the whitelist is not enforced, whatever the actions do, although it is to be. On a node that is
+    /// wholly in audit only an audit that has expired is one of them.
+    pub fn not_enforced(&self, desired: &Desired) -> impl Iterator<Item = &Finding> {
+        let is_audit = desired.is_audit();
         self.findings
             .iter()
             .filter(|f| f.severity == Severity::NotEnforced)
+            .filter(move |f| !is_audit || f.code == FindingCode::AuditExpired)
     }
 
     /// The differences that the actions remove, in order.

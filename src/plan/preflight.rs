@@ -19,6 +19,7 @@ use crate::plan::code::FindingCode;
 use crate::plan::diagnosis::Service;
 use crate::plan::diagnosis::Trouble;
 use crate::plan::finding::Finding;
+use crate::plan::passage;
 
 /// A trouble as a finding: why nothing may be touched, and what can be done about it.
 pub(super) fn finding(trouble: &Trouble) -> Finding {
@@ -84,12 +85,24 @@ pub(super) fn finding(trouble: &Trouble) -> Finding {
             )
             .hint("`run --recover` reloads firewalld while blocking new flows; `firewall-cmd --reload` reloads it without blocking them")
         }
-        Trouble::DockerNftables { version } => Finding::new(
+        Trouble::DockerNftables { version, obstacle } => Finding::new(
             FindingCode::DockerNftables,
             View::Docker,
-            format!("Docker {version} filters with its nftables backend, which has no {CHAIN}"),
+            format!(
+                "Docker {version} filters with its nftables backend, which {}",
+                obstacle.text()
+            ),
         )
-        .hint("set \"firewall-backend\": \"iptables\" in /etc/docker/daemon.json and restart Docker"),
+        .hint(obstacle.hint()),
+        Trouble::DockerTableGone => Finding::new(
+            FindingCode::DockerRulesGone,
+            View::Kernel,
+            format!(
+                "Docker's rules are missing, flushed by another program: nft has no table `ip {}`",
+                passage::TABLE
+            ),
+        )
+        .hint("restart Docker, which stops the containers unless live-restore is on; a reload of firewalld does not restore this table"),
         Trouble::DockerOld { version } => Finding::new(
             FindingCode::DockerOld,
             View::Docker,
@@ -134,6 +147,12 @@ pub(super) fn finding(trouble: &Trouble) -> Finding {
             View::Permanent,
             format!("the node has no zone{rest}"),
         ),
+        Trouble::NoIptables => Finding::new(
+            FindingCode::NoIptables,
+            View::Kernel,
+            "iptables is not installed: firewalld would take direct rules, report success, and have none of them in force",
+        )
+        .hint("install the package `iptables` (`iptables-nft` on Red Hat's systems), then restart firewalld; Docker may keep its nftables backend"),
         Trouble::Unreadable { what, view, why } => Finding::new(
             FindingCode::Unreadable,
             *view,
@@ -196,6 +215,11 @@ fn not_answering(needed: &Needed, daemon: &Daemon, why: &str) -> Finding {
                 "systemctl enable --now {name} on the node; journalctl -u {name} shows why it stopped"
             ),
         ),
+        Daemon::Running | Daemon::Silent(_) | Daemon::Unknown(_) if is_of_an_old_cli(why) => (
+            needed.silent,
+            "the docker command of the node is older than its engine: upgrade the package that contains it (docker-ce-cli, docker-cli)"
+                .to_string(),
+        ),
         Daemon::Running | Daemon::Silent(_) | Daemon::Unknown(_) => (
             needed.silent,
             format!("see systemctl status {name} and journalctl -u {name} on the node"),
@@ -203,6 +227,17 @@ fn not_answering(needed: &Needed, daemon: &Daemon, why: &str) -> Finding {
     };
     let text = daemon.trouble(name).unwrap_or_else(|| why.to_string());
     Finding::new(code, needed.view, text).hint(hint)
+}
+
+/// Whether a reason is what a docker command says of an engine that is newer than itself: it does not know a field that it was asked for, or the
+/// engine takes no requests of its age.
+fn is_of_an_old_cli(why: &str) -> bool {
+    let signs = [
+        "can't evaluate field",
+        "map has no entry for key",
+        "client version",
+    ];
+    signs.iter().any(|sign| why.contains(sign))
 }
 
 /// Why the node must not be changed until it is recovered.
@@ -301,10 +336,13 @@ pub fn hazards(state: &NodeState) -> Vec<Finding> {
                 .hint("set fwdeploy_zone to the zone of the public interface (firewall-cmd --get-active-zones)"),
             );
     }
-    if let (Some(docker), Some(tables)) = (state.docker.known(), state.kernel.v4.known()) {
+    // What the other backend has left in iptables filters nothing any more.
+    let docker = state.docker.known();
+    let docker = docker.filter(|docker| !passage::is_docker_nft(docker));
+    if let (Some(docker), Some(tables)) = (docker, state.kernel.v4.known()) {
         out.extend(lost_isolation(docker, tables));
     }
-    if let Some(docker) = state.docker.known() {
+    if let Some(docker) = docker {
         let families = Family::ALL.into_iter();
         out.extend(families.filter_map(|family| left_over(docker, state, family)));
     }

@@ -123,6 +123,7 @@ pub(super) fn steps(
     desired: &Desired,
     ours: &Ours,
     subnets: Vec<Cidr>,
+    is_guarded: bool,
 ) -> Vec<Action> {
     let mut chain = vec![Action::Reload {
         subnets: subnets.clone(),
@@ -134,5 +135,5 @@ pub(super) fn steps(
             chain.extend(firewall::jump(family, tables, &ours.edges(family)));
         }
     }
-    latched(chain, subnets)
+    latched(chain, (!is_guarded).then_some(subnets))
 }

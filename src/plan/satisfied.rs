@@ -9,13 +9,22 @@ use crate::model::Family;
 use crate::model::RichRule;
 use crate::model::Rule;
 use crate::model::state::KernelRule;
+use crate::model::state::NodeState;
 use crate::plan::action::Action;
+use crate::plan::passage;
 use crate::plan::planned::Plan;
 
 impl Plan {
     /// How many of the wanted things (networks, attachments, direct rules and rich rules) need none of the plan's actions. One that
-    /// is missing in three views is missing once.
-    pub fn satisfied(&self, desired: &Desired) -> usize {
+    /// is missing in three views is missing once. Rules of DOCKER-USER are wanted only on a node that has the chain.
+    pub fn satisfied(&self, desired: &Desired, state: &NodeState) -> usize {
+        let without_chain;
+        let desired = if passage::has_docker_nft(state) {
+            without_chain = passage::without_chain(desired);
+            &without_chain
+        } else {
+            desired
+        };
         let wanted = Wanted::of(desired);
         let missing: BTreeSet<Thing> = self
             .actions

@@ -4,12 +4,20 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use crate::model::CHAIN;
+use crate::model::guard::mangle::MangleChain;
+use crate::model::guard::mangle::MangleJump;
+use crate::model::guard::mangle::MangleState;
+use crate::model::guard::mangle::TABLE;
+use crate::model::guard::mangle::direct_chain;
+use crate::model::guard::mangle::kernel_chain;
+use crate::model::guard::mangle::to_direct;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
 use crate::model::rule::DirectRule;
 use crate::model::rule::Target;
 use crate::model::settings::Settings;
 use crate::model::state::Chain;
+use crate::model::state::Direct;
 use crate::model::state::DirectChain;
 use crate::model::state::Docker;
 use crate::model::state::Endpoint;
@@ -80,6 +88,10 @@ fn apply(state: &mut NodeState, memory: &mut Option<Memory>, action: &Action) {
                 c.endpoints.retain(|e| e.network != endpoint.network);
             }
         }),
+        Action::SetGuard { after, .. } => {
+            state.kernel.guard.table = Observed::Known(after.table.clone());
+            state.kernel.guard.boot = Observed::Known(after.boot.clone());
+        }
         Action::Latch { .. } => state.kernel.latch = Observed::Known(true),
         Action::Unlatch { .. } => state.kernel.latch = Observed::Known(false),
         Action::OwnChain { family } => {
@@ -105,6 +117,28 @@ fn apply(state: &mut NodeState, memory: &mut Option<Memory>, action: &Action) {
             });
         }),
         Action::PlaceJump { family, after, .. } => place_jump(state, *family, after),
+        Action::AddChain { family, chain } => {
+            if let Some(direct) = state.runtime.direct.known_mut() {
+                let added = chain.direct(*family);
+                if !direct.chains.contains(&added) {
+                    direct.chains.push(added);
+                }
+            }
+            change_mangle(state, *family, |mangle| {
+                mangle.chains.entry(*chain).or_default();
+            });
+        }
+        Action::RemoveChain { family, chain } => {
+            if let Some(direct) = state.runtime.direct.known_mut() {
+                direct.chains.retain(|c| *c != chain.direct(*family));
+            }
+            change_mangle(state, *family, |mangle| {
+                mangle.chains.remove(chain);
+            });
+        }
+        Action::SetMangle { family, after, .. } => {
+            change_mangle(state, *family, |mangle| mangle.clone_from(after));
+        }
         Action::AddRule(rule) => add_rule(state, memory, rule),
         Action::RemoveRule(rule) => remove_rule(state, rule),
         Action::AddRich { zone, rule, .. } => {
@@ -153,6 +187,66 @@ fn kernel(state: &mut NodeState, family: Family, change: impl FnOnce(&mut Option
         if let Some(chain) = chain {
             filter.insert(CHAIN.to_string(), chain);
         }
+    }
+}
+
+/// Changes what the kernel holds of the guard in table mangle.
+fn change_mangle(state: &mut NodeState, family: Family, change: impl FnOnce(&mut MangleState)) {
+    if let Some(tables) = state.kernel.tables_mut(family).known_mut() {
+        let mut mangle = MangleState::of(tables);
+        change(&mut mangle);
+        mangle.write(tables);
+    }
+}
+
+/// Where the kernel holds a direct rule, of those places that are simulated: DOCKER-USER, and what the guard has in table mangle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    User,
+    Guard(MangleChain),
+    /// The built-in chain that leads to that one.
+    Hook(MangleChain),
+}
+
+impl Place {
+    fn of(rule: &DirectRule) -> Option<(Family, Place)> {
+        let family = rule.family?;
+        if rule.is_in_chain(family) {
+            return Some((family, Place::User));
+        }
+        if rule.table != TABLE {
+            return None;
+        }
+        let hooks = |chain: &MangleChain| chain.hook() == Some(&*rule.chain);
+        let guard = MangleChain::of(&rule.chain).map(Place::Guard);
+        let hook = || MangleChain::ALL.into_iter().find(hooks).map(Place::Hook);
+        Some((family, guard.or_else(hook)?))
+    }
+
+    /// Changes the rules of the kernel's chain.
+    fn change(
+        self,
+        state: &mut NodeState,
+        family: Family,
+        change: impl FnOnce(&mut Vec<KernelRule>),
+    ) {
+        if self == Place::User {
+            return kernel(state, family, |chain| {
+                change(&mut chain.get_or_insert_with(Chain::default).rules);
+            });
+        }
+        let Some(tables) = state.kernel.tables_mut(family).known_mut() else {
+            return;
+        };
+        let name = match self {
+            Place::Guard(chain) => chain.name().to_string(),
+            Place::Hook(chain) => kernel_chain(tables, chain.hook().unwrap_or_default()),
+            Place::User => return,
+        };
+        let table = tables.tables.entry(TABLE.to_string()).or_default();
+        change(&mut table.entry(name).or_default().rules);
+        // What is left without a rule and was only here for it.
+        MangleState::of(tables).write(tables);
     }
 }
 
@@ -231,8 +325,8 @@ fn place_jump(state: &mut NodeState, family: Family, after: &[usize]) {
 /// The direct rules of firewalld's memory, counted: thousands of them are added in a time that grows as their number does.
 struct Memory {
     held: BTreeSet<DirectRule>,
-    /// What the rules of DOCKER-USER with each priority count when firewalld looks for the place of another one.
-    counts: BTreeMap<(Family, i32), usize>,
+    /// What the rules of each chain with each priority count when firewalld looks for the place of another one.
+    counts: BTreeMap<(Family, Place, i32), usize>,
     /// From firewalld 1.0 on it counts the lines that a list of addresses makes, and not its rules.
     counts_lines: bool,
 }
@@ -254,7 +348,7 @@ impl Memory {
 
     fn add(&mut self, state: &NodeState, rule: &DirectRule) {
         self.held.insert(rule.clone());
-        if let Some(family) = rule.family.filter(|family| rule.is_in_chain(*family))
+        if let Some((family, place)) = Place::of(rule)
             && let Some(tables) = state.kernel.tables(family).known()
         {
             let count = if self.counts_lines {
@@ -262,13 +356,18 @@ impl Memory {
             } else {
                 1
             };
-            *self.counts.entry((family, rule.priority)).or_default() += count;
+            *self
+                .counts
+                .entry((family, place, rule.priority))
+                .or_default() += count;
         }
     }
 
     /// The place of a rule of that priority, behind all of the same or a lower one.
-    fn place(&self, family: Family, priority: i32) -> usize {
-        let ahead = self.counts.range((family, i32::MIN)..=(family, priority));
+    fn place(&self, family: Family, place: Place, priority: i32) -> usize {
+        let ahead = self
+            .counts
+            .range((family, place, i32::MIN)..=(family, place, priority));
         ahead.map(|(_, count)| count).sum()
     }
 }
@@ -285,16 +384,14 @@ fn add_rule(state: &mut NodeState, memory: &mut Option<Memory>, rule: &DirectRul
     if let Some(direct) = state.runtime.direct.known_mut() {
         direct.rules.push(rule.clone());
     }
-    let family = rule.family.filter(|family| rule.is_in_chain(*family));
-    if let Some(family) = family
+    if let Some((family, place)) = Place::of(rule)
         && let Some(tables) = state.kernel.tables(family).known()
     {
-        let place = memory.place(family, rule.priority);
+        let at = memory.place(family, place, rule.priority);
         let lines: Vec<KernelRule> = form(rule, tables).kernel_rules().collect();
-        kernel(state, family, |chain| {
-            let chain = chain.get_or_insert_with(Chain::default);
-            let place = place.min(chain.rules.len());
-            chain.rules.splice(place..place, lines);
+        place.change(state, family, |rules| {
+            let at = at.min(rules.len());
+            rules.splice(at..at, lines);
         });
     }
     memory.add(state, rule);
@@ -316,22 +413,64 @@ fn remove_rule(state: &mut NodeState, rule: &DirectRule) {
         return;
     };
     direct.rules.remove(at);
-    let Some(family) = rule.family.filter(|f| rule.is_in_chain(*f)) else {
+    let Some((family, place)) = Place::of(rule) else {
         return;
     };
     let Some(tables) = state.kernel.tables(family).known() else {
         return;
     };
     let lines: Vec<KernelRule> = form(rule, tables).kernel_rules().collect();
-    kernel(state, family, |chain| {
-        let Some(chain) = chain else { return };
+    if place == Place::User && tables.chain("filter", CHAIN).is_none() {
+        return;
+    }
+    place.change(state, family, |rules| {
         for line in &lines {
             let is_it = |held: &KernelRule| Line::from(held) == Line::from(line);
-            if let Some(at) = chain.rules.iter().position(is_it) {
-                chain.rules.remove(at);
+            if let Some(at) = rules.iter().position(is_it) {
+                rules.remove(at);
             }
         }
     });
+}
+
+/// What the kernel holds of the guard in table mangle if firewalld holds these direct rules. Its jumps are ahead of everything else, and so
+/// are those of firewalld that lead to them.
+pub(super) fn held(direct: &Direct, family: Family, tables: &Tables) -> MangleState {
+    let mut out = MangleState::default();
+    for hook in MangleChain::ALL.into_iter().filter_map(MangleChain::hook) {
+        if direct_chain(tables, hook).is_some() {
+            out.jumps.push(MangleJump {
+                chain: hook.to_string(),
+                place: 0,
+                line: KernelRule::new(to_direct(hook).to_string()),
+            });
+        }
+    }
+    for chain in MangleChain::ALL {
+        if direct.chains.contains(&chain.direct(family)) {
+            out.chains.insert(chain, Vec::new());
+        }
+    }
+    let mut rules: Vec<&DirectRule> = direct.rules.iter().collect();
+    rules.retain(|rule| rule.family == Some(family) && MangleChain::holds(rule));
+    rules.sort_by_key(|rule| rule.priority);
+    for rule in rules {
+        let lines: Vec<KernelRule> = form(rule, tables).kernel_rules().collect();
+        match MangleChain::of(&rule.chain) {
+            Some(chain) => out.chains.entry(chain).or_default().extend(lines),
+            None => {
+                let chain = kernel_chain(tables, &rule.chain);
+                let jumps = out.jumps.iter().filter(|jump| jump.chain == chain);
+                let place = jumps.count();
+                out.jumps.extend(lines.into_iter().map(|line| MangleJump {
+                    chain: chain.clone(),
+                    place,
+                    line,
+                }));
+            }
+        }
+    }
+    out
 }
 
 fn reload(state: &mut NodeState) {
@@ -366,6 +505,12 @@ fn reload(state: &mut NodeState) {
             if has_jump(state, family) {
                 place_jump(state, family, &[0]);
             }
+        }
+    }
+    for family in Family::ALL {
+        if let Some(tables) = state.kernel.tables_mut(family).known_mut() {
+            let after = held(&permanent, family, tables);
+            after.write(tables);
         }
     }
     state.runtime.direct = Observed::Known(permanent);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use crate::model::Attachment;
+use crate::model::Audit;
 use crate::model::Cidr;
 use crate::model::CtState;
 use crate::model::Desired;
@@ -11,14 +12,15 @@ use crate::model::DesiredNetwork;
 use crate::model::DirectRule;
 use crate::model::Family;
 use crate::model::Match;
+use crate::model::Passage;
 use crate::model::Peer;
-use crate::model::Protocol;
 use crate::model::RichRule;
 use crate::model::Rule;
 use crate::model::Sense;
 use crate::model::Service;
 use crate::model::Target;
 use crate::policy::context::NodeContext;
+use crate::policy::guard::guard;
 use crate::policy::lint;
 use crate::policy::names::default_bridge;
 use crate::policy::names::tag;
@@ -58,7 +60,9 @@ pub fn compile(policies: &[Policy], node: &NodeContext) -> Result<Desired, Input
             rules.add_established(side.family);
             rules.add_inbound(policy, side);
             rules.add_outbound(policy, side);
-            rules.add_otherwise(policy, side);
+            if !policy.is_audit() {
+                rules.add_otherwise(policy, side);
+            }
             rules.add_between(policy, side, policies);
             rich.extend(rich_rules(policy, side));
         }
@@ -69,11 +73,28 @@ pub fn compile(policies: &[Policy], node: &NodeContext) -> Result<Desired, Input
     }
     Ok(Desired {
         zone: node.zone.as_ref().map(|zone| zone.value.clone()),
+        guard: guard(policies, &networks),
         networks,
         attachments: attachments(policies),
         rules: rules.sorted(),
         rich: rich.into_iter().collect(),
+        audits: audits(policies, node),
+        passage: Passage::default(),
     })
+}
+
+fn audits(policies: &[Policy], node: &NodeContext) -> Vec<Audit> {
+    let audited = policies.iter().filter(|policy| policy.is_audit());
+    audited
+        .map(|policy| {
+            let until = policy.until.as_ref().map(|until| until.value);
+            Audit {
+                role: policy.role.value.clone(),
+                until,
+                is_over: until.is_some_and(|last| node.today > last),
+            }
+        })
+        .collect()
 }
 
 /// What the policy does with a packet that is on no list.
@@ -103,17 +124,6 @@ fn peers_of(peers: &[Located<Peer>], family: Family) -> impl Iterator<Item = Pee
         .iter()
         .map(|peer| peer.value)
         .filter(move |peer| peer.net.family() == family)
-}
-
-/// Where an outbound peer may be reached: at its own port, else at the entry's.
-pub(super) fn outbound_service(peer: Peer, entry: Option<Service>) -> Option<Service> {
-    match (peer.port, entry) {
-        (Some(port), entry) => Some(Service {
-            port,
-            protocol: entry.map_or(Protocol::Tcp, |entry| entry.protocol),
-        }),
-        (None, entry) => entry,
-    }
 }
 
 /// Rules by place and meaning: what two entries both ask for is asked for once, in the words of the first.
@@ -160,7 +170,7 @@ impl Rules {
             for peer in peers_of(&entry.to, side.family) {
                 let mut matches = vec![Match::Source(Sense::Is, container)];
                 matches.extend(net(Match::Destination, peer.net));
-                let at = outbound_service(peer, entry.port.as_ref().map(|port| port.value));
+                let at = entry.service_of(peer);
                 // No source port, ever: cybex dials from its listening port, others from any.
                 matches.extend(at.into_iter().flat_map(service));
                 let rule = Rule::new(matches, Target::Accept);
@@ -205,17 +215,26 @@ impl Rules {
             return;
         };
         for subnet in network.subnets() {
-            let matches = [
+            let family = subnet.family();
+            let matches = vec![
                 Match::In(Sense::Is, network.bridge.clone()),
                 Match::Out(Sense::Not, network.bridge.clone()),
                 Match::Source(Sense::Not, subnet),
             ];
-            self.add(
-                subnet.family(),
-                FORGED,
-                Rule::new(matches, Target::Drop),
-                tag(&policy.role.value, "forged"),
-            );
+            let mut add = |matches| {
+                let rule = Rule::new(matches, Target::Drop);
+                self.add(family, FORGED, rule, tag(&policy.role.value, "forged"));
+            };
+            if !policy.is_audit() {
+                add(matches);
+                continue;
+            }
+            // What is in audit refuses nothing, and does not open the networks that are enforced.
+            let enforced = policies.iter().filter(|other| !other.is_audit());
+            for side in enforced.filter_map(|other| other.side(family)) {
+                let into = Match::Destination(Sense::Is, side.covered);
+                add([matches.clone(), vec![into]].concat());
+            }
         }
     }
 
@@ -226,6 +245,7 @@ impl Rules {
             let Some(there) = other
                 .side(side.family)
                 .filter(|there| there.subnet != side.subnet)
+                .filter(|_| !(policy.is_audit() && other.is_audit()))
             else {
                 continue;
             };

@@ -1,5 +1,6 @@
 //! What compiling has to know about a node besides its roles.
 
+use crate::model::Date;
 use crate::model::Port;
 use crate::role::Located;
 
@@ -12,4 +13,6 @@ pub struct NodeContext {
     pub zone: Option<Located<String>>,
     /// The port at which the operator's ssh comes in: it must never be forwarded away.
     pub ssh_port: Port,
+    /// The day on which the files are read, in UTC: an audit may be over.
+    pub today: Date,
 }

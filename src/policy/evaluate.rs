@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::model::CtDirection;
 use crate::model::CtState;
 use crate::model::Family;
 use crate::model::Match;
@@ -127,7 +128,7 @@ pub fn evaluate(rules: &[Rule], packet: &Packet) -> Evaluation {
             Effect::Ends(verdict) => Some(verdict),
             Effect::Elsewhere => None,
         };
-        match (meets(rule, packet), effect) {
+        match (meets(rule, packet, None), effect) {
             (Truth::No, _) => {}
             (Truth::Yes, Some(verdict)) => {
                 last = (verdict, Some(index));
@@ -182,11 +183,20 @@ fn effect(target: &Target) -> Effect {
     }
 }
 
-/// Whether a packet meets every condition of a rule.
-fn meets(rule: &Rule, packet: &Packet) -> Truth {
+/// Whether a packet meets every condition of a rule; `None` if it depends on one that is not understood. `direction` says from which end of its
+/// flow it comes.
+pub(super) fn is_met(rule: &Rule, packet: &Packet, direction: CtDirection) -> Option<bool> {
+    match meets(rule, packet, Some(direction)) {
+        Truth::Yes => Some(true),
+        Truth::No => Some(false),
+        Truth::Unknown => None,
+    }
+}
+
+fn meets(rule: &Rule, packet: &Packet, direction: Option<CtDirection>) -> Truth {
     let mut all = Truth::Yes;
     for condition in rule.matches() {
-        match holds(condition, packet) {
+        match holds(condition, packet, direction) {
             Truth::Yes => {}
             Truth::No => return Truth::No,
             Truth::Unknown => all = Truth::Unknown,
@@ -195,7 +205,7 @@ fn meets(rule: &Rule, packet: &Packet) -> Truth {
     all
 }
 
-fn holds(condition: &Match, packet: &Packet) -> Truth {
+fn holds(condition: &Match, packet: &Packet, direction: Option<CtDirection>) -> Truth {
     match condition {
         Match::Source(sense, net) => Truth::of(Some(net.contains(&packet.source)), *sense),
         Match::Destination(sense, net) => {
@@ -228,6 +238,9 @@ fn holds(condition: &Match, packet: &Packet) -> Truth {
                 (met, _) => Truth::of(Some(met), *sense),
             }
         }
+        // A packet of no flow has no direction (conntrack_mt of the kernel's xt_conntrack.c).
+        Match::Direction(_) if packet.flow == Flow::Invalid => Truth::No,
+        Match::Direction(of) => Truth::of(direction.map(|is| is == *of), Sense::Is),
         Match::Other(_) => Truth::Unknown,
     }
 }

@@ -6,7 +6,9 @@
 pub mod compile;
 mod context;
 pub mod evaluate;
+pub mod guard;
 pub mod lint;
+pub mod mangle;
 mod names;
 pub mod overlap;
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::Cidr;
+use crate::model::CtDirection;
 use crate::model::CtState;
 use crate::model::Match;
 use crate::model::Rule;
@@ -90,6 +91,7 @@ fn could_be_new(condition: &Match) -> bool {
         Match::State(Sense::Not, states) => ![CtState::New, CtState::Invalid, CtState::Untracked]
             .iter()
             .all(|state| states.contains(state)),
+        Match::Direction(direction) => *direction == CtDirection::Original,
         _ => true,
     }
 }

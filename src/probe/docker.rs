@@ -12,6 +12,7 @@ use crate::model::state::Daemon;
 use crate::model::state::Docker;
 use crate::model::state::Endpoint;
 use crate::model::state::Network;
+use crate::probe::iptables;
 use crate::probe::sections::Answers;
 use crate::probe::system::Unit;
 use crate::probe::system::unit;
@@ -47,7 +48,10 @@ pub fn docker(answers: &Answers) -> Result<Docker, String> {
     }
     Ok(Docker {
         version: version.to_string(),
-        firewall: firewall(answers.get("docker-firewall")?)?,
+        firewall: match answers.get("docker-firewall") {
+            Ok(answer) => firewall(answer)?,
+            Err(why) => firewall_of_tables(answers, why)?,
+        },
         unfiltered: answers
             .get("docker-told")
             .map_or_else(|_| Vec::new(), unfiltered),
@@ -115,6 +119,32 @@ fn firewall(answer: &str) -> Result<String, String> {
     let firewall: Option<RawFirewall> = serde_json::from_str(answer)
         .map_err(|why| format!("its firewall backend cannot be read: {why}"))?;
     Ok(firewall.map(|f| f.driver).unwrap_or_default())
+}
+
+/// What a docker command says that knows no firewall backend, because it is older than 28.1, its engine not being so.
+const UNKNOWN_FIELD: [&str; 2] = ["can't evaluate field", "map has no entry for key"];
+
+/// The table of Docker's nftables backend, as nft lists it.
+const TABLE: &str = "table ip docker-bridges";
+
+/// Which backend it is, as its rules show, if the docker command is too old to report it: `nftables`, or nothing, as an old engine reports.
+/// Docker removes the rules of one backend when it starts with the other.
+fn firewall_of_tables(answers: &Answers, why: String) -> Result<String, String> {
+    if !UNKNOWN_FIELD.iter().any(|said| why.contains(said)) {
+        return Err(why);
+    }
+    let in_nft = answers
+        .get("nft-tables")
+        .map(|tables| tables.lines().any(|line| line.trim() == TABLE));
+    let in_iptables = answers
+        .get("iptables-save")
+        .and_then(iptables::parse)
+        .map(|tables| tables.chain("filter", "DOCKER").is_some());
+    match (in_nft, in_iptables) {
+        (Ok(true), Ok(false) | Err(_)) => Ok("nftables".to_string()),
+        (Ok(false), _) | (Err(_), Ok(true)) => Ok(String::new()),
+        _ => Err(why),
+    }
 }
 
 #[cfg(test)]

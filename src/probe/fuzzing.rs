@@ -6,6 +6,7 @@ pub use super::direct_file::direct as direct_file;
 pub use super::docker::docker;
 pub use super::files::files;
 pub use super::firewalld_nft::backend;
+pub use super::guard::state as guard;
 pub use super::iptables::parse as iptables;
 pub use super::networking::networking;
 pub use super::records::records;

@@ -13,6 +13,7 @@ mod firewalld_nft;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod guard;
 mod iptables;
 mod networking;
 mod nft;

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::model::mark::FirewallMark;
 use crate::model::net::Family;
 use crate::model::ranges::Ranges;
 use crate::model::rule::CtState;
@@ -328,12 +329,15 @@ fn test(left: &Value, right: &[Right], is: bool) -> Option<Test> {
     if masked[0]["payload"]["field"] == "frag-off" && masked[1] == FRAGMENT_OFFSET {
         return (!is && matches!(right, [Right::Number(0)])).then_some(Test::Never);
     }
+    if masked[0]["meta"]["key"] == "mark" {
+        return mark(masked[1].as_u64()?.try_into().ok()?, right, is);
+    }
     match text(&left["meta"]["key"]) {
         "iifname" | "iif" => return Some(Test::In(is, texts(right)?)),
         "oifname" | "oif" => return Some(Test::Out(is, texts(right)?)),
         "l4proto" => return Some(Test::Protocol(is, protocols(right)?)),
         "nfproto" | "protocol" => return family(&texts(right)?, is),
-        "mark" => return marked(right, is),
+        "mark" => return mark(u32::MAX, right, is),
         "pkttype" => {
             let host = texts(right)?.contains(&"host".to_string());
             return (host != is).then_some(Test::Never);
@@ -394,6 +398,14 @@ fn family(names: &[String], is: bool) -> Option<Test> {
         _ => return is.then_some(Test::Never),
     };
     Some(Test::Family(if v4 == is { Family::V4 } else { Family::V6 }))
+}
+
+fn mark(mask: u32, right: &[Right], is: bool) -> Option<Test> {
+    let [Right::Number(value)] = right else {
+        return None;
+    };
+    let value = u32::try_from(*value).ok()?;
+    Some(Test::Mark(is, FirewallMark { value, mask }))
 }
 
 fn marked(right: &[Right], is: bool) -> Option<Test> {

@@ -13,6 +13,7 @@ use crate::probe::docker;
 use crate::probe::files;
 use crate::probe::firewalld;
 use crate::probe::firewalld_nft;
+use crate::probe::guard;
 use crate::probe::iptables;
 use crate::probe::records;
 use crate::probe::sections::Answers;
@@ -102,6 +103,7 @@ pub fn observe(stdout: &[u8], stderr: &[u8]) -> Result<NodeState, ProbeError> {
             split: observed(split(&answers)),
             latch: observed(latch(&answers, &system)),
             ip_forward: observed(ip_forward(&answers)),
+            guard: guard::state(&answers),
             backend: firewalld_nft::backend(&answers).map(observed),
         },
         docker: of_docker.observed(|| docker::docker(&answers)),

@@ -67,9 +67,13 @@ impl Bars {
             .with_key("fleet", key(|texts| &texts.fleet))
             // A track, so that the bar is visible before the first node is done.
             .progress_chars("=>-");
-        let bar = ProgressBar::with_draw_target(Some(show.nodes.len() as u64), target);
+        let bar = ProgressBar::with_draw_target(
+            Some((show.nodes.len() + show.others.len()) as u64),
+            target,
+        );
         bar.set_style(style);
-        let longest = show.nodes.iter().map(|n| n.chars().count()).max();
+        let names = show.nodes.iter().chain(&show.others);
+        let longest = names.map(|n| n.chars().count()).max();
         Some(Bars {
             bar,
             texts,

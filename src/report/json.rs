@@ -19,6 +19,7 @@ use crate::model::records::Snapshot;
 use crate::model::visible::is_visible;
 use crate::plan::Change;
 use crate::plan::Finding;
+use crate::plan::GuardKind;
 use crate::report::Purpose;
 use crate::report::summary::Summary;
 
@@ -70,6 +71,12 @@ struct Node<'a> {
     changed: usize,
     changes: &'a [Change],
     findings: &'a [Finding],
+    /// `nft` or `mangle`, by what the node's guard is enforced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guard: Option<GuardKind>,
+    /// The roles in audit.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    audit: &'a [String],
     error: Option<Problem<'a>>,
     not_begun: Option<Reason>,
     /// What a rollback has restored, or would restore.
@@ -143,6 +150,8 @@ pub fn outcomes(
         changed: outcome.changed(),
         changes: &outcome.changes,
         findings: &outcome.findings,
+        guard: outcome.guard,
+        audit: &outcome.audit,
         error: outcome.failure.as_ref().map(Problem::from),
         not_begun: outcome.not_begun.map(Reason::from),
         snapshot: outcome.snapshot.as_ref(),

@@ -33,7 +33,8 @@ pub(super) fn lines(event: &Event, verbosity: Verbosity, plain: Plain) -> Option
                         Stage::Connecting
                         | Stage::Looking
                         | Stage::Verifying
-                        | Stage::Confirming => false,
+                        | Stage::Confirming
+                        | Stage::Purging => false,
                         Stage::Applying { step, .. } => *step == 1,
                         Stage::RollingBack | Stage::Waiting | Stage::Settling => true,
                     };

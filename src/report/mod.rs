@@ -14,6 +14,7 @@ pub mod status;
 mod style;
 pub mod summary;
 pub mod text;
+pub mod usage;
 
 #[cfg(test)]
 mod status_tests;
@@ -39,12 +40,20 @@ pub enum Purpose {
     Facts,
     /// `status`.
     Status,
+    /// `peers`.
+    Peers,
+    /// `refused`.
+    Refused,
     /// `rollback`.
     Rollback,
     /// `rollback --check`.
     RollbackCheck,
     /// `drill`.
     Drill,
+    /// `remove`.
+    Remove,
+    /// `remove --check`.
+    RemoveCheck,
 }
 
 impl Purpose {
@@ -55,14 +64,21 @@ impl Purpose {
             Purpose::Check => "check",
             Purpose::Facts => "facts",
             Purpose::Status => "status",
+            Purpose::Peers => "peers",
+            Purpose::Refused => "refused",
             Purpose::Rollback => "rollback",
             Purpose::RollbackCheck => "rollback_check",
             Purpose::Drill => "drill",
+            Purpose::Remove => "remove",
+            Purpose::RemoveCheck => "remove_check",
         }
     }
 
     /// Whether nodes may be changed for it.
     pub fn is_change(self) -> bool {
-        matches!(self, Purpose::Run | Purpose::Rollback | Purpose::Drill)
+        matches!(
+            self,
+            Purpose::Run | Purpose::Rollback | Purpose::Drill | Purpose::Remove
+        )
     }
 }

@@ -129,6 +129,7 @@ impl Ui {
         Ui {
             fleet: FleetProgress {
                 nodes: show.nodes.len(),
+                others: show.others.len(),
                 wave: None,
                 at_work: Vec::new(),
                 done: Summary::default(),
@@ -182,15 +183,26 @@ impl Ui {
         let verb = match self.show.purpose {
             Purpose::Run => "deploying to",
             Purpose::Check => "checking",
-            Purpose::Facts | Purpose::Status => "reading",
+            Purpose::Facts | Purpose::Status | Purpose::Peers | Purpose::Refused => "reading",
             Purpose::Rollback => "rolling back",
             Purpose::RollbackCheck => "checking the rollback of",
             Purpose::Drill => "drilling",
+            Purpose::Remove => "removing fwdeploy from",
+            Purpose::RemoveCheck => "checking the removal from",
         };
-        match self.show.nodes.len() {
+        let (nodes, others) = (self.show.nodes.len(), self.show.others.len());
+        let mut text = match nodes {
             1 => format!("{verb} 1 node"),
-            n => format!("{verb} {n} nodes, {} at a time", self.show.forks.min(n)),
+            n => format!("{verb} {n} nodes"),
+        };
+        if others > 0 {
+            text.push_str(&format!(", reading {others} without a role"));
         }
+        let largest = nodes.max(others);
+        if largest > 1 {
+            text.push_str(&format!(", {} at a time", self.show.forks.min(largest)));
+        }
+        text
     }
 
     fn take(&mut self, message: Message) {
@@ -236,7 +248,7 @@ impl Ui {
                         sanitize(&outcome.node),
                         outcome.verdict,
                         self.fleet.done.nodes,
-                        self.fleet.nodes
+                        self.fleet.all()
                     )));
                 }
                 if let Some(diff) = self.show.outcomes {

@@ -42,6 +42,9 @@ pub fn recap(outcomes: &[Outcome], elapsed: Duration) -> String {
             let _ = write!(text, " {field}{pad}");
         }
         text.truncate(text.trim_end().len());
+        if !outcome.audit.is_empty() {
+            let _ = write!(text, " {}", paint(style::YELLOW, Verdict::Audit));
+        }
         text.push('\n');
     }
     text.push_str(&not_begun(outcomes));

@@ -12,6 +12,7 @@ use crate::model::DesiredNetwork;
 use crate::model::DirectRule;
 use crate::model::Family;
 use crate::model::direct_xml;
+use crate::model::guard::UNIT;
 use crate::model::state::Direct;
 use crate::model::state::DirectChain;
 use crate::policy::compile::BETWEEN;
@@ -21,21 +22,30 @@ use crate::policy::compile::INBOUND;
 use crate::policy::compile::OTHERWISE_IN;
 use crate::policy::compile::OTHERWISE_OUT;
 use crate::policy::compile::OUTBOUND;
+use crate::policy::guard::Capabilities;
+use crate::policy::guard::table;
 use crate::report::json;
 
 /// The version of [`json()`]'s shape; it grows when a field changes its meaning or goes.
 pub const JSON_VERSION: u32 = 1;
 
-/// The commands that root would type on a fresh node to reach the same state: networks, rules, containers, and a check of the result.
+/// The commands that root would type on a fresh node to reach the same state: guard, networks, rules, containers, and a check of the result.
 ///
 /// Run as one script, it stops at the first command that fails.
 pub fn commands(desired: &Desired) -> String {
     let mut out = Commands(String::from("#!/bin/sh\nset -eu\n"));
+    for audit in &desired.audits {
+        out.comment(&format!(
+            "AUDIT: role `{}` refuses nothing; fwdeploy records what is on no list of it.",
+            audit.role
+        ));
+    }
+    out.guard(desired);
     out.networks(desired);
     out.chain(desired);
     out.rich(desired);
     out.comment(
-        "Load it. For a fraction of a second new connections are not filtered, until Docker has restored its own rules.",
+        "Load it. For a fraction of a second only the guard filters new connections, until Docker has restored its own rules.",
     );
     out.line(&["firewall-cmd", "--reload"]);
     out.attachments(desired);
@@ -97,6 +107,36 @@ impl Commands {
         let line = shlex::try_join(words.iter().map(AsRef::as_ref))
             .expect("names and addresses are checked, and hold no NUL");
         put(&mut self.0, &line);
+    }
+
+    /// A file that root alone can read.
+    fn file(&mut self, path: &str, content: &str) {
+        self.0.push_str(&format!("cat >{path} <<'END'\n"));
+        self.0.push_str(content);
+        put(&mut self.0, "END");
+    }
+
+    fn guard(&mut self, desired: &Desired) {
+        if desired.guard.networks.is_empty() {
+            return;
+        }
+        let can = Capabilities {
+            element_counters: true,
+            mark: None,
+        };
+        self.comment(
+            "The guard: what enforces the whitelist while others reload or restart, and at boot. nft before 1.0.6 cannot count the packets of\n\
+             an element; there the lines `counter` in sets are left out.",
+        );
+        self.line(&["umask", "077"]);
+        self.line(&["mkdir", "-p", "/etc/fwdeploy"]);
+        self.file(
+            "/etc/fwdeploy/guard.nft",
+            &table(&desired.guard, can).script(),
+        );
+        self.file("/etc/systemd/system/fwdeploy-guard.service", UNIT);
+        self.line(&["systemctl", "daemon-reload"]);
+        self.line(&["systemctl", "enable", "--now", "fwdeploy-guard.service"]);
     }
 
     fn networks(&mut self, desired: &Desired) {

@@ -25,6 +25,8 @@ pub struct Show {
     pub purpose: Purpose,
     /// The names of the nodes.
     pub nodes: Vec<String>,
+    /// The names of the nodes that are only read, after the others: no role applies to them.
+    pub others: Vec<String>,
     /// How many nodes are worked on at a time.
     pub forks: usize,
     /// How much progress is shown.
@@ -54,6 +56,8 @@ pub(super) struct AtWork {
 /// What the screen shows.
 pub(super) struct FleetProgress {
     pub(super) nodes: usize,
+    /// Those that are only read, after all others.
+    pub(super) others: usize,
     /// The current wave, if there are several.
     pub(super) wave: Option<Wave>,
     /// The nodes at work, those that started first come first.
@@ -63,7 +67,12 @@ pub(super) struct FleetProgress {
 }
 
 impl FleetProgress {
-    /// Nodes that have not been started.
+    /// How many nodes there are in all.
+    pub(super) fn all(&self) -> usize {
+        self.nodes + self.others
+    }
+
+    /// Nodes that have not been started, of those that are not only read.
     pub(super) fn waiting(&self) -> usize {
         self.nodes
             .saturating_sub(self.done.nodes + self.at_work.len())

@@ -22,7 +22,7 @@ pub(super) const CYAN: Style = AnsiColor::Cyan.on_default();
 pub(super) fn verdict(verdict: Verdict) -> Style {
     match verdict {
         Verdict::Ok => GREEN,
-        Verdict::Changed | Verdict::Drift => YELLOW,
+        Verdict::Changed | Verdict::Drift | Verdict::Audit => YELLOW,
         Verdict::Skipped => CYAN,
         Verdict::Unreachable => BRIGHT_RED,
         Verdict::Refused | Verdict::RolledBack | Verdict::Failed => RED,

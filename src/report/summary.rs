@@ -17,6 +17,8 @@ pub struct Summary {
     pub ok: usize,
     /// Changed, and confirmed by a second look.
     pub changed: usize,
+    /// As required, with a role in audit.
+    pub audit: usize,
     /// Not in the desired state, in a check.
     pub drift: usize,
     /// In a state in which nothing may be touched.
@@ -57,6 +59,7 @@ impl Summary {
         match verdict {
             Verdict::Ok => &mut self.ok,
             Verdict::Changed => &mut self.changed,
+            Verdict::Audit => &mut self.audit,
             Verdict::Drift => &mut self.drift,
             Verdict::Skipped => &mut self.skipped,
             Verdict::Unreachable => &mut self.unreachable,
@@ -71,6 +74,7 @@ impl Summary {
         let counts = [
             (self.ok, "ok"),
             (self.changed, "changed"),
+            (self.audit, "in audit"),
             (self.drift, "drifted"),
             (self.refused, "refused"),
             (self.rolled_back, "rolled back"),
@@ -138,6 +142,8 @@ mod tests {
             (&[][..], 0, 0),
             (&[Ok, Ok], 0, 0),
             (&[Ok, Changed], 0, 0),
+            (&[Ok, Audit], 0, 0),
+            (&[Audit, Drift], 0, 2),
             (&[Ok, Drift], 0, 2),
             (&[Ok, Unreachable], 4, 4),
             (&[Failed, Ok], 2, 1),

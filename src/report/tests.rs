@@ -17,6 +17,7 @@ use crate::model::state::View;
 use crate::plan::Change;
 use crate::plan::Finding;
 use crate::plan::FindingCode;
+use crate::plan::Severity;
 use crate::plan::Sign;
 use crate::report::Purpose;
 use crate::report::json;
@@ -95,7 +96,8 @@ fn outcomes() -> Vec<Outcome> {
         "firewalld is in state FAILED: it refuses permanent changes",
     )
     .hint("journalctl -u firewalld names the rule it could not load");
-    let defeat = Finding::new(
+    let defeat = Finding::with_severity(
+        Severity::NotEnforced,
         FindingCode::ForeignAccept,
         View::Permanent,
         "a rule that is not managed by fwdeploy accepts everything ahead of the whitelist: ipv4 filter DOCKER-USER -1 -j ACCEPT",
@@ -148,6 +150,54 @@ fn outcomes() -> Vec<Outcome> {
             ..with("cyb-15", Verdict::Changed)
         },
     ]
+}
+
+/// Nodes with a role in audit, at each end that is not a failure.
+fn in_audit() -> Vec<Outcome> {
+    let finding = |code, text: &str| Finding::new(code, View::Guard, text);
+    let audit = || {
+        finding(
+            FindingCode::Audit,
+            "AUDIT: what is on no list of role `cybex` passes and is recorded",
+        )
+    };
+    let node = |name: &str, verdict, changes: usize, findings| Outcome {
+        holds: 7,
+        changes: vec![change(Sign::Add, View::Guard, "table inet fwdeploy"); changes],
+        findings,
+        audit: vec!["cybex".to_string()],
+        ..Outcome::new(name, verdict)
+    };
+    let expired = finding(
+        FindingCode::AuditExpired,
+        "AUDIT, which was to end on 2027-01-31: what is on no list of role `cybex` passes and is recorded",
+    );
+    let not_enforced = Failure::new(Stage::Verifying, FailureCode::NotEnforced, "it has expired")
+        .condition(NodeCondition::Applied(Vec::new()));
+    vec![
+        node("cyb-1", Verdict::Audit, 0, vec![audit()]),
+        node("cyb-2", Verdict::Audit, 1, vec![audit()]),
+        node("cyb-3", Verdict::Drift, 1, vec![audit()]),
+        node("cyb-4", Verdict::Drift, 0, vec![expired.clone()]),
+        node("cyb-5", Verdict::Audit, 1, vec![expired]).failed(not_enforced),
+    ]
+}
+
+#[test]
+fn a_node_in_audit_is_never_just_ok() {
+    let outcomes = in_audit();
+    let elapsed = Duration::from_secs(2);
+    let mut said: String = outcomes
+        .iter()
+        .map(|o| text::node(o, Diff::Shown))
+        .collect();
+    said.push_str(&recap::recap(&outcomes, elapsed));
+    let said = plain(&said);
+    let lines = said.lines().filter(|line| line.starts_with("cyb-"));
+    assert!(lines.clone().count() == 10 && lines.clone().all(|line| !line.ends_with(": ok")));
+    let document = json::outcomes(&outcomes, Purpose::Check, &[], elapsed, 2);
+    assert!(!document.contains("\"status\": \"ok\""));
+    insta::assert_snapshot!(format!("{said}{document}"));
 }
 
 /// A node that was in the desired state, in a run that failed elsewhere.

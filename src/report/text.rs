@@ -54,6 +54,9 @@ pub fn node(outcome: &Outcome, diff: Diff) -> String {
             ))
         );
     }
+    if let Some(guard) = outcome.guard {
+        let _ = writeln!(text, "  guard: {guard}");
+    }
     for change in changes {
         line(&mut text, "  ", change);
     }
@@ -74,12 +77,21 @@ fn headline(outcome: &Outcome) -> String {
     {
         return format!("abandoned, {}", stands(&failure.condition));
     }
-    match outcome.verdict {
+    let count = || differences(outcome.changes.len());
+    let text = match outcome.verdict {
         // *Would change*, never "skipped": nothing was left out but the doing.
         Verdict::Drift if outcome.changes.is_empty() => "not enforced".to_string(),
-        Verdict::Drift => format!("would change, {}", differences(outcome.changes.len())),
-        Verdict::Changed => format!("changed, {}", differences(outcome.changes.len())),
+        Verdict::Drift => format!("would change, {}", count()),
+        Verdict::Changed => format!("changed, {}", count()),
+        Verdict::Audit if outcome.changes.is_empty() => return Verdict::Audit.to_string(),
+        Verdict::Audit => format!("changed, {}", count()),
         verdict => verdict.to_string(),
+    };
+    match outcome.verdict {
+        Verdict::Audit | Verdict::Drift if !outcome.audit.is_empty() => {
+            format!("{}, {text}", Verdict::Audit)
+        }
+        _ => text,
     }
 }
 

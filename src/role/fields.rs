@@ -166,8 +166,13 @@ fn instead(key: &str) -> &'static str {
         "from" | "to" => "list the peers; `[]` means none",
         "inbound" | "outbound" => "list the entries, or leave the key out; `[]` is none",
         "otherwise" => "it is one of `reject`, `drop`; or leave the key out",
+        "node" => "it is one of `closed`, `open`; or leave the key out",
+        "log" => "it is one of `nothing`, `refused`; or leave the key out",
         "covers" => "it is one of `network`, `container`; or leave the key out",
-        "gateway" | "bridge" | "subnet6" | "address6" => "give it a value; `null` is none",
+        "enforce" => "it is one of `yes`, `audit`; or leave the key out",
+        "gateway" | "bridge" | "subnet6" | "address6" | "until" => {
+            "give it a value; `null` is none"
+        }
         "summary" => "give it a value, or leave the key out",
         _ => "give it a value",
     }
@@ -232,11 +237,13 @@ where
 /// What a key of a role takes.
 fn expected(key: &str) -> &'static str {
     match key {
-        "from" | "to" => "an address, a network, `address:port`, or a list of them",
+        "from" => "an address, a network, `node`, or a list of them",
+        "to" => "an address, a network, `address:port`, `node`, or a list of them",
         "port" => "a port and protocol such as `5000/tcp`",
         "to_port" => "a port",
         "subnet" | "subnet6" => "a network such as `172.20.0.0/16`",
         "gateway" | "address" | "address6" => "an address",
+        "until" => "a date such as `2027-01-31`",
         _ => "a text",
     }
 }

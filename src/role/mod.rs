@@ -30,9 +30,12 @@ pub use source::RoleOrigin;
 
 pub use schema::ContainerPolicy;
 pub use schema::Covers;
+pub use schema::Enforce;
 pub use schema::Inbound;
 pub use schema::Located;
+pub use schema::Log;
 pub use schema::NetworkPolicy;
+pub use schema::NodeAccess;
 pub use schema::Otherwise;
 pub use schema::Outbound;
 pub use schema::Policy;

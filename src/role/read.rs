@@ -4,16 +4,23 @@ use crate::inventory::error::InputError;
 use crate::inventory::error::InputErrors;
 use crate::inventory::error::shown;
 use crate::inventory::location::Located;
+use crate::inventory::location::Location;
 use crate::inventory::suggest::closest;
+use crate::model::Date;
+use crate::model::Peer;
 use crate::role::fields::Fields;
 use crate::role::fields::parse;
 use crate::role::fields::ticked;
 use crate::role::schema::ContainerPolicy;
 use crate::role::schema::Covers;
+use crate::role::schema::Enforce;
 use crate::role::schema::Inbound;
+use crate::role::schema::Log;
 use crate::role::schema::NetworkPolicy;
+use crate::role::schema::NodeAccess;
 use crate::role::schema::Otherwise;
 use crate::role::schema::Outbound;
+use crate::role::schema::Party;
 use crate::role::schema::Policy;
 use crate::role::tree::Content;
 use crate::role::tree::Node;
@@ -25,7 +32,7 @@ pub(super) fn policy(
     root: &Node,
     errors: &mut InputErrors,
 ) -> Option<Policy> {
-    const KEYS: [&str; 7] = [
+    const KEYS: [&str; 9] = [
         "summary",
         "network",
         "container",
@@ -33,6 +40,8 @@ pub(super) fn policy(
         "outbound",
         "otherwise",
         "covers",
+        "enforce",
+        "until",
     ];
     let fields = Fields::of(root, "a role", &KEYS, errors)?;
     let summary: Option<Located<String>> = fields.optional("summary", errors);
@@ -46,6 +55,16 @@ pub(super) fn policy(
     let outbound = read_entries(&fields, "outbound", errors, read_outbound);
     let otherwise = read_word(&fields, "otherwise", &Otherwise::ALL, errors);
     let covers = read_word(&fields, "covers", &Covers::ALL, errors);
+    let enforce = read_enforce(&fields, errors);
+    let until: Option<Located<Date>> = fields.nullable("until", errors);
+    if let (Some(enforce), Some(until)) = (&enforce, &until)
+        && enforce.value != Enforce::Audit
+    {
+        errors.push(
+            InputError::at(until.location.clone(), "`until` without `enforce: audit`")
+                .hint("it is the last day of an audit; a role that is enforced has no such day"),
+        );
+    }
     Some(Policy {
         role: role.clone(),
         summary: summary.map(|summary| summary.value).unwrap_or_default(),
@@ -55,20 +74,46 @@ pub(super) fn policy(
         outbound: outbound?,
         otherwise: otherwise?,
         covers: covers?,
+        enforce: enforce?,
+        until,
     })
 }
 
+/// Reads whether the whitelist is enforced. `yes` is a boolean of YAML, and so is `no`, which is not among the words.
+fn read_enforce(fields: &Fields<'_>, errors: &mut InputErrors) -> Option<Located<Enforce>> {
+    const KEY: &str = "enforce";
+    match fields.written(KEY) {
+        Some(node) if matches!(node.content, Content::Bool(true)) => {
+            Some(Located::new(Enforce::Yes, node.place.clone()))
+        }
+        Some(node) if matches!(node.content, Content::Bool(false)) => {
+            errors.push(
+                node.error("a role is always enforced, or in audit")
+                    .hint("`enforce: audit` lets everything pass and records what is on no list"),
+            );
+            None
+        }
+        _ => read_word(fields, KEY, &Enforce::ALL, errors),
+    }
+}
+
 fn read_network(node: &Node, errors: &mut InputErrors) -> Option<NetworkPolicy> {
-    const KEYS: [&str; 5] = ["name", "subnet", "gateway", "bridge", "subnet6"];
+    const KEYS: [&str; 7] = [
+        "name", "subnet", "gateway", "bridge", "subnet6", "node", "log",
+    ];
     let fields = Fields::of(node, "`network`", &KEYS, errors)?;
     let name = fields.value("name", errors);
     let subnet = fields.value("subnet", errors);
+    let node = read_word(&fields, "node", &NodeAccess::ALL, errors);
+    let log = read_word(&fields, "log", &Log::ALL, errors);
     Some(NetworkPolicy {
         gateway: fields.nullable("gateway", errors),
         bridge: fields.nullable("bridge", errors),
         subnet6: fields.nullable("subnet6", errors),
         name: name?,
         subnet: subnet?,
+        node: node?,
+        log: log?,
     })
 }
 
@@ -89,11 +134,15 @@ fn read_inbound(node: &Node, errors: &mut InputErrors) -> Option<Inbound> {
     let fields = Fields::of(node, "an inbound entry", &KEYS, errors)?;
     let what = fields.value("what", errors);
     let from = fields.list("from", errors);
+    let port = fields.optional("port", errors);
+    let to_port = fields.optional("to_port", errors);
+    let (from, from_node) = peers_and_node(from?);
     let entry = Inbound {
-        port: fields.optional("port", errors),
-        to_port: fields.optional("to_port", errors),
+        port,
+        to_port,
         what: what?,
-        from: from?,
+        from,
+        from_node,
     };
     if let (None, Some(to_port)) = (&entry.port, &entry.to_port)
         && fields.written("port").is_none()
@@ -112,11 +161,26 @@ fn read_outbound(node: &Node, errors: &mut InputErrors) -> Option<Outbound> {
     let fields = Fields::of(node, "an outbound entry", &KEYS, errors)?;
     let what = fields.value("what", errors);
     let to = fields.list("to", errors);
+    let port = fields.optional("port", errors);
+    let (to, to_node) = peers_and_node(to?);
     Some(Outbound {
-        port: fields.optional("port", errors),
+        port,
         what: what?,
-        to: to?,
+        to,
+        to_node,
     })
+}
+
+/// The peers of an entry, and where it names the node itself.
+fn peers_and_node(parties: Vec<Located<Party>>) -> (Vec<Located<Peer>>, Option<Location>) {
+    let (mut peers, mut node) = (Vec::new(), None);
+    for party in parties {
+        match party.value {
+            Party::Peer(peer) => peers.push(Located::new(peer, party.location)),
+            Party::Node => node = Some(party.location),
+        }
+    }
+    (peers, node)
 }
 
 /// A list of entries; one that is left out has none.

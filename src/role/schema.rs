@@ -2,12 +2,18 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use crate::model::Cidr;
+use crate::model::Date;
 use crate::model::Family;
 use crate::model::Peer;
 use crate::model::Port;
+use crate::model::Protocol;
 use crate::model::Service;
+use crate::model::net::NetError;
+
+use crate::inventory::location::Location;
 
 pub use crate::inventory::location::Located;
 
@@ -32,6 +38,10 @@ pub struct Policy {
     pub otherwise: Located<Otherwise>,
     /// Which addresses "everything else" is about.
     pub covers: Located<Covers>,
+    /// Whether it is refused at all.
+    pub enforce: Located<Enforce>,
+    /// The last day on which the role is meant to be in audit; only with [`Enforce::Audit`].
+    pub until: Option<Located<Date>>,
 }
 
 /// The Docker network of a role.
@@ -47,6 +57,76 @@ pub struct NetworkPolicy {
     pub bridge: Option<Located<String>>,
     /// Its IPv6 subnet, if it has one.
     pub subnet6: Option<Located<Cidr>>,
+    /// Whether its containers reach the node itself.
+    pub node: Located<NodeAccess>,
+    /// What the node's kernel logs of it.
+    pub log: Located<Log>,
+}
+
+/// Whether the containers of a network reach the node itself: its sshd, an RPC or a daemon's socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NodeAccess {
+    /// Only what outbound entries with `to: node` name, and the answers to the node's own connections.
+    Closed,
+    /// Everything, as Docker and firewalld leave it.
+    Open,
+}
+
+impl NodeAccess {
+    /// Both, the default first, with the words of `role.yml`.
+    pub const ALL: [(NodeAccess, &'static str); 2] =
+        [(NodeAccess::Closed, "closed"), (NodeAccess::Open, "open")];
+}
+
+impl fmt::Display for NodeAccess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(word(&NodeAccess::ALL, *self))
+    }
+}
+
+/// What the node's kernel logs of a network's traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Log {
+    /// Nothing.
+    Nothing,
+    /// Packets that the guard refuses, a few lines a minute.
+    Refused,
+}
+
+impl Log {
+    /// Both, the default first, with the words of `role.yml`.
+    pub const ALL: [(Log, &'static str); 2] =
+        [(Log::Nothing, "nothing"), (Log::Refused, "refused")];
+}
+
+impl fmt::Display for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(word(&Log::ALL, *self))
+    }
+}
+
+/// The other side of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Party {
+    /// An address or a network, and perhaps a port.
+    Peer(Peer),
+    /// The node that the container runs on: the word `node`.
+    Node,
+}
+
+impl FromStr for Party {
+    type Err = NetError;
+
+    /// Reads the word `node`, or a [`Peer`].
+    ///
+    /// # Errors
+    /// As [`Peer`].
+    fn from_str(text: &str) -> Result<Self, NetError> {
+        match text {
+            "node" => Ok(Party::Node),
+            _ => text.parse().map(Party::Peer),
+        }
+    }
 }
 
 /// The container of a role, at its fixed addresses.
@@ -67,6 +147,8 @@ pub struct Inbound {
     pub what: Located<String>,
     /// The peers. The port of a peer has no meaning here: a client chooses its source port.
     pub from: Vec<Located<Peer>>,
+    /// Where the entry names the node itself, if it does: its own programs. They open the container's port.
+    pub from_node: Option<Location>,
     /// The port of the node; without one, every port of the container.
     pub port: Option<Located<Service>>,
     /// The port of the container, if it differs.
@@ -91,8 +173,24 @@ pub struct Outbound {
     pub what: Located<String>,
     /// The peers. A peer with a port of its own may be reached at that port.
     pub to: Vec<Located<Peer>>,
+    /// Where the entry names the node itself, if it does.
+    pub to_node: Option<Location>,
     /// The peers' port; without one, every port of a peer that has none of its own.
     pub port: Option<Located<Service>>,
+}
+
+impl Outbound {
+    /// Where a peer of the entry may be reached: at its own port, else at the entry's; `None` is every port.
+    pub fn service_of(&self, peer: Peer) -> Option<Service> {
+        let entry = self.port.as_ref().map(|port| port.value);
+        match peer.port {
+            Some(port) => Some(Service {
+                port,
+                protocol: entry.map_or(Protocol::Tcp, |entry| entry.protocol),
+            }),
+            None => entry,
+        }
+    }
 }
 
 /// What becomes of a packet that is on no list.
@@ -139,6 +237,27 @@ impl fmt::Display for Covers {
     }
 }
 
+/// Whether a packet that is on no list is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Enforce {
+    /// It is refused.
+    Yes,
+    /// It passes, as far as others let it, and is recorded.
+    Audit,
+}
+
+impl Enforce {
+    /// Both, the default first, with the words of `role.yml`. YAML's other words for `yes` mean the same.
+    pub const ALL: [(Enforce, &'static str); 2] =
+        [(Enforce::Yes, "yes"), (Enforce::Audit, "audit")];
+}
+
+impl fmt::Display for Enforce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(word(&Enforce::ALL, *self))
+    }
+}
+
 fn word<T: PartialEq>(all: &[(T, &'static str)], value: T) -> &'static str {
     all.iter()
         .find(|(one, _)| *one == value)
@@ -159,6 +278,18 @@ pub struct Side {
 }
 
 impl Policy {
+    /// The same policy in audit, whatever the role says.
+    #[must_use]
+    pub fn in_audit(mut self) -> Self {
+        self.enforce.value = Enforce::Audit;
+        self
+    }
+
+    /// Whether nothing is refused.
+    pub fn is_audit(&self) -> bool {
+        self.enforce.value == Enforce::Audit
+    }
+
     /// The families in which the network has a subnet, IPv4 first.
     pub fn sides(&self) -> impl Iterator<Item = Side> + '_ {
         let v4 = (

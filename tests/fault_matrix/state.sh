@@ -14,6 +14,14 @@ for program in iptables ip6tables; do
 done
 echo "== nft"
 nft -s list table inet firewalld 2>/dev/null
+echo "== guard"
+nft -s list table inet fwdeploy 2>/dev/null | awk '/^\tset refused/ { dynamic = 1 } /^\t}/ { dynamic = 0 } !dynamic'
+find /etc/fwdeploy -printf '%M %u %p\n' 2>/dev/null | sort
+for file in /etc/fwdeploy/guard.nft /etc/systemd/system/fwdeploy-guard.service; do
+    sed "s|^|$file: |" "$file" 2>/dev/null
+done
+readlink /etc/systemd/system/sysinit.target.wants/fwdeploy-guard.service
+systemctl is-active fwdeploy-guard
 echo "== firewalld"
 call /org/fedoraproject/FirewallD1/config "$firewalld.config.direct" getSettings
 for what in getAllChains getAllRules getAllPassthroughs; do
@@ -43,9 +51,10 @@ echo "== docker"
 echo "== starts"
 timeout 5 docker ps -q | xargs -r timeout 5 docker inspect -f '{{.Name}} {{.State.StartedAt}}' 2>&1
 echo "== left"
-ls -d /var/lib/fwdeploy/armed /etc/firewalld/.fwdeploy /run/fwdeploy/step /run/fwdeploy/stop-* /run/fwdeploy/asked-* /run/fwdeploy/attempts-* /etc/systemd/system/fwdeploy* /etc/systemd/system/*/fwdeploy* /run/systemd/transient/fwdeploy* 2>/dev/null
-systemctl list-units --all --no-legend --plain 'fwdeploy*'
-nft list tables | grep fwdeploy
+ls -d /var/lib/fwdeploy/armed /etc/firewalld/.fwdeploy /run/fwdeploy/step /run/fwdeploy/stop-* /run/fwdeploy/asked-* /run/fwdeploy/attempts-* /etc/systemd/system/fwdeploy* /etc/systemd/system/*/fwdeploy* /run/systemd/transient/fwdeploy* 2>/dev/null |
+    grep -v '/fwdeploy-guard[.]service$'
+systemctl list-units --all --no-legend --plain 'fwdeploy*' | grep -v '^fwdeploy-guard[.]service '
+nft list tables | grep fwdeploy_
 iptables-save -t mangle | grep fwdeploy
 pgrep -af 'snapshots/[0-9]+/restore'
 echo "== end"

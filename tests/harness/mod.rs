@@ -7,3 +7,4 @@ pub mod entry;
 pub mod lab;
 mod probe;
 pub mod said;
+pub mod shell;

@@ -307,7 +307,9 @@ fn the_jump_is_found_where_it_stands_and_put_where_it_is_wanted() {
         let place = forward
             .iter()
             .position(|l| *l == "-A FORWARD -j DOCKER-USER");
-        let places = awk("jump_places", &[], filter);
+        // The guard, or a latch, in the chain of the same name of another table.
+        let whole = format!("*mangle\n-A FORWARD -j fwdeploy_forward\nCOMMIT\n{tables}");
+        let places = awk("jump_places", &[], &whole);
         assert_eq!(
             places,
             place.map(|p| (p + 1).to_string()).unwrap_or_default(),
@@ -411,6 +413,25 @@ fn what_a_reload_took_from_docker_comes_back_behind_what_it_stood_behind() {
             "{}",
             capture.name
         );
+    }
+}
+
+/// What packets put into the table is no difference between a snapshot and the node.
+#[test]
+fn the_guards_table_is_the_same_text_before_and_after_packets() {
+    let text = |name: String| {
+        let path = folder().join("../../../tests/captures/guard").join(name);
+        std::fs::read_to_string(path).unwrap()
+    };
+    for release in ["bullseye", "bookworm", "trixie", "forky"] {
+        let (fresh, used) = (
+            text(format!("{release}.txt")),
+            text(format!("{release}-used.txt")),
+        );
+        assert_ne!(fresh, used, "{release}");
+        let before = awk("guard_text", &[], &fresh);
+        assert_eq!(before, fresh, "{release}: nothing is in those sets");
+        assert_eq!(awk("guard_text", &[], &used), before, "{release}");
     }
 }
 

@@ -42,7 +42,7 @@ fn help_shows_examples_and_exit_codes() {
     insta::assert_snapshot!("help_short", place.run(&["-h"]).stdout);
     insta::assert_snapshot!("help_run_short", place.run(&["run", "-h"]).stdout);
     insta::assert_snapshot!("help_run", place.run(&["run", "--help"]).stdout);
-    for command in ["status", "rollback", "drill"] {
+    for command in ["status", "peers", "refused", "rollback", "drill", "remove"] {
         let help = place.run(&[command, "-h"]).stdout;
         insta::assert_snapshot!(format!("help_{command}_short"), help);
     }
@@ -86,6 +86,7 @@ fn a_mistake_in_the_arguments_is_1_and_names_what_was_meant() {
             "[possible values: strict, accept-new]",
         ),
         (&["rollback", "inventory.yml", "--to", "0"], "--to <N>"),
+        (&["refused", "inventory.yml", "--top", "0"], "--top <N>"),
         (
             &["drill", "inventory.yml", "--confirm-timeout", "2"],
             "not a number of seconds from 5 to 3600",
@@ -171,6 +172,8 @@ fn an_unreachable_node_is_4_to_every_command() {
     let place = Place::with(&fleet("    a:\n    b:\n", port));
     for arguments in [
         &["status"][..],
+        &["peers", "--unused"],
+        &["refused", "--top", "3"],
         &["rollback"],
         &["rollback", "--check", "--to", "3"],
         &["drill"],
@@ -231,14 +234,17 @@ fn what_many_nodes_share_is_said_once_with_their_number() {
         .replace("    fwdeploy_roles: [cybex]\n", "")
         .replace("  hosts:\n", "  children: { chain: { vars: { fwdeploy_roles: [cybex] }, hosts: { \"c[1:3]\": } } }\n  hosts:\n");
     let place = Place::with(&text);
-    for (command, note) in [
+    for (command, notes) in [
         (
             &["run", "inventory.yml", "--check", "-T", "1"][..],
-            "note: left alone without a role: n1, n2, n3, n4, n5 and 295 more",
+            &[
+                "note: left alone without a role: n1, n2, n3, n4, n5 and 295 more",
+                "is unknown, because they could not be read: n1, n2, n3, n4, n5 and 295 more",
+            ][..],
         ),
         (
             &["render", "inventory.yml"],
-            "note: 300 of 303 nodes have no role: n1, n2, n3, n4, n5 and 295 more",
+            &["note: 300 of 303 nodes have no role: n1, n2, n3, n4, n5 and 295 more"],
         ),
     ] {
         let ran = place.run(command);
@@ -248,14 +254,17 @@ fn what_many_nodes_share_is_said_once_with_their_number() {
                 .filter(|line| line.starts_with(word))
                 .count()
         };
-        assert_eq!((said("warning"), said("note")), (1, 1), "{}", ran.stderr);
+        let told = (said("warning"), said("note"));
+        assert_eq!(told, (1, notes.len()), "{}", ran.stderr);
         assert!(
             ran.stderr
                 .contains("is listed twice in `cybex/p2p` (3 nodes)"),
             "{}",
             ran.stderr
         );
-        assert!(ran.stderr.contains(note), "{}", ran.stderr);
+        for note in notes {
+            assert!(ran.stderr.contains(note), "{}", ran.stderr);
+        }
     }
 }
 
@@ -284,6 +293,8 @@ fn a_script_reads_warnings_and_mistakes_in_the_document_too() {
         ),
         (&["drill", "inventory.yml", "--json"], "drill"),
         (&["status", "inventory.yml", "--json"], "status"),
+        (&["peers", "inventory.yml", "--json"], "peers"),
+        (&["refused", "inventory.yml", "--json"], "refused"),
     ] {
         let ran = place.run(command);
         assert_eq!(ran.code, 1);
@@ -353,6 +364,11 @@ fn a_node_without_a_role_is_left_alone_and_said() {
     let document: Value = serde_json::from_str(&ran.stdout).expect("one JSON document");
     assert_eq!(document["summary"]["skipped"], 1);
     assert_eq!(document["summary"]["nodes"], 2);
+    // It could not be read, and that is no failure of a run in which it has no part.
+    let nodes = document["nodes"].as_array().expect("a list");
+    let left = nodes.iter().find(|node| node["node"] == "x").expect("x");
+    assert_eq!(left["status"], "skipped");
+    assert_eq!(left["error"], Value::Null);
 }
 
 #[test]

@@ -793,7 +793,7 @@ fn a_network_is_made_with_all_that_daemon_json_could_say_otherwise() {
     let of = |suite: &str| Case::to_make(suite, "172.20.0.0/16").commands()[0].clone();
     assert_eq!(
         of("bullseye"),
-        "create_network --subnet 172.20.0.0/16 --opt 'com.docker.network.bridge.name=br-cybex' '--ipv6=false' cybex"
+        "create_network --subnet 172.20.0.0/16 --opt 'com.docker.network.bridge.name=br-cybex' --label 'fwdeploy.created=true' '--ipv6=false' cybex"
     );
     assert_eq!(of("trixie").matches("--opt").count(), 3);
     let newest = of("forky");

@@ -25,6 +25,7 @@ fn desired(name: &str) -> Desired {
         node: name.to_string(),
         zone: node.connection.zone.clone(),
         ssh_port: Port::new(port).unwrap(),
+        today: "2027-01-31".parse().unwrap(),
     };
     compile(&policies, &context).unwrap_or_else(|errors| panic!("{errors}"))
 }

@@ -51,14 +51,12 @@ fn desired() -> Desired {
         DirectRule::ours(Family::V4, priority, &tagged)
     };
     Desired {
-        zone: None,
         networks: vec![DesiredNetwork {
             subnet: SUBNET.parse().unwrap(),
             ..cybex_network()
         }],
-        attachments: Vec::new(),
         rules: rules.map(rule).to_vec(),
-        rich: Vec::new(),
+        ..Desired::default()
     }
 }
 

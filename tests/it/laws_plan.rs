@@ -50,8 +50,8 @@ use fwdeploy::policy::evaluate::evaluate;
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 
-const SUBNET: &str = "172.20.0.0/16";
-const CONTAINER: &str = "172.20.0.2";
+pub(super) const SUBNET: &str = "172.20.0.0/16";
+pub(super) const CONTAINER: &str = "172.20.0.2";
 
 fn cidr(text: &str) -> Cidr {
     text.parse().unwrap()
@@ -71,7 +71,7 @@ fn destination(text: &str) -> Match {
 }
 
 /// What a role with these peers, in and out, compiles to.
-fn desired(inbound: &[u8], outbound: &[u8]) -> Desired {
+pub(super) fn desired(inbound: &[u8], outbound: &[u8]) -> Desired {
     let tcp = || Match::Protocol(Sense::Is, "tcp".into());
     let port = |n| Match::DestinationPort(Sense::Is, n, n);
     let state = |s: &[CtState]| Match::State(Sense::Is, s.iter().copied().collect());
@@ -134,16 +134,16 @@ fn desired(inbound: &[u8], outbound: &[u8]) -> Desired {
     ));
     rich.sort();
     Desired {
-        zone: None,
         networks: vec![cybex_network()],
         attachments: vec![cybex_attachment("cybex")],
         rules,
         rich,
+        ..Desired::default()
     }
 }
 
 /// Foreign rules, in DOCKER-USER or elsewhere.
-fn foreign() -> Vec<DirectRule> {
+pub(super) fn foreign() -> Vec<DirectRule> {
     let rule = |chain: &str, priority, text: &str| DirectRule {
         family: Some(Family::V4),
         table: "filter".into(),
@@ -230,7 +230,7 @@ fn stale() -> Vec<DirectRule> {
 }
 
 /// A foreign line of the kernel.
-fn foreign_lines() -> Vec<String> {
+pub(super) fn foreign_lines() -> Vec<String> {
     [
         "-j RETURN",
         "-j ACCEPT",
@@ -495,7 +495,7 @@ fn opens(state: &NodeState, peer: &str) -> bool {
     open && !shut
 }
 
-fn node() -> impl Strategy<Value = (NodeState, Desired)> {
+pub(super) fn node() -> impl Strategy<Value = (NodeState, Desired)> {
     let peers = || subsequence(vec![1u8, 2, 3], 0..=3);
     (peers(), peers())
         .prop_map(|(inbound, outbound)| desired(&inbound, &outbound))
@@ -585,14 +585,14 @@ fn node() -> impl Strategy<Value = (NodeState, Desired)> {
         )
 }
 
-const ALL: Allowed = Allowed {
+pub(super) const ALL: Allowed = Allowed {
     recover: Permission::Withheld,
     replace_network: Permission::Granted,
     reload: Reload::Auto,
     pending: Permission::Granted,
 };
 
-fn either() -> impl Strategy<Value = Allowed> {
+pub(super) fn either() -> impl Strategy<Value = Allowed> {
     let reload = prop_oneof![Just(Reload::Never), Just(Reload::Always)];
     let pending = prop_oneof![Just(Permission::Withheld), Just(Permission::Granted)];
     (reload, pending).prop_map(|(reload, pending)| Allowed {
@@ -602,16 +602,16 @@ fn either() -> impl Strategy<Value = Allowed> {
     })
 }
 
-fn fold(state: &NodeState, actions: &[Action]) -> NodeState {
+pub(super) fn fold(state: &NodeState, actions: &[Action]) -> NodeState {
     actions.iter().fold(state.clone(), |s, a| simulate(&s, a))
 }
 
-fn refused(plan: &Plan) -> bool {
+pub(super) fn refused(plan: &Plan) -> bool {
     plan.refusals().next().is_some()
 }
 
 /// The state with all that has no order put in order: firewalld's rules are a set but for their priorities.
-fn facts(state: &NodeState) -> (NodeState, Vec<Option<Rule>>) {
+pub(super) fn facts(state: &NodeState) -> (NodeState, Vec<Option<Rule>>) {
     let mut s = state.clone();
     for firewall in [&mut s.permanent, &mut s.runtime] {
         if let Some(direct) = firewall.direct.known_mut() {
@@ -891,13 +891,7 @@ proptest! {
         let first = plan(&state, &wanted, &ALL);
         prop_assume!(!refused(&first));
         let done = fold(&state, &first.actions);
-        let nothing = Desired {
-            zone: None,
-            networks: Vec::new(),
-            attachments: Vec::new(),
-            rules: Vec::new(),
-            rich: Vec::new(),
-        };
+        let nothing = Desired::default();
         let opened = |plan: &Plan| plan.findings.iter().any(|f| f.code.as_str() == "opened");
         prop_assert!(!opened(&plan(&done, &wanted, &ALL)));
         let docker = done.docker.known().unwrap();

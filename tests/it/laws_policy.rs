@@ -1,6 +1,12 @@
 //! Laws of the policy room, for random policies, packets and values.
 //!
 //! *Meaning*: for every policy and every packet, the verdict of the compiled rules is the one that the policy requires.
+//! The same holds for the guard, except that it also ends the flows that are not allowed any more, and drops what comes from outside under an
+//! address of a managed network.
+//!
+//! *Audit*: what a network in audit would refuse passes, and is recorded once; and it opens no network that is enforced. `guard.rs` takes away
+//! each rule of the table that this needs.
+//!
 //! *Spelling*: `parse(render(x)) == x`.
 //!
 //! Each was seen to fail with the code broken on purpose:
@@ -27,6 +33,7 @@ use fwdeploy::inventory::location::Location;
 use fwdeploy::inventory::location::Source;
 use fwdeploy::inventory::location::Span;
 use fwdeploy::model::Cidr;
+use fwdeploy::model::CtDirection;
 use fwdeploy::model::CtState;
 use fwdeploy::model::DirectRule;
 use fwdeploy::model::Family;
@@ -39,6 +46,8 @@ use fwdeploy::model::Rule;
 use fwdeploy::model::Sense;
 use fwdeploy::model::Service;
 use fwdeploy::model::Target;
+use fwdeploy::model::guard::Refusal;
+use fwdeploy::model::mark::FirewallMark;
 use fwdeploy::policy::Evaluation;
 use fwdeploy::policy::NodeContext;
 use fwdeploy::policy::Packet;
@@ -47,18 +56,28 @@ use fwdeploy::policy::compile;
 use fwdeploy::policy::evaluate;
 use fwdeploy::policy::evaluate::Flow;
 use fwdeploy::policy::evaluate::Rewritten;
+use fwdeploy::policy::guard;
+use fwdeploy::policy::guard::GuardPacket;
+use fwdeploy::policy::mangle;
 use fwdeploy::role::ContainerPolicy;
 use fwdeploy::role::Covers;
+use fwdeploy::role::Enforce;
 use fwdeploy::role::Inbound;
 use fwdeploy::role::Located;
+use fwdeploy::role::Log;
 use fwdeploy::role::NetworkPolicy;
+use fwdeploy::role::NodeAccess;
 use fwdeploy::role::Otherwise;
 use fwdeploy::role::Outbound;
 use fwdeploy::role::Policy;
 
-fn at<T>(value: T) -> Located<T> {
+fn place() -> Location {
     let source = Arc::new(Source::file("role.yml", ""));
-    Located::new(value, Location::new(source, Span { start: 0, end: 0 }))
+    Location::new(source, Span { start: 0, end: 0 })
+}
+
+fn at<T>(value: T) -> Located<T> {
+    Located::new(value, place())
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -110,12 +129,14 @@ fn inbound() -> impl Strategy<Value = Inbound> {
     (
         what(),
         peers(),
+        prop::bool::weighted(0.3),
         prop::option::weighted(0.7, service()),
         to_port,
     )
-        .prop_map(|(what, from, service, to_port)| Inbound {
+        .prop_map(|(what, from, from_node, service, to_port)| Inbound {
             what,
             from,
+            from_node: from_node.then(place),
             to_port: service.and(to_port).map(|number| at(port(number))),
             port: service.map(at),
         })
@@ -126,6 +147,7 @@ fn outbound() -> impl Strategy<Value = Outbound> {
         Outbound {
             what,
             to,
+            to_node: None,
             port: service.map(at),
         }
     })
@@ -151,6 +173,8 @@ fn policy(name: &'static str, net: u8, host: u8, v6: bool) -> impl Strategy<Valu
                     gateway: None,
                     bridge: None,
                     subnet6: v6.then(|| at(format!("fd00:{net}::/64").parse().unwrap())),
+                    node: at(NodeAccess::Closed),
+                    log: at(Log::Nothing),
                 },
                 container: ContainerPolicy {
                     name: at(name.to_string()),
@@ -173,6 +197,8 @@ fn policy(name: &'static str, net: u8, host: u8, v6: bool) -> impl Strategy<Valu
                     .collect(),
                 otherwise: at(Otherwise::Reject),
                 covers: at(Covers::Network),
+                enforce: at(Enforce::Yes),
+                until: None,
             }
         })
 }
@@ -183,6 +209,7 @@ fn policies() -> impl Strategy<Value = Vec<Policy>> {
         (
             prop::sample::select(Otherwise::ALL.map(|(value, _)| value).to_vec()),
             prop::sample::select(Covers::ALL.map(|(value, _)| value).to_vec()),
+            prop::sample::select(Log::ALL.map(|(value, _)| value).to_vec()),
         )
     };
     (any::<bool>(), 1..3_usize, any::<bool>(), manner(), manner())
@@ -193,9 +220,10 @@ fn policies() -> impl Strategy<Value = Vec<Policy>> {
         })
         .prop_map(|((one, two), (count, manners))| {
             let mut all: Vec<Policy> = [one, two].into_iter().take(count).collect();
-            for (policy, (otherwise, covers)) in all.iter_mut().zip(manners) {
+            for (policy, (otherwise, covers, log)) in all.iter_mut().zip(manners) {
                 policy.otherwise = at(otherwise);
                 policy.covers = at(covers);
+                policy.network.log = at(log);
             }
             all
         })
@@ -419,11 +447,148 @@ fn says(policies: &[Policy], packet: &Packet) -> Says {
     }
 }
 
+// ---- the guard ---------------------------------------------------------------------------------------------------
+
+/// A packet of the flow that `packet` opens: itself, or one of its answers.
+fn seen(packet: &Packet, is_original: bool) -> GuardPacket {
+    let packet = packet.clone();
+    let packet = if is_original {
+        packet
+    } else {
+        Packet {
+            source: packet.destination,
+            destination: packet.source,
+            source_port: packet.destination_port,
+            destination_port: packet.source_port,
+            interface_in: packet.interface_out,
+            interface_out: packet.interface_in,
+            ..packet
+        }
+    };
+    GuardPacket {
+        packet,
+        is_original,
+    }
+}
+
+/// The packet with its protocol as ip6tables calls it.
+fn in_mangle(mut seen: GuardPacket) -> GuardPacket {
+    if seen.packet.family() == Family::V6 && seen.packet.protocol == "icmp" {
+        seen.packet.protocol = "ipv6-icmp".to_string();
+    }
+    seen
+}
+
+/// What the policy says about `seen`, a packet of the flow that `opening` opens.
+fn guard_says(policies: &[Policy], opening: &Packet, seen: &Packet) -> Says {
+    let bridge = |p: &Policy| Some(format!("br-{}", p.network.name.value));
+    let is_inside = |p: &Policy| seen.interface_in == bridge(p) && seen.interface_out == bridge(p);
+    if policies.iter().any(is_inside) {
+        return Says::NotRefused;
+    }
+    let from_outside = |p: &Policy| in_subnet(p, seen.source) && seen.interface_in != bridge(p);
+    if policies
+        .iter()
+        .any(|p| from_outside(p) || is_forged(p, seen))
+    {
+        return Says::Refused(Otherwise::Drop);
+    }
+    let new = Packet {
+        flow: Flow::New,
+        ..opening.clone()
+    };
+    // A bridge is closed in both families, also where its network has one only.
+    let crosses = |p: &Policy| seen.interface_in == bridge(p) || seen.interface_out == bridge(p);
+    let closed = |p: &Policy| p.covers.value == Covers::Network && crosses(p);
+    let verdict = match says(policies, &new) {
+        Says::Nothing if policies.iter().any(closed) => Says::Refused(Otherwise::Reject),
+        says => says,
+    };
+    match verdict {
+        // An error about a flow passes, and a packet of no flow does not.
+        Says::Refused(_) if seen.flow == Flow::Related && seen.protocol == "icmp" => Says::Passes,
+        Says::Passes if seen.flow == Flow::Invalid => Says::RefusedSomehow,
+        other => other,
+    }
+}
+
+/// What the policies say about `seen`, a packet that the node itself sends.
+fn says_of_the_node(policies: &[Policy], seen: &GuardPacket) -> Says {
+    let packet = &seen.packet;
+    let is_closed = |p: &&Policy| {
+        let is_named = p.inbound.iter().any(|entry| entry.from_node.is_some());
+        is_named && container(p, packet.family()) == Some(packet.destination)
+    };
+    let Some(policy) = policies.iter().find(is_closed) else {
+        return Says::Nothing;
+    };
+    let is_answer = !seen.is_original && packet.flow != Flow::Invalid;
+    // An error about a flow, and the kernel's own answer to a packet of none.
+    let is_error =
+        matches!(packet.flow, Flow::Related | Flow::Invalid) && packet.protocol == "icmp";
+    let is_listed = policy.inbound.iter().any(|entry| {
+        let of_container = entry.port.as_ref().map(|service| {
+            let port = entry
+                .to_port
+                .as_ref()
+                .map_or(service.value.port, |to| to.value);
+            (port.get(), service.value.protocol)
+        });
+        let fits = |(number, protocol)| carries(packet, number, protocol);
+        entry.from_node.is_some() && of_container.is_none_or(fits)
+    });
+    match is_answer || is_error || is_listed {
+        true => Says::Passes,
+        false => Says::Refused(policy.otherwise.value),
+    }
+}
+
+// ---- audit -------------------------------------------------------------------------------------------------------
+
+/// The same policies with some of them in audit; roles on one network agree about it.
+fn audited(mut policies: Vec<Policy>, mut which: [bool; 2]) -> Vec<Policy> {
+    let names: BTreeSet<&String> = policies.iter().map(|p| &p.network.name.value).collect();
+    if names.len() == 1 {
+        which[1] = which[0];
+    }
+    for (policy, is_audit) in policies.iter_mut().zip(which) {
+        policy.enforce = at(if is_audit {
+            Enforce::Audit
+        } else {
+            Enforce::Yes
+        });
+    }
+    policies
+}
+
+fn enforced(policies: &[Policy]) -> impl Iterator<Item = &Policy> {
+    policies.iter().filter(|p| !p.is_audit())
+}
+
+/// Whether a packet that is not inside of a network has to do with one that is enforced: by its addresses, or by a bridge that is closed.
+fn touches_enforced(policies: &[Policy], packet: &Packet) -> bool {
+    enforced(policies).any(|p| {
+        let bridge = Some(format!("br-{}", p.network.name.value));
+        let crosses = packet.interface_in == bridge || packet.interface_out == bridge;
+        let from_outside = in_subnet(p, packet.source) && packet.interface_in != bridge;
+        closes(p, packet.source)
+            || closes(p, packet.destination)
+            || p.covers.value == Covers::Network && crosses
+            || from_outside
+            || is_forged(p, packet)
+    })
+}
+
+fn is_refused(says: &Says) -> bool {
+    matches!(says, Says::Refused(_) | Says::RefusedSomehow)
+}
+
 fn node() -> NodeContext {
     NodeContext {
         node: "edge-1".to_string(),
         zone: None,
         ssh_port: port(22),
+        today: "2027-01-31".parse().unwrap(),
     }
 }
 
@@ -461,6 +626,218 @@ proptest! {
                 says(&policies, &packet),
                 by.map(|index| rules[index].to_string()),
             );
+        }
+    }
+
+    #[test]
+    fn the_guard_means_what_the_policy_says(
+        policies in policies(),
+        packets in prop::collection::vec((packet(), any::<bool>()), 40),
+        is_marking in any::<bool>(),
+    ) {
+        let Ok(desired) = compile(&policies, &node()) else {
+            return Err(TestCaseError::reject("contradicts"));
+        };
+        // A mark for Docker changes nothing about what passes.
+        let mark = is_marking.then_some(FirewallMark { value: 0x400, mask: 0x400 });
+        let table = guard::table(&desired.guard, guard::Capabilities { element_counters: true, mark });
+        for (packet, is_original) in packets {
+            if !is_original && policies.iter().any(|p| is_forged(p, &packet)) {
+                // There is no such flow: no packet under a forged address has ever opened one.
+                continue;
+            }
+            let seen = seen(&packet, is_original);
+            let refusal = guard::evaluate(&table, "forward", &seen).refusal;
+            let says = guard_says(&policies, &packet, &seen.packet);
+            let is_known = policies.iter().any(|p| subnet(p, packet.family()).is_some());
+            let right = match says {
+                Says::Passes | Says::NotRefused | Says::Nothing => refusal.is_none(),
+                // An answer goes the other way, through the other network's door.
+                Says::Refused(_) if !is_original || !is_known => refusal.is_some(),
+                Says::Refused(Otherwise::Reject) => refusal == Some(Refusal::Reject),
+                Says::Refused(Otherwise::Drop) => refusal == Some(Refusal::Drop),
+                Says::RefusedSomehow => refusal.is_some(),
+            };
+            prop_assert!(right, "{packet:?} original {is_original}\nsays {says:?}\nis {refusal:?}\n{table}");
+        }
+    }
+
+    #[test]
+    fn the_guard_means_in_mangle_what_the_policy_says(
+        policies in policies(),
+        packets in prop::collection::vec((packet(), any::<bool>()), 40),
+    ) {
+        let Ok(desired) = compile(&policies, &node()) else {
+            return Err(TestCaseError::reject("contradicts"));
+        };
+        let rules = mangle::rules(&desired.guard);
+        for (packet, is_original) in packets {
+            if !is_original && policies.iter().any(|p| is_forged(p, &packet)) {
+                continue;
+            }
+            let seen = seen(&packet, is_original);
+            let says = guard_says(&policies, &packet, &seen.packet);
+            // mangle has no REJECT.
+            let is_refused = matches!(says, Says::Refused(_) | Says::RefusedSomehow);
+            let by_mangle = mangle::evaluate(&rules, "forward", &in_mangle(seen));
+            prop_assert_eq!(
+                by_mangle, is_refused.then_some(Refusal::Drop),
+                "{:?} original {}\nsays {:?}\n{:#?}",
+                packet, is_original, says, rules.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            );
+        }
+    }
+
+    #[test]
+    fn the_guard_means_what_the_policy_says_of_the_nodes_own_packets(
+        policies in policies(),
+        which in any::<[bool; 2]>(),
+        packets in prop::collection::vec((packet(), any::<bool>()), 40),
+    ) {
+        let policies = audited(policies, which);
+        let Ok(desired) = compile(&policies, &node()) else {
+            return Err(TestCaseError::reject("contradicts"));
+        };
+        let table = guard::table(&desired.guard, guard::Capabilities { element_counters: true, mark: None });
+        for (packet, is_original) in packets {
+            let seen = GuardPacket { packet: Packet { interface_in: None, ..packet }, is_original };
+            let wanted = match says_of_the_node(&policies, &seen) {
+                Says::Refused(Otherwise::Reject) => Some(Refusal::Reject),
+                Says::Refused(Otherwise::Drop) => Some(Refusal::Drop),
+                _ => None,
+            };
+            let to = |p: &Policy| container(p, seen.packet.family()) == Some(seen.packet.destination);
+            let is_audit = policies.iter().any(|p| p.is_audit() && to(p));
+            let judged = guard::evaluate(&table, "output", &seen);
+            prop_assert_eq!(judged.refusal, wanted.filter(|_| !is_audit), "{:?}\n{}", seen, table);
+            prop_assert_eq!(judged.records, usize::from(wanted.is_some()), "{:?}\n{}", seen, table);
+        }
+    }
+
+    #[test]
+    fn the_guard_closes_the_node_alike_in_nft_and_in_mangle(
+        policies in policies(),
+        packets in prop::collection::vec((packet(), any::<bool>()), 40),
+        open in any::<bool>(),
+        to_node in prop::option::of(prop::option::of(service())),
+    ) {
+        let Ok(mut desired) = compile(&policies, &node()) else {
+            return Err(TestCaseError::reject("contradicts"));
+        };
+        desired.guard.networks[0].reaches_node = open;
+        desired.guard.to_node.extend(to_node.map(|service| (ip("172.20.0.2"), service)));
+        let table = guard::table(&desired.guard, guard::Capabilities { element_counters: true, mark: None });
+        let rules = mangle::rules(&desired.guard);
+        for (packet, is_original) in packets {
+            let seen = GuardPacket { packet: Packet { interface_out: None, ..packet }, is_original };
+            let by_nft = guard::evaluate(&table, "input", &seen);
+            let by_mangle = mangle::evaluate(&rules, "input", &in_mangle(seen.clone()));
+            prop_assert_eq!(by_nft.refusal.is_some(), by_mangle.is_some(), "{:?}", seen);
+        }
+    }
+
+    #[test]
+    fn compiled_rules_refuse_nothing_of_a_network_in_audit(
+        policies in policies(),
+        which in any::<[bool; 2]>(),
+        packets in prop::collection::vec(packet(), 40),
+    ) {
+        let policies = audited(policies, which);
+        let Ok(desired) = compile(&policies, &node()) else {
+            return Err(TestCaseError::reject("contradicts"));
+        };
+        for packet in packets {
+            let rules: Vec<Rule> = desired
+                .rules_of(packet.family())
+                .map(|rule| rule.rule().unwrap().clone())
+                .collect();
+            let Evaluation::Decided(verdict, _) = evaluate(&rules, &packet) else {
+                panic!("our own rules are understood");
+            };
+            let refused = matches!(verdict, PacketVerdict::Reject | PacketVerdict::Drop);
+            let says = says(&policies, &packet);
+            let leaves_or_enters = enforced(&policies).any(|p| {
+                closes(p, packet.source) && !in_subnet(p, packet.destination)
+                    || closes(p, packet.destination) && !in_subnet(p, packet.source)
+            });
+            let is_forged = policies.iter().any(|p| is_forged(p, &packet));
+            let right = match () {
+                () if !is_refused(&says) => !refused && (says != Says::Passes || verdict == PacketVerdict::Accept),
+                () if enforced(&policies).next().is_none() => !refused,
+                // It is judged as if its address were its own: the guard does more.
+                () if is_forged => refused || !enforced(&policies).any(|p| closes(p, packet.destination)),
+                () => refused == leaves_or_enters,
+            };
+            prop_assert!(right, "{packet:?}\nsays {says:?}\nis {verdict:?}\n{rules:#?}");
+        }
+    }
+
+    #[test]
+    fn what_a_network_in_audit_would_refuse_passes_and_is_recorded(
+        policies in policies(),
+        which in any::<[bool; 2]>(),
+        packets in prop::collection::vec((packet(), any::<bool>()), 40),
+    ) {
+        let policies = audited(policies, which);
+        let Ok(desired) = compile(&policies, &node()) else {
+            return Err(TestCaseError::reject("contradicts"));
+        };
+        let table = guard::table(&desired.guard, guard::Capabilities { element_counters: true, mark: None });
+        let rules = mangle::rules(&desired.guard);
+        for (packet, is_original) in packets {
+            if !is_original && policies.iter().any(|p| is_forged(p, &packet)) {
+                continue;
+            }
+            let seen = seen(&packet, is_original);
+            let is_listed = !is_refused(&guard_says(&policies, &packet, &seen.packet));
+            let shall_pass = is_listed || !touches_enforced(&policies, &seen.packet);
+            let judged = guard::evaluate(&table, "forward", &seen);
+            prop_assert_eq!(
+                judged.refusal.is_none(), shall_pass,
+                "{:?} original {}\n{:?}\n{}", packet, is_original, judged, table
+            );
+            if shall_pass {
+                // The answers are those of a flow that is recorded.
+                let is_first = is_original || packet.flow == Flow::Invalid;
+                let records = usize::from(!is_listed && is_first);
+                prop_assert_eq!(judged.records, records, "{:?}\n{}", packet, table);
+            }
+            let by_mangle = mangle::evaluate(&rules, "forward", &in_mangle(seen));
+            prop_assert_eq!(
+                by_mangle.is_none(), shall_pass,
+                "{:?} original {}\n{:#?}", packet, is_original, rules.iter().map(ToString::to_string).collect::<Vec<_>>()
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_network_in_audit_sends_to_the_node_passes_and_is_recorded(
+        policies in policies(),
+        which in any::<[bool; 2]>(),
+        packets in prop::collection::vec((packet(), any::<bool>()), 40),
+    ) {
+        let tables = |policies: &[Policy]| {
+            let guard = compile(policies, &node()).ok()?.guard;
+            let table = guard::table(&guard, guard::Capabilities { element_counters: true, mark: None });
+            Some((table, mangle::rules(&guard)))
+        };
+        let Some((strict, _)) = tables(&policies) else {
+            return Err(TestCaseError::reject("contradicts"));
+        };
+        let policies = audited(policies, which);
+        let (table, rules) = tables(&policies).unwrap();
+        for (packet, is_original) in packets {
+            let seen = GuardPacket { packet: Packet { interface_out: None, ..packet }, is_original };
+            let from = seen.packet.interface_in.clone();
+            let is_audit = policies.iter().any(|p| p.is_audit() && from == Some(format!("br-{}", p.network.name.value)));
+            let strictly = guard::evaluate(&strict, "input", &seen);
+            let judged = guard::evaluate(&table, "input", &seen);
+            prop_assert_eq!(judged.records, strictly.records, "{:?}\n{}", seen, table);
+            prop_assert_eq!(strictly.records, usize::from(strictly.refusal.is_some()));
+            let refusal = strictly.refusal.filter(|_| !is_audit);
+            prop_assert_eq!(judged.refusal, refusal, "{:?}\n{}", seen, table);
+            let by_mangle = mangle::evaluate(&rules, "input", &in_mangle(seen));
+            prop_assert_eq!(by_mangle.is_some(), refusal.is_some());
         }
     }
 
@@ -556,6 +933,7 @@ fn rule() -> impl Strategy<Value = Rule> {
         prop::option::of((sense(), range.clone())),
         prop::option::of((sense(), range)),
         prop::option::of((sense(), states)),
+        prop::option::of(prop::sample::select(CtDirection::ALL.to_vec())),
     );
     let target = prop_oneof![
         Just(Target::Accept),
@@ -577,6 +955,7 @@ fn rule() -> impl Strategy<Value = Rule> {
         all.extend(m.5.map(|(sense, (a, b))| Match::SourcePort(sense, a, b)));
         all.extend(m.6.map(|(sense, (a, b))| Match::DestinationPort(sense, a, b)));
         all.extend(m.7.map(|(sense, states)| Match::State(sense, states)));
+        all.extend(m.8.map(Match::Direction));
         let rule = Rule::new(all, target);
         match comment {
             Some(comment) => rule.with_comment(comment),

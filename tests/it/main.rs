@@ -3,21 +3,27 @@
 //! A file here is a module of this one; `wiring.rs` fails where one was forgotten.
 
 mod architecture;
+mod audit;
 mod awk;
 mod bad_input;
 mod captures;
 mod cli;
 mod codes;
+mod docker_nft;
 mod docker_side;
 mod documents;
 mod edited;
 mod example_fleet;
 mod foreign_rules;
+mod guard;
+mod guard_usage;
 mod inventory;
 mod laws_plan;
 mod laws_policy;
+mod mangle;
 mod manual;
 mod recovery;
+mod removal;
 mod role;
 mod silence;
 mod stopping;

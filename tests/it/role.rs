@@ -40,6 +40,7 @@ fn say_in(directory: &Path) -> String {
             node: node.name.clone(),
             zone: node.connection.zone.clone(),
             ssh_port: Port::new(22).unwrap(),
+            today: "2027-01-31".parse().unwrap(),
         };
         let made = resolver.resolve_all(node).and_then(|(policies, doubtful)| {
             for warning in doubtful {
@@ -108,6 +109,68 @@ fn values_that_do_not_fit_are_shown_where_they_are_written() {
         "cybex_bridge: br-with-a-long-name",
     ];
     insta::assert_snapshot!(cases.map(with).join("\n"));
+}
+
+#[test]
+fn an_audit_and_its_last_day_are_read_strictly() {
+    for (vars, error, place) in [
+        (
+            "cybex_enforce: no",
+            "a role is always enforced, or in audit",
+            "6:22",
+        ),
+        (
+            "cybex_enforce: adit",
+            "`adit` is not a value of `enforce`",
+            "6:22",
+        ),
+        (
+            "cybex_enforce: audit\ncybex_until: 2027-02-29",
+            "`2027-02-29` is not a date such as `2027-01-31`",
+            "7:20",
+        ),
+        (
+            "cybex_enforce: audit\ncybex_until: [2027-01-31]",
+            "`until` is a date such as `2027-01-31`",
+            "7:20",
+        ),
+        (
+            "cybex_enforce: audit\ncybex_until: ''",
+            "a role has an empty `until`",
+            "7:20",
+        ),
+        (
+            "cybex_until: 2027-01-31",
+            "`until` without `enforce: audit`",
+            "6:20",
+        ),
+        (
+            "cybex_enforce: yes\ncybex_until: 2027-01-31",
+            "`until` without `enforce: audit`",
+            "7:20",
+        ),
+    ] {
+        let said = with(vars);
+        let is_there = said.contains(&format!("--> inventory.yml:{place}\n"));
+        assert!(
+            said.starts_with(&format!("error: {error}\n")) && is_there,
+            "{vars}:\n{said}"
+        );
+    }
+    for vars in [
+        "cybex_enforce: audit",
+        "cybex_enforce: audit\ncybex_until: 2027-01-31",
+        "cybex_enforce: audit\ncybex_until: null",
+    ] {
+        let said = with(vars);
+        assert!(
+            said.contains("ACCEPT") && !said.contains("REJECT"),
+            "{vars}:\n{said}"
+        );
+    }
+    for yes in ["yes", "on", "true", "'yes'"] {
+        assert_eq!(with(&format!("cybex_enforce: {yes}")), with(""));
+    }
 }
 
 #[test]
@@ -195,6 +258,9 @@ fn a_role_is_read_strictly() {
         entry("{what: p2p, from: [192.0.2.1], when: \"{{ 1 }}\"}", ""),
         entry("{what: p2p, what: rpc, from: []}", ""),
         entry("{what: p2p, \"{{ key }}\": []}", ""),
+        entry("{what: p2p, from: [192.0.2.1, nodes], port: 5000/tcp}", ""),
+        template(&with_key("log", "refuse"), ""),
+        template(&with_key("log", "\"{{ test_log }}\""), "test_log: false"),
         say(&[(
             "inventory.yml",
             "all: {hosts: {a: {fwdeploy_roles: [cybx, bitshares]}}}",
@@ -249,28 +315,32 @@ fn with_key(key: &str, value: &str) -> String {
         ),
     };
     format!(
-        "network: {{name: {}, subnet: {}{}{}{}}}\ncontainer: {{name: {}, address: {}{}}}\n{lists}{}{}{}",
+        "network: {{name: {}, subnet: {}{}{}{}{}{}}}\ncontainer: {{name: {}, address: {}{}}}\n{lists}{}{}{}",
         of("network name", "t"),
         of("subnet", "172.30.0.0/16"),
         optional("gateway", "gateway"),
         optional("bridge", "bridge"),
         optional("subnet6", "subnet6"),
+        optional("node", "node"),
+        optional("log", "log"),
         of("container name", "t"),
         of("address", "172.30.0.2"),
         optional("address6", "address6"),
         whole("otherwise"),
         whole("covers"),
-        whole("summary"),
+        whole("enforce") + &whole("summary"),
     )
 }
 
 /// Every key of a role that has a value of its own.
-const ALL_KEYS: [&str; 20] = [
+const ALL_KEYS: [&str; 23] = [
     "network name",
     "subnet",
     "gateway",
     "bridge",
     "subnet6",
+    "node",
+    "log",
     "container name",
     "address",
     "address6",
@@ -286,6 +356,7 @@ const ALL_KEYS: [&str; 20] = [
     "when",
     "otherwise",
     "covers",
+    "enforce",
 ];
 
 /// Ways to write nothing, in a role or in a variable.
@@ -439,6 +510,9 @@ fn what_contradicts_is_refused() {
         two(
             "eos_network: cybex\neos_subnet: 172.20.0.0/16\neos_address: 172.20.0.3\neos_covers: container\neos_otherwise: drop",
         ),
+        two(
+            "eos_network: cybex\neos_subnet: 172.20.0.0/16\neos_address: 172.20.0.3\neos_enforce: audit",
+        ),
         two("eos_container: cybex"),
         two("eos_bridge: br-cybex"),
         two(
@@ -464,6 +538,13 @@ fn what_contradicts_is_refused() {
             "{what: p2p, from: [0.0.0.0/0, 192.0.2.1, 192.0.2.1/32]}",
             "",
         ),
+        two(
+            "eos_network: cybex\neos_subnet: 172.20.0.0/16\neos_address: 172.20.0.3\neos_node: open\ncybex_log: refused",
+        ),
+        // The node reaches the container's own ssh; nothing is forwarded, and no rule says so.
+        entry("{what: ssh, from: node, port: 22/tcp}", ""),
+        entry("{what: ssh, from: [node, 192.0.2.9], port: 22/tcp}", ""),
+        entry("{what: all, from: node}", ""),
     ];
     insta::assert_snapshot!(cases.join("\n"));
 }

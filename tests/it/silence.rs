@@ -120,6 +120,8 @@ fn is_told_as_unreadable(question: &str, state: &NodeState) -> bool {
             unreadable(&state.kernel.split) && unreadable(&state.system.networking.other)
         }
         "nft-tables" => unreadable(&state.kernel.latch),
+        "nft-version" | "guard-table" => unreadable(&state.kernel.guard.table),
+        "guard-files" => unreadable(&state.kernel.guard.boot),
         "firewalld-owner" | "firewalld-properties" => {
             firewalld
                 && unreadable(&state.zone)

@@ -9,6 +9,8 @@ use crate::PORT;
 use crate::harness::lab::Lab;
 use crate::harness::said::Said;
 use crate::harness::said::wait_until;
+use crate::harness::shell::kill_holders;
+use crate::harness::shell::print_left;
 use crate::interruptions::DOCKER_AGAIN;
 use crate::interruptions::end;
 use crate::interruptions::signal;
@@ -26,12 +28,10 @@ const START: &str = "systemctl reset-failed firewalld; systemctl start firewalld
 const FAMILY: &str = "f=inet; ! nft list table ip firewalld >/dev/null 2>&1 || f=ip;";
 
 /// What holds no more than an armed node should leave.
-const LEFT: &str = "ls -d /var/lib/fwdeploy/armed /etc/firewalld/.fwdeploy /etc/systemd/system/fwdeploy* 2>/dev/null; \
-    systemctl list-units --all --plain --no-legend 'fwdeploy*'; nft list tables | grep fwdeploy; :";
+const LEFT: &str = print_left!();
 
 /// Ends the script that has the lock, as the kernel does when memory is short.
-const KILL_SCRIPT: &str = "for h in $(ls /proc | grep '^[0-9]*$'); do \
-    [ \"$(readlink /proc/$h/fd/9 2>/dev/null)\" != /etc/firewalld ] || kill -9 $h; done";
+const KILL_SCRIPT: &str = kill_holders!();
 
 fn run(lab: &Lab, more: &[&str]) -> Said {
     lab.fwdeploy("run", more)
@@ -306,7 +306,7 @@ fn a_node_goes_back_by_itself_whatever_systemd_and_firewalld_do() {
         "n1",
         &format!(
             "cat >/root/kill.sh <<'END'\nt=0; while ! [ -e /etc/systemd/system/fwdeploy-restore-files.service ]; do sleep 0.01; [ $((t += 1)) -lt 3000 ] || exit; done\n\
-             {KILL_SCRIPT}; systemctl daemon-reload\nEND\nsystemd-run -q --collect sh /root/kill.sh"
+             {KILL_SCRIPT}systemctl daemon-reload\nEND\nsystemd-run -q --collect sh /root/kill.sh"
         ),
     );
     let said = run(lab, &[]);

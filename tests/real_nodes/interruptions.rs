@@ -15,13 +15,18 @@ use crate::One;
 use crate::harness::lab::Lab;
 use crate::harness::said::Said;
 use crate::harness::said::wait_until;
+use crate::harness::shell::print_guard;
+use crate::harness::shell::print_left;
 
 /// What is ours on a node, and what it hangs on.
-const STATE: &str = "iptables-save -t filter | grep -v '^[#:]'; nft list tables; \
+const STATE: &str = concat!(
+    print_guard!(),
+    "iptables-save -t filter | grep -v '^[#:]'; nft list tables; \
     firewall-cmd --direct --get-all-chains; firewall-cmd --direct --get-all-rules | sort; \
     firewall-cmd --permanent --direct --get-all-chains; firewall-cmd --permanent --direct --get-all-rules | sort; \
     firewall-cmd --zone=public --list-all; firewall-cmd --permanent --zone=public --list-all; \
-    docker network ls --format '{{.Name}}'; docker inspect -f '{{.HostConfig.NetworkMode}}' $(docker ps -aq)";
+    docker network ls --format '{{.Name}}'; docker inspect -f '{{.HostConfig.NetworkMode}}' $(docker ps -aq)"
+);
 
 /// Puts a docker in the place of docker that also does something else at `docker network create` and `rm`.
 fn docker_that(create: &str, rm: &str) -> String {
@@ -122,7 +127,7 @@ fn assert_home(lab: &Lab, before: &str, when: &str) {
         lab.try_sh("n1", "test -L /var/lib/fwdeploy/armed").code != 0
     });
     assert_eq!(lab.sh("n1", STATE), before, "{when}");
-    let left = lab.sh("n1", "ls -A /etc/firewalld | grep fwdeploy; ls /etc/systemd/system | grep fwdeploy; systemctl list-units --plain --no-legend 'fwdeploy*'; true");
+    let left = lab.sh("n1", print_left!());
     assert_eq!(left, "", "{when}");
 }
 

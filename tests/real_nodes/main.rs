@@ -11,6 +11,7 @@ mod events;
 mod failures;
 mod fleet;
 mod foreign;
+mod guard;
 #[allow(
     dead_code,
     reason = "the other programs of tests on real nodes have it too"
@@ -18,10 +19,12 @@ mod foreign;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod interruptions;
+mod mangle;
 mod motion;
 mod pending;
 mod reach;
 mod recovery;
+mod remove;
 mod restore;
 mod safety;
 mod whitelist;

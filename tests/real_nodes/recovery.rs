@@ -5,6 +5,9 @@ use rustix::process::Signal;
 use crate::One;
 use crate::harness::lab::Lab;
 use crate::harness::said::wait_until;
+use crate::harness::shell::kill_holders;
+use crate::harness::shell::print_guard;
+use crate::harness::shell::print_left;
 use crate::interruptions::DOCKER_AGAIN;
 use crate::interruptions::end;
 use crate::interruptions::signal;
@@ -12,13 +15,15 @@ use crate::interruptions::slow_run;
 use crate::name;
 
 /// Everything that a refused run must not touch, but for counters, times and what Docker counts up.
-const STATE: &str = "iptables-save | grep -v '^[#:]'; ip6tables-save | grep -v '^[#:]'; nft list tables | sort; \
+const STATE: &str = concat!(
+    print_guard!(),
+    "iptables-save | grep -v '^[#:]'; ip6tables-save | grep -v '^[#:]'; nft list tables | sort; \
     cat /etc/firewalld/direct.xml /etc/firewalld/zones/public.xml; systemctl is-active firewalld; ls /var/lib/fwdeploy; \
-    docker ps --format '{{.Names}} {{.Networks}}'";
+    docker ps --format '{{.Names}} {{.Networks}}'"
+);
 
 /// What a recovery leaves nowhere: latches, leases, timers and units.
-const LEFT: &str = "nft list tables | grep fwdeploy; iptables-save -t mangle | grep fwdeploy:latch; ls -d /var/lib/fwdeploy/armed \
-    /etc/firewalld/.fwdeploy /etc/systemd/system/fwdeploy* 2>/dev/null; systemctl list-units --all --plain --no-legend 'fwdeploy*' | grep -v ' failed '; :";
+const LEFT: &str = concat!("{ ", print_left!(), "} | grep -v ' failed '; :");
 
 /// A trouble, its cause, what `--check` reports about it and with which exit code, and the repairs that `--recover` reports.
 struct Trouble {
@@ -164,9 +169,10 @@ fn leave_unfinished(one: &One, how: &str) {
         "n1",
         &format!(
             "systemctl stop 'fwdeploy-restore-*.timer'
-             for holder in $(ls /proc | grep '^[0-9]*$'); do [ \"$(readlink /proc/$holder/fd/9 2>/dev/null)\" != /etc/firewalld ] || kill -9 $holder; done
+             {}
              {DOCKER_AGAIN}
-             n=$(readlink /var/lib/fwdeploy/armed); {then}"
+             n=$(readlink /var/lib/fwdeploy/armed); {then}",
+            kill_holders!()
         ),
     );
 }

@@ -9,6 +9,7 @@ use crate::cli::args::SelectionArgs;
 use crate::cli::args::WaveArgs;
 use crate::cli::args::confirm_seconds;
 use crate::cli::error::CliError;
+use crate::cli::fleet::Enforcing;
 use crate::cli::fleet_run::FleetRun;
 use crate::cli::jobs;
 use crate::cli::load;
@@ -58,7 +59,12 @@ impl DrillArgs {
 /// Executes `fwdeploy drill`.
 pub(super) fn execute(args: &DrillArgs) -> Result<u8, CliError> {
     let options = args.options()?;
-    let fleet = load::fleet_with_roles(&args.selection, &options.defaults)?;
+    let fleet = load::fleet_with_roles(
+        &args.selection,
+        &options.defaults,
+        Enforcing::AsWritten,
+        "the state that an earlier run has created stays",
+    )?;
     let jobs = jobs::with_roles(&fleet, &options.defaults);
     let done = FleetRun::new(&options, &fleet).execute(&jobs, engine::drill)?;
     Ok(results::print(&options, &fleet, done))

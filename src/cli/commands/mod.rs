@@ -3,6 +3,9 @@
 mod completions;
 mod drill;
 mod facts;
+mod peers;
+mod refused;
+mod remove;
 mod render;
 mod role;
 mod rollback;
@@ -18,6 +21,9 @@ use clap::ValueEnum;
 use crate::cli::commands::completions::CompletionsArgs;
 use crate::cli::commands::drill::DrillArgs;
 use crate::cli::commands::facts::FactsArgs;
+use crate::cli::commands::peers::PeersArgs;
+use crate::cli::commands::refused::RefusedArgs;
+use crate::cli::commands::remove::RemoveArgs;
 use crate::cli::commands::render::RenderArgs;
 use crate::cli::commands::role::RoleCommand;
 use crate::cli::commands::rollback::RollbackArgs;
@@ -53,8 +59,11 @@ Examples:
   fwdeploy run inventory.yml --serial 1,10%,50% in waves; a failure ends it before the next
   fwdeploy run inventory.yml -b -K              through sudo, with a password
   fwdeploy status inventory.yml                 who changed each node when, and who is changing it
+  fwdeploy peers inventory.yml --unused         which entries of the whitelists nobody has used
+  fwdeploy refused inventory.yml --top 5        who was refused most
   fwdeploy rollback inventory.yml -l cyb-1      restore the state before the last run
   fwdeploy drill inventory.yml -l cyb-1         test that a node rolls itself back
+  fwdeploy remove inventory.yml -l cyb-1 -C     what of fwdeploy's is on a node, to be taken away
   fwdeploy render inventory.yml -l cyb-1        a node's rules as firewall-cmd lines
   fwdeploy facts inventory.yml -l cyb-1         the state of a node as JSON
   fwdeploy role eject cybex roles               a copy of a role, to be edited
@@ -85,9 +94,23 @@ enum Command {
     /// One connection and one command per node; nothing is changed. The exit code is 2 if an unfinished run holds a node.
     Status(StatusArgs),
 
+    /// Show how much each entry of the whitelists was used
+    ///
+    /// One connection and one command per node; nothing is changed. Shows the packets that the guard of each node has counted since its
+    /// table was loaded: when the node booted, when a run had to replace the table, or when nftables.service was reloaded. A change
+    /// of the whitelist alone keeps the counters of the entries that stay.
+    Peers(PeersArgs),
+
+    /// Show what was refused, and the entries that would allow it
+    ///
+    /// One connection and one command per node; nothing is changed. Shows the flows that the guard of each node has refused within the last
+    /// 24 hours, those with the most packets first, and their sum over the fleet. An address and port can be pasted into a
+    /// list of peers as it is printed.
+    Refused(RefusedArgs),
+
     /// Restore the nodes to the state before an earlier run
     ///
-    /// Each run leaves a snapshot of the state before it on the node; the last ten are kept. A rollback restores all of /etc/firewalld
+    /// Each run leaves a snapshot of the state before it on the node; the last ten are kept, and the first. A rollback restores all of /etc/firewalld
     /// and of firewalld's runtime, including what others have changed since, DOCKER-USER and the jump to it, and undoes what the runs
     /// since then did to Docker's networks. It is armed like a run: if the node cannot be read afterwards, it returns to the state before
     /// the rollback. A rollback leaves a snapshot too, and can be rolled back.
@@ -98,6 +121,14 @@ enum Command {
     /// Arms each node, writes a rule that does nothing into firewalld's permanent configuration, closes the connection and does not
     /// confirm. The node must then restore its previous state by its own timer. Exits with 0 only if every node did.
     Drill(DrillArgs),
+
+    /// Take everything of fwdeploy's away from the nodes, which opens them
+    ///
+    /// Removes the guard, the rules, chains and rich rules of fwdeploy's, and the Docker networks that it has made and that nothing is on.
+    /// Afterwards no whitelist is enforced. Without --limit only nodes without a role are changed: those whose last role is gone, or with
+    /// `fwdeploy_roles: []`. Nodes with a role have to be named by --limit. What is not provably fwdeploy's stays, and is reported. It is armed
+    /// like a run, and can be rolled back until --purge.
+    Remove(RemoveArgs),
 
     /// Print the state of the nodes as JSON
     ///
@@ -143,7 +174,10 @@ impl Cli {
             Command::Run(args) => args.document(),
             Command::Rollback(args) => args.document(),
             Command::Drill(args) => args.document(),
+            Command::Remove(args) => args.document(),
             Command::Status(args) => args.document(),
+            Command::Peers(args) => args.document(),
+            Command::Refused(args) => args.document(),
             _ => None,
         }
     }
@@ -157,8 +191,11 @@ impl Cli {
         match &self.command {
             Command::Run(args) => run::execute(args),
             Command::Status(args) => status::execute(args),
+            Command::Peers(args) => peers::execute(args),
+            Command::Refused(args) => refused::execute(args),
             Command::Rollback(args) => rollback::execute(args),
             Command::Drill(args) => drill::execute(args),
+            Command::Remove(args) => remove::execute(args),
             Command::Facts(args) => facts::execute(args),
             Command::Render(args) => render::execute(args),
             Command::Role(command) => role::execute(command),

@@ -8,9 +8,12 @@ use crate::cli::args::GuardArgs;
 use crate::cli::args::SelectionArgs;
 use crate::cli::args::WaveArgs;
 use crate::cli::error::CliError;
+use crate::cli::fleet::Enforcing;
+use crate::cli::fleet_run::Done;
 use crate::cli::fleet_run::FleetRun;
 use crate::cli::jobs;
 use crate::cli::load;
+use crate::cli::messages;
 use crate::cli::options::FleetOptions;
 use crate::cli::results;
 use crate::cli::waves;
@@ -36,6 +39,13 @@ pub(super) struct RunArgs {
     /// Show each difference, view by view
     #[arg(short = 'D', long)]
     diff: bool,
+
+    /// Enforce nothing: let pass what is on no list, and record it
+    ///
+    /// As if every role had `enforce: audit`. `fwdeploy refused` shows what was recorded. The next run without this flag enforces the
+    /// whitelists of the roles that are not in audit themselves.
+    #[arg(long)]
+    audit: bool,
 
     /// Recreate a Docker network that has another subnet
     ///
@@ -157,18 +167,49 @@ fn permission(flag: bool) -> Permission {
 /// Executes `fwdeploy run`.
 pub(super) fn execute(args: &RunArgs) -> Result<u8, CliError> {
     let options = args.options()?;
-    let fleet = load::fleet_with_roles(&args.selection, &options.defaults)?;
+    let enforcing = match args.audit {
+        true => Enforcing::Audit,
+        false => Enforcing::AsWritten,
+    };
+    let fleet = load::fleet_with_roles(
+        &args.selection,
+        &options.defaults,
+        enforcing,
+        "they are only read, and what an earlier run has left there is reported",
+    )?;
     let jobs = jobs::with_roles(&fleet, &options.defaults);
+    let others = jobs::without_roles(&fleet, &options.defaults);
     if args.check {
         waves::note(&options.rollout, jobs.len());
     }
-    let done = FleetRun::new(&options, &fleet).execute(
-        &jobs,
-        match args.check {
-            true => engine::check,
-            false => engine::run,
-        },
-    )?;
+    let run = FleetRun::new(&options, &fleet).then_reads(&others);
+    let done = run.execute(&jobs, |jobs, context| {
+        let outcomes = match args.check {
+            true => engine::check(jobs, context),
+            false => engine::run(jobs, context),
+        };
+        (outcomes, engine::orphaned(&others, context))
+    })?;
+    let Done {
+        result: (outcomes, read),
+        elapsed,
+        signalled,
+    } = done;
+    let unknown = read.iter().filter(|(_, is_known)| !is_known);
+    let unknown: Vec<&str> = unknown.map(|(outcome, _)| &*outcome.node).collect();
+    if !unknown.is_empty() {
+        messages::note(&format!(
+            "what an earlier run has left on nodes without a role is unknown, because they could not be read: {}",
+            messages::names(&unknown)
+        ));
+    }
+    let read = read.into_iter().map(|(outcome, _)| outcome).collect();
+    let result = results::in_order(&fleet, outcomes, read);
+    let done = Done {
+        result,
+        elapsed,
+        signalled,
+    };
     Ok(results::print(&options, &fleet, done))
 }
 

@@ -25,6 +25,9 @@ pub(in crate::engine) trait WriteScripts: ReadScripts {
     /// The script that confirms a run. Its answer is for [`node::Ending`].
     fn disarm(&self, number: u64) -> String;
 
+    /// The script that removes the node's records. Its answer is for [`node::Purged`].
+    fn purge(&self) -> String;
+
     /// The script that rolls the node back immediately. Its answer is parsed by [`node::Ending`].
     fn revert(&self, number: u64) -> String;
 }
@@ -48,6 +51,10 @@ impl WriteScripts for ShellScripts {
 
     fn disarm(&self, number: u64) -> String {
         node::disarm_script(number)
+    }
+
+    fn purge(&self) -> String {
+        node::purge_script()
     }
 
     fn revert(&self, number: u64) -> String {

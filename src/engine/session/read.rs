@@ -85,7 +85,7 @@ impl ReadSession<'_> {
         let mut before: Option<Plan> = None;
         let mut same = 0;
         for looks in 0.. {
-            let plan = plan::plan(&state, &job.desired, &context.allowed);
+            let plan = job.plan(&state, &context.allowed);
             let Some(motion) = plan::motion(&state, &plan) else {
                 break;
             };

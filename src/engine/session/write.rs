@@ -18,14 +18,13 @@ use crate::engine::session::exchange::tail;
 use crate::engine::session::read::ReadSession;
 use crate::engine::session::read::ReadSessions;
 use crate::engine::stage::Stage;
-use crate::model::DesiredNetwork;
 use crate::model::NodeState;
 use crate::node::Arming;
 use crate::node::Ending;
+use crate::node::Purged;
 use crate::node::Said;
 use crate::node::Steps;
 use crate::node::StepsError;
-use crate::plan;
 use crate::plan::Plan;
 
 /// What a step adds to the time that its script may take. Most take 10 ms; a container that moves takes a second or two.
@@ -100,7 +99,7 @@ impl<'a> WriteSessions<'a> {
 
     /// Judges what was seen.
     pub(in crate::engine) fn plan(&self, state: &NodeState, job: &Job) -> Plan {
-        plan::plan(state, &job.desired, &self.context.allowed)
+        job.plan(state, &self.context.allowed)
     }
 
     /// The number of the node's last snapshot at the time of the reading.
@@ -117,17 +116,12 @@ impl<'a> WriteSessions<'a> {
                 ("operator", self.context.operator.to_string()),
                 ("run", self.run.clone()),
                 ("node", job.node().to_string()),
-                ("what", operation.what()),
+                ("what", operation.what(job)),
                 ("changes", operation.changes().to_string()),
                 ("policy", operation.policy(job)),
                 ("fwdeploy", version),
             ],
-            managed: job
-                .desired
-                .networks
-                .iter()
-                .flat_map(DesiredNetwork::subnets)
-                .collect(),
+            managed: job.managed(before),
             seen: before.system.sums.clone().into_iter().collect(),
         }
     }
@@ -163,6 +157,32 @@ impl WriteSession<'_> {
             &Stage::RollingBack,
             &self.sessions.scripts.retry_restore(number),
         )
+    }
+
+    /// Removes the node's records, once nothing needs them any more.
+    pub(in crate::engine) fn purge(&mut self) -> Result<(), Box<Failure>> {
+        let stage = Stage::Purging;
+        let script = self.sessions.scripts.purge();
+        let exchange = &mut self.reading.exchange;
+        let context = exchange.context;
+        context.emit_stage(exchange.job, stage.clone());
+        let output = exchange
+            .run(&script, context.limit.max(ENDING), &mut |_| {})
+            .map_err(|error| Box::new(Failure::run(stage.clone(), error)))?;
+        let failed = |said: &str| {
+            let message = format!("the node did not remove them: {said}");
+            Box::new(Failure::new(stage.clone(), FailureCode::NotPurged, message))
+        };
+        match Purged::read(&output.stdout) {
+            Some(Purged::Done) => Ok(()),
+            Some(Purged::Failed { said }) => Err(failed(&one_line(&said))),
+            None => {
+                let (status, said) = (output.status, tail(&output));
+                Err(failed(&format!(
+                    "its answer was cut off, and the script ended with status {status}{said}"
+                )))
+            }
+        }
     }
 
     fn end(&mut self, stage: &Stage, script: &str) -> Result<Ending, Box<Failure>> {

@@ -114,6 +114,11 @@ impl<'a> Parser<'a> {
                     let states = states.map_err(|()| wrong(word, value))?;
                     rule.matches.insert(Match::State(this, states));
                 }
+                "--ctdir" if this == Sense::Is => {
+                    let value = self.word(word)?;
+                    let direction = value.parse().map_err(|()| wrong(word, value))?;
+                    rule.matches.insert(Match::Direction(direction));
+                }
                 "--comment" => {
                     rule.comment = Some(self.word(word)?.to_string());
                 }

@@ -11,7 +11,8 @@ use super::saved::quote_saved;
 use crate::model::net::Cidr;
 
 /// Whether a match is plain or negated (`!`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Sense {
     /// Plain.
     Is,
@@ -65,6 +66,39 @@ impl FromStr for CtState {
     }
 }
 
+/// A direction of conntrack's `--ctdir`: which end of its flow a packet comes from (iptables-extensions(8)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CtDirection {
+    /// From the end that has opened the flow.
+    Original,
+    /// From the other end.
+    Reply,
+}
+
+impl CtDirection {
+    /// Both directions.
+    pub const ALL: [CtDirection; 2] = [CtDirection::Original, CtDirection::Reply];
+
+    /// The word that iptables uses.
+    pub fn name(self) -> &'static str {
+        match self {
+            CtDirection::Original => "ORIGINAL",
+            CtDirection::Reply => "REPLY",
+        }
+    }
+}
+
+impl FromStr for CtDirection {
+    type Err = ();
+
+    /// iptables takes any case, and prints capitals.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let is_it = |direction: &CtDirection| direction.name().eq_ignore_ascii_case(text);
+        CtDirection::ALL.into_iter().find(is_it).ok_or(())
+    }
+}
+
 /// One condition of a rule. The order of the variants is the order in which they are written out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Match {
@@ -84,7 +118,9 @@ pub enum Match {
     DestinationPort(Sense, u16, u16),
     /// `-m conntrack --ctstate` (or the older `-m state --state`, which means the same).
     State(Sense, BTreeSet<CtState>),
-    /// A condition that fwdeploy never writes and does not interpret, in its own words.
+    /// `-m conntrack --ctdir`: which end of its flow the packet comes from. It cannot be negated.
+    Direction(CtDirection),
+    /// A condition that fwdeploy does not interpret, in its own words. The only one that it writes is a type of ICMPv6.
     Other(Vec<String>),
 }
 
@@ -104,7 +140,7 @@ impl Match {
     /// Whether it is written with the module (`-m`) that it belongs to.
     fn names_module(&self) -> bool {
         match self {
-            Match::State(..) => true,
+            Match::State(..) | Match::Direction(_) => true,
             Match::Other(words) => words.first().is_some_and(|word| word == "-m"),
             _ => false,
         }
@@ -123,8 +159,8 @@ impl Match {
             Match::SourcePort(_, from, to) | Match::DestinationPort(_, from, to) => {
                 from <= to && (*from, *to) != (0, u16::MAX)
             }
-            Match::State(..) => true,
-            Match::Other(_) => false,
+            Match::State(..) | Match::Direction(_) => true,
+            Match::Other(words) => is_icmp6_type(words),
         }
     }
 }
@@ -258,6 +294,7 @@ impl Rule {
     /// The canonical arguments, in the order and spelling that fwdeploy always sends.
     pub fn args(&self) -> Vec<String> {
         let mut out = Vec::new();
+        let has_state = self.matches.iter().any(|m| matches!(m, Match::State(..)));
         // An option that names no module would be read as one of the module before it.
         let (named, bare): (Vec<_>, Vec<_>) = self.matches.iter().partition(|m| m.names_module());
         for m in bare.into_iter().chain(named) {
@@ -279,6 +316,13 @@ impl Rule {
                     out.extend(["-m".to_string(), "conntrack".to_string()]);
                     let names: Vec<&str> = states.iter().map(|s| s.name()).collect();
                     option(&mut out, *sense, &["--ctstate"], names.join(","));
+                }
+                Match::Direction(direction) => {
+                    // The state comes right before it, and one match of a module holds both.
+                    if !has_state {
+                        out.extend(["-m", "conntrack"].map(String::from));
+                    }
+                    out.extend(["--ctdir", direction.name()].map(String::from));
                 }
                 Match::Other(words) => out.extend(words.iter().cloned()),
             }
@@ -329,6 +373,17 @@ impl fmt::Display for Rule {
 impl Serialize for Rule {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+/// Whether it is a single type of ICMPv6 by its number, as every version of iptables prints it (libip6t_icmp6.c).
+fn is_icmp6_type(words: &[String]) -> bool {
+    match words {
+        [m, module, option, number] => {
+            (m.as_str(), module.as_str(), option.as_str()) == ("-m", "icmp6", "--icmpv6-type")
+                && number.parse::<u8>().is_ok()
+        }
+        _ => false,
     }
 }
 

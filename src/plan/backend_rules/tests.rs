@@ -43,11 +43,11 @@ fn made_of(peer: &str, port: u16) -> Forward {
 
 fn desired() -> Desired {
     Desired {
-        zone: None,
         networks: vec![cybex_network()],
         attachments: Vec::new(),
         rules: Vec::new(),
         rich: vec![rich(PEER, 5000)],
+        ..Desired::default()
     }
 }
 

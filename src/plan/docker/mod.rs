@@ -20,7 +20,9 @@ use crate::plan::docker::steps::DockerSteps;
 pub use beside::beside;
 pub use beside::opened;
 pub use dns::leaves;
+pub(super) use network::CREATED;
 pub(super) use network::differences;
+pub(super) use steps::attached;
 
 /// Plans the networks and the containers.
 pub fn docker(desired: &Desired, seen: &Docker, allowed: &Allowed) -> DockerSteps {
@@ -32,9 +34,9 @@ pub fn docker(desired: &Desired, seen: &Docker, allowed: &Allowed) -> DockerStep
             continue;
         }
         match seen.network(&wanted.name) {
-            None => network::create(&mut steps, wanted, seen),
+            None => network::create(&mut steps, wanted, seen, desired.passage),
             Some(network) => {
-                let differences = differences(wanted, network);
+                let differences = differences(wanted, network, desired.passage);
                 if differences.is_empty() {
                     continue;
                 }
@@ -42,7 +44,8 @@ pub fn docker(desired: &Desired, seen: &Docker, allowed: &Allowed) -> DockerStep
                     replace::replace(&mut steps, desired, wanted, network, seen);
                     replaced.insert(wanted.name.as_str());
                 } else {
-                    let finding = network::differs(wanted, network, &differences, seen);
+                    let finding =
+                        network::differs(wanted, network, &differences, seen, desired.passage);
                     steps.findings.push(finding);
                 }
             }

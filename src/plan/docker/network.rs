@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::model::desired::DesiredNetwork;
+use crate::model::desired::Passage;
 use crate::model::net::Cidr;
+use crate::model::net::Family;
 use crate::model::state::Docker;
 use crate::model::state::Network;
 use crate::model::state::View;
@@ -15,12 +17,16 @@ use crate::plan::code::FindingCode;
 use crate::plan::docker::steps::DockerSteps;
 use crate::plan::docker::steps::attached;
 use crate::plan::finding::Finding;
+use crate::plan::passage;
 use crate::plan::simulate::BRIDGE_NAME;
 
 /// The options that turn the families on, which Docker 24 and later take from daemon.json's `default-network-opts` where a
 /// network does not say.
 pub(super) const IPV4: &str = "com.docker.network.enable_ipv4";
 pub(super) const IPV6: &str = "com.docker.network.enable_ipv6";
+
+/// The label of the networks that fwdeploy has made: a removal takes away no other.
+pub(in crate::plan) const CREATED: (&str, &str) = ("fwdeploy.created", "true");
 
 /// What a managed network must be, in Docker's options, with the version that knows each. Options that are not set explicitly
 /// could be overridden by daemon.json.
@@ -40,14 +46,16 @@ const EXPLICIT: [(&str, &str, (u32, u32)); 4] = [
 ];
 
 /// The network as it is to be made.
-fn spec(wanted: &DesiredNetwork, seen: &Docker) -> NetworkSpec {
+fn spec(wanted: &DesiredNetwork, seen: &Docker, passage: Passage) -> NetworkSpec {
     let mut options = BTreeMap::from([(BRIDGE_NAME.to_string(), wanted.bridge.clone())]);
+    let_in(&mut options, wanted, passage);
     say_explicitly(&mut options, seen);
     NetworkSpec {
         name: wanted.name.clone(),
         subnets: wanted.subnets().collect(),
         gateways: wanted.gateway.into_iter().collect(),
         options: options.into_iter().collect(),
+        labels: vec![(CREATED.0.to_string(), CREATED.1.to_string())],
         ipv6: wanted.subnet6.is_some(),
         ..NetworkSpec::default()
     }
@@ -63,7 +71,26 @@ pub(super) fn say_explicitly(options: &mut BTreeMap<String, String>, seen: &Dock
     }
 }
 
-pub(super) fn create(steps: &mut DockerSteps, wanted: &DesiredNetwork, seen: &Docker) {
+/// Sets the gateway modes in which Docker lets in what firewalld forwards, where nothing else makes it do so.
+pub(super) fn let_in(
+    options: &mut BTreeMap<String, String>,
+    wanted: &DesiredNetwork,
+    passage: Passage,
+) {
+    if passage == Passage::Unprotected {
+        for subnet in wanted.subnets() {
+            let option = passage::gateway_mode(subnet.family()).to_string();
+            options.insert(option, passage::UNPROTECTED.to_string());
+        }
+    }
+}
+
+pub(super) fn create(
+    steps: &mut DockerSteps,
+    wanted: &DesiredNetwork,
+    seen: &Docker,
+    passage: Passage,
+) {
     let overlap = seen.networks.iter().find_map(|other| {
         let pair = wanted
             .subnets()
@@ -86,7 +113,7 @@ pub(super) fn create(steps: &mut DockerSteps, wanted: &DesiredNetwork, seen: &Do
                 wanted.name, other.name
             )),
         ),
-        None => steps.create.push(Action::CreateNetwork(spec(wanted, seen))),
+        None => steps.create.push(Action::CreateNetwork(spec(wanted, seen, passage))),
     }
 }
 
@@ -129,7 +156,11 @@ pub(super) fn twice(wanted: &DesiredNetwork, seen: &Docker) -> Option<Finding> {
 }
 
 /// The differences between an existing network and the desired one, each as a text.
-pub(in crate::plan) fn differences(wanted: &DesiredNetwork, network: &Network) -> Vec<String> {
+pub(in crate::plan) fn differences(
+    wanted: &DesiredNetwork,
+    network: &Network,
+    passage: Passage,
+) -> Vec<String> {
     let mut out = Vec::new();
     if network.driver != "bridge" {
         out.push(format!("its driver is {}, not bridge", network.driver));
@@ -155,6 +186,21 @@ pub(in crate::plan) fn differences(wanted: &DesiredNetwork, network: &Network) -
     if network.ipv6 && wanted.subnet6.is_none() {
         out.push("it has IPv6, which the role does not filter".to_string());
     }
+    if passage == Passage::Unprotected {
+        let families = wanted.subnets().map(|subnet| subnet.family());
+        for family in families.filter(|family| !passage::is_unprotected(network, *family)) {
+            let mode = network.options.get(passage::gateway_mode(family));
+            out.push(format!(
+                "its {} gateway mode is {}, in which Docker's nftables backend refuses what firewalld forwards, not {}",
+                match family {
+                    Family::V4 => "IPv4",
+                    Family::V6 => "IPv6",
+                },
+                mode.map_or("nat", String::as_str),
+                passage::UNPROTECTED
+            ));
+        }
+    }
     out
 }
 
@@ -178,6 +224,7 @@ pub(super) fn differs(
     network: &Network,
     differences: &[String],
     seen: &Docker,
+    passage: Passage,
 ) -> Finding {
     let who: Vec<String> = attached(seen, &network.name)
         .map(|(c, e)| match e.address.or(e.fixed) {
@@ -199,5 +246,9 @@ pub(super) fn differs(
             differences.join("; ")
         ),
     )
-    .hint("run again with --replace-network; its containers are reattached, and its labels and options are kept")
+    .hint(if passage == Passage::Unprotected {
+        "run again with --replace-network; its containers are reattached, and its labels and other options are kept. For the gateway mode alone, \"bridge-accept-fwmark\": \"0x400/0x400\" in /etc/docker/daemon.json and a restart of Docker do as well, with any bit that nothing else on the node uses"
+    } else {
+        "run again with --replace-network; its containers are reattached, and its labels and options are kept"
+    })
 }

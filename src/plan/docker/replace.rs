@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use crate::model::desired::Desired;
 use crate::model::desired::DesiredNetwork;
+use crate::model::desired::Passage;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
 use crate::model::state::Container;
@@ -17,6 +18,7 @@ use crate::plan::action::NetworkSpec;
 use crate::plan::code::FindingCode;
 use crate::plan::docker::network::IPV4;
 use crate::plan::docker::network::IPV6;
+use crate::plan::docker::network::let_in;
 use crate::plan::docker::network::say_explicitly;
 use crate::plan::docker::place;
 use crate::plan::docker::place::setting_lost;
@@ -84,7 +86,7 @@ pub(super) fn replace(
         .filter(|a| a.network == wanted.name)
         .flat_map(|a| std::iter::once(a.address).chain(a.address6))
         .collect();
-    let carried = carried(steps, wanted, network, seen, &taken);
+    let carried = carried(steps, wanted, network, seen, &taken, desired.passage);
     steps
         .moves
         .push(Action::RemoveNetwork(NetworkSpec::of(network)));
@@ -100,6 +102,7 @@ fn carried(
     network: &Network,
     seen: &Docker,
     taken: &[IpAddr],
+    passage: Passage,
 ) -> NetworkSpec {
     let mut lost = Vec::new();
     let mut options = BTreeMap::new();
@@ -122,6 +125,7 @@ fn carried(
     if let Some(value) = options.get_mut(IPV6) {
         *value = wanted.subnet6.is_some().to_string();
     }
+    let_in(&mut options, wanted, passage);
     say_explicitly(&mut options, seen);
     let fits = |net: Cidr| wanted.subnets().any(|subnet| subnet.covers(net));
     let mut ranges = Vec::new();

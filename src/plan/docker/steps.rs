@@ -18,7 +18,7 @@ pub struct DockerSteps {
 }
 
 /// All containers on a network.
-pub(super) fn attached<'a>(
+pub(in crate::plan) fn attached<'a>(
     seen: &'a Docker,
     network: &'a str,
 ) -> impl Iterator<Item = (&'a Container, &'a Endpoint)> {

@@ -34,7 +34,7 @@ pub(super) fn admitted(packets: &Packets, peers: Ranges, world: &World) -> Optio
                             Owner::Iptables | Owner::Other => {
                                 format!("`{} {}`", met.chain, met.step.text)
                             }
-                            Owner::Nft | Owner::Firewalld | Owner::Ours => {
+                            Owner::Nft | Owner::Docker | Owner::Firewalld | Owner::Ours => {
                                 format!("{}, chain `{}`,", base.table, met.chain)
                             }
                         };

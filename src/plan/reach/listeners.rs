@@ -13,6 +13,7 @@ use super::walk::Near;
 use super::walk::Packets;
 use super::world::World;
 use crate::model::net::Family;
+use crate::model::net::Service;
 use crate::model::networking::Listener;
 use crate::model::ranges::Ranges;
 use crate::model::state::Container;
@@ -88,6 +89,7 @@ fn published(flows: &[Flows], world: &World) -> Vec<Finding> {
         }
         let open: Vec<Finding> = proxies(container, world)
             .into_iter()
+            .filter(|(_, published)| !is_closed_to_node(container, Some(published), world))
             .flat_map(|(listener, published)| opened(container, listener, &published, flows, world))
             .collect();
         if open.is_empty() {
@@ -121,9 +123,38 @@ fn proxies<'a>(container: &'a Container, world: &World<'a>) -> Vec<(&'a Listener
         .collect()
 }
 
+/// Whether the guard refuses what programs of the node, such as docker-proxy, send to the container, or to this port of it: `from: node` names
+/// each address that it has, and no entry the port.
+fn is_closed_to_node(container: &Container, port: Option<&Published>, world: &World) -> bool {
+    let open = &world.desired.guard.from_node;
+    let is_closed = |address: IpAddr| {
+        let mut here = open.iter().filter(|(of, _)| *of == address).peekable();
+        let is_named = here.peek().is_some();
+        let is_open = |service: &Option<Service>| match (service, port) {
+            (None, _) => true,
+            (Some(service), Some(port)) => {
+                (service.port.get(), service.protocol.name())
+                    == (port.container_port, port.protocol)
+            }
+            (Some(_), None) => false,
+        };
+        is_named && !here.any(|(_, service)| is_open(service))
+    };
+    let endpoints = container.endpoints.iter();
+    let mut addresses = endpoints.flat_map(|one| one.address.into_iter().chain(one.address6));
+    let mut any = false;
+    addresses.all(|address| {
+        any = true;
+        is_closed(address)
+    }) && any
+}
+
 /// A published port through which no host appears to get in.
 fn harmless(container: &Container, world: &World) -> Finding {
     let proxied = match world.state.system.networking.listeners.known() {
+        _ if is_closed_to_node(container, None, world) => {
+            "docker-proxy, as the node itself, reaches it at the ports that have `from: node`"
+        }
         Some(_) if proxies(container, world).is_empty() => "the node itself reaches it",
         Some(_) => "the node itself reaches it, and so would another container that is started",
         None => "the node itself reaches it, and any host that reaches docker-proxy on the node",

@@ -63,6 +63,8 @@ fn test(family: Family, condition: &Match, sets: Sets) -> Test {
             Test::DestinationPort(is(*sense), vec![(*first, *last)])
         }
         Match::State(sense, states) => Test::State(is(*sense), states.clone()),
+        // It is told apart by no packet of the walk.
+        Match::Direction(_) => Test::Unknown,
         Match::Other(words) => extension(family, words, sets).unwrap_or(Test::Unknown),
     }
 }

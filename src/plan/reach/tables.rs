@@ -100,10 +100,12 @@ fn follow(group: &Flows, legs: &[Leg], world: &World, culprits: &mut BTreeMap<Cu
                 }
                 Owner::Other => !nat,
                 Owner::Ours => false,
-                Owner::Nft if nat => {
+                // Whether its last rule lets in what is forwarded is checked with the networks.
+                Owner::Docker if leg.hook == "forward" => false,
+                Owner::Docker | Owner::Nft if nat => {
                     base.hook.priority < if nftables { FIREWALLD.1 } else { DSTNAT }
                 }
-                Owner::Iptables | Owner::Nft => true,
+                Owner::Iptables | Owner::Docker | Owner::Nft => true,
             };
             // Answers are rewritten back by the flow that they belong to.
             if !judged || (nat && leg.packets.reply) || live.is_empty() {
@@ -164,6 +166,7 @@ fn harm(met: &Met, group: &Flows, leg: &Leg, base: &Base, portless: bool) -> Opt
     match &met.step.act {
         // What Docker drops, and what firewalld refuses, because it was sent to the container's own address.
         Act::Refuse if base.owner == Owner::Firewalld => Some(Harm::Portless),
+        Act::Refuse if portless && base.owner == Owner::Docker => Some(Harm::Portless),
         Act::Refuse if portless && is_dockers(&met.step.tests, group) => Some(Harm::Portless),
         Act::Refuse => Some(Harm::Refuses),
         Act::Untrack => Some(Harm::Untracks),
@@ -266,7 +269,7 @@ fn finding(culprit: &Culprit, told: &Told, world: &World) -> Finding {
         _ if rule.is_empty() => format!("the policy of {family}`{chain}` in table {table}"),
         (Owner::Iptables, "filter") => format!("{family}`{chain} {rule}`"),
         (Owner::Iptables | Owner::Other, _) => format!("{family}`{chain} {rule}` in table {table}"),
-        (Owner::Nft | Owner::Firewalld | Owner::Ours, _) => {
+        (Owner::Nft | Owner::Docker | Owner::Firewalld | Owner::Ours, _) => {
             format!("{table}, chain `{chain}`, {rule},")
         }
     };
@@ -375,7 +378,13 @@ fn remedy(culprit: &Culprit, world: &World) -> Option<String> {
             "`firewall-cmd --list-all-zones` shows the forwards; remove the one that is not needed"
                 .to_string(),
         ),
-        Owner::Nft => {
+        Owner::Iptables if culprit.table == "filter" && world.desired.passage.is_docker_nft() => {
+            let program = culprit.family?.iptables();
+            Some(format!(
+                "Docker's iptables backend has left this policy, until the next boot: {program} -P FORWARD ACCEPT"
+            ))
+        }
+        Owner::Nft | Owner::Docker => {
             let mut words = culprit.table.split(' ').skip(2);
             let (family, table) = (words.next()?, words.next()?);
             Some(format!(

@@ -77,6 +77,8 @@ pub(super) struct Case {
     pub(super) networking: Networking,
     backend: &'static str,
     rules: Vec<(Family, &'static str)>,
+    /// What the node's own programs may open on the container, if it is closed to them.
+    from_node: Vec<&'static str>,
 }
 
 impl Case {
@@ -194,7 +196,11 @@ impl Case {
             .tables(Family::V6, self.v6.clone())
             .docker(self.docker.clone())
             .build();
-        (desired(&self.rules), state)
+        let mut desired = desired(&self.rules);
+        let address = |text: &str| text.parse().unwrap();
+        let services = self.from_node.iter().map(|text| text.parse().ok());
+        desired.guard.from_node = services.map(|port| (address("172.20.0.2"), port)).collect();
+        (desired, state)
     }
 
     /// The findings about what the case describes; everything else is not judged.
@@ -694,6 +700,27 @@ fn who_gets_in_by_docker_proxy_makes_the_node_not_enforced() {
         }
         let harmless = found.iter().any(|f| f.code.as_str() == "published-port");
         assert_eq!(harmless, says.is_empty(), "{name}: {found:?}");
+    }
+    // What the role closes to the node is closed to docker-proxy.
+    for (from_node, is_open) in [
+        (&[][..], true),
+        (&["9100/tcp"], false),
+        (&["5000/udp"], false),
+        (&["9100/tcp", "5000/tcp"], true),
+        (&["every"], true),
+    ] {
+        let mut case = listening(&[proxy("::")], "wit");
+        case.from_node = from_node.to_vec();
+        let code = match is_open {
+            true => "proxy-open",
+            false => "published-port",
+        };
+        assert_eq!(case.codes(), [code], "{from_node:?}");
+        // It has another address, which is open to the node.
+        let mut elsewhere = case.docker.containers[0].endpoints[0].clone();
+        elsewhere.address = "172.17.0.9".parse().ok();
+        case.docker.containers[0].endpoints.push(elsewhere);
+        assert!(case.codes().contains(&"proxy-open"), "{from_node:?}");
     }
     // Without docker-proxy, or without an answer about listeners, no host appears to get in.
     let mut off = listening(&[("::", 5000, "docker-proxy")], "wit");

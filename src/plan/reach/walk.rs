@@ -298,8 +298,9 @@ impl<'a> Walk<'a> {
                 Near::Container(_) => Truth::of(false, *sense),
             },
             Test::Marked if !self.marked => Truth::No,
+            Test::Mark(sense, mark) if !self.marked && *sense == (mark.value != 0) => Truth::No,
             Test::Never => Truth::No,
-            Test::Marked | Test::Unknown => Truth::Unknown,
+            Test::Marked | Test::Mark(..) | Test::Unknown => Truth::Unknown,
         })
     }
 }

@@ -23,6 +23,7 @@ use crate::model::step::Step;
 use crate::model::step::Test;
 use crate::plan::ownership::Ours;
 use crate::plan::ownership::tag;
+use crate::plan::passage;
 use crate::plan::simulate::is_jump;
 
 /// firewalld's own table, and its place at the hook where destinations are rewritten.
@@ -41,6 +42,8 @@ pub(super) enum Owner {
     Other,
     /// nft; firewalld's own table is not among the foreign ones.
     Nft,
+    /// The tables of Docker's nftables backend.
+    Docker,
     /// firewalld's table.
     Firewalld,
     /// An nft table of fwdeploy: what it refuses is refused intentionally.
@@ -180,7 +183,9 @@ impl<'a> World<'a> {
                 }
             }
             let mut ends: BTreeSet<&str> = BTreeSet::new();
-            if let Some(ours) = ours.filter(|_| name == "filter") {
+            // Without DOCKER-USER, table filter is passed like any other.
+            let is_cut = name == "filter" && !self.desired.passage.is_docker_nft();
+            if let Some(ours) = ours.filter(|_| is_cut) {
                 cut(family, tables, &mut chains, sets, ours, self.desired);
                 // Ahead of the managed chain nothing falls through.
                 ends.insert("FORWARD");
@@ -230,6 +235,7 @@ impl<'a> World<'a> {
             self.bases.push(Base {
                 owner: match table.name.as_str() {
                     _ if firewalld => Owner::Firewalld,
+                    passage::TABLE => Owner::Docker,
                     name if name.starts_with(OURS) => Owner::Ours,
                     _ => Owner::Nft,
                 },

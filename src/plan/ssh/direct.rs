@@ -3,6 +3,7 @@
 //! They are ahead of every zone. With the nftables backend an ACCEPT among them is not final, because firewalld's own chains
 //! are evaluated as well.
 
+use crate::model::guard::mangle::MangleChain;
 use crate::model::net::Family;
 use crate::model::rule::DirectRule;
 use crate::model::rule::Effect;
@@ -28,6 +29,11 @@ pub(super) fn parts(direct: &Direct, backend: &str, visit: &Visit) -> Vec<Part> 
         .rules
         .iter()
         .filter(|rule| rule.family.is_none_or(|f| f == family) && is_on_the_way(&rule.chain))
+        // The rules that it leads to are judged themselves.
+        .filter(|rule| {
+            rule.rule()
+                .is_none_or(|rule| MangleChain::target(rule).is_none())
+        })
         .collect();
     rules.sort_by_key(|rule| (table(&rule.table), rule.priority));
     let passthroughs = direct.passthroughs.iter();
@@ -52,7 +58,9 @@ fn table(name: &str) -> usize {
 /// Chains in which no packet to or from the node itself is; any other may be jumped to.
 fn is_on_the_way(chain: &str) -> bool {
     let away = ["FORWARD", "POSTROUTING", "DOCKER"];
-    !away.iter().any(|name| chain.starts_with(name))
+    // Of the guard only what comes from a bridge of its own to the node could be a visit.
+    let forwarded = MangleChain::of(chain).is_some_and(|of| of != MangleChain::Input);
+    !forwarded && !away.iter().any(|name| chain.starts_with(name))
 }
 
 /// One rule: `None` if it does not affect the visit. `last` is whether an ACCEPT in INPUT is final.

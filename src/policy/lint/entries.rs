@@ -80,6 +80,10 @@ fn check_names(policy: &Policy, errors: &mut InputErrors) {
 /// The port of the operator's own ssh must stay the node's.
 fn check_ssh(entry: &Inbound, node: &NodeContext, errors: &mut InputErrors) {
     let Some(service) = &entry.port else { return };
+    if entry.from.is_empty() && entry.from_node.is_some() {
+        // The node opens the container's port; nothing is forwarded.
+        return;
+    }
     if service.value.port == node.ssh_port && service.value.protocol == Protocol::Tcp {
         errors.push(
             InputError::at(
@@ -217,7 +221,7 @@ fn check_neighbours(policy: &Policy, other: &Policy, errors: &mut InputErrors) {
     }
 }
 
-/// Peers that are any host, and duplicates in one entry.
+/// Peers that are any host, duplicates in one entry, and an entry for the node that closes nothing.
 pub fn warnings(policy: &Policy) -> Vec<InputError> {
     let inbound = policy.inbound.iter().map(|entry| {
         let every = "every host may come in";
@@ -249,5 +253,14 @@ pub fn warnings(policy: &Policy) -> Vec<InputError> {
             }
         }
     }
+    let every_port = policy.inbound.iter().filter(|entry| entry.port.is_none());
+    found.extend(every_port.filter_map(|entry| {
+        let place = entry.from_node.clone()?;
+        let name = format!("`{}/{}`", policy.role.value, entry.what.value);
+        let text = format!(
+            "`node` in {name} closes nothing: without a port the node opens every port of the container, as without the entry"
+        );
+        Some(InputError::at(place, text).hint("give the entry a port, or leave `node` out"))
+    }));
     found
 }

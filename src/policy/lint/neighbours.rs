@@ -26,7 +26,7 @@ fn said<T: ToString>(value: Option<&Located<T>>) -> Said {
 
 /// Two roles on one network must say the same about it.
 fn check_shared(one: &Policy, two: &Policy, errors: &mut InputErrors) {
-    let all = |policy: &Policy| -> [(&'static str, Said); 6] {
+    let all = |policy: &Policy| -> [(&'static str, Said); 9] {
         let network = &policy.network;
         [
             ("subnet", said(Some(&network.subnet))),
@@ -35,6 +35,9 @@ fn check_shared(one: &Policy, two: &Policy, errors: &mut InputErrors) {
             ("bridge", said(network.bridge.as_ref())),
             ("`otherwise`", said(Some(&policy.otherwise))),
             ("`covers`", said(Some(&policy.covers))),
+            ("`node`", said(Some(&network.node))),
+            ("`log`", said(Some(&network.log))),
+            ("`enforce`", said(Some(&policy.enforce))),
         ]
     };
     let network = &two.network.name.value;

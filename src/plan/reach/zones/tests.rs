@@ -76,7 +76,6 @@ impl Node {
         let peer = self.peer;
         let tag = "-m comment --comment fwdeploy:cybex/p2p -j ACCEPT";
         Desired {
-            zone: None,
             networks: vec![cybex_network()],
             attachments: vec![cybex_attachment("wit")],
             rules: vec![
@@ -92,6 +91,7 @@ impl Node {
                 ),
             ],
             rich: vec![RichRule::parse(&FORWARD.replace("192.0.2.7", peer))],
+            ..Desired::default()
         }
     }
 

@@ -1,0 +1,588 @@
+//! `nft -j list table inet fwdeploy` (libnftables-json(5)) → the guard's table, and what it has counted.
+//!
+//! Only the forms that fwdeploy writes are read as such. Any other rule is [`GuardRule::Foreign`], so that a table that somebody has changed
+//! never compares as equal.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use serde_json::Value;
+
+use crate::model::Observed;
+use crate::model::guard::GuardBoot;
+use crate::model::guard::GuardState;
+use crate::model::guard::GuardUsage;
+use crate::model::guard::NftVersion;
+use crate::model::guard::table::Dynamic;
+use crate::model::guard::table::Element;
+use crate::model::guard::table::Field;
+use crate::model::guard::table::GuardChain;
+use crate::model::guard::table::GuardRule;
+use crate::model::guard::table::GuardSet;
+use crate::model::guard::table::GuardTable;
+use crate::model::guard::table::Hook;
+use crate::model::guard::table::Key;
+use crate::model::guard::table::LOG_BURST;
+use crate::model::guard::table::LOG_RATE;
+use crate::model::guard::table::Match;
+use crate::model::guard::table::NAME;
+use crate::model::guard::table::Part;
+use crate::model::guard::table::Right;
+use crate::model::guard::table::Verdict;
+use crate::model::guard::usage::Count;
+use crate::model::guard::usage::CountedElement;
+use crate::model::guard::usage::RefusedFlow;
+use crate::model::mark::FirewallMark;
+use crate::model::net::Cidr;
+use crate::model::net::Family;
+use crate::model::net::Protocol;
+use crate::model::rule::Sense;
+use crate::model::visible::visible;
+use crate::probe::sections::Answers;
+
+/// What is not understood is kept to this length, in bytes.
+const SHOWN: usize = 300;
+
+/// How the guard is.
+pub fn state(answers: &Answers) -> GuardState {
+    let nft = installed(answers);
+    // Without its version it is unknown what the table would have to be.
+    let listed = nft.clone().and_then(|_| listed(answers));
+    GuardState {
+        nft: nft.ok().flatten(),
+        table: observed(read_from(&listed, read_table)),
+        usage: observed(read_from(&listed, read_usage).map(Option::unwrap_or_default)),
+        boot: observed(boot(answers)),
+    }
+}
+
+/// The version of nft; `None` where it is not installed.
+fn installed(answers: &Answers) -> Result<Option<NftVersion>, String> {
+    if answers.was_skipped("nft-version") {
+        return Ok(None);
+    }
+    let text = answers.get("nft-version")?;
+    match version(text) {
+        Some(version) => Ok(Some(version)),
+        None => Err(format!("`nft --version` printed {}", visible(text.trim()))),
+    }
+}
+
+fn observed<T>(read: Result<T, String>) -> Observed<T> {
+    match read {
+        Ok(value) => Observed::Known(value),
+        Err(why) => Observed::Unreadable(why),
+    }
+}
+
+/// `nftables v1.0.6 (Lester Gooch #5)`: the version, and its name, which tells that the line is whole.
+fn version(text: &str) -> Option<NftVersion> {
+    let word = text
+        .trim_end()
+        .strip_suffix(')')?
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix('v'))?;
+    let mut numbers = word.split('.').map(|part| part.parse().ok());
+    Some(NftVersion(
+        numbers.next()??,
+        numbers.next()??,
+        numbers.next().flatten().unwrap_or(0),
+    ))
+}
+
+/// What nft has listed; `None` if there is no such table.
+fn listed(answers: &Answers) -> Result<Option<Value>, String> {
+    if answers.was_skipped("guard-table") {
+        return Ok(None);
+    }
+    let text = answers.get("guard-table")?;
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    let text = text
+        .trim_end()
+        .strip_suffix("end")
+        .ok_or("the table is cut off")?;
+    parse(text).map(Some)
+}
+
+fn parse(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|why| why.to_string())
+}
+
+/// What `read` finds in it.
+fn read_from<T>(
+    listed: &Result<Option<Value>, String>,
+    read: impl Fn(&Value) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    match listed {
+        Ok(Some(listed)) => read(listed).map(Some),
+        Ok(None) => Ok(None),
+        Err(why) => Err(why.clone()),
+    }
+}
+
+fn boot(answers: &Answers) -> Result<GuardBoot, String> {
+    let mut boot = GuardBoot::default();
+    for line in answers.get("guard-files")?.lines() {
+        match line {
+            "enabled" => boot.is_enabled = true,
+            "active" => boot.is_active = true,
+            "masked" => boot.is_masked = true,
+            "changed" => boot.is_changed = true,
+            _ => {
+                let (sum, file) = line.split_once("  ").ok_or("a line is not understood")?;
+                let place = match file.rsplit('/').next() {
+                    Some("guard.nft") => &mut boot.script,
+                    Some("fwdeploy-guard.service") => &mut boot.unit,
+                    _ => return Err("a file is not understood".to_string()),
+                };
+                *place = Some(sum.to_string());
+            }
+        }
+    }
+    Ok(boot)
+}
+
+/// Reads the table.
+///
+/// # Errors
+/// What is not nft's JSON. What fwdeploy does not write is [`GuardRule::Foreign`] or [`GuardTable::foreign`].
+pub fn table(text: &str) -> Result<GuardTable, String> {
+    read_table(&parse(text)?)
+}
+
+/// Reads what the same text says of counters and refused flows.
+///
+/// # Errors
+/// What is not nft's JSON, or is a set of a kind that fwdeploy does not write, or a counter that is no number.
+pub fn usage(text: &str) -> Result<GuardUsage, String> {
+    read_usage(&parse(text)?)
+}
+
+fn objects(listed: &Value) -> Result<impl Iterator<Item = (&String, &Value)>, String> {
+    let objects = listed["nftables"]
+        .as_array()
+        .ok_or("nft's answer holds no `nftables`")?;
+    Ok(objects.iter().filter_map(Value::as_object).flatten())
+}
+
+fn read_table(listed: &Value) -> Result<GuardTable, String> {
+    let mut table = GuardTable::default();
+    // nft 1.0 lists sets before chains, and later ones after them; rules come last in all.
+    for (kind, object) in objects(listed)? {
+        match kind.as_str() {
+            "metainfo" => {}
+            // `dormant` makes all of it have no effect. Older nft does not list it.
+            "table" => {
+                if let Some(flags) = object.get("flags") {
+                    table.foreign.insert(format!("flags {}", cut(flags)));
+                }
+            }
+            "set" | "chain" | "rule" if object["table"] != NAME => {}
+            "set" => {
+                let name = text_of(&object["name"])?;
+                match set(object) {
+                    Ok(set) => {
+                        table.sets.insert(name, set);
+                    }
+                    Err(why) => {
+                        table.foreign.insert(format!("set {name}: {why}"));
+                    }
+                }
+            }
+            "chain" => {
+                let name = text_of(&object["name"])?;
+                let chain = chain(object).unwrap_or_else(|why| {
+                    table.foreign.insert(format!("chain {name}: {why}"));
+                    GuardChain {
+                        hook: None,
+                        rules: Vec::new(),
+                    }
+                });
+                table.chains.insert(name, chain);
+            }
+            "rule" => {
+                let name = text_of(&object["chain"])?;
+                let chain = table.chains.get_mut(&name);
+                let chain = chain.ok_or_else(|| format!("a rule of no chain, {name}"))?;
+                chain.rules.push(rule(&object["expr"]));
+            }
+            // A map, a counter, a flowtable.
+            other => {
+                let name = text_of(&object["name"])?;
+                table.foreign.insert(format!("{} {name}", visible(other)));
+            }
+        }
+    }
+    Ok(table)
+}
+
+fn read_usage(listed: &Value) -> Result<GuardUsage, String> {
+    let mut usage = GuardUsage::default();
+    let sets = objects(listed)?.filter(|(kind, object)| *kind == "set" && object["table"] == NAME);
+    for (_, object) in sets {
+        let name = text_of(&object["name"])?;
+        let about = |why: &str| format!("set {name}: {why}");
+        let shape = shape(object).map_err(|why| about(&why))?;
+        let elements = object["elem"].as_array().into_iter().flatten();
+        if let Some(Dynamic { timeout, .. }) = shape.dynamic {
+            if !is_of_flows(&shape.key) {
+                continue;
+            }
+            let room = GuardUsage::MOST_REFUSED.saturating_sub(usage.refused.len());
+            for listed in elements.take(room) {
+                let flow = refused(listed, &shape.key, timeout);
+                usage
+                    .refused
+                    .push(flow.ok_or_else(|| about("a refused flow is not understood"))?);
+            }
+        } else if shape.is_counted {
+            let counted: Option<Vec<CountedElement>> = elements
+                .map(|listed| {
+                    Some(CountedElement {
+                        element: element(listed, &shape.key)?,
+                        count: count(listed.get("elem")?.get("counter")?)?,
+                    })
+                })
+                .collect();
+            let counted = counted.ok_or_else(|| about("a counter is not understood"))?;
+            usage.elements.insert(name, counted);
+        }
+    }
+    Ok(usage)
+}
+
+/// Whether a set holds flows from address to address, with or without ports.
+fn is_of_flows(key: &[Key]) -> bool {
+    let [
+        Key::Address(from),
+        Key::Address(to),
+        Key::Protocol,
+        rest @ ..,
+    ] = key
+    else {
+        return false;
+    };
+    from == to && matches!(rest, [] | [Key::Port])
+}
+
+fn refused(listed: &Value, key: &[Key], timeout: u32) -> Option<RefusedFlow> {
+    let element = listed.get("elem")?;
+    let parts = element["val"]["concat"].as_array()?;
+    let [source, destination, protocol, port @ ..] = &parts[..] else {
+        return None;
+    };
+    if parts.len() != key.len() {
+        return None;
+    }
+    let address = |value: &Value| {
+        let address: IpAddr = value.as_str()?.parse().ok()?;
+        (key[0] == Key::Address(Family::of(&address))).then_some(address)
+    };
+    let port = match port.first() {
+        Some(port) => Some(number(port)?.try_into().ok()?),
+        None => None,
+    };
+    let counter = match element.get("counter") {
+        Some(counter) => Some(count(counter)?),
+        None => None,
+    };
+    // An element of these sets expires after the set's time without a packet.
+    let expires = number(&element["expires"]);
+    Some(RefusedFlow {
+        source: address(source)?,
+        destination: address(destination)?,
+        protocol: protocol_name(protocol)?,
+        port,
+        count: counter,
+        idle: expires.map(|left| timeout.saturating_sub(left)),
+    })
+}
+
+/// The longest name of a protocol that is read.
+const LONGEST_PROTOCOL: usize = 32;
+
+/// A name of the node's /etc/protocols; nft prints the number of a protocol that is not there.
+fn protocol_name(value: &Value) -> Option<String> {
+    if let Some(number) = number(value) {
+        return u8::try_from(number).ok().map(|number| number.to_string());
+    }
+    let name = value.as_str()?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
+    let is_name = (1..=LONGEST_PROTOCOL).contains(&name.len()) && name.chars().all(is_plain);
+    is_name.then(|| name.to_string())
+}
+
+fn count(counter: &Value) -> Option<Count> {
+    Some(Count {
+        packets: counter["packets"].as_u64()?,
+        bytes: counter["bytes"].as_u64()?,
+    })
+}
+
+fn text_of(value: &Value) -> Result<String, String> {
+    let text = value.as_str().ok_or("a name is missing")?;
+    Ok(visible(text))
+}
+
+fn number(value: &Value) -> Option<u32> {
+    value.as_u64().and_then(|number| number.try_into().ok())
+}
+
+fn set(object: &Value) -> Result<GuardSet, String> {
+    let mut set = shape(object)?;
+    if set.dynamic.is_none() {
+        for listed in object["elem"].as_array().into_iter().flatten() {
+            let element = element(listed, &set.key).ok_or("an element is not understood")?;
+            set.elements.insert(element);
+        }
+    }
+    Ok(set)
+}
+
+/// A set without its elements.
+fn shape(object: &Value) -> Result<GuardSet, String> {
+    let key: Option<Vec<Key>> = match &object["type"] {
+        Value::String(one) => key(one).map(|key| vec![key]),
+        Value::Array(several) => several.iter().map(|one| key(one.as_str()?)).collect(),
+        _ => None,
+    };
+    let key = key.ok_or("its type is not known")?;
+    let has_flag = |flag: &str| {
+        let flags = object["flags"].as_array();
+        flags.is_some_and(|flags| flags.iter().any(|one| one == flag))
+    };
+    // nft 1.0 does not list the flag `dynamic`; a limit of time is set for those only that the kernel fills.
+    let dynamic = match (number(&object["size"]), number(&object["timeout"])) {
+        (Some(size), Some(timeout)) => Some(Dynamic { size, timeout }),
+        _ => None,
+    };
+    let statements = object["stmt"].as_array();
+    Ok(GuardSet {
+        is_interval: has_flag("interval"),
+        is_counted: statements
+            .is_some_and(|all| all.iter().any(|one| one.get("counter").is_some())),
+        key,
+        dynamic,
+        elements: BTreeSet::new(),
+    })
+}
+
+fn key(name: &str) -> Option<Key> {
+    Key::ALL.into_iter().find(|key| key.as_str() == name)
+}
+
+fn element(listed: &Value, key: &[Key]) -> Option<Element> {
+    // With a counter, the value is one level below.
+    let value = listed.get("elem").map_or(listed, |elem| &elem["val"]);
+    let parts = match value.get("concat") {
+        Some(parts) => parts.as_array()?.as_slice(),
+        None => std::slice::from_ref(value),
+    };
+    if parts.len() != key.len() {
+        return None;
+    }
+    let parts = parts.iter().zip(key);
+    parts.map(|(value, key)| part(value, *key)).collect()
+}
+
+fn part(value: &Value, key: Key) -> Option<Part> {
+    match key {
+        Key::Address(family) => net(value)
+            .filter(|net| net.family() == family)
+            .map(Part::Net),
+        Key::Protocol => {
+            let protocols = [Protocol::Tcp, Protocol::Udp];
+            let found = protocols.into_iter().find(|p| value == p.name());
+            found.map(Part::Protocol)
+        }
+        Key::Port => Some(Part::Port(number(value)?.try_into().ok()?)),
+        Key::Interface => Some(Part::Interface(value.as_str()?.to_string())),
+    }
+}
+
+fn net(value: &Value) -> Option<Cidr> {
+    let Some(prefix) = value.get("prefix") else {
+        return value.as_str()?.parse().ok();
+    };
+    let address = prefix["addr"].as_str()?.parse().ok()?;
+    Cidr::around(address, number(&prefix["len"])?.try_into().ok()?)
+}
+
+fn chain(object: &Value) -> Result<GuardChain, String> {
+    let hook = match object.get("hook") {
+        None => None,
+        Some(_) if object["type"] != "filter" || object["policy"] != "accept" => {
+            return Err("its type or policy is another one".to_string());
+        }
+        Some(name) => {
+            let priority = object["prio"].as_i64().and_then(|n| n.try_into().ok());
+            Some(Hook {
+                name: text_of(name)?,
+                priority: priority.ok_or("its priority is not a number")?,
+            })
+        }
+    };
+    Ok(GuardChain {
+        hook,
+        rules: Vec::new(),
+    })
+}
+
+fn rule(expressions: &Value) -> GuardRule {
+    let known = expressions.as_array().and_then(|all| known(all));
+    known.unwrap_or_else(|| GuardRule::Foreign(cut(expressions)))
+}
+
+/// JSON of somebody else's, safe to be shown.
+fn cut(value: &Value) -> String {
+    let mut text = value.to_string();
+    let cuts = (0..=SHOWN.min(text.len())).rev();
+    text.truncate(
+        cuts.into_iter()
+            .find(|at| text.is_char_boundary(*at))
+            .unwrap_or(0),
+    );
+    visible(&text)
+}
+
+fn known(expressions: &[Value]) -> Option<GuardRule> {
+    let mut matches = Vec::new();
+    let (mut is_counted, mut is_limited) = (false, false);
+    let mut verdict = None;
+    for expression in expressions {
+        // Nothing follows a verdict.
+        if verdict.is_some() {
+            return None;
+        }
+        let (name, value) = expression.as_object()?.iter().next()?;
+        match name.as_str() {
+            "log" if is_limited && !is_counted => verdict = Some(log(value)?),
+            _ if is_limited => return None,
+            "limit" if is_our_limit(value) => is_limited = true,
+            "match" if !is_counted => matches.push(condition(value)?),
+            "counter" if !is_counted => is_counted = true,
+            "accept" => verdict = Some(Verdict::Accept),
+            "drop" => verdict = Some(Verdict::Drop),
+            "return" => verdict = Some(Verdict::Return),
+            "reject" if value["type"] == "icmpx" && value["expr"] == "admin-prohibited" => {
+                verdict = Some(Verdict::Reject);
+            }
+            "jump" => verdict = Some(Verdict::Jump(value["target"].as_str()?.to_string())),
+            "goto" => verdict = Some(Verdict::Goto(value["target"].as_str()?.to_string())),
+            "set" if value["op"] == "update" && value.get("stmt").is_none() => {
+                let set = value["set"].as_str()?.strip_prefix('@')?;
+                verdict = Some(Verdict::Record(fields(&value["elem"])?, set.to_string()));
+            }
+            "mangle" => verdict = Some(Verdict::Mark(mark(value)?)),
+            _ => return None,
+        }
+    }
+    Some(GuardRule::Known {
+        matches,
+        is_counted,
+        verdict: verdict?,
+    })
+}
+
+/// Whether it is the limit of what the guard logs. A rate that is inverted (`over`) or counts bytes has keys of its own.
+fn is_our_limit(value: &Value) -> bool {
+    value.as_object().is_some_and(|limit| limit.len() == 3)
+        && value["per"] == "minute"
+        && number(&value["rate"]) == Some(LOG_RATE)
+        && number(&value["burst"]) == Some(LOG_BURST)
+}
+
+/// What is logged; `None` if it has a level or another setting.
+fn log(value: &Value) -> Option<Verdict> {
+    let has_prefix_only = value.as_object()?.len() == 1;
+    let prefix = value["prefix"].as_str()?;
+    has_prefix_only.then(|| Verdict::Log(visible(prefix)))
+}
+
+/// What `meta mark set` gives a packet, in the three forms that [`Verdict::Mark`] is written in.
+fn mark(statement: &Value) -> Option<FirewallMark> {
+    let is_own = |value: &Value| value["meta"]["key"] == "mark";
+    if !is_own(&statement["key"]) {
+        return None;
+    }
+    let value = &statement["value"];
+    if let Some(value) = number(value) {
+        let mask = u32::MAX;
+        return Some(FirewallMark { value, mask });
+    }
+    let [left, right] = value["|"].as_array()?.as_slice() else {
+        return None;
+    };
+    let value = number(right)?;
+    let mask = if is_own(left) {
+        value
+    } else {
+        match left["&"].as_array()?.as_slice() {
+            [own, kept] if is_own(own) => !number(kept)? | value,
+            _ => return None,
+        }
+    };
+    Some(FirewallMark { value, mask })
+}
+
+fn condition(value: &Value) -> Option<Match> {
+    let left = fields(&value["left"])?;
+    // A bit of several, such as a state: `in` is how nft writes that it is set.
+    let is_bit = matches!(left[..], [Field::State | Field::Status]);
+    let sense = match value["op"].as_str()? {
+        "==" if !is_bit => Sense::Is,
+        "in" if is_bit => Sense::Is,
+        "!=" => Sense::Not,
+        _ => return None,
+    };
+    let right = &value["right"];
+    let word = |value: &Value| Some(value.as_str()?.to_string());
+    let right = match (right.get("set"), right.as_str()) {
+        (Some(set), _) => Right::Words(set.as_array()?.iter().map(word).collect::<Option<_>>()?),
+        (None, Some(text)) if text.starts_with('@') => Right::Set(text[1..].to_string()),
+        _ if matches!(left[..], [Field::Source(_) | Field::Destination(_)]) => {
+            Right::Net(net(right)?)
+        }
+        _ => Right::Words(BTreeSet::from([word(right)?])),
+    };
+    Some(Match { left, sense, right })
+}
+
+fn fields(value: &Value) -> Option<Vec<Field>> {
+    match value.get("concat") {
+        Some(several) => several.as_array()?.iter().map(field).collect(),
+        None => Some(vec![field(value)?]),
+    }
+}
+
+fn field(value: &Value) -> Option<Field> {
+    let (kind, value) = value.as_object()?.iter().next()?;
+    let found = match kind.as_str() {
+        "meta" => match value["key"].as_str()? {
+            "iifname" => Field::In,
+            "oifname" => Field::Out,
+            "l4proto" => Field::Protocol,
+            _ => return None,
+        },
+        "ct" if value.get("dir").is_none() => match value["key"].as_str()? {
+            "direction" => Field::Direction,
+            "state" => Field::State,
+            "status" => Field::Status,
+            _ => return None,
+        },
+        "payload" => match (value["protocol"].as_str()?, value["field"].as_str()?) {
+            ("ip", "saddr") => Field::Source(Family::V4),
+            ("ip6", "saddr") => Field::Source(Family::V6),
+            ("ip", "daddr") => Field::Destination(Family::V4),
+            ("ip6", "daddr") => Field::Destination(Family::V6),
+            ("th", "sport") => Field::SourcePort,
+            ("th", "dport") => Field::DestinationPort,
+            ("icmpv6", "type") => Field::Icmp6,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some(found)
+}
