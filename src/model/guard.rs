@@ -155,6 +155,13 @@ pub struct GuardBoot {
     pub is_changed: bool,
 }
 
+impl GuardBoot {
+    /// Whether any of fwdeploy's own files is there.
+    pub fn is_installed(&self) -> bool {
+        self.script.is_some() || self.unit.is_some() || self.is_enabled
+    }
+}
+
 /// A version of nft, such as 1.0.6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NftVersion(pub u32, pub u32, pub u32);

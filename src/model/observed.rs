@@ -18,6 +18,16 @@ impl<T> Default for Observed<T> {
     }
 }
 
+/// An answer that was read, or why it could not be.
+impl<T> From<Result<T, String>> for Observed<T> {
+    fn from(read: Result<T, String>) -> Self {
+        match read {
+            Ok(value) => Observed::Known(value),
+            Err(why) => Observed::Unreadable(why),
+        }
+    }
+}
+
 impl<T> Observed<T> {
     /// Whether there is no answer.
     pub fn is_unreadable(&self) -> bool {

@@ -667,13 +667,7 @@ fn jump_change(family: Family, before: &[usize], after: &[usize]) -> Change {
 /// The differences that [`Action::SetGuard`] removes.
 fn guard_changes(before: &InstalledGuard, after: &InstalledGuard) -> Vec<Change> {
     let mut out = Vec::new();
-    let mut say = |sign, text: String| {
-        out.push(Change {
-            sign,
-            view: View::Guard,
-            text,
-        });
-    };
+    let mut say = |sign, text: String| out.push(change(sign, View::Guard, text));
     match (&before.table, &after.table) {
         (None, None) => {}
         (None, Some(_)) => say(Sign::Add, "table inet fwdeploy".to_string()),

@@ -118,23 +118,19 @@ pub(super) fn guard(state: &NodeState, desired: &Desired) -> GuardPlan {
         findings: audits(desired, GuardKind::of(state)),
         ..GuardPlan::default()
     };
-    let Some(nft) = seen.nft.filter(|nft| nft.can_guard()) else {
-        if !desired.guard.networks.is_empty() {
-            plan.findings.push(in_mangle(seen.nft, &desired.guard));
-            plan.findings.extend(from_node_in_mangle(&desired.guard));
-            plan.findings.extend(left(seen));
-            plan.findings
-                .extend(node_access(state, desired, is_new(state)));
-        } else {
-            // An nft that was there has left its files.
-            plan.action = removed(state);
-        }
-        return plan;
-    };
     if desired.guard.networks.is_empty() {
+        // Also where nft is gone, and has left its files.
         plan.action = removed(state);
         return plan;
     }
+    let Some(nft) = seen.nft.filter(|nft| nft.can_guard()) else {
+        plan.findings.push(in_mangle(seen.nft, &desired.guard));
+        plan.findings.extend(from_node_in_mangle(&desired.guard));
+        plan.findings.extend(left(seen));
+        plan.findings
+            .extend(node_access(state, desired, is_new(state)));
+        return plan;
+    };
     let (Some(table), Some(boot)) = (seen.table.known(), seen.boot.known()) else {
         return plan;
     };
@@ -182,8 +178,6 @@ fn is_new(state: &NodeState) -> bool {
 fn removed(state: &NodeState) -> Option<Action> {
     let seen = &state.kernel.guard;
     let (table, boot) = (seen.table.known()?, seen.boot.known()?);
-    let is_there =
-        table.is_some() || boot.script.is_some() || boot.unit.is_some() || boot.is_enabled;
     let after = InstalledGuard {
         table: None,
         boot: GuardBoot {
@@ -191,7 +185,7 @@ fn removed(state: &NodeState) -> Option<Action> {
             ..GuardBoot::default()
         },
     };
-    is_there.then(|| Action::SetGuard {
+    (table.is_some() || boot.is_installed()).then(|| Action::SetGuard {
         before: Box::new(InstalledGuard {
             table: table.clone(),
             boot: boot.clone(),
@@ -202,7 +196,7 @@ fn removed(state: &NodeState) -> Option<Action> {
 
 /// Whether nft holds the guard from the first step of the plan on.
 pub(super) fn is_held_by_nft(state: &NodeState, desired: &Desired) -> bool {
-    GuardKind::of(state) == GuardKind::Nft && !desired.guard.networks.is_empty()
+    GuardKind::wanted(state, desired) == Some(GuardKind::Nft)
 }
 
 /// The roles that are not enforced, and those that should be by now.
@@ -281,9 +275,7 @@ fn in_mangle(nft: Option<NftVersion>, guard: &Guard) -> Finding {
 
 /// nft was there, and has gone: the kernel keeps a table until the next boot, and nobody can change it.
 fn left(seen: &GuardState) -> Option<Finding> {
-    let boot = seen.boot.known()?;
-    let is_there = boot.script.is_some() || boot.unit.is_some() || boot.is_enabled;
-    is_there.then(|| {
+    seen.boot.known()?.is_installed().then(|| {
         Finding::new(
             FindingCode::GuardLeft,
             View::Guard,

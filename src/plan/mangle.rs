@@ -21,6 +21,7 @@ use crate::plan::code::FindingCode;
 use crate::plan::finding::Finding;
 use crate::plan::firewall::chains_of;
 use crate::plan::firewall::meaning;
+use crate::plan::guard::GuardKind;
 use crate::plan::ownership::Ours;
 use crate::plan::printed::Line;
 use crate::plan::printed::Places;
@@ -30,14 +31,18 @@ use crate::policy::mangle::JUMP;
 use crate::policy::mangle::rules;
 use crate::policy::may_match;
 
-/// The guard's rules, in each family that the kernel has. Where that is not known, or its tables are not, the permanent configuration
+/// The guard's rules, in each family that the kernel has; none where nft holds it. Where that is not known, or its tables are not, the permanent configuration
 /// stays as it is: an answer that is missing changes nothing.
 pub(super) fn wanted(state: &NodeState, desired: &Desired, permanent: &Direct) -> Vec<DirectRule> {
     let mut out = Vec::new();
+    if GuardKind::of(state) == GuardKind::Nft {
+        return out;
+    }
+    let asked = rules(&desired.guard);
     for family in Family::ALL {
         let of_family = |rule: &&DirectRule| rule.family == Some(family);
         match is_spoken(state, family) {
-            Some(true) => out.extend(rules(&desired.guard).iter().filter(of_family).cloned()),
+            Some(true) => out.extend(asked.iter().filter(of_family).cloned()),
             Some(false) => {}
             None => {
                 let kept = permanent.rules.iter().filter(of_family);
@@ -231,7 +236,7 @@ fn could_accept(rule: Option<&Rule>, tables: &Tables) -> bool {
 /// What only the kernel holds is put behind the guard.
 pub(super) fn passed(state: &NodeState, desired: &Desired, ours: &Ours) -> Vec<Finding> {
     let mut out = Vec::new();
-    if desired.guard.networks.is_empty() {
+    if GuardKind::wanted(state, desired) != Some(GuardKind::Mangle) {
         return out;
     }
     for family in Family::ALL {

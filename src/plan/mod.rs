@@ -108,12 +108,8 @@ pub fn removal(state: &NodeState, roles: &Desired, allowed: &Allowed) -> Plan {
     let Some(views) = Views::of(state).filter(|_| troubles.is_empty()) else {
         return refused(state, nothing, allowed, &troubles);
     };
-    let mangle = match GuardKind::of(state) {
-        GuardKind::Nft => Vec::new(),
-        GuardKind::Mangle => mangle::wanted(state, nothing, views.permanent.direct),
-    };
     let node = Node {
-        mangle,
+        mangle: mangle::wanted(state, nothing, views.permanent.direct),
         state,
         desired: nothing,
         whitelist: nothing,
@@ -171,12 +167,8 @@ fn planned(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
         return refused(state, desired, allowed, &troubles);
     };
     let ours = Ours::new(desired, state);
-    let mangle = match GuardKind::of(state) {
-        GuardKind::Nft => Vec::new(),
-        GuardKind::Mangle => mangle::wanted(state, desired, views.permanent.direct),
-    };
     let node = Node {
-        mangle,
+        mangle: mangle::wanted(state, desired, views.permanent.direct),
         state,
         desired,
         whitelist,
@@ -201,10 +193,7 @@ fn planned(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     let runtime = node.runtime(&actions, chains.steps, chains.rich, docker.moves);
     findings.extend(runtime.findings);
     actions.extend(runtime.actions);
-    let passed = match GuardKind::of(state) {
-        GuardKind::Nft => Vec::new(),
-        GuardKind::Mangle => mangle::passed(state, desired, &node.ours),
-    };
+    let passed = mangle::passed(state, desired, &node.ours);
     if passed.is_empty() && !desired.guard.networks.is_empty() {
         guard::soften(&mut findings, desired);
     }

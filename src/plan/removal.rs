@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::model::CHAIN;
 use crate::model::desired::Desired;
+use crate::model::guard::GuardBoot;
 use crate::model::guard::GuardTable;
 use crate::model::guard::mangle::MangleChain;
 use crate::model::guard::mangle::MangleState;
@@ -133,7 +134,7 @@ fn has_guard(state: &NodeState) -> bool {
         tables.is_some_and(|tables| !MangleState::of(tables).is_empty())
     };
     matches!(seen.table.known(), Some(Some(_)))
-        || boot.is_some_and(|b| b.script.is_some() || b.unit.is_some() || b.is_enabled)
+        || boot.is_some_and(GuardBoot::is_installed)
         || chains.any(MangleChain::is)
         || Family::ALL.into_iter().any(in_mangle)
 }

@@ -6,7 +6,6 @@
 
 pub mod usage;
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -278,14 +277,10 @@ impl Builder<'_> {
     fn sets(&mut self) {
         let (guard, counters) = (self.guard, self.can.element_counters);
         let closed = guard.networks.iter().filter(|network| network.is_closed());
-        let bridges = closed.map(|network| vec![Part::Interface(network.bridge.clone())]);
-        self.set(BRIDGES.to_string(), vec![Key::Interface], bridges.collect());
-        let node = guard
-            .networks
-            .iter()
-            .filter(|network| !network.reaches_node);
-        let node = node.clone().filter(|network| network.is_closed());
-        let node = node.map(|network| vec![Part::Interface(network.bridge.clone())]);
+        let bridge = |network: &GuardedNetwork| vec![Part::Interface(network.bridge.clone())];
+        let bridges = closed.clone().map(bridge).collect();
+        self.set(BRIDGES.to_string(), vec![Key::Interface], bridges);
+        let node = closed.filter(|network| !network.reaches_node).map(bridge);
         self.set(
             NODE_BRIDGES.to_string(),
             vec![Key::Interface],
@@ -896,11 +891,4 @@ fn is_within(value: &Part, range: &Part) -> bool {
         (Part::Net(one), Part::Net(net)) => net.family() == one.family() && net.covers(*one),
         _ => value == range,
     }
-}
-
-/// The sets of a table by name, without what the kernel fills: what a change of the whitelist alone changes.
-pub fn elements(table: &GuardTable) -> BTreeMap<&str, &BTreeSet<Element>> {
-    let sets = table.sets.iter().filter(|(_, set)| set.dynamic.is_none());
-    sets.map(|(name, set)| (name.as_str(), &set.elements))
-        .collect()
 }

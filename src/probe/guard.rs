@@ -50,9 +50,9 @@ pub fn state(answers: &Answers) -> GuardState {
     let listed = nft.clone().and_then(|_| listed(answers));
     GuardState {
         nft: nft.ok().flatten(),
-        table: observed(read_from(&listed, read_table)),
-        usage: observed(read_from(&listed, read_usage).map(Option::unwrap_or_default)),
-        boot: observed(boot(answers)),
+        table: Observed::from(read_from(&listed, read_table)),
+        usage: Observed::from(read_from(&listed, read_usage).map(Option::unwrap_or_default)),
+        boot: Observed::from(boot(answers)),
     }
 }
 
@@ -65,13 +65,6 @@ fn installed(answers: &Answers) -> Result<Option<NftVersion>, String> {
     match version(text) {
         Some(version) => Ok(Some(version)),
         None => Err(format!("`nft --version` printed {}", visible(text.trim()))),
-    }
-}
-
-fn observed<T>(read: Result<T, String>) -> Observed<T> {
-    match read {
-        Ok(value) => Observed::Known(value),
-        Err(why) => Observed::Unreadable(why),
     }
 }
 

@@ -17,18 +17,15 @@ use crate::probe::sections::Answers;
 
 /// Reads all of it; an answer that is missing or not understood is unreadable.
 pub fn networking(answers: &Answers) -> Networking {
-    fn observed<T>(read: Result<T, String>) -> Observed<T> {
-        read.map_or_else(Observed::Unreadable, Observed::Known)
-    }
     if !answers.has("listeners") {
         return Networking::default();
     }
     Networking {
-        listeners: observed(whole(answers, "listeners").and_then(listeners)),
-        routing: observed(whole(answers, "routing").and_then(routing)),
-        sets: observed(whole(answers, "sets").and_then(sets)),
-        nft: observed(whole(answers, "nft-rules").and_then(nft::tables)),
-        other: observed(other(answers)),
+        listeners: Observed::from(whole(answers, "listeners").and_then(listeners)),
+        routing: Observed::from(whole(answers, "routing").and_then(routing)),
+        sets: Observed::from(whole(answers, "sets").and_then(sets)),
+        nft: Observed::from(whole(answers, "nft-rules").and_then(nft::tables)),
+        other: Observed::from(other(answers)),
     }
 }
 

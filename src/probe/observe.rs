@@ -98,16 +98,16 @@ pub fn observe(stdout: &[u8], stderr: &[u8]) -> Result<NodeState, ProbeError> {
             }),
         },
         kernel: Kernel {
-            v4: observed(tables(&answers, "iptables-save")),
-            v6: observed(tables(&answers, "ip6tables-save")),
-            split: observed(split(&answers)),
-            latch: observed(latch(&answers, &system)),
-            ip_forward: observed(ip_forward(&answers)),
+            v4: Observed::from(tables(&answers, "iptables-save")),
+            v6: Observed::from(tables(&answers, "ip6tables-save")),
+            split: Observed::from(split(&answers)),
+            latch: Observed::from(latch(&answers, &system)),
+            ip_forward: Observed::from(ip_forward(&answers)),
             guard: guard::state(&answers),
-            backend: firewalld_nft::backend(&answers).map(observed),
+            backend: firewalld_nft::backend(&answers).map(Observed::from),
         },
         docker: of_docker.observed(|| docker::docker(&answers)),
-        records: observed(records::records(&answers)),
+        records: Observed::from(records::records(&answers)),
         system,
     };
     with_its_own_zone(&mut state);
@@ -146,15 +146,8 @@ impl Of<'_> {
     fn observed<T>(&self, read: impl FnOnce() -> Result<T, String>) -> Observed<T> {
         match self.0.trouble(self.1) {
             Some(trouble) => Observed::Unreadable(trouble),
-            None => observed(read()),
+            None => Observed::from(read()),
         }
-    }
-}
-
-fn observed<T>(read: Result<T, String>) -> Observed<T> {
-    match read {
-        Ok(value) => Observed::Known(value),
-        Err(why) => Observed::Unreadable(why),
     }
 }
 
@@ -212,7 +205,7 @@ fn in_kernel(answers: &Answers, backend: &str) -> Result<bool, String> {
 fn firewalld(answers: &Answers) -> Result<Firewalld, String> {
     let firewalld = firewalld::firewalld(answers)?;
     Ok(Firewalld {
-        in_kernel: observed(in_kernel(answers, &firewalld.backend)),
+        in_kernel: Observed::from(in_kernel(answers, &firewalld.backend)),
         ..firewalld
     })
 }

@@ -6,6 +6,7 @@ use crate::cli::args::ConnectionArgs;
 use crate::cli::args::GuardArgs;
 use crate::cli::args::SelectionArgs;
 use crate::cli::args::WaveArgs;
+use crate::cli::commands::run::permission;
 use crate::cli::error::CliError;
 use crate::cli::fleet::Fleet;
 use crate::cli::fleet_run::FleetRun;
@@ -18,7 +19,6 @@ use crate::cli::waves;
 use crate::engine;
 use crate::engine::Snapshots;
 use crate::plan::Allowed;
-use crate::plan::Permission;
 use crate::report::Diff;
 use crate::report::Purpose;
 
@@ -75,10 +75,7 @@ impl RemoveArgs {
             rollout: waves::rollout(&self.waves)?,
             outcomes: (!self.json).then_some(Diff::Shown),
             allowed: Allowed {
-                recover: match self.recover {
-                    true => Permission::Granted,
-                    false => Permission::Withheld,
-                },
+                recover: permission(self.recover),
                 ..Allowed::default()
             },
             confirm: self.guard.confirm_timeout,
@@ -146,7 +143,7 @@ mod tests {
             limit: None,
             extra_vars: Vec::new(),
         };
-        fleet::read(&selection, crate::cli::fleet::Enforcing::AsWritten).unwrap()
+        fleet::read(&selection, fleet::Enforcing::AsWritten).unwrap()
     }
 
     #[test]

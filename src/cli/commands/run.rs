@@ -157,7 +157,7 @@ impl From<ReloadArg> for Reload {
 }
 
 /// Returns the permission that a flag gives.
-fn permission(flag: bool) -> Permission {
+pub(super) fn permission(flag: bool) -> Permission {
     match flag {
         true => Permission::Granted,
         false => Permission::Withheld,
