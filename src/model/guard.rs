@@ -4,6 +4,7 @@
 //! chains that do it where nft cannot, and [`usage`] is what the table has counted.
 
 pub mod mangle;
+pub mod nftables_service;
 pub mod table;
 pub mod usage;
 
@@ -19,6 +20,7 @@ use crate::model::net::Family;
 use crate::model::net::Service;
 use crate::model::observed::Observed;
 
+pub use nftables_service::NftablesService;
 pub use table::GuardTable;
 pub use usage::GuardUsage;
 
@@ -113,6 +115,8 @@ pub struct GuardState {
     pub usage: Observed<GuardUsage>,
     /// What loads it at boot.
     pub boot: Observed<GuardBoot>,
+    /// What flushes it, with all other tables; `None` if there is no such unit.
+    pub nftables_service: Observed<Option<NftablesService>>,
 }
 
 impl Default for GuardState {
@@ -122,6 +126,7 @@ impl Default for GuardState {
             table: Observed::Known(None),
             usage: Observed::Known(GuardUsage::default()),
             boot: Observed::Known(GuardBoot::default()),
+            nftables_service: Observed::Known(None),
         }
     }
 }
@@ -145,9 +150,11 @@ pub struct GuardBoot {
     pub script: Option<String>,
     /// The same of the systemd unit.
     pub unit: Option<String>,
+    /// What is in the drop-in for `nftables.service` ([`NftablesService::drop_in`]); `None` if there is no such file.
+    pub drop_in: Option<String>,
     /// Whether systemd starts the unit at boot.
     pub is_enabled: bool,
-    /// Whether systemd regards it as active. Only then does the unit follow Debian's `nftables.service`, which flushes all tables.
+    /// Whether systemd regards it as active. Only then does the unit follow `nftables.service`, which flushes all tables.
     pub is_active: bool,
     /// Whether somebody has masked the unit, so that systemd does not start it.
     pub is_masked: bool,
@@ -158,7 +165,7 @@ pub struct GuardBoot {
 impl GuardBoot {
     /// Whether any of fwdeploy's own files is there.
     pub fn is_installed(&self) -> bool {
-        self.script.is_some() || self.unit.is_some() || self.is_enabled
+        self.script.is_some() || self.unit.is_some() || self.drop_in.is_some() || self.is_enabled
     }
 }
 

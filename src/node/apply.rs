@@ -120,7 +120,9 @@ pub(super) fn step(number: &str, action: &Action, functions: &mut String) -> Vec
                 let before = before.table.as_ref();
                 let change = before.and_then(|before| table.change_from(before));
                 let script = table.script();
-                vec!["set_guard".to_string(), script, change.unwrap_or_default()]
+                let drop_in = after.boot.drop_in.clone().unwrap_or_default();
+                let change = change.unwrap_or_default();
+                vec!["set_guard".to_string(), script, change, drop_in]
             }
         },
         Action::Latch { subnets } => with_subnets("latch", subnets),

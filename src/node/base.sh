@@ -9,6 +9,7 @@
 #   newline separator escape tab           single characters; `separator` is between the values of a line of runtime.sh
 #   home live etc staging units            folders: snapshots and lease; what a boot may take; firewalld's; its staged copy; systemd's
 #   guard_file guard_unit guard_link       the guard's script, its unit, and the link that enables that (records.sh)
+#   guard_drop_in                          what nftables.service does about it (records.sh)
 #   guard_unit_text                        what is in that unit
 #   EDITED                                 an exit code
 #   docker_asking docker_changing          the limits in seconds of a question to Docker, and of a change of its networks

@@ -3,12 +3,13 @@
 # Its table is loaded by `nft -f`, which changes all of it or nothing. The same script is in a file of its own, and a unit loads it at
 # boot before firewalld and Docker begin.
 
-# set_guard SCRIPT CHANGE: the guard is as this script for nft makes it, also at boot. CHANGE is a script that makes the table that is
-# there be so, and leaves the counters of what stays; it may be empty.
+# set_guard SCRIPT CHANGE DROP_IN: the guard is as this script for nft makes it, also at boot. CHANGE is a script that makes the table that is
+# there be so, and leaves the counters of what stays; it may be empty. DROP_IN is for the unit that flushes all tables; empty if there is to be
+# none.
 set_guard() {
     capture write_guard "$1" || fail_with "$guard_file could not be written:" || return
     { [ -n "$2" ] && load_guard "$2"; } || load_guard "$1" || fail_with "nft does not take the guard:" || return
-    capture write_guard_unit || fail_with "$guard_unit could not be written or started:"
+    capture write_guard_unit "$3" || fail_with "$guard_unit could not be written or started:"
 }
 
 # load_guard SCRIPT
@@ -24,11 +25,19 @@ write_guard() {
     return 1
 }
 
-# write_guard_unit: the unit, enabled and known to systemd. Debian's nftables.service flushes all tables when it is started, and when it is
-# reloaded; the guard follows it.
+# write_guard_unit DROP_IN: the unit, enabled and known to systemd, and the drop-in of nftables.service, or none.
 write_guard_unit() {
+    local had=''
+    if [ -z "$1" ]; then
+        [ ! -e "$guard_drop_in" ] || { had=yes && rm -f "$guard_drop_in" && { rmdir "${guard_drop_in%/*}" 2>/dev/null || :; }; } || return
+    elif ! printf %s "$1" | cmp -s - "$guard_drop_in" 2>/dev/null; then
+        had=yes
+        mkdir -p "${guard_drop_in%/*}" && rm -f "$guard_drop_in" && printf %s "$1" >"$guard_drop_in" &&
+            printf %s "$1" | cmp -s - "$guard_drop_in" && { sync "$guard_drop_in" 2>/dev/null || sync; } || return
+    fi
     if [ ! -L "$guard_unit" ] && [ ! -L "/run/systemd/system/${guard_unit##*/}" ] &&
         printf %s "$guard_unit_text" | cmp -s - "$guard_unit" 2>/dev/null && [ "$(readlink "$guard_link")" = "../${guard_unit##*/}" ]; then
+        [ -z "$had" ] || systemctl daemon-reload || return
         is_guard_active || limited systemctl start "${guard_unit##*/}"
         return
     fi
@@ -47,12 +56,13 @@ end_guard_unit() { ! is_guard_active || limited systemctl --no-block stop "${gua
 # remove_guard: neither table, file nor unit is left.
 remove_guard() {
     local had_unit=''
-    [ ! -e "$guard_unit" ] || had_unit=yes
+    [ ! -e "$guard_unit" ] && [ ! -e "$guard_drop_in" ] || had_unit=yes
     end_guard_unit
     # A masked unit is a link, here or there.
     [ ! -L "/run/systemd/system/${guard_unit##*/}" ] || rm -f "/run/systemd/system/${guard_unit##*/}" || :
-    capture_limited rm -f "$guard_link" "$guard_unit" "$guard_file" || fail_with "the guard's files could not be removed:" || return
+    capture_limited rm -f "$guard_link" "$guard_unit" "$guard_drop_in" "$guard_file" || fail_with "the guard's files could not be removed:" || return
     rmdir "${guard_file%/*}" 2>/dev/null || :
+    rmdir "${guard_drop_in%/*}" 2>/dev/null || :
     [ -z "$had_unit" ] || limited systemctl daemon-reload </dev/null >/dev/null 2>&1 || :
     ! has_guard || capture_limited nft delete table inet fwdeploy || fail_with "the guard's table could not be removed:"
 }
@@ -101,7 +111,8 @@ guard_text() {
 snapshot_guard() {
     local text
     text=$(guard_text) && save_file guard.table "$text" || return
-    save_copy guard.nft "$guard_file" && save_copy guard.service "$guard_unit" && save_file guard.link "$(readlink "$guard_link" 2>/dev/null)"
+    save_copy guard.nft "$guard_file" && save_copy guard.service "$guard_unit" && save_copy guard.drop-in "$guard_drop_in" &&
+        save_file guard.link "$(readlink "$guard_link" 2>/dev/null)"
 }
 
 # save_copy NAME FILE: a copy of the file in the snapshot, if there is one.
@@ -123,7 +134,7 @@ copy_guard() {
 restore_guard() {
     # A snapshot of an older version has none, and there was none.
     restore_copy guard.nft "$guard_file" && restore_copy guard.service "$guard_unit" || return
-    restore_guard_link || return
+    restore_drop_in && restore_guard_link || return
     [ "$(guard_text)" != "$(cat "$snapshot/guard.table" 2>/dev/null)" ] || return 0
     if [ -s "$snapshot/guard.table" ] && [ -e "$snapshot/guard.nft" ]; then
         capture_limited nft -f "$snapshot/guard.nft" || fail_with "the guard could not be loaded again:"
@@ -145,6 +156,13 @@ restore_copy() {
         fail_with "$2 could not be restored:"
 }
 
+# restore_drop_in: what nftables.service does about the guard.
+restore_drop_in() {
+    if [ -e "$snapshot/guard.drop-in" ]; then cmp -s "$snapshot/guard.drop-in" "$guard_drop_in"; else [ ! -e "$guard_drop_in" ]; fi && return
+    restore_copy guard.drop-in "$guard_drop_in" || return
+    [ "$mode" = files ] || limited systemctl daemon-reload </dev/null >/dev/null 2>&1 || :
+}
+
 # restore_guard_link: whether systemd starts the unit at boot.
 restore_guard_link() {
     local link
@@ -163,7 +181,7 @@ restore_guard_link() {
 # same_guard: whether it is as the snapshot has it, in $answer what is not.
 same_guard() {
     local part
-    for part in "guard.nft $guard_file" "guard.service $guard_unit"; do
+    for part in "guard.nft $guard_file" "guard.service $guard_unit" "guard.drop-in $guard_drop_in"; do
         if [ -e "$snapshot/${part%% *}" ]; then cmp -s "$snapshot/${part%% *}" "${part#* }"; else [ ! -e "${part#* }" ]; fi || {
             answer="${part#* } is not as it was"
             return 1

@@ -20,7 +20,8 @@
 #   FWDEPLOY_ZONE                      see above
 #   seconds firewalld object newline   fixed values: the time limit, names on D-Bus, a line break
 #   home live                          folders (records.sh)
-#   guard_file guard_unit guard_link   where the guard is on the disk (records.sh)
+#   guard_file guard_unit              where the guard is on the disk (records.sh)
+#   guard_drop_in guard_link           the same
 #   limit_kind                         what timeout(1) can do here: `kill`, `plain` or `none`
 #   answer code                        the answer to the last question, and its exit code, `-` if it was not asked
 #   silent                             `yes` once a daemon has let a question time out; reset for each daemon
@@ -248,6 +249,29 @@ guard_files() {
     for file in /etc /run; do
         [ "$(readlink "$file/systemd/system/${guard_unit##*/}" 2>/dev/null)" != /dev/null ] || echo masked
         [ ! -d "$file/systemd/system/${guard_unit##*/}.d" ] || echo changed
+    done
+    [ ! -e "$guard_drop_in" ] || awk 'NR <= 100 { print "drop-in " substr($0, 1, 500) }' "$guard_drop_in" || return
+    nftables_service
+}
+
+# nftables_service: `service` for the unit of the distribution that flushes all tables, if there is one, and a line for each command of it. A
+# unit in /etc or /run is in place of the others, and a folder of its name has what is added.
+nftables_service() {
+    local folder file
+    for folder in /etc /run /usr/local/lib /usr/lib /lib; do
+        file=$folder/systemd/system/nftables.service
+        [ -e "$file" ] || continue
+        # Masked: a link to /dev/null, or an empty file.
+        [ -s "$file" ] || return 0
+        set -- "$file"
+        for folder in /etc /run /usr/local/lib /usr/lib /lib; do
+            for file in "$folder/systemd/system/nftables.service.d"/*.conf; do
+                [ ! -f "$file" ] || [ "$file" = "$guard_drop_in" ] || set -- "$@" "$file"
+            done
+        done
+        echo service
+        awk '/^[[:space:]]*Exec/ && ++count <= 20 { sub(/^[[:space:]]*/, ""); print "service " substr($0, 1, 500) }' "$@"
+        return
     done
 }
 

@@ -5,9 +5,10 @@
 home=/var/lib/fwdeploy # What lasts: the snapshots, and `armed`, the lease.
 live=/run/fwdeploy     # What a boot may take: how far a run is.
 
-# The guard: what loads it at boot, and by what. The link enables the unit.
+# The guard: what loads it at boot, and by what; what loads it again when the distribution's unit flushes it. The link enables the unit.
 guard_file=/etc/fwdeploy/guard.nft
 guard_unit=/etc/systemd/system/fwdeploy-guard.service
+guard_drop_in=/etc/systemd/system/nftables.service.d/fwdeploy.conf
 guard_link=/etc/systemd/system/sysinit.target.wants/fwdeploy-guard.service
 
 # is_guard_active: whether systemd regards the unit as active; systemctl would take longer.

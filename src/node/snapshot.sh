@@ -10,6 +10,7 @@
 #   state runtime         the state that firewalld reported, and its memory
 #   iptables ip6tables ebtables nft
 #   guard.table guard.nft guard.service guard.link   the guard: its table as text, and the files that load it at boot
+#   guard.drop-in                      what nftables.service does about it
 #   picture docker networks stamp   Docker: see picture.sh; what its rules depend on; whether it was running
 #   subnets               those whose new flows are blocked while the rollback reloads firewalld
 #   touched               what a rollback has changed of Docker's, written before each change

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use crate::model::guard::GuardBoot;
 use crate::model::guard::InstalledGuard;
 use crate::model::guard::mangle::MangleChain;
 use crate::model::guard::mangle::MangleState;
@@ -696,7 +697,22 @@ fn guard_changes(before: &InstalledGuard, after: &InstalledGuard) -> Vec<Change>
             }
         }
     }
-    if before.boot != after.boot {
+    if before.boot.drop_in != after.boot.drop_in {
+        let sign = match (&before.boot.drop_in, &after.boot.drop_in) {
+            (None, _) => Sign::Add,
+            (_, None) => Sign::Remove,
+            _ => Sign::Replace,
+        };
+        say(
+            sign,
+            "a drop-in of nftables.service, which loads the table again when that flushes all tables".to_string(),
+        );
+    }
+    let rest = |boot: &GuardBoot| GuardBoot {
+        drop_in: None,
+        ..boot.clone()
+    };
+    if rest(&before.boot) != rest(&after.boot) {
         let sign = match (&before.boot.script, &after.boot.script) {
             (None, Some(_)) => Sign::Add,
             (Some(_), None) => Sign::Remove,

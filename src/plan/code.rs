@@ -310,6 +310,9 @@ findings! {
     GuardOverridden = "guard-overridden" [Warning]:
         "files in `fwdeploy-guard.service.d` change the unit that loads the guard at boot"
         => "remove them (`systemctl revert fwdeploy-guard.service`)";
+    GuardFlushed = "guard-flushed" [Note]:
+        "`nftables.service` flushes all tables, and its commands are not those of a distribution that fwdeploy knows: the guard is missing for about a tenth of a second whenever it is started, reloaded or stopped"
+        => "let it run `nft -f FILE` and `nft flush ruleset`, as the distribution's unit does, or disable it";
     Orphaned = "orphaned" [Warning]:
         "no role applies to the node, and it still holds what an earlier run has made there; it stays as it is"
         => "give the node its role back, or take it away with `fwdeploy remove -l NODE`";

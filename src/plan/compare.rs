@@ -87,6 +87,7 @@ fn guard(out: &mut Vec<(View, String)>, guard: &GuardState) {
         Observed::Known(GuardBoot {
             script,
             unit,
+            drop_in,
             is_enabled,
             is_active,
             is_masked,
@@ -94,9 +95,10 @@ fn guard(out: &mut Vec<(View, String)>, guard: &GuardState) {
         }) => out.push((
             View::Guard,
             format!(
-                "at boot: script {}, unit {}, enabled {is_enabled}, active {is_active}, masked {is_masked}, changed {is_changed}",
+                "at boot: script {}, unit {}, drop-in {}, enabled {is_enabled}, active {is_active}, masked {is_masked}, changed {is_changed}",
                 script.as_deref().unwrap_or("none"),
                 unit.as_deref().unwrap_or("none"),
+                drop_in.as_deref().unwrap_or("none"),
             ),
         )),
         Observed::Unreadable(_) => unreadable(out, View::Guard, "the guard's files"),

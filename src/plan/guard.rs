@@ -18,6 +18,7 @@ use crate::model::guard::GuardState;
 use crate::model::guard::GuardTable;
 use crate::model::guard::InstalledGuard;
 use crate::model::guard::NftVersion;
+use crate::model::guard::NftablesService;
 use crate::model::guard::UNIT;
 use crate::model::guard::mangle::MangleChain;
 use crate::model::state::View;
@@ -30,7 +31,11 @@ use crate::policy::guard::Capabilities;
 use crate::policy::guard::table;
 
 /// The guard that the roles ask for, as this node's nft can hold it; nothing where no network is managed.
-pub(super) fn wanted(desired: &Desired, nft: NftVersion) -> InstalledGuard {
+pub(super) fn wanted(
+    desired: &Desired,
+    nft: NftVersion,
+    service: Option<&NftablesService>,
+) -> InstalledGuard {
     if desired.guard.networks.is_empty() {
         return InstalledGuard::default();
     }
@@ -46,6 +51,7 @@ pub(super) fn wanted(desired: &Desired, nft: NftVersion) -> InstalledGuard {
         boot: GuardBoot {
             script: Some(sha256(&table.script())),
             unit: Some(sha256(UNIT)),
+            drop_in: service.and_then(NftablesService::drop_in),
             is_enabled: true,
             is_active: true,
             is_masked: false,
@@ -131,14 +137,20 @@ pub(super) fn guard(state: &NodeState, desired: &Desired) -> GuardPlan {
             .extend(node_access(state, desired, is_new(state)));
         return plan;
     };
-    let (Some(table), Some(boot)) = (seen.table.known(), seen.boot.known()) else {
+    let known = (
+        seen.table.known(),
+        seen.boot.known(),
+        seen.nftables_service.known(),
+    );
+    let (Some(table), Some(boot), Some(service)) = known else {
         return plan;
     };
     let before = InstalledGuard {
         table: table.clone(),
         boot: boot.clone(),
     };
-    let mut after = wanted(desired, nft);
+    let mut after = wanted(desired, nft, service.as_ref());
+    plan.findings.extend(flushed(service.as_ref()));
     if before.boot.is_changed {
         // Somebody's own files are not removed.
         after.boot.is_changed = true;
@@ -162,6 +174,22 @@ pub(super) fn guard(state: &NodeState, desired: &Desired) -> GuardPlan {
         });
     }
     plan
+}
+
+/// That `nftables.service` is not known to load the guard again when it flushes it.
+fn flushed(service: Option<&NftablesService>) -> Option<Finding> {
+    let service = service?;
+    service.drop_in().is_none().then(|| {
+        let commands: Vec<String> = service.commands.iter().map(|line| visible(line)).collect();
+        Finding::new(
+            FindingCode::GuardFlushed,
+            View::Guard,
+            format!(
+                "the guard is missing for a moment when nftables.service is started, reloaded or stopped: its commands are not understood: {}",
+                commands.join("; ")
+            ),
+        )
+    })
 }
 
 /// Whether there has been no guard, neither in nft nor in mangle.

@@ -13,6 +13,7 @@ use crate::model::guard::GuardBoot;
 use crate::model::guard::GuardState;
 use crate::model::guard::GuardUsage;
 use crate::model::guard::NftVersion;
+use crate::model::guard::NftablesService;
 use crate::model::guard::table::Dynamic;
 use crate::model::guard::table::Element;
 use crate::model::guard::table::Field;
@@ -53,6 +54,7 @@ pub fn state(answers: &Answers) -> GuardState {
         table: Observed::from(read_from(&listed, read_table)),
         usage: Observed::from(read_from(&listed, read_usage).map(Option::unwrap_or_default)),
         boot: Observed::from(boot(answers)),
+        nftables_service: Observed::from(nftables_service(answers)),
     }
 }
 
@@ -123,6 +125,13 @@ fn boot(answers: &Answers) -> Result<GuardBoot, String> {
             "active" => boot.is_active = true,
             "masked" => boot.is_masked = true,
             "changed" => boot.is_changed = true,
+            "service" => {}
+            _ if line.starts_with("service ") => {}
+            _ if line.starts_with("drop-in ") => {
+                let text = boot.drop_in.get_or_insert_default();
+                text.push_str(&line["drop-in ".len()..]);
+                text.push('\n');
+            }
             _ => {
                 let (sum, file) = line.split_once("  ").ok_or("a line is not understood")?;
                 let place = match file.rsplit('/').next() {
@@ -135,6 +144,18 @@ fn boot(answers: &Answers) -> Result<GuardBoot, String> {
         }
     }
     Ok(boot)
+}
+
+/// What the distribution's `nftables.service` runs; `None` if there is none.
+fn nftables_service(answers: &Answers) -> Result<Option<NftablesService>, String> {
+    let mut lines = answers.get("guard-files")?.lines();
+    if !lines.any(|line| line == "service") {
+        return Ok(None);
+    }
+    let commands = lines.filter_map(|line| line.strip_prefix("service "));
+    Ok(Some(NftablesService {
+        commands: commands.map(str::to_string).collect(),
+    }))
 }
 
 /// Reads the table.

@@ -87,7 +87,8 @@ const EVENTS: &[Event] = &[
         "systemctl kill -s KILL docker; sleep 2; systemctl start docker",
     ),
     Event {
-        undo: "rm /etc/docker/daemon.json; systemctl restart docker",
+        // systemd starts a unit no more than a few times within a minute.
+        undo: "rm /etc/docker/daemon.json; systemctl reset-failed docker; systemctl restart docker",
         ..event(
             "dockerd with live-restore restarted",
             "mkdir -p /etc/docker; echo '{\"live-restore\": true}' >/etc/docker/daemon.json; systemctl reload docker; sleep 1; systemctl restart docker",
@@ -104,8 +105,8 @@ const EVENTS: &[Event] = &[
         // firewalld's unit conflicts with it, so that starting the one stops the other.
         undo: "systemctl stop nftables; systemctl start firewalld; systemctl restart docker",
         ..event(
-            "nftables.service restarted (flush ruleset)",
-            "systemctl restart nftables; sleep 2; systemctl reload nftables",
+            "nftables.service restarted, reloaded and stopped (flush ruleset)",
+            "systemctl restart nftables; sleep 2; systemctl reload nftables; sleep 2; systemctl stop nftables",
         )
     },
     event("iptables -F", "iptables -F"),
@@ -321,7 +322,10 @@ impl Node {
                 return;
             }
             // Docker without its rules, and deaf: only its restart helps.
-            self.lab.try_sh("n1", "systemctl restart docker; sleep 2");
+            self.lab.try_sh(
+                "n1",
+                "systemctl reset-failed docker; systemctl restart docker; sleep 2",
+            );
         }
         cell.wrong
             .push("no run brings the whitelist back".to_string());
