@@ -7,6 +7,7 @@ use fwdeploy::model::Family;
 use fwdeploy::model::NodeState;
 use fwdeploy::model::Observed;
 use fwdeploy::model::guard::NftVersion;
+use fwdeploy::model::guard::NftablesService;
 use fwdeploy::model::guard::mangle::MangleChain;
 use fwdeploy::model::guard::mangle::MangleState;
 use fwdeploy::model::guard::table::Part;
@@ -521,4 +522,62 @@ fn files_that_somebody_has_added_to_the_unit_stay_and_are_said() {
     let done = fold(&state, &plan.actions);
     let second = plan::removal(&done, &Desired::default(), &Allowed::default());
     assert!(second.is_empty(), "{:#?}", second.changes());
+}
+
+/// What `nftables.service` runs, by the lines of its commands.
+fn service(commands: &[&str]) -> Observed<Option<NftablesService>> {
+    Observed::Known(Some(NftablesService {
+        commands: commands.iter().map(ToString::to_string).collect(),
+    }))
+}
+
+#[test]
+fn what_flushes_the_guard_loads_it_again_as_far_as_it_is_understood() {
+    let debian = [
+        "ExecStart=/usr/sbin/nft -f /etc/nftables.conf",
+        "ExecStop=/usr/sbin/nft flush ruleset",
+    ];
+    let allowed = Allowed::default();
+    let drop_in = |state: &NodeState| state.kernel.guard.boot.known().unwrap().drop_in.clone();
+    // It appears after the guard has been set, as when the package is installed.
+    let (state, wanted) = deployed(|state| state.kernel.guard.nftables_service = service(&debian));
+    assert_eq!(drop_in(&state), None);
+    let plan = plan_for(&state, &wanted, &allowed);
+    assert_eq!(
+        plan.changes()
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>(),
+        [
+            "+ guard     a drop-in of nftables.service, which loads the table again when that flushes all tables"
+        ]
+    );
+    let mut state = fold(&state, &plan.actions);
+    assert!(
+        drop_in(&state)
+            .unwrap()
+            .contains("ExecStop=\nExecStop=/usr/sbin/nft 'flush ruleset; include")
+    );
+    assert!(plan_for(&state, &wanted, &allowed).is_empty());
+
+    // Somebody has replaced a command: it is left alone, and said.
+    let own = [
+        "ExecStart=/usr/sbin/nft -f /etc/nftables.conf",
+        "ExecStop=",
+        "ExecStop=/bin/true",
+    ];
+    state.kernel.guard.nftables_service = service(&own);
+    let plan = plan_for(&state, &wanted, &allowed);
+    assert!(codes(&plan).contains(&FindingCode::GuardFlushed));
+    let mut state = fold(&state, &plan.actions);
+    assert_eq!(drop_in(&state), None);
+    assert!(plan_for(&state, &wanted, &allowed).is_empty());
+
+    // A removal takes the drop-in with it, also if only that is left.
+    state.kernel.guard.nftables_service = service(&debian);
+    let state = fold(&state, &plan_for(&state, &wanted, &allowed).actions);
+    assert!(drop_in(&state).is_some());
+    let plan = plan::removal(&state, &Desired::default(), &Allowed::default());
+    let done = fold(&state, &plan.actions);
+    assert_eq!(drop_in(&done), None);
 }

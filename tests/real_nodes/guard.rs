@@ -323,6 +323,19 @@ fn each_drift_of_the_guard_is_named_and_repaired(suite: &str, backend: &str) {
             "the unit is masked",
             "systemctl mask fwdeploy-guard --force 2>/dev/null || { rm /etc/systemd/system/fwdeploy-guard.service; systemctl mask fwdeploy-guard; }",
         ),
+        (
+            "nftables.service would flush the guard",
+            "rm -r /etc/systemd/system/nftables.service.d",
+        ),
+        (
+            "nftables.service would load something else",
+            "echo '# x' >>/etc/systemd/system/nftables.service.d/fwdeploy.conf",
+        ),
+        (
+            // Then it flushes nothing, and needs no drop-in.
+            "nftables.service is masked",
+            "systemctl mask nftables",
+        ),
     ] {
         one.lab.sh("n1", script);
         let said = one.lab.fwdeploy("run", &["--check"]);
@@ -332,6 +345,35 @@ fn each_drift_of_the_guard_is_named_and_repaired(suite: &str, backend: &str) {
         assert!(one.holds(), "{what}");
         one.assert_enforced(what);
     }
+    one.lab.sh("n1", "systemctl unmask nftables");
+    one.run_changes();
+    // Its commands flush all tables, firewalld's and Docker's too, and starting it stops firewalld. The guard stays.
+    for how in ["start", "reload", "restart", "stop"] {
+        one.lab.sh("n1", &format!("systemctl {how} nftables"));
+        let tables = one.lab.sh("n1", "nft list tables");
+        assert!(tables.contains("table inet fwdeploy"), "{how}: {tables}");
+    }
+    // Commands of somebody's own are left alone.
+    let own = "/etc/systemd/system/nftables.service.d/own.conf";
+    one.lab
+        .sh("n1", "systemctl start firewalld; systemctl restart docker");
+    one.lab.sh(
+        "n1",
+        &format!(
+            "printf '[Service]\\nExecStop=\\nExecStop=/bin/true\\n' >{own}; systemctl daemon-reload"
+        ),
+    );
+    one.run_changes();
+    let said = one.lab.fwdeploy("run", &["--check"]);
+    assert!(said.out.contains("[guard-flushed]"), "{}", said.out);
+    assert!(
+        !one.lab
+            .sh("n1", "ls /etc/systemd/system/nftables.service.d")
+            .contains("fwdeploy")
+    );
+    one.lab
+        .sh("n1", &format!("rm {own}; systemctl daemon-reload"));
+    one.run_changes();
     // And it is there after a boot, before anything else.
     one.lab.lab("reboot", &["n1"]);
     one.assert_enforced("after a boot");
