@@ -257,22 +257,20 @@ guard_files() {
 # nftables_service: `service` for the unit of the distribution that flushes all tables, if there is one, and a line for each command of it. A
 # unit in /etc or /run is in place of the others, and a folder of its name has what is added.
 nftables_service() {
-    local folder file
+    local folder file='' added
     for folder in /etc /run /usr/local/lib /usr/lib /lib; do
-        file=$folder/systemd/system/nftables.service
-        [ -e "$file" ] || continue
-        # Masked: a link to /dev/null, or an empty file.
-        [ -s "$file" ] || return 0
-        set -- "$file"
-        for folder in /etc /run /usr/local/lib /usr/lib /lib; do
-            for file in "$folder/systemd/system/nftables.service.d"/*.conf; do
-                [ ! -f "$file" ] || [ "$file" = "$guard_drop_in" ] || set -- "$@" "$file"
-            done
-        done
-        echo service
-        awk '/^[[:space:]]*Exec/ && ++count <= 20 { sub(/^[[:space:]]*/, ""); print "service " substr($0, 1, 500) }' "$@"
-        return
+        [ -n "$file" ] || [ ! -e "$folder/systemd/system/nftables.service" ] || file=$folder/systemd/system/nftables.service
     done
+    # Masked: a link to /dev/null, or an empty file.
+    [ -n "$file" ] && [ -s "$file" ] || return 0
+    set -- "$file"
+    for folder in /etc /run /usr/local/lib /usr/lib; do
+        for added in "$folder/systemd/system/nftables.service.d"/*.conf; do
+            [ ! -f "$added" ] || [ "$added" = "$guard_drop_in" ] || set -- "$@" "$added"
+        done
+    done
+    echo service
+    awk '/^[[:space:]]*Exec/ && ++count <= 20 { sub(/^[[:space:]]*/, ""); print "service " substr($0, 1, 500) }' "$@"
 }
 
 # ask_backend: the content of firewalld's own nft tables, as far as it matters.
