@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::Duration;
 use std::time::Instant;
@@ -26,8 +27,19 @@ pub const CONFIRM_ROLLBACK: Duration = Duration::from_secs(15);
 /// How long after the confirm timeout a node may take to be in the state before or after.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// How many times slower than a machine of its own this one is: `FAULT_MATRIX_SLOW`, 1 if it is not set.
+/// How many times as long everything may take: `FAULT_MATRIX_SLOW`, or what [`share_the_machine`] has set.
 pub fn slow() -> u32 {
+    *SLOW.get_or_init(slow_by_environment)
+}
+
+/// Gives everything twice the time, because other tests run on this machine. How long a node takes is for the whole matrix to judge.
+pub fn share_the_machine() {
+    SLOW.get_or_init(|| slow_by_environment().max(2));
+}
+
+static SLOW: OnceLock<u32> = OnceLock::new();
+
+fn slow_by_environment() -> u32 {
     let slow = std::env::var("FAULT_MATRIX_SLOW").ok();
     slow.and_then(|times| times.parse().ok()).unwrap_or(1)
 }

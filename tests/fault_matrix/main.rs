@@ -180,6 +180,7 @@ fn every_fault_at_every_step_leaves_the_state_before_or_the_state_after() {
 #[test]
 #[ignore = "needs root and the lab: make lab"]
 fn a_fault_at_each_step_leaves_the_state_before_or_the_state_after() {
+    cell::share_the_machine();
     let entries = run("fr", &NODES, |node, scenario, row, fault| {
         let (turn, picked) = match scenario {
             // Every third row on two nodes.
