@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-.PHONY: setup lint unit lab lab-long fault-matrix leaks fuzz test demo
+.PHONY: setup lint unit lab lab-long fault-matrix leaks bench-guard fuzz test demo
 
 # Installs the system packages that libssh2 and the lab's nodes are built with.
 setup:
@@ -46,6 +46,12 @@ fault-matrix: setup
 leaks: setup
 	tests/lab/lab build
 	tests/run leaks
+
+# Measures what the guard costs, which takes about ten minutes, and writes docs/benchmarks.md.
+bench-guard: setup
+	$(CARGO) build --release --locked
+	tests/lab/lab build
+	tests/bench/guard
 
 # Fuzzes each parser of a node's answers for FUZZ_SECONDS (600). `fuzz/run TARGET` runs one.
 fuzz: setup
