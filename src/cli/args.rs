@@ -7,11 +7,27 @@ use std::time::Duration;
 use clap::Args;
 use clap::ValueEnum;
 
+use crate::cli::vault_passwords::VaultArgs;
+use crate::model::SshArguments;
+
 /// Which nodes, with which variables.
 #[derive(Debug, Args)]
 pub(super) struct SelectionArgs {
-    /// Ansible YAML inventory, or a directory of them
-    pub(super) inventory: PathBuf,
+    /// Ansible inventory: a file (YAML, INI, JSON), a script, a directory of them, or a list `a,b,` [default: that of ansible.cfg]
+    pub(super) inventory: Option<PathBuf>,
+
+    /// One more inventory; what a later one says wins
+    #[arg(
+        short = 'i',
+        long = "inventory",
+        alias = "inventory-file",
+        value_name = "INVENTORY"
+    )]
+    pub(super) inventories: Vec<PathBuf>,
+
+    /// Where `group_vars/` and `host_vars/` are read beside those of the inventory [default: the current directory]
+    #[arg(long, value_name = "DIR")]
+    pub(super) playbook_dir: Option<PathBuf>,
 
     /// Only these nodes: names, groups, `a,b`, `a:&b`, `a:!b`, `web*`, `@FILE`
     #[arg(short, long, value_name = "PATTERN")]
@@ -20,15 +36,33 @@ pub(super) struct SelectionArgs {
     /// Set variables, over all others: `name=value`, `{"name": …}` or `@FILE`
     #[arg(short, long, value_name = "VARS")]
     pub(super) extra_vars: Vec<String>,
+
+    #[command(flatten)]
+    pub(super) vault: VaultArgs,
+}
+
+#[cfg(test)]
+impl SelectionArgs {
+    /// All nodes of one inventory.
+    pub(super) fn all_of(inventory: PathBuf) -> Self {
+        Self {
+            inventory: Some(inventory),
+            inventories: Vec::new(),
+            playbook_dir: None,
+            limit: None,
+            extra_vars: Vec::new(),
+            vault: VaultArgs::default(),
+        }
+    }
 }
 
 /// How the nodes are reached. The inventory overrides these flags, as with Ansible.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(super) struct ConnectionArgs {
-    /// Nodes to process at the same time
-    #[arg(short, long, value_name = "N", default_value = "20")]
-    pub(super) forks: NonZeroUsize,
+    /// Nodes to process at the same time [default: that of ansible.cfg, or 20]
+    #[arg(short, long, value_name = "N")]
+    pub(super) forks: Option<NonZeroUsize>,
 
     /// Log in as this user if the inventory names none
     #[arg(short, long, value_name = "NAME")]
@@ -42,27 +76,62 @@ pub(super) struct ConnectionArgs {
     #[arg(short = 'K', long)]
     pub(super) ask_become_pass: bool,
 
+    /// Read sudo's password from this file, from the output of this program, or from stdin (`-`)
+    #[arg(
+        long,
+        alias = "become-pass-file",
+        value_name = "FILE",
+        conflicts_with = "ask_become_pass"
+    )]
+    pub(super) become_password_file: Option<PathBuf>,
+
+    /// Ask for the password to log in with, once for all nodes whose inventory has none
+    #[arg(short = 'k', long)]
+    pub(super) ask_pass: bool,
+
+    /// Read the password to log in with from this file, from the output of this program, or from stdin (`-`)
+    #[arg(
+        long,
+        alias = "conn-pass-file",
+        value_name = "FILE",
+        conflicts_with = "ask_pass"
+    )]
+    pub(super) connection_password_file: Option<PathBuf>,
+
     /// Log in with this key if the inventory names none
     #[arg(long, visible_alias = "key-file", value_name = "FILE")]
     pub(super) private_key: Option<PathBuf>,
 
-    /// Seconds for a node to accept a connection, for the handshake, for the login, and for opening a session
-    #[arg(short = 'T', long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
-    pub(super) timeout: Duration,
+    /// Seconds for a node to accept a connection, for the handshake, for the login, and for opening a session [default: that of
+    /// ansible.cfg or of ssh's configuration, or 10]
+    #[arg(short = 'T', long, value_name = "SECONDS", value_parser = seconds)]
+    pub(super) timeout: Option<Duration>,
 
     /// Seconds for one command on a node
     #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = seconds)]
     pub(super) command_timeout: Duration,
 
-    /// What to do about a node whose host key is unknown
+    /// What to do about a node whose host key is unknown [default: strict, or what ssh's configuration says]
     ///
-    /// A key that differs from the known one is refused in both modes.
-    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
-    pub(super) host_key_checking: HostKeys,
+    /// A key that differs from the known one is refused in both modes. ansible.cfg's `host_key_checking = False` is accept-new.
+    #[arg(long, value_name = "HOW", value_enum)]
+    pub(super) host_key_checking: Option<HostKeys>,
 
     /// Read host keys from this file instead of ~/.ssh/known_hosts; the system's files are read as well
     #[arg(long, value_name = "FILE")]
     pub(super) known_hosts: Option<PathBuf>,
+
+    /// Who speaks SSH
+    #[arg(long, value_name = "WHO", value_enum, default_value_t)]
+    pub(super) transport: SshClient,
+
+    /// Read this file instead of ~/.ssh/config and the system's; `none` reads no such file
+    #[arg(long, value_name = "FILE")]
+    pub(super) ssh_config: Option<PathBuf>,
+
+    /// Arguments of ssh for all nodes, such as `-J bastion`; the inventory's come first
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true, value_parser = SshArguments::parse)]
+    pub(super) ssh_common_args: Option<SshArguments>,
 
     /// Show each remote step and its answer; twice (-vv): in full
     #[arg(short, long, action = clap::ArgAction::Count)]
@@ -104,11 +173,20 @@ pub(super) struct WaveArgs {
     pub(super) any_error_fatal: bool,
 }
 
-/// What to do about unknown host keys.
+/// Who speaks SSH.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(super) enum SshClient {
+    /// fwdeploy itself, with libssh2: one connection to a node
+    #[default]
+    Libssh2,
+    /// The system's ssh, one process for each command: hardware keys, Kerberos, other algorithms; no passwords
+    Openssh,
+}
+
+/// What to do about unknown host keys.
+#[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum HostKeys {
     /// Refuse the node
-    #[default]
     Strict,
     /// Record the key and continue
     AcceptNew,

@@ -1,5 +1,6 @@
 //! Runs a command on the nodes of a fleet: connects transport, engine and report.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -7,11 +8,14 @@ use std::time::Instant;
 
 use crate::cli::error::CliError;
 use crate::cli::fleet::Fleet;
+use crate::cli::fleet::Member;
 use crate::cli::identity;
 use crate::cli::open_files;
 use crate::cli::options::BecomePassword;
 use crate::cli::options::FleetOptions;
+use crate::cli::password_file;
 use crate::cli::secrets;
+use crate::cli::secrets::NodePasswords;
 use crate::cli::secrets::SecretProvider;
 use crate::cli::signals;
 use crate::engine::Job;
@@ -21,6 +25,7 @@ use crate::report::Progress;
 use crate::report::Verbosity;
 use crate::report::progress::Screen;
 use crate::report::progress::Show;
+use crate::transport::Privilege;
 use crate::transport::System;
 
 /// Wait between two attempts to connect to a node that was just changed, and between two reads of a node that may still be changing.
@@ -30,7 +35,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct FleetRun<'a> {
     options: &'a FleetOptions,
     fleet: &'a Fleet,
-    others: Vec<String>,
+    others: &'a [Job],
 }
 
 /// The result of a [`FleetRun`].
@@ -49,17 +54,37 @@ impl<'a> FleetRun<'a> {
         FleetRun {
             options,
             fleet,
-            others: Vec::new(),
+            others: &[],
         }
     }
 
     /// The same for a command that afterwards reads these other nodes, which have no role.
-    pub(super) fn then_reads(self, others: &[Job]) -> Self {
-        let others = others.iter().map(|job| job.node().to_string());
-        FleetRun {
-            others: others.collect(),
-            ..self
-        }
+    pub(super) fn then_reads(self, others: &'a [Job]) -> Self {
+        FleetRun { others, ..self }
+    }
+
+    /// The nodes of this run.
+    fn connecting(&self, jobs: &[Job]) -> impl Iterator<Item = &Member> {
+        let names: BTreeSet<String> = jobs
+            .iter()
+            .chain(self.others)
+            .map(|job| job.node().to_string())
+            .collect();
+        let members = self.fleet.members.iter();
+        members.filter(move |member| names.contains(&member.name))
+    }
+
+    /// The nodes of this run on which another user does the work, whom sudo lets in perhaps by a password only.
+    fn escalating(&self, jobs: &[Job]) -> impl Iterator<Item = &Member> {
+        let by_sudo = |job: &&Job| matches!(job.target.privilege, Privilege::Sudo { .. });
+        let names: BTreeSet<String> = jobs
+            .iter()
+            .chain(self.others)
+            .filter(by_sudo)
+            .map(|job| job.node().to_string())
+            .collect();
+        let members = self.fleet.members.iter();
+        members.filter(move |member| names.contains(&member.name))
     }
 
     /// Calls `work` with a context made from the options, and shows its progress.
@@ -74,17 +99,26 @@ impl<'a> FleetRun<'a> {
     ) -> Result<Done<T>, CliError> {
         let options = self.options;
         // Before the bars are drawn, and while Ctrl-C still ends the program immediately.
-        let password = match options.become_password {
-            BecomePassword::Asked => Some(secrets::ask_become_password()?),
-            BecomePassword::None => None,
-        };
+        let asks_sudo = options.become_password == BecomePassword::Asked;
+        let mut asked = secrets::ask_passwords(options.asks_password, asks_sudo)?;
+        if let Some(file) = &options.password_file {
+            asked.login = Some(password_file::read(file, "--connection-password-file")?);
+        }
+        if let BecomePassword::File(file) = &options.become_password {
+            asked.escalate = Some(password_file::read(file, "--become-password-file")?);
+        }
+        let of_nodes = NodePasswords::open(self.connecting(jobs), self.escalating(jobs))?;
         open_files::allow(options.forks.get());
         let operator = identity::name();
         let begun = Instant::now();
         let progress = Progress::start(Show {
             purpose: options.purpose,
             nodes: jobs.iter().map(|job| job.node().to_string()).collect(),
-            others: self.others.clone(),
+            others: self
+                .others
+                .iter()
+                .map(|job| job.node().to_string())
+                .collect(),
             forks: options.forks.get(),
             verbosity: options.verbosity,
             outcomes: options.outcomes,
@@ -94,7 +128,7 @@ impl<'a> FleetRun<'a> {
                 Screen::Lines
             },
         });
-        let secrets = SecretProvider::new(self.fleet, password, progress.handle().clone());
+        let secrets = SecretProvider::new(of_nodes, asked, progress.handle().clone());
         let transport = System::new(options.settings.clone(), Box::new(secrets));
         let watch = signals::watch(progress.handle().clone())
             .map_err(|error| CliError::new(format!("cannot watch for signals: {error}")))?;

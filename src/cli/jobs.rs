@@ -12,6 +12,7 @@ use crate::engine::Job;
 use crate::engine::Snapshots;
 use crate::inventory::ConnectionMethod;
 use crate::model::Desired;
+use crate::model::SshArguments;
 use crate::transport::Privilege;
 use crate::transport::Target;
 use crate::transport::Via;
@@ -82,7 +83,7 @@ fn target(member: &Member, defaults: &ConnectionDefaults) -> Target {
     let connection = &member.connection;
     let user = || {
         let user = connection.escalate_user.as_ref();
-        user.map_or_else(|| "root".to_string(), |user| user.value.clone())
+        user.map_or_else(|| defaults.escalate_user.clone(), |user| user.value.clone())
     };
     let privilege = match &connection.escalate {
         Some(escalate) if escalate.value => Privilege::Sudo { user: user() },
@@ -92,6 +93,23 @@ fn target(member: &Member, defaults: &ConnectionDefaults) -> Target {
             Privilege::AsIs => Privilege::AsIs,
         },
     };
+    // In the order in which Ansible gives them to ssh, where the first counts.
+    let mut arguments = SshArguments::default();
+    let first = connection.ssh_args.as_ref().map(|args| &args.value);
+    if let Some(first) = first {
+        arguments.extend(first);
+    }
+    let checking = connection.host_key_checking.as_ref();
+    if checking.is_some_and(|checking| !checking.value) {
+        arguments.push("stricthostkeychecking", "no");
+    }
+    if let Some(port) = &connection.port {
+        arguments.push("port", &port.value.to_string());
+    }
+    for more in &connection.ssh_more_args {
+        arguments.extend(&more.value);
+    }
+    let user = connection.user.as_ref().map(|user| user.value.clone());
     Target {
         node: member.name.clone(),
         via: match connection.method {
@@ -100,16 +118,16 @@ fn target(member: &Member, defaults: &ConnectionDefaults) -> Target {
         },
         address: connection.host.value.clone(),
         port: fleet::sshd_port(connection),
-        user: connection
-            .user
-            .as_ref()
-            .map(|user| user.value.clone())
+        user: first
+            .and_then(|first| first.value("user").map(str::to_owned))
+            .or(user)
             .or_else(|| defaults.user.clone()),
         key_file: connection
             .private_key_file
             .as_ref()
             .map(|path| path.value.clone())
             .or_else(|| defaults.key_file.clone()),
+        arguments,
         privilege,
     }
 }
@@ -134,6 +152,7 @@ mod tests {
     use crate::cli::fleet;
     use crate::cli::options::ConnectionDefaults;
     use crate::model::Desired;
+    use crate::transport::Client;
     use crate::transport::Privilege;
 
     #[test]
@@ -147,12 +166,8 @@ mod tests {
     other: {ansible_become_user: admin}
 ";
         fs::write(&inventory, text).unwrap();
-        let selection = SelectionArgs {
-            inventory,
-            limit: None,
-            extra_vars: Vec::new(),
-        };
-        let fleet = fleet::read(&selection, fleet::Enforcing::AsWritten).unwrap();
+        let selection = SelectionArgs::all_of(inventory);
+        let fleet = fleet::read(&selection, fleet::Enforcing::AsWritten, fleet::Used::All).unwrap();
         let sudo = |user: &str| Privilege::Sudo {
             user: user.to_string(),
         };
@@ -160,6 +175,9 @@ mod tests {
             user: Some("ops".to_string()),
             key_file: Some("/keys/ops".into()),
             privilege: sudo("root"),
+            escalate_user: "root".to_string(),
+            client: Client::Own,
+            arguments: Default::default(),
         };
         let jobs = of_all(&fleet, &defaults);
         let targets: Vec<_> = jobs

@@ -5,17 +5,20 @@ use crate::cli::error::CliError;
 use crate::cli::fleet;
 use crate::cli::fleet::Enforcing;
 use crate::cli::fleet::Fleet;
+use crate::cli::fleet::Used;
 use crate::cli::key_files;
 use crate::cli::messages;
 use crate::cli::options::ConnectionDefaults;
+use crate::cli::ssh_options;
+use crate::cli::warning;
 
-/// Reads the fleet, and prints the warnings.
+/// Reads the fleet for a command that only uses nodes with a role, and prints the warnings.
 ///
 /// # Errors
 ///
 /// Every mistake in the inventory and the roles.
 pub(super) fn fleet(selection: &SelectionArgs) -> Result<Fleet, CliError> {
-    let fleet = fleet::read(selection, Enforcing::AsWritten)?;
+    let fleet = fleet::read(selection, Enforcing::AsWritten, Used::WithRole)?;
     warn(&fleet);
     Ok(fleet)
 }
@@ -29,16 +32,18 @@ pub(super) fn fleet_with_keys(
     selection: &SelectionArgs,
     defaults: &ConnectionDefaults,
 ) -> Result<Fleet, CliError> {
-    with_keys(selection, defaults, Enforcing::AsWritten)
+    with_keys(selection, defaults, Enforcing::AsWritten, Used::All)
 }
 
 fn with_keys(
     selection: &SelectionArgs,
     defaults: &ConnectionDefaults,
     enforcing: Enforcing,
+    used: Used,
 ) -> Result<Fleet, CliError> {
-    let fleet = fleet::read(selection, enforcing)?;
+    let fleet = fleet::read(selection, enforcing, used)?;
     key_files::check(&fleet, defaults.key_file.as_deref())?;
+    ssh_options::check(&fleet, defaults)?;
     warn(&fleet);
     Ok(fleet)
 }
@@ -52,23 +57,33 @@ pub(super) fn fleet_with_roles(
     selection: &SelectionArgs,
     defaults: &ConnectionDefaults,
     enforcing: Enforcing,
+    used: Used,
     what: &str,
 ) -> Result<Fleet, CliError> {
-    let fleet = with_keys(selection, defaults, enforcing)?;
+    let fleet = with_keys(selection, defaults, enforcing, used)?;
     let without = fleet.names_without_role();
-    if without.len() == fleet.members.len() {
+    if without.len() == fleet.selected() {
         return Err(CliError::new("no selected node has a role")
             .hint("give a group or a node `fwdeploy_roles: [cybex]`; `fwdeploy role list` names the roles; `fwdeploy remove` takes away what an earlier run has left"));
     }
-    if !without.is_empty() {
-        let names = messages::names(&without);
+    let alone = match used {
+        // A warning was about those that were to be used and cannot be; their names are the last.
+        Used::All => &without[..without.len().saturating_sub(fleet.unused.len())],
+        Used::WithRole => &without[..],
+    };
+    if !alone.is_empty() {
+        let names = messages::names(alone);
         messages::note(&format!("left alone without a role: {names}; {what}"));
     }
     Ok(fleet)
 }
 
 fn warn(fleet: &Fleet) {
-    for warning in &fleet.warnings {
+    let shown = warning::shown(&fleet.warnings);
+    for warning in shown.warnings {
         messages::warn(warning);
+    }
+    for (count, kind) in shown.more {
+        messages::note(&format!("{count} more warnings like: {kind}"));
     }
 }

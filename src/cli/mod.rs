@@ -2,11 +2,14 @@
 //!
 //! * `commands`: one file for each command, with its arguments and its execution.
 //! * `args`: the arguments that several commands share, as they were typed; `options`: what they mean.
+//! * `configuration`: ansible.cfg and the environment; `settings`: which of them and of the arguments counts.
+//! * `sources`: which inventories are read; `programs`: runs inventory scripts.
 //! * `fleet`: the files; `jobs`: what the engine takes; `fleet_run`: the run; `results`: the end of the output.
 //! * `guard_usage`: the reading that `peers` and `refused` share.
 
 mod args;
 mod commands;
+mod configuration;
 mod error;
 mod fleet;
 mod fleet_run;
@@ -18,11 +21,19 @@ mod load;
 mod messages;
 mod open_files;
 mod options;
+mod password_file;
+mod program;
+mod programs;
 mod remarks;
 mod results;
 mod secrets;
+mod settings;
 mod signals;
+mod sources;
+mod ssh_options;
+mod terminal;
 mod usage;
+mod vault_passwords;
 mod warning;
 mod waves;
 

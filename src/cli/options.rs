@@ -9,14 +9,22 @@ use std::time::Duration;
 
 use crate::cli::args::ConnectionArgs;
 use crate::cli::args::HostKeys;
+use crate::cli::args::SshClient;
+use crate::cli::configuration;
+use crate::cli::configuration::Configuration;
+use crate::cli::configuration::Origin;
+use crate::cli::settings;
 use crate::engine::Rollout;
+use crate::model::SshArguments;
 use crate::plan::Allowed;
 use crate::report::Diff;
 use crate::report::Purpose;
 use crate::report::Verbosity;
+use crate::transport::Client;
 use crate::transport::HostKeyChecking;
 use crate::transport::Privilege;
 use crate::transport::Settings;
+use crate::transport::SshConfig;
 
 /// The options of a command that connects to nodes.
 pub(super) struct FleetOptions {
@@ -32,6 +40,10 @@ pub(super) struct FleetOptions {
     /// How long one command on a node may take.
     pub(super) command_timeout: Duration,
     pub(super) become_password: BecomePassword,
+    /// Whether the password to log in with is asked for (`-k`).
+    pub(super) asks_password: bool,
+    /// The login's password is in this file, or printed by this program (`--connection-password-file`).
+    pub(super) password_file: Option<PathBuf>,
     pub(super) verbosity: Verbosity,
     pub(super) defaults: ConnectionDefaults,
     /// Settings of all connections.
@@ -39,12 +51,14 @@ pub(super) struct FleetOptions {
 }
 
 /// Where sudo's password comes from if the inventory does not set one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum BecomePassword {
     /// There is none.
     None,
     /// The user is asked at the terminal, once for all nodes (`-K`).
     Asked,
+    /// It is in this file, or printed by this program (`--become-password-file`).
+    File(PathBuf),
 }
 
 /// Connection parameters from the command line, for nodes whose inventory does not set them.
@@ -52,58 +66,121 @@ pub(super) struct ConnectionDefaults {
     pub(super) user: Option<String>,
     pub(super) key_file: Option<PathBuf>,
     pub(super) privilege: Privilege,
+    /// Whom to become where the inventory says only that another user is needed.
+    pub(super) escalate_user: String,
+    pub(super) client: Client,
+    /// Arguments of ssh for all nodes.
+    pub(super) arguments: SshArguments,
 }
 
 impl FleetOptions {
     /// Returns the options of a command that only reads: one wave, no output before the end, no permissions. Other commands replace
     /// the fields for which they have arguments.
+    ///
+    /// What the command line does not say, ansible.cfg and Ansible's environment variables may.
     pub(super) fn new(purpose: Purpose, connection: &ConnectionArgs) -> Self {
+        Self::with(purpose, connection, &configuration::current_or_default())
+    }
+
+    fn with(purpose: Purpose, connection: &ConnectionArgs, configured: &Configuration) -> Self {
+        let escalate_user = settings::escalate_user(configured).value;
         FleetOptions {
             purpose,
             outcomes: None,
             rollout: Rollout::default(),
             allowed: Allowed::default(),
             confirm: Duration::ZERO,
-            forks: connection.forks,
+            forks: settings::forks(connection, configured).value,
             command_timeout: connection.command_timeout,
-            become_password: match connection.ask_become_pass {
-                true => BecomePassword::Asked,
-                false => BecomePassword::None,
+            become_password: match (
+                &connection.become_password_file,
+                settings::ask_escalate_password(connection, configured).value,
+            ) {
+                (Some(file), _) => BecomePassword::File(file.clone()),
+                (None, true) => BecomePassword::Asked,
+                (None, false) => BecomePassword::None,
             },
+            asks_password: connection.ask_pass,
+            password_file: connection.connection_password_file.clone(),
             verbosity: match connection.verbose {
                 0 => Verbosity::Quiet,
                 1 => Verbosity::Steps,
                 _ => Verbosity::Everything,
             },
             defaults: ConnectionDefaults {
-                user: connection.user.clone(),
-                key_file: connection.private_key.clone(),
-                privilege: match connection.escalate {
+                user: settings::user(connection, configured).value,
+                key_file: settings::key_file(connection, configured).value,
+                privilege: match settings::escalate(connection, configured).value {
                     true => Privilege::Sudo {
-                        user: "root".to_string(),
+                        user: escalate_user.clone(),
                     },
                     false => Privilege::AsIs,
                 },
+                escalate_user,
+                client: client(connection),
+                arguments: node_arguments(connection, configured),
             },
-            settings: settings(connection),
+            settings: of_connections(connection, configured),
         }
     }
 }
 
-fn settings(connection: &ConnectionArgs) -> Settings {
+fn client(connection: &ConnectionArgs) -> Client {
+    match connection.transport {
+        SshClient::Libssh2 => Client::Own,
+        SshClient::Openssh => Client::OpenSsh,
+    }
+}
+
+/// Arguments of ssh for all nodes: `--ssh-common-args`, or what ansible.cfg says.
+fn node_arguments(connection: &ConnectionArgs, configured: &Configuration) -> SshArguments {
+    if let Some(arguments) = &connection.ssh_common_args {
+        return arguments.clone();
+    }
+    let ssh = &configured.ssh;
+    let lines = [&ssh.args, &ssh.common_args, &ssh.extra_args];
+    let lines: Vec<&str> = lines
+        .into_iter()
+        .flatten()
+        .map(|set| set.value.as_str())
+        .collect();
+    // Each of them was parsed when ansible.cfg was read.
+    SshArguments::parse(&lines.join(" ")).unwrap_or_default()
+}
+
+fn of_connections(connection: &ConnectionArgs, configured: &Configuration) -> Settings {
     let mut settings = Settings {
-        host_key_checking: match connection.host_key_checking {
-            HostKeys::Strict => HostKeyChecking::Strict,
-            HostKeys::AcceptNew => HostKeyChecking::AcceptNew,
+        ssh_config: match &connection.ssh_config {
+            None => SshConfig::Standard,
+            Some(file) if file.as_os_str() == "none" => SshConfig::None,
+            Some(file) => SshConfig::File(file.clone()),
         },
-        connect_timeout: connection.timeout,
+        client: client(connection),
         ..Settings::default()
     };
+    // What is said here counts more than what ssh's own files say, and less than the inventory.
+    let said = &mut settings.arguments;
+    let timeout = settings::timeout(connection, configured);
+    if timeout.origin != Origin::Default {
+        settings.connect_timeout = timeout.value;
+        said.push("connecttimeout", &timeout.value.as_secs().to_string());
+    }
+    let checking = settings::host_keys(connection, configured);
+    if checking.origin != Origin::Default {
+        let (mode, word) = match checking.value {
+            HostKeys::Strict => (HostKeyChecking::Strict, "yes"),
+            HostKeys::AcceptNew => (HostKeyChecking::AcceptNew, "accept-new"),
+        };
+        settings.host_key_checking = mode;
+        said.push("stricthostkeychecking", word);
+    }
     if let Some(file) = &connection.known_hosts {
         // Like `ssh -o UserKnownHostsFile`: the system's files are read as well.
         settings.known_hosts = vec![file.clone()];
         settings.known_hosts.extend(Settings::system_known_hosts());
+        said.push("userknownhostsfile", &format!("\"{}\"", file.display()));
     }
+    settings.node_arguments = node_arguments(connection, configured);
     settings
 }
 
@@ -122,7 +199,8 @@ mod tests {
     fn options(arguments: &[&str]) -> FleetOptions {
         let all = [&["fwdeploy"], arguments].concat();
         let line = CommandLine::try_parse_from(all).unwrap();
-        FleetOptions::new(Purpose::Facts, &line.connection)
+        let nothing = Configuration::default();
+        FleetOptions::with(Purpose::Facts, &line.connection, &nothing)
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::report::json::Remark;
 
 /// Converts warnings.
 pub(super) fn of_warnings(warnings: &[Warning]) -> Vec<Remark> {
-    let of_warning = |warning: &Warning| remark(&warning.error, Some(warning.nodes));
+    let of_warning = |warning: &Warning| remark(&warning.error, warning.nodes);
     warnings.iter().map(of_warning).collect()
 }
 

@@ -56,14 +56,18 @@ pub(super) fn signal_code<'a>(
     signalled.filter(|_| outcomes.into_iter().any(Outcome::was_interrupted))
 }
 
-/// Returns the outcomes of all selected nodes in the order of the inventory. A node without a job has no role and was skipped.
+/// Returns the outcomes of all selected nodes in the order of the inventory, at the end those that the command does not use. A node without a job has no
+/// role and was skipped.
 fn with_skipped(fleet: &Fleet, outcomes: Vec<Outcome>) -> Vec<Outcome> {
     let mut outcomes = outcomes.into_iter().peekable();
     let outcome = |member: &Member| {
         let own = outcomes.next_if(|outcome| outcome.node == member.name);
         own.unwrap_or_else(|| Outcome::not_begun(&*member.name, NotBegun::NoRole))
     };
-    fleet.members.iter().map(outcome).collect()
+    let unused = fleet.unused.iter();
+    let unused = unused.map(|name| Outcome::not_begun(name.as_str(), NotBegun::NoRole));
+    let outcomes: Vec<Outcome> = fleet.members.iter().map(outcome).collect();
+    outcomes.into_iter().chain(unused).collect()
 }
 
 #[cfg(test)]
@@ -81,12 +85,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let inventory = folder.path().join("inventory.yml");
         fs::write(&inventory, "all: {hosts: {a: , b: , c: , d: }}").unwrap();
-        let selection = SelectionArgs {
-            inventory,
-            limit: None,
-            extra_vars: Vec::new(),
-        };
-        let fleet = fleet::read(&selection, fleet::Enforcing::AsWritten);
+        let selection = SelectionArgs::all_of(inventory);
+        let fleet = fleet::read(&selection, fleet::Enforcing::AsWritten, fleet::Used::All);
         let fleet = fleet.unwrap();
         let stopped = |node: &str| Outcome::not_begun(node, NotBegun::Stopped);
         let without = |node: &str| Outcome::not_begun(node, NotBegun::NoRole);

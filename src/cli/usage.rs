@@ -36,7 +36,6 @@ const COMMANDS: [(&[&str], &str); 9] = [
     ),
     (
         &[
-            "inventory",
             "list",
             "list-hosts",
             "hosts",
@@ -46,7 +45,7 @@ const COMMANDS: [(&[&str], &str); 9] = [
             "template",
             "export",
         ],
-        "did you mean `fwdeploy render INVENTORY`? it reads all files and prints what each node requires, without connecting",
+        "did you mean `fwdeploy inventory INVENTORY`, or `fwdeploy render INVENTORY`, which prints what each node requires? Neither connects; `fwdeploy run INVENTORY --syntax-check` reads all files",
     ),
     (
         &["test", "verify", "simulate"],
@@ -64,14 +63,10 @@ const COMMANDS: [(&[&str], &str); 9] = [
 ];
 
 /// Flags of Ansible, with a hint what to use instead.
-const FLAGS: [(&[&str], &str); 16] = [
+const FLAGS: [(&[&str], &str); 15] = [
     (
-        &["-i", "--inventory", "--inventory-file"],
-        "the inventory needs no flag: `fwdeploy run inventory.yml`",
-    ),
-    (
-        &["-k", "--ask-pass", "--connection-password-file"],
-        "login with a password is not supported: use a key or an agent (`--private-key`, `ssh-add`). `-K` asks for sudo's password",
+        &["-y", "--yaml", "--toml", "--export", "--output"],
+        "`fwdeploy inventory` prints JSON (`--list`, `--host NODE`), a tree (`--graph`), or where values come from (`--vars NODE`)",
     ),
     (
         &["-n", "--dry-run", "--plan", "--noop", "--what-if"],
@@ -90,8 +85,12 @@ const FLAGS: [(&[&str], &str); 16] = [
         "there are no tasks and no tags: a run applies the roles, and `--limit` selects nodes",
     ),
     (
-        &["--list-hosts", "--syntax-check", "--list", "--graph"],
-        "`fwdeploy render INVENTORY` reads all files, without connecting",
+        &["--list-hosts", "--syntax-check"],
+        "`fwdeploy run INVENTORY` has this flag",
+    ),
+    (
+        &["--list", "--graph", "--host"],
+        "`fwdeploy inventory INVENTORY` has this flag",
     ),
     (
         &["-m", "--module-name", "-a", "--args", "-M", "--module-path"],
@@ -105,7 +104,6 @@ const FLAGS: [(&[&str], &str); 16] = [
         &[
             "--become-user",
             "--become-method",
-            "--become-password-file",
             "-S",
             "--su",
             "-s",
@@ -113,27 +111,16 @@ const FLAGS: [(&[&str], &str); 16] = [
             "-U",
             "--sudo-user",
         ],
-        "`-b` becomes root through sudo; `ansible_become_user` and `ansible_become_password` are set in the inventory, and `-K` asks for the password",
+        "`-b` becomes root through sudo; `ansible_become_user` and `ansible_become_password` are set in the inventory, and `-K` and `--become-password-file` give the password",
     ),
     (
         &[
-            "--ssh-common-args",
             "--ssh-extra-args",
             "--sftp-extra-args",
             "--scp-extra-args",
+            "--ssh-args",
         ],
-        "options of ssh are not supported; `ansible_host`, `ansible_port`, `ansible_user` and `--private-key` say how a node is reached",
-    ),
-    (
-        &[
-            "-J",
-            "--ask-vault-pass",
-            "--ask-vault-password",
-            "--vault-id",
-            "--vault-password-file",
-            "--vault-pass-file",
-        ],
-        "Ansible's vault is not read: keep a secret in a file of its own, `-e @secrets.yml`",
+        "`--ssh-common-args` gives arguments of ssh to all nodes; `ansible_ssh_common_args` in the inventory to some",
     ),
     (&["--remote-user", "--ssh-user"], "did you mean `--user`?"),
     (
@@ -145,13 +132,7 @@ const FLAGS: [(&[&str], &str); 16] = [
         "`--json` prints one document; `2>/dev/null` hides the progress",
     ),
     (
-        &[
-            "-y",
-            "--yes",
-            "--force",
-            "--auto-approve",
-            "--force-handlers",
-        ],
+        &["--yes", "--force", "--auto-approve", "--force-handlers"],
         "there are no prompts: a run needs no confirmation, and a node that fails rolls itself back",
     ),
     (
@@ -170,6 +151,7 @@ const FLAGS: [(&[&str], &str); 16] = [
             "-f",
             "--forks",
             "--private-key",
+            "-k",
             "-v",
         ],
         "this command does not connect, so it has no connection flags",
@@ -240,8 +222,13 @@ mod tests {
         }
         for (flags, hint) in &FLAGS[..FLAGS.len() - 1] {
             for flag in *flags {
+                // `run` has those of the list of hosts itself.
+                let command = match *flag {
+                    "--list-hosts" | "--syntax-check" => "status",
+                    _ => "run",
+                };
                 assert_eq!(
-                    hint_of(&["run", "inventory.yml", flag]).as_deref(),
+                    hint_of(&[command, "inventory.yml", flag]).as_deref(),
                     Some(*hint),
                     "{flag}"
                 );

@@ -41,7 +41,7 @@ pub(super) fn node(job: &Job, sessions: &ReadSessions<'_>) -> Outcome {
         guard: GuardKind::wanted(&state, job.required()),
         ..outcome
     }
-    .in_audit(job)
+    .told_by_roles(job)
 }
 
 /// Reads a node without a role once: what an earlier run has left there is a finding. It is skipped whatever is read; the other value is

@@ -87,6 +87,15 @@ explained! {
         LoginLost = "login-lost":
             "the connection was lost during the login"
             => "see sshd's log on the node";
+        SshOptions = "ssh-options":
+            "ssh's configuration, or the ssh arguments in the inventory, have something that is not possible here"
+            => "correct it, or use `--transport openssh` or `--ssh-config none`";
+        JumpRefused = "jump-refused":
+            "the jump host did not connect to the node"
+            => "check the node's address as the jump host sees it, and `AllowTcpForwarding` and `PermitOpen` there";
+        NoProxy = "no-proxy":
+            "the `ProxyCommand` does not start"
+            => "correct it";
         SshSession = "ssh-session":
             "libssh2 could not be set up"
             => "report it";

@@ -99,7 +99,7 @@ fn desired(peers: usize) -> Desired {
             family: Family::V4,
             source: Some(cidr(&peer(n))),
             service: "5000/tcp".parse().unwrap(),
-            to_port: "5000".parse().unwrap(),
+            to_ports: "5000".parse().unwrap(),
             to: CONTAINER.parse().unwrap(),
         })
         .collect();

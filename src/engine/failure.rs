@@ -9,6 +9,7 @@ use crate::engine::condition::NodeCondition;
 use crate::engine::stage::Stage;
 use crate::transport::ConnectError;
 use crate::transport::KeyProblem;
+use crate::transport::OpenSshFailure;
 use crate::transport::RunError;
 
 /// Why a node failed. As an [`Error`] it says its message alone, and its cause is its source.
@@ -199,6 +200,16 @@ fn connect_code(error: &ConnectError) -> FailureCode {
         | ConnectError::FurtherMethod { .. } => FailureCode::LoginRefused,
         ConnectError::HungUp { .. } | ConnectError::LoginTimedOut { .. } => FailureCode::LoginLost,
         ConnectError::Session { .. } => FailureCode::SshSession,
+        ConnectError::Config { .. } => FailureCode::SshOptions,
+        ConnectError::Jump { source, .. } => connect_code(source),
+        ConnectError::Forward { .. } => FailureCode::JumpRefused,
+        ConnectError::Proxy { .. } => FailureCode::NoProxy,
+        ConnectError::OpenSsh { kind, .. } => match kind {
+            OpenSshFailure::Unreachable => FailureCode::NoAnswer,
+            OpenSshFailure::HostKey => FailureCode::HostKeyUnknown,
+            OpenSshFailure::Login => FailureCode::LoginRefused,
+            OpenSshFailure::Program => FailureCode::SshSession,
+        },
         ConnectError::Cancelled { .. } => FailureCode::Stopped,
     }
 }
@@ -222,11 +233,13 @@ mod tests {
 
     use super::*;
     use crate::transport::Endpoint;
+    use crate::transport::EndpointKind;
 
     fn unresolved() -> Failure {
         let at = Endpoint {
+            kind: EndpointKind::Node,
             node: "n1".to_string(),
-            address: "n1.example:22".to_string(),
+            address: "n1.example:22".into(),
         };
         let source = io::Error::other("no such name");
         Failure::connect(Stage::Connecting, ConnectError::Resolve { at, source })

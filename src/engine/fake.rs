@@ -599,6 +599,7 @@ pub(super) fn job(node: &str) -> Job {
             port: 22,
             user: None,
             key_file: None,
+            arguments: Default::default(),
             privilege: Privilege::AsIs,
         },
         desired: desired(),
@@ -650,7 +651,7 @@ pub(super) fn desired() -> Desired {
             family: Family::V4,
             source: Some(cidr("192.0.2.7")),
             service: "5000/tcp".parse().unwrap(),
-            to_port: "5000".parse().unwrap(),
+            to_ports: "5000".parse().unwrap(),
             to: container,
         }],
         ..Desired::default()

@@ -15,7 +15,7 @@
 //! | `scripts` `session` | the scripts that run on a node, and the connections that they run over |
 //! | `operation` `applied` `transaction` `confirm` | one change of one node: arm, apply, look again, confirm or roll back |
 //! | `check` `facts` `run` `recover` `rollback` `drill` | one node, command by command; `snapshot_select` chooses the snapshot of a rollback |
-//! | `failure_budget` `pool` | many nodes at a time |
+//! | `failure_budget` `pool` `machines` | many nodes at a time |
 
 mod applied;
 mod check;
@@ -29,6 +29,7 @@ mod facts;
 mod failure;
 mod failure_budget;
 mod job;
+mod machines;
 mod operation;
 mod outcome;
 mod pool;
@@ -64,6 +65,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use crate::engine::machines::SecondName;
 use crate::engine::scripts::ReadScripts;
 use crate::engine::scripts::ShellScripts;
 use crate::engine::scripts::WriteScripts;
@@ -167,8 +169,10 @@ fn orphaned_with(
 }
 
 fn run_with(jobs: &[Job], context: &RunContext<'_>, scripts: &dyn WriteScripts) -> Vec<Outcome> {
-    let sessions = WriteSessions::new(context, scripts);
-    let mut outcomes = pool::in_waves(jobs, context, |job| run::node(job, &sessions));
+    let sessions = WriteSessions::new(context, scripts, SecondName::Waits);
+    let mut outcomes = pool::in_waves(jobs, context, |job| {
+        sessions.work(job, || run::node(job, &sessions))
+    });
     // All nodes are finished here.
     if context.rollout.when_failed == WhenFailed::RollBackAll {
         rollback::all(jobs, &mut outcomes, context, scripts, &sessions.run);
@@ -182,11 +186,16 @@ fn rollback_with(
     scripts: &dyn WriteScripts,
     to: Option<u64>,
 ) -> Vec<Outcome> {
-    let sessions = WriteSessions::new(context, scripts);
-    pool::in_waves(jobs, context, |job| rollback::node(job, &sessions, to))
+    // A second rollback of the same machine would take the first one back.
+    let sessions = WriteSessions::new(context, scripts, SecondName::Refused);
+    pool::in_waves(jobs, context, |job| {
+        sessions.work(job, || rollback::node(job, &sessions, to))
+    })
 }
 
 fn drill_with(jobs: &[Job], context: &RunContext<'_>, scripts: &dyn WriteScripts) -> Vec<Outcome> {
-    let sessions = WriteSessions::new(context, scripts);
-    pool::in_waves(jobs, context, |job| drill::node(job, &sessions))
+    let sessions = WriteSessions::new(context, scripts, SecondName::Waits);
+    pool::in_waves(jobs, context, |job| {
+        sessions.work(job, || drill::node(job, &sessions))
+    })
 }

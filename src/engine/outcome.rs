@@ -14,6 +14,7 @@ use crate::engine::job::Job;
 use crate::engine::rollout::BudgetExceeded;
 use crate::engine::stage::Stage;
 use crate::model::NodeState;
+use crate::model::peer::KnownPeer;
 use crate::model::records::Snapshot;
 use crate::plan::Change;
 use crate::plan::Finding;
@@ -36,6 +37,8 @@ pub struct Outcome {
     pub guard: Option<GuardKind>,
     /// The roles in audit, whose whitelist is watched and not enforced.
     pub audit: Vec<String>,
+    /// What is known of the peers that the changes name.
+    pub known: Vec<KnownPeer>,
     /// Why it failed, if it did.
     pub failure: Option<Failure>,
     /// Why the node was not started, if it was not.
@@ -68,6 +71,7 @@ impl Outcome {
             findings: Vec::new(),
             guard: None,
             audit: Vec::new(),
+            known: Vec::new(),
             failure: None,
             not_begun: None,
             snapshot: None,
@@ -112,9 +116,10 @@ impl Outcome {
         }
     }
 
-    /// The same outcome, which is never ok if a role is in audit.
+    /// The same outcome with what the roles tell: it is never ok if one is in audit, and its peers may have names.
     #[must_use]
-    pub(super) fn in_audit(mut self, job: &Job) -> Self {
+    pub(super) fn told_by_roles(mut self, job: &Job) -> Self {
+        self.known.clone_from(&job.desired.known);
         let audits = job.desired.audits.iter();
         self.audit = audits.map(|audit| audit.role.clone()).collect();
         if !self.audit.is_empty() && matches!(self.verdict, Verdict::Ok | Verdict::Changed) {

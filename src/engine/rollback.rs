@@ -6,6 +6,7 @@ use crate::engine::context::RunContext;
 use crate::engine::event::Event;
 use crate::engine::failure::Failure;
 use crate::engine::job::Job;
+use crate::engine::machines::SecondName;
 use crate::engine::operation::Operation;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
@@ -111,7 +112,7 @@ pub(super) fn all(
     let nodes = places.iter().map(|place| &outcomes[*place]);
     let nodes = nodes.map(|o| (o.node.clone(), o.verdict)).collect();
     context.sink.emit(Event::TakingBack(nodes));
-    let sessions = WriteSessions::new(context, scripts);
+    let sessions = WriteSessions::new(context, scripts, SecondName::Refused);
     let before: Vec<Outcome> = places.iter().map(|p| outcomes[*p].clone()).collect();
     let work = |job: &Job| {
         let outcome = before.iter().find(|outcome| outcome.node == job.node());

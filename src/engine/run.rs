@@ -31,7 +31,9 @@ use crate::plan::Reload;
 /// What prevents a run is repaired first, if that is allowed.
 pub(super) fn node(job: &Job, sessions: &WriteSessions<'_>) -> Outcome {
     match recover::node(job, sessions) {
-        Ok(mended) => purged(job, sessions, mended.told(converge(job, sessions))).in_audit(job),
+        Ok(mended) => {
+            purged(job, sessions, mended.told(converge(job, sessions))).told_by_roles(job)
+        }
         Err(outcome) => *outcome,
     }
 }

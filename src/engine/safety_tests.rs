@@ -9,6 +9,7 @@ use super::*;
 use crate::engine::fake::Fake;
 use crate::engine::fake::Trouble;
 use crate::engine::fake::open_node;
+use crate::engine::machines::SecondName;
 use crate::engine::tests::with;
 use crate::model::File;
 use crate::model::Files;
@@ -164,7 +165,10 @@ fn a_drill_is_lost_by_a_node_that_does_not_and_it_is_brought_back_all_the_same()
     let (outcome, _) = with(&fake, &stop, |c| {
         let confirm = Duration::ZERO;
         let context = RunContext { confirm, ..*c };
-        drill::node(job, &WriteSessions::new(&context, &*fake))
+        drill::node(
+            job,
+            &WriteSessions::new(&context, &*fake, SecondName::Waits),
+        )
     });
     assert_eq!(code(&outcome), "did-not-come-back");
     assert_eq!(condition(&outcome), "as_before", "{outcome:#?}");

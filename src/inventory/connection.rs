@@ -1,8 +1,15 @@
 //! How a node is reached, by Ansible's variables.
+//!
+//! Nothing is read before somebody asks for it: a node that no command uses is never judged by its connection variables, and its templates and secrets
+//! stay closed. So an `Unread` is all that a node has, and [`ConnectionVars`] are made from it together with what renders templates ([`Render`]).
+//! This room may not know templates, which are the role's; the caller passes in who does.
 
 use std::net::IpAddr;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_yaml::Value;
 
 use super::error::InputError;
 use super::error::InputErrors;
@@ -15,7 +22,9 @@ use super::suggest::closest;
 use super::vars::Layer;
 use super::vars::Var;
 use super::vars::Vars;
+use super::vault::kind_of;
 use crate::model::Secret;
+use crate::model::SshArguments;
 
 /// How to reach one node and what to be there. What the inventory does not say is `None`: the command line may say it.
 #[derive(Clone, Debug)]
@@ -35,11 +44,28 @@ pub struct ConnectionVars {
     /// `ansible_become_user`.
     pub escalate_user: Option<Located<String>>,
     /// `ansible_become_password`. In no other variable and no message.
-    pub escalate_password: Option<Located<Secret>>,
+    pub escalate_password: Option<Password>,
+    /// `ansible_password`, to log in with. In no other variable and no message.
+    pub password: Option<Password>,
+    /// `ansible_ssh_args`: what goes before all other arguments of ssh.
+    pub ssh_args: Option<Located<SshArguments>>,
+    /// `ansible_ssh_common_args` and `ansible_ssh_extra_args`, in this order: what goes after them.
+    pub ssh_more_args: Vec<Located<SshArguments>>,
+    /// `ansible_host_key_checking`: whether an unknown host key is refused.
+    pub host_key_checking: Option<Located<bool>>,
     /// The address that other nodes see: `fwdeploy_address`, or `ansible_host` or the name if that is one. `None` if only a name is known.
     pub address: Option<Located<IpAddr>>,
     /// `fwdeploy_zone`: the firewalld zone that external hosts arrive in.
     pub zone: Option<Located<String>>,
+}
+
+/// A password as an inventory gives it. `Debug` does not show it.
+#[derive(Clone, Debug)]
+pub enum Password {
+    /// As it was written.
+    Written(Secret),
+    /// An encrypted value, a command or a template, which is asked for its value when a connection needs it.
+    Asked(Var),
 }
 
 /// `ansible_connection`.
@@ -52,6 +78,24 @@ pub enum ConnectionMethod {
     Local,
 }
 
+/// Renders variables.
+pub trait Render {
+    /// The value of the variable `name` of a node, with its templates rendered in the eyes of that node.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be rendered. The message has no values in it.
+    fn render(&self, node: &str, name: &str, var: &Var) -> Result<Value, InputError>;
+}
+
+/// The connection variables of one node, as they were written. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Unread {
+    /// Those that are secrets; the others are among the node's variables.
+    secrets: Vars,
+    around: Arc<Surroundings>,
+}
+
 /// What the meaning of variables depends on, apart from their values.
 #[derive(Clone, Debug)]
 pub(super) struct Surroundings {
@@ -60,6 +104,9 @@ pub(super) struct Surroundings {
     /// The home directory of the user who runs this.
     pub(super) home: Option<PathBuf>,
 }
+
+/// The address that a node's peers see, where it is another one than that of the connection.
+const ADDRESS: &[&str] = &["fwdeploy_address"];
 
 /// Ansible's names for one thing, today's first.
 mod names {
@@ -79,11 +126,11 @@ mod names {
         "ansible_ssh_password",
         "ansible_ssh_pass",
     ];
-    pub(super) const SSH_ARGS: &[&str] = &[
-        "ansible_ssh_common_args",
-        "ansible_ssh_extra_args",
-        "ansible_ssh_args",
-    ];
+    pub(super) const SSH_ARGS: &[&str] = &["ansible_ssh_args"];
+    pub(super) const SSH_COMMON_ARGS: &[&str] = &["ansible_ssh_common_args"];
+    pub(super) const SSH_EXTRA_ARGS: &[&str] = &["ansible_ssh_extra_args"];
+    pub(super) const HOST_KEY_CHECKING: &[&str] =
+        &["ansible_host_key_checking", "ansible_ssh_host_key_checking"];
 }
 
 /// Names of Ansible's that are read or refused here, and those that change nothing for ssh; the first are the ones to suggest.
@@ -114,6 +161,9 @@ pub fn is_connection_name(name: &str) -> bool {
         names::BECOME_PASSWORD,
         names::PASSWORD,
         names::SSH_ARGS,
+        names::SSH_COMMON_ARGS,
+        names::SSH_EXTRA_ARGS,
+        names::HOST_KEY_CHECKING,
         &KNOWN,
     ];
     lists.into_iter().any(|list| list.contains(&name))
@@ -126,69 +176,143 @@ pub fn meant_connection_name(name: &str) -> Option<&'static str> {
     (!is_connection_name(name) && suggest::distance_of(name, near) <= 2).then_some(near)
 }
 
-impl ConnectionVars {
-    /// Takes the variables that say how the node `name` is reached; passwords do not stay among the others.
-    pub(super) fn take(
+impl Unread {
+    /// Takes the secrets out of a node's variables: no template and no report sees them.
+    pub(super) fn take(vars: &mut Vars, around: &Arc<Surroundings>) -> Self {
+        let mut secrets = Vars::new();
+        for name in names::BECOME_PASSWORD.iter().chain(names::PASSWORD) {
+            secrets.extend(vars.remove_entry(*name));
+        }
+        Self {
+            secrets,
+            around: Arc::clone(around),
+        }
+    }
+
+    /// Reads the variables of the node `name`.
+    pub(super) fn read(
+        &self,
         name: &str,
         location: &Location,
-        vars: &mut Vars,
-        around: &Surroundings,
-    ) -> Result<Self, InputErrors> {
+        vars: &Vars,
+        render: &dyn Render,
+    ) -> Result<ConnectionVars, InputErrors> {
         let mut errors = InputErrors::none();
-        let reader = &mut Reader {
+        let around = &self.around;
+        let mut reader = Reader {
+            node: name,
             vars,
+            secrets: &self.secrets,
+            render,
             errors: &mut errors,
         };
+        let reader = &mut reader;
         let named = reader.read(names::HOST, read::host);
-        let address = reader.read(&["fwdeploy_address"], read::address);
+        let address = reader.read(ADDRESS, read::address);
         let key = reader.read(names::KEY, |name, var| key_file(name, var, around));
         let method = reader.read(&["ansible_connection"], method);
-        let connection = Self {
+        let host = named.unwrap_or_else(|| Located::new(name.to_owned(), location.clone()));
+        let connection = ConnectionVars {
             method: method.map(|method| method.value).unwrap_or_default(),
-            address: address.or_else(|| {
-                let seen = named
-                    .clone()
-                    .unwrap_or_else(|| Located::new(name.to_owned(), location.clone()));
-                let address = seen
-                    .value
-                    .parse()
-                    .ok()
-                    .filter(|address| read::is_seen(*address))?;
-                Some(Located::new(address, seen.location))
-            }),
-            host: named.unwrap_or_else(|| Located::new(name.to_owned(), location.clone())),
+            address: address.or_else(|| as_address(&host)),
+            host,
             port: reader.read(names::PORT, read::port),
             user: reader.read(names::USER, read::word),
             private_key_file: key,
             escalate: reader.read(names::BECOME, read::boolean),
             escalate_user: reader.read(names::BECOME_USER, read::word),
-            escalate_password: reader.read(names::BECOME_PASSWORD, password),
+            escalate_password: reader.password(names::BECOME_PASSWORD),
+            password: reader.password_filled(names::PASSWORD),
+            ssh_args: reader.read_filled(names::SSH_ARGS, ssh_arguments),
+            ssh_more_args: [names::SSH_COMMON_ARGS, names::SSH_EXTRA_ARGS]
+                .into_iter()
+                .filter_map(|names| reader.read_filled(names, ssh_arguments))
+                .collect(),
+            host_key_checking: reader.read(names::HOST_KEY_CHECKING, read::boolean),
             zone: reader.read(&["fwdeploy_zone"], read::zone),
         };
         reader.read(&["ansible_become_method"], become_method);
-        reader.refuse();
-        for name in names::BECOME_PASSWORD.iter().chain(names::PASSWORD) {
-            vars.remove(*name);
-        }
         errors.or(connection)
     }
 }
 
+/// The address that the peers of a node see, from nothing but the variables that say it: `fwdeploy_address`, or `ansible_host` or the name if that is one.
+/// `None` if only a name is known.
+///
+/// # Errors
+///
+/// One of these variables cannot be rendered, or is neither an address nor a host's name.
+pub fn address(
+    name: &str,
+    location: &Location,
+    vars: &Vars,
+    render: &dyn Render,
+) -> Result<Option<Located<IpAddr>>, InputError> {
+    let mut errors = InputErrors::none();
+    let mut reader = Reader {
+        node: name,
+        vars,
+        secrets: &Vars::new(),
+        render,
+        errors: &mut errors,
+    };
+    let mut address = reader.read(ADDRESS, read::address);
+    if address.is_none() && reader.errors.is_empty() {
+        let named = reader.read(names::HOST, read::host);
+        let host = named.unwrap_or_else(|| Located::new(name.to_owned(), location.clone()));
+        address = as_address(&host);
+    }
+    match errors.into_iter().next() {
+        Some(error) => Err(error),
+        None => Ok(address),
+    }
+}
+
+/// A host as an address that others see, if it is one.
+fn as_address(host: &Located<String>) -> Option<Located<IpAddr>> {
+    let address: IpAddr = host.value.parse().ok()?;
+    read::is_seen(address).then(|| Located::new(address, host.location.clone()))
+}
+
 struct Reader<'v> {
+    node: &'v str,
     vars: &'v Vars,
+    secrets: &'v Vars,
+    render: &'v dyn Render,
     errors: &'v mut InputErrors,
 }
 
-impl Reader<'_> {
-    /// Reads the one of these names that is set; several with different values are a mistake, because Ansible's plugins do not agree which one wins.
+impl<'v> Reader<'v> {
+    fn get(&self, name: &str) -> Option<&'v Var> {
+        self.vars.get(name).or_else(|| self.secrets.get(name))
+    }
+
+    /// Reads the one of these names that is set, rendered; several with different values are a mistake, because Ansible's plugins do not agree which one wins.
     fn read<T>(
         &mut self,
         names: &[&str],
         read: impl Fn(&str, &Var) -> Result<T, InputError>,
     ) -> Option<T> {
+        let (name, var) = self.one(names)?;
+        let rendered = self
+            .render
+            .render(self.node, name, var)
+            .map(|value| var.rendered(value));
+        self.errors
+            .take(rendered.and_then(|rendered| read(name, &rendered)))
+    }
+
+    /// A password, which stays closed until a connection needs it.
+    fn password(&mut self, names: &[&'static str]) -> Option<Password> {
+        let (name, var) = self.one(names)?;
+        self.errors.take(password(name, var))
+    }
+
+    /// The one of these names that is set.
+    fn one<'n>(&mut self, names: &[&'n str]) -> Option<(&'n str, &'v Var)> {
         let mut set = names
             .iter()
-            .filter_map(|name| Some((*name, self.vars.get(*name)?)));
+            .filter_map(|name| Some((*name, self.get(name)?)));
         let (name, var) = set.next()?;
         if let Some((other_name, other)) = set.find(|(_, other)| other.value() != var.value()) {
             let error = InputError::at(
@@ -201,32 +325,25 @@ impl Reader<'_> {
                     .hint(format!("keep `{name}` alone")),
             );
         }
-        self.errors.take(read(name, var))
+        Some((name, var))
     }
 
-    /// What would change the connection, and is not done: silence would be a connection that the user did not ask for.
-    fn refuse(&mut self) {
-        for name in names::SSH_ARGS {
-            if let Some(var) = self.vars.get(*name).filter(|var| !is_blank(var)) {
-                let error = InputError::at(
-                    var.origin().key_location(),
-                    format!("`{name}` is not supported yet"),
-                );
-                self.errors
-                    .push(error.hint("remove it: jump hosts and options of ssh would be ignored"));
-            }
-        }
-        for name in names::PASSWORD {
-            if let Some(var) = self.vars.get(*name).filter(|var| !is_blank(var)) {
-                let error = InputError::at(
-                    var.origin().key_location(),
-                    format!("`{name}` is not supported"),
-                );
-                self.errors.push(error.hint(
-                    "log in with a key or an agent, and keep passwords out of the inventory",
-                ));
-            }
-        }
+    /// The same, where an empty value is none: a common way to switch a variable off.
+    fn read_filled<T>(
+        &mut self,
+        names: &[&str],
+        read: impl Fn(&str, &Var) -> Result<T, InputError>,
+    ) -> Option<T> {
+        let is_set = |name: &&str| self.get(name).is_some_and(|var| !is_blank(var));
+        let set: Vec<&str> = names.iter().copied().filter(is_set).collect();
+        self.read(&set, read)
+    }
+
+    /// The same for a password.
+    fn password_filled(&mut self, names: &[&'static str]) -> Option<Password> {
+        let is_set = |name: &&'static str| self.get(name).is_some_and(|var| !is_blank(var));
+        let set: Vec<&'static str> = names.iter().copied().filter(is_set).collect();
+        self.password(&set)
     }
 }
 
@@ -276,13 +393,30 @@ fn become_method(name: &str, var: &Var) -> Result<(), InputError> {
 }
 
 /// Mistakes are shown at the variable's name, and never with its value.
-fn password(name: &str, var: &Var) -> Result<Located<Secret>, InputError> {
+fn password(name: &str, var: &Var) -> Result<Password, InputError> {
+    let is_template = match var.value() {
+        Value::String(text) => text.contains("{{") || text.contains("{%"),
+        _ => false,
+    };
+    if is_template || kind_of(var.value()).is_some() {
+        return Ok(Password::Asked(var.clone()));
+    }
     let location = var.origin().key_location();
     let text = read::text(name, var).map_err(|error| {
         let error = InputError::at(location.clone(), error.message().to_owned());
-        error.hint("put the password into quotes; it can be no template")
+        error.hint("put the password into quotes")
     })?;
-    Ok(Located::new(Secret::new(text.value), location))
+    Ok(Password::Written(Secret::new(text.value)))
+}
+
+/// Arguments of ssh, in a shell's quoting.
+fn ssh_arguments(name: &str, var: &Var) -> Result<Located<SshArguments>, InputError> {
+    let text = read::text(name, var)?;
+    let arguments = SshArguments::parse(&text.value).map_err(|why| {
+        InputError::at(var.location(), format!("`{name}`: {}", shown(&why)))
+            .hint("write options of ssh, as in `-o ProxyJump=bastion -o StrictHostKeyChecking=yes`")
+    })?;
+    Ok(text.map(|_| arguments))
 }
 
 fn key_file(name: &str, var: &Var, around: &Surroundings) -> Result<Located<PathBuf>, InputError> {

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use super::document::kind;
 use super::error::InputError;
-use super::error::InputErrors;
 use super::error::shown;
 use super::location::Located;
 use super::location::Location;
+use super::nodes::FirstNamed;
 use super::vars::Var;
 use super::vars::Vars;
 
@@ -94,6 +94,21 @@ impl Tree {
         group
     }
 
+    /// Everything in the order in which it was first named.
+    pub(super) fn first_named(&self) -> FirstNamed {
+        let mut groups: Vec<&String> = self.groups.keys().collect();
+        groups.sort_by_key(|name| self.groups[*name].number);
+        FirstNamed {
+            groups: groups.into_iter().cloned().collect(),
+            nodes: self.nodes.iter().map(|node| node.name.clone()).collect(),
+        }
+    }
+
+    /// The position of a node, if it is declared.
+    pub(super) fn known(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
     /// The position of a node, which is declared here if it was not before.
     pub(super) fn position(&mut self, name: String, location: &Location) -> usize {
         let nodes = &mut self.nodes;
@@ -108,49 +123,38 @@ impl Tree {
     }
 }
 
-/// Sets a group's priority, which a group that is declared in several places has only once.
-pub(super) fn set_priority(group: &mut DeclaredGroup, var: &Var) -> Option<InputError> {
-    let error = |message| InputError::at(var.location(), message);
-    let Some(priority) = var.value().as_i64() else {
-        let error = error("`ansible_group_priority` takes a whole number");
-        return Some(error.label(format!("this is {}", kind(var.value()))));
+/// Sets a group's priority: the last place wins.
+pub(super) fn set_priority(group: &mut DeclaredGroup, var: &Var) -> Result<(), InputError> {
+    let value = var.value();
+    // Ansible takes `int(value)`.
+    let priority = value
+        .as_i64()
+        .or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()));
+    let Some(priority) = priority else {
+        let message = "`ansible_group_priority` takes a whole number";
+        let error = InputError::at(var.location(), message);
+        return Err(error.label(format!("this is {}", kind(value))));
     };
-    match &group.priority {
-        Some(first) if first.value != priority => {
-            let error = error("`ansible_group_priority` has two values for one group");
-            Some(
-                error
-                    .label("second value")
-                    .context(first.location.clone(), "first value"),
-            )
-        }
-        _ => {
-            group.priority = Some(Located::new(priority, var.location()));
-            None
-        }
-    }
+    group.priority = Some(Located::new(priority, var.location()));
+    Ok(())
 }
 
-/// Adds variables to a group or node that may be declared in several places. Ansible lets the last place win in silence.
-pub(super) fn add_vars(known: &mut Vars, more: &Vars, errors: &mut InputErrors) {
+/// Adds variables to a group or node that may be declared in several places. The last place wins, as for Ansible.
+///
+/// Returns a warning for each that has two values in one text. One file after the other is how Ansible's users set the same thing anew on purpose.
+pub(super) fn add_vars(known: &mut Vars, more: &Vars) -> Vec<InputError> {
+    let mut warnings = Vec::new();
     for (name, var) in more {
-        match known.get(name) {
-            Some(first) if first.value() != var.value() => {
-                let error = InputError::at(
-                    var.location(),
-                    format!("`{}` has two values at one level", shown(name)),
-                );
-                let error = error
-                    .label("second value")
-                    .context(first.location(), "first value");
-                errors.push(
-                    error.hint("keep one of them; which one holds would depend on their order"),
-                );
-            }
-            Some(_) => {}
-            None => {
-                known.insert(name.clone(), var.clone());
+        if let Some(first) = known.get(name) {
+            let (before, now) = (first.location(), var.location());
+            if first.value() != var.value() && before.source().name() == now.source().name() {
+                let message = format!("`{}` has two values at one level", shown(name));
+                let error = InputError::at(now, message).label("second value");
+                let error = error.context(before, "first value");
+                warnings.push(error.hint("the last one holds, as for Ansible; keep one of them"));
             }
         }
+        known.insert(name.clone(), var.clone());
     }
+    warnings
 }

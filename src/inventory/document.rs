@@ -1,11 +1,12 @@
 //! One YAML text: its values, and the location of each of them.
 //!
 //! The values and their locations come from the same pass over saphyr-parser's events, so every value has a location. Plain scalars
-//! are read as Ansible reads them where that matters: `yes`, `no`, `on` and `off` are booleans; unlike Ansible, `0644`, `12:30` and dates stay text.
+//! are read as Ansible reads them: `yes`, `no`, `on` and `off` are booleans, `0644` is octal; unlike Ansible, dates stay text.
 
 mod build;
 mod cursor;
 mod frame;
+mod indent;
 mod key;
 mod mark;
 mod path;
@@ -40,8 +41,8 @@ use super::location::Span;
 
 /// One YAML document with the location of every key and value in it.
 ///
-/// The value contains only plain data: mappings have text for keys, merge keys (`<<`) and aliases are resolved, and the only tag that is left is
-/// `!unsafe` on a string, as [`Value::Tagged`]: such a string is never a template.
+/// The value contains only plain data: mappings have text for keys, merge keys (`<<`) and aliases are resolved, and the tags that are left are
+/// `!unsafe` and `!vault` on a string, as [`Value::Tagged`]: such a string is never a template, and the second one is encrypted.
 ///
 /// ```
 /// use fwdeploy::inventory::document::Document;
@@ -65,7 +66,7 @@ impl Document {
     /// # Errors
     ///
     /// All mistakes that are found: what is no YAML, more than one document, keys that are there twice, keys that are not text, tags other than
-    /// `!unsafe` and YAML's own, control characters, and texts that are too long, too deep, or grow too much by their aliases.
+    /// `!unsafe`, `!vault` and YAML's own, control characters, and texts that are too long, too deep, or grow too much by their aliases.
     pub fn parse(file: impl Into<String>, text: &str) -> Result<Self, InputErrors> {
         Self::from_source(Source::file(file, without_byte_order_mark(text)))
     }
@@ -76,10 +77,9 @@ impl Document {
     ///
     /// As [`parse`](Self::parse), and for bytes that are not UTF-8.
     pub fn from_bytes(file: impl Into<String>, bytes: &[u8]) -> Result<Self, InputErrors> {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Self::parse(file, text),
-            Err(error) => Err(not_text(file.into(), bytes, error.valid_up_to()).into()),
-        }
+        let file = file.into();
+        let text = text(&file, bytes)?;
+        Self::parse(file, text)
     }
 
     /// Reads a text of any kind, an argument of the command line for one.
@@ -114,6 +114,30 @@ impl Document {
             value: Value::Mapping(mapping),
             mark: Arc::new(Mark {
                 span,
+                inside: Inside::Mapping(entries),
+            }),
+        }
+    }
+
+    /// A mapping of one key to a value, both of which are somewhere in `source`.
+    pub(super) fn of_value(source: Arc<Source>, key: (&str, Span), value: (Value, Span)) -> Self {
+        let mark = Arc::new(Mark {
+            span: value.1,
+            inside: Inside::Nothing,
+        });
+        let entries = BTreeMap::from([(
+            key.0.to_owned(),
+            Entry {
+                key: key.1,
+                value: mark,
+            },
+        )]);
+        let mapping = serde_yaml::Mapping::from_iter([(Value::from(key.0), value.0)]);
+        Self {
+            source,
+            value: Value::Mapping(mapping),
+            mark: Arc::new(Mark {
+                span: value.1,
                 inside: Inside::Mapping(entries),
             }),
         }
@@ -168,6 +192,18 @@ impl fmt::Debug for Document {
         f.debug_struct("Document")
             .field("source", &self.source)
             .finish_non_exhaustive()
+    }
+}
+
+/// The text of a file's bytes, without a byte order mark.
+///
+/// # Errors
+///
+/// The bytes are not UTF-8.
+pub(super) fn text<'b>(file: &str, bytes: &'b [u8]) -> Result<&'b str, InputError> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(without_byte_order_mark(text)),
+        Err(error) => Err(not_text(file.to_owned(), bytes, error.valid_up_to())),
     }
 }
 

@@ -8,11 +8,16 @@ use std::fmt;
 pub use self::list::InputErrors;
 use super::location::Location;
 use super::location::Place;
+use super::location::VEIL;
+use crate::model::Secret;
 use crate::model::visible::is_visible;
 use crate::model::visible::visible;
 
 /// Longer pieces of the user's text are cut in messages.
 const SHOWN_CHARACTERS: usize = 60;
+
+/// Secrets of fewer bytes are hidden where they are quoted, and not within words.
+const SHORT: usize = 4;
 
 /// How [`InputError::render`] looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +41,8 @@ struct Details {
     label: Option<String>,
     context: Vec<Located>,
     hint: Option<String>,
+    /// Secrets that none of its texts shows.
+    hidden: Vec<Secret>,
     /// Whether its own location suffices, so the locations that led to it are not shown.
     alone: bool,
 }
@@ -68,27 +75,31 @@ impl InputError {
 
     fn new(subject: Subject, message: impl Into<String>) -> Self {
         let details = Details {
-            message: message.into(),
+            message: String::new(),
             subject,
             label: None,
             context: Vec::new(),
             hint: None,
+            hidden: Vec::new(),
             alone: false,
         };
-        Self(Box::new(details))
+        let mut error = Self(Box::new(details));
+        error.0.message = error.veiled(message.into());
+        error
     }
 
     /// Adds the text next to the underlined text.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.0.label = Some(label.into());
+        self.0.label = Some(self.veiled(label.into()));
         self
     }
 
     /// Adds another place that explains the mistake: "first defined here".
     #[must_use]
     pub fn context(mut self, location: Location, label: impl Into<String>) -> Self {
-        self.0.context.push(Located::new(label.into(), location));
+        let label = self.veiled(label.into());
+        self.0.context.push(Located::new(label, location));
         self
     }
 
@@ -107,8 +118,44 @@ impl InputError {
     /// Adds what the user can do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.0.hint = Some(hint.into());
+        self.0.hint = Some(self.veiled(hint.into()));
         self
+    }
+
+    /// Hides a text that is a secret, in what is said already and in what is added later.
+    #[must_use]
+    pub fn hiding(mut self, secret: &str) -> Self {
+        if secret.is_empty() {
+            return self;
+        }
+        self.0.hidden.push(Secret::new(secret));
+        let message = std::mem::take(&mut self.0.message);
+        self.0.message = self.veiled(message);
+        self.0.label = self.0.label.take().map(|label| self.veiled(label));
+        self.0.hint = self.0.hint.take().map(|hint| self.veiled(hint));
+        let context = std::mem::take(&mut self.0.context).into_iter();
+        self.0.context = context
+            .map(|place| place.map(|label| self.veiled(label)))
+            .collect();
+        self
+    }
+
+    /// A text without what is secret: what is hidden, and quotes of a value in an encrypted file.
+    fn veiled(&self, text: String) -> String {
+        let mut text = text;
+        for secret in &self.0.hidden {
+            for form in [secret.expose().to_owned(), shown(secret.expose())] {
+                // A letter or two are in every sentence; quoted they are a value.
+                text = match form.len() < SHORT {
+                    true => text.replace(&format!("`{form}`"), &format!("`{VEIL}`")),
+                    false => text.replace(&form, VEIL),
+                };
+            }
+        }
+        match &self.0.subject {
+            Subject::At(location) => location.veiled(text),
+            _ => text,
+        }
     }
 
     /// Adds the hint "did you mean …", if there is something that the user may have meant.
@@ -200,4 +247,57 @@ pub fn shown(text: &str) -> String {
         }
     }
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::inventory::location::Source;
+    use crate::inventory::location::Span;
+
+    #[test]
+    fn a_hidden_secret_is_in_none_of_the_texts_whenever_they_are_added() {
+        let add = |error: InputError| {
+            let span = Span { start: 0, end: 1 };
+            let place = Location::new(Arc::new(Source::file("f", "x")), span);
+            let error = error.label("label hunter2").hint("hint `hunter2`");
+            error.context(place, "context hunter2")
+        };
+        let error = || InputError::general("`hunter2` is no port");
+        for error in [
+            add(error()).hiding("hunter2"),
+            add(error().hiding("hunter2")),
+        ] {
+            let shown = format!("{error} {error:?} {}", error.render(Style::Plain));
+            assert!(!shown.contains("hunter2"), "{shown}");
+            assert_eq!(error.message(), "`********` is no port");
+            assert_eq!(error.hint_text(), Some("hint `********`"));
+            assert_eq!(error.context_places().next().unwrap().1, "context ********");
+        }
+        let short = InputError::general("`a` is no port, but a word").hiding("a");
+        assert_eq!(short.message(), "`********` is no port, but a word");
+    }
+
+    #[test]
+    fn a_value_of_an_encrypted_file_is_not_quoted_and_a_name_is() {
+        let text = "port: 198.51.100.300\nname: x\n";
+        let source = Arc::new(Source::decrypted("f", text));
+        let at = |start, end| Location::new(Arc::clone(&source), Span { start, end });
+        let of_value = |message: &str| InputError::at(at(6, 20), message).to_string();
+        for (message, shown) in [
+            ("`198.51.100.300` is wrong", "f:1:7: `********` is wrong"),
+            ("198.51.100.300 is wrong", "f:1:7: ******** is wrong"),
+            // A number as short as that is in many sentences.
+            ("`port` takes 3 of them", "f:1:7: `port` takes 3 of them"),
+        ] {
+            assert_eq!(of_value(message), shown);
+        }
+        let of_key = InputError::at(at(0, 4), "there is no `port`");
+        assert_eq!(of_key.to_string(), "f:1:1: there is no `port`");
+        // Nor is a line of the file shown.
+        let shown = InputError::at(at(6, 20), "wrong").render(Style::Plain);
+        assert!(shown.contains("f:1:7") && !shown.contains("198"), "{shown}");
+    }
 }

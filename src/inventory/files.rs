@@ -4,16 +4,22 @@ use std::fs;
 use std::fs::File;
 use std::io;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
 use super::connection::Surroundings;
 use super::document::Document;
 use super::document::MAX_FILE_BYTES;
+use super::document::text;
 use super::document::too_long;
 use super::error::InputError;
 use super::error::InputErrors;
+use super::location::Source;
 use super::suggest::closest;
+use super::vault::Vault;
+use super::vault::is_encrypted;
+use super::vault::locked;
 
 /// Directories in directories below `group_vars/`: a link to its own parent would never end.
 const MAX_LEVELS: usize = 8;
@@ -24,10 +30,16 @@ const PASSED_OVER: [&str; 12] = [
     "retry",
 ];
 
-/// Directories that may be in an inventory directory, and are read elsewhere or only by Ansible.
-const NO_INVENTORY: [&str; 6] = [
+/// Endings that Ansible ignores in an inventory directory (`INVENTORY_IGNORE_EXTS`).
+const IGNORED_ENDINGS: [&str; 12] = [
+    ".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt", ".rst", ".orig", ".cfg", ".retry",
+];
+
+/// Directories that may be in an inventory directory, and are read elsewhere or only by Ansible's playbooks.
+const NO_INVENTORY: [&str; 7] = [
     "group_vars",
     "host_vars",
+    "vars_plugins",
     "roles",
     "files",
     "templates",
@@ -49,67 +61,122 @@ pub(super) enum ListedKind {
     Directory,
 }
 
-/// The location of the inventory, and the user who reads it.
-pub(super) fn surroundings(inventory: &Path) -> Surroundings {
-    let directory = if inventory.is_dir() {
-        inventory
+/// What a source of an inventory is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A text.
+    Text,
+    /// A file that somebody may execute.
+    Executable,
+    /// A directory of inventories.
+    Directory,
+}
+
+/// What is at a path.
+pub(super) fn kind(path: &Path) -> Result<Kind, InputError> {
+    let metadata = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+    Ok(if metadata.is_dir() {
+        Kind::Directory
+    } else if metadata.is_file() && metadata.permissions().mode() & 0o111 != 0 {
+        Kind::Executable
     } else {
-        inventory.parent().unwrap_or(Path::new(""))
+        Kind::Text
+    })
+}
+
+/// Returns whether something is at a path.
+pub(super) fn exists(path: &Path) -> bool {
+    path.exists()
+}
+
+/// The directory of a source: itself, or the one it is in.
+pub(super) fn directory(source: &Path) -> PathBuf {
+    if source.is_dir() {
+        source.to_owned()
+    } else {
+        source.parent().unwrap_or(Path::new("")).to_owned()
+    }
+}
+
+/// Returns whether two directories are one.
+pub(super) fn is_same(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| {
+        let path = if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            path
+        };
+        fs::canonicalize(path).ok()
     };
+    one == other || matches!((real(one), real(other)), (Some(one), Some(other)) if one == other)
+}
+
+/// A path from the root on, so that it is never looked up in PATH.
+pub(super) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// The ending of a file's name, without its dot.
+pub(super) fn ending(path: &Path) -> Option<String> {
+    path.extension()
+        .map(|ending| ending.to_string_lossy().into_owned())
+}
+
+/// The location of the inventory, and the user who reads it.
+pub(super) fn surroundings(directory: PathBuf) -> Surroundings {
     Surroundings {
-        directory: directory.to_owned(),
+        directory,
         home: std::env::home_dir().filter(|home| home.is_absolute()),
     }
 }
 
-/// Reads the inventory: a file, or all YAML files of a directory in the order of their names.
-pub(super) fn inventory(path: &Path) -> Result<Vec<Document>, InputErrors> {
-    if !path.is_dir() {
-        return Ok(vec![document(path)?]);
-    }
-    let mut errors = InputErrors::none();
-    let mut documents = Vec::new();
-    for listed in list(path)? {
-        match listed.kind {
-            ListedKind::File if is_yaml(&listed.name) => {
-                documents.extend(errors.take(document(&listed.path)))
-            }
-            ListedKind::File if is_passed_over(&listed.name) => {}
-            ListedKind::Directory if NO_INVENTORY.contains(&listed.name.as_str()) => {}
-            ListedKind::File => {
-                let error = InputError::in_file(
-                    shown(&listed.path),
-                    "not a YAML file, and so no part of this inventory",
-                );
-                errors.push(
-                    error.hint(
-                        "end its name in `.yml`, or move it out of the inventory's directory",
-                    ),
-                );
-            }
-            ListedKind::Directory => {
-                let error = InputError::in_file(
-                    shown(&listed.path),
-                    "a directory in an inventory directory is not read",
-                );
-                errors.push(
-                    error.hint("move its files up, or move it out of the inventory's directory"),
-                );
-            }
-        }
-    }
-    if documents.is_empty() && errors.is_empty() {
-        errors.push(InputError::in_file(
-            shown(path),
-            "no `*.yml` file in this directory",
-        ));
-    }
-    errors.or(documents)
+/// The files and directories of an inventory directory that may be inventories, in the order of their names.
+pub(super) fn inventories(directory: &Path) -> Result<Vec<PathBuf>, InputErrors> {
+    let mut listed = list(directory)?;
+    listed.retain(|listed| {
+        let is_ignored = IGNORED_ENDINGS
+            .iter()
+            .any(|ending| listed.name.ends_with(ending));
+        let is_elsewhere = NO_INVENTORY.contains(&listed.name.as_str());
+        !(is_ignored || is_elsewhere && listed.kind == ListedKind::Directory)
+    });
+    Ok(listed.into_iter().map(|listed| listed.path).collect())
 }
 
-/// Reads one file.
-pub(super) fn document(path: &Path) -> Result<Document, InputErrors> {
-    Document::from_bytes(shown(path), &bytes(path)?)
+/// Reads one file as YAML.
+pub(super) fn document(path: &Path, vault: &Vault) -> Result<Document, InputErrors> {
+    Document::from_source(source(path, vault)?)
+}
+
+/// Reads the text of one file, which may be encrypted.
+pub(super) fn source(path: &Path, vault: &Vault) -> Result<Source, InputErrors> {
+    let (name, bytes) = (shown(path), bytes(path)?);
+    match encrypted(&bytes) {
+        Some(encrypted) => Ok(vault.open_file(&name, encrypted)?),
+        None => {
+            let text = text(&name, &bytes)?.to_owned();
+            Ok(Source::file(name, text))
+        }
+    }
+}
+
+/// Reads one file of variables. One that is encrypted and cannot be opened is [`locked`]: only its nodes have to know.
+fn variable_file(path: &Path, vault: &Vault) -> Result<Document, InputErrors> {
+    let (name, bytes) = (shown(path), bytes(path)?);
+    match encrypted(&bytes) {
+        Some(text) => match vault.open_file(&name, text) {
+            Ok(source) => Document::from_source(source),
+            Err(_) => Ok(locked(&name, text)),
+        },
+        None => Document::from_bytes(name, &bytes),
+    }
+}
+
+/// The text of a file that is encrypted as a whole.
+fn encrypted(bytes: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    is_encrypted(text).then_some(text)
 }
 
 /// Reads one file, but never more than the limit: a file of gigabytes is refused before it is in memory.
@@ -165,20 +232,30 @@ pub(super) fn list(directory: &Path) -> Result<Vec<Listed>, InputErrors> {
     Ok(listed)
 }
 
-/// Reads a file of variables, or all of a directory in the order of the names: a later one wins.
-pub(super) fn variable_files(listed: &Listed) -> Result<Vec<Document>, InputErrors> {
-    let mut documents = Vec::new();
-    collect(listed, 0, &mut documents)?;
-    Ok(documents)
+/// The files of variables that were found.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) documents: Vec<Document>,
+    /// About files that are not read, as Ansible does not.
+    pub(super) warnings: Vec<InputError>,
 }
 
+/// Reads a file of variables, or all of a directory in the order of the names: a later one wins.
+pub(super) fn variable_files(listed: &Listed, vault: &Vault) -> Result<Found, InputErrors> {
+    let mut found = Found::default();
+    collect(listed, 0, vault, &mut found)?;
+    Ok(found)
+}
+
+/// Follows `_get_dir_vars_files` of Ansible's `parsing/dataloader.py`: names without a dot, and those that end as YAML does.
 fn collect(
     listed: &Listed,
     level: usize,
-    documents: &mut Vec<Document>,
+    vault: &Vault,
+    found: &mut Found,
 ) -> Result<(), InputErrors> {
     if listed.kind == ListedKind::File {
-        documents.push(document(&listed.path)?);
+        found.documents.push(variable_file(&listed.path, vault)?);
         return Ok(());
     }
     if level == MAX_LEVELS {
@@ -187,17 +264,23 @@ fn collect(
     }
     let mut errors = InputErrors::none();
     for inner in list(&listed.path)? {
-        let read = inner.kind == ListedKind::Directory
-            || is_yaml(&inner.name)
-            || !inner.name.contains('.');
+        let plain = !inner.name.contains('.');
+        let read = plain || (inner.kind == ListedKind::File && is_yaml(&inner.name));
         if read {
-            errors.take(collect(&inner, level + 1, documents));
+            errors.take(collect(&inner, level + 1, vault, found));
         } else if !is_passed_over(&inner.name) {
-            let error = InputError::in_file(
-                shown(&inner.path),
-                "not read: its name does not end in `.yml`, `.yaml` or `.json`",
-            );
-            errors.push(error.hint("rename it, or begin its name with a dot"));
+            let (message, hint) = match inner.kind {
+                ListedKind::File => (
+                    "not read, as by Ansible: its name does not end in `.yml`, `.yaml` or `.json`",
+                    "rename it; a dot before its name says that it is left out on purpose",
+                ),
+                ListedKind::Directory => (
+                    "not read, as by Ansible: a directory whose name has a dot",
+                    "name it without a dot",
+                ),
+            };
+            let warning = InputError::in_file(shown(&inner.path), message);
+            found.warnings.push(warning.hint(hint));
         }
     }
     errors.or(())

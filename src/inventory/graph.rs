@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use super::declared::DeclaredGroup;
+use super::declared::DeclaredNode;
 use super::declared::Tree;
 use super::error::InputError;
 use super::error::InputErrors;
+use super::members::Members;
 use super::members::members;
 use super::suggest::closest;
 
@@ -20,8 +22,8 @@ pub(super) struct Graph<'t> {
     pub(super) order: Vec<(&'t str, &'t DeclaredGroup)>,
     /// By node: positions in `order` of the groups that it is in, `all` among them.
     pub(super) groups_of: Vec<BTreeSet<usize>>,
-    /// By position in `order`: the nodes of each group and of those below it, in Ansible's order.
-    pub(super) members: Vec<Vec<usize>>,
+    /// The nodes and groups of each group, in Ansible's order.
+    pub(super) members: Members,
 }
 
 impl<'t> Graph<'t> {
@@ -32,24 +34,8 @@ impl<'t> Graph<'t> {
     ///
     /// # Errors
     ///
-    /// Groups that are above themselves, and names that are both a group and a node.
+    /// Groups that are above themselves.
     pub(super) fn new(tree: &'t Tree) -> Result<Self, InputErrors> {
-        let mut errors = InputErrors::none();
-        for node in &tree.nodes {
-            if let Some(group) = tree.groups.get(&node.name) {
-                let error = InputError::at(
-                    node.location.clone(),
-                    format!("`{}` is both a group and a node", node.name),
-                );
-                let error = error
-                    .label("the node")
-                    .hint("rename one of them: a pattern could mean either");
-                errors.push(match &group.location {
-                    Some(location) => error.context(location.clone(), "the group"),
-                    None => error,
-                });
-            }
-        }
         let depths = depths(tree)?;
         let mut order: Vec<(&str, &DeclaredGroup)> = tree
             .groups
@@ -60,12 +46,28 @@ impl<'t> Graph<'t> {
         let ancestors = ancestors(&order);
         let groups_of = memberships(tree, &order, &ancestors);
         let members = members(&order, &groups_of);
-        errors.or(Self {
+        Ok(Self {
             order,
             groups_of,
             members,
         })
     }
+}
+
+/// The warnings about names that are both a group and a node, which Ansible warns of too.
+pub(super) fn shared_names(tree: &Tree) -> Vec<InputError> {
+    let both = |node: &DeclaredNode| {
+        let group = tree.groups.get(&node.name)?;
+        let message = format!("`{}` is both a group and a node", node.name);
+        let error = InputError::at(node.location.clone(), message)
+            .label("the node")
+            .hint("alone in a pattern it is the node, after `&` and `!` the group; rename one of them");
+        Some(match &group.location {
+            Some(location) => error.context(location.clone(), "the group"),
+            None => error,
+        })
+    };
+    tree.nodes.iter().filter_map(both).collect()
 }
 
 /// The longest path from `all` to each group: `all` has 0, and groups without a parent are below it.

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+/// What is shown instead of a secret.
+pub const VEIL: &str = "********";
+
 /// A text that the user wrote, and what to call it in a message.
 pub struct Source {
     name: String,
@@ -15,6 +18,9 @@ pub struct Source {
 pub enum SourceKind {
     /// A file: a place in it is a line and a column.
     File,
+    /// A file that was encrypted as a whole; lines and columns are those of the text that `ansible-vault edit` shows. No message shows
+    /// a line of it.
+    Decrypted,
     /// One `-e` of the command line: a line and a column would say nothing.
     CommandLine,
 }
@@ -26,6 +32,24 @@ impl Source {
             name: name.into(),
             text: text.into(),
             kind: SourceKind::File,
+        }
+    }
+
+    /// The same text once more.
+    pub(super) fn again(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            text: self.text.clone(),
+            kind: self.kind,
+        }
+    }
+
+    /// What an encrypted file holds, by the name of the file.
+    pub(super) fn decrypted(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            text: text.into(),
+            kind: SourceKind::Decrypted,
         }
     }
 
@@ -141,6 +165,36 @@ impl Location {
         &self.source.text()[self.span.start..self.span.end]
     }
 
+    /// A message about this piece, without quotes of a value that stands in an encrypted file. Names of variables are no values.
+    pub(super) fn veiled(&self, message: String) -> String {
+        if self.source.kind != SourceKind::Decrypted {
+            return message;
+        }
+        let after = self.source.text()[self.span.end..].trim_start_matches(['"', '\'', ' ']);
+        if after.starts_with(':') {
+            return message;
+        }
+        let written = self.text();
+        let quote = |word: &str| {
+            let is_value = word.len() > 1 || word.contains(|c: char| c.is_ascii_digit());
+            is_value && written.contains(word)
+        };
+        // Quotes are in backticks; numbers and addresses are not.
+        let pieces = message.split('`').enumerate().map(|(number, piece)| {
+            if number % 2 == 1 {
+                return if quote(piece) { VEIL } else { piece }.to_owned();
+            }
+            let words = piece.split(' ').map(|word| {
+                let bare = word.trim_matches([',', ':', ';', '.']);
+                // Shorter numbers are in sentences by chance.
+                let is_number = bare.len() > 3 && bare.contains(|c: char| c.is_ascii_digit());
+                if is_number && quote(bare) { VEIL } else { word }
+            });
+            words.collect::<Vec<_>>().join(" ")
+        });
+        pieces.collect::<Vec<_>>().join("`")
+    }
+
     /// The bytes from `start` to `end` counted from the beginning of this piece, for a mistake inside of a longer value.
     pub fn part(&self, start: usize, end: usize) -> Self {
         let clamp = |offset: usize| (self.span.start + offset).min(self.span.end);
@@ -166,7 +220,9 @@ impl Eq for Location {}
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.source.kind {
-            SourceKind::File => write!(f, "{}:{}", self.source.name, self.place()),
+            SourceKind::File | SourceKind::Decrypted => {
+                write!(f, "{}:{}", self.source.name, self.place())
+            }
             SourceKind::CommandLine => f.write_str(&self.source.name),
         }
     }

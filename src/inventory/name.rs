@@ -1,5 +1,7 @@
 //! Names of nodes, groups and roles.
 
+use std::net::Ipv6Addr;
+
 use super::error::InputError;
 use super::error::shown;
 use super::location::Location;
@@ -29,11 +31,15 @@ impl Named {
 }
 
 /// Checks a name: letters, digits, `_`, `.` and `-` of ASCII, a letter, digit or `_` first. It is then safe in a path, a rule's comment and a shell.
+/// A node may also be named by its IPv6 address.
 ///
 /// # Errors
 ///
 /// What is wrong with it, underlined if `location` is exactly the text of the name.
 pub fn check(name: &str, named: Named, location: &Location) -> Result<(), InputError> {
+    if named == Named::Node && name.parse::<Ipv6Addr>().is_ok() {
+        return Ok(());
+    }
     let word = named.as_str();
     let error = |message: String| InputError::at(location.clone(), message);
     if name.trim().is_empty() {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use super::error::InputError;
-use super::error::InputErrors;
 use super::files::Listed;
 use super::files::ListedKind;
 use super::files::is_passed_over;
@@ -43,14 +42,18 @@ pub(super) struct Assigned {
     pub(super) by_owner: BTreeMap<String, Listed>,
     /// Files whose name matches no group and no node.
     pub(super) unmatched: Vec<Listed>,
-    pub(super) errors: InputErrors,
+    /// About files that are not read.
+    pub(super) warnings: Vec<InputError>,
 }
 
 /// Finds the owner of each file: `NAME`, `NAME.yml`, `NAME.yaml`, `NAME.json`, or a directory `NAME`.
 ///
-/// Ansible passes over a file that no group or host is named after, and of several for one name reads only the first: here both are mistakes.
+/// As Ansible does, it passes over a file that no group or host is named after, and of several for one name reads only the first: `NAME` itself, then
+/// `.yml`, `.yaml` and `.json`. Unlike Ansible, it says so: about the first only where there is a similar name.
 pub(super) fn assign(listed: Vec<Listed>, owners: Owners, known: &BTreeSet<&str>) -> Assigned {
     let mut assigned = Assigned::default();
+    let mut listed = listed;
+    listed.sort_by_key(|listed| rank(&listed.name));
     for listed in listed {
         let name = listed.name.as_str();
         let stem = if listed.kind == ListedKind::File {
@@ -67,17 +70,19 @@ pub(super) fn assign(listed: Vec<Listed>, owners: Owners, known: &BTreeSet<&str>
         if !known.contains(owner) {
             let text = listed.kind == ListedKind::File && stem.is_none();
             if !(text && is_passed_over(&listed.name)) {
-                if let Some(error) = stranger(&listed, stem, owners, known) {
-                    assigned.errors.push(error);
-                }
+                let warning = stranger(&listed, stem, owners, known);
+                assigned.warnings.extend(warning);
                 assigned.unmatched.push(listed);
             }
             continue;
         }
         if let Some(first) = assigned.by_owner.get(owner) {
-            let message = format!("`{owner}` has variables in `{}` too", first.name);
-            let error = InputError::in_file(shown(&listed.path), message);
-            assigned.errors.push(error.hint(format!(
+            let message = format!(
+                "not read, as by Ansible: `{owner}` has variables in `{}` too",
+                first.name
+            );
+            let warning = InputError::in_file(shown(&listed.path), message);
+            assigned.warnings.push(warning.hint(format!(
                 "put both into the directory `{}/{owner}/`",
                 owners.directory()
             )));
@@ -88,7 +93,14 @@ pub(super) fn assign(listed: Vec<Listed>, owners: Owners, known: &BTreeSet<&str>
     assigned
 }
 
-/// The error for a file of variables whose name matches no group or node, if it looks like a misspelling of one.
+/// In which order Ansible looks for the files of one name.
+fn rank(name: &str) -> usize {
+    let endings = [".yml", ".yaml", ".json"];
+    let ending = endings.iter().position(|ending| name.ends_with(ending));
+    ending.map_or(0, |position| position + 1)
+}
+
+/// The warning about a file of variables whose name matches no group or node, if it looks like a misspelling of one.
 fn stranger(
     listed: &Listed,
     stem: Option<&str>,

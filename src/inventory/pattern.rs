@@ -1,16 +1,23 @@
 //! Which nodes: Ansible's host patterns, for `--limit`.
 //!
-//! `all`, `*`, a group or a node, globs (`eos*`, `node?`, `[a-c]*`), `a,b` or `a:b` for both, `a:&b` for what is in both, `a:!b` for what is not in `b`,
-//! `group[0]`, `group[-1]` and `group[0:2]` for nodes by their position (both ends belong to it, as for Ansible), and `@file` with one pattern a line.
+//! `all`, `*`, a group or a node, globs (`eos*`, `node?`, `[a-c]*`), `~eos-\d` for a regular expression, `a,b` or `a:b` for both, `a:&b` for what is in
+//! both, `a:!b` for what is not in `b`, `group[0]`, `group[-1]` and `group[0:2]` for nodes by their position (both ends belong to it, as for Ansible),
+//! and `@file` with one pattern a line.
+//!
+//! What a part matches is Ansible's `inventory/manager.py` line by line. Stricter is only that a part which matches nothing is an error.
 
 mod glob;
 mod split;
 
 use std::collections::BTreeSet;
+use std::net::Ipv6Addr;
 use std::path::Path;
 use std::sync::Arc;
 
+use fancy_regex::Regex;
+
 use self::glob::Glob;
+use self::split::Subscript;
 use super::error::InputError;
 use super::error::InputErrors;
 use super::error::shown;
@@ -29,7 +36,8 @@ use super::nodes::InventoryNode;
 /// use fwdeploy::inventory::Pattern;
 ///
 /// assert!(Pattern::parse("cybex:!cyb-seed-*").is_ok());
-/// assert!(Pattern::parse("~cyb.*").is_err());
+/// assert!(Pattern::parse(r"~cyb-(bp|seed)-\d+$").is_ok());
+/// assert!(Pattern::parse("~cyb(").is_err());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
@@ -56,7 +64,7 @@ impl Pattern {
     ///
     /// # Errors
     ///
-    /// An empty pattern, a regular expression, an unclosed bracket, or a part that is a file.
+    /// An empty pattern, a regular expression that is none, or a part that is a file.
     pub fn parse(text: &str) -> Result<Self, InputErrors> {
         Self::read(text, |part| {
             let error = InputError::at(part.location.clone(), "a file is not read here");
@@ -124,7 +132,7 @@ impl Pattern {
         let mut matched = |effect| -> Vec<BTreeSet<usize>> {
             let parts = self.parts.iter().filter(|part| part.effect == effect);
             parts
-                .filter_map(|part| errors.take(matches(&part.text, inventory)))
+                .filter_map(|part| errors.take(matches(part, inventory)))
                 .collect()
         };
         // Ansible's order (`order_patterns` in `inventory/manager.py`), however they are written.
@@ -168,15 +176,25 @@ impl Part {
                 "a name is missing after `&` or `!`",
             ));
         }
-        if text.starts_with('~') {
-            let error = InputError::at(location, "regular expressions are not supported");
-            return Err(error.hint("use a glob: `eos*`, `node0?`, `[a-c]*`"));
+        if let Some(expression) = text.strip_prefix('~') {
+            regex(expression).map_err(|problem| {
+                InputError::at(
+                    location.clone(),
+                    format!("not a regular expression: {}", shown(&problem)),
+                )
+                .hint("put a backslash before a bracket that is meant as it is")
+            })?;
         }
         Ok(Self {
             effect,
             text: Located::new(text, location),
         })
     }
+}
+
+/// A regular expression as Python's `re`, which Ansible uses: it may look around and back. The crate bounds how often it goes back.
+fn regex(expression: &str) -> Result<Regex, String> {
+    Regex::new(expression).map_err(|error| error.to_string())
 }
 
 /// The patterns of a file, one a line; `#` begins a comment.
@@ -186,16 +204,15 @@ fn lines(source: Source) -> Result<Vec<Part>, InputErrors> {
     let mut errors = InputErrors::none();
     let mut start = 0;
     for line in source.text().split_inclusive('\n') {
-        let pattern = line.split('#').next().unwrap_or_default();
         let location = Location::new(
             Arc::clone(&source),
             Span {
                 start,
-                end: start + pattern.len(),
+                end: start + without_comment(line).len(),
             },
         );
         start += line.len();
-        for part in split::split(&location) {
+        if let Some(part) = split::whole(&location) {
             if part.value.starts_with('@') {
                 errors.push(InputError::at(
                     part.location,
@@ -215,6 +232,162 @@ fn lines(source: Source) -> Result<Vec<Part>, InputErrors> {
     errors.or(parts)
 }
 
+/// A line up to its comment. Inside of a word, `#` is a part of a regular expression.
+fn without_comment(line: &str) -> &str {
+    let begins = |(position, _): &(usize, &str)| {
+        let before = line[..*position].chars().next_back();
+        before.is_none_or(char::is_whitespace)
+    };
+    line.match_indices('#')
+        .find(begins)
+        .map_or(line, |(position, _)| &line[..position])
+}
+
+/// The positions of the nodes that one part matches.
+fn matches(part: &Part, inventory: &Inventory) -> Result<BTreeSet<usize>, InputError> {
+    let text = part.text.value.as_str();
+    // Ansible's `_evaluate_patterns`: a node's plain name comes before a group of that name, but not after `&` or `!`.
+    if part.effect == Effect::Add
+        && let Some(position) = inventory.by_name.get(text)
+    {
+        return Ok(BTreeSet::from([*position]));
+    }
+    let (base, subscript) = match split::subscript(text) {
+        Some((base, subscript)) if !text.starts_with('~') => (base, Some(subscript)),
+        _ => (text, None),
+    };
+    let Some(found) = enumerate(base, &part.text.location, inventory)? else {
+        return Err(no_match(&part.text, base, subscript, inventory));
+    };
+    let error = |message: String| InputError::at(part.text.location.clone(), message);
+    match subscript {
+        None => Ok(found.into_iter().collect()),
+        Some(subscript) => match subscript.apply(&found) {
+            [] => Err(
+                error(format!("`{}` matches no node", shown(text))).hint(format!(
+                    "`{}` has {} nodes, counted from 0",
+                    shown(base),
+                    found.len()
+                )),
+            ),
+            nodes => Ok(nodes.iter().copied().collect()),
+        },
+    }
+}
+
+/// The positions of the nodes of a name, a glob or a regular expression, `None` if no group and no node is meant: Ansible's `_enumerate_matches`.
+///
+/// Their order, and that a node comes once for each group and once for itself, is what a subscript counts by: `e*[3]`.
+fn enumerate(
+    text: &str,
+    location: &Location,
+    inventory: &Inventory,
+) -> Result<Option<Vec<usize>>, InputError> {
+    let matcher = Matcher::new(text);
+    let mut wrong = None;
+    let mut fits = |name: &String| match matcher.matches(name) {
+        Ok(fits) => fits,
+        Err(problem) => {
+            wrong.get_or_insert(problem);
+            false
+        }
+    };
+    let position = |name: &String| inventory.by_name.get(name).copied();
+    let named = &inventory.first_named;
+    let groups: Vec<&String> = named.groups.iter().filter(|name| fits(name)).collect();
+    let members = groups
+        .iter()
+        .filter_map(|name| inventory.groups.get(*name))
+        .flatten();
+    let mut found: Vec<usize> = members.filter_map(position).collect();
+    let is_odd = text.starts_with('~') || text.contains(['.', '?', '*', '[']);
+    if groups.is_empty() || is_odd {
+        let nodes = named.nodes.iter().filter(|name| fits(name));
+        found.extend(nodes.filter_map(position));
+    }
+    match wrong {
+        None => Ok((!groups.is_empty() || !found.is_empty()).then_some(found)),
+        Some(problem) => Err(InputError::at(
+            location.clone(),
+            format!("the regular expression was given up: {}", shown(&problem)),
+        )),
+    }
+}
+
+/// What a name is compared with.
+enum Matcher<'t> {
+    Name(&'t str),
+    Glob(Glob),
+    Regex(Result<Regex, String>),
+}
+
+impl<'t> Matcher<'t> {
+    fn new(text: &'t str) -> Self {
+        match text.strip_prefix('~') {
+            Some(expression) => Self::Regex(regex(expression)),
+            None => Glob::new(text).map_or(Self::Name(text), Self::Glob),
+        }
+    }
+
+    /// Python's `re.match`: from the beginning of the name, but not always to its end.
+    fn matches(&self, name: &str) -> Result<bool, String> {
+        match self {
+            Self::Name(text) => Ok(*text == name),
+            Self::Glob(glob) => Ok(glob.matches(name)),
+            Self::Regex(regex) => {
+                let regex = regex.as_ref().map_err(Clone::clone)?;
+                let found = regex.find(name).map_err(|error| error.to_string())?;
+                Ok(found.is_some_and(|found| found.start() == 0))
+            }
+        }
+    }
+}
+
+/// The error for a part that matches nothing.
+fn no_match(
+    part: &Located<String>,
+    base: &str,
+    subscript: Option<Subscript>,
+    inventory: &Inventory,
+) -> InputError {
+    let text = &part.value;
+    let error = InputError::at(
+        part.location.clone(),
+        format!("`{}` matches no node and no group", shown(text)),
+    );
+    let separators = text.contains([':', ',', ' ']);
+    if separators && !text.starts_with('~') && text.parse::<Ipv6Addr>().is_err() {
+        return error.hint(
+            "a `:` separates only where there is no `,`, and in a file each part has a line, as for Ansible",
+        );
+    }
+    let matches_as_glob = || {
+        let glob = Glob::new(text);
+        glob.is_some_and(|glob| inventory.by_name.keys().any(|name| glob.matches(name)))
+    };
+    if subscript.is_some() && matches_as_glob() {
+        return error.hint(format!(
+            "at the end, `{}` stands for positions, as for Ansible; for names write `{}*`",
+            shown(&text[base.len()..]),
+            shown(text)
+        ));
+    }
+    let groups = inventory.groups.keys().map(String::as_str);
+    let nodes = inventory.nodes.iter().map(|node| node.name.as_str());
+    let groups_listed: Vec<_> = inventory
+        .groups
+        .keys()
+        .take(8)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    did_you_mean(
+        error,
+        base,
+        groups.chain(nodes),
+        &format!("there are the groups {}", groups_listed.join(", ")),
+    )
+}
+
 impl Inventory {
     /// The nodes that a pattern selects, in the order of the group `all`.
     ///
@@ -224,77 +397,4 @@ impl Inventory {
     pub fn select(&self, pattern: &Pattern) -> Result<Vec<&InventoryNode>, InputErrors> {
         pattern.select(self)
     }
-}
-
-/// The positions of the nodes that one part matches.
-fn matches(part: &Located<String>, inventory: &Inventory) -> Result<BTreeSet<usize>, InputError> {
-    if let Some(found) = named(&part.value, inventory) {
-        return Ok(found.into_iter().collect());
-    }
-    if let Some((base, subscript)) = split::subscript(&part.value)
-        && let Some(found) = named(base, inventory)
-    {
-        let nodes = subscript.apply(&found);
-        if nodes.is_empty() {
-            let error = InputError::at(
-                part.location.clone(),
-                format!("`{}` matches no node", shown(&part.value)),
-            );
-            return Err(error.hint(format!(
-                "`{}` has {} nodes, counted from 0",
-                shown(base),
-                found.len()
-            )));
-        }
-        return Ok(nodes.iter().copied().collect());
-    }
-    let error = InputError::at(
-        part.location.clone(),
-        format!("`{}` matches no node and no group", shown(&part.value)),
-    );
-    let groups = inventory.groups.keys().map(String::as_str);
-    let nodes = inventory.nodes.iter().map(|node| node.name.as_str());
-    let groups_listed: Vec<_> = inventory
-        .groups
-        .keys()
-        .take(8)
-        .map(|name| format!("`{name}`"))
-        .collect();
-    Err(did_you_mean(
-        error,
-        &part.value,
-        groups.chain(nodes),
-        &format!("there are the groups {}", groups_listed.join(", ")),
-    ))
-}
-
-/// The positions of the nodes of a name or glob, in the order of the inventory; `None` if there is no such node or group.
-fn named(text: &str, inventory: &Inventory) -> Option<Vec<usize>> {
-    let all = || (0..inventory.nodes.len()).collect();
-    if text == "*" {
-        return Some(all());
-    }
-    let position = |name: &String| inventory.by_name.get(name).copied();
-    if let Some(members) = inventory.groups.get(text) {
-        return Some(members.iter().filter_map(position).collect());
-    }
-    if let Some(position) = inventory.by_name.get(text) {
-        return Some(vec![*position]);
-    }
-    let glob = Glob::new(text)?;
-    let groups = inventory
-        .groups
-        .iter()
-        .filter(|(name, _)| glob.matches(name));
-    let mut found: BTreeSet<usize> = groups
-        .flat_map(|(_, members)| members.iter().filter_map(position))
-        .collect();
-    found.extend(
-        inventory
-            .by_name
-            .iter()
-            .filter(|(name, _)| glob.matches(name))
-            .map(|(_, position)| *position),
-    );
-    (!found.is_empty()).then(|| found.into_iter().collect())
 }

@@ -173,7 +173,6 @@ mod tests {
             "$(reboot)",
             "a`b`",
             "web:22",
-            "::1",
             "root@web",
             "{{ name }}",
             "-web",

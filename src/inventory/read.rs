@@ -1,4 +1,4 @@
-//! Variables → typed values, each mistake at its place.
+//! Variables, rendered → typed values, each mistake at its place.
 
 use std::net::IpAddr;
 use std::net::Ipv6Addr;
@@ -14,7 +14,7 @@ use super::vars::Var;
 /// Longest name of a firewalld zone: `FWDI_ZONE_allow` must fit into 28 characters (`max_zone_name_len` in firewalld's `core/base.py`).
 const MAX_ZONE: usize = 17;
 
-/// Returns a text: no list, no template, nothing that a terminal would obey.
+/// Returns a text: no list, nothing that a terminal would obey.
 pub(super) fn text(name: &str, var: &Var) -> Result<Located<String>, InputError> {
     let error = |message: String| InputError::at(var.location(), message);
     let text = match var.value() {
@@ -32,13 +32,6 @@ pub(super) fn text(name: &str, var: &Var) -> Result<Located<String>, InputError>
             });
         }
     };
-    let template =
-        matches!(var.value(), Value::String(_)) && (text.contains("{{") || text.contains("{%"));
-    if template {
-        let error = error(format!("`{name}` cannot be a template"))
-            .label("needed before templates are rendered");
-        return Err(error.hint("write the value itself"));
-    }
     if let Some(control) = text.chars().find(|character| character.is_control()) {
         return Err(error(format!(
             "`{name}` holds the control character U+{:04X}",

@@ -2,54 +2,55 @@
 
 use serde_yaml::Value;
 
-use super::declared::Tree;
-use super::declared::add_vars;
-use super::declared::set_priority;
+use super::declare::Declarations;
+use super::declare::Written;
 use super::document::Cursor;
 use super::document::Document;
 use super::document::kind;
 use super::error::InputError;
-use super::error::InputErrors;
 use super::error::shown;
-use super::location::Located;
 use super::location::Location;
-use super::name::Named;
-use super::name::check;
-use super::range::MAX_NODES;
-use super::range::expand;
 use super::suggest::closest;
-use super::variable::check_variable;
 use super::vars::Layer;
 use super::vars::Var;
 use super::vars::Vars;
 
-/// Groups in one inventory, far above any fleet: to find a circle among them costs their square.
-const MAX_GROUPS: usize = 10_000;
-
 /// The keys that a group may have.
 const SECTIONS: [&str; 3] = ["hosts", "children", "vars"];
 
-/// Reads the documents; what can be understood is returned together with the errors.
-pub(super) fn read(documents: &[Document]) -> (Tree, InputErrors) {
-    let mut reader = Reader {
-        tree: Tree::default(),
-        errors: InputErrors::none(),
-    };
-    for name in ["all", "ungrouped"] {
-        reader.tree.declare(name, None);
-    }
-    for document in documents {
-        reader.document(document);
-    }
-    (reader.tree, reader.errors)
+/// Reads one document: an inventory in YAML, or what `ansible-inventory --list` and inventory scripts print.
+///
+/// `written` says whether names may be ranges.
+pub(super) fn read(document: &Document, written: Written, declared: &mut Declarations) {
+    let mut reader = Reader { declared, written };
+    reader.document(document);
 }
 
-struct Reader {
-    tree: Tree,
-    errors: InputErrors,
+/// Whether this is what `ansible-inventory --list` and inventory scripts print.
+pub(super) fn is_listing(document: &Document) -> bool {
+    let meta = document.root().get("_meta");
+    meta.is_some_and(|meta| meta.get("hostvars").is_some())
 }
 
-impl Reader {
+/// The variables of one host, as an inventory script prints them for `--host`.
+pub(super) fn host_vars(document: &Document, declared: &mut Declarations) -> Option<Vars> {
+    let written = Written::Name;
+    let mut reader = Reader { declared, written };
+    let expected = || "the variables of a host are a mapping".to_owned();
+    let entries = reader.mapping(document.root(), expected)?;
+    Some(reader.vars(entries, Layer::Node))
+}
+
+struct Reader<'r> {
+    declared: &'r mut Declarations,
+    written: Written,
+}
+
+impl Reader<'_> {
+    fn error(&mut self, error: InputError) {
+        self.declared.errors.push(error);
+    }
+
     fn document(&mut self, document: &Document) {
         let root = document.root();
         let Some(entries) = root.entries() else {
@@ -59,51 +60,61 @@ impl Reader {
                 let error = InputError::at(root.location(), "an inventory is a mapping of groups");
                 error.label(format!("this is {}", kind(root.value())))
             };
-            let hint = if document
-                .source()
-                .text()
-                .lines()
-                .any(|line| line.starts_with('['))
-            {
-                "is this an INI inventory? `ansible-inventory -i FILE --list --yaml` converts it to YAML"
-            } else {
-                "begin with `all:`, and below it `hosts:` and one name a line"
-            };
-            return self.errors.push(error.hint(hint));
+            let hint = "begin with `all:`, and below it `hosts:` and one name a line";
+            return self.error(error.hint(hint));
         };
-        if let Some(plugin) = root
-            .get("plugin")
-            .filter(|plugin| plugin.as_str().is_some())
-        {
-            let error = InputError::at(plugin.location(), "inventory plugins are not supported");
-            let hint = "`ansible-inventory -i FILE --list --yaml` writes what the plugin finds";
-            return self.errors.push(error.hint(hint));
-        }
+        let meta = root.get("_meta").filter(|_| is_listing(document));
         for (name, group) in entries {
             let key = group.key_location().unwrap_or_else(|| group.location());
+            if name == "_meta" && meta.is_some() {
+                continue;
+            }
             if SECTIONS.contains(&name) {
                 let error = InputError::at(key, format!("`{name}` is outside of a group"));
-                self.errors.push(error.hint("put it below `all:`"));
+                self.error(error.hint("put it below `all:`"));
             } else {
                 self.group(name, key, group);
             }
         }
+        if let Some(vars) = meta.and_then(|meta| meta.get("hostvars")) {
+            self.host_vars(vars);
+        }
     }
 
-    /// Declares a group of this name; `None` if it cannot have it.
-    fn name(&mut self, name: &str, key: Location) -> Option<()> {
-        self.errors.take(check(name, Named::Group, &key))?;
-        self.tree.declare(name, Some(&key));
-        if self.tree.groups.len() > MAX_GROUPS {
-            let message = format!("more than {MAX_GROUPS} groups");
-            self.errors.push(InputError::at(key, message));
-            return None;
+    /// The variables of `_meta`. Ansible does not look at those of hosts that no group has.
+    fn host_vars(&mut self, cursor: Cursor<'_>) {
+        let expected = || "`hostvars` takes a mapping of hosts to their variables".to_owned();
+        for (name, cursor) in self.mapping(cursor, expected).unwrap_or_default() {
+            let Some(position) = self.declared.tree.known(name) else {
+                continue;
+            };
+            let expected = || format!("`{}` takes a mapping of variables", shown(name));
+            let entries = self.mapping(cursor, expected).unwrap_or_default();
+            let vars = self.vars(entries, Layer::Node);
+            self.declared.node_vars(position, &vars);
         }
-        Some(())
+    }
+
+    /// A group of an old inventory script may be a host with its variables.
+    fn sole_host(&mut self, name: &str, key: &Location, vars: Vec<(&str, Cursor<'_>)>) {
+        let vars = self.vars(vars, Layer::Group);
+        self.declared
+            .nodes(name, name, Written::Name, key, &Vars::new());
+        self.declared.group_vars(name, vars);
+    }
+
+    /// A group of an inventory script may be a list of its hosts.
+    fn list_of_hosts(&mut self, name: &str, key: &Location, cursor: Cursor<'_>) {
+        if self.declared.group(name, key).is_some() {
+            self.hosts(name, cursor);
+        }
     }
 
     fn group(&mut self, name: &str, key: Location, cursor: Cursor<'_>) {
-        if self.name(name, key).is_none() {
+        if self.written == Written::Name && cursor.elements().is_some() {
+            return self.list_of_hosts(name, &key, cursor);
+        }
+        if self.declared.group(name, &key).is_none() {
             return;
         }
         let Some(sections) = self.mapping(cursor, || {
@@ -111,6 +122,16 @@ impl Reader {
         }) else {
             return;
         };
+        let by_a_program = self.written == Written::Name;
+        if by_a_program && !sections.iter().any(|(name, _)| SECTIONS.contains(name)) {
+            return self.sole_host(name, &key, sections);
+        }
+        let mut sections = sections;
+        if by_a_program {
+            // Ansible reads them in this order, whatever the order of the text.
+            let order = ["hosts", "vars", "children"];
+            sections.sort_by_key(|(name, _)| order.iter().position(|known| known == name));
+        }
         for (section, cursor) in sections {
             match section {
                 "hosts" => self.hosts(name, cursor),
@@ -125,7 +146,7 @@ impl Reader {
                         Some(meant) => error.did_you_mean(Some(meant)),
                         None => error.hint("nodes are listed below `hosts:`, groups below `children:`, variables below `vars:`"),
                     };
-                    self.errors.push(error);
+                    self.error(error);
                 }
             }
         }
@@ -143,8 +164,7 @@ impl Reader {
         let entries = cursor.entries();
         if entries.is_none() {
             let error = InputError::at(cursor.location(), expected());
-            self.errors
-                .push(error.label(format!("this is {}", kind(cursor.value()))));
+            self.error(error.label(format!("this is {}", kind(cursor.value()))));
         }
         entries
     }
@@ -174,7 +194,7 @@ impl Reader {
                 other => {
                     let error = InputError::at(element.location(), "a name is expected")
                         .label(format!("this is {}", kind(other)));
-                    self.errors.push(error.hint(
+                    self.error(error.hint(
                         "a list holds names alone; for variables write a mapping: `name: {…}`",
                     ));
                 }
@@ -183,35 +203,24 @@ impl Reader {
     }
 
     fn host(&mut self, group: &str, pattern: &str, location: Location, vars: Option<Cursor<'_>>) {
-        let Some(names) = self.errors.take(expand(pattern, &location)) else {
-            return;
-        };
         let entries = vars.and_then(|vars| {
             self.mapping(vars, || {
                 format!("`{}` takes a mapping of variables", shown(pattern))
             })
         });
         let vars = self.vars(entries.unwrap_or_default(), Layer::Node);
-        if self.tree.nodes.len() + names.len() > MAX_NODES {
-            return self.errors.push(InputError::at(
-                location,
-                format!("more than {MAX_NODES} nodes"),
-            ));
-        }
-        for name in names {
-            let position = self.tree.position(name, &location);
-            let known = &mut self.tree.nodes[position].vars;
-            add_vars(known, &vars, &mut self.errors);
-            self.tree.declare(group, None).nodes.add(position, position);
-        }
+        let written = self.written;
+        self.declared
+            .nodes(group, pattern, written, &location, &vars);
     }
 
     fn children(&mut self, group: &str, cursor: Cursor<'_>) {
         match cursor.value() {
             Value::Sequence(_) => {
                 self.names(cursor, |reader, name, location| {
-                    reader.name(name, location.clone());
-                    reader.child(group, name, location);
+                    if reader.declared.group(name, &location).is_some() {
+                        reader.declared.child(group, name, location);
+                    }
                 });
             }
             _ => {
@@ -219,42 +228,26 @@ impl Reader {
                 for (name, cursor) in self.mapping(cursor, expected).unwrap_or_default() {
                     let key = cursor.key_location().unwrap_or_else(|| cursor.location());
                     self.group(name, key.clone(), cursor);
-                    self.child(group, name, key);
+                    if self.declared.tree.groups.contains_key(name) {
+                        self.declared.child(group, name, key);
+                    }
                 }
             }
         }
-    }
-
-    fn child(&mut self, parent: &str, name: &str, location: Location) {
-        if name == "all" || (name == "ungrouped" && parent != "all") {
-            let message = format!("`{name}` is a child of no other group");
-            return self.errors.push(InputError::at(location, message));
-        }
-        let children = &mut self.tree.declare(parent, None).children;
-        children.add(name.to_owned(), Located::new(name.to_owned(), location));
     }
 
     fn group_vars(&mut self, group: &str, cursor: Cursor<'_>) {
         let entries = self.mapping(cursor, || {
             "`vars` takes a mapping of names to values".to_owned()
         });
-        let mut vars = self.vars(entries.unwrap_or_default(), Layer::Group);
-        let priority = vars.remove("ansible_group_priority");
-        let known = self.tree.declare(group, None);
-        if let Some(priority) = priority {
-            self.errors.extend(set_priority(known, &priority));
-        }
-        add_vars(&mut known.vars, &vars, &mut self.errors);
+        let vars = self.vars(entries.unwrap_or_default(), Layer::Group);
+        self.declared.group_vars(group, vars);
     }
 
     fn vars(&mut self, entries: Vec<(&str, Cursor<'_>)>, layer: Layer) -> Vars {
-        let mut vars = Vars::new();
-        for (name, cursor) in entries {
-            let var = Var::new(&cursor, layer);
-            if let Some(()) = self.errors.take(check_variable(name, &var)) {
-                vars.insert(name.to_owned(), var);
-            }
-        }
-        vars
+        let vars = entries
+            .into_iter()
+            .map(|(name, cursor)| (name.to_owned(), Var::new(&cursor, layer)));
+        self.declared.checked(vars)
     }
 }

@@ -7,7 +7,12 @@ use super::vars::Layer;
 use super::vars::Var;
 
 /// What fwdeploy itself reads from the inventory.
-const OURS: [&str; 3] = ["fwdeploy_address", "fwdeploy_roles", "fwdeploy_zone"];
+const OURS: [&str; 4] = [
+    "fwdeploy_address",
+    "fwdeploy_roles",
+    "fwdeploy_secret_command",
+    "fwdeploy_zone",
+];
 
 /// The names that every template finds set; Ansible calls these magic variables and ignores attempts to set them.
 const GIVEN: [&str; 6] = [

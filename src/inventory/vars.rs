@@ -14,6 +14,8 @@ use super::document::kind;
 use super::error::InputError;
 use super::error::InputErrors;
 use super::location::Location;
+use super::location::Source;
+use super::location::Span;
 
 /// Variables by name.
 pub type Vars = BTreeMap<String, Var>;
@@ -32,6 +34,41 @@ impl Var {
             value: Arc::new(cursor.value().clone()),
             origin: Origin {
                 anchor: cursor.anchor(),
+                layer,
+            },
+        }
+    }
+
+    /// The same variable with the value that its templates make.
+    pub(super) fn rendered(&self, value: Value) -> Self {
+        Self {
+            value: Arc::new(value),
+            origin: self.origin.clone(),
+        }
+    }
+
+    /// A part of it as a variable of its own, with a value that was made of that part.
+    pub(super) fn part(&self, path: &[Segment], value: Value) -> Self {
+        Self {
+            value: Arc::new(value),
+            origin: Origin {
+                anchor: self.origin.anchor.inside(path),
+                layer: self.origin.layer,
+            },
+        }
+    }
+
+    /// A value that is written in one piece, in a text that is no YAML: its keys and elements have no places of their own.
+    pub(super) fn of_piece(
+        value: Value,
+        source: &Arc<Source>,
+        (key, span): (Span, Span),
+        layer: Layer,
+    ) -> Self {
+        Self {
+            value: Arc::new(value),
+            origin: Origin {
+                anchor: Anchor::of_piece(Arc::clone(source), key, span),
                 layer,
             },
         }
@@ -83,6 +120,11 @@ impl Origin {
     /// A part of the value: `[Segment::Index(2)]` is the third element of a list. The innermost part that has a place, if `path` leads nowhere.
     pub fn inside(&self, path: &[Segment]) -> Location {
         self.anchor.inside(path).location()
+    }
+
+    /// The key of a part of the value.
+    pub(super) fn inside_key(&self, path: &[Segment]) -> Location {
+        self.anchor.inside(path).key_location()
     }
 
     /// Which kind of place it is, by Ansible's precedence.
@@ -140,4 +182,29 @@ pub fn variables(document: &Document, layer: Layer) -> Result<Vars, InputErrors>
         .into_iter()
         .map(|(name, cursor)| (name.to_owned(), Var::new(&cursor, layer)))
         .collect())
+}
+
+/// Returns a value as JSON, as `ansible-inventory` prints it: a tag such as `!unsafe` is left out.
+pub fn plain_json(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Null => serde_json::Value::Null,
+        Value::Bool(value) => (*value).into(),
+        Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+            (Some(number), ..) => number.into(),
+            (_, Some(number), _) => number.into(),
+            (.., Some(number)) if number.is_finite() => number.into(),
+            // JSON has no such number.
+            _ => number.to_string().into(),
+        },
+        Value::String(text) => text.as_str().into(),
+        Value::Sequence(values) => values.iter().map(plain_json).collect(),
+        Value::Mapping(entries) => {
+            let entries = entries.iter().filter_map(|(key, value)| {
+                let key = key.as_str()?.to_owned();
+                Some((key, plain_json(value)))
+            });
+            serde_json::Value::Object(entries.collect())
+        }
+        Value::Tagged(tagged) => plain_json(&tagged.value),
+    }
 }

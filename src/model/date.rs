@@ -66,6 +66,24 @@ impl Date {
     }
 }
 
+impl Date {
+    /// How many days later `other` is; negative if it is earlier.
+    pub fn days_to(self, other: Date) -> i64 {
+        other.number() - self.number()
+    }
+
+    /// The day by its number, counted from 0000-03-01.
+    fn number(self) -> i64 {
+        // The reverse of `at`, by the same author.
+        let (month, day) = (i64::from(self.month), i64::from(self.day));
+        let year = i64::from(self.year) - i64::from(month <= 2);
+        let (era, of_era) = (year / 400, year % 400);
+        let from_march = (month + 9) % 12;
+        let of_year = (153 * from_march + 2) / 5 + day - 1;
+        era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year
+    }
+}
+
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
@@ -104,6 +122,28 @@ impl Serialize for Date {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days_are_counted_over_months_and_leap_years() {
+        let day = |text: &str| text.parse::<Date>().unwrap();
+        for (from, to, days) in [
+            ("2027-01-31", "2027-01-31", 0),
+            ("2027-01-31", "2027-02-01", 1),
+            ("2027-02-01", "2027-01-31", -1),
+            ("2028-02-28", "2028-03-01", 2),
+            ("2027-02-28", "2027-03-01", 1),
+            ("2027-12-31", "2028-12-31", 366),
+            ("0001-01-01", "9999-12-31", 3_652_058),
+        ] {
+            assert_eq!(day(from).days_to(day(to)), days, "{from} {to}");
+        }
+        let mut seconds = 0;
+        while seconds < 4_000_000_000 {
+            let (one, next) = (Date::at(seconds), Date::at(seconds + 86_400));
+            assert_eq!(one.days_to(next), 1, "{one}");
+            seconds += 86_400;
+        }
+    }
 
     #[test]
     fn a_date_reads_back() {

@@ -10,6 +10,7 @@ use crate::model::guard::Guard;
 use crate::model::mark::FirewallMark;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
+use crate::model::peer::KnownPeer;
 use crate::model::rich::RichRule;
 use crate::model::rule::DirectRule;
 
@@ -30,6 +31,9 @@ pub struct Desired {
     pub guard: Guard,
     /// The roles whose whitelist is not enforced, but watched.
     pub audits: Vec<Audit>,
+    /// What is known of the peers. It is for people, and in no hash.
+    #[serde(skip)]
+    pub known: Vec<KnownPeer>,
     /// How what firewalld forwards gets into a container. It is decided once the node is known; the roles leave it at the default.
     #[serde(skip)]
     pub passage: Passage,

@@ -17,7 +17,7 @@ use serde::Serializer;
 
 use crate::model::net::Cidr;
 use crate::model::net::Family;
-use crate::model::net::Service;
+use crate::model::net::Traffic;
 use crate::model::observed::Observed;
 
 pub use nftables_service::NftablesService;
@@ -34,10 +34,10 @@ pub struct Guard {
     /// The flows that containers may open to peers.
     pub outbound: BTreeSet<GuardedFlow>,
     /// What containers may open on the node itself: their address, and the port; `None` is everything.
-    pub to_node: BTreeSet<(IpAddr, Option<Service>)>,
+    pub to_node: BTreeSet<(IpAddr, Option<Traffic>)>,
     /// What the node's own programs may open on containers: the container's address, and its port; `None` is everything. To a container that
     /// is not named here, they may open everything.
-    pub from_node: BTreeSet<(IpAddr, Option<Service>)>,
+    pub from_node: BTreeSet<(IpAddr, Option<Traffic>)>,
 }
 
 /// A Docker network that the guard closes.
@@ -83,9 +83,10 @@ pub enum Refusal {
 pub struct GuardedFlow {
     /// The container's address.
     pub container: IpAddr,
-    /// Protocol and port of the side that does not open the flow, for an inbound flow those of the container, after its destination was
-    /// rewritten. `None`: any protocol.
-    pub service: Option<Service>,
+    /// What it carries, by the ports of the side that does not open the flow; for an inbound flow those of the container, after its
+    /// destination was rewritten. `None`: any protocol.
+    #[serde(rename = "service")]
+    pub traffic: Option<Traffic>,
     /// The peer.
     pub peer: Cidr,
 }
@@ -94,13 +95,6 @@ impl GuardedFlow {
     /// The family.
     pub fn family(&self) -> Family {
         Family::of(&self.container)
-    }
-
-    /// Whether each flow of `other` is one of these.
-    pub fn covers(&self, other: &GuardedFlow) -> bool {
-        self.container == other.container
-            && self.service == other.service
-            && self.peer.covers(other.peer)
     }
 }
 

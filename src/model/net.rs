@@ -56,6 +56,12 @@ pub enum NetError {
         /// What was given.
         text: String,
     },
+    /// A range of ports whose last port comes before its first.
+    #[error("`{text}` is a range that ends before it begins")]
+    Backwards {
+        /// What was given.
+        text: String,
+    },
 }
 
 macro_rules! text_serde {
@@ -117,6 +123,78 @@ impl FromStr for Port {
 
 text_serde!(Port);
 
+/// Ports from the first to the last, both included; most often one. Written `5000`, or `8000-8020` as Docker and firewalld write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PortRange {
+    first: Port,
+    last: Port,
+}
+
+impl PortRange {
+    /// Makes a range; `None` if it ends before it begins.
+    pub fn new(first: Port, last: Port) -> Option<Self> {
+        (first <= last).then_some(PortRange { first, last })
+    }
+
+    /// The first port.
+    pub fn first(self) -> Port {
+        self.first
+    }
+
+    /// The last port; the first one where there is one only.
+    pub fn last(self) -> Port {
+        self.last
+    }
+
+    /// The port, if it is one only.
+    pub fn single(self) -> Option<Port> {
+        (self.first == self.last).then_some(self.first)
+    }
+
+    /// Whether a port is in it.
+    pub fn contains(self, port: Port) -> bool {
+        self.first <= port && port <= self.last
+    }
+
+    /// Whether some port is in both.
+    pub fn overlaps(self, other: PortRange) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+}
+
+impl From<Port> for PortRange {
+    fn from(port: Port) -> Self {
+        PortRange {
+            first: port,
+            last: port,
+        }
+    }
+}
+
+impl fmt::Display for PortRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.single() {
+            Some(port) => port.fmt(f),
+            None => write!(f, "{}-{}", self.first, self.last),
+        }
+    }
+}
+
+impl FromStr for PortRange {
+    type Err = NetError;
+
+    fn from_str(text: &str) -> Result<Self, NetError> {
+        let Some((first, last)) = text.split_once('-') else {
+            return text.parse().map(Port::into);
+        };
+        PortRange::new(first.parse()?, last.parse()?).ok_or_else(|| NetError::Backwards {
+            text: text.to_string(),
+        })
+    }
+}
+
+text_serde!(PortRange);
+
 /// A transport protocol that has ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
@@ -158,18 +236,33 @@ impl FromStr for Protocol {
 
 text_serde!(Protocol);
 
-/// A port with its protocol, written `5000/tcp` as Docker and firewalld write it.
+/// A port or a range of ports with the protocol, written `5000/tcp` or `8000-8020/udp` as Docker and firewalld write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Service {
-    /// The port.
-    pub port: Port,
+    /// The ports.
+    pub ports: PortRange,
     /// The protocol.
     pub protocol: Protocol,
 }
 
+impl Service {
+    /// One port of a protocol.
+    pub fn at(port: Port, protocol: Protocol) -> Self {
+        Service {
+            ports: port.into(),
+            protocol,
+        }
+    }
+
+    /// Whether some port of a protocol is in both.
+    pub fn overlaps(self, other: Service) -> bool {
+        self.protocol == other.protocol && self.ports.overlaps(other.ports)
+    }
+}
+
 impl fmt::Display for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.port, self.protocol)
+        write!(f, "{}/{}", self.ports, self.protocol)
     }
 }
 
@@ -177,11 +270,11 @@ impl FromStr for Service {
     type Err = NetError;
 
     fn from_str(text: &str) -> Result<Self, NetError> {
-        let (port, protocol) = text.split_once('/').ok_or_else(|| NetError::Service {
+        let (ports, protocol) = text.split_once('/').ok_or_else(|| NetError::Service {
             text: text.to_string(),
         })?;
         Ok(Service {
-            port: port.parse()?,
+            ports: ports.parse()?,
             protocol: protocol.parse().map_err(|_| NetError::Service {
                 text: text.to_string(),
             })?,
@@ -190,6 +283,68 @@ impl FromStr for Service {
 }
 
 text_serde!(Service);
+
+/// What a flow carries, as an entry of a whitelist names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Traffic {
+    /// Ports of TCP or UDP.
+    Service(Service),
+    /// ICMP of the flow's own family: over IPv6 it is ICMPv6. It has no ports.
+    Icmp,
+}
+
+impl Traffic {
+    /// The word for ICMP, whatever the family.
+    pub const ICMP: &'static str = "icmp";
+
+    /// The ports and their protocol, if it has ports.
+    pub fn service(self) -> Option<Service> {
+        match self {
+            Traffic::Service(service) => Some(service),
+            Traffic::Icmp => None,
+        }
+    }
+
+    /// The protocol, as iptables and nft call it in a family.
+    pub fn protocol(self, family: Family) -> &'static str {
+        match (self, family) {
+            (Traffic::Service(service), _) => service.protocol.name(),
+            (Traffic::Icmp, family) => family.icmp(),
+        }
+    }
+}
+
+impl From<Service> for Traffic {
+    fn from(service: Service) -> Self {
+        Traffic::Service(service)
+    }
+}
+
+impl fmt::Display for Traffic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Traffic::Service(service) => service.fmt(f),
+            Traffic::Icmp => f.write_str(Traffic::ICMP),
+        }
+    }
+}
+
+impl FromStr for Traffic {
+    type Err = NetError;
+
+    /// Reads a [`Service`], or the word `icmp`.
+    ///
+    /// # Errors
+    /// [`NetError`] if it is neither.
+    fn from_str(text: &str) -> Result<Self, NetError> {
+        match text {
+            Traffic::ICMP => Ok(Traffic::Icmp),
+            _ => text.parse().map(Traffic::Service),
+        }
+    }
+}
+
+text_serde!(Traffic);
 
 /// IPv4 or IPv6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -219,6 +374,14 @@ impl Family {
         match self {
             Family::V4 => "ipv4",
             Family::V6 => "ipv6",
+        }
+    }
+
+    /// The name of its ICMP in iptables and nft: `icmp` or `ipv6-icmp`.
+    pub fn icmp(self) -> &'static str {
+        match self {
+            Family::V4 => "icmp",
+            Family::V6 => "ipv6-icmp",
         }
     }
 
@@ -487,6 +650,31 @@ mod tests {
             "`70000` is not a port between 1 and 65535"
         );
         assert!("+80".parse::<Port>().is_err());
+    }
+
+    #[test]
+    fn ports_read_back_as_written() {
+        for text in ["5000/tcp", "8000-8020/udp", "1-65535/tcp", "icmp"] {
+            assert_eq!(text.parse::<Traffic>().unwrap().to_string(), text);
+        }
+        let one: PortRange = "80-80".parse().unwrap();
+        assert_eq!(one.to_string(), "80");
+        for (text, says) in [
+            (
+                "8020-8000/tcp",
+                "`8020-8000` is a range that ends before it begins",
+            ),
+            ("0-5/tcp", "`0` is not a port between 1 and 65535"),
+            ("1-/tcp", "`` is not a port between 1 and 65535"),
+            ("1-2-3/tcp", "`2-3` is not a port between 1 and 65535"),
+            (
+                "8000:8020/tcp",
+                "`8000:8020` is not a port between 1 and 65535",
+            ),
+            ("icmp/8", "`icmp` is not a port between 1 and 65535"),
+        ] {
+            assert_eq!(text.parse::<Traffic>().unwrap_err().to_string(), says);
+        }
     }
 
     #[test]

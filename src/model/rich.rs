@@ -8,6 +8,7 @@ use serde::Serializer;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
 use crate::model::net::Port;
+use crate::model::net::PortRange;
 use crate::model::net::Service;
 use crate::model::rule::Sense;
 
@@ -20,10 +21,10 @@ pub enum RichRule {
         family: Family,
         /// The source; `None` is any.
         source: Option<Cidr>,
-        /// The port of the node, and the protocol.
+        /// The ports of the node, and the protocol.
         service: Service,
-        /// The port of the container.
-        to_port: Port,
+        /// The ports of the container. Those of a range are always the node's: a forward without `to-port` keeps them.
+        to_ports: PortRange,
         /// The container.
         to: std::net::IpAddr,
     },
@@ -82,7 +83,7 @@ impl fmt::Display for RichRule {
                 family,
                 source,
                 service,
-                to_port,
+                to_ports,
                 to,
             } => {
                 write!(f, "rule family=\"{family}\"")?;
@@ -91,9 +92,13 @@ impl fmt::Display for RichRule {
                 }
                 write!(
                     f,
-                    " forward-port port=\"{}\" protocol=\"{}\" to-port=\"{to_port}\" to-addr=\"{to}\"",
-                    service.port, service.protocol
-                )
+                    " forward-port port=\"{}\" protocol=\"{}\"",
+                    service.ports, service.protocol
+                )?;
+                if service.ports.single().is_some() {
+                    write!(f, " to-port=\"{to_ports}\"")?;
+                }
+                write!(f, " to-addr=\"{to}\"")
             }
             RichRule::Accept {
                 family,
@@ -179,29 +184,33 @@ fn parse_known(text: &str) -> Option<RichRule> {
                 };
             }
             ("forward-port", None) if destination.is_none() => {
-                let mut port = None;
+                let mut ports = None;
                 let mut protocol = None;
-                let mut to_port = None;
+                let mut to_ports = None;
                 let mut to = None;
                 while let Some((key, value)) = words.peek().copied() {
                     match (key, value) {
-                        ("port", Some(v)) => port = Some(v.parse::<Port>().ok()?),
+                        ("port", Some(v)) => ports = Some(v.parse::<PortRange>().ok()?),
                         ("protocol", Some(v)) => protocol = Some(v.parse().ok()?),
-                        ("to-port", Some(v)) => to_port = Some(v.parse::<Port>().ok()?),
+                        ("to-port", Some(v)) => to_ports = Some(v.parse::<Port>().ok()?.into()),
                         ("to-addr", Some(v)) => to = Some(v.parse().ok()?),
                         _ => break,
                     }
                     words.next();
                 }
                 let service = Service {
-                    port: port?,
+                    ports: ports?,
                     protocol: protocol?,
                 };
+                // A range that leads to named ports is no rule of fwdeploy's: which port a packet gets is the kernel's choice.
+                if service.ports.single().is_none() && to_ports.is_some() {
+                    return None;
+                }
                 break RichRule::Forward {
                     family,
                     source,
                     service,
-                    to_port: to_port.unwrap_or(service.port),
+                    to_ports: to_ports.unwrap_or(service.ports),
                     to: to?,
                 };
             }
@@ -235,6 +244,7 @@ mod tests {
             r#"rule family="ipv4" source address="192.0.2.50" forward-port port="8080" protocol="tcp" to-port="80" to-addr="172.30.0.2""#,
             r#"rule family="ipv4" source address="192.0.2.0/24" destination address="172.30.0.2" accept"#,
             r#"rule family="ipv6" forward-port port="1" protocol="udp" to-port="1" to-addr="fd00::2""#,
+            r#"rule family="ipv4" source address="192.0.2.50" forward-port port="8000-8020" protocol="udp" to-addr="172.30.0.2""#,
         ] {
             let rule = RichRule::parse(text);
             assert!(!matches!(rule, RichRule::Other(_)), "{text}");
@@ -259,6 +269,9 @@ mod tests {
             r#"rule family="ipv4" source NOT address="192.0.2.50" accept"#,
             r#"rule family="ipv4" source address="192.0.2.50" log prefix="x" accept"#,
             r#"rule priority="-5" family="ipv4" source address="192.0.2.50" accept"#,
+            r#"rule family="ipv4" forward-port port="8000-8020" protocol="tcp" to-port="80" to-addr="172.30.0.2""#,
+            r#"rule family="ipv4" forward-port port="8000-8020" protocol="tcp" to-port="8000-8020" to-addr="172.30.0.2""#,
+            r#"rule family="ipv4" forward-port port="80" protocol="tcp" to-port="80-90" to-addr="172.30.0.2""#,
             r#"rule service name="ssh" accept"#,
         ] {
             assert_eq!(RichRule::parse(text), RichRule::Other(text.to_string()));

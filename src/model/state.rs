@@ -115,6 +115,10 @@ pub struct System {
     pub ssh_connection: String,
     /// The interface that has the address which the ssh connection came to; empty if it is not known.
     pub ssh_interface: String,
+    /// The running kernel and its network, which no other node has: a copied disk has the machine-id of the original. Empty if it is not
+    /// known.
+    #[serde(skip)]
+    pub machine: String,
     /// firewalld's files at the beginning of the look, each with checksum and size as cksum(1) prints them. Empty if it is not known.
     #[serde(skip)]
     pub sums: BTreeMap<String, String>,

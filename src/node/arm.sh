@@ -88,14 +88,14 @@ arm_now() {
     sync_snapshot
 }
 
-# start_timer N SECONDS
+# start_timer N SECONDS. systemd 219 (CentOS 7) accepts no `Restart=` here; there the program itself repeats what has failed.
 start_timer() {
-    local options
-    for options in "-p Restart=on-failure -p RestartSec=3" ""; do
-        capture_limited systemd-run --quiet --unit="fwdeploy-restore-$1" --on-active="$2" --timer-property=AccuracySec=100ms $options \
-            --description="fwdeploy: back to the state before, if nobody confirms" /bin/sh "$snapshot/restore.sh" timer && return
-    done
-    return 1
+    start_timer_with "$1" "$2" "-p Restart=on-failure -p RestartSec=3" "" || start_timer_with "$1" "$2" "" repeat
+}
+# start_timer_with N SECONDS OPTIONS WORD
+start_timer_with() {
+    capture_limited systemd-run --quiet --unit="fwdeploy-restore-$1" --on-active="$2" --timer-property=AccuracySec=100ms $3 \
+        --description="fwdeploy: back to the state before, if nobody confirms" /bin/sh "$snapshot/restore.sh" timer $4
 }
 
 # write_boot_units: a boot before the run is confirmed leads to the state before: first firewalld's files, before firewalld reads them;
@@ -172,8 +172,8 @@ start_restore() {
 }
 start_restore_process() {
     if command -v setsid >/dev/null; then
-        setsid /bin/sh "$home/snapshots/$armed/restore.sh" now </dev/null >/dev/null 2>&1 9>&- &
+        setsid /bin/sh "$home/snapshots/$armed/restore.sh" now repeat </dev/null >/dev/null 2>&1 9>&- &
     else
-        /bin/sh "$home/snapshots/$armed/restore.sh" now </dev/null >/dev/null 2>&1 9>&- &
+        /bin/sh "$home/snapshots/$armed/restore.sh" now repeat </dev/null >/dev/null 2>&1 9>&- &
     fi
 }

@@ -14,7 +14,7 @@
 #   EDITED                                 an exit code
 #   docker_asking docker_changing          the limits in seconds of a question to Docker, and of a change of its networks
 #   snapshots_kept things                  how many snapshots are kept, and how many files of firewalld's are still a configuration
-#   attempts                               how often a restore is tried
+#   attempts repeat_after                  how often a restore is tried, and how many seconds there are between two attempts
 # What the program was composed with (arm.rs, restore.rs, recover.rs):
 #   library restore_program about managed  what a run writes into its snapshot
 #   seen_checksums                         firewalld's files as the look has seen them: `CHECKSUM SIZE PATH` lines
@@ -128,9 +128,12 @@ restore_tables() {
 }
 
 # find_wait_flag: the lock of the older iptables is held by any program that changes rules. Before 1.6.2, and the backport of CentOS 7, its
-# restore does not know the option.
+# restore does not know the option: it says so, works without it, and ends with 0.
 wait_flag=
-find_wait_flag() { ! printf '' | iptables-restore -w --noflush --test >/dev/null 2>&1 || wait_flag=-w; }
+find_wait_flag() {
+    local said
+    ! said=$(printf '' | iptables-restore -w --noflush --test 2>&1) || [ -n "$said" ] || wait_flag=-w
+}
 
 # iptables_of FAMILY: its program.
 iptables_of() {

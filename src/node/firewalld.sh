@@ -56,7 +56,11 @@ add_rich() { call_firewalld_unless ALREADY_ENABLED "$runtime" "$firewalld.zone" 
 remove_rich() { call_firewalld_unless NOT_ENABLED "$runtime" "$firewalld.zone" removeRichRule ss "$1" "$2"; }
 
 read_direct() {
-    call_firewalld "$permanent" "$firewalld.config.direct" getSettings || fail_with "firewalld does not report its permanent direct configuration:"
+    call_firewalld "$permanent" "$firewalld.config.direct" getSettings || fail_with "firewalld does not report its permanent direct configuration:" || return
+    # busctl before systemd 221 prints no blank ahead of its second and third list.
+    case $answer in
+    *\"[0-9]* | *\ 0[0-9]*) answer=$(printf '%s\n' "$answer" | awk_with_blanks) ;;
+    esac
 }
 update_direct() { call_firewalld "$permanent" "$firewalld.config.direct" update '(a(sss)a(sssias)a(sas))' "$@"; }
 

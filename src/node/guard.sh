@@ -77,7 +77,7 @@ remove_guard_chain() { call_firewalld_unless NOT_ENABLED "$runtime" "$firewalld.
 # removed in it, by content and not by number.
 # A chain that stays is emptied.
 set_mangle() {
-    local program table gone chain chains
+    local program table gone chain chains made=''
     program=$(iptables_of "$1")
     table=$(limited "$program-save" -t mangle 2>&1 </dev/null) || {
         answer=$table
@@ -87,11 +87,16 @@ set_mangle() {
     chains=$(printf '%s\n' "$table" | sed -n 's/^:\(fwdeploy_[a-z]*\) .*/\1/p')
     # With its iptables backend firewalld's own jump leads to the guard's.
     gone=$(printf '%s\n' "$table" | sed -n '/^-A fwdeploy_/d; s/^-A \(.* -j fwdeploy_[a-z]*\)$/-D \1/p; s/^-A \(FORWARD -j FORWARD_direct\)$/-D \1/p; s/^-A \(INPUT -j INPUT_direct\)$/-D \1/p')
+    # Who flushed the table may have deleted firewalld's own chains too, and firewalld does not notice.
+    for chain in FORWARD_direct INPUT_direct; do
+        case $2$newline in *" -j $chain$newline"*) ;; *) continue ;; esac
+        case $newline$table in *"$newline:$chain "*) ;; *) made="$made$newline:$chain - [0:0]" ;; esac
+    done
     for chain in $chains; do gone="$gone$newline-F $chain"; done
     for chain in $chains; do
         case $2 in *":$chain - "*) ;; *) gone="$gone$newline-X $chain" ;; esac
     done
-    restore_tables "$program" "*mangle$newline$gone$2${newline}COMMIT" $wait_flag --noflush || fail_with "the kernel did not accept the guard:"
+    restore_tables "$program" "*mangle$made$newline$gone$2${newline}COMMIT" $wait_flag --noflush || fail_with "the kernel did not accept the guard:"
 }
 
 # has_guard: whether the kernel has a table of that name.

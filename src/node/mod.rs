@@ -3,6 +3,8 @@
 mod apply;
 mod arm;
 mod look;
+#[cfg(test)]
+mod older_tests;
 mod printed;
 #[cfg(test)]
 mod programs_tests;

@@ -19,6 +19,7 @@
 #
 #   FWDEPLOY_ZONE                      see above
 #   seconds firewalld object newline   fixed values: the time limit, names on D-Bus, a line break
+#   docker_socket                      where Docker listens, another fixed value
 #   home live                          folders (records.sh)
 #   guard_file guard_unit              where the guard is on the disk (records.sh)
 #   guard_drop_in guard_link           the same
@@ -31,6 +32,8 @@
 #   nft_list nft_code                  the tables that nft lists, and the exit code of that
 #   stamp_then                         checksums of firewalld's files as they were first
 #   zone active default                the zone that is queried, and firewalld's answers for the active and the default one
+#   firewalld_version                  the version that firewalld reports
+#   python                             the Python that is on the node
 #   listed                             the zones, policies and services whose settings are queried
 #   named_sets                         the address sets of firewalld that these name
 
@@ -44,7 +47,8 @@ export TERM SYSTEMD_COLORS SYSTEMD_LOG_COLOR
 PATH=${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin:/snap/bin
 export PATH
 # The node's own engine, whatever the user's context points to.
-DOCKER_HOST=unix:///var/run/docker.sock
+docker_socket=/var/run/docker.sock
+DOCKER_HOST=unix://$docker_socket
 export DOCKER_HOST
 unset DOCKER_CONTEXT
 
@@ -55,14 +59,19 @@ newline='
 '
 
 # limited COMMAND…: the command, with a time limit in seconds. A daemon that hangs must not block the reading.
-limited() {
+limited() { limited_to "$seconds" "$@"; }
+
+# limited_to LIMIT COMMAND…: the same with that limit.
+limited_to() {
+    local limit="$1"
+    shift
     if ! command -v "$1" >/dev/null; then
         echo "$1 is not installed" >&2
         return 127
     fi
     case $limit_kind in
-    kill) timeout -k 1 "$seconds" "$@" ;;
-    plain) timeout "$seconds" "$@" ;;
+    kill) timeout -k 1 "$limit" "$@" ;;
+    plain) timeout "$limit" "$@" ;;
     *) "$@" ;;
     esac
 }
@@ -146,6 +155,12 @@ call() {
     limited busctl call -- "$firewalld" "$@"
 }
 
+# machine: the running kernel and its network, on one line: no other machine has both, not even one with a copied disk.
+machine() {
+    local kernel network
+    kernel=$(cat /proc/sys/kernel/random/boot_id) && network=$(readlink /proc/self/ns/net) && echo "$kernel $network"
+}
+
 look_at_system() {
     ask uid id -u
     ask os cat /etc/os-release
@@ -158,6 +173,7 @@ look_at_system() {
     else
         skip "this is no ssh connection" ssh-interface
     fi
+    ask machine machine
     ask tools tools
     ask systemd limited systemctl --version
     ask iptables limited iptables -V
@@ -407,6 +423,7 @@ look_at_firewalld() {
     stamp_then=$(stamp)
     ask file-sums printf '%s\n' "$stamp_then"
     ask_daemon firewalld firewalld-properties call "$object" "$properties" GetAll s "$firewalld"
+    firewalld_version=$(printf %s "$answer" | grep -o '"version" s "[0-9.]*' | cut -d '"' -f 4)
     ask_daemon firewalld firewalld-config call "$object/config" "$properties" GetAll s "$firewalld.config"
     ask_daemon firewalld active-zones call "$object" "$firewalld.zone" getActiveZones
     active=$answer
@@ -523,12 +540,19 @@ look_at_settings() {
         case $line in
         zone:*)
             set -- "$firewalld.zone" getZoneSettings2 getZoneByName zone getSettings2
+            # The form of the settings that names each of them came with 0.9 for zones, and with 0.7 for services.
+            case $firewalld_version in
+            0.[0-8] | 0.[0-8].*) set -- "$firewalld" getZoneSettings getZoneByName zone getSettings ;;
+            esac
             ;;
         policy:*)
             set -- "$firewalld.policy" getPolicySettings getPolicyByName policy getSettings
             ;;
         service:*)
             set -- "$firewalld" getServiceSettings2 getServiceByName service getSettings2
+            case $firewalld_version in
+            0.[0-6] | 0.[0-6].*) set -- "$firewalld" getServiceSettings getServiceByName service getSettings ;;
+            esac
             ;;
         esac
         ask_daemon firewalld "runtime-$line" call "$object" "$1" "$2" s "$whose"
@@ -624,8 +648,34 @@ settling() {
     [ "$back" -ge "$began" ] || [ "$(($(date +%s) - began))" -gt 60 ] || echo "Docker has not restored its rules since firewalld was started"
 }
 
+# find_python: firewalld is written in Python, so where it is, there is one, which its first line names.
+find_python() {
+    local file line=''
+    for file in /usr/sbin/firewalld /usr/bin/firewalld; do
+        [ ! -r "$file" ] || IFS= read -r line <"$file" || line=
+        case $line in '#!'*) ;; *) continue ;; esac
+        line=${line#'#!'}
+        # The words are meant to be split: options may follow.
+        for python in $line; do
+            case ${python##*/} in python* | platform-python*) [ ! -x "$python" ] || return 0 ;; esac
+            break
+        done
+    done
+    for python in python3 /usr/libexec/platform-python python2 python; do
+        ! command -v "$python" >/dev/null || return 0
+    done
+    return 1
+}
+
+# docker_look: all answers of Docker, from one process. Where it fails the docker command is to be asked.
+docker_look() {
+    [ -S "$docker_socket" ] && find_python || return
+    # It limits each of its four questions by itself.
+    python_docker_look limited_to "$((seconds * 5))" "$python" 2>/dev/null
+}
+
 look_at_docker() {
-    local unit service socket starting=''
+    local unit service socket told starting=''
     silent=
     ask docker-unit units docker.service docker.socket
     unit=$answer
@@ -655,6 +705,13 @@ look_at_docker() {
         esac
         ;;
     esac
+    if told=$(docker_look && echo .); then
+        printf %s "${told%.}" >&4
+        case $starting:$told in
+        ":= docker-version 0 "*) ask settling settling "${told%%"$newline= docker-networks "*}" ;;
+        esac
+        return
+    fi
     ask_daemon docker docker-version limited docker version --format '{{.Server.Version}}'
     case $code:$answer in
     # Docker reports which firewall it uses since 28.1.

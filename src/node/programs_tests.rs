@@ -505,6 +505,16 @@ fn bash_4_2_can_read_every_program() {
     }
 }
 
+/// Its text is a shell's word in single quotes, in whatever locale.
+#[test]
+fn the_python_program_is_part_of_the_look_and_safe_in_its_quotes() {
+    let text = include_str!("python/docker_look.py");
+    assert!(!text.contains('\'') && text.is_ascii() && text.starts_with("# "));
+    let function = format!("\npython_docker_look() {{\n    \"$@\" -BEsS -c '\n{text}' ");
+    assert_eq!(PROBE.matches(&function).count(), 1);
+    assert_eq!(PROBE.matches("python_docker_look").count(), 2);
+}
+
 #[test]
 fn every_awk_program_is_part_of_a_program_and_safe_in_its_quotes() {
     let mut count = 0;
@@ -532,5 +542,5 @@ fn every_awk_program_is_part_of_a_program_and_safe_in_its_quotes() {
         assert!(uses > 1 || elsewhere, "nobody runs {file}");
         count += 1;
     }
-    assert_eq!(count, 24);
+    assert_eq!(count, 25);
 }

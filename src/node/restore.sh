@@ -5,13 +5,15 @@
 # from the state before, then as a whole: the files, and a reload under the latch; firewalld is started if it is not running.
 #
 # Arguments: timer, now, boot, files (at boot, before firewalld); reloaded, docker and chosen (in the step of a rollback, which has
-# the lock and is armed itself: its files, undoing what its run did to Docker, and the rest).
+# the lock and is armed itself: its files, undoing what its run did to Docker, and the rest). `repeat` follows where systemd does not start
+# it again after a failure.
 
 snapshot=${0%/*}
 number=${snapshot##*/}
 seconds=8 # Whoever waits for this waits for seconds, not minutes.
 patience=6
 attempts=5
+repeat_after=3 # Seconds, as RestartSec.
 troubles=
 how=
 recovery=
@@ -148,7 +150,8 @@ restore_everything() {
         # One that was killed leaves its table, and the next may add every rule to it once more. A reload starts with an empty one.
         [ -z "$stale" ] || call_firewalld "$runtime" "$firewalld" reload || note_trouble "firewalld did not reload: $answer"
     fi
-    restore_latch
+    # Without nft it is in table mangle, which the reload or the start has flushed.
+    [ -z "$subnets" ] || latch $subnets || note_trouble "$answer"
     # shellcheck disable=SC2046 # Subnets are words.
     await_docker_rules $(printf '%s\n' "$networks" | while read -r device rest; do printf '%s ' "$rest"; done) || :
     restore_docker_rules || note_trouble "$answer"
@@ -333,7 +336,12 @@ main() {
         restore_in_place || restore_whole
     fi && finish
     # systemd restarts a program that fails. What fails repeatedly is left to `--recover`.
-    [ "$tried" -ge "$attempts" ] || { record_outcome trying && exit 1; }
+    if [ "$tried" -lt "$attempts" ]; then
+        record_outcome trying
+        [ "${2:-}" = repeat ] || exit 1
+        sleep "$repeat_after"
+        exec /bin/sh "$0" "$@"
+    fi
     record_outcome failed
     exit 0
 }

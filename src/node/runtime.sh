@@ -24,10 +24,21 @@ active_zones() {
     } | sort -u
 }
 
-# zone_settings ZONE: from tokens on stdin, a line for each setting that firewalld lets change at runtime. It omits an empty
-# list, and does not clear one that is omitted; so empty lists are printed.
+# zone_settings ZONE [OLDER]: from tokens on stdin, a line for each setting that firewalld lets change at runtime. It omits an empty
+# list, and does not clear one that is omitted; so empty lists are printed. OLDER is `yes` for an answer of getZoneSettings.
 zone_settings() {
-    awk_zone_settings -v zone="$1"
+    awk_zone_settings -v zone="$1" -v older="${2:-}"
+}
+
+# read_zone ZONE: a line for each of its settings at runtime.
+read_zone() {
+    if call_firewalld "$runtime" "$firewalld.zone" getZoneSettings2 s "$1"; then
+        busctl_tokens "$answer" | zone_settings "$1"
+        return
+    fi
+    # firewalld before 0.9.
+    case $answer in *nknown*ethod*) ;; *) return 1 ;; esac
+    call_firewalld "$runtime" "$firewalld" getZoneSettings s "$1" && busctl_tokens "$answer" | zone_settings "$1" yes
 }
 
 # runtime_text: a line for each direct chain, rule and passthrough, and for each setting of each active zone.
@@ -41,8 +52,7 @@ runtime_text() {
     busctl_tokens "$answer" | list_entries passthrough 1 yes
     zones=$(active_zones) || { echo "$answer" && return 1; }
     for zone in $zones; do
-        # Before 0.9 this query does not exist.
-        ! call_firewalld "$runtime" "$firewalld.zone" getZoneSettings2 s "$zone" || busctl_tokens "$answer" | zone_settings "$zone"
+        read_zone "$zone" || { echo "$answer" && return 1; }
     done
 }
 
@@ -111,7 +121,112 @@ apply_entry() {
     set-zone)
         zone=$1
         shift
-        call_firewalld "$runtime" "$firewalld.zone" setZoneSettings2 'sa{sv}' "$zone" 1 "$@" || fail_with "firewalld did not accept the $1 of zone $zone at runtime:"
+        call_firewalld "$runtime" "$firewalld.zone" setZoneSettings2 'sa{sv}' "$zone" 1 "$@" && return
+        case $answer in
+        *nknown*ethod*) set_zone_values "$zone" "$@" ;;
+        *) false ;;
+        esac || fail_with "firewalld did not accept the $1 of zone $zone at runtime:"
         ;;
     esac
+}
+
+# set_zone_values ZONE SETTING SIGNATURE VALUE…: as setZoneSettings2 with one setting, for a firewalld before 0.9: value by value.
+set_zone_values() {
+    local zone="$1" key="$2" add='' remove='' width=1 current wanted line trouble='' ifs="$IFS"
+    case $key in
+    services) add=addService remove=removeService ;;
+    ports) add=addPort remove=removePort width=2 ;;
+    protocols) add=addProtocol remove=removeProtocol ;;
+    source_ports) add=addSourcePort remove=removeSourcePort width=2 ;;
+    icmp_blocks) add=addIcmpBlock remove=removeIcmpBlock ;;
+    forward_ports) add=addForwardPort remove=removeForwardPort width=4 ;;
+    rules_str) add=addRichRule remove=removeRichRule ;;
+    # One that is in another zone moves.
+    sources) add=changeZoneOfSource remove=removeSource ;;
+    interfaces) add=changeZoneOfInterface remove=removeInterface ;;
+    masquerade)
+        if [ "$4" = true ]; then
+            call_firewalld_unless ALREADY_ENABLED "$runtime" "$firewalld.zone" addMasquerade si "$zone" 0
+        else
+            call_firewalld_unless NOT_ENABLED "$runtime" "$firewalld.zone" removeMasquerade s "$zone"
+        fi
+        return
+        ;;
+    icmp_block_inversion)
+        if [ "$4" = true ]; then add=addIcmpBlockInversion; else add=removeIcmpBlockInversion; fi
+        call_firewalld "$runtime" "$firewalld.zone" "$add" s "$zone" && return
+        case $answer in ALREADY_ENABLED* | NOT_ENABLED*) return 0 ;; esac
+        return 1
+        ;;
+    *) fail_with "firewalld before 0.9 has no setting $key" || return ;;
+    esac
+    shift 4
+    wanted=$(zone_values "$width" "$@")
+    current=$(read_zone "$zone") || {
+        answer=$current
+        return 1
+    }
+    current=$(printf '%s\n' "$current" | grep "^zone$separator$zone$separator$key$separator")
+    IFS=$separator
+    # An empty last value would get lost.
+    set -- $current$separator
+    IFS=$newline
+    shift 5
+    current=$(zone_values "$width" "$@")
+    for line in $(lines_only_in "$wanted" "$current"); do
+        IFS=$separator
+        set -- $line$separator
+        IFS=$ifs
+        # A value that is added ends by itself after so many seconds, or after 0 never.
+        case $key in
+        sources | interfaces) call_zone "$add" "$zone" "$@" ;;
+        *) call_zone_for_ever "$add" "$zone" "$@" ;;
+        esac || trouble="$trouble${trouble:+$newline}$answer"
+        IFS=$newline
+    done
+    for line in $(lines_only_in "$current" "$wanted"); do
+        IFS=$separator
+        set -- $line$separator
+        IFS=$ifs
+        call_zone "$remove" "$zone" "$@" || trouble="$trouble${trouble:+$newline}$answer"
+        IFS=$newline
+    done
+    IFS=$ifs
+    answer=$trouble
+    [ -z "$answer" ]
+}
+
+# call_zone METHOD TEXT…, call_zone_for_ever METHOD TEXT…: a method of firewalld's zones; that it is so already is no error.
+call_zone() {
+    local method="$1"
+    shift
+    call_firewalld "$runtime" "$firewalld.zone" "$method" "$(printf '%*s' "$#" '' | tr ' ' s)" "$@" || is_so_already
+}
+call_zone_for_ever() {
+    local method="$1"
+    shift
+    call_firewalld "$runtime" "$firewalld.zone" "$method" "$(printf '%*s' "$#" '' | tr ' ' s)i" "$@" 0 || is_so_already
+}
+is_so_already() {
+    case $answer in
+    ALREADY_ENABLED* | NOT_ENABLED* | ZONE_ALREADY_SET*) answer= ;;
+    *) return 1 ;;
+    esac
+}
+
+# zone_values WIDTH TEXT…: a line for each value, of so many texts.
+zone_values() {
+    local width="$1" line left
+    shift
+    while [ $# -ge "$width" ]; do
+        line=$1
+        shift
+        left=$width
+        while [ "$left" -gt 1 ]; do
+            line=$line$separator$1
+            shift
+            left=$((left - 1))
+        done
+        printf '%s\n' "$line"
+    done
 }

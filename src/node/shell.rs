@@ -11,10 +11,27 @@ macro_rules! awk {
     };
 }
 
+/// The Python program of this name, as a function that takes the interpreter, with all that is to be in front of it. The program has no
+/// single quote in it. Nothing is written (`-B`), and neither the environment nor anybody's own packages count (`-E`, `-s`, `-S`).
+macro_rules! python {
+    ($name:literal, $arguments:literal) => {
+        concat!(
+            "\npython_",
+            $name,
+            "() {\n    \"$@\" -BEsS -c '\n",
+            include_str!(concat!("python/", $name, ".py")),
+            "' ",
+            $arguments,
+            "\n}\n"
+        )
+    };
+}
+
 /// Reading a node.
 pub(super) const PROBE: &str = concat!(
     include_str!("records.sh"),
     awk!("firewalld_nft"),
+    python!("docker_look", r#""$docker_socket" "$seconds""#),
     "\n",
     include_str!("probe.sh"),
 );
@@ -52,7 +69,7 @@ pub(super) const LIBRARY: &str = concat!(
     awk!(
         "active_zones" "busctl_tokens" "chain_and_jumps" "docker_differences" "guard_text" "is_flushed" "jump_places" "lacking_rules" "list_entries"
         "missing_docker_rules" "move_jump" "normalise" "only_in" "picture_in_order" "relink_chain" "runtime_values" "seen_checksum"
-        "table_lines" "unlink_chain" "url_encode" "with_chain" "with_devices" "zone_settings"
+        "table_lines" "unlink_chain" "url_encode" "with_blanks" "with_chain" "with_devices" "zone_settings"
     ),
 );
 

@@ -10,7 +10,7 @@ use crate::model::backend::Forward;
 use crate::model::desired::Desired;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
-use crate::model::net::Port;
+use crate::model::net::PortRange;
 use crate::model::net::Service;
 use crate::model::rich::RichRule;
 use crate::model::settings::Options;
@@ -138,7 +138,7 @@ fn finding(mismatch: Mismatch<'_>) -> Finding {
 }
 
 /// Forwards with their places, by where they lead.
-type Destinations<'a> = BTreeMap<(IpAddr, Port), Vec<(usize, &'a Forward)>>;
+type Destinations<'a> = BTreeMap<(IpAddr, PortRange), Vec<(usize, &'a Forward)>>;
 
 /// The forwards that packets match, by their conditions: one lookup for each of thousands.
 struct Held<'a> {
@@ -148,6 +148,8 @@ struct Held<'a> {
     /// By chain and service, then by where they lead: place and forward.
     to: BTreeMap<(&'a str, Family, Service), Destinations<'a>>,
     chains: Vec<&'a str>,
+    /// Whether some of them are about ranges of ports: then one port is in several.
+    has_ranges: bool,
 }
 
 impl<'a> Held<'a> {
@@ -157,6 +159,7 @@ impl<'a> Held<'a> {
             odd: BTreeSet::new(),
             to: BTreeMap::new(),
             chains: Vec::new(),
+            has_ranges: false,
         };
         for forward in backend.forwards.iter().filter(|f| f.reached) {
             let place = held.chains.len();
@@ -167,15 +170,16 @@ impl<'a> Held<'a> {
                         family,
                         service,
                         to,
-                        to_port,
+                        to_ports,
                         ..
                     },
                 ) => {
                     held.places.entry(rule).or_insert(place);
+                    held.has_ranges |= service.ports.single().is_none();
                     let key = (&*forward.chain, *family, *service);
                     let places = held.to.entry(key).or_default();
                     places
-                        .entry((*to, *to_port))
+                        .entry((*to, *to_ports))
                         .or_default()
                         .push((place, forward));
                 }
@@ -199,14 +203,13 @@ impl<'a> Held<'a> {
             source,
             service,
             to,
-            to_port,
+            to_ports,
         } = rule
         else {
             return None;
         };
         let place = *self.places.get(rule)?;
         let chain = *self.chains.get(place)?;
-        let others = self.to.get(&(chain, *family, *service))?;
         let meets = |forward: &Forward| match &forward.rule {
             Some(RichRule::Forward { source: other, .. }) => match (source, other) {
                 (Some(own), Some(other)) => own.overlaps(*other),
@@ -214,13 +217,38 @@ impl<'a> Held<'a> {
             },
             _ => false,
         };
+        let keeps_ports = service.ports == *to_ports;
+        let others = self.taking(chain, *family, *service).into_iter();
         others
-            .iter()
-            .filter(|(other, _)| **other != (*to, *to_port))
-            .flat_map(|(_, forwards)| forwards)
+            .flat_map(|(other, places)| places.iter().map(move |place| (other, place)))
+            .filter(|(other, ((there, ports), _))| {
+                let is_same = ports == to_ports || (keeps_ports && other.ports == *ports);
+                there != to || !is_same
+            })
+            .flat_map(|(_, (_, forwards))| forwards)
             .filter(|(at, forward)| *at < place && meets(forward))
             .map(|(_, forward)| *forward)
             .next()
+    }
+
+    /// The forwards of a chain that take some of a service's ports.
+    fn taking(
+        &self,
+        chain: &'a str,
+        family: Family,
+        service: Service,
+    ) -> Vec<(Service, &Destinations<'a>)> {
+        if service.ports.single().is_none() || self.has_ranges {
+            let all = self.to.iter();
+            let taking = all.filter(|((own, of, other), _)| {
+                *own == chain && *of == family && other.overlaps(service)
+            });
+            return taking
+                .map(|((.., other), places)| (*other, places))
+                .collect();
+        }
+        let same = self.to.get(&(chain, family, service)).into_iter();
+        same.map(|places| (service, places)).collect()
     }
 }
 

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use crate::model::desired::Desired;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
+use crate::model::net::PortRange;
 use crate::model::rich::RichRule;
 use crate::model::rule::Match;
 use crate::model::rule::Rule;
@@ -150,7 +151,7 @@ fn unforwarded(desired: &Desired, memory: &[RichText], state: &NodeState) -> Vec
             family,
             source,
             service,
-            to_port,
+            to_ports,
             to,
         } = rule
         else {
@@ -161,7 +162,7 @@ fn unforwarded(desired: &Desired, memory: &[RichText], state: &NodeState) -> Vec
             Family::V6 => &v6,
         };
         nat.as_ref().is_some_and(|nat| {
-            believed.contains(rule) && !nat.has(*source, service.port.get(), *to, to_port.get())
+            believed.contains(rule) && !nat.has(*source, service.ports, *to, *to_ports)
         })
     });
     missing
@@ -210,11 +211,11 @@ impl<'a> Forwards<'a> {
         forwards
     }
 
-    /// Whether packets from `source` (`None` is any address) to this port of the node are forwarded to that address and port.
-    fn has(&self, source: Option<Cidr>, port: u16, to: IpAddr, to_port: u16) -> bool {
+    /// Whether packets from `source` (`None` is any address) to these ports of the node are forwarded to that address and these ports.
+    fn has(&self, source: Option<Cidr>, ports: PortRange, to: IpAddr, to_ports: PortRange) -> bool {
         let places = match to {
-            IpAddr::V4(to) => [format!("{to}:{to_port}"), to.to_string()],
-            IpAddr::V6(to) => [format!("[{to}]:{to_port}"), to.to_string()],
+            IpAddr::V4(to) => [format!("{to}:{to_ports}"), to.to_string()],
+            IpAddr::V6(to) => [format!("[{to}]:{to_ports}"), to.to_string()],
         };
         // Those for a network hold the peer if the network does.
         let holders = source.into_iter().flat_map(|peer| {
@@ -228,15 +229,17 @@ impl<'a> Forwards<'a> {
             || there
                 .flat_map(|sources| holders.iter().filter_map(|holder| sources.get(holder)))
                 .flatten()
-                .any(|rule| is_for(rule, source, port))
+                .any(|rule| is_for(rule, source, ports))
     }
 }
 
-/// Whether a rule of table nat is about what comes from there to that port.
-fn is_for(rule: &Rule, source: Option<Cidr>, port: u16) -> bool {
+/// Whether a rule of table nat is about what comes from there to those ports.
+fn is_for(rule: &Rule, source: Option<Cidr>, ports: PortRange) -> bool {
     rule.matches().all(|m| match m {
         Match::Source(Sense::Is, net) => source.is_some_and(|s| net.covers(s)),
-        Match::DestinationPort(Sense::Is, first, last) => (first..=last).contains(&&port),
+        Match::DestinationPort(Sense::Is, first, last) => {
+            *first <= ports.first().get() && ports.last().get() <= *last
+        }
         _ => true,
     })
 }
@@ -244,6 +247,7 @@ fn is_for(rule: &Rule, source: Option<Cidr>, port: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::net::Port;
     use crate::model::node_builder::cybex_network;
     use crate::model::state::Chain;
     use crate::model::state::KernelRule;
@@ -312,17 +316,18 @@ mod tests {
         let forwards = Forwards::of(&seen);
         let to = "172.20.0.2".parse().unwrap();
         let peer = |text: &str| Some(text.parse().unwrap());
-        assert!(forwards.has(peer("192.0.2.7"), 5000, to, 5001));
-        assert!(!forwards.has(peer("192.0.2.8"), 5000, to, 5001));
-        assert!(!forwards.has(None, 5000, to, 5001));
-        assert!(!forwards.has(peer("192.0.2.7"), 5001, to, 5001));
-        assert!(!forwards.has(peer("192.0.2.7"), 5000, to, 5000));
-        assert!(forwards.has(peer("198.51.100.8"), 5000, to, 5000));
-        assert!(forwards.has(peer("203.0.113.9"), 6001, to, 6000));
-        assert!(forwards.has(None, 6001, to, 6000));
-        assert!(!forwards.has(None, 6011, to, 6000));
+        let at = |port: u16| PortRange::from(Port::new(port).unwrap());
+        assert!(forwards.has(peer("192.0.2.7"), at(5000), to, at(5001)));
+        assert!(!forwards.has(peer("192.0.2.8"), at(5000), to, at(5001)));
+        assert!(!forwards.has(None, at(5000), to, at(5001)));
+        assert!(!forwards.has(peer("192.0.2.7"), at(5001), to, at(5001)));
+        assert!(!forwards.has(peer("192.0.2.7"), at(5000), to, at(5000)));
+        assert!(forwards.has(peer("198.51.100.8"), at(5000), to, at(5000)));
+        assert!(forwards.has(peer("203.0.113.9"), at(6001), to, at(6000)));
+        assert!(forwards.has(None, at(6001), to, at(6000)));
+        assert!(!forwards.has(None, at(6011), to, at(6000)));
         let unread = tables("nat", &[("PREROUTING", &["-s nowhere -j DNAT"])]);
-        assert!(Forwards::of(&unread).has(None, 1, to, 1));
+        assert!(Forwards::of(&unread).has(None, at(1), to, at(1)));
     }
 
     #[test]

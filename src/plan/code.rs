@@ -223,6 +223,9 @@ findings! {
     Leased = "leased" [Warning]:
         "someone is changing the node at this moment"
         => "wait until that run ends, or until the node has rolled back";
+    SecondName = "second-name" [Warning]:
+        "the inventory has another name for the same machine; a run works on its names one after the other"
+        => "name each machine once in the inventory, with all its roles";
     NoForwarding = "no-forwarding" [Warning]:
         "`net.ipv4.ip_forward`, or IPv6's `forwarding`, is 0: nobody reaches a container"
         => "turn it on";

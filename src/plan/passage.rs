@@ -73,6 +73,7 @@ pub(super) fn without_chain(desired: &Desired) -> Desired {
         rich: desired.rich.clone(),
         guard: desired.guard.clone(),
         audits: desired.audits.clone(),
+        known: desired.known.clone(),
         passage: desired.passage,
     }
 }

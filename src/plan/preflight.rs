@@ -293,7 +293,7 @@ pub fn locks_out(desired: &Desired, state: &NodeState) -> Option<Finding> {
             service,
             ..
         } => {
-            service.port == port
+            service.ports.contains(port)
                 && service.protocol == Protocol::Tcp
                 && *family == Family::of(&peer)
                 && source.is_none_or(|net| net.contains(&peer))

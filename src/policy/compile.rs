@@ -17,8 +17,9 @@ use crate::model::Peer;
 use crate::model::RichRule;
 use crate::model::Rule;
 use crate::model::Sense;
-use crate::model::Service;
 use crate::model::Target;
+use crate::model::Traffic;
+use crate::model::peer::KnownPeer;
 use crate::policy::context::NodeContext;
 use crate::policy::guard::guard;
 use crate::policy::lint;
@@ -30,6 +31,7 @@ use crate::role::Located;
 use crate::role::Otherwise;
 use crate::role::Policy;
 use crate::role::Side;
+use crate::role::Way;
 
 /// Replies of connections that were accepted before. First: without it the replies to whitelisted peers are refused.
 pub const ESTABLISHED: i32 = 0;
@@ -79,6 +81,7 @@ pub fn compile(policies: &[Policy], node: &NodeContext) -> Result<Desired, Input
         rules: rules.sorted(),
         rich: rich.into_iter().collect(),
         audits: audits(policies, node),
+        known: known(policies),
         passage: Passage::default(),
     })
 }
@@ -97,6 +100,12 @@ fn audits(policies: &[Policy], node: &NodeContext) -> Vec<Audit> {
         .collect()
 }
 
+fn known(policies: &[Policy]) -> Vec<KnownPeer> {
+    let known = policies.iter().flat_map(|policy| policy.known.clone());
+    let known: BTreeSet<KnownPeer> = known.collect();
+    known.into_iter().collect()
+}
+
 /// What the policy does with a packet that is on no list.
 fn target(otherwise: Otherwise) -> Target {
     match otherwise {
@@ -110,12 +119,15 @@ fn net(make: fn(Sense, Cidr) -> Match, net: Cidr) -> Option<Match> {
     (!net.is_everything()).then(|| make(Sense::Is, net))
 }
 
-fn service(service: Service) -> [Match; 2] {
-    let port = service.port.get();
-    [
-        Match::Protocol(Sense::Is, service.protocol.name().to_string()),
-        Match::DestinationPort(Sense::Is, port, port),
-    ]
+/// The conditions on the protocol and the destination port.
+fn carried(traffic: Traffic, family: Family) -> Vec<Match> {
+    let protocol = traffic.protocol(family).to_string();
+    let mut matches = vec![Match::Protocol(Sense::Is, protocol)];
+    if let Traffic::Service(service) = traffic {
+        let (first, last) = (service.ports.first().get(), service.ports.last().get());
+        matches.push(Match::DestinationPort(Sense::Is, first, last));
+    }
+    matches
 }
 
 /// The peers of one family.
@@ -146,18 +158,23 @@ impl Rules {
             return;
         };
         for entry in &policy.inbound {
+            let parts = entry.container_traffic();
             for peer in peers_of(&entry.from, side.family) {
-                let mut matches = vec![Match::Destination(Sense::Is, container)];
-                matches.extend(net(Match::Source, peer.net));
-                if let Some(to) = entry.container_service() {
-                    // The container's port: a packet passes here after its destination was rewritten. And only such
-                    // a packet: a host that routes to the container's address directly was not let in by firewalld.
-                    matches.extend(service(to));
-                    matches.push(Match::State(Sense::Is, BTreeSet::from([CtState::Dnat])));
+                for part in &parts {
+                    let mut matches = vec![Match::Destination(Sense::Is, container)];
+                    matches.extend(net(Match::Source, peer.net));
+                    if let Some(to) = part {
+                        matches.extend(carried(*to, side.family));
+                    }
+                    if part.and_then(Traffic::service).is_some() {
+                        // The container's port: a packet passes here after its destination was rewritten. And only such
+                        // a packet: a host that routes to the container's address directly was not let in by firewalld.
+                        matches.push(Match::State(Sense::Is, BTreeSet::from([CtState::Dnat])));
+                    }
+                    let rule = Rule::new(matches, Target::Accept);
+                    let tag = tag(&policy.role.value, &entry.what.value);
+                    self.add(side.family, INBOUND, rule, tag);
                 }
-                let rule = Rule::new(matches, Target::Accept);
-                let tag = tag(&policy.role.value, &entry.what.value);
-                self.add(side.family, INBOUND, rule, tag);
             }
         }
     }
@@ -168,14 +185,16 @@ impl Rules {
         };
         for entry in &policy.outbound {
             for peer in peers_of(&entry.to, side.family) {
-                let mut matches = vec![Match::Source(Sense::Is, container)];
-                matches.extend(net(Match::Destination, peer.net));
-                let at = entry.service_of(peer);
-                // No source port, ever: cybex dials from its listening port, others from any.
-                matches.extend(at.into_iter().flat_map(service));
-                let rule = Rule::new(matches, Target::Accept);
-                let tag = tag(&policy.role.value, &entry.what.value);
-                self.add(side.family, OUTBOUND, rule, tag);
+                for part in entry.traffic_of(peer) {
+                    let mut matches = vec![Match::Source(Sense::Is, container)];
+                    matches.extend(net(Match::Destination, peer.net));
+                    // No source port, ever: cybex dials from its listening port, others from any.
+                    let at = part.map(|part| carried(part, side.family));
+                    matches.extend(at.into_iter().flatten());
+                    let rule = Rule::new(matches, Target::Accept);
+                    let tag = tag(&policy.role.value, &entry.what.value);
+                    self.add(side.family, OUTBOUND, rule, tag);
+                }
             }
         }
     }
@@ -291,24 +310,31 @@ fn rich_rules(policy: &Policy, side: Side) -> Vec<RichRule> {
         return Vec::new();
     };
     let of_entry = |entry: &Inbound| -> Vec<RichRule> {
+        let ways = entry.ways();
+        let of_peer = |peer: Peer| -> Vec<RichRule> {
+            let source = (!peer.net.is_everything()).then_some(peer.net);
+            let Some(ways) = &ways else {
+                return vec![RichRule::Accept {
+                    family: side.family,
+                    source,
+                    destination: Some(Cidr::host(container)),
+                }];
+            };
+            let forward = |way: &Way| {
+                // firewalld forwards ports only. ICMP comes to the container's own address, by the rule in DOCKER-USER.
+                let (service, to) = (way.node.service()?, way.container.service()?);
+                Some(RichRule::Forward {
+                    family: side.family,
+                    source,
+                    service,
+                    to_ports: to.ports,
+                    to: container,
+                })
+            };
+            ways.iter().filter_map(forward).collect()
+        };
         peers_of(&entry.from, side.family)
-            .map(|peer| {
-                let source = (!peer.net.is_everything()).then_some(peer.net);
-                match (&entry.port, entry.container_service()) {
-                    (Some(port), Some(to)) => RichRule::Forward {
-                        family: side.family,
-                        source,
-                        service: port.value,
-                        to_port: to.port,
-                        to: container,
-                    },
-                    _ => RichRule::Accept {
-                        family: side.family,
-                        source,
-                        destination: Some(Cidr::host(container)),
-                    },
-                }
-            })
+            .flat_map(of_peer)
             .collect()
     };
     policy.inbound.iter().flat_map(of_entry).collect()

@@ -4,6 +4,7 @@
 //! flow ends with the entry that allowed it. In the hooks of the guard both directions of a flow show the container's own address: the
 //! destination is rewritten (DNAT) before, and the source of an answer after them.
 
+mod disjoint;
 pub mod usage;
 
 use std::collections::BTreeSet;
@@ -15,7 +16,7 @@ use crate::model::Family;
 use crate::model::Peer;
 use crate::model::Protocol;
 use crate::model::Sense;
-use crate::model::Service;
+use crate::model::Traffic;
 use crate::model::guard::Guard;
 use crate::model::guard::GuardTable;
 use crate::model::guard::GuardedFlow;
@@ -82,50 +83,44 @@ pub(super) fn guard(policies: &[Policy], networks: &[DesiredNetwork]) -> Guard {
             let Some(container) = side.container else {
                 continue;
             };
-            let flow = |peer: Peer, service: Option<Service>| GuardedFlow {
+            let flow = |peer: Peer, traffic: Option<Traffic>| GuardedFlow {
                 container,
-                service,
+                traffic,
                 peer: peer.net,
             };
             for entry in &policy.inbound {
-                let service = entry.container_service();
-                let peers = peers_of(&entry.from, side.family);
-                guard.inbound.extend(peers.map(|peer| flow(peer, service)));
-                if entry.from_node.is_some() {
-                    guard.from_node.insert((container, service));
+                for traffic in entry.container_traffic() {
+                    let peers = peers_of(&entry.from, side.family);
+                    guard.inbound.extend(peers.map(|peer| flow(peer, traffic)));
+                    if entry.from_node.is_some() {
+                        guard.from_node.insert((container, traffic));
+                    }
                 }
             }
             for entry in &policy.outbound {
-                let peers = peers_of(&entry.to, side.family);
-                let flows = peers.map(|peer| flow(peer, entry.service_of(peer)));
-                guard.outbound.extend(flows);
+                for peer in peers_of(&entry.to, side.family) {
+                    let flows = entry.traffic_of(peer).into_iter();
+                    guard
+                        .outbound
+                        .extend(flows.map(|traffic| flow(peer, traffic)));
+                }
                 if entry.to_node.is_some() {
-                    let service = entry.port.as_ref().map(|port| port.value);
-                    guard.to_node.insert((container, service));
+                    let traffic = entry.node_traffic().into_iter();
+                    guard.to_node.extend(traffic.map(|one| (container, one)));
                 }
             }
         }
     }
-    guard.inbound = widest(guard.inbound);
-    guard.outbound = widest(guard.outbound);
+    guard.inbound = disjoint::flows(guard.inbound);
+    guard.outbound = disjoint::flows(guard.outbound);
+    guard.to_node = disjoint::with_node(guard.to_node);
+    guard.from_node = disjoint::with_node(guard.from_node);
     guard
 }
 
 fn peers_of(peers: &[Located<Peer>], family: Family) -> impl Iterator<Item = Peer> + '_ {
     let peers = peers.iter().map(|peer| peer.value);
     peers.filter(move |peer| peer.net.family() == family)
-}
-
-/// The flows without those that a wider one covers: the kernel takes no overlapping elements of a set.
-fn widest(flows: BTreeSet<GuardedFlow>) -> BTreeSet<GuardedFlow> {
-    let mut kept: Vec<GuardedFlow> = Vec::new();
-    // In order, a network comes right before those that are in it.
-    for flow in flows {
-        if !kept.last().is_some_and(|last| last.covers(&flow)) {
-            kept.push(flow);
-        }
-    }
-    kept.into_iter().collect()
 }
 
 /// What the nft of a node can do, and what its Docker needs.
@@ -297,6 +292,7 @@ impl Builder<'_> {
             );
             for (way, flows) in [(Way::In, &guard.inbound), (Way::Out, &guard.outbound)] {
                 let mut at_port = BTreeSet::new();
+                let mut icmp = BTreeSet::new();
                 let mut any = BTreeSet::new();
                 for flow in flows.iter().filter(|flow| flow.family() == family) {
                     let (container, peer) = (Part::from(flow.container), Part::Net(flow.peer));
@@ -304,11 +300,17 @@ impl Builder<'_> {
                         Way::In => vec![peer, container],
                         Way::Out => vec![container, peer],
                     };
-                    if let Some(Service { port, protocol }) = flow.service {
-                        element.extend([Part::Protocol(protocol), Part::Port(port.get())]);
-                        at_port.insert(element);
-                    } else {
-                        any.insert(element);
+                    match flow.traffic {
+                        Some(Traffic::Service(service)) => {
+                            let protocol = Part::Protocol(service.protocol);
+                            element.extend([protocol, service.ports.into()]);
+                            at_port.insert(element);
+                        }
+                        Some(Traffic::Icmp) => {
+                            element.push(Part::Icmp(family));
+                            icmp.insert(element);
+                        }
+                        None => drop(any.insert(element)),
                     }
                 }
                 let key = vec![address, address, Key::Protocol, Key::Port];
@@ -320,6 +322,11 @@ impl Builder<'_> {
                     any,
                 )
                 .is_counted = counters;
+                if has_icmp(guard, way) {
+                    let key = vec![address, address, Key::Protocol];
+                    self.set(format!("{}_icmp{digit}", way.name()), key, icmp)
+                        .is_counted = counters;
+                }
             }
             self.node_sets(NODE, &guard.to_node, family);
             if !guard.from_node.is_empty() {
@@ -347,32 +354,48 @@ impl Builder<'_> {
     fn node_sets(
         &mut self,
         name: &str,
-        flows: &BTreeSet<(IpAddr, Option<Service>)>,
+        flows: &BTreeSet<(IpAddr, Option<Traffic>)>,
         family: Family,
     ) {
         let (address, digit) = (Key::Address(family), digit(family));
-        let (mut at_port, mut any) = (BTreeSet::new(), BTreeSet::new());
-        let flows = flows.iter();
-        for (container, service) in flows.filter(|(of, _)| Family::of(of) == family) {
+        let (mut at_port, mut icmp) = (BTreeSet::new(), BTreeSet::new());
+        let mut any = BTreeSet::new();
+        for (container, traffic) in flows.iter().filter(|(of, _)| Family::of(of) == family) {
             let mut element = vec![Part::from(*container)];
-            if let Some(Service { port, protocol }) = service {
-                element.extend([Part::Protocol(*protocol), Part::Port(port.get())]);
-                at_port.insert(element);
-            } else {
-                any.insert(element);
+            match traffic {
+                Some(Traffic::Service(service)) => {
+                    let protocol = Part::Protocol(service.protocol);
+                    element.extend([protocol, service.ports.into()]);
+                    at_port.insert(element);
+                }
+                Some(Traffic::Icmp) => {
+                    element.push(Part::Icmp(family));
+                    icmp.insert(element);
+                }
+                None => drop(any.insert(element)),
             }
         }
         let counters = self.can.element_counters;
-        for (name, key, elements) in [
+        let mut sets = vec![
             (
                 format!("{name}{digit}"),
                 vec![address, Key::Protocol, Key::Port],
                 at_port,
             ),
             (format!("{name}_any{digit}"), vec![address], any),
-        ] {
+        ];
+        if has_icmp_with_node(flows) {
+            let key = vec![address, Key::Protocol];
+            sets.push((format!("{name}_icmp{digit}"), key, icmp));
+        }
+        for (name, key, elements) in sets {
+            let has_range = |element: &Element| {
+                let mut parts = element.iter();
+                parts.any(|part| matches!(part, Part::Ports(..)))
+            };
+            let is_interval = elements.iter().any(has_range);
             let set = self.set(name, key, elements);
-            set.is_interval = false;
+            set.is_interval = is_interval;
             set.is_counted = counters;
         }
     }
@@ -450,9 +473,11 @@ impl Builder<'_> {
         self.chain(NODE, None, node);
         if !self.guard.from_node.is_empty() {
             self.chain("output", Some("output"), output());
-            self.chain(FROM_NODE, None, from_node());
+            let from_node = from_node(self.guard);
+            self.chain(FROM_NODE, None, from_node);
         }
-        self.chain(Way::Out.name(), None, judge(Way::Out, Verdict::Return));
+        let outbound = self.judge(Way::Out, Verdict::Return);
+        self.chain(Way::Out.name(), None, outbound);
         let let_in = match self.can.mark {
             None => Verdict::Return,
             Some(mark) => {
@@ -461,7 +486,8 @@ impl Builder<'_> {
                 Verdict::Goto(LET_IN.to_string())
             }
         };
-        self.chain(Way::In.name(), None, judge(Way::In, let_in));
+        let inbound = self.judge(Way::In, let_in);
+        self.chain(Way::In.name(), None, inbound);
         for (way, device) in [(Way::Out, Field::In), (Way::In, Field::Out)] {
             let refuse = self.refuse(way, device);
             self.chain(&way.refuse(), None, refuse);
@@ -558,7 +584,7 @@ impl Builder<'_> {
 
     /// The chain for packets from a container to the node: back to the caller if they are allowed, refused if not.
     fn node(&self) -> Vec<GuardRule> {
-        let mut rules = with_node(NODE);
+        let mut rules = with_node(NODE, has_icmp_with_node(&self.guard.to_node));
         for network in self.audited().filter(|one| !one.reaches_node) {
             let from = || vec![word(Field::In, &network.bridge)];
             rules.push(rule(from(), Verdict::Jump(RECORD.to_string())));
@@ -567,6 +593,80 @@ impl Builder<'_> {
         rules.push(rule(Vec::new(), Verdict::Goto(Way::Out.refuse())));
         rules
     }
+
+    /// The chain for packets that go one way: back to the caller if their flow is allowed, refused if not.
+    ///
+    /// `opens` is what becomes of the packets of the side that has opened an allowed flow.
+    fn judge(&self, way: Way, opens: Verdict) -> Vec<GuardRule> {
+        let mut rules = Vec::new();
+        for family in Family::ALL {
+            let (source, destination) = (Field::Source(family), Field::Destination(family));
+            // A packet of an answer shows both ends the other way round, and the port that was opened as its source.
+            for (direction, opened, ends, port, verdict) in [
+                (
+                    "original",
+                    way,
+                    [source, destination],
+                    Field::DestinationPort,
+                    opens.clone(),
+                ),
+                (
+                    "reply",
+                    match way {
+                        Way::Out => Way::In,
+                        Way::In => Way::Out,
+                    },
+                    [destination, source],
+                    Field::SourcePort,
+                    Verdict::Return,
+                ),
+            ] {
+                let (name, digit) = (opened.name(), digit(family));
+                let mut matches = vec![word(Field::Direction, direction)];
+                if opened == Way::In {
+                    // Who routes to the container's address directly is not who firewalld's forward let in.
+                    matches.push(word(Field::Status, "dnat"));
+                }
+                let mut key = ends.to_vec();
+                key.extend([Field::Protocol, port]);
+                matches.push(is_in(key, format!("{name}{digit}")));
+                rules.push(rule(matches, verdict.clone()));
+                if has_icmp(self.guard, opened) {
+                    let mut key = ends.to_vec();
+                    key.push(Field::Protocol);
+                    let set = format!("{name}_icmp{digit}");
+                    let matches = vec![word(Field::Direction, direction), is_in(key, set)];
+                    rules.push(rule(matches, verdict.clone()));
+                }
+                rules.push(rule(
+                    vec![
+                        word(Field::Direction, direction),
+                        is_in(ends.to_vec(), format!("{name}_any{digit}")),
+                    ],
+                    verdict,
+                ));
+            }
+        }
+        rules.push(related());
+        rules.push(rule(Vec::new(), Verdict::Goto(way.refuse())));
+        rules
+    }
+}
+
+/// Whether some flow that is opened this way is ICMP alone. The sets for it are only made where they are needed.
+fn has_icmp(guard: &Guard, way: Way) -> bool {
+    let flows = match way {
+        Way::In => &guard.inbound,
+        Way::Out => &guard.outbound,
+    };
+    let mut traffic = flows.iter().map(|flow| flow.traffic);
+    traffic.any(|traffic| traffic == Some(Traffic::Icmp))
+}
+
+/// The same for flows between containers and the node.
+fn has_icmp_with_node(flows: &BTreeSet<(IpAddr, Option<Traffic>)>) -> bool {
+    let mut traffic = flows.iter().map(|(_, traffic)| *traffic);
+    traffic.any(|traffic| traffic == Some(Traffic::Icmp))
 }
 
 /// The text ahead of what is logged of a network. A name of Docker's may be longer than the kernel takes.
@@ -608,14 +708,14 @@ const NEIGHBOURS_OF_CONTAINER: [&str; 4] = [
 ];
 
 /// What the node's own programs may send to a container that is closed to them: back to the caller if it is allowed, refused if not.
-fn from_node() -> Vec<GuardRule> {
-    let mut rules = with_node(FROM_NODE);
+fn from_node(guard: &Guard) -> Vec<GuardRule> {
+    let mut rules = with_node(FROM_NODE, has_icmp_with_node(&guard.from_node));
     rules.push(rule(Vec::new(), Verdict::Goto(Way::In.refuse())));
     rules
 }
 
 /// What is allowed in the chain [`NODE`] or [`FROM_NODE`], for packets between a container and the node.
-fn with_node(chain: &str) -> Vec<GuardRule> {
+fn with_node(chain: &str, has_icmp: bool) -> Vec<GuardRule> {
     let (container, way, neighbours): (fn(Family) -> Field, _, _) = match chain {
         NODE => (Field::Source, Way::Out, &NEIGHBOURS[..]),
         _ => (Field::Destination, Way::In, &NEIGHBOURS_OF_CONTAINER[..]),
@@ -637,6 +737,11 @@ fn with_node(chain: &str) -> Vec<GuardRule> {
             vec![is_in(key, format!("{chain}{digit}"))],
             Verdict::Return,
         ));
+        if has_icmp {
+            let key = vec![container, Field::Protocol];
+            let set = format!("{chain}_icmp{digit}");
+            rules.push(rule(vec![is_in(key, set)], Verdict::Return));
+        }
         rules.push(rule(
             vec![is_in(vec![container], format!("{chain}_any{digit}"))],
             Verdict::Return,
@@ -687,57 +792,6 @@ fn record() -> Vec<GuardRule> {
             Verdict::Record(key, format!("refused{digit}")),
         ));
     }
-    rules
-}
-
-/// The chain for packets that go one way: back to the caller if their flow is allowed, refused if not.
-///
-/// `opens` is what becomes of the packets of the side that has opened an allowed flow.
-fn judge(way: Way, opens: Verdict) -> Vec<GuardRule> {
-    let mut rules = Vec::new();
-    for family in Family::ALL {
-        let (source, destination) = (Field::Source(family), Field::Destination(family));
-        // A packet of an answer shows both ends the other way round, and the port that was opened as its source.
-        for (direction, opened, ends, port, verdict) in [
-            (
-                "original",
-                way,
-                [source, destination],
-                Field::DestinationPort,
-                opens.clone(),
-            ),
-            (
-                "reply",
-                match way {
-                    Way::Out => Way::In,
-                    Way::In => Way::Out,
-                },
-                [destination, source],
-                Field::SourcePort,
-                Verdict::Return,
-            ),
-        ] {
-            let (name, digit) = (opened.name(), digit(family));
-            let mut matches = vec![word(Field::Direction, direction)];
-            if opened == Way::In {
-                // Who routes to the container's address directly is not who firewalld's forward let in.
-                matches.push(word(Field::Status, "dnat"));
-            }
-            let mut key = ends.to_vec();
-            key.extend([Field::Protocol, port]);
-            matches.push(is_in(key, format!("{name}{digit}")));
-            rules.push(rule(matches, verdict.clone()));
-            rules.push(rule(
-                vec![
-                    word(Field::Direction, direction),
-                    is_in(ends.to_vec(), format!("{name}_any{digit}")),
-                ],
-                verdict,
-            ));
-        }
-    }
-    rules.push(related());
-    rules.push(rule(Vec::new(), Verdict::Goto(way.refuse())));
     rules
 }
 
@@ -840,6 +894,8 @@ fn value(
         Field::Protocol => match packet.protocol.as_str() {
             "tcp" => Some(Part::Protocol(Protocol::Tcp)),
             "udp" => Some(Part::Protocol(Protocol::Udp)),
+            "icmp" => Some(Part::Icmp(Family::V4)),
+            "ipv6-icmp" => Some(Part::Icmp(Family::V6)),
             other => text(other),
         },
         Field::SourcePort => packet.source_port.map(Part::Port),
@@ -874,6 +930,7 @@ fn holds(table: &GuardTable, condition: &Match, packet: &GuardPacket) -> bool {
         Right::Words(words) => match &values[0] {
             Part::Interface(word) => words.contains(word),
             Part::Protocol(protocol) => words.contains(protocol.name()),
+            Part::Icmp(family) => words.contains(family.icmp()),
             _ => false,
         },
         Right::Set(name) => table.sets.get(name).is_some_and(|set| {
@@ -889,6 +946,7 @@ fn holds(table: &GuardTable, condition: &Match, packet: &GuardPacket) -> bool {
 fn is_within(value: &Part, range: &Part) -> bool {
     match (value, range) {
         (Part::Net(one), Part::Net(net)) => net.family() == one.family() && net.covers(*one),
+        (Part::Port(port), Part::Ports(first, last)) => (first..=last).contains(&port),
         _ => value == range,
     }
 }

@@ -28,6 +28,7 @@ pub fn check(policies: &[Policy], node: &NodeContext) -> Result<(), InputErrors>
     }
     for (number, policy) in policies.iter().enumerate() {
         layout::check(policy, &mut errors);
+        unsettled(policy, &mut errors);
         entries::check_one(policy, node, &mut errors);
         for earlier in &policies[..number] {
             neighbours::check(earlier, policy, &mut errors);
@@ -37,7 +38,17 @@ pub fn check(policies: &[Policy], node: &NodeContext) -> Result<(), InputErrors>
     dedup(errors).or(())
 }
 
-/// What works and may not be intended: peers that are any host, and duplicate entries.
+/// Peers that [`Policy::on`] has not yet put on their list: a whitelist without them would not be the role's.
+fn unsettled(policy: &Policy, errors: &mut InputErrors) {
+    let inbound = policy.inbound.iter().flat_map(|entry| &entry.listed);
+    let outbound = policy.outbound.iter().flat_map(|entry| &entry.listed);
+    for peer in inbound.chain(outbound) {
+        let text = format!("for the peer `{}` no day was given", peer.value.peer);
+        errors.push(InputError::at(peer.location.clone(), text));
+    }
+}
+
+/// What works and may not be intended: peers that are any host, duplicate entries, and a whitelist with nobody on it.
 pub fn warnings(policies: &[Policy]) -> Vec<InputError> {
     policies.iter().flat_map(entries::warnings).collect()
 }

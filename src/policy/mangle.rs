@@ -17,8 +17,8 @@ use crate::model::Family;
 use crate::model::Match;
 use crate::model::Rule;
 use crate::model::Sense;
-use crate::model::Service;
 use crate::model::Target;
+use crate::model::Traffic;
 use crate::model::guard::Guard;
 use crate::model::guard::GuardedFlow;
 use crate::model::guard::GuardedNetwork;
@@ -108,19 +108,21 @@ struct Ends {
 }
 
 impl Ends {
-    /// The conditions; `service` is that of the end that did not open the flow.
-    fn matches(&self, service: Option<Service>) -> Vec<Match> {
+    /// The conditions; `traffic` is by the ports of the end that did not open the flow.
+    fn matches(&self, traffic: Option<Traffic>) -> Vec<Match> {
         let mut out = vec![
             source(self.from),
             destination(self.to),
             Match::Direction(self.direction),
         ];
-        if let Some(service) = service {
-            let port = service.port.get();
-            out.push(protocol(service.protocol.name()));
+        if let Some(traffic) = traffic {
+            out.push(protocol(traffic.protocol(self.from.family())));
+        }
+        if let Some(service) = traffic.and_then(Traffic::service) {
+            let (first, last) = (service.ports.first().get(), service.ports.last().get());
             out.push(match self.direction {
-                CtDirection::Original => Match::DestinationPort(Sense::Is, port, port),
-                CtDirection::Reply => Match::SourcePort(Sense::Is, port, port),
+                CtDirection::Original => Match::DestinationPort(Sense::Is, first, last),
+                CtDirection::Reply => Match::SourcePort(Sense::Is, first, last),
             });
         }
         out
@@ -195,8 +197,8 @@ impl Rules<'_> {
                 to,
                 direction,
             };
-            let mut matches = ends.matches(flow.service);
-            if is_inbound && flow.service.is_some() {
+            let mut matches = ends.matches(flow.traffic);
+            if is_inbound && flow.traffic.and_then(Traffic::service).is_some() {
                 // Who routes to the container's address directly is not who firewalld's forward let in.
                 matches.push(Match::State(Sense::Is, [CtState::Dnat].into()));
             }
@@ -205,12 +207,8 @@ impl Rules<'_> {
     }
 
     fn related(&mut self, chain: &str) {
-        let icmp = match self.family {
-            Family::V4 => "icmp",
-            Family::V6 => "ipv6-icmp",
-        };
         let matches = vec![
-            protocol(icmp),
+            protocol(self.family.icmp()),
             Match::State(Sense::Is, [CtState::Related].into()),
         ];
         self.add(chain, RELATED, matches, Target::Return, "related");
@@ -290,9 +288,9 @@ impl Rules<'_> {
         let chain = MangleChain::Input.name();
         let answers = vec![Match::Direction(CtDirection::Reply)];
         self.add(chain, INSIDE, answers, Target::Return, "answers");
-        for (container, service) in &guard.to_node {
+        for (container, traffic) in &guard.to_node {
             if Family::of(container) == family {
-                let matches = to_node(*container, *service);
+                let matches = to_node(*container, *traffic);
                 self.add(chain, OUTBOUND, matches, Target::Return, "to-node");
             }
         }
@@ -328,12 +326,14 @@ impl Rules<'_> {
     }
 }
 
-fn to_node(container: IpAddr, service: Option<Service>) -> Vec<Match> {
+fn to_node(container: IpAddr, traffic: Option<Traffic>) -> Vec<Match> {
     let mut matches = vec![source(Cidr::host(container))];
-    if let Some(service) = service {
-        let port = service.port.get();
-        matches.push(protocol(service.protocol.name()));
-        matches.push(Match::DestinationPort(Sense::Is, port, port));
+    if let Some(traffic) = traffic {
+        matches.push(protocol(traffic.protocol(Family::of(&container))));
+    }
+    if let Some(service) = traffic.and_then(Traffic::service) {
+        let (first, last) = (service.ports.first().get(), service.ports.last().get());
+        matches.push(Match::DestinationPort(Sense::Is, first, last));
     }
     matches
 }

@@ -63,19 +63,33 @@ impl Value {
     }
 }
 
+/// Where busctl puts its blanks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Blanks {
+    /// Between all values.
+    Everywhere,
+    /// busctl before systemd 221 (CentOS 7 has 219): in a structure that is no element of an array, there is none before the second
+    /// and any further array, until a plain value has come. `(a(sss)a(sas)) 00` is two empty arrays, and a text is followed
+    /// by a count as in `"DOCKER-USER"6`. It stays unambiguous: a count does not begin with 0 unless it is 0.
+    NotBetweenArrays,
+}
+
 /// Reads an answer that has the one type of `signature`.
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn parse(answer: &str, signature: &str) -> Result<Value, String> {
-    let mut reader = Reader {
-        chars: answer.trim_end_matches(['\n', '\r']).chars(),
+    let text = answer.trim_end_matches(['\n', '\r']);
+    let read = |blanks| {
+        let mut reader = Reader {
+            chars: text.strip_prefix(signature)?.strip_prefix(' ')?.chars(),
+            blanks,
+        };
+        let value = reader.single(signature)?;
+        let rest = reader.chars.as_str();
+        rest.trim().is_empty().then_some(value)
     };
-    let found = reader.word();
-    let value = (found == signature)
-        .then(|| reader.single(&found))
-        .flatten()
-        .filter(|_| reader.chars.as_str().trim().is_empty());
+    let value = read(Blanks::Everywhere).or_else(|| read(Blanks::NotBetweenArrays));
     value.ok_or_else(|| {
         let begins: String = answer.chars().take(40).collect();
         format!("an answer of type `{signature}` was expected, but it begins with `{begins}`")
@@ -84,27 +98,63 @@ pub fn parse(answer: &str, signature: &str) -> Result<Value, String> {
 
 struct Reader<'a> {
     chars: Chars<'a>,
+    blanks: Blanks,
 }
 
 impl Reader<'_> {
-    /// Takes up to the next space, and the space.
+    /// Takes up to the next space.
     fn word(&mut self) -> String {
-        self.chars.by_ref().take_while(|c| *c != ' ').collect()
+        let text = self.chars.as_str();
+        let (word, rest) = text.split_at(text.find(' ').unwrap_or(text.len()));
+        self.chars = rest.chars();
+        word.to_string()
+    }
+
+    /// Takes the count of an array's elements.
+    fn count(&mut self) -> Option<usize> {
+        // What follows a 0 without a blank is the next array.
+        if self.blanks == Blanks::NotBetweenArrays
+            && let Some(rest) = self.chars.as_str().strip_prefix('0')
+        {
+            self.chars = rest.chars();
+            return Some(0);
+        }
+        let word = self.word();
+        let count: usize = word.parse().ok()?;
+        // With a zero ahead, a length that is cut off would be another length.
+        (word == count.to_string()).then_some(count)
+    }
+
+    /// Takes the blank ahead of a value, where there has to be one.
+    fn blank(&mut self, is_due: bool) -> Option<()> {
+        if is_due {
+            (self.chars.next()? == ' ').then_some(())?;
+        }
+        Some(())
     }
 
     /// Takes a value whose signature is exactly one type.
     fn single(&mut self, signature: &str) -> Option<Value> {
-        let (value, rest) = self.value(signature, 0)?;
+        let (value, rest) = self.value(signature, false, 0)?;
         rest.is_empty().then_some(value)
     }
 
-    /// Takes a value of the first type of a signature, and returns the rest of the signature.
-    fn value<'s>(&mut self, signature: &'s str, depth: u32) -> Option<(Value, &'s str)> {
+    /// Takes a value of the first type of a signature, and returns the rest of the signature. `blank` is whether a blank precedes it.
+    fn value<'s>(
+        &mut self,
+        signature: &'s str,
+        blank: bool,
+        depth: u32,
+    ) -> Option<(Value, &'s str)> {
         if depth > DEPTH {
             return None;
         }
         let first = signature.chars().next()?;
         let rest = &signature[first.len_utf8()..];
+        // A structure has no text of its own: its first member has the blank.
+        if !matches!(first, '(' | '{') {
+            self.blank(blank)?;
+        }
         match first {
             's' | 'o' | 'g' => Some((Value::Text(self.text()?), rest)),
             'b' => match self.word().as_str() {
@@ -119,30 +169,30 @@ impl Reader<'_> {
             }
             'v' => {
                 let inner = self.word();
-                let (value, after) = self.value(&inner, depth + 1)?;
+                let (value, after) = self.value(&inner, true, depth + 1)?;
                 after.is_empty().then_some((value, rest))
             }
             'a' => {
                 let after = skip_type(rest, depth)?;
-                let word = self.word();
-                let length: usize = word.parse().ok()?;
-                // With a zero ahead, a length that is cut off would be another length.
-                (word == length.to_string()).then_some(())?;
+                let length = self.count()?;
                 let mut values = Vec::new();
                 for _ in 0..length {
-                    values.push(self.value(rest, depth + 1)?.0);
+                    values.push(self.value(rest, true, depth + 1)?.0);
                 }
                 Some((Value::Array(values), after))
             }
             '(' | '{' => {
                 let mut inner = rest;
+                let mut blank = blank;
                 let mut values = Vec::new();
                 loop {
                     if let Some(after) = inner.strip_prefix([')', '}']) {
                         // An empty structure would let an array claim any length.
                         return (!values.is_empty()).then_some((Value::Struct(values), after));
                     }
-                    let (value, after) = self.value(inner, depth + 1)?;
+                    let (value, after) = self.value(inner, blank, depth + 1)?;
+                    let is_plain = !inner.starts_with(['a', '(', '{', 'v']);
+                    blank |= is_plain || self.blanks == Blanks::Everywhere;
                     values.push(value);
                     inner = after;
                 }
@@ -151,7 +201,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Takes a quoted text with systemd's C escapes (`cescape`), and the space after it.
+    /// Takes a quoted text with systemd's C escapes (`cescape`).
     fn text(&mut self) -> Option<String> {
         if self.chars.next()? != '"' {
             return None;
@@ -160,7 +210,7 @@ impl Reader<'_> {
         let mut buffer = [0; 4];
         loop {
             let byte = match self.chars.next()? {
-                '"' => break,
+                '"' => return String::from_utf8(bytes).ok(),
                 '\\' => match self.chars.next()? {
                     'a' => 0x07,
                     'b' => 0x08,
@@ -180,10 +230,6 @@ impl Reader<'_> {
                 }
             };
             bytes.push(byte);
-        }
-        match self.chars.next() {
-            None | Some(' ') => String::from_utf8(bytes).ok(),
-            Some(_) => None,
         }
     }
 
@@ -256,6 +302,47 @@ mod tests {
                 Value::Array(vec![])
             ]))
         );
+    }
+
+    /// The permanent direct configuration of CentOS 7, whose busctl (219) leaves blanks out. Seen to fail without `Blanks`.
+    #[test]
+    fn the_spelling_of_busctl_219_is_read_as_that_of_a_later_one() {
+        let signature = "(a(sss)a(sssias)a(sas))";
+        let same = [
+            ("000", "0 0 0"),
+            (
+                r#"1 "ipv4" "filter" "DOCKER-USER"2 "ipv4" "filter" "DOCKER-USER" 0 2 "-j" "RETURN" "ipv4" "filter" "X" -5 01 "ipv4" 2 "-t" "nat""#,
+                r#"1 "ipv4" "filter" "DOCKER-USER" 2 "ipv4" "filter" "DOCKER-USER" 0 2 "-j" "RETURN" "ipv4" "filter" "X" -5 0 1 "ipv4" 2 "-t" "nat""#,
+            ),
+            (
+                r#"01 "ipv4" "filter" "X" 10 1 "\"6 0"0"#,
+                r#"0 1 "ipv4" "filter" "X" 10 1 "\"6 0" 0"#,
+            ),
+            (
+                r#"00 10 "ipv4" 0 "ipv4" 0 "ipv4" 0 "ipv4" 0 "ipv4" 0 "ipv4" 0 "ipv4" 0 "ipv4" 0 "ipv4" 0 "ipv4" 0"#,
+                "",
+            ),
+        ];
+        for (old, new) in same {
+            let old = format!("{signature} {old}");
+            let read = parse(&old, signature);
+            if new.is_empty() {
+                // No busctl prints some of the blanks.
+                assert!(read.is_err(), "{old}");
+                continue;
+            }
+            let new = format!("{signature} {new}");
+            assert!(read.is_ok(), "{old}");
+            assert_eq!(read, parse(&new, signature), "{old}");
+            for end in 0..old.len() {
+                assert!(parse(&old[..end], signature).is_err(), "{}", &old[..end]);
+            }
+        }
+        // After a plain value there are blanks, in that version too.
+        let settings = r#"(sssasa(ss)asb) "" "" "" 0 1 "80" "tcp" 0 false"#;
+        assert!(parse(settings, "(sssasa(ss)asb)").is_ok());
+        let joined = settings.replace(" 0 1", " 01");
+        assert!(parse(&joined, "(sssasa(ss)asb)").is_err());
     }
 
     #[test]

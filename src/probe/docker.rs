@@ -1,4 +1,5 @@
-//! Docker's networks and containers: a count, then a line of JSON for each, in the fields that `node/probe.sh` picks.
+//! Docker's networks and containers: a count, then a line of JSON for each, in the fields that `node/python/docker_look.py` and
+//! `node/probe.sh` pick.
 
 mod container;
 mod network;

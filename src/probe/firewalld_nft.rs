@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use crate::model::Cidr;
 use crate::model::Family;
 use crate::model::Port;
+use crate::model::PortRange;
 use crate::model::RichRule;
 use crate::model::Service;
 use crate::model::backend::Backend;
@@ -125,8 +126,8 @@ fn rule(words: &[&str]) -> Option<RichRule> {
         ["dnat", "ip" | "ip6", "to", place] | ["dnat", "to", place] => place,
         _ => return None,
     };
-    let port: Port = port.parse().ok()?;
-    let (to, to_port) = where_to(place)?;
+    let ports: PortRange = port.parse().ok()?;
+    let (to, to_ports) = where_to(place)?;
     let family = match to {
         IpAddr::V4(_) => Family::V4,
         IpAddr::V6(_) => Family::V6,
@@ -134,10 +135,12 @@ fn rule(words: &[&str]) -> Option<RichRule> {
     Some(RichRule::Forward {
         family,
         source,
-        service: Service { port, protocol },
-        to_port: match to_port {
-            Some(port) => port.parse().ok()?,
-            None => port,
+        service: Service { ports, protocol },
+        to_ports: match to_ports {
+            // A range that leads to named ports is no rule of fwdeploy's.
+            Some(_) if ports.single().is_none() => return None,
+            Some(port) => port.parse::<Port>().ok()?.into(),
+            None => ports,
         },
         to,
     })
@@ -193,6 +196,23 @@ mod tests {
             )
         );
         assert!(old.bare.is_empty(), "it never holds much");
+    }
+
+    #[test]
+    fn a_range_keeps_its_ports() {
+        // As firewalld 0.9.3 and 2.5 make them, and nft 0.9.8 to 1.1.7 lists them.
+        for (text, source) in [
+            (
+                "ip saddr 192.0.2.7 tcp dport 8000-8020 dnat ip to 172.20.0.2",
+                "source address=\"192.0.2.7\" ",
+            ),
+            ("tcp dport 8000-8020 dnat to 172.20.0.2", ""),
+        ] {
+            let ours = rich(&format!(
+                "rule family=\"ipv4\" {source}forward-port port=\"8000-8020\" protocol=\"tcp\" to-addr=\"172.20.0.2\""
+            ));
+            assert_eq!(forward("nat_PRE_public_allow", text).rule, ours, "{text}");
+        }
     }
 
     #[test]

@@ -409,10 +409,23 @@ fn part(value: &Value, key: Key) -> Option<Part> {
         Key::Protocol => {
             let protocols = [Protocol::Tcp, Protocol::Udp];
             let found = protocols.into_iter().find(|p| value == p.name());
-            found.map(Part::Protocol)
+            let icmp = || Family::ALL.into_iter().find(|of| value == of.icmp());
+            found.map(Part::Protocol).or_else(|| icmp().map(Part::Icmp))
         }
-        Key::Port => Some(Part::Port(number(value)?.try_into().ok()?)),
+        Key::Port => ports(value),
         Key::Interface => Some(Part::Interface(value.as_str()?.to_string())),
+    }
+}
+
+/// A port, or a range of ports: `{"range": [8000, 8020]}`.
+fn ports(value: &Value) -> Option<Part> {
+    let port = |value: &Value| number(value)?.try_into().ok();
+    let Some(range) = value.get("range") else {
+        return Some(Part::Port(port(value)?));
+    };
+    match range.as_array()?.as_slice() {
+        [first, last] => Some(Part::Ports(port(first)?, port(last)?)),
+        _ => None,
     }
 }
 

@@ -24,9 +24,59 @@ pub enum Side {
 /// Settings that inform a person and have no effect.
 const TEXTS: [&str; 3] = ["version", "short", "description"];
 
+/// A form of settings in which a value is known by its place: the signature, and the name of each place. firewalld before 0.9 has it
+/// for zones, before 0.7 for services.
+struct ByPlace {
+    signature: &'static str,
+    keys: &'static [&'static str],
+}
+
+/// The form of a zone, from firewalld 0.4.3 to 0.8.
+const ZONE: ByPlace = ByPlace {
+    signature: "(sssbsasa(ss)asba(ssss)asasasasa(ss)b)",
+    keys: &[
+        "version",
+        "short",
+        "description",
+        UNUSED,
+        "target",
+        "services",
+        "ports",
+        "icmp_blocks",
+        "masquerade",
+        "forward_ports",
+        "interfaces",
+        "sources",
+        "rules_str",
+        "protocols",
+        "source_ports",
+        "icmp_block_inversion",
+    ],
+};
+
+/// The form of a service, from firewalld 0.4.3 to 0.6.
+const SERVICE: ByPlace = ByPlace {
+    signature: "(sssa(ss)asa{ss}asa(ss))",
+    keys: &[
+        "version",
+        "short",
+        "description",
+        "ports",
+        "modules",
+        "destination",
+        "protocols",
+        "source_ports",
+    ],
+};
+
+/// A place that has lost its meaning.
+const UNUSED: &str = "";
+
+/// How the older form spells the target of a zone that has none of its own.
+const NO_TARGET: &str = "{chain}_{zone}";
+
 /// Why there are no settings where firewalld lacks the methods that are asked for.
-const BEFORE_0_9: &str =
-    "firewalld before 0.9 does not report its settings in a form that can be compared";
+const NO_METHOD: &str = "this firewalld does not report its settings";
 
 /// firewalld's codes for what a view does not have.
 const ABSENT: [&str; 3] = ["INVALID_ZONE", "INVALID_POLICY", "INVALID_SERVICE"];
@@ -153,27 +203,70 @@ fn options(
         Side::Permanent => "permanent",
         Side::Runtime => "runtime",
     };
-    match ask(answers, &format!("{side}-{kind}:{name}"), "a{sv}") {
-        Ok(answer) => read(&answer)
+    let question = format!("{side}-{kind}:{name}");
+    let older = match kind {
+        "zone" => Some(&ZONE),
+        "service" => Some(&SERVICE),
+        _ => None,
+    };
+    let is_older = |form: &&ByPlace| {
+        let answer = answers.get(&question).unwrap_or_default();
+        answer.split(' ').next() == Some(form.signature)
+    };
+    let older = older.filter(is_older);
+    match ask(answers, &question, older.map_or("a{sv}", |f| f.signature)) {
+        Ok(answer) => older
+            .map_or_else(|| read(&answer), |form| read_by_place(&answer, form))
             .map(Some)
             .ok_or_else(|| format!("the settings of {kind} `{name}` cannot be read")),
         Err(why) if ABSENT.iter().any(|code| why.starts_with(code)) => Ok(None),
-        // firewalld before 0.9 has no such method.
-        Err(why) if why.contains("UnknownMethod") => Err(BEFORE_0_9.to_string()),
+        // Before 0.9 a file of a policy means nothing to firewalld.
+        Err(why) if kind == "policy" && is_unknown_method(&why) => Ok(None),
+        Err(why) if is_unknown_method(&why) => Err(NO_METHOD.to_string()),
         Err(why) => Err(format!("the settings of {kind} `{name}`: {why}")),
     }
 }
 
+/// Whether firewalld has said that it has no method of that name.
+fn is_unknown_method(why: &str) -> bool {
+    // busctl prints the one or the other, by its version.
+    why.contains("UnknownMethod") || why.starts_with("Unknown method")
+}
+
 fn read(settings: &Value) -> Option<Options> {
-    let mut options = BTreeMap::new();
-    for entry in settings.array()? {
-        let [Value::Text(key), value] = entry.members()? else {
-            return None;
+    let entry = |entry: &Value| match entry.members()? {
+        [Value::Text(key), value] => Some((key.clone(), value.clone())),
+        _ => None,
+    };
+    let entries: Option<Vec<_>> = settings.array()?.iter().map(entry).collect();
+    from_entries(entries?)
+}
+
+/// Settings in the older form.
+fn read_by_place(settings: &Value, form: &ByPlace) -> Option<Options> {
+    let values = settings.members()?;
+    if values.len() != form.keys.len() {
+        return None;
+    }
+    let named = form.keys.iter().zip(values).map(|(key, value)| {
+        let is_default = *key == "target" && value.text() == Some(NO_TARGET);
+        let value = match is_default {
+            true => Value::Text("default".to_string()),
+            false => value.clone(),
         };
+        ((*key).to_string(), value)
+    });
+    from_entries(named.filter(|(key, _)| key != UNUSED).collect())
+}
+
+fn from_entries(entries: Vec<(String, Value)>) -> Option<Options> {
+    let mut options = BTreeMap::new();
+    for (key, value) in entries {
         if TEXTS.contains(&key.as_str()) {
             continue;
         }
-        options.insert(key.clone(), texts(key, value)?);
+        let texts = texts(&key, &value)?;
+        options.insert(key, texts);
     }
     let pairs = options
         .iter()
@@ -231,8 +324,45 @@ mod tests {
         assert_eq!(said("Call failed: INVALID_ZONE: work"), Ok(None));
         // The last line that firewalld prints about a method that it does not have.
         let old = "dbus.exceptions.UnknownMethodException: org.freedesktop.DBus.Error.UnknownMethod: Unknown method: getZoneSettings2 is not a valid method of interface org.fedoraproject.FirewallD1.zone";
-        assert_eq!(said(old), Err(BEFORE_0_9.to_string()));
+        assert_eq!(said(old), Err(NO_METHOD.to_string()));
+        let other =
+            "Unknown method getZoneSettings2 or interface org.fedoraproject.FirewallD1.zone.";
+        assert_eq!(said(other), Err(NO_METHOD.to_string()));
         assert!(said("Call failed: Connection timed out").is_err());
+    }
+
+    /// What one firewalld says in either form. 0.9 has the methods of both.
+    #[test]
+    fn settings_by_place_are_those_by_name() {
+        let places = r#"(sssbsasa(ss)asba(ssss)asasasasa(ss)b) "" "Public" "For use in public areas." false "default" 2 "ssh" "dhcpv6-client" 1 "81" "tcp" 1 "echo-request" true 1 "8081" "tcp" "80" "" 1 "host0" 1 "10.77.9.0/24" 1 "rule family=\"ipv4\" source address=\"192.0.2.1\" reject" 1 "gre" 1 "99" "udp" false"#;
+        let names = r#"a{sv} 12 "short" s "Public" "target" s "default" "services" as 2 "ssh" "dhcpv6-client" "ports" a(ss) 1 "81" "tcp" "icmp_blocks" as 1 "echo-request" "masquerade" b true "forward_ports" a(ssss) 1 "8081" "tcp" "80" "" "interfaces" as 1 "host0" "sources" as 1 "10.77.9.0/24" "rules_str" as 1 "rule family=\"ipv4\" source address=\"192.0.2.1\" reject" "protocols" as 1 "gre" "source_ports" a(ss) 1 "99" "udp""#;
+        let options = |kind: &str, answer: &str| {
+            let frame = format!(
+                "fwdeploy-probe 1 5\n= permanent-{kind}:x 0 {}\n{answer}\n\nfwdeploy-probe end\n",
+                answer.len() + 1
+            );
+            let answers = Answers::parse(frame.as_bytes()).unwrap();
+            options(&answers, Side::Permanent, kind, "x")
+        };
+        let both = options("zone", places).unwrap().unwrap();
+        assert_eq!(options("zone", names), Ok(Some(both.clone())));
+        assert_eq!(both.one("target"), "default");
+        let raw = places.replace("\"default\"", "\"{chain}_{zone}\"");
+        assert_eq!(options("zone", &raw), Ok(Some(both)));
+
+        let places =
+            r#"(sssa(ss)asa{ss}asa(ss)) "" "SSH" "" 1 "22" "tcp" 0 1 "ipv4" "224.0.0.251" 0 0"#;
+        let names = r#"a{sv} 3 "short" s "SSH" "ports" a(ss) 1 "22" "tcp" "destination" a{ss} 1 "ipv4" "224.0.0.251""#;
+        let both = options("service", places).unwrap();
+        assert!(both.is_some());
+        assert_eq!(options("service", names), Ok(both));
+
+        // Cut off, and of a form that is not known.
+        for end in 0..places.len() {
+            assert!(options("service", &places[..end]).is_err(), "{end}");
+        }
+        assert!(options("service", "(sss) \"\" \"\" \"\"").is_err());
+        assert!(options("policy", places).is_err());
     }
 
     #[test]

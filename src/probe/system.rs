@@ -31,6 +31,7 @@ pub fn system(answers: &Answers) -> Result<System, (&'static str, String)> {
         docker: tools.contains(&"docker"),
         ssh_connection: needed("connection")?.trim().to_string(),
         ssh_interface: interface(&one_line(answers.get("ssh-interface"))),
+        machine: one_line(answers.get("machine")),
         networking: networking(answers),
         sums: answers.get("file-sums").map(sums).unwrap_or_default(),
         settling: None,

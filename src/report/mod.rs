@@ -8,12 +8,14 @@ pub mod json;
 mod lines;
 pub mod progress;
 pub mod recap;
+pub mod redact;
 pub mod render;
 mod screen;
 pub mod status;
 mod style;
 pub mod summary;
 pub mod text;
+mod unread;
 pub mod usage;
 
 #[cfg(test)]
@@ -28,6 +30,7 @@ pub use screen::Verbosity;
 pub use style::sanitize;
 pub use summary::Summary;
 pub use text::Diff;
+pub use unread::unread;
 
 /// What a fleet was asked for; the words of the report follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,6 +19,7 @@ use crate::report::Purpose;
 use crate::report::bars::Bars;
 use crate::report::lines::Plain;
 use crate::report::lines::lines;
+use crate::report::redact::redacted;
 use crate::report::screen::AtWork;
 use crate::report::screen::FleetProgress;
 use crate::report::style::sanitize;
@@ -114,7 +115,7 @@ impl Text {
         match self {
             Text::Answer(text) => print(text),
             Text::Journey(text) => {
-                let _ = writeln!(anstream::stderr().lock(), "{text}");
+                let _ = writeln!(anstream::stderr().lock(), "{}", redacted(text));
             }
         }
     }
@@ -272,6 +273,6 @@ impl Ui {
 /// Writes to stdout. A closed pipe is ignored, because it must not leave a node unfinished.
 pub fn print(text: &str) {
     let mut stdout = anstream::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes());
+    let _ = stdout.write_all(redacted(text).as_bytes());
     let _ = stdout.flush();
 }

@@ -13,6 +13,7 @@ use crate::model::DirectRule;
 use crate::model::Family;
 use crate::model::direct_xml;
 use crate::model::guard::UNIT;
+use crate::model::peer::KnownPeer;
 use crate::model::state::Direct;
 use crate::model::state::DirectChain;
 use crate::policy::compile::BETWEEN;
@@ -40,6 +41,7 @@ pub fn commands(desired: &Desired) -> String {
             audit.role
         ));
     }
+    out.peers(desired);
     out.guard(desired);
     out.networks(desired);
     out.chain(desired);
@@ -82,10 +84,16 @@ pub fn json(desired: &Desired) -> String {
         version: u32,
         #[serde(flatten)]
         desired: &'a Desired,
+        #[serde(skip_serializing_if = "slice_is_empty")]
+        peers: &'a [KnownPeer],
+    }
+    fn slice_is_empty(peers: &&[KnownPeer]) -> bool {
+        peers.is_empty()
     }
     let versioned = Versioned {
         version: JSON_VERSION,
         desired,
+        peers: &desired.known,
     };
     json::pretty(&versioned).trim_end().to_string()
 }
@@ -114,6 +122,23 @@ impl Commands {
         self.0.push_str(&format!("cat >{path} <<'END'\n"));
         self.0.push_str(content);
         put(&mut self.0, "END");
+    }
+
+    /// Who the peers are, as far as the inventory says.
+    fn peers(&mut self, desired: &Desired) {
+        let about = desired.known.iter().filter_map(|peer| {
+            let label = peer.about.label();
+            let until = peer.about.until.map(|until| format!("until {until}"));
+            let parts = [label, peer.about.reason.clone(), until]
+                .into_iter()
+                .flatten();
+            let parts: Vec<String> = parts.collect();
+            (!parts.is_empty()).then(|| format!("  {}: {}", peer.net.short(), parts.join("; ")))
+        });
+        let lines: Vec<String> = about.collect();
+        if !lines.is_empty() {
+            self.comment(&format!("Peers:\n{}", lines.join("\n")));
+        }
     }
 
     fn guard(&mut self, desired: &Desired) {

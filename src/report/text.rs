@@ -8,6 +8,8 @@ use crate::engine::NodeCondition;
 use crate::engine::Outcome;
 use crate::engine::Verdict;
 use crate::engine::differences;
+use crate::model::peer::KnownPeer;
+use crate::model::peer::label_in;
 use crate::plan::Change;
 use crate::plan::Finding;
 use crate::report::style;
@@ -58,13 +60,13 @@ pub fn node(outcome: &Outcome, diff: Diff) -> String {
         let _ = writeln!(text, "  guard: {guard}");
     }
     for change in changes {
-        line(&mut text, "  ", change);
+        line(&mut text, "  ", change, &outcome.known);
     }
     for finding in &outcome.findings {
         found(&mut text, finding);
     }
     if let Some(failure) = &outcome.failure {
-        failed(&mut text, failure);
+        failed(&mut text, failure, &outcome.known);
     }
     text
 }
@@ -108,8 +110,12 @@ fn stands(condition: &NodeCondition) -> String {
     }
 }
 
-fn line(text: &mut String, indent: &str, change: &Change) {
-    let line = sanitize(&change.to_string());
+fn line(text: &mut String, indent: &str, change: &Change, known: &[KnownPeer]) {
+    let mut line = change.to_string();
+    if let Some(label) = label_in(known, &line) {
+        let _ = write!(line, "  ({label})");
+    }
+    let line = sanitize(&line);
     let _ = writeln!(text, "{indent}{}", paint(style::sign(change.sign), line));
 }
 
@@ -124,7 +130,7 @@ fn found(text: &mut String, finding: &Finding) {
     hint(text, finding.hint.as_deref());
 }
 
-pub(super) fn failed(text: &mut String, failure: &Failure) {
+pub(super) fn failed(text: &mut String, failure: &Failure, known: &[KnownPeer]) {
     let _ = writeln!(
         text,
         "  {}: {} [{}]",
@@ -147,7 +153,7 @@ pub(super) fn failed(text: &mut String, failure: &Failure) {
         sanitize(&failure.condition.to_string())
     );
     for change in failure.condition.changes() {
-        line(text, "      ", change);
+        line(text, "      ", change, known);
     }
 }
 
@@ -159,5 +165,45 @@ pub(super) fn hint(text: &mut String, hint: Option<&str>) {
             paint(style::HINT, "hint"),
             sanitize(hint)
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::peer::About;
+    use crate::model::state::View;
+    use crate::plan::Sign;
+
+    #[test]
+    fn a_difference_names_the_peer_that_it_is_about() {
+        let change = |text: &str| Change {
+            sign: Sign::Add,
+            view: View::Kernel,
+            text: text.to_string(),
+        };
+        let about = About {
+            name: Some("fra-2".to_string()),
+            owner: Some("Acme".to_string()),
+            ..About::default()
+        };
+        let outcome = Outcome {
+            changes: vec![
+                change("-s 203.0.113.7/32 -d 172.20.0.2/32 -j ACCEPT"),
+                change("-s 203.0.113.8/32 -d 172.20.0.2/32 -j ACCEPT"),
+            ],
+            known: vec![KnownPeer {
+                net: "203.0.113.7".parse().unwrap(),
+                about,
+            }],
+            ..Outcome::new("n1", Verdict::Drift)
+        };
+        let text = node(&outcome, Diff::Shown);
+        let named: Vec<&str> = text
+            .lines()
+            .filter(|line| line.contains("(fra-2, Acme)"))
+            .collect();
+        assert_eq!(named.len(), 1, "{text}");
+        assert!(named[0].contains("203.0.113.7/32"), "{text}");
     }
 }

@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
 use minijinja::Environment;
 
 use crate::inventory::Inventory;
 use crate::inventory::InventoryNode;
+use crate::inventory::Password;
 use crate::inventory::connection::is_connection_name;
 use crate::inventory::connection::meant_connection_name;
 use crate::inventory::document::Document;
@@ -24,6 +27,7 @@ use crate::inventory::vars::variables;
 use crate::role::dedup;
 use crate::role::files;
 use crate::role::fleet_vars::FleetVars;
+use crate::role::password::LazyPassword;
 use crate::role::read;
 use crate::role::renderer::Renderer;
 use crate::role::schema::Policy;
@@ -46,7 +50,7 @@ macro_rules! embedded {
 }
 
 /// The roles inside of the binary, file by file.
-const EMBEDDED: [(&str, [(&str, &str); 3]); 2] = embedded!("cybex", "eos");
+const EMBEDDED: [(&str, [(&str, &str); 3]); 3] = embedded!("cosmos", "cybex", "eos");
 
 impl Role {
     fn document(&self, file: &str) -> Result<Option<Document>, InputErrors> {
@@ -153,6 +157,7 @@ impl Roles {
                 .collect(),
             fleet: Arc::new(FleetVars::new(inventory)),
             environment: Arc::new(template::environment()),
+            meant: Mutex::default(),
         }
     }
 
@@ -189,9 +194,6 @@ fn is_slip(name: &str, other: &str) -> bool {
         && distance_of(name, other) <= allowed
 }
 
-/// A role of a node: where it is named, the role, and its texts as they were read.
-type Found<'a> = (&'a Located<String>, &'a Role, &'a Parsed);
-
 fn no_role(name: &str) -> String {
     format!("there is no role `{name}`")
 }
@@ -202,6 +204,8 @@ pub struct Resolver<'a> {
     parsed: BTreeMap<&'a str, Result<Parsed, InputErrors>>,
     fleet: Arc<FleetVars>,
     environment: Arc<Environment<'static>>,
+    /// What each name of a variable was probably meant for.
+    meant: Mutex<BTreeMap<String, Option<String>>>,
 }
 
 impl Resolver<'_> {
@@ -224,6 +228,8 @@ impl Resolver<'_> {
         node: &InventoryNode,
     ) -> Result<(Vec<Policy>, Vec<InputError>), InputErrors> {
         let mut errors = InputErrors::none();
+        errors.extend(node.locked.iter().cloned());
+        errors = errors.or(InputErrors::none())?;
         let mut found = Vec::new();
         for name in &node.roles {
             match (
@@ -238,6 +244,11 @@ impl Resolver<'_> {
                 }
             }
         }
+        let unknown = |name: &&Located<String>| !self.roles.roles.contains_key(&name.value);
+        for name in node.roles_taken_off.iter().filter(unknown) {
+            let error = InputError::at(name.location.clone(), no_role(&name.value));
+            errors.push(self.roles.unknown(error, &name.value));
+        }
         let mut policies = Vec::new();
         let mut used = BTreeSet::new();
         for (position, (name, _, parsed)) in found.iter().enumerate() {
@@ -245,53 +256,61 @@ impl Resolver<'_> {
             let others = found.iter().enumerate().filter(|(at, _)| *at != position);
             let others = others.map(|(_, (_, _, other))| Arc::clone(&other.defaults));
             let defaults = std::iter::once(Arc::clone(&parsed.defaults)).chain(others);
-            let renderer = Renderer::new(
-                Arc::clone(&self.fleet),
-                Arc::clone(&self.environment),
-                &node.name,
-                &name.value,
-                defaults.collect(),
-            );
+            let renderer = self.renderer(&node.name, &name.value, defaults.collect());
             let root = tree::render(&renderer, &parsed.template.root(), &mut errors);
             used.extend(renderer.end());
             policies.extend(read::policy(name, &root, &mut errors));
         }
+        let mut doubtful = self.doubtful_variables(node, &used);
         for (_, role, parsed) in &found {
-            errors.extend(self.unknown_variables(node, role, &parsed.defaults, &used));
+            let (wrong, foreign) = self.unknown_variables(node, role, &parsed.defaults, &used);
+            errors.extend(wrong);
+            doubtful.extend(foreign);
         }
-        let doubtful = self.doubtful_variables(node, &found, &used);
         dedup(errors).or((policies, doubtful))
     }
 
-    /// Variables that nothing uses and that look mistyped: `cybx_peers`, `ansible_usr`.
-    fn doubtful_variables(
+    /// A password of a node, which is the variable `name`. Nothing is opened or rendered yet.
+    pub fn password(
         &self,
         node: &InventoryNode,
-        found: &[Found<'_>],
-        used: &BTreeSet<String>,
-    ) -> Vec<InputError> {
-        let of_roles = || {
-            found
-                .iter()
-                .flat_map(|(_, _, parsed)| parsed.defaults.keys())
-        };
-        let known = |name: &str| {
-            used.contains(name)
-                || is_connection_name(name)
-                || self
-                    .parsed
-                    .values()
-                    .flatten()
-                    .any(|role| role.defaults.contains_key(name))
-        };
+        name: &'static str,
+        password: &Password,
+    ) -> LazyPassword {
+        LazyPassword {
+            fleet: Arc::clone(&self.fleet),
+            environment: Arc::clone(&self.environment),
+            node: node.name.clone(),
+            name,
+            password: password.clone(),
+        }
+    }
+
+    /// The rendering of one role for one node; `defaults` are the role's own, then those of the node's other roles.
+    pub(super) fn renderer(
+        &self,
+        node: &str,
+        role: &str,
+        defaults: Vec<Arc<Vars>>,
+    ) -> Arc<Renderer> {
+        Renderer::new(
+            Arc::clone(&self.fleet),
+            Arc::clone(&self.environment),
+            node,
+            role,
+            defaults,
+        )
+    }
+
+    /// Variables that nothing uses and that look mistyped: `cybx_peers`, `ansible_usr`; also on a node that has no such role, or none at all.
+    fn doubtful_variables(&self, node: &InventoryNode, used: &BTreeSet<String>) -> Vec<InputError> {
+        let roles = node.roles.iter();
+        let roles = roles.filter_map(|role| self.roles.roles.get(&role.value));
+        let prefixes: Vec<String> = roles.map(Role::prefix).collect();
         let doubtful = |name: &str| {
-            if known(name) {
-                return None;
-            }
-            meant_connection_name(name).or_else(|| {
-                let mut near = of_roles().filter(|other| is_slip(name, other));
-                near.next().map(String::as_str)
-            })
+            // With the prefix of a role that the node has, it is judged by that role.
+            let judged = prefixes.iter().any(|prefix| name.starts_with(prefix));
+            (!judged && !used.contains(name)).then(|| self.meant(name))?
         };
         node.vars
             .iter()
@@ -299,19 +318,41 @@ impl Resolver<'_> {
                 let meant = doubtful(name)?;
                 let place = var.origin().key_location();
                 let error = InputError::at(place, format!("nothing uses the variable `{name}`"));
-                Some(error.did_you_mean(Some(meant)))
+                Some(error.did_you_mean(Some(&meant)))
             })
             .collect()
     }
 
-    /// Variables with the role's prefix that neither the role nor any template knows: `cybex_peerz`.
+    /// The variable of a role, or of a connection, that was probably meant by a name that is neither. Looked up once for a fleet: nodes have the same names.
+    fn meant(&self, name: &str) -> Option<String> {
+        let mut known = self.meant.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(meant) = known.get(name) {
+            return meant.clone();
+        }
+        let of_roles = || self.parsed.values().flatten();
+        let meant = if is_connection_name(name)
+            || of_roles().any(|role| role.defaults.contains_key(name))
+        {
+            None
+        } else {
+            let near = |other: &&String| is_slip(name, other);
+            let mut of_roles = of_roles().flat_map(|role| role.defaults.keys());
+            let meant = meant_connection_name(name).map(str::to_owned);
+            meant.or_else(|| of_roles.find(near).cloned())
+        };
+        known.insert(name.to_owned(), meant.clone());
+        meant
+    }
+
+    /// Variables with the role's prefix that neither the role nor any template knows. A misspelt one of the role (`cybex_peerz`) is a mistake; one that is
+    /// nothing like the role's (`cybex_image`) may be meant for somebody else who reads the inventory, and is only named.
     fn unknown_variables(
         &self,
         node: &InventoryNode,
         role: &Role,
         defaults: &Vars,
         used: &BTreeSet<String>,
-    ) -> Vec<InputError> {
+    ) -> (Vec<InputError>, Vec<InputError>) {
         let prefix = role.prefix();
         let of_longer_prefix = |name: &str| {
             self.roles.roles.values().any(|other| {
@@ -319,23 +360,33 @@ impl Resolver<'_> {
                 longer.len() > prefix.len() && name.starts_with(&longer)
             })
         };
-        node.vars
-            .iter()
-            .filter(|(name, _)| name.starts_with(&prefix))
-            .filter(|(name, _)| !defaults.contains_key(*name) && !used.contains(*name))
-            .filter(|(name, _)| !of_longer_prefix(name))
-            .map(|(name, var)| {
-                let error = InputError::at(
-                    var.origin().key_location(),
-                    format!("the role `{}` has no variable `{name}`", role.name),
-                );
-                match closest(name, defaults.keys().map(String::as_str)) {
-                    Some(meant) => error.did_you_mean(Some(meant)),
-                    None => error.hint(
-                        "the role's `defaults.yml` lists them; give names of your own another prefix",
-                    ),
+        let (mut wrong, mut foreign) = (Vec::new(), Vec::new());
+        for (name, var) in &node.vars {
+            let Some(rest) = name.strip_prefix(&prefix) else {
+                continue;
+            };
+            if defaults.contains_key(name) || used.contains(name) || of_longer_prefix(name) {
+                continue;
+            }
+            let message = format!("the role `{}` has no variable `{name}`", role.name);
+            let error = InputError::at(var.origin().key_location(), message);
+            // The prefix is right, and does not count for how near the names are.
+            let of_role = || {
+                defaults
+                    .keys()
+                    .filter_map(|name| name.strip_prefix(&prefix))
+            };
+            match of_role().find(|other| is_slip(rest, other)) {
+                Some(meant) => {
+                    let meant = format!("{prefix}{meant}");
+                    wrong.push(error.did_you_mean(Some(&meant)));
                 }
-            })
-            .collect()
+                None => foreign.push(error.hint(format!(
+                    "`fwdeploy role show {}` lists its variables; nothing is wrong if this one is for something else",
+                    role.name
+                ))),
+            }
+        }
+        (wrong, foreign)
     }
 }

@@ -9,8 +9,10 @@ use crate::inventory::error::shown;
 use crate::inventory::location::Located;
 use crate::inventory::location::Location;
 use crate::inventory::suggest::closest;
+use crate::role::ports;
 use crate::role::template;
 use crate::role::tree::Content;
+use crate::role::tree::LOOP;
 use crate::role::tree::Node;
 
 /// The keys of a mapping, all of them known.
@@ -145,7 +147,7 @@ impl<'a> Fields<'a> {
 const NOTHING: [&str; 3] = ["none", "null", "~"];
 
 /// The kind of an empty value, in words; `None` if it is not empty. An empty list is a list, and intended.
-fn empty(node: &Node) -> Option<String> {
+pub(super) fn empty(node: &Node) -> Option<String> {
     match &node.content {
         Content::Nothing => Some("this is nothing".to_string()),
         Content::Text(text) if text.trim().is_empty() => Some("this is an empty text".to_string()),
@@ -198,7 +200,10 @@ fn flatten<T: FromStr>(
             Some(label) => errors.push(
                 node.error(format!("`{key}` has an empty element"))
                     .label(label)
-                    .hint("`[]` means none"),
+                    .hint(match key {
+                        "port" => "give it a port such as `5000/tcp`",
+                        _ => "`[]` means none",
+                    }),
             ),
             None => values.extend(parse(node, key, errors)),
         },
@@ -237,9 +242,11 @@ where
 /// What a key of a role takes.
 fn expected(key: &str) -> &'static str {
     match key {
-        "from" => "an address, a network, `node`, or a list of them",
-        "to" => "an address, a network, `address:port`, `node`, or a list of them",
-        "port" => "a port and protocol such as `5000/tcp`",
+        "from" => "an address, a network, a mapping with `address`, `node`, or a list of them",
+        "to" => {
+            "an address, a network, `address:port`, a mapping with `address`, `node`, or a list of them"
+        }
+        "port" => "a port and protocol such as `5000/tcp`, or a list of them",
         "to_port" => "a port",
         "subnet" | "subnet6" => "a network such as `172.20.0.0/16`",
         "gateway" | "address" | "address6" => "an address",
@@ -260,7 +267,7 @@ fn misfit(node: &Node, key: &str, text: &str, why: &impl Display) -> InputError 
     };
     let words = text.split([',', ' ', '\n']).filter(|word| !word.is_empty());
     let several = words.count() > 1;
-    let number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let port = (key == "port").then(|| ports::meant(text)).flatten();
     match key {
         _ if template::is_template(text) => error.hint("a text tagged `!unsafe` is not a template"),
         "from" | "to" if several => error.hint("write a list, one peer an element"),
@@ -269,14 +276,17 @@ fn misfit(node: &Node, key: &str, text: &str, why: &impl Display) -> InputError 
         {
             error.hint("packet filters know addresses, not names: list the addresses")
         }
-        "port" if number => error.hint(format!("did you mean `{text}/tcp`?")),
+        "port" if port.is_some() => error.did_you_mean(port.as_deref()),
         _ => error,
     }
 }
 
 fn unknown_key(key: &str, place: &Location, what: &str, known: &[&str]) -> InputError {
     let error = InputError::at(place.clone(), format!("{what} has no `{}`", shown(key)));
-    match closest(key, known.iter().copied()) {
+    // Words of Ansible, before its `loop`, and of other tools.
+    let is_loop = ["for", "foreach", "for_each", "with_items", "with_list"].contains(&key);
+    let meant = (is_loop && known.contains(&LOOP)).then_some(LOOP);
+    match meant.or_else(|| closest(key, known.iter().copied())) {
         Some(meant) => error.did_you_mean(Some(meant)),
         None => error.hint(format!("it has {}", ticked(known))),
     }

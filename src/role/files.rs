@@ -72,7 +72,7 @@ fn read_file(path: &Path) -> Result<Option<String>, InputErrors> {
     match fs::metadata(path) {
         Ok(about) if about.len() > MAX_FILE_BYTES => {
             let name = path.display().to_string();
-            return Err(InputError::in_file(name, "the file is too large for a role").into());
+            return Err(InputError::in_file(name, "the file is too large").into());
         }
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         _ => {}
@@ -81,6 +81,31 @@ fn read_file(path: &Path) -> Result<Option<String>, InputErrors> {
         Ok(text) => Ok(Some(text)),
         Err(error) => Err(unreadable(path, &error).into()),
     }
+}
+
+/// The working directory, as an absolute path if it has one.
+pub(super) fn working_directory() -> PathBuf {
+    std::env::current_dir().unwrap_or_default()
+}
+
+/// The first of these files that is there, for `lookup('file', …)`.
+pub(super) fn first_text(paths: &[PathBuf]) -> Result<Option<String>, InputErrors> {
+    for path in paths {
+        if let Some(text) = read_file(path)? {
+            return Ok(Some(text));
+        }
+    }
+    Ok(None)
+}
+
+/// A variable of the environment that fwdeploy was started in, for `lookup('env', …)`.
+pub(super) fn environment(name: &str) -> Option<String> {
+    // No variable has such a name, and asking for one is a panic in some versions of the standard library.
+    let is_name = !name.is_empty() && !name.contains(['=', '\0']);
+    is_name
+        .then(|| std::env::var_os(name))
+        .flatten()
+        .map(|value| value.to_string_lossy().into_owned())
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> InputError {

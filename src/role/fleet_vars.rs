@@ -2,13 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::OnceLock;
 
 use minijinja::Value;
 
+use crate::inventory::InputError;
 use crate::inventory::Inventory;
 use crate::inventory::location::Located;
 use crate::inventory::location::Location;
 use crate::inventory::vars::Vars;
+use crate::inventory::vault::Vault;
+use crate::role::files;
 
 /// All nodes and groups. Made once for a fleet and shared by all that is rendered for it.
 pub(super) struct FleetVars {
@@ -16,6 +22,10 @@ pub(super) struct FleetVars {
     pub(super) groups: BTreeMap<String, Vec<String>>,
     /// `groups`, made once: templates of every node ask for it.
     pub(super) groups_value: Value,
+    /// The working directory: `playbook_dir`, as for Ansible's programs that run no playbook.
+    pub(super) folder: String,
+    /// What opens encrypted values.
+    pub(super) vault: Arc<Vault>,
 }
 
 /// One node.
@@ -24,10 +34,19 @@ pub(super) struct NodeVars {
     pub(super) vars: Vars,
     /// The names of its groups.
     pub(super) groups: Vec<String>,
-    /// The address that its peers see.
-    pub(super) address: Option<Located<IpAddr>>,
+    /// The address that its peers see, once somebody has asked for it.
+    pub(super) address: OnceLock<Result<Option<Located<IpAddr>>, InputError>>,
     /// The location where it is first named.
     pub(super) location: Location,
+    /// What of its variables cannot be opened: then none of them is known.
+    pub(super) locked: Vec<InputError>,
+}
+
+impl NodeVars {
+    /// The address that its peers see, if somebody has asked for it, and it has one.
+    pub(super) fn known_address(&self) -> Option<&Located<IpAddr>> {
+        self.address.get()?.as_ref().ok()?.as_ref()
+    }
 }
 
 impl FleetVars {
@@ -37,8 +56,9 @@ impl FleetVars {
             let member = NodeVars {
                 vars: node.vars.clone(),
                 groups: node.groups.clone(),
-                address: node.connection.address.clone(),
+                address: OnceLock::new(),
                 location: node.location.clone(),
+                locked: node.locked.clone(),
             };
             (node.name.clone(), member)
         });
@@ -50,8 +70,24 @@ impl FleetVars {
                     .iter()
                     .map(|(group, names)| (group.clone(), as_value(names))),
             ),
+            vault: Arc::clone(inventory.vault()),
             nodes: nodes.collect(),
             groups,
+            folder: files::working_directory().display().to_string(),
         }
+    }
+
+    /// `inventory_file`: the file where a node is first named.
+    pub(super) fn file_of(&self, node: &str) -> Option<String> {
+        let member = self.nodes.get(node)?;
+        let path = Path::new(&self.folder).join(member.location.source().name());
+        Some(path.display().to_string())
+    }
+
+    /// `inventory_dir`: the directory of that file.
+    pub(super) fn folder_of(&self, node: &str) -> Option<String> {
+        let file = self.file_of(node)?;
+        let folder = Path::new(&file).parent()?;
+        Some(folder.display().to_string())
     }
 }

@@ -6,32 +6,46 @@
 //!
 //! ```text
 //! catalog (which roles there are) ─▶ tree (role.yml, rendered) ─▶ read, fields (strictly) ─▶ schema (Policy)
-//!                                      └▶ renderer, scope (variables) ─▶ template (one text)
+//!                                      └▶ renderer, scope (variables) ─▶ template (one text) ─▶ jinja (as Ansible has it)
 //! ```
 
 mod catalog;
+mod connection;
 mod explain;
 mod fields;
 mod files;
 mod fleet_vars;
+mod jinja;
+mod lookups;
+mod password;
+mod peers;
+mod ports;
 mod provenance;
 mod read;
 mod renderer;
 pub mod schema;
 mod scope;
+mod settle;
 mod source;
 mod template;
+mod templates;
 mod tree;
 
 pub use catalog::Resolver;
 pub use catalog::Roles;
+pub use password::LazyPassword;
+pub use settle::SOON;
 pub use source::Role;
 pub use source::RoleOrigin;
+pub use templates::Templates;
+
+pub use read::keys;
 
 pub use schema::ContainerPolicy;
 pub use schema::Covers;
 pub use schema::Enforce;
 pub use schema::Inbound;
+pub use schema::ListedPeer;
 pub use schema::Located;
 pub use schema::Log;
 pub use schema::NetworkPolicy;
@@ -40,6 +54,7 @@ pub use schema::Otherwise;
 pub use schema::Outbound;
 pub use schema::Policy;
 pub use schema::Side;
+pub use schema::Way;
 
 // The rooms after this one speak of mistakes in the same words, and need not know the inventory for it.
 pub use crate::inventory::error::InputError;

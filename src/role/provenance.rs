@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use crate::inventory::document::Segment;
 use crate::inventory::location::Location;
 use crate::inventory::vars::Var;
+use crate::inventory::vault::kind_of;
 use crate::role::fleet_vars::FleetVars;
 
 /// In longer lists, a value that is not found as a whole is not searched for in pieces.
@@ -21,6 +22,8 @@ pub(super) enum Asked {
     Variable(Key),
     /// The addresses of a group.
     Addresses(String),
+    /// The element of a `loop`. What that list has asked for is there too.
+    Item,
 }
 
 /// The texts that a value may have come from, with the location of each.
@@ -63,10 +66,11 @@ impl Places {
                         variables.push(var);
                     }
                 }
+                Asked::Item => {}
                 Asked::Addresses(group) => {
                     let members = fleet.groups.get(group).into_iter().flatten();
                     for member in members.filter_map(|name| fleet.nodes.get(name)) {
-                        if let Some(address) = &member.address {
+                        if let Some(address) = member.known_address() {
                             places.put(address.value.to_string(), || address.location.clone());
                         }
                     }
@@ -107,6 +111,8 @@ impl Places {
             Yaml::Bool(value) => self.put(value.to_string(), || var.origin().inside(path)),
             Yaml::Number(value) => self.put(value.to_string(), || var.origin().inside(path)),
             Yaml::String(text) => self.put(text.clone(), || var.origin().inside(path)),
+            // Its text is not known here, and the place of the variable is enough.
+            Yaml::Tagged(_) if kind_of(value).is_some() => {}
             Yaml::Tagged(tagged) => {
                 let text = tagged.value.as_str().unwrap_or_default().to_string();
                 self.put(text, || var.origin().inside(path));

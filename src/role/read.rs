@@ -4,13 +4,15 @@ use crate::inventory::error::InputError;
 use crate::inventory::error::InputErrors;
 use crate::inventory::error::shown;
 use crate::inventory::location::Located;
-use crate::inventory::location::Location;
 use crate::inventory::suggest::closest;
 use crate::model::Date;
-use crate::model::Peer;
+use crate::model::Port;
+use crate::model::Traffic;
 use crate::role::fields::Fields;
 use crate::role::fields::parse;
 use crate::role::fields::ticked;
+use crate::role::peers;
+use crate::role::ports::Ports;
 use crate::role::schema::ContainerPolicy;
 use crate::role::schema::Covers;
 use crate::role::schema::Enforce;
@@ -20,11 +22,41 @@ use crate::role::schema::NetworkPolicy;
 use crate::role::schema::NodeAccess;
 use crate::role::schema::Otherwise;
 use crate::role::schema::Outbound;
-use crate::role::schema::Party;
 use crate::role::schema::Policy;
 use crate::role::tree::Content;
+use crate::role::tree::LOOP;
 use crate::role::tree::Node;
 use crate::role::tree::WHEN;
+
+const OF_ROLE: [&str; 9] = [
+    "summary",
+    "network",
+    "container",
+    "inbound",
+    "outbound",
+    "otherwise",
+    "covers",
+    "enforce",
+    "until",
+];
+const OF_NETWORK: [&str; 7] = [
+    "name", "subnet", "gateway", "bridge", "subnet6", "node", "log",
+];
+const OF_CONTAINER: [&str; 3] = ["name", "address", "address6"];
+const OF_INBOUND: [&str; 6] = ["what", "from", "port", "to_port", WHEN, LOOP];
+const OF_OUTBOUND: [&str; 5] = ["what", "to", "port", WHEN, LOOP];
+
+/// Every mapping that `role.yml` may hold, with its keys.
+pub fn keys() -> [(&'static str, &'static [&'static str]); 6] {
+    [
+        ("a role", &OF_ROLE),
+        ("`network`", &OF_NETWORK),
+        ("`container`", &OF_CONTAINER),
+        ("an inbound entry", &OF_INBOUND),
+        ("an outbound entry", &OF_OUTBOUND),
+        ("a peer", &peers::KEYS),
+    ]
+}
 
 /// Reads a role's rendered document. Everything that does not fit goes to `errors`; the policy is `None` then.
 pub(super) fn policy(
@@ -32,18 +64,7 @@ pub(super) fn policy(
     root: &Node,
     errors: &mut InputErrors,
 ) -> Option<Policy> {
-    const KEYS: [&str; 9] = [
-        "summary",
-        "network",
-        "container",
-        "inbound",
-        "outbound",
-        "otherwise",
-        "covers",
-        "enforce",
-        "until",
-    ];
-    let fields = Fields::of(root, "a role", &KEYS, errors)?;
+    let fields = Fields::of(root, "a role", &OF_ROLE, errors)?;
     let summary: Option<Located<String>> = fields.optional("summary", errors);
     let network = fields
         .required("network", errors)
@@ -76,6 +97,7 @@ pub(super) fn policy(
         covers: covers?,
         enforce: enforce?,
         until,
+        known: Vec::new(),
     })
 }
 
@@ -98,10 +120,7 @@ fn read_enforce(fields: &Fields<'_>, errors: &mut InputErrors) -> Option<Located
 }
 
 fn read_network(node: &Node, errors: &mut InputErrors) -> Option<NetworkPolicy> {
-    const KEYS: [&str; 7] = [
-        "name", "subnet", "gateway", "bridge", "subnet6", "node", "log",
-    ];
-    let fields = Fields::of(node, "`network`", &KEYS, errors)?;
+    let fields = Fields::of(node, "`network`", &OF_NETWORK, errors)?;
     let name = fields.value("name", errors);
     let subnet = fields.value("subnet", errors);
     let node = read_word(&fields, "node", &NodeAccess::ALL, errors);
@@ -118,8 +137,17 @@ fn read_network(node: &Node, errors: &mut InputErrors) -> Option<NetworkPolicy> 
 }
 
 fn read_container(node: &Node, errors: &mut InputErrors) -> Option<ContainerPolicy> {
-    const KEYS: [&str; 3] = ["name", "address", "address6"];
-    let fields = Fields::of(node, "`container`", &KEYS, errors)?;
+    if let Content::Text(text) = &node.content
+        && text == "host"
+    {
+        errors.push(
+            node.error("a chain that runs on the node itself, or in a container with the node's network, has no whitelist of fwdeploy")
+                .label("`container: host`")
+                .hint("give the container a network of its own and a fixed address, without `--network host` and without `-p`"),
+        );
+        return None;
+    }
+    let fields = Fields::of(node, "`container`", &OF_CONTAINER, errors)?;
     let name = fields.value("name", errors);
     let address = fields.value("address", errors);
     Some(ContainerPolicy {
@@ -130,23 +158,24 @@ fn read_container(node: &Node, errors: &mut InputErrors) -> Option<ContainerPoli
 }
 
 fn read_inbound(node: &Node, errors: &mut InputErrors) -> Option<Inbound> {
-    const KEYS: [&str; 5] = ["what", "from", "port", "to_port", WHEN];
-    let fields = Fields::of(node, "an inbound entry", &KEYS, errors)?;
+    let fields = Fields::of(node, "an inbound entry", &OF_INBOUND, errors)?;
     let what = fields.value("what", errors);
-    let from = fields.list("from", errors);
-    let port = fields.optional("port", errors);
-    let to_port = fields.optional("to_port", errors);
-    let (from, from_node) = peers_and_node(from?);
+    let parties = peers::read(&fields, "from", errors);
+    let ports = read_ports(&fields, errors);
+    let to_port: Option<Located<Port>> = fields.optional("to_port", errors);
+    let parties = parties?;
+    if let (Some(Some(ports)), Some(to_port)) = (&ports, &to_port) {
+        check_to_port(ports, to_port, errors);
+    }
     let entry = Inbound {
-        port,
+        ports: ports?,
         to_port,
         what: what?,
-        from,
-        from_node,
+        from: parties.peers,
+        listed: parties.listed,
+        from_node: parties.node,
     };
-    if let (None, Some(to_port)) = (&entry.port, &entry.to_port)
-        && fields.written("port").is_none()
-    {
+    if let (None, Some(to_port)) = (&entry.ports, &entry.to_port) {
         errors.push(
             InputError::at(to_port.location.clone(), "`to_port` without `port`").hint(
                 "without a port the entry is about every port of the container; `port` is the node's",
@@ -157,30 +186,85 @@ fn read_inbound(node: &Node, errors: &mut InputErrors) -> Option<Inbound> {
 }
 
 fn read_outbound(node: &Node, errors: &mut InputErrors) -> Option<Outbound> {
-    const KEYS: [&str; 4] = ["what", "to", "port", WHEN];
-    let fields = Fields::of(node, "an outbound entry", &KEYS, errors)?;
+    let fields = Fields::of(node, "an outbound entry", &OF_OUTBOUND, errors)?;
     let what = fields.value("what", errors);
-    let to = fields.list("to", errors);
-    let port = fields.optional("port", errors);
-    let (to, to_node) = peers_and_node(to?);
+    let parties = peers::read(&fields, "to", errors);
+    let ports = read_ports(&fields, errors);
+    let parties = parties?;
     Some(Outbound {
-        port,
+        ports: ports?,
         what: what?,
-        to,
-        to_node,
+        to: parties.peers,
+        listed: parties.listed,
+        to_node: parties.node,
     })
 }
 
-/// The peers of an entry, and where it names the node itself.
-fn peers_and_node(parties: Vec<Located<Party>>) -> (Vec<Located<Peer>>, Option<Location>) {
-    let (mut peers, mut node) = (Vec::new(), None);
-    for party in parties {
-        match party.value {
-            Party::Peer(peer) => peers.push(Located::new(peer, party.location)),
-            Party::Node => node = Some(party.location),
+/// The ports of an entry, each once; `Some(None)` if the key is left out, so that the entry is about every port. `None` if it has a
+/// mistake.
+fn read_ports(
+    fields: &Fields<'_>,
+    errors: &mut InputErrors,
+) -> Option<Option<Vec<Located<Traffic>>>> {
+    const KEY: &str = "port";
+    let Some(node) = fields.written(KEY) else {
+        return Some(None);
+    };
+    let texts: Vec<Located<Ports>> = fields.list(KEY, errors)?;
+    let mut ports: Vec<Located<Traffic>> = Vec::new();
+    for text in texts {
+        for traffic in text.value.0 {
+            if !ports.iter().any(|known| known.value == traffic) {
+                ports.push(Located::new(traffic, text.location.clone()));
+            }
         }
     }
-    (peers, node)
+    if ports.is_empty() {
+        if is_failed(node) {
+            return None;
+        }
+        let error = node.error("`port` is an empty list").hint(
+            "give it a port such as `5000/tcp`; an entry about every port has no key `port` at all",
+        );
+        errors.push(error);
+        return None;
+    }
+    Some(Some(ports))
+}
+
+/// Whether a value has a mistake that is known.
+fn is_failed(node: &Node) -> bool {
+    match &node.content {
+        Content::Failed => true,
+        Content::List(elements) => elements.iter().any(is_failed),
+        _ => false,
+    }
+}
+
+/// One port of the container can be the end of one port of the node for each protocol, and of nothing else.
+fn check_to_port(ports: &[Located<Traffic>], to_port: &Located<Port>, errors: &mut InputErrors) {
+    let mut error = |at: &Located<Traffic>, text: String| {
+        errors.push(
+            InputError::at(to_port.location.clone(), text)
+                .context(at.location.clone(), "the node's ports")
+                .hint("a list and a range keep their ports: leave `to_port` out, or make an entry for each port"),
+        );
+    };
+    let services = ports.iter().map(|port| (port, port.value.service()));
+    let mut of_node: Option<Port> = None;
+    for (port, service) in services {
+        let Some(service) = service else {
+            return error(port, "`to_port` for `icmp`, which has no ports".to_string());
+        };
+        match (service.ports.single(), of_node) {
+            (None, _) => return error(port, format!("`to_port` for the range `{service}`")),
+            (Some(one), Some(other)) if one != other => {
+                let text = format!("`to_port` for two ports of the node, {other} and {one}");
+                return error(port, text);
+            }
+            (one, _) => of_node = one,
+        }
+    }
 }
 
 /// A list of entries; one that is left out has none.

@@ -10,6 +10,8 @@ use std::sync::PoisonError;
 
 use minijinja::Environment;
 use minijinja::Value;
+use minijinja::value::ValueKind;
+use zeroize::Zeroizing;
 
 use crate::inventory::connection::is_connection_name;
 use crate::inventory::document::Segment;
@@ -19,6 +21,11 @@ use crate::inventory::location::Location;
 use crate::inventory::suggest::closest;
 use crate::inventory::vars::Var;
 use crate::inventory::vars::Vars;
+use crate::inventory::vault::SecretValue;
+use crate::inventory::vault::Taint;
+use crate::inventory::vault::kind_of;
+use crate::inventory::vault::taint_of;
+use crate::model::Secret;
 use crate::role::fleet_vars::FleetVars;
 use crate::role::fleet_vars::NodeVars;
 use crate::role::provenance::Asked;
@@ -27,6 +34,7 @@ use crate::role::provenance::Places;
 use crate::role::scope::Lookup;
 use crate::role::scope::scope;
 use crate::role::template;
+use crate::role::template::TemplateError;
 
 /// Variables that ask for each other, one inside of the other. Deeper is a loop in disguise, or a stack overflow.
 const DEEPEST: usize = 40;
@@ -47,20 +55,49 @@ pub(super) struct State {
     /// Variables being rendered, the outermost first.
     pub(super) stack: Vec<Key>,
     /// What each thing being rendered has asked for so far, the outermost first.
-    asked: Vec<BTreeSet<Asked>>,
+    pub(super) asked: Vec<BTreeSet<Asked>>,
     /// The variables that are already rendered.
     known: BTreeMap<Key, (Value, BTreeSet<Asked>)>,
     /// What cannot be rendered, with the number of its mistake: asked for twice by each of forty variables, it would be
     /// tried a million million times.
-    failed: BTreeMap<Key, usize>,
+    pub(super) failed: BTreeMap<Key, Failed>,
+    /// Whether the last template that failed is undefined.
+    is_undefined: bool,
+    /// The element of the innermost `loop`, with what its list has asked for.
+    item: Option<Item>,
+    /// The names of variables that were asked for and are forgotten.
+    used: BTreeSet<String>,
     /// Mistakes that [`template::elsewhere`] refers to.
     pub(super) mistakes: Vec<InputError>,
 }
+
+/// A variable that has no value.
+#[derive(Clone, Copy)]
+pub(super) struct Failed {
+    /// The number of its mistake.
+    pub(super) number: usize,
+    /// Whether its template is undefined. Then it is undefined itself, which `default` may mend.
+    pub(super) is_undefined: bool,
+}
+
+impl Failed {
+    fn value(self) -> Option<Value> {
+        (!self.is_undefined).then(|| Value::from(template::elsewhere(self.number)))
+    }
+}
+
+/// The name of the element that an entry with `loop` is repeated for, as in Ansible.
+const ITEM: &str = "item";
+
+/// An element of a `loop`, with what its list has asked for.
+pub(super) type Item = (Value, BTreeSet<Asked>);
 
 /// A rendered value, with the places that it may have come from.
 pub(super) struct Rendered {
     pub(super) value: Value,
     pub(super) places: Places,
+    /// How secret it is: as much as the most secret variable that the template asked for, and those asked for in turn.
+    pub(super) taint: Taint,
 }
 
 impl Renderer {
@@ -92,10 +129,47 @@ impl Renderer {
         let asked = self.state().asked.pop().unwrap_or_default();
         Ok(Rendered {
             value: value?,
+            taint: self.taint_of(&asked),
             places: Places::new(&asked, &self.fleet, location, |(node, name)| {
                 self.variable(node, name)
             }),
         })
+    }
+
+    /// Renders the whole of a variable of the node; nothing if it has none of that name.
+    pub(super) fn value_of(self: &Arc<Self>, name: &str) -> Option<Result<Value, InputError>> {
+        let var = self.variable(&self.node, name)?;
+        Some(self.render_var(&self.node, var, var.value(), &mut Vec::new()))
+    }
+
+    /// Renders a text of `role.yml` at `location`; adds to `asked` what it has asked for.
+    pub(super) fn value(
+        self: &Arc<Self>,
+        text: &str,
+        location: &Location,
+        asked: &mut BTreeSet<Asked>,
+    ) -> Result<Value, InputError> {
+        self.state().asked.push(BTreeSet::new());
+        let value = self.evaluate(&self.node.clone(), text, location);
+        asked.extend(self.state().asked.pop().unwrap_or_default());
+        value
+    }
+
+    /// Sets what templates call `item`, and returns what that was before. Variables that were rendered with the other one are forgotten.
+    pub(super) fn set_item(&self, item: Option<Item>) -> Option<Item> {
+        let mut state = self.state();
+        let state = &mut *state;
+        let failed = std::mem::take(&mut state.failed).into_keys();
+        state.used.extend(failed.map(|(_, name)| name));
+        let used = &mut state.used;
+        state.known.retain(|(_, name), (_, asked)| {
+            let stays = !asked.contains(&Asked::Item);
+            if !stays {
+                used.insert(name.clone());
+            }
+            stays
+        });
+        std::mem::replace(&mut state.item, item)
     }
 
     /// The names of all variables that were asked for; forgets everything that was rendered.
@@ -104,7 +178,7 @@ impl Renderer {
     pub(super) fn end(&self) -> BTreeSet<String> {
         let state = std::mem::take(&mut *self.state());
         let all = state.known.into_keys().chain(state.failed.into_keys());
-        all.map(|(_, name)| name).collect()
+        all.map(|(_, name)| name).chain(state.used).collect()
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -129,12 +203,28 @@ impl Renderer {
         location: &Location,
     ) -> Result<Value, InputError> {
         let names: Arc<dyn Lookup> = Arc::clone(self) as Arc<dyn Lookup>;
-        template::evaluate(&self.environment, text, scope(&names, node))
-            .map_err(|failure| self.explain(failure, node, text, location))
+        template::evaluate(&self.environment, text, scope(&names, node)).map_err(|failure| {
+            self.state().is_undefined = matches!(failure, TemplateError::Undefined { .. });
+            self.explain(self.without_values(failure), node, text, location)
+        })
+    }
+
+    /// An error that quotes nothing, if a secret was asked for: the words of minijinja may have values in them.
+    fn without_values(&self, failure: TemplateError) -> TemplateError {
+        match failure {
+            TemplateError::Other { range, .. } if self.taint() > Taint::None => {
+                TemplateError::Other {
+                    message: "the template cannot be rendered; the reason is not shown, because a value in it is a secret"
+                        .to_string(),
+                    range,
+                }
+            }
+            failure => failure,
+        }
     }
 
     /// Renders the whole of a variable's value, element by element.
-    fn render_var(
+    pub(super) fn render_var(
         self: &Arc<Self>,
         node: &str,
         var: &Var,
@@ -154,8 +244,15 @@ impl Renderer {
                 self.evaluate(node, text, &var.origin().inside(path))
             }
             Yaml::String(text) => Ok(Value::from(text.as_str())),
-            // `!unsafe`: never a template.
-            Yaml::Tagged(tagged) => Ok(Value::from(tagged.value.as_str().unwrap_or_default())),
+            Yaml::Tagged(tagged) => match kind_of(value) {
+                Some(secret) => {
+                    let location = var.origin().inside(path);
+                    let secret = self.open(node, secret, &location)?;
+                    Ok(Value::from(secret.expose()))
+                }
+                // `!unsafe`: never a template.
+                None => Ok(Value::from(tagged.value.as_str().unwrap_or_default())),
+            },
             Yaml::Sequence(elements) => {
                 let mut rendered = Vec::with_capacity(elements.len());
                 for (index, element) in elements.iter().enumerate() {
@@ -178,7 +275,78 @@ impl Renderer {
         }
     }
 
-    fn try_addresses(&self, node: &str, group: &str) -> Result<Value, InputError> {
+    /// Opens a secret. Its text is no template, as in Ansible; the words of a command may be.
+    pub(super) fn open(
+        self: &Arc<Self>,
+        node: &str,
+        secret: SecretValue<'_>,
+        location: &Location,
+    ) -> Result<Secret, InputError> {
+        match secret {
+            SecretValue::Encrypted(text) => self.fleet.vault.open(text, location),
+            SecretValue::Opened(text) => Ok(Secret::new(text)),
+            SecretValue::Command(words) => {
+                let mut command = Vec::with_capacity(words.len());
+                for word in words {
+                    let word = self.evaluate(node, word.as_str().unwrap_or_default(), location)?;
+                    command.push(word.to_string());
+                }
+                self.fleet.vault.run(&command, location)
+            }
+        }
+    }
+
+    /// Opens a secret in the eyes of the node that is rendered for.
+    pub(super) fn open_here(
+        self: &Arc<Self>,
+        secret: SecretValue<'_>,
+        location: &Location,
+    ) -> Result<Secret, InputError> {
+        self.open(&self.node.clone(), secret, location)
+    }
+
+    /// Renders a variable of the node that is a password.
+    ///
+    /// # Errors
+    /// It cannot be opened or rendered, or is not one line of text. No error shows it.
+    pub(super) fn password(self: &Arc<Self>, name: &str, var: &Var) -> Result<Secret, InputError> {
+        let location = var.origin().key_location();
+        let value = self.render_var(&self.node, var, var.value(), &mut Vec::new())?;
+        let wrong = |message: &str| {
+            let message = format!("`{name}` {message}");
+            Err(InputError::at(location.clone(), message))
+        };
+        let text = match value.kind() {
+            ValueKind::String | ValueKind::Number => Zeroizing::new(value.to_string()),
+            other => return wrong(&format!("takes a string, and this is {other}")),
+        };
+        // `echo PASSWORD | ansible-vault encrypt_string` encrypts the line end too.
+        let line = text.trim_end_matches(['\r', '\n']);
+        if line.is_empty() {
+            return wrong("is empty");
+        }
+        if line.contains(char::is_control) {
+            return wrong("holds a control character, which no password has");
+        }
+        Ok(Secret::new(line))
+    }
+
+    /// How secret the thing is that is being rendered, by all that it has asked for so far.
+    fn taint(&self) -> Taint {
+        let asked = self.state().asked.last().cloned().unwrap_or_default();
+        self.taint_of(&asked)
+    }
+
+    pub(super) fn taint_of(&self, asked: &BTreeSet<Asked>) -> Taint {
+        let taint = |asked: &Asked| match asked {
+            Asked::Variable((node, name)) => self.variable(node, name).map(taint_of),
+            // What the list of a loop asked for is noted with its element.
+            Asked::Addresses(_) | Asked::Item => None,
+        };
+        asked.iter().filter_map(taint).max().unwrap_or_default()
+    }
+
+    fn try_addresses(self: &Arc<Self>, node: &str, group: &str) -> Result<Value, InputError> {
         let Some(members) = self.fleet.groups.get(group) else {
             let meant = closest(group, self.fleet.groups.keys().map(String::as_str));
             let error = InputError::general(format!("there is no group `{}`", shown(group)));
@@ -193,7 +361,10 @@ impl Renderer {
             let Some(member) = self.fleet.nodes.get(name) else {
                 continue;
             };
-            let Some(address) = &member.address else {
+            if let Some(error) = member.locked.first() {
+                return Err(error.clone());
+            }
+            let Some(address) = self.address_of(name, member)? else {
                 return Err(no_address(name, member));
             };
             addresses.push(Value::from(address.value.to_string()));
@@ -212,6 +383,20 @@ impl Lookup for Renderer {
     }
 
     fn look_up(self: Arc<Self>, node: &str, name: &str) -> Option<Value> {
+        if name == ITEM && node == self.node {
+            let item = self.state().item.clone();
+            if let Some((value, asked)) = item {
+                let mut state = self.state();
+                state.note(Asked::Item);
+                state.note_all(asked);
+                return Some(value);
+            }
+        }
+        let member = self.fleet.nodes.get(node);
+        if let Some(error) = member.and_then(|member| member.locked.first()) {
+            // The file that cannot be opened may set this variable, or another one before it.
+            return Some(Value::from(self.state().mistake(error.clone())));
+        }
         let var = self.variable(node, name)?;
         let key = (node.to_string(), name.to_string());
         let mut state = self.state();
@@ -220,8 +405,8 @@ impl Lookup for Renderer {
             state.note_all(asked);
             return Some(value);
         }
-        if let Some(number) = state.failed.get(&key) {
-            return Some(Value::from(template::elsewhere(*number)));
+        if let Some(failed) = state.failed.get(&key) {
+            return failed.value();
         }
         let mistake = if state.stack.contains(&key) {
             Some("a template loop without end")
@@ -252,14 +437,20 @@ impl Lookup for Renderer {
                 Some(value)
             }
             Err(error) => {
-                let number = state.mistakes.len();
-                state.failed.insert(key, number);
-                Some(Value::from(state.mistake(error)))
+                // A list with something undefined in it is a list, and a mistake.
+                let is_template = matches!(var.value(), serde_yaml::Value::String(_));
+                let failed = Failed {
+                    number: state.mistakes.len(),
+                    is_undefined: is_template && state.is_undefined,
+                };
+                state.mistakes.push(error);
+                state.failed.insert(key, failed);
+                failed.value()
             }
         }
     }
 
-    fn addresses(&self, node: &str, group: &str) -> Result<Value, minijinja::Error> {
+    fn addresses(self: Arc<Self>, node: &str, group: &str) -> Result<Value, minijinja::Error> {
         self.try_addresses(node, group)
             .map_err(|error| self.state().mistake(error))
     }
@@ -300,6 +491,16 @@ fn no_address(name: &str, member: &NodeVars) -> InputError {
 }
 
 impl State {
+    /// Why a variable that was just looked up is not valid.
+    pub(super) fn mistake_of(&self, key: &Key) -> Option<InputError> {
+        let known = self
+            .failed
+            .get(key)
+            .and_then(|failed| self.mistakes.get(failed.number));
+        // A loop is found before the variable has failed.
+        known.or(self.mistakes.last()).cloned()
+    }
+
     /// Keeps a mistake, and makes the error that leads back to it.
     fn mistake(&mut self, error: InputError) -> minijinja::Error {
         self.mistakes.push(error);

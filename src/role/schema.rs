@@ -1,5 +1,6 @@
 //! What a role specifies for one container on one node, every value with its location.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -11,7 +12,10 @@ use crate::model::Peer;
 use crate::model::Port;
 use crate::model::Protocol;
 use crate::model::Service;
+use crate::model::Traffic;
 use crate::model::net::NetError;
+use crate::model::peer::About;
+use crate::model::peer::KnownPeer;
 
 use crate::inventory::location::Location;
 
@@ -42,6 +46,8 @@ pub struct Policy {
     pub enforce: Located<Enforce>,
     /// The last day on which the role is meant to be in audit; only with [`Enforce::Audit`].
     pub until: Option<Located<Date>>,
+    /// What is known of peers, by their address; [`Policy::on`] collects it.
+    pub known: Vec<KnownPeer>,
 }
 
 /// The Docker network of a role.
@@ -105,6 +111,15 @@ impl fmt::Display for Log {
     }
 }
 
+/// A peer about which more is said than its address: the mapping `{ address, port, name, owner, reason, until }`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedPeer {
+    /// Its address and port.
+    pub peer: Peer,
+    /// What is said about it.
+    pub about: About,
+}
+
 /// The other side of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Party {
@@ -147,22 +162,65 @@ pub struct Inbound {
     pub what: Located<String>,
     /// The peers. The port of a peer has no meaning here: a client chooses its source port.
     pub from: Vec<Located<Peer>>,
+    /// More peers, which may be listed up to a day only. [`Policy::on`] puts those of a day among the others.
+    pub listed: Vec<Located<ListedPeer>>,
     /// Where the entry names the node itself, if it does: its own programs. They open the container's port.
     pub from_node: Option<Location>,
-    /// The port of the node; without one, every port of the container.
-    pub port: Option<Located<Service>>,
-    /// The port of the container, if it differs.
+    /// The ports of the node, and ICMP; at least one. Without any, every port and protocol of the container.
+    pub ports: Option<Vec<Located<Traffic>>>,
+    /// The port of the container, if it differs; only where each of the node's ports is one port and no range.
     pub to_port: Option<Located<Port>>,
 }
 
+/// What an inbound entry allows: as the node gets it, and as the container does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Way {
+    /// What a peer sends to the node.
+    pub node: Traffic,
+    /// The same after its destination was rewritten. A range keeps its ports.
+    pub container: Traffic,
+}
+
+impl Way {
+    /// Whether some packet to the node is of both.
+    pub fn meets(self, other: Way) -> bool {
+        match (self.node.service(), other.node.service()) {
+            (Some(one), Some(two)) => one.overlaps(two),
+            _ => false,
+        }
+    }
+
+    /// Whether a packet that is of both comes to the same port of the container by either: both lead to it, or both keep the port.
+    pub fn leads_as(self, other: Way) -> bool {
+        let keeps = |way: Way| way.node == way.container;
+        self.container == other.container || (keeps(self) && keeps(other))
+    }
+}
+
 impl Inbound {
-    /// The port of the container that the node's port leads to; `None` if the entry is about every port.
-    pub fn container_service(&self) -> Option<Service> {
-        let service = self.port.as_ref()?.value;
-        Some(Service {
-            port: self.to_port.as_ref().map_or(service.port, |to| to.value),
-            protocol: service.protocol,
-        })
+    /// What the entry allows, part by part; `None` if it is about every port and protocol.
+    pub fn ways(&self) -> Option<Vec<Way>> {
+        let ports = self.ports.as_ref()?.iter();
+        Some(ports.map(|port| self.way(port.value)).collect())
+    }
+
+    /// Where a part of the entry leads.
+    pub fn way(&self, node: Traffic) -> Way {
+        let container = match (node, &self.to_port) {
+            (Traffic::Service(service), Some(to)) => {
+                Traffic::Service(Service::at(to.value, service.protocol))
+            }
+            _ => node,
+        };
+        Way { node, container }
+    }
+
+    /// What the container gets, part by part; one `None` is everything.
+    pub fn container_traffic(&self) -> Vec<Option<Traffic>> {
+        match self.ways() {
+            Some(ways) => ways.into_iter().map(|way| Some(way.container)).collect(),
+            None => vec![None],
+        }
     }
 }
 
@@ -173,22 +231,44 @@ pub struct Outbound {
     pub what: Located<String>,
     /// The peers. A peer with a port of its own may be reached at that port.
     pub to: Vec<Located<Peer>>,
+    /// More peers, as those of [`Inbound::listed`].
+    pub listed: Vec<Located<ListedPeer>>,
     /// Where the entry names the node itself, if it does.
     pub to_node: Option<Location>,
-    /// The peers' port; without one, every port of a peer that has none of its own.
-    pub port: Option<Located<Service>>,
+    /// The peers' ports, and ICMP; at least one. Without any, every port and protocol of a peer that has no port of its own.
+    pub ports: Option<Vec<Located<Traffic>>>,
 }
 
 impl Outbound {
-    /// Where a peer of the entry may be reached: at its own port, else at the entry's; `None` is every port.
-    pub fn service_of(&self, peer: Peer) -> Option<Service> {
-        let entry = self.port.as_ref().map(|port| port.value);
-        match peer.port {
-            Some(port) => Some(Service {
-                port,
-                protocol: entry.map_or(Protocol::Tcp, |entry| entry.protocol),
-            }),
-            None => entry,
+    /// Where a peer of the entry may be reached, part by part: at its own port, else at the entry's; one `None` is everything.
+    ///
+    /// A peer's own port is of each protocol that the entry names, and of TCP where it names none. ICMP has no port.
+    pub fn traffic_of(&self, peer: Peer) -> Vec<Option<Traffic>> {
+        let entry = self.ports.as_ref().map(|ports| {
+            let ports = ports.iter().map(|port| port.value);
+            ports.collect::<Vec<Traffic>>()
+        });
+        let at = |port, protocol| Traffic::Service(Service::at(port, protocol));
+        let parts: BTreeSet<Traffic> = match (entry, peer.port) {
+            (None, None) => return vec![None],
+            (None, Some(port)) => [at(port, Protocol::Tcp)].into(),
+            (Some(entry), None) => entry.into_iter().collect(),
+            (Some(entry), Some(port)) => entry
+                .into_iter()
+                .map(|part| match part {
+                    Traffic::Service(service) => at(port, service.protocol),
+                    Traffic::Icmp => Traffic::Icmp,
+                })
+                .collect(),
+        };
+        parts.into_iter().map(Some).collect()
+    }
+
+    /// What the entry allows to the node itself, part by part; one `None` is everything.
+    pub fn node_traffic(&self) -> Vec<Option<Traffic>> {
+        match &self.ports {
+            Some(ports) => ports.iter().map(|port| Some(port.value)).collect(),
+            None => vec![None],
         }
     }
 }

@@ -6,19 +6,53 @@ use std::sync::Arc;
 use minijinja::Value;
 use minijinja::value::Enumerator;
 use minijinja::value::Object;
+use minijinja::value::Rest;
+use minijinja::value::ValueOrKwargs;
 
 use crate::role::fleet_vars::FleetVars;
+use crate::role::lookups;
 
 /// The names that every template finds set, regardless of the inventory.
-pub(super) const GIVEN: [&str; 7] = [
+pub(super) const GIVEN: [&str; 14] = [
     "addresses",
     "group_names",
     "groups",
     "hostvars",
+    "inventory_dir",
+    "inventory_file",
     "inventory_hostname",
     "inventory_hostname_short",
+    "lookup",
+    "playbook_dir",
+    "q",
+    "query",
     "role_name",
+    "vars",
 ];
+
+const PLAY: &str =
+    "fwdeploy runs no play, and a policy does not depend on `--limit`: use `groups['all']`";
+const FACTS: &str = "fwdeploy gathers no facts: set the value in the inventory";
+
+/// Names that Ansible sets in a play, and what to use instead.
+const NOT_GIVEN: [(&str, &str); 11] = [
+    ("ansible_play_hosts", PLAY),
+    ("ansible_play_hosts_all", PLAY),
+    ("ansible_play_batch", PLAY),
+    ("ansible_play_name", PLAY),
+    ("play_hosts", PLAY),
+    ("ansible_facts", FACTS),
+    ("ansible_default_ipv4", FACTS),
+    ("ansible_all_ipv4_addresses", FACTS),
+    ("ansible_fqdn", FACTS),
+    ("omit", "leave the key out, or drop the entry by its `when`"),
+    ("now", "its value would be another one at each run"),
+];
+
+/// The row of a name that Ansible sets and fwdeploy does not.
+pub(super) fn not_given(name: &str) -> Option<&'static (&'static str, &'static str)> {
+    NOT_GIVEN.iter().find(|(one, _)| *one == name)
+}
 
 /// What the names of a template lead to, for the rendering of one role.
 pub(super) trait Lookup: fmt::Debug + Send + Sync {
@@ -32,7 +66,7 @@ pub(super) trait Lookup: fmt::Debug + Send + Sync {
     fn look_up(self: Arc<Self>, node: &str, name: &str) -> Option<Value>;
 
     /// The addresses of a group's nodes, without the node that asks.
-    fn addresses(&self, node: &str, group: &str) -> Result<Value, minijinja::Error>;
+    fn addresses(self: Arc<Self>, node: &str, group: &str) -> Result<Value, minijinja::Error>;
 }
 
 /// The names that a template of a node sees.
@@ -56,7 +90,10 @@ impl Object for Scope {
         match key.as_str()? {
             "inventory_hostname" => Some(Value::from(node)),
             "inventory_hostname_short" => node.split('.').next().map(Value::from),
-            "role_name" => Some(Value::from(names.role())),
+            // Connection variables are rendered for no role.
+            "role_name" => Some(names.role())
+                .filter(|role| !role.is_empty())
+                .map(Value::from),
             "groups" => Some(fleet.groups_value.clone()),
             "group_names" => {
                 let groups = fleet.nodes.get(node).map(|member| member.groups.clone());
@@ -65,10 +102,24 @@ impl Object for Scope {
             "hostvars" => Some(Value::from_object(NodeVars {
                 names: Arc::clone(names),
             })),
+            "inventory_file" => fleet.file_of(node).map(Value::from),
+            "inventory_dir" => fleet.folder_of(node).map(Value::from),
+            "playbook_dir" => Some(Value::from(fleet.folder.clone())),
+            "vars" => Some(scope(names, node)),
+            "lookup" | "query" | "q" => {
+                let (names, node) = (Arc::clone(names), node.to_string());
+                let as_list = key.as_str() != Some("lookup");
+                Some(Value::from_function(
+                    move |plugin: &str, rest: Rest<ValueOrKwargs>| {
+                        let variable = |name: &str| Arc::clone(&names).look_up(&node, name);
+                        lookups::call(names.fleet(), &variable, plugin, rest, as_list)
+                    },
+                ))
+            }
             "addresses" => {
                 let (names, node) = (Arc::clone(names), node.to_string());
                 Some(Value::from_function(move |group: String| {
-                    names.addresses(&node, &group)
+                    Arc::clone(&names).addresses(&node, &group)
                 }))
             }
             name => Arc::clone(names).look_up(node, name),
@@ -95,7 +146,8 @@ impl Object for NodeVars {
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        let names = self.names.fleet().nodes.keys().cloned().map(Value::from);
-        Enumerator::Values(names.collect())
+        // In the order of the inventory.
+        let names = self.names.fleet().groups.get("all").into_iter().flatten();
+        Enumerator::Values(names.cloned().map(Value::from).collect())
     }
 }

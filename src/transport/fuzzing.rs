@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Endpoint;
+use super::EndpointKind;
 use super::Output;
 use super::Privilege;
 use super::RunError;
@@ -77,8 +78,9 @@ impl<'a> Talk<'a> {
             (None, false) => StreamEnd::Broken("it is gone".to_owned()),
         };
         let at = Endpoint {
+            kind: EndpointKind::Node,
             node: "node".to_owned(),
-            address: "192.0.2.1:22".to_owned(),
+            address: "192.0.2.1:22".into(),
         };
         self.0.conclude(end, &at, Duration::from_secs(1))
     }

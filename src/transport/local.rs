@@ -85,7 +85,7 @@ impl Connection for Local {
     }
 }
 
-fn converse(
+pub(super) fn converse(
     child: &mut Child,
     protocol: &mut ScriptProtocol<'_>,
     on_stdout: &mut dyn FnMut(&[u8]),
@@ -136,7 +136,7 @@ fn signal(status: ExitStatus) -> Option<String> {
 }
 
 /// Ends the child and all of its group. One that runs as another user by sudo can't be signalled; it is left behind, its outputs closed.
-fn end(child: &mut Child) {
+pub(super) fn end(child: &mut Child) {
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     for deadly in [Signal::TERM, Signal::KILL] {
         if let Some(group) = group

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt::Write;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::known_hosts::FileLine;
@@ -11,8 +12,9 @@ use super::*;
 
 fn place() -> Endpoint {
     Endpoint {
+        kind: EndpointKind::Node,
         node: "edge-1".to_owned(),
-        address: "10.0.0.7:2222".to_owned(),
+        address: "10.0.0.7:2222".into(),
     }
 }
 
@@ -55,6 +57,16 @@ fn every_way_not_to_connect_says_what_and_where_and_what_to_do() {
         at: place(),
         path: PathBuf::from("/keys/deploy"),
         problem,
+    };
+    let jump = || Endpoint {
+        kind: EndpointKind::JumpHost,
+        node: "eva@gw".to_owned(),
+        address: "192.0.2.1:22".into(),
+    };
+    let open_ssh = |kind| ConnectError::OpenSsh {
+        at: place(),
+        said: "what ssh prints".to_owned(),
+        kind,
     };
     let errors = [
         ConnectError::Resolve {
@@ -112,6 +124,7 @@ fn every_way_not_to_connect_says_what_and_where_and_what_to_do() {
             at: at(),
             presented: presented(),
             authority: line(),
+            why: "it has expired".to_owned(),
         },
         ConnectError::HostKeyChanged {
             at: at(),
@@ -144,19 +157,20 @@ fn every_way_not_to_connect_says_what_and_where_and_what_to_do() {
             at: at(),
             user: user(),
             tried: tried(),
-            accepts: "publickey,password".to_owned(),
+            accepts: "publickey,password".into(),
         },
         ConnectError::Authentication {
             at: at(),
             user: user(),
             tried: Vec::new(),
-            accepts: "password".to_owned(),
+            accepts: "password".into(),
         },
         ConnectError::FurtherMethod {
             at: at(),
-            user: user(),
+            user: user().into(),
             key: "/home/op/.ssh/id_rsa".into(),
             wants: "password,keyboard-interactive".into(),
+            tried: ["the password: refused".to_owned()].into(),
         },
         ConnectError::TooManyKeys {
             at: at(),
@@ -177,6 +191,33 @@ fn every_way_not_to_connect_says_what_and_where_and_what_to_do() {
             at: at(),
             said: "alloc failure".to_owned(),
         },
+        ConnectError::Authentication {
+            at: at(),
+            user: user(),
+            tried: vec!["the password: refused".to_owned()],
+            accepts: "password".into(),
+        },
+        ConnectError::Config {
+            at: at(),
+            said: "`Ciphers` is not possible: the algorithms are chosen here".to_owned(),
+        },
+        ConnectError::Jump {
+            at: at(),
+            source: Arc::new(ConnectError::Refused { at: jump() }),
+        },
+        ConnectError::Forward {
+            at: at(),
+            jump: Box::new(jump()),
+            said: "Connection refused".to_owned(),
+        },
+        ConnectError::Proxy {
+            at: at(),
+            source: refused(),
+        },
+        open_ssh(OpenSshFailure::Unreachable),
+        open_ssh(OpenSshFailure::HostKey),
+        open_ssh(OpenSshFailure::Login),
+        open_ssh(OpenSshFailure::Program),
         ConnectError::Cancelled { at: at() },
     ];
     let mut text = String::new();

@@ -16,17 +16,21 @@ mod connect_error;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod hop;
 pub mod known_hosts;
 mod local;
 #[cfg(test)]
 mod messages;
+mod openssh;
 mod run_error;
+mod scan;
 mod script_protocol;
 mod secret;
 mod settings;
 mod ssh;
 mod sudo;
 mod system;
+mod system_user;
 mod target;
 mod wait;
 
@@ -35,17 +39,23 @@ use std::time::Duration;
 pub use cancel::Cancel;
 pub use connect_error::ConnectError;
 pub use connect_error::KeyProblem;
+pub use connect_error::OpenSshFailure;
 pub use connect_error::Presented;
 pub use run_error::Executed;
 pub use run_error::Partial;
 pub use run_error::RunError;
 pub use run_error::ShellEnd;
+pub use scan::Scanned;
+pub use secret::Question;
 pub use secret::Secrets;
+pub use settings::Client;
 pub use settings::HostKeyChecking;
 pub use settings::Settings;
+pub use settings::SshConfig;
 pub use sudo::SudoProblem;
 pub use system::System;
 pub use target::Endpoint;
+pub use target::EndpointKind;
 pub use target::Privilege;
 pub use target::Target;
 pub use target::Via;

@@ -10,6 +10,19 @@ use std::sync::PoisonError;
 
 use crate::model::Secret;
 
+/// What a server wants to know from the person who logs in, such as a code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// The server, as messages name it.
+    pub at: String,
+    /// The user to log in as.
+    pub user: String,
+    /// The server's words. It is authenticated, but the words are not ours: not to be printed raw.
+    pub text: String,
+    /// Whether the answer may be seen while it is typed.
+    pub echo: bool,
+}
+
 /// A source of secrets: the person at the terminal, or the inventory.
 ///
 /// `None` means that there is no one to ask, or that no answer was given. [`System`](super::System) asks at most once for each key and for
@@ -20,6 +33,18 @@ pub trait Secrets: Send + Sync {
 
     /// The password with which sudo on this node lets the login user in.
     fn become_password(&self, node: &str) -> Option<Secret>;
+
+    /// The password to log in with on this node (`ansible_password`, `-k`).
+    fn login_password(&self, node: &str) -> Option<Secret> {
+        let _ = node;
+        None
+    }
+
+    /// The person's answer to a server's question. It is asked for each time.
+    fn answer(&self, question: &Question) -> Option<Secret> {
+        let _ = question;
+        None
+    }
 }
 
 /// Remembers the answers, including refusals, so twenty threads ask once.
@@ -27,6 +52,7 @@ pub(super) struct Vault {
     secrets: Box<dyn Secrets>,
     passphrases: Drawer<PathBuf>,
     passwords: Drawer<String>,
+    login_passwords: Drawer<String>,
     silent_agent: OnceLock<String>,
 }
 
@@ -38,6 +64,7 @@ impl Vault {
             secrets,
             passphrases: Mutex::default(),
             passwords: Mutex::default(),
+            login_passwords: Mutex::default(),
             silent_agent: OnceLock::new(),
         }
     }
@@ -62,6 +89,17 @@ impl Vault {
         once(&self.passwords, node.to_owned(), || {
             self.secrets.become_password(node)
         })
+    }
+
+    pub(super) fn login_password(&self, node: &str) -> Option<Secret> {
+        once(&self.login_passwords, node.to_owned(), || {
+            self.secrets.login_password(node)
+        })
+    }
+
+    /// Codes are good for one login: no answer is remembered.
+    pub(super) fn answer(&self, question: &Question) -> Option<Secret> {
+        self.secrets.answer(question)
     }
 }
 

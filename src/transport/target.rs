@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::model::SshArguments;
+
 /// Everything that is needed to reach one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -12,14 +14,17 @@ pub struct Target {
     pub via: Via,
     /// A host name or an IP address (`ansible_host`). Known hosts are looked up under exactly this name, as ssh does.
     pub address: String,
-    /// The TCP port of the node's sshd.
+    /// The TCP port of the node's sshd. If it is 22, and `arguments` have no port, ssh's own files may say another.
     pub port: u16,
-    /// The user to log in as; `None` is the user who runs this program, as with ssh.
+    /// The user to log in as. `None` is what `arguments` or ssh's own files say, or else the user who runs this program, as with ssh.
     pub user: Option<String>,
-    /// The one private key to use (`ansible_ssh_private_key_file`). `None` is the agent's keys, then the default files.
+    /// The one private key to use (`ansible_ssh_private_key_file`). `None` is what `arguments` or ssh's own files say, or else the
+    /// agent's keys, then the default files.
     ///
     /// With a public key in this file, the agent's private half of it is used.
     pub key_file: Option<PathBuf>,
+    /// What else the inventory says to ssh, in Ansible's order. What ssh's own files say comes after it.
+    pub arguments: SshArguments,
     /// The user that scripts run as.
     pub privilege: Privilege,
 }
@@ -33,8 +38,9 @@ impl Target {
             Via::Ssh => format!("{}:{}", self.address, self.port),
         };
         Endpoint {
+            kind: EndpointKind::Node,
             node: self.node.clone(),
-            address,
+            address: address.into(),
         }
     }
 }
@@ -63,14 +69,29 @@ pub enum Privilege {
 /// A node's name with its address, as every message shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The node's name in the inventory.
+    /// What it is.
+    pub kind: EndpointKind,
+    /// The node's name in the inventory, or the jump host's as `ProxyJump` has it.
     pub node: String,
-    /// `address:port`, or `this machine`.
-    pub address: String,
+    /// `address:port`, perhaps with the way there; or `this machine`.
+    pub address: Box<str>,
+}
+
+/// What an endpoint is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndpointKind {
+    /// A node of the inventory.
+    Node,
+    /// A host on the way to nodes (`ProxyJump`).
+    JumpHost,
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "node `{}` ({})", self.node, self.address)
+        let kind = match self.kind {
+            EndpointKind::Node => "node",
+            EndpointKind::JumpHost => "jump host",
+        };
+        write!(f, "{kind} `{}` ({})", self.node, self.address)
     }
 }

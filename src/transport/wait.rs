@@ -47,6 +47,11 @@ impl<'a> Deadline<'a> {
         }
     }
 
+    /// The time that is left.
+    pub(super) fn left(&self) -> Duration {
+        self.limit.saturating_sub(self.since.elapsed())
+    }
+
     pub(super) fn check(&self) -> Result<(), Stopped> {
         if self.cancel.is_cancelled() {
             return Err(Stopped::Cancelled);

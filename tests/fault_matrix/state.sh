@@ -17,7 +17,7 @@ nft -s list table inet firewalld 2>/dev/null
 echo "== guard"
 nft -s list table inet fwdeploy 2>/dev/null | awk '/^\tset refused/ { dynamic = 1 } /^\t}/ { dynamic = 0 } !dynamic'
 find /etc/fwdeploy -printf '%M %u %p\n' 2>/dev/null | sort
-for file in /etc/fwdeploy/guard.nft /etc/systemd/system/fwdeploy-guard.service; do
+for file in /etc/fwdeploy/guard.nft /etc/systemd/system/fwdeploy-guard.service /etc/systemd/system/nftables.service.d/fwdeploy.conf; do
     sed "s|^|$file: |" "$file" 2>/dev/null
 done
 readlink /etc/systemd/system/sysinit.target.wants/fwdeploy-guard.service
@@ -52,7 +52,7 @@ echo "== starts"
 timeout 5 docker ps -q | xargs -r timeout 5 docker inspect -f '{{.Name}} {{.State.StartedAt}}' 2>&1
 echo "== left"
 ls -d /var/lib/fwdeploy/armed /etc/firewalld/.fwdeploy /run/fwdeploy/step /run/fwdeploy/stop-* /run/fwdeploy/asked-* /run/fwdeploy/attempts-* /etc/systemd/system/fwdeploy* /etc/systemd/system/*/fwdeploy* /run/systemd/transient/fwdeploy* 2>/dev/null |
-    grep -v '/fwdeploy-guard[.]service$'
+    grep -v -e '/fwdeploy-guard[.]service$' -e '/nftables[.]service[.]d/fwdeploy[.]conf$'
 systemctl list-units --all --no-legend --plain 'fwdeploy*' | grep -v '^fwdeploy-guard[.]service '
 nft list tables | grep fwdeploy_
 iptables-save -t mangle | grep fwdeploy

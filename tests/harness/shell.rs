@@ -10,7 +10,7 @@
 macro_rules! print_guard {
     () => {
         "nft -s list table inet fwdeploy 2>/dev/null | awk '/^\\tset refused/ { dynamic = 1 } /^\\t}/ { dynamic = 0 } !dynamic'; \
-         find /etc/fwdeploy -type f -printf '%M %u %p\\n' -exec cat {} + 2>/dev/null; cat /etc/systemd/system/fwdeploy-guard.service 2>/dev/null; \
+         find /etc/fwdeploy -type f -printf '%M %u %p\\n' -exec cat {} + 2>/dev/null; cat /etc/systemd/system/fwdeploy-guard.service /etc/systemd/system/nftables.service.d/fwdeploy.conf 2>/dev/null; \
          readlink /etc/systemd/system/sysinit.target.wants/fwdeploy-guard.service; systemctl is-active fwdeploy-guard; "
     };
 }

@@ -123,6 +123,52 @@ fn answers(bytes: &[u8]) -> BTreeMap<String, String> {
     found
 }
 
+/// busctl before systemd 221 leaves out the blank between two lists. Seen to fail when the quotes of a value were not followed.
+#[test]
+fn the_blanks_that_busctl_219_leaves_out_are_put_in() {
+    let signature = "(a(sss)a(sssias)a(sas))";
+    let blanks = |values: &str| awk("with_blanks", &[], &format!("{signature} {values}\n"));
+    for (old, new) in [
+        ("000", "0 0 0"),
+        (
+            r#"01 "ipv4" "filter" "X" 0 01 "eb" 0"#,
+            r#"0 1 "ipv4" "filter" "X" 0 0 1 "eb" 0"#,
+        ),
+        (
+            r#"1 "ipv4" "filter" "DOCKER-USER"2 "ipv4" "filter" "X" -10 1 "a\" 00\\" "ipv4" "filter" "X" 100 2 "" " 01"0"#,
+            r#"1 "ipv4" "filter" "DOCKER-USER" 2 "ipv4" "filter" "X" -10 1 "a\" 00\\" "ipv4" "filter" "X" 100 2 "" " 01" 0"#,
+        ),
+    ] {
+        let new = format!("{signature} {new}\n");
+        assert_eq!(blanks(old), new);
+        assert_eq!(awk("with_blanks", &[], &new), new, "it is so already");
+    }
+    let mut count = 0;
+    for capture in all() {
+        let answer = capture.get("permanent-direct");
+        assert_eq!(awk("with_blanks", &[], answer), answer, "{}", capture.name);
+        count += usize::from(answer.contains("DOCKER-USER"));
+    }
+    assert!(count > 5);
+}
+
+/// What firewalld before 0.9 says of a zone, and what a later one says of the same.
+#[test]
+fn a_zone_by_place_is_the_same_as_by_name() {
+    let places = r#"(sssbsasa(ss)asba(ssss)asasasasa(ss)b) "" "Public" "in \"public\"" false "default" 2 "ssh" "dhcpv6-client" 1 "81" "tcp" 0 true 1 "8081" "tcp" "80" "" 1 "host0" 0 1 "rule family=\"ipv4\" reject" 0 0 false"#;
+    let names = r#"a{sv} 9 "short" s "Public" "target" s "default" "services" as 2 "ssh" "dhcpv6-client" "ports" a(ss) 1 "81" "tcp" "masquerade" b true "forward_ports" a(ssss) 1 "8081" "tcp" "80" "" "interfaces" as 1 "host0" "rules_str" as 1 "rule family=\"ipv4\" reject" "icmp_block_inversion" b false"#;
+    let lines = |answer: &str, older: &str| {
+        let tokens = awk("busctl_tokens", &[], &format!("{answer}\n"));
+        shown(&awk(
+            "zone_settings",
+            &[("zone", "public"), ("older", older)],
+            &tokens,
+        ))
+    };
+    assert_eq!(lines(places, "yes"), lines(names, ""));
+    assert!(lines(names, "").contains("zone|public|forward_ports|a(ssss)|1|8081|tcp|80|\n"));
+}
+
 /// The values of a capture in the order in which busctl printed them, as the reader has parsed them.
 #[test]
 fn every_direct_rule_of_every_capture_is_read_as_the_look_reads_it() {

@@ -197,7 +197,7 @@ fn an_inventory_is_a_mapping_with_nodes() {
         ("empty hosts", b"all: { hosts: {} }\n"),
         ("list", b"- a\n- b\n"),
         ("text", b"a b c\n"),
-        ("INI", b"[all]\na ansible_host=192.0.2.1\n"),
+        ("INI", b"[all]\na ansible_host 192.0.2.1\n"),
         ("YAML that is never closed", b"all: {\n"),
         (
             "two documents",

@@ -42,7 +42,16 @@ fn help_shows_examples_and_exit_codes() {
     insta::assert_snapshot!("help_short", place.run(&["-h"]).stdout);
     insta::assert_snapshot!("help_run_short", place.run(&["run", "-h"]).stdout);
     insta::assert_snapshot!("help_run", place.run(&["run", "--help"]).stdout);
-    for command in ["status", "peers", "refused", "rollback", "drill", "remove"] {
+    for command in [
+        "status",
+        "peers",
+        "refused",
+        "rollback",
+        "drill",
+        "remove",
+        "inventory",
+        "config",
+    ] {
         let help = place.run(&[command, "-h"]).stdout;
         insta::assert_snapshot!(format!("help_{command}_short"), help);
     }
@@ -54,7 +63,7 @@ fn a_mistake_in_the_arguments_is_1_and_names_what_was_meant() {
     let place = Place::with("");
     for (arguments, says) in [
         (&["rum"][..], "'run'"),
-        (&["run"], "<INVENTORY>"),
+        (&["run"], "no inventory is named"),
         (
             &["plan", "inventory.yml"],
             "hint: did you mean `fwdeploy run INVENTORY --check`?",
@@ -64,12 +73,16 @@ fn a_mistake_in_the_arguments_is_1_and_names_what_was_meant() {
             "hint: a command goes first: `fwdeploy run INVENTORY`",
         ),
         (
-            &["run", "-i", "inventory.yml"],
-            "hint: the inventory needs no flag",
+            &["inventory", "inventory.yml", "--yaml"],
+            "hint: `fwdeploy inventory` prints JSON",
         ),
         (
-            &["run", "inventory.yml", "-k"],
-            "hint: login with a password is not supported",
+            &["status", "inventory.yml", "--list-hosts"],
+            "hint: `fwdeploy run INVENTORY` has this flag",
+        ),
+        (
+            &["run", "inventory.yml", "--ssh-extra-args=-C"],
+            "hint: `--ssh-common-args` gives arguments of ssh to all nodes",
         ),
         (
             &["run", "inventory.yml", "-T", "30s"],
@@ -426,7 +439,7 @@ fn rules_are_rendered_without_a_connection() {
 fn roles_are_listed_shown_and_copied_once() {
     let place = Place::with("");
     let list = place.run(&["role", "list"]);
-    assert!(list.stdout.contains("cybex  built in"), "{}", list.stdout);
+    assert!(list.stdout.contains("cybex   built in"), "{}", list.stdout);
     let show = place.run(&["role", "show", "eos"]);
     assert!(show.stdout.contains("# eos/defaults.yml"));
     let wrong = place.run(&["role", "show", "cybx"]);
@@ -449,7 +462,7 @@ fn roles_are_listed_shown_and_copied_once() {
     // Beside an inventory the copy wins.
     let list = place.run(&["role", "list", "-i", "inventory.yml"]);
     assert!(
-        list.stdout.contains("cybex  roles/cybex"),
+        list.stdout.contains("cybex   roles/cybex"),
         "{}",
         list.stdout
     );

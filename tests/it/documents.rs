@@ -99,7 +99,12 @@ fn blocks(language: &str) -> Vec<Example> {
 fn every_inventory_renders() {
     let inventories = blocks("yaml");
     let shown = |document: &str| inventories.iter().any(|e| e.place.starts_with(document));
-    for document in ["README.md", "roles/cybex/README.md", "roles/eos/README.md"] {
+    for document in [
+        "README.md",
+        "roles/cosmos/README.md",
+        "roles/cybex/README.md",
+        "roles/eos/README.md",
+    ] {
         assert!(shown(document), "{document} shows no inventory");
     }
     for Example { place, text, .. } in &inventories {
@@ -256,7 +261,7 @@ fn a_command_line_that_is_none_is_told() {
         assert!(objection(line, Extent::Whole).is_some(), "{line}");
         assert!(objection(line, Extent::Named).is_some(), "{line}");
     }
-    let unfinished = "fwdeploy rollback --check";
+    let unfinished = "fwdeploy role show";
     assert!(objection(unfinished, Extent::Whole).is_some());
     assert_eq!(objection(unfinished, Extent::Named), None);
 }

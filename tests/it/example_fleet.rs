@@ -20,10 +20,11 @@ fn desired(name: &str) -> Desired {
         .resolve(&inventory, node)
         .unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(warnings(&policies), []);
-    let port = node.connection.port.as_ref().map_or(22, |port| port.value);
+    let connection = node.connection(&roles.resolver(&inventory)).unwrap();
+    let port = connection.port.as_ref().map_or(22, |port| port.value);
     let context = NodeContext {
         node: name.to_string(),
-        zone: node.connection.zone.clone(),
+        zone: connection.zone,
         ssh_port: Port::new(port).unwrap(),
         today: "2027-01-31".parse().unwrap(),
     };

@@ -3,17 +3,20 @@
 //! `tests/captures/guard/script.nft` is what `nft -f` is given. `<release>.json` is what `nft -j list table inet fwdeploy` then said on that
 //! release of Debian, `<release>-hostile.json` after somebody has changed the table, `<release>-foreign.json` after somebody has put into it
 //! what fwdeploy never writes, and `<release>-used.json` after packets have gone through it. `script-audit.nft`, `<release>-audit.json` and
-//! `<release>-audit-used.json` are the same with a network in audit. `tests/captures/guard/take` takes them again.
+//! `<release>-audit-used.json` are the same with a network in audit, `ports.nft` and `<release>-ports.json` with the ranges and ICMP of
+//! `ports.role.yml`. `tests/captures/guard/take` takes them again.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::IpAddr;
 
+use fwdeploy::inventory::Inventory;
 use fwdeploy::model::Desired;
 use fwdeploy::model::Observed;
 use fwdeploy::model::Port;
 use fwdeploy::model::Protocol;
 use fwdeploy::model::Service;
+use fwdeploy::model::Traffic;
 use fwdeploy::model::guard::Guard;
 use fwdeploy::model::guard::GuardTable;
 use fwdeploy::model::guard::GuardUsage;
@@ -29,7 +32,9 @@ use fwdeploy::model::guard::usage::RefusedFlow;
 use fwdeploy::model::mark::FirewallMark;
 use fwdeploy::plan;
 use fwdeploy::plan::Allowed;
+use fwdeploy::policy::NodeContext;
 use fwdeploy::policy::Packet;
+use fwdeploy::policy::compile;
 use fwdeploy::policy::evaluate::Flow;
 use fwdeploy::policy::evaluate::Rewritten;
 use fwdeploy::policy::guard::Capabilities;
@@ -40,19 +45,20 @@ use fwdeploy::policy::guard::table;
 use fwdeploy::policy::guard::usage;
 use fwdeploy::policy::guard::usage::Direction;
 use fwdeploy::probe;
+use fwdeploy::role::Roles;
 use serde_json::Value;
 
 use super::mangle::packets;
 use crate::support::node_builder::NodeBuilder;
 
-fn service(port: u16, protocol: Protocol) -> Option<Service> {
-    Port::new(port).map(|port| Service { port, protocol })
+fn service(port: u16, protocol: Protocol) -> Option<Traffic> {
+    Port::new(port).map(|port| Traffic::Service(Service::at(port, protocol)))
 }
 
 fn flow(container: &str, peer: &str, at: Option<(u16, Protocol)>) -> GuardedFlow {
     GuardedFlow {
         container: container.parse().unwrap(),
-        service: at.and_then(|(port, protocol)| service(port, protocol)),
+        traffic: at.and_then(|(port, protocol)| service(port, protocol)),
         peer: peer.parse().unwrap(),
     }
 }
@@ -196,6 +202,95 @@ fn every_nft_lists_the_table_as_it_was_written() {
             assert_eq!(listed.to_string(), wanted.to_string(), "{name}");
             assert_eq!(listed, wanted, "{name}");
         }
+    }
+}
+
+/// What the role of `ports.role.yml` requires: ranges, lists, both protocols and ICMP, in every kind of set.
+fn with_ports() -> Desired {
+    let folder = tempfile::tempdir().unwrap();
+    let role = folder.path().join("roles/mychain");
+    fs::create_dir_all(&role).unwrap();
+    fs::write(role.join("role.yml"), capture("ports.role.yml")).unwrap();
+    let path = folder.path().join("inventory.yml");
+    let hosts = "all: { hosts: { n1: { ansible_host: 192.0.2.1, fwdeploy_roles: [mychain] } } }";
+    fs::write(&path, hosts).unwrap();
+    let inventory = Inventory::load(&path, &[]).unwrap();
+    let roles = Roles::load(inventory.directory()).unwrap();
+    let node = inventory.node("n1").unwrap();
+    let policies = roles.resolve(&inventory, node).unwrap();
+    let context = NodeContext {
+        node: "n1".to_string(),
+        zone: None,
+        ssh_port: Port::new(22).unwrap(),
+        today: "2027-01-31".parse().unwrap(),
+    };
+    compile(&policies, &context).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+#[test]
+fn every_nft_lists_ranges_and_icmp_as_they_were_written() {
+    let guard = with_ports().guard;
+    for (release, element_counters) in RELEASES {
+        let can = Capabilities {
+            element_counters,
+            mark: None,
+        };
+        let wanted = table(&guard, can);
+        if element_counters {
+            // What the captures were taken with; without the lines `counter` in sets for bullseye.
+            assert_eq!(wanted.script(), capture("ports.nft"));
+        }
+        let listed = probe::guard::table(&capture(&format!("{release}-ports.json"))).unwrap();
+        let wanted = match element_counters {
+            true => wanted,
+            false => wanted.as_listed_before_1_0(),
+        };
+        assert_eq!(listed.to_string(), wanted.to_string(), "{release}");
+        assert_eq!(listed, wanted, "{release}");
+    }
+}
+
+#[test]
+fn every_entry_of_ranges_and_icmp_says_how_much_it_was_used() {
+    let listed = capture("forky-ports.json");
+    let table = probe::guard::table(&listed).unwrap();
+    let entries = usage::entries(&table, &GuardUsage::default());
+    let said: Vec<String> = entries
+        .iter()
+        .map(|entry| {
+            let traffic = entry
+                .traffic
+                .map_or("all".to_string(), |one| one.to_string());
+            let peer = entry.peer.map_or("node".to_string(), |net| net.short());
+            format!("{} {peer} {traffic}", entry.direction)
+        })
+        .collect();
+    let elements = table.sets.iter().filter(|(name, _)| {
+        let begun = [
+            "inbound",
+            "outbound",
+            "node4",
+            "node6",
+            "node_icmp",
+            "from_node",
+        ];
+        begun.iter().any(|begin| name.starts_with(begin))
+    });
+    let elements: usize = elements.map(|(_, set)| set.elements.len()).sum();
+    assert_eq!(said.len(), elements, "{said:#?}");
+    for wanted in [
+        "inbound 203.0.113.0/24 8000-8020/tcp",
+        "inbound 203.0.113.0/24 icmp",
+        "inbound 2001:db8::/32 icmp",
+        "outbound 203.0.113.9 9876/udp",
+        "outbound 2001:db8::7 40000-65535/udp",
+        "to node node 9100-9110/tcp",
+        "from node node icmp",
+    ] {
+        assert!(
+            said.iter().any(|line| line == wanted),
+            "{wanted}: {said:#?}"
+        );
     }
 }
 
@@ -699,7 +794,7 @@ fn every_entry_says_how_much_it_was_used() {
         let mut told: Vec<String> = with_packets
             .map(|entry| {
                 let peer = entry.peer.map_or(String::new(), |peer| format!("{peer} "));
-                let service = entry.service.map(|service| service.to_string());
+                let service = entry.traffic.map(|traffic| traffic.to_string());
                 let service = service.unwrap_or("every port".to_string());
                 format!("{} {peer}{} {service}", entry.direction, entry.container)
             })
@@ -746,16 +841,16 @@ fn what_was_refused_says_which_entry_would_allow_it() {
         [
             "5 outbound 443/tcp 172.31.8.9: 192.0.2.66:443, port 443/tcp",
             "4 outbound 443/tcp fd00:8::9: [2001:db8::66]:443, port 443/tcp",
-            // The whitelist has no ports but those of TCP and UDP.
-            "4 outbound icmp 172.31.8.9: 192.0.2.66",
+            "4 outbound icmp 172.31.8.9: 192.0.2.66, port icmp",
             "3 inbound 8090/tcp 172.31.8.9: 192.0.2.66, port 8090/tcp",
         ]
     );
     for expected in [
         "2 outbound 53/udp 172.31.8.9: 192.0.2.66:53, port 53/udp",
+        // The whitelist has no ports but those of TCP and UDP.
         "1 outbound 9/sctp 172.31.8.9: 192.0.2.66",
         "1 outbound 253 172.31.8.9: 192.0.2.66",
-        "1 outbound ipv6-icmp fd00:8::9: 2001:db8::66",
+        "1 outbound ipv6-icmp fd00:8::9: 2001:db8::66, port icmp",
         "1 to node 22/tcp 172.31.8.9: node, port 22/tcp",
         "2 from node 53/udp 172.31.8.9: node, port 53/udp",
         "1 from node 54/udp 172.31.8.9: node, port 54/udp",

@@ -100,7 +100,7 @@ pub(super) fn desired(inbound: &[u8], outbound: &[u8]) -> Desired {
             family: Family::V4,
             source: Some(cidr(&peer)),
             service: "5000/tcp".parse().unwrap(),
-            to_port: "5000".parse().unwrap(),
+            to_ports: "5000".parse().unwrap(),
             to: CONTAINER.parse().unwrap(),
         });
     }
@@ -800,7 +800,7 @@ proptest! {
         state.system.ssh_connection = format!("192.0.2.{n} 40000 198.51.100.1 {port}");
         let plan = plan(&state, &wanted, &ALL);
         let takes = |rule: &RichRule| matches!(rule, RichRule::Forward { source: Some(net), service, .. }
-            if service.port.get() == port && net.contains(&format!("192.0.2.{n}").parse().unwrap()));
+            if service.ports == fwdeploy::model::PortRange::from(fwdeploy::model::Port::new(port).unwrap()) && net.contains(&format!("192.0.2.{n}").parse().unwrap()));
         // Whatever step the plan is cut off after, no forward of the ssh port for this peer was added by it.
         for cut in 0..=plan.actions.len() {
             let then = fold(&state, &plan.actions[..cut]);

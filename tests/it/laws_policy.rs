@@ -40,13 +40,16 @@ use fwdeploy::model::Family;
 use fwdeploy::model::Match;
 use fwdeploy::model::Peer;
 use fwdeploy::model::Port;
+use fwdeploy::model::PortRange;
 use fwdeploy::model::Protocol;
 use fwdeploy::model::RichRule;
 use fwdeploy::model::Rule;
 use fwdeploy::model::Sense;
 use fwdeploy::model::Service;
 use fwdeploy::model::Target;
+use fwdeploy::model::Traffic;
 use fwdeploy::model::guard::Refusal;
+use fwdeploy::model::guard::table::Part;
 use fwdeploy::model::mark::FirewallMark;
 use fwdeploy::policy::Evaluation;
 use fwdeploy::policy::NodeContext;
@@ -112,12 +115,26 @@ fn peers() -> impl Strategy<Value = Vec<Located<Peer>>> {
     prop::collection::vec(one, 0..4)
 }
 
-fn service() -> impl Strategy<Value = Service> {
-    let protocol = prop_oneof![3 => Just(Protocol::Tcp), 1 => Just(Protocol::Udp)];
-    (prop::sample::select(PORTS.to_vec()), protocol).prop_map(|(number, protocol)| Service {
-        port: port(number),
-        protocol,
+/// One port, or a range from it to another one.
+fn ports() -> impl Strategy<Value = PortRange> {
+    let one = || prop::sample::select(PORTS.to_vec());
+    (one(), prop::option::weighted(0.3, one())).prop_map(|(one, other)| {
+        let other = other.unwrap_or(one);
+        PortRange::new(port(one.min(other)), port(one.max(other))).unwrap()
     })
+}
+
+fn traffic() -> impl Strategy<Value = Traffic> {
+    let protocol = prop_oneof![3 => Just(Protocol::Tcp), 1 => Just(Protocol::Udp)];
+    let service = (ports(), protocol)
+        .prop_map(|(ports, protocol)| Traffic::Service(Service { ports, protocol }));
+    prop_oneof![6 => service, 1 => Just(Traffic::Icmp)]
+}
+
+/// The key `port` of an entry.
+fn listed() -> impl Strategy<Value = Option<Vec<Located<Traffic>>>> {
+    let list = prop::collection::vec(traffic().prop_map(at), 1..4);
+    prop::option::weighted(0.7, list)
 }
 
 fn what() -> impl Strategy<Value = Located<String>> {
@@ -130,26 +147,31 @@ fn inbound() -> impl Strategy<Value = Inbound> {
         what(),
         peers(),
         prop::bool::weighted(0.3),
-        prop::option::weighted(0.7, service()),
+        listed(),
         to_port,
     )
-        .prop_map(|(what, from, from_node, service, to_port)| Inbound {
-            what,
-            from,
-            from_node: from_node.then(place),
-            to_port: service.and(to_port).map(|number| at(port(number))),
-            port: service.map(at),
+        .prop_map(|(what, from, from_node, ports, to_port)| {
+            // A list or a range keeps its ports.
+            let is_one = matches!(ports.as_deref(), Some([one])
+                if one.value.service().is_some_and(|service| service.ports.single().is_some()));
+            Inbound {
+                what,
+                from,
+                listed: Vec::new(),
+                from_node: from_node.then(place),
+                to_port: to_port.filter(|_| is_one).map(|number| at(port(number))),
+                ports,
+            }
         })
 }
 
 fn outbound() -> impl Strategy<Value = Outbound> {
-    (what(), peers(), prop::option::weighted(0.7, service())).prop_map(|(what, to, service)| {
-        Outbound {
-            what,
-            to,
-            to_node: None,
-            port: service.map(at),
-        }
+    (what(), peers(), listed()).prop_map(|(what, to, ports)| Outbound {
+        what,
+        to,
+        listed: Vec::new(),
+        to_node: None,
+        ports,
     })
 }
 
@@ -199,6 +221,7 @@ fn policy(name: &'static str, net: u8, host: u8, v6: bool) -> impl Strategy<Valu
                 covers: at(Covers::Network),
                 enforce: at(Enforce::Yes),
                 until: None,
+                known: Vec::new(),
             }
         })
 }
@@ -273,17 +296,25 @@ fn packet() -> impl Strategy<Value = Packet> {
         flow,
         rewritten,
         protocol,
-        prop::sample::select(PORTS.to_vec()),
+        prop_oneof![
+            3 => prop::sample::select(PORTS.to_vec()),
+            1 => prop::sample::select(vec![442, 444, 6000, 9877, 14999, 15001]),
+        ],
         prop::bool::weighted(0.8),
     )
         .prop_map(
             |((source, destination), flow, destination_rewritten, protocol, number, honest)| {
+                let has_ports = protocol != "icmp";
+                let protocol = match has_ports {
+                    true => protocol,
+                    false => Family::of(&source).icmp(),
+                };
                 Packet {
                     source,
                     destination,
                     protocol: protocol.to_string(),
-                    source_port: (protocol != "icmp").then_some(40000),
-                    destination_port: (protocol != "icmp").then_some(number),
+                    source_port: has_ports.then_some(40000),
+                    destination_port: has_ports.then_some(number),
                     flow,
                     destination_rewritten,
                     interface_in: Some(if honest {
@@ -360,8 +391,30 @@ fn in_subnet(policy: &Policy, address: IpAddr) -> bool {
     subnet(policy, Family::of(&address)).is_some_and(|net| net.contains(&address))
 }
 
-fn carries(packet: &Packet, number: u16, protocol: Protocol) -> bool {
-    packet.protocol == protocol.name() && packet.destination_port == Some(number)
+fn is_icmp(packet: &Packet) -> bool {
+    packet.protocol == Family::of(&packet.source).icmp()
+}
+
+/// Whether a packet is one of these, at the port `to` if that is given.
+fn carries(packet: &Packet, traffic: Traffic, to: Option<Port>) -> bool {
+    let Traffic::Service(service) = traffic else {
+        return is_icmp(packet);
+    };
+    let number = packet.destination_port.and_then(Port::new);
+    packet.protocol == service.protocol.name()
+        && number.is_some_and(|number| match to {
+            Some(to) => number == to,
+            None => service.ports.contains(number),
+        })
+}
+
+/// Whether an inbound entry is about a packet as the container gets it.
+fn brings(entry: &Inbound, packet: &Packet) -> bool {
+    let to = entry.to_port.as_ref().map(|to| to.value);
+    entry.ports.as_ref().is_none_or(|ports| {
+        let mut ports = ports.iter();
+        ports.any(|port| carries(packet, port.value, to))
+    })
 }
 
 fn may_come_in(policy: &Policy, packet: &Packet) -> bool {
@@ -372,15 +425,11 @@ fn may_come_in(policy: &Policy, packet: &Packet) -> bool {
                 .from
                 .iter()
                 .any(|p| p.value.net.contains(&packet.source));
-            let fits = match (&entry.port, &entry.to_port) {
-                (None, _) => true,
-                (Some(service), to) => {
-                    let number = to.as_ref().map_or(service.value.port, |to| to.value).get();
-                    packet.destination_rewritten == Rewritten::Yes
-                        && carries(packet, number, service.value.protocol)
-                }
-            };
-            listed && fits
+            // firewalld forwards ports; everything else comes to the container's own address.
+            let comes_in = packet.destination_rewritten == Rewritten::Yes
+                || entry.ports.is_none()
+                || is_icmp(packet);
+            listed && brings(entry, packet) && comes_in
         })
 }
 
@@ -389,15 +438,13 @@ fn may_be_reached(policy: &Policy, packet: &Packet) -> bool {
     from_container
         && policy.outbound.iter().any(|entry| {
             entry.to.iter().any(|peer| {
-                let at_port = match (peer.value.port, &entry.port) {
-                    (Some(own), entry) => {
-                        let protocol = entry.as_ref().map_or(Protocol::Tcp, |e| e.value.protocol);
-                        carries(packet, own.get(), protocol)
-                    }
-                    (None, Some(entry)) => {
-                        carries(packet, entry.value.port.get(), entry.value.protocol)
-                    }
-                    (None, None) => true,
+                let own = peer.value.port;
+                let at_port = match &entry.ports {
+                    Some(ports) => ports.iter().any(|port| carries(packet, port.value, own)),
+                    None => own.is_none_or(|own| {
+                        let tcp = Traffic::Service(Service::at(own, Protocol::Tcp));
+                        carries(packet, tcp, None)
+                    }),
                 };
                 peer.value.net.contains(&packet.destination) && at_port
             })
@@ -471,14 +518,6 @@ fn seen(packet: &Packet, is_original: bool) -> GuardPacket {
     }
 }
 
-/// The packet with its protocol as ip6tables calls it.
-fn in_mangle(mut seen: GuardPacket) -> GuardPacket {
-    if seen.packet.family() == Family::V6 && seen.packet.protocol == "icmp" {
-        seen.packet.protocol = "ipv6-icmp".to_string();
-    }
-    seen
-}
-
 /// What the policy says about `seen`, a packet of the flow that `opening` opens.
 fn guard_says(policies: &[Policy], opening: &Packet, seen: &Packet) -> Says {
     let bridge = |p: &Policy| Some(format!("br-{}", p.network.name.value));
@@ -506,7 +545,7 @@ fn guard_says(policies: &[Policy], opening: &Packet, seen: &Packet) -> Says {
     };
     match verdict {
         // An error about a flow passes, and a packet of no flow does not.
-        Says::Refused(_) if seen.flow == Flow::Related && seen.protocol == "icmp" => Says::Passes,
+        Says::Refused(_) if seen.flow == Flow::Related && is_icmp(seen) => Says::Passes,
         Says::Passes if seen.flow == Flow::Invalid => Says::RefusedSomehow,
         other => other,
     }
@@ -524,19 +563,9 @@ fn says_of_the_node(policies: &[Policy], seen: &GuardPacket) -> Says {
     };
     let is_answer = !seen.is_original && packet.flow != Flow::Invalid;
     // An error about a flow, and the kernel's own answer to a packet of none.
-    let is_error =
-        matches!(packet.flow, Flow::Related | Flow::Invalid) && packet.protocol == "icmp";
-    let is_listed = policy.inbound.iter().any(|entry| {
-        let of_container = entry.port.as_ref().map(|service| {
-            let port = entry
-                .to_port
-                .as_ref()
-                .map_or(service.value.port, |to| to.value);
-            (port.get(), service.value.protocol)
-        });
-        let fits = |(number, protocol)| carries(packet, number, protocol);
-        entry.from_node.is_some() && of_container.is_none_or(fits)
-    });
+    let is_error = matches!(packet.flow, Flow::Related | Flow::Invalid) && is_icmp(packet);
+    let mut inbound = policy.inbound.iter();
+    let is_listed = inbound.any(|entry| entry.from_node.is_some() && brings(entry, packet));
     match is_answer || is_error || is_listed {
         true => Says::Passes,
         false => Says::Refused(policy.otherwise.value),
@@ -630,6 +659,72 @@ proptest! {
     }
 
     #[test]
+    fn firewalld_forwards_what_the_policy_says(
+        policies in policies(),
+        packets in prop::collection::vec(packet(), 40),
+    ) {
+        let Ok(desired) = compile(&policies, &node()) else {
+            return Err(TestCaseError::reject("contradicts"));
+        };
+        // A packet to a port of the node: where the rich rules send it, and where the entries want it.
+        for packet in packets {
+            let (Some(number), family) = (packet.destination_port.and_then(Port::new), packet.family()) else {
+                continue;
+            };
+            let sent: BTreeSet<(IpAddr, Port)> = desired.rich.iter().filter_map(|rule| match rule {
+                RichRule::Forward { family: of, source, service, to_ports, to } => {
+                    let is_about = *of == family
+                        && source.is_none_or(|net| net.contains(&packet.source))
+                        && service.protocol.name() == packet.protocol
+                        && service.ports.contains(number);
+                    is_about.then(|| (*to, to_ports.single().unwrap_or(number)))
+                }
+                _ => None,
+            }).collect();
+            let packet = &packet;
+            let wanted: BTreeSet<(IpAddr, Port)> = policies.iter().flat_map(|policy| {
+                let to = container(policy, family);
+                policy.inbound.iter().filter_map(move |entry| {
+                    let is_listed = entry.from.iter().any(|peer| peer.value.net.contains(&packet.source));
+                    let is_about = entry.ports.iter().flatten().any(|port| carries(packet, port.value, None));
+                    let port = entry.to_port.as_ref().map_or(number, |to| to.value);
+                    to.filter(|_| is_listed && is_about).map(|to| (to, port))
+                }).collect::<Vec<_>>()
+            }).collect();
+            prop_assert_eq!(sent, wanted, "{:?}\n{:#?}", packet, desired.rich.iter().map(ToString::to_string).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn no_two_elements_of_the_guards_sets_have_a_flow_in_common(policies in policies()) {
+        let Ok(desired) = compile(&policies, &node()) else {
+            return Err(TestCaseError::reject("contradicts"));
+        };
+        let table = guard::table(&desired.guard, guard::Capabilities { element_counters: true, mark: None });
+        let ends = |part: &Part| match part {
+            Part::Port(port) => Some((*port, *port)),
+            Part::Ports(first, last) => Some((*first, *last)),
+            _ => None,
+        };
+        let meet = |one: &Part, two: &Part| match (one, two) {
+            (Part::Net(one), Part::Net(two)) => one.overlaps(*two),
+            _ => match (ends(one), ends(two)) {
+                (Some(one), Some(two)) => one.0 <= two.1 && two.0 <= one.1,
+                _ => one == two,
+            },
+        };
+        for (name, set) in &table.sets {
+            let elements: Vec<_> = set.elements.iter().collect();
+            for (number, one) in elements.iter().enumerate() {
+                for two in &elements[number + 1..] {
+                    let both = one.iter().zip(two.iter()).all(|(a, b)| meet(a, b));
+                    prop_assert!(!both, "{}: {:?} and {:?}", name, one, two);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn the_guard_means_what_the_policy_says(
         policies in policies(),
         packets in prop::collection::vec((packet(), any::<bool>()), 40),
@@ -679,7 +774,7 @@ proptest! {
             let says = guard_says(&policies, &packet, &seen.packet);
             // mangle has no REJECT.
             let is_refused = matches!(says, Says::Refused(_) | Says::RefusedSomehow);
-            let by_mangle = mangle::evaluate(&rules, "forward", &in_mangle(seen));
+            let by_mangle = mangle::evaluate(&rules, "forward", &seen);
             prop_assert_eq!(
                 by_mangle, is_refused.then_some(Refusal::Drop),
                 "{:?} original {}\nsays {:?}\n{:#?}",
@@ -719,19 +814,19 @@ proptest! {
         policies in policies(),
         packets in prop::collection::vec((packet(), any::<bool>()), 40),
         open in any::<bool>(),
-        to_node in prop::option::of(prop::option::of(service())),
+        to_node in prop::option::of(prop::option::of(traffic())),
     ) {
         let Ok(mut desired) = compile(&policies, &node()) else {
             return Err(TestCaseError::reject("contradicts"));
         };
         desired.guard.networks[0].reaches_node = open;
-        desired.guard.to_node.extend(to_node.map(|service| (ip("172.20.0.2"), service)));
+        desired.guard.to_node.extend(to_node.map(|traffic| (ip("172.20.0.2"), traffic)));
         let table = guard::table(&desired.guard, guard::Capabilities { element_counters: true, mark: None });
         let rules = mangle::rules(&desired.guard);
         for (packet, is_original) in packets {
             let seen = GuardPacket { packet: Packet { interface_out: None, ..packet }, is_original };
             let by_nft = guard::evaluate(&table, "input", &seen);
-            let by_mangle = mangle::evaluate(&rules, "input", &in_mangle(seen.clone()));
+            let by_mangle = mangle::evaluate(&rules, "input", &seen);
             prop_assert_eq!(by_nft.refusal.is_some(), by_mangle.is_some(), "{:?}", seen);
         }
     }
@@ -802,7 +897,7 @@ proptest! {
                 let records = usize::from(!is_listed && is_first);
                 prop_assert_eq!(judged.records, records, "{:?}\n{}", packet, table);
             }
-            let by_mangle = mangle::evaluate(&rules, "forward", &in_mangle(seen));
+            let by_mangle = mangle::evaluate(&rules, "forward", &seen);
             prop_assert_eq!(
                 by_mangle.is_none(), shall_pass,
                 "{:?} original {}\n{:#?}", packet, is_original, rules.iter().map(ToString::to_string).collect::<Vec<_>>()
@@ -836,7 +931,7 @@ proptest! {
             prop_assert_eq!(strictly.records, usize::from(strictly.refusal.is_some()));
             let refusal = strictly.refusal.filter(|_| !is_audit);
             prop_assert_eq!(judged.refusal, refusal, "{:?}\n{}", seen, table);
-            let by_mangle = mangle::evaluate(&rules, "input", &in_mangle(seen));
+            let by_mangle = mangle::evaluate(&rules, "input", &seen);
             prop_assert_eq!(by_mangle.is_some(), refusal.is_some());
         }
     }
@@ -968,14 +1063,23 @@ fn rich_rule() -> impl Strategy<Value = RichRule> {
     let v4 = (Just(Family::V4), prop::option::of(cidr4()), v4()).boxed();
     let v6 = (Just(Family::V6), prop::option::of(cidr6()), v6()).boxed();
     let protocol = prop::sample::select(vec![Protocol::Tcp, Protocol::Udp]);
-    let service = (any_port(), protocol, any_port());
+    let range = || {
+        (any_port(), any_port())
+            .prop_map(|(one, two)| PortRange::new(one.min(two), one.max(two)).unwrap())
+    };
+    let one = any_port().prop_map(PortRange::from);
+    let to = prop::option::of(any_port().prop_map(PortRange::from));
+    let service = (prop_oneof![one, range()], protocol, to);
     (prop_oneof![v4, v6], prop::option::of(service)).prop_map(|((family, source, to), service)| {
         match service {
-            Some((port, protocol, to_port)) => RichRule::Forward {
+            Some((ports, protocol, to_ports)) => RichRule::Forward {
                 family,
                 source,
-                service: Service { port, protocol },
-                to_port,
+                service: Service { ports, protocol },
+                // A range keeps its ports.
+                to_ports: to_ports
+                    .filter(|_| ports.single().is_some())
+                    .unwrap_or(ports),
                 to,
             },
             None => RichRule::Accept {

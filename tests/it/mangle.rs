@@ -168,7 +168,7 @@ fn each_kind_of_rule_decides_about_some_packet() {
     let mut guard = super::guard::guard();
     guard.outbound.insert(GuardedFlow {
         container: "172.31.8.9".parse().unwrap(),
-        service: Some("9876/tcp".parse().unwrap()),
+        traffic: Some("9876/tcp".parse().unwrap()),
         peer: "0.0.0.0/0".parse().unwrap(),
     });
     let mut whole = rules(&guard);
@@ -302,6 +302,47 @@ fn a_kernel_without_ipv6_gets_no_rules_of_it() {
     assert_eq!(families(&state), [Some(Family::V4)].into());
 }
 
+/// `iptables -t mangle -F` and `-X` take firewalld's own chains of its iptables backend too. firewalld believes that they are there, and fails
+/// at each rule that it is to add or remove. Seen to fail while only table mangle was asked whether there are such chains.
+#[test]
+fn firewallds_own_chains_that_were_deleted_are_made_again() {
+    let mut state = with_direct_chains(&bare());
+    for family in Family::ALL {
+        let tables = state.kernel.tables_mut(family).known_mut().unwrap();
+        let filter = tables.tables.entry("filter".to_string()).or_default();
+        for own in ["FORWARD_direct", "INPUT_direct"] {
+            filter.entry(own.to_string()).or_default();
+        }
+    }
+    let mut state = with_rules(&state, &rules(&guard(&[1], &[1])), &[]);
+    for family in Family::ALL {
+        let tables = state.kernel.tables_mut(family).known_mut().unwrap();
+        let table = tables.tables.get_mut(TABLE).unwrap();
+        table.clear();
+        with_policies(table);
+    }
+    for wanted in [guard(&[1], &[1]), guard(&[2], &[])] {
+        let wanted = Desired {
+            guard: wanted,
+            ..Desired::default()
+        };
+        let first = plan(&state, &wanted, &ALL);
+        let mut mangle = first.actions.iter().filter(|action| is_of_mangle(action));
+        let Some(Action::SetMangle { after, .. }) = mangle.next() else {
+            panic!("{:#?}", first.actions);
+        };
+        let jumps = after.jumps.iter().map(|jump| jump.chain.as_str());
+        let jumps: BTreeSet<&str> = jumps.collect();
+        assert_eq!(
+            jumps,
+            ["FORWARD", "FORWARD_direct", "INPUT", "INPUT_direct"].into()
+        );
+        let done = fold(&state, &first.actions);
+        let second = plan(&done, &wanted, &ALL);
+        assert!(second.is_empty(), "{:#?}", second.changes());
+    }
+}
+
 #[test]
 fn a_table_that_outlives_nft_is_told() {
     let wanted = Desired {
@@ -323,7 +364,7 @@ fn a_table_that_outlives_nft_is_told() {
 fn guard(inbound: &[u8], outbound: &[u8]) -> Guard {
     let flow = |peer: String, service: Option<&str>| GuardedFlow {
         container: CONTAINER.parse().unwrap(),
-        service: service.map(|text| text.parse().unwrap()),
+        traffic: service.map(|text| text.parse().unwrap()),
         peer: peer.parse().unwrap(),
     };
     let subnet = SUBNET.parse().unwrap();

@@ -36,9 +36,16 @@ fn say_in(directory: &Path) -> String {
     let resolver = roles.resolver(&inventory);
     let mut text = String::new();
     for node in inventory.nodes() {
+        let connection = match node.connection(&resolver) {
+            Ok(connection) => connection,
+            Err(errors) => {
+                writeln!(text, "{}", errors.render(Style::Plain)).unwrap();
+                continue;
+            }
+        };
         let context = NodeContext {
             node: node.name.clone(),
-            zone: node.connection.zone.clone(),
+            zone: connection.zone,
             ssh_port: Port::new(22).unwrap(),
             today: "2027-01-31".parse().unwrap(),
         };
@@ -624,7 +631,8 @@ fn variables_that_nothing_asks_for_and_that_are_almost_others_are_doubted() {
         let said = with(vars);
         let lines = said
             .lines()
-            .filter_map(|line| line.strip_prefix("warning: "));
+            .filter_map(|line| line.strip_prefix("warning: "))
+            .filter(|line| line.contains("nothing uses"));
         lines.map(|line| format!("{line}\n")).collect::<String>()
     };
     let doubted = [
@@ -658,6 +666,91 @@ fn variables_that_nothing_asks_for_and_that_are_almost_others_are_doubted() {
 }
 
 #[test]
+fn a_misspelt_variable_is_named_wherever_it_stands() {
+    let all =
+        |vars: &str, node: &str| format!("all: {{vars: {{{vars}}}, hosts: {{a: {{{node}}}}}}}\n");
+    for (inventory, file) in [
+        // On a node without any role, and for a role that the node does not have.
+        (all("cybx_peers: []", "x: 1"), None),
+        (all("x: 1", "cybx_peers: []"), None),
+        (
+            all(
+                "cybx_peers: []",
+                "fwdeploy_roles: [eos], eos_peers: [192.0.2.7]",
+            ),
+            None,
+        ),
+        (all("x: 1", "y: 1"), Some("group_vars/all.yml")),
+        (all("x: 1", "y: 1"), Some("host_vars/a.yml")),
+    ] {
+        let mut files = vec![("inventory.yml", inventory.as_str())];
+        files.extend(file.map(|file| (file, "cybx_peers: []\n")));
+        let said = say(&files);
+        let expected = "nothing uses the variable `cybx_peers` (did you mean `cybex_peers`?)";
+        assert_eq!(said.matches(expected).count(), 1, "{inventory}{said}");
+    }
+}
+
+#[test]
+fn another_programs_variable_with_a_roles_prefix_is_only_named() {
+    for (name, is_wrong) in [
+        ("cybex_image", false),
+        ("cybex_version", false),
+        ("cybex_user", false),
+        ("cybex_host", false),
+        ("cybex_peerz", true),
+        ("cybex_peer", true),
+        ("cybex_conatiner", true),
+        ("cybex_rpc_client", true),
+    ] {
+        let said = with(&format!("{name}: x\ncybex_peers: [192.0.2.7]"));
+        let message = format!("the role `cybex` has no variable `{name}`");
+        assert!(said.contains(&message), "{said}");
+        assert_eq!(said.contains("error:"), is_wrong, "{said}");
+        assert_eq!(said.contains("warning:"), !is_wrong, "{said}");
+    }
+}
+
+#[test]
+fn a_whitelist_with_nobody_on_it_is_warned_of_unless_it_is_an_audit() {
+    let warned = |vars: &str| with(vars).contains("is empty: nobody reaches");
+    assert!(warned("cybex_peers: []"));
+    assert!(warned("cybex_fleet: \"{{ [] }}\"\ncybex_trusted: []"));
+    assert!(!warned("cybex_peers: [192.0.2.7]"));
+    assert!(!warned("cybex_seeds: [192.0.2.7]"));
+    assert!(!warned("cybex_enforce: audit"));
+}
+
+#[test]
+fn a_peer_that_is_there_again_and_again_is_one_warning() {
+    let peers: Vec<String> = (0..40)
+        .map(|n| format!("192.0.2.{n}, 192.0.2.{n}"))
+        .collect();
+    let said = with(&format!("cybex_peers: [{}]", peers.join(", ")));
+    let lines: Vec<&str> = said
+        .lines()
+        .filter(|line| line.contains("listed twice"))
+        .collect();
+    let expected = "` is listed twice in `cybex/p2p`, and 39 more";
+    assert!(
+        lines.iter().all(|line| line.contains(expected)),
+        "{lines:?}"
+    );
+    // Once for what comes in, once for what goes out: the command line says it once.
+    assert_eq!(lines.len(), 2);
+}
+
+#[test]
+fn a_role_that_is_taken_off_exists() {
+    let said = say(&[(
+        "inventory.yml",
+        "all: {hosts: {a: {fwdeploy_roles: ['!cybx']}}}",
+    )]);
+    assert!(said.contains("there is no role `cybx`"), "{said}");
+    assert!(said.contains("did you mean `cybex`?"), "{said}");
+}
+
+#[test]
 fn no_value_is_told_but_the_offending_one() {
     let cases = [
         with("token: hunter2\ncybex_peers: \"{{ token + 1 }}\""),
@@ -686,7 +779,7 @@ fn ejected_roles_win_and_are_never_overwritten() {
     assert!(again.contains("is there already"), "{again}");
     let loaded = Roles::load(directory.path()).unwrap();
     let names: Vec<&str> = loaded.list().map(|role| role.name.as_str()).collect();
-    assert_eq!(names, ["cybex", "eos"]);
+    assert_eq!(names, ["cosmos", "cybex", "eos"]);
     let ours = loaded.show("cybex").unwrap();
     assert_ne!(ours.origin, roles.show("cybex").unwrap().origin);
     assert_eq!(ours.files, roles.show("cybex").unwrap().files);
@@ -716,4 +809,58 @@ all:
       eos_peers: ['[2001:db8::8]:9877']
 ";
     insta::assert_snapshot!(say(&[("inventory.yml", inventory)]));
+}
+
+#[test]
+fn an_entry_with_a_loop_is_made_for_each_element() {
+    let inventory = "all:
+  hosts:
+    n1:
+      ansible_host: 192.0.2.1
+      fwdeploy_roles: [test]
+      test_services: [{name: one, port: 81}, {name: two, port: 82, off: true}, {name: three, port: 83}]
+";
+    // A variable that uses `item` is rendered anew for each element.
+    let defaults = "test_services: []\ntest_port: \"{{ item.port }}/tcp\"\n";
+    let role = "network: {name: test, subnet: 172.25.0.0/16}
+container: {name: test, address: 172.25.0.2}
+outbound:
+  - loop: \"{{ test_services }}\"
+    when: \"{{ not item.off | default(false) }}\"
+    what: \"{{ item.name }}\"
+    to: 203.0.113.7
+    port: \"{{ test_port }}\"
+  - loop: []
+    what: none
+    to: 203.0.113.8
+";
+    let said = say(&[
+        ("inventory.yml", inventory),
+        ("roles/test/role.yml", role),
+        ("roles/test/defaults.yml", defaults),
+    ]);
+    for (words, there) in [
+        ("--dport 81 -m comment --comment fwdeploy:test/one ", true),
+        ("--dport 83 -m comment --comment fwdeploy:test/three ", true),
+        ("--dport 82", false),
+        ("fwdeploy:test/two", false),
+        ("203.0.113.8", false),
+    ] {
+        assert_eq!(said.contains(words), there, "{words}\n{said}");
+    }
+}
+
+#[test]
+fn the_networks_that_each_docker_has_are_refused() {
+    for (name, error) in [
+        ("bridge", "the network `bridge` is Docker's own"),
+        ("host", "the network `host` is Docker's own"),
+        ("none", "`network` has an empty `name`"),
+    ] {
+        let inventory = format!(
+            "all: {{hosts: {{n1: {{ansible_host: 192.0.2.1, fwdeploy_roles: [cybex], cybex_network: '{name}'}}}}}}\n"
+        );
+        let said = say(&[("inventory.yml", &inventory)]);
+        assert!(said.contains(error), "{said}");
+    }
 }

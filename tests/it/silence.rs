@@ -101,6 +101,8 @@ fn is_told_as_unreadable(question: &str, state: &NodeState) -> bool {
         // Without these there is no state at all.
         "uid" | "tools" | "connection" => false,
         "firewalld-unit" => firewalld || state.system.firewalld_daemon == Daemon::Running,
+        // Then nobody knows whether it has a second name.
+        "machine" => state.system.machine.is_empty(),
         // Without it every interface counts.
         "ssh-interface" => state.system.ssh_interface.is_empty(),
         "settings" => unreadable(&state.permanent.settings) && unreadable(&state.runtime.settings),

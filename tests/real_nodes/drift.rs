@@ -72,7 +72,7 @@ const CHANGES: &[(&str, &str, &str)] = &[
     ),
 ];
 
-fn every_change_by_hand_is_named_and_mended(lab: &str, suite: &str, backend: &str) {
+pub(crate) fn every_change_by_hand_is_named_and_mended(lab: &str, suite: &str, backend: &str) {
     let one = One::up(lab, suite, backend);
     one.run_changes();
     for (what, change, says) in CHANGES {

@@ -355,8 +355,10 @@ fn each_drift_of_the_guard_is_named_and_repaired(suite: &str, backend: &str) {
     }
     // Commands of somebody's own are left alone.
     let own = "/etc/systemd/system/nftables.service.d/own.conf";
-    one.lab
-        .sh("n1", "systemctl start firewalld; systemctl restart docker");
+    one.lab.sh(
+        "n1",
+        "systemctl restart firewalld; systemctl restart docker",
+    );
     one.lab.sh(
         "n1",
         &format!(

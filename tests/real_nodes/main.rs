@@ -4,11 +4,13 @@
 //! `make lab`; plain `cargo test` leaves them out (`#[ignore]`).
 
 mod adoption;
+mod cosmos;
 mod docker_kinds;
 mod drift;
 mod edited;
 mod events;
 mod failures;
+mod family;
 mod fleet;
 mod foreign;
 mod guard;
@@ -154,5 +156,6 @@ pub(crate) use on_two_nodes;
 
 /// A lab's name: short, and different for each test and node.
 fn name(test: &str, suite: &str, backend: &str) -> String {
-    format!("{test}{}{}", &suite[..2], &backend[..1])
+    let suite = suite.strip_suffix("ish").unwrap_or(&suite[..2]);
+    format!("{test}{suite}{}", &backend[..1])
 }

@@ -255,6 +255,10 @@ fn each_drift_of_it_is_named_and_repaired(suite: &str, backend: &str) {
         ),
         ("everything in mangle was flushed", "iptables -t mangle -F"),
         (
+            "its chains were deleted too, those of firewalld among them",
+            "iptables -t mangle -F && iptables -t mangle -X",
+        ),
+        (
             "an ACCEPT is ahead",
             "iptables -t mangle -I FORWARD -j ACCEPT",
         ),

@@ -55,7 +55,7 @@ fn snapshots(lab: &Lab) -> Vec<(String, String)> {
         .collect()
 }
 
-fn a_snapshot_comes_back_and_what_others_made_since_stays(suite: &str, backend: &str) {
+pub(crate) fn a_snapshot_comes_back_and_what_others_made_since_stays(suite: &str, backend: &str) {
     let one = One::up(&name("back", suite, backend), suite, backend);
     let lab = &one.lab;
     // What was set at runtime only, including lists that were empty.

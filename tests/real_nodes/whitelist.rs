@@ -7,7 +7,7 @@ use crate::on_every_node;
 
 on_every_node!(the_whitelist_holds_and_stays);
 
-fn the_whitelist_holds_and_stays(suite: &str, backend: &str) {
+pub(crate) fn the_whitelist_holds_and_stays(suite: &str, backend: &str) {
     let one = One::up(&name("w", suite, backend), suite, backend);
     assert!(
         one.lab

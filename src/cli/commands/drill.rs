@@ -10,6 +10,7 @@ use crate::cli::args::WaveArgs;
 use crate::cli::args::confirm_seconds;
 use crate::cli::error::CliError;
 use crate::cli::fleet::Enforcing;
+use crate::cli::fleet::Used;
 use crate::cli::fleet_run::FleetRun;
 use crate::cli::jobs;
 use crate::cli::load;
@@ -63,6 +64,7 @@ pub(super) fn execute(args: &DrillArgs) -> Result<u8, CliError> {
         &args.selection,
         &options.defaults,
         Enforcing::AsWritten,
+        Used::WithRole,
         "the state that an earlier run has created stays",
     )?;
     let jobs = jobs::with_roles(&fleet, &options.defaults);

@@ -17,6 +17,7 @@ use crate::engine::Outcome;
 use crate::report::Purpose;
 use crate::report::json;
 use crate::report::progress::print;
+use crate::report::unread;
 
 #[derive(Debug, Args)]
 pub(super) struct FactsArgs {
@@ -38,6 +39,11 @@ pub(super) fn execute(args: &FactsArgs) -> Result<u8, CliError> {
     let code = results::exit_code(&outcomes, options.purpose, done.signalled);
     let warnings = remarks::of_warnings(&fleet.warnings);
     print(&json::facts(&done.result, &warnings, done.elapsed, code));
+    for (outcome, state) in &done.result {
+        for line in state.iter().flat_map(unread) {
+            messages::note(&format!("{}: {line}", outcome.node));
+        }
+    }
     for failure in outcomes
         .iter()
         .filter_map(|outcome| outcome.failure.as_ref())

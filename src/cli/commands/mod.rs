@@ -1,8 +1,10 @@
 //! The command line. Each command has its own file with its arguments and its execution.
 
 mod completions;
+mod config;
 mod drill;
 mod facts;
+mod inventory;
 mod peers;
 mod refused;
 mod remove;
@@ -10,6 +12,7 @@ mod render;
 mod role;
 mod rollback;
 mod run;
+mod scan_keys;
 mod status;
 
 use anstream::ColorChoice;
@@ -19,8 +22,10 @@ use clap::Subcommand;
 use clap::ValueEnum;
 
 use crate::cli::commands::completions::CompletionsArgs;
+use crate::cli::commands::config::ConfigArgs;
 use crate::cli::commands::drill::DrillArgs;
 use crate::cli::commands::facts::FactsArgs;
+use crate::cli::commands::inventory::InventoryArgs;
 use crate::cli::commands::peers::PeersArgs;
 use crate::cli::commands::refused::RefusedArgs;
 use crate::cli::commands::remove::RemoveArgs;
@@ -28,6 +33,7 @@ use crate::cli::commands::render::RenderArgs;
 use crate::cli::commands::role::RoleCommand;
 use crate::cli::commands::rollback::RollbackArgs;
 use crate::cli::commands::run::RunArgs;
+use crate::cli::commands::scan_keys::ScanKeysArgs;
 use crate::cli::commands::status::StatusArgs;
 use crate::cli::error::CliError;
 use crate::report::Purpose;
@@ -65,6 +71,7 @@ Examples:
   fwdeploy drill inventory.yml -l cyb-1         test that a node rolls itself back
   fwdeploy remove inventory.yml -l cyb-1 -C     what of fwdeploy's is on a node, to be taken away
   fwdeploy render inventory.yml -l cyb-1        a node's rules as firewall-cmd lines
+  fwdeploy inventory inventory.yml --vars cyb-1 a node's variables, and where each is set
   fwdeploy facts inventory.yml -l cyb-1         the state of a node as JSON
   fwdeploy role eject cybex roles               a copy of a role, to be edited
 
@@ -130,6 +137,13 @@ enum Command {
     /// like a run, and can be rolled back until --purge.
     Remove(RemoveArgs),
 
+    /// Look at the host keys of all nodes, and write down the new ones
+    ///
+    /// Shows the fingerprint of every node, through jump hosts too, and whether it is the known one. New keys are written to the known hosts
+    /// on a yes, or with --yes; a known key is never replaced. Nobody logs in on the nodes. The exit code is 2 if a node was not reached,
+    /// has another key than the known one, or a new key was not written.
+    ScanKeys(ScanKeysArgs),
+
     /// Print the state of the nodes as JSON
     ///
     /// One connection and one command per node; nothing is changed.
@@ -137,6 +151,17 @@ enum Command {
 
     /// Print what the roles require on the nodes, without connecting
     Render(RenderArgs),
+
+    /// Show the groups, nodes and variables of the inventory, without connecting
+    ///
+    /// What `ansible-inventory` shows of the same inventory, with templates as they are written. Secrets are redacted.
+    Inventory(InventoryArgs),
+
+    /// Show the settings that count, and where each comes from
+    ///
+    /// The command line wins over Ansible's environment variables, and they over ansible.cfg, which is looked for in ANSIBLE_CONFIG, the current
+    /// directory, ~/.ansible.cfg and /etc/ansible. What the inventory says of a node wins over all of them.
+    Config(ConfigArgs),
 
     /// List, show and copy roles
     #[command(subcommand, visible_alias = "roles")]
@@ -196,8 +221,11 @@ impl Cli {
             Command::Rollback(args) => rollback::execute(args),
             Command::Drill(args) => drill::execute(args),
             Command::Remove(args) => remove::execute(args),
+            Command::ScanKeys(args) => scan_keys::execute(args),
             Command::Facts(args) => facts::execute(args),
             Command::Render(args) => render::execute(args),
+            Command::Inventory(args) => inventory::execute(args),
+            Command::Config(args) => config::execute(args),
             Command::Role(command) => role::execute(command),
             Command::Completions(args) => {
                 completions::execute(args, &mut Self::command());

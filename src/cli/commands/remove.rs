@@ -138,12 +138,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let inventory = folder.path().join("inventory.yml");
         fs::write(&inventory, text).unwrap();
-        let selection = SelectionArgs {
-            inventory,
-            limit: None,
-            extra_vars: Vec::new(),
-        };
-        fleet::read(&selection, fleet::Enforcing::AsWritten).unwrap()
+        let selection = SelectionArgs::all_of(inventory);
+        fleet::read(&selection, fleet::Enforcing::AsWritten, fleet::Used::All).unwrap()
     }
 
     #[test]

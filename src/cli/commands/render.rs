@@ -54,7 +54,7 @@ pub(super) fn execute(args: &RenderArgs) -> Result<u8, CliError> {
         names => messages::note(&format!(
             "{} of {} nodes have no role: {}",
             names.len(),
-            fleet.members.len(),
+            fleet.selected(),
             messages::names(names)
         )),
     }

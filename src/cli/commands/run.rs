@@ -8,7 +8,9 @@ use crate::cli::args::GuardArgs;
 use crate::cli::args::SelectionArgs;
 use crate::cli::args::WaveArgs;
 use crate::cli::error::CliError;
+use crate::cli::fleet;
 use crate::cli::fleet::Enforcing;
+use crate::cli::fleet::Used;
 use crate::cli::fleet_run::Done;
 use crate::cli::fleet_run::FleetRun;
 use crate::cli::jobs;
@@ -24,6 +26,7 @@ use crate::plan::Permission;
 use crate::plan::Reload;
 use crate::report::Diff;
 use crate::report::Purpose;
+use crate::report::progress::print;
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
@@ -75,6 +78,14 @@ pub(super) struct RunArgs {
     /// such change is shown. A reload after which this ssh connection could not be opened again is refused in both cases.
     #[arg(long)]
     allow_pending: bool,
+
+    /// Only list the nodes that --limit selects, without connecting
+    #[arg(long)]
+    list_hosts: bool,
+
+    /// Only read all files and resolve all roles, without connecting
+    #[arg(long, conflicts_with = "list_hosts")]
+    syntax_check: bool,
 
     /// Print one JSON document to stdout, and nothing else there
     #[arg(long)]
@@ -166,6 +177,9 @@ pub(super) fn permission(flag: bool) -> Permission {
 
 /// Executes `fwdeploy run`.
 pub(super) fn execute(args: &RunArgs) -> Result<u8, CliError> {
+    if args.list_hosts {
+        return list_hosts(&args.selection);
+    }
     let options = args.options()?;
     let enforcing = match args.audit {
         true => Enforcing::Audit,
@@ -175,8 +189,16 @@ pub(super) fn execute(args: &RunArgs) -> Result<u8, CliError> {
         &args.selection,
         &options.defaults,
         enforcing,
+        Used::All,
         "they are only read, and what an earlier run has left there is reported",
     )?;
+    if args.syntax_check {
+        messages::note(&format!(
+            "no mistake in the inventory and the roles of {}; nothing was connected",
+            messages::count(fleet.members.len(), "node")
+        ));
+        return Ok(0);
+    }
     let jobs = jobs::with_roles(&fleet, &options.defaults);
     let others = jobs::without_roles(&fleet, &options.defaults);
     if args.check {
@@ -211,6 +233,20 @@ pub(super) fn execute(args: &RunArgs) -> Result<u8, CliError> {
         signalled,
     };
     Ok(results::print(&options, &fleet, done))
+}
+
+/// Prints the selected nodes as `ansible --list-hosts` does.
+fn list_hosts(selection: &SelectionArgs) -> Result<u8, CliError> {
+    let inventory = fleet::inventory(selection)?;
+    let nodes = fleet::selected(&inventory, selection)?;
+    let mut text = format!("  hosts ({}):\n", nodes.len());
+    for node in nodes {
+        text.push_str("    ");
+        text.push_str(&node.name);
+        text.push('\n');
+    }
+    print(&text);
+    Ok(0)
 }
 
 #[cfg(test)]

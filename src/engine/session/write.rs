@@ -12,19 +12,26 @@ use crate::engine::code::FailureCode;
 use crate::engine::context::RunContext;
 use crate::engine::failure::Failure;
 use crate::engine::job::Job;
+use crate::engine::machines::Claim;
+use crate::engine::machines::Machines;
+use crate::engine::machines::SecondName;
 use crate::engine::operation::Operation;
+use crate::engine::outcome::Outcome;
 use crate::engine::scripts::WriteScripts;
 use crate::engine::session::exchange::tail;
 use crate::engine::session::read::ReadSession;
 use crate::engine::session::read::ReadSessions;
 use crate::engine::stage::Stage;
 use crate::model::NodeState;
+use crate::model::state::View;
 use crate::node::Arming;
 use crate::node::Ending;
 use crate::node::Purged;
 use crate::node::Said;
 use crate::node::Steps;
 use crate::node::StepsError;
+use crate::plan::Finding;
+use crate::plan::FindingCode;
 use crate::plan::Plan;
 
 /// What a step adds to the time that its script may take. Most take 10 ms; a container that moves takes a second or two.
@@ -43,6 +50,7 @@ pub(in crate::engine) struct WriteSessions<'a> {
     reading: ReadSessions<'a>,
     /// A word for this run that no other has.
     pub(in crate::engine) run: String,
+    machines: Machines,
 }
 
 /// A connection over which a node can be read and changed.
@@ -55,6 +63,7 @@ impl<'a> WriteSessions<'a> {
     pub(in crate::engine) fn new(
         context: &'a RunContext<'a>,
         scripts: &'a dyn WriteScripts,
+        second: SecondName,
     ) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let run = format!(
@@ -67,7 +76,25 @@ impl<'a> WriteSessions<'a> {
             scripts,
             reading: ReadSessions::new(context, scripts),
             run,
+            machines: Machines::new(second),
         }
+    }
+
+    /// Does the work on a node. If it is a machine that the run has met under another name, its outcome says so.
+    pub(in crate::engine) fn work(&self, job: &Job, work: impl FnOnce() -> Outcome) -> Outcome {
+        let at_work = self.machines.at_work(job);
+        let mut outcome = work();
+        drop(at_work);
+        if let Some(first) = self.machines.first_name(job.node()) {
+            outcome.findings.push(Finding::new(
+                FindingCode::SecondName,
+                View::Runtime,
+                format!(
+                    "it is the same machine as {first}; they were worked on one after the other"
+                ),
+            ));
+        }
+        outcome
     }
 
     /// Connects to the job's node.
@@ -87,7 +114,22 @@ impl<'a> WriteSessions<'a> {
         &'a self,
         job: &'a Job,
     ) -> Result<(NodeState, WriteSession<'a>), Box<Failure>> {
-        let (state, reading) = self.reading.look(job)?;
+        let (mut state, mut reading) = self.reading.look(job)?;
+        match self
+            .machines
+            .claim(&state.system.machine, job, self.context.stop)
+        {
+            Claim::Free => {}
+            // What was read is from before the other one was done.
+            Claim::After(_) => (state, reading) = self.reading.look(job)?,
+            Claim::Never(first) => {
+                let message = format!("it is the same machine as {first}, which this run works on");
+                let failure = Failure::new(Stage::Looking, FailureCode::SameMachine, message);
+                return Err(Box::new(failure.hint(
+                    "name each machine once in the inventory, with all its roles",
+                )));
+            }
+        }
         Ok((
             state,
             WriteSession {

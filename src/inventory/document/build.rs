@@ -13,16 +13,20 @@ use super::frame::Content;
 use super::frame::Finished;
 use super::frame::Frame;
 use super::frame::Key;
+use super::indent::Indented;
+use super::indent::indented;
 use super::mark::Entry;
 use super::mark::Inside;
 use super::mark::MAX_FILE_BYTES;
 use super::mark::Mark;
 use super::mark::kind;
 use super::scalar::resolve;
+use super::scalar::unsafe_value;
 use crate::inventory::error::InputError;
 use crate::inventory::error::InputErrors;
 use crate::inventory::location::Source;
 use crate::inventory::location::Span;
+use crate::inventory::vault::vault_value;
 
 /// Values are cloned and dropped by recursion: this keeps the stack small. An inventory is six levels deep, its variables a few more.
 pub(super) const MAX_DEPTH: usize = 64;
@@ -34,40 +38,59 @@ const MAX_VALUES: usize = 500_000;
 const MAX_ERRORS: usize = 100;
 
 /// Reads the text of `source`.
+///
+/// A text that the parser refuses is read once more, with what is within brackets and quotes moved to the right, as PyYAML allows it to be anywhere.
 pub(super) fn build(source: &Arc<Source>) -> Result<(Value, Arc<Mark>), InputErrors> {
     let text = source.text();
     if text.len() as u64 > MAX_FILE_BYTES {
         return Err(InputError::in_file(source.name(), too_long(text.len() as u64)).into());
     }
-    let mut builder = Builder::new(source);
+    let builder = Builder::new(source, offsets_of(text));
     builder.refuse_control_characters()?;
-    for event in Parser::new_from_str(text) {
-        let step = match event {
-            Ok((event, span)) => {
-                let span = builder.span(span);
-                builder.event(event, span)
-            }
-            Err(error) => Err(builder.not_yaml(&error)),
-        };
-        if let Err(error) = step {
-            builder.errors.push(error);
-            break;
-        }
-        if builder.errors.len() >= MAX_ERRORS {
-            break;
-        }
+    let first = builder.read(text);
+    if first.scanned {
+        return first.result;
     }
-    let nothing = || {
-        Finished::new(
-            Value::Null,
-            Mark {
-                span: Span { start: 0, end: 0 },
-                inside: Inside::Nothing,
-            },
-        )
+    let Indented { text, offsets } = indented(text);
+    let second = Builder::new(source, offsets).read(&text);
+    if second.scanned {
+        second.result
+    } else {
+        first.result
+    }
+}
+
+/// The byte of each character, or nothing where each is one byte.
+fn offsets_of(text: &str) -> Vec<usize> {
+    if text.is_ascii() {
+        Vec::new()
+    } else {
+        text.char_indices().map(|(byte, _)| byte).collect()
+    }
+}
+
+/// What became of a text.
+struct Reading {
+    /// Whether the parser took it for YAML.
+    scanned: bool,
+    result: Result<(Value, Arc<Mark>), InputErrors>,
+}
+
+/// `{"__ansible_vault": …}` and `{"__ansible_unsafe": …}`, as `ansible-inventory --list` writes values with these tags.
+fn saved_by_ansible((value, inside): (Value, Inside)) -> (Value, Inside) {
+    let only = match &value {
+        Value::Mapping(entries) if entries.len() == 1 => entries.iter().next(),
+        _ => None,
     };
-    let root = builder.root.take().unwrap_or_else(nothing);
-    builder.errors.or((root.value, root.mark))
+    let tagged = only.and_then(|(key, text)| match key.as_str()? {
+        "__ansible_vault" => Some(vault_value(text.as_str()?)),
+        "__ansible_unsafe" => Some(unsafe_value(text.as_str()?)),
+        _ => None,
+    });
+    match tagged {
+        Some(tagged) => (tagged, Inside::Nothing),
+        None => (value, inside),
+    }
 }
 
 /// The message about a text of this many bytes.
@@ -92,13 +115,7 @@ pub(super) struct Builder<'s> {
 }
 
 impl<'s> Builder<'s> {
-    fn new(source: &'s Arc<Source>) -> Self {
-        let text = source.text();
-        let offsets = if text.is_ascii() {
-            Vec::new()
-        } else {
-            text.char_indices().map(|(byte, _)| byte).collect()
-        };
+    fn new(source: &'s Arc<Source>, offsets: Vec<usize>) -> Self {
         Self {
             source,
             offsets,
@@ -108,6 +125,44 @@ impl<'s> Builder<'s> {
             documents: 0,
             root: None,
             errors: InputErrors::none(),
+        }
+    }
+
+    /// Reads `text`, whose characters stand for those of the source at `offsets`.
+    fn read(mut self, text: &str) -> Reading {
+        let mut scanned = true;
+        for event in Parser::new_from_str(text) {
+            let step = match event {
+                Ok((event, span)) => {
+                    let span = self.span(span);
+                    self.event(event, span)
+                }
+                Err(error) => {
+                    scanned = false;
+                    Err(self.not_yaml(&error))
+                }
+            };
+            if let Err(error) = step {
+                self.errors.push(error);
+                break;
+            }
+            if self.errors.len() >= MAX_ERRORS {
+                break;
+            }
+        }
+        let nothing = || {
+            Finished::new(
+                Value::Null,
+                Mark {
+                    span: Span { start: 0, end: 0 },
+                    inside: Inside::Nothing,
+                },
+            )
+        };
+        let root = self.root.take().unwrap_or_else(nothing);
+        Reading {
+            scanned,
+            result: self.errors.or((root.value, root.mark)),
         }
     }
 
@@ -170,6 +225,11 @@ impl<'s> Builder<'s> {
             None => plain,
             Some(tag) => self.tagged(tag, text, plain, span),
         };
+        let is_unsafe = self.frames.last().is_some_and(|frame| frame.is_unsafe);
+        let value = match value {
+            Value::String(text) if is_unsafe => unsafe_value(&text),
+            value => value,
+        };
         let finished = Finished::new(
             value,
             Mark {
@@ -208,13 +268,16 @@ impl<'s> Builder<'s> {
         if self.frames.len() >= MAX_DEPTH {
             return Err(self.too_deep(span));
         }
+        let mut is_unsafe = self.frames.last().is_some_and(|frame| frame.is_unsafe);
         if let Some(tag) = tag {
             let expected = if matches!(content, Content::List(..)) {
                 "seq"
             } else {
                 "map"
             };
-            if !(tag.is_yaml_core_schema() && tag.suffix == expected) {
+            if tag.handle == "!" && tag.suffix == "unsafe" {
+                is_unsafe = true;
+            } else if !(tag.is_yaml_core_schema() && tag.suffix == expected) {
                 self.refuse_tag(tag, span);
             }
         }
@@ -223,6 +286,7 @@ impl<'s> Builder<'s> {
             anchor,
             depth: 1,
             count: 1,
+            is_unsafe,
             content,
         });
         Ok(())
@@ -234,7 +298,7 @@ impl<'s> Builder<'s> {
         };
         let (value, inside) = match frame.content {
             Content::List(values, marks) => (Value::Sequence(values), Inside::List(marks)),
-            Content::Mapping(mapping) => mapping.finish(),
+            Content::Mapping(mapping) => saved_by_ansible(mapping.finish()),
         };
         let span = self.collection_span(frame.span, end);
         let mark = Arc::new(Mark { span, inside });

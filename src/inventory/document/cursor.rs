@@ -154,6 +154,18 @@ pub struct Anchor {
 }
 
 impl Anchor {
+    /// The place of a value that is written in one piece, in a text that is no YAML.
+    pub fn of_piece(source: Arc<Source>, key: Span, value: Span) -> Self {
+        Self {
+            source,
+            mark: Arc::new(Mark {
+                span: value,
+                inside: Inside::Nothing,
+            }),
+            key: Some(key),
+        }
+    }
+
     /// Where the value is written; its key where the value was left out.
     pub fn location(&self) -> Location {
         let span = if self.mark.span.is_empty() {

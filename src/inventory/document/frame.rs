@@ -39,6 +39,8 @@ pub(super) struct Frame {
     pub(super) anchor: usize,
     pub(super) depth: usize,
     pub(super) count: usize,
+    /// Whether no text in it is a template: `!unsafe` before the list or mapping, or before one around it.
+    pub(super) is_unsafe: bool,
     pub(super) content: Content,
 }
 

@@ -110,8 +110,9 @@ impl Builder<'_> {
         if text.trim_start().starts_with("$ANSIBLE_VAULT;") {
             return self.error(
                 Span { start: 0, end: 14 },
-                "files encrypted by ansible-vault are not supported yet",
-            );
+                "a file that is encrypted by ansible-vault cannot be read here",
+            )
+            .hint("inventories, files of variables and `-e @file` may be encrypted; a role's own files may have `!vault` values");
         }
         if error.info().contains("<document start>") {
             let error = self.error(Span { start, end }, "text after the end of the document");

@@ -93,6 +93,28 @@ fn an_unsafe_string_keeps_its_tag() {
 }
 
 #[test]
+fn no_text_within_an_unsafe_list_is_a_template() {
+    let document = parse("x: !unsafe [a, {b: '{{ c }}', n: 1}]\ny: d\n");
+    let x = document.at(&Path::root().key("x")).unwrap();
+    let tag = |value: &Value| matches!(value, Value::Tagged(tagged) if tagged.tag == "!unsafe");
+    assert!(tag(&x.value()[0]) && tag(&x.value()[1]["b"]));
+    assert_eq!(x.value()[1]["n"], Value::from(1u64));
+    assert_eq!(document.value()["y"], Value::from("d"));
+}
+
+#[test]
+fn a_place_within_brackets_is_where_the_user_wrote_it() {
+    let text = "é:\n  b: [\n  \"ö\", x,\n\"y\"]\nc: z\n";
+    assert!(saphyr_parser::Parser::new_from_str(text).any(|event| event.is_err()));
+    assert_eq!(place(text, &Path::root().key("é").key("b").index(0)), "3:3");
+    assert_eq!(place(text, &Path::root().key("é").key("b").index(1)), "3:8");
+    assert_eq!(place(text, &Path::root().key("é").key("b").index(2)), "4:1");
+    assert_eq!(place(text, &Path::root().key("c")), "5:4");
+    // Where more is wrong, the message is about the text as it is.
+    assert!(errors("a: [\n'x']\nb: c: d\n").starts_with("x.yml:2:1:"));
+}
+
+#[test]
 fn an_empty_text_is_nothing() {
     for text in ["", "\u{feff}", "# comment\n", "---\n"] {
         assert!(parse(text).value().is_null(), "{text:?}");
@@ -105,7 +127,7 @@ fn mistakes_are_named_with_their_place() {
     let cases = [
         "a: 1\nb: 2\na: 3\n",
         "1: a\n'1': b\n",
-        "a: !vault |\n  66\nb: !custom x\nc: !!int x\nd: !unsafe [a]\n",
+        "a: !vault |\n  66\nb: !custom x\nc: !!int x\nd: !custom [a]\n",
         "? [a, b]\n: c\n",
         "a: {{ x }}\n",
         "a: 1\n---\nb: 2\n",

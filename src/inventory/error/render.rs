@@ -12,6 +12,7 @@ use super::Style;
 use super::Subject;
 use crate::inventory::location::Location;
 use crate::inventory::location::Source;
+use crate::inventory::location::SourceKind;
 use crate::inventory::secret::mask_secrets;
 use crate::model::visible::visible;
 use crate::model::visible::visible_in_place;
@@ -31,7 +32,10 @@ impl InputError {
             Subject::File(file) => group = group.element(Origin::path(visible(file))),
             Subject::At(location) => {
                 for (source, notes) in self.notes_by_source(location) {
-                    group = group.element(snippet(source, &notes));
+                    group = match source.kind() {
+                        SourceKind::Decrypted => group.elements(places(source, &notes)),
+                        _ => group.element(snippet(source, &notes)),
+                    };
                 }
             }
             Subject::Nowhere => {}
@@ -68,6 +72,17 @@ impl InputError {
         }
         by_source
     }
+}
+
+/// The places in a text that is not shown.
+fn places<'a>(source: &'a Source, notes: &[Note<'a>]) -> Vec<Origin<'a>> {
+    let place = |note: &Note<'a>| {
+        let place = note.location.place();
+        Origin::path(visible(source.name()))
+            .line(place.line)
+            .char_column(place.column)
+    };
+    notes.iter().map(place).collect()
 }
 
 struct Note<'a> {

@@ -203,9 +203,13 @@ pub fn kernel_chain(tables: &Tables, hook: &str) -> String {
 }
 
 /// firewalld's own chain for its direct rules of a built-in chain of mangle; `None` where there is none.
+///
+/// With its iptables backend firewalld has one in each table. A program that has flushed mangle and deleted its chains took this one too, and
+/// firewalld, which does not notice, can neither add nor remove a rule there any more: so it counts as there while table filter has its own.
 pub fn direct_chain(tables: &Tables, hook: &str) -> Option<String> {
     let own = direct_name(hook);
-    tables.chain(TABLE, &own).map(|_| own)
+    let is_there = |table| tables.chain(table, &own).is_some();
+    (is_there(TABLE) || is_there("filter")).then_some(own)
 }
 
 fn direct_name(hook: &str) -> String {

@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::model::mark::FirewallMark;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
+use crate::model::net::PortRange;
 use crate::model::net::Protocol;
 use crate::model::rule::Sense;
 
@@ -107,8 +108,12 @@ pub enum Part {
     Net(Cidr),
     /// A protocol.
     Protocol(Protocol),
+    /// ICMP of a family.
+    Icmp(Family),
     /// A port.
     Port(u16),
+    /// Ports from the first to the last, which is not the first.
+    Ports(u16, u16),
     /// The name of a device.
     Interface(String),
 }
@@ -417,7 +422,9 @@ impl fmt::Display for Part {
         match self {
             Part::Net(net) => f.write_str(&net.short()),
             Part::Protocol(protocol) => f.write_str(protocol.name()),
+            Part::Icmp(family) => f.write_str(family.icmp()),
             Part::Port(port) => write!(f, "{port}"),
+            Part::Ports(first, last) => write!(f, "{first}-{last}"),
             Part::Interface(name) => write!(f, "\"{name}\""),
         }
     }
@@ -521,6 +528,16 @@ impl fmt::Display for Verdict {
                     (_, kept) => write!(f, "meta mark set meta mark & {kept:#x} | {value:#x}"),
                 }
             }
+        }
+    }
+}
+
+/// Ports as a part of an element.
+impl From<PortRange> for Part {
+    fn from(ports: PortRange) -> Self {
+        match ports.single() {
+            Some(port) => Part::Port(port.get()),
+            None => Part::Ports(ports.first().get(), ports.last().get()),
         }
     }
 }

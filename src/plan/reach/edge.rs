@@ -1,6 +1,7 @@
 //! The flows that the whitelist allows, one for each peer and entry.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::model::desired::Attachment;
@@ -8,6 +9,7 @@ use crate::model::desired::Desired;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
 use crate::model::net::Port;
+use crate::model::net::PortRange;
 use crate::model::rich::RichRule;
 use crate::model::rule::Match;
 use crate::model::rule::Rule;
@@ -54,23 +56,40 @@ pub(super) fn attachment(desired: &Desired, container: IpAddr) -> Option<&Attach
         .find(|a| a.address == container || a.address6 == Some(container))
 }
 
+/// Whether some rule is about a range of ports.
+pub(super) fn has_ranges(desired: &Desired) -> bool {
+    let rules = desired.rules.iter().filter_map(|direct| direct.rule());
+    let mut matches = rules.flat_map(Rule::matches);
+    matches.any(|m| matches!(m, Match::DestinationPort(_, first, last) if first != last))
+}
+
 /// Every flow that the whitelist allows.
-pub(super) fn edges(desired: &Desired) -> Vec<Edge> {
+///
+/// Of a range, a port stands for all those after it up to the next of `marks`, the ports at which something on the node begins or ends.
+pub(super) fn edges(desired: &Desired, marks: &BTreeSet<u16>) -> Vec<Edge> {
     let mut out = Vec::new();
     let forwards = forwards(desired);
     for direct in &desired.rules {
         let (Some(family), Some(rule)) = (direct.family, direct.rule()) else {
             continue;
         };
-        if let Some(edge) = edge(desired, family, rule) {
-            out.extend(with_node_ports(&forwards, edge));
+        if let Some((edge, ports)) = edge(desired, family, rule) {
+            let Some(ports) = ports else {
+                out.push(edge);
+                continue;
+            };
+            let inside = marks.iter().filter_map(|mark| Port::new(*mark));
+            let inside = inside.filter(|mark| ports.contains(*mark) && *mark != ports.first());
+            for port in std::iter::once(ports.first()).chain(inside) {
+                out.extend(at_port(&forwards, &edge, ports, port));
+            }
         }
     }
     out
 }
 
 /// The flow that an accepting rule is about; `None` if it is about no container of the node.
-fn edge(desired: &Desired, family: Family, rule: &Rule) -> Option<Edge> {
+fn edge(desired: &Desired, family: Family, rule: &Rule) -> Option<(Edge, Option<PortRange>)> {
     if rule.target != Target::Accept {
         return None;
     }
@@ -78,13 +97,17 @@ fn edge(desired: &Desired, family: Family, rule: &Rule) -> Option<Edge> {
         Family::V4 => "0.0.0.0/0",
         Family::V6 => "::/0",
     };
-    let (mut source, mut destination, mut protocol, mut port) = (None, None, None, None);
+    let (mut source, mut destination, mut protocol, mut ports) = (None, None, None, None);
     for condition in rule.matches() {
         match condition {
             Match::Source(Sense::Is, net) => source = Some(*net),
             Match::Destination(Sense::Is, net) => destination = Some(*net),
             Match::Protocol(Sense::Is, name) => protocol = Some(name.clone()),
-            Match::DestinationPort(Sense::Is, first, _) => port = Some(*first),
+            Match::DestinationPort(Sense::Is, first, last) => {
+                ports = Port::new(*first)
+                    .zip(Port::new(*last))
+                    .and_then(|(first, last)| PortRange::new(first, last));
+            }
             _ => {}
         }
     }
@@ -104,61 +127,66 @@ fn edge(desired: &Desired, family: Family, rule: &Rule) -> Option<Edge> {
         (None, None) => return None,
     };
     let entry = rule.comment.as_deref().and_then(Tag::parse);
-    Some(Edge {
+    let edge = Edge {
         direction,
         family,
         peer: peer.unwrap_or(everyone),
         container: address,
         protocol,
-        port,
+        port: None,
         node_port: None,
         entry: entry.map_or_else(String::new, |tag| format!("{}/{}", tag.role, tag.what)),
-    })
+    };
+    Some((edge, ports))
 }
 
-/// The destination of a forward, and its peer: family, address, port, protocol, peer.
-type Place = (Family, IpAddr, u16, &'static str, Option<Cidr>);
+/// The destination of a forward, and its peer: family, address, ports, protocol, peer.
+type Place = (Family, IpAddr, PortRange, &'static str, Option<Cidr>);
 
 /// The ports of the node by where they are forwarded to.
-fn forwards(desired: &Desired) -> BTreeMap<Place, Vec<Port>> {
-    let mut out: BTreeMap<Place, Vec<Port>> = BTreeMap::new();
+fn forwards(desired: &Desired) -> BTreeMap<Place, Vec<PortRange>> {
+    let mut out: BTreeMap<Place, Vec<PortRange>> = BTreeMap::new();
     for rule in &desired.rich {
         if let RichRule::Forward {
             family,
             source,
             service,
-            to_port,
+            to_ports,
             to,
         } = rule
         {
-            let place = (
-                *family,
-                *to,
-                to_port.get(),
-                service.protocol.name(),
-                *source,
-            );
-            out.entry(place).or_default().push(service.port);
+            let place = (*family, *to, *to_ports, service.protocol.name(), *source);
+            out.entry(place).or_default().push(service.ports);
         }
     }
     out
 }
 
-/// The same flow by each port of the node that is forwarded to it.
-fn with_node_ports(forwards: &BTreeMap<Place, Vec<Port>>, edge: Edge) -> Vec<Edge> {
-    let (Direction::In, Some(port)) = (edge.direction, edge.port) else {
-        return vec![edge];
+/// The flow at one of its ports, by each port of the node that is forwarded to it.
+fn at_port(
+    forwards: &BTreeMap<Place, Vec<PortRange>>,
+    edge: &Edge,
+    ports: PortRange,
+    port: Port,
+) -> Vec<Edge> {
+    let edge = Edge {
+        port: Some(port.get()),
+        ..edge.clone()
     };
+    if edge.direction == Direction::Out {
+        return vec![edge];
+    }
     let protocol = match edge.protocol.as_deref() {
         Some("udp") => "udp",
         _ => "tcp",
     };
     let source = (!edge.peer.is_everything()).then_some(edge.peer);
-    let place = (edge.family, edge.container, port, protocol, source);
-    let ports = forwards.get(&place).into_iter().flatten();
-    ports
-        .map(|port| Edge {
-            node_port: Some(*port),
+    let place = (edge.family, edge.container, ports, protocol, source);
+    let of_node = forwards.get(&place).into_iter().flatten();
+    of_node
+        .map(|of_node| Edge {
+            // A range keeps its ports.
+            node_port: Some(of_node.single().unwrap_or(port)),
             ..edge.clone()
         })
         .collect()
@@ -222,7 +250,7 @@ mod tests {
             )],
             ..Desired::default()
         };
-        let told: Vec<String> = edges(&desired)
+        let told: Vec<String> = edges(&desired, &BTreeSet::new())
             .iter()
             .map(|e| {
                 format!(
@@ -242,6 +270,55 @@ mod tests {
                 "In 192.0.2.7/32 Some(\"tcp\") Some(5000) Some(15000) cybex/p2p",
                 "In 192.0.2.8/32 None None None cybex/trusted",
                 "Out 0.0.0.0/0 Some(\"udp\") Some(53) None cybex/dns",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_range_is_a_flow_for_each_port_at_which_something_begins() {
+        let rule = |priority: i32, text: &str| {
+            DirectRule::ours(Family::V4, priority, &Rule::parse_text(text).unwrap())
+        };
+        let desired = Desired {
+            attachments: vec![cybex_attachment("wit")],
+            rules: vec![
+                rule(
+                    100,
+                    "-s 192.0.2.7 -d 172.20.0.2 -p tcp --dport 8000:8020 -m conntrack --ctstate DNAT -j ACCEPT",
+                ),
+                rule(100, "-s 192.0.2.7 -d 172.20.0.2 -p icmp -j ACCEPT"),
+                rule(
+                    200,
+                    "-s 172.20.0.2 -d 192.0.2.7 -p udp --dport 8000:8020 -j ACCEPT",
+                ),
+            ],
+            rich: vec![RichRule::parse(
+                "rule family=\"ipv4\" source address=\"192.0.2.7\" forward-port port=\"8000-8020\" protocol=\"tcp\" to-addr=\"172.20.0.2\"",
+            )],
+            ..Desired::default()
+        };
+        assert!(has_ranges(&desired));
+        let marks = [22, 8000, 8010, 8011, 8020, 8021].into();
+        let told: Vec<String> = edges(&desired, &marks)
+            .iter()
+            .map(|e| {
+                let protocol = e.protocol.as_deref().unwrap_or_default();
+                let of_node = e.node_port.map(Port::get);
+                format!("{:?} {protocol} {:?} {of_node:?}", e.direction, e.port)
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "In tcp Some(8000) Some(8000)",
+                "In tcp Some(8010) Some(8010)",
+                "In tcp Some(8011) Some(8011)",
+                "In tcp Some(8020) Some(8020)",
+                "In icmp None None",
+                "Out udp Some(8000) None",
+                "Out udp Some(8010) None",
+                "Out udp Some(8011) None",
+                "Out udp Some(8020) None",
             ]
         );
     }

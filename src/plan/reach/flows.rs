@@ -92,7 +92,7 @@ pub(super) fn flows(edges: &[Edge], tables: &[Chains]) -> Vec<Flows> {
 }
 
 /// The ports at which rules start to distinguish.
-fn bounds(tables: &[Chains]) -> Vec<u32> {
+pub(super) fn bounds(tables: &[Chains]) -> Vec<u32> {
     let mut bounds = BTreeSet::new();
     let steps = tables.iter().flat_map(|chains| chains.values().flatten());
     for test in steps.flat_map(|step| &step.tests) {

@@ -13,7 +13,8 @@ use super::walk::Near;
 use super::walk::Packets;
 use super::world::World;
 use crate::model::net::Family;
-use crate::model::net::Service;
+use crate::model::net::Port;
+use crate::model::net::Traffic;
 use crate::model::networking::Listener;
 use crate::model::ranges::Ranges;
 use crate::model::state::Container;
@@ -130,15 +131,15 @@ fn is_closed_to_node(container: &Container, port: Option<&Published>, world: &Wo
     let is_closed = |address: IpAddr| {
         let mut here = open.iter().filter(|(of, _)| *of == address).peekable();
         let is_named = here.peek().is_some();
-        let is_open = |service: &Option<Service>| match (service, port) {
+        let is_open = |traffic: &Option<Traffic>| match (traffic, port) {
             (None, _) => true,
-            (Some(service), Some(port)) => {
-                (service.port.get(), service.protocol.name())
-                    == (port.container_port, port.protocol)
+            (Some(Traffic::Service(service)), Some(port)) => {
+                let is_in = Port::new(port.container_port).map(|one| service.ports.contains(one));
+                is_in == Some(true) && service.protocol.name() == port.protocol
             }
-            (Some(_), None) => false,
+            (Some(_), _) => false,
         };
-        is_named && !here.any(|(_, service)| is_open(service))
+        is_named && !here.any(|(_, traffic)| is_open(traffic))
     };
     let endpoints = container.endpoints.iter();
     let mut addresses = endpoints.flat_map(|one| one.address.into_iter().chain(one.address6));

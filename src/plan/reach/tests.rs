@@ -1031,7 +1031,7 @@ fn many_peers_and_many_rules_are_judged_in_no_time() {
         .iter()
         .map(|text| DirectRule::ours(Family::V4, 200, &Rule::parse_text(text).unwrap()))
         .collect();
-    let edges = super::edge::edges(&desired);
+    let edges = super::edge::edges(&desired, &std::collections::BTreeSet::new());
     let world = super::world::World::new(&desired, &state);
     let groups = super::flows::flows(&edges, &world.tables);
     assert_eq!((edges.len(), groups.len()), (5000, 1));

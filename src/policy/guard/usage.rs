@@ -15,8 +15,10 @@ use crate::model::Family;
 use crate::model::NodeState;
 use crate::model::Peer;
 use crate::model::Port;
+use crate::model::PortRange;
 use crate::model::Protocol;
 use crate::model::Service;
+use crate::model::Traffic;
 use crate::model::guard::GuardTable;
 use crate::model::guard::GuardUsage;
 use crate::model::guard::table::Element;
@@ -56,8 +58,8 @@ pub struct EntryUse {
     pub direction: Direction,
     /// The container, or the containers.
     pub container: Cidr,
-    /// Protocol and port of the side that does not open the flow; `None` is every one.
-    pub service: Option<Service>,
+    /// Protocol and ports of the side that does not open the flow; `None` is every one.
+    pub traffic: Option<Traffic>,
     /// The peer; `None` is the node.
     pub peer: Option<Cidr>,
     /// The packets of its flows in both directions, of those with the node only what their opener sends; `None` where they are not counted.
@@ -97,7 +99,7 @@ fn sets() -> impl Iterator<Item = (String, Direction)> {
     begun.into_iter().flat_map(|(name, direction)| {
         Family::ALL.into_iter().flat_map(move |family| {
             let digit = digit(family);
-            [format!("{name}{digit}"), format!("{name}_any{digit}")].map(|name| (name, direction))
+            ["", "_icmp", "_any"].map(|kind| (format!("{name}{kind}{digit}"), direction))
         })
     })
 }
@@ -113,18 +115,23 @@ fn entry(direction: Direction, element: &[Part], count: Option<Count>) -> Option
         }
         _ => return None,
     };
-    let service = match rest {
+    let traffic = match rest {
         [] => None,
-        [Part::Protocol(protocol), Part::Port(port)] => Some(Service {
-            port: Port::new(*port)?,
+        [Part::Protocol(protocol), ports] => Some(Traffic::Service(Service {
+            ports: match ports {
+                Part::Port(port) => Port::new(*port)?.into(),
+                Part::Ports(first, last) => PortRange::new(Port::new(*first)?, Port::new(*last)?)?,
+                _ => return None,
+            },
             protocol: *protocol,
-        }),
+        })),
+        [Part::Icmp(_)] => Some(Traffic::Icmp),
         _ => return None,
     };
     Some(EntryUse {
         direction,
         container,
-        service,
+        traffic,
         peer,
         count,
     })
@@ -157,7 +164,7 @@ pub struct Entry {
     /// An element for the list of peers.
     pub peer: EntryPeer,
     /// The key `port` of the entry; `None` if only an entry without one allows the flow, which opens every port and protocol.
-    pub port: Option<Service>,
+    pub port: Option<Traffic>,
 }
 
 /// An element of a list of peers.
@@ -257,7 +264,7 @@ impl World<'_> {
                 || is_broadcast(destination, &self.closed)
         };
         let is_of_node = || self.is_closed_to_node && self.node.contains(&source);
-        let service = service(flow);
+        let traffic = traffic(flow);
         let peer = |address: IpAddr, port: Option<Port>| {
             let net = Cidr::host(address);
             EntryPeer::Peer(Peer { net, port })
@@ -270,7 +277,8 @@ impl World<'_> {
             let node = Some(EntryPeer::Node);
             (Direction::FromNode, destination, source, node)
         } else if from_closed {
-            let own = service.map(|service| service.port);
+            let own = traffic.and_then(Traffic::service);
+            let own = own.map(|service| service.ports.first());
             let peer = (!to_closed).then(|| peer(destination, own));
             (Direction::Outbound, source, destination, peer)
         } else if to_closed {
@@ -289,7 +297,7 @@ impl World<'_> {
             idle: flow.idle,
             entry: peer.map(|peer| Entry {
                 peer,
-                port: service,
+                port: traffic,
             }),
         })
     }
@@ -304,12 +312,15 @@ fn is_broadcast(address: IpAddr, closed: &[Cidr]) -> bool {
     v4.is_broadcast() || nets.any(|net| net.last() == address)
 }
 
-/// The service of a flow, if an entry can name it: only TCP and UDP are whitelisted by port.
-fn service(flow: &RefusedFlow) -> Option<Service> {
+/// What a flow carries, if an entry can name it: ports of TCP and UDP, and ICMP.
+fn traffic(flow: &RefusedFlow) -> Option<Traffic> {
+    if Family::of(&flow.source).icmp() == flow.protocol {
+        return Some(Traffic::Icmp);
+    }
     let protocols = [Protocol::Tcp, Protocol::Udp];
     let protocol = protocols.into_iter().find(|p| p.name() == flow.protocol)?;
     let port = Port::new(flow.port?)?;
-    Some(Service { port, protocol })
+    Some(Traffic::Service(Service::at(port, protocol)))
 }
 
 /// The node's own addresses, as far as they are known: those of its devices, and the gateways of its bridge networks.

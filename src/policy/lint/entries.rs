@@ -6,9 +6,12 @@ use crate::model::Cidr;
 use crate::model::Family;
 use crate::model::Peer;
 use crate::model::Protocol;
+use crate::model::Service;
+use crate::model::Traffic;
 use crate::policy::context::NodeContext;
 use crate::policy::names::is_tag_name;
 use crate::policy::names::tag;
+use crate::role::Enforce;
 use crate::role::Inbound;
 use crate::role::InputError;
 use crate::role::InputErrors;
@@ -79,20 +82,30 @@ fn check_names(policy: &Policy, errors: &mut InputErrors) {
 
 /// The port of the operator's own ssh must stay the node's.
 fn check_ssh(entry: &Inbound, node: &NodeContext, errors: &mut InputErrors) {
-    let Some(service) = &entry.port else { return };
+    let Some(ports) = &entry.ports else { return };
     if entry.from.is_empty() && entry.from_node.is_some() {
         // The node opens the container's port; nothing is forwarded.
         return;
     }
-    if service.value.port == node.ssh_port && service.value.protocol == Protocol::Tcp {
+    let is_ssh = |service: Service| {
+        service.ports.contains(node.ssh_port) && service.protocol == Protocol::Tcp
+    };
+    for port in ports {
+        let Some(service) = port.value.service().filter(|service| is_ssh(*service)) else {
+            continue;
+        };
+        let text = match service.ports.single() {
+            Some(_) => format!(
+                "`{service}` is the port at which ssh reaches node `{}`",
+                node.node
+            ),
+            None => format!(
+                "`{service}` has port {}, at which ssh reaches node `{}`",
+                node.ssh_port, node.node
+            ),
+        };
         errors.push(
-            InputError::at(
-                service.location.clone(),
-                format!(
-                    "`{}` is the port at which ssh reaches node `{}`",
-                    service.value, node.node
-                ),
-            )
+            InputError::at(port.location.clone(), text)
             .label("would be forwarded to the container")
             .hint(
                 "ssh from these peers would end in the container and lock you out; choose another port of the node, \
@@ -133,22 +146,27 @@ fn check_family(policy: &Policy, peer: &Located<Peer>, errors: &mut InputErrors)
 /// One port of the node can lead to one place for each peer.
 fn check_forwards(one: (&Policy, &Inbound), two: (&Policy, &Inbound), errors: &mut InputErrors) {
     let ((one, earlier), (two, entry)) = (one, two);
-    let (Some(port), Some(other)) = (&entry.port, &earlier.port) else {
+    let same_container = one.container.address.value == two.container.address.value;
+    let (Some(ports), Some(others)) = (&entry.ports, &earlier.ports) else {
         return;
     };
-    let same_place = one.container.address.value == two.container.address.value
-        && earlier.container_service() == entry.container_service();
-    if port.value != other.value || same_place {
+    let pairs = ports
+        .iter()
+        .flat_map(|port| others.iter().map(move |other| (port, other)));
+    let mut apart = pairs.filter(|(port, other)| {
+        let (way, before) = (entry.way(port.value), earlier.way(other.value));
+        let same_place = same_container && way.leads_as(before);
+        way.meets(before) && !same_place
+    });
+    let Some((port, other)) = apart.next() else {
         return;
-    }
+    };
     let Some((first, second)) = overlapping(&earlier.from, &entry.from) else {
         return;
     };
-    let leads = |policy: &Policy, entry: &Inbound| {
-        let to = entry
-            .to_port
-            .as_ref()
-            .map_or(port.value.port, |to| to.value);
+    let leads = |policy: &Policy, entry: &Inbound, port: Traffic| {
+        let to = entry.way(port).container.service();
+        let to = to.map(|to| to.ports.to_string()).unwrap_or_default();
         format!("`{}` port {to}", policy.container.name.value)
     };
     errors.push(
@@ -157,10 +175,10 @@ fn check_forwards(one: (&Policy, &Inbound), two: (&Policy, &Inbound), errors: &m
             format!(
                 "the node's port `{}` leads to {} in `{}/{}` and to {} in `{}/{}`, for the same peers",
                 port.value,
-                leads(one, earlier),
+                leads(one, earlier, other.value),
                 one.role.value,
                 earlier.what.value,
-                leads(two, entry),
+                leads(two, entry, port.value),
                 two.role.value,
                 entry.what.value
             ),
@@ -221,7 +239,7 @@ fn check_neighbours(policy: &Policy, other: &Policy, errors: &mut InputErrors) {
     }
 }
 
-/// Peers that are any host, duplicates in one entry, and an entry for the node that closes nothing.
+/// Peers that are any host, duplicates in one entry, an entry for the node that closes nothing, and a whitelist with nobody on it.
 pub fn warnings(policy: &Policy) -> Vec<InputError> {
     let inbound = policy.inbound.iter().map(|entry| {
         let every = "every host may come in";
@@ -235,6 +253,7 @@ pub fn warnings(policy: &Policy) -> Vec<InputError> {
     for (what, list, every) in inbound.chain(outbound) {
         let name = format!("`{}/{}`", policy.role.value, what.value);
         let mut seen: BTreeSet<Peer> = BTreeSet::new();
+        let mut twice = Vec::new();
         for peer in list {
             if peer.value.net.is_everything() {
                 found.push(
@@ -246,14 +265,13 @@ pub fn warnings(policy: &Policy) -> Vec<InputError> {
                 );
             }
             if !seen.insert(peer.value) {
-                found.push(InputError::at(
-                    peer.location.clone(),
-                    format!("the peer `{}` is listed twice in {name}", peer.value),
-                ));
+                twice.push(peer);
             }
         }
+        found.extend(listed_twice(&twice, &name));
     }
-    let every_port = policy.inbound.iter().filter(|entry| entry.port.is_none());
+    found.extend(empty(policy));
+    let every_port = policy.inbound.iter().filter(|entry| entry.ports.is_none());
     found.extend(every_port.filter_map(|entry| {
         let place = entry.from_node.clone()?;
         let name = format!("`{}/{}`", policy.role.value, entry.what.value);
@@ -263,4 +281,37 @@ pub fn warnings(policy: &Policy) -> Vec<InputError> {
         Some(InputError::at(place, text).hint("give the entry a port, or leave `node` out"))
     }));
     found
+}
+
+/// One warning about all peers that a list has more than once.
+fn listed_twice(twice: &[&Located<Peer>], name: &str) -> Option<InputError> {
+    let first = twice.first()?;
+    let peer = first.value;
+    let message = match twice.len() - 1 {
+        0 => format!("the peer `{peer}` is listed twice in {name}"),
+        more => format!("the peer `{peer}` is listed twice in {name}, and {more} more"),
+    };
+    Some(InputError::at(first.location.clone(), message))
+}
+
+/// The warning about a whitelist with nobody on it. In audit it is how one begins.
+fn empty(policy: &Policy) -> Option<InputError> {
+    let mut inbound = policy.inbound.iter();
+    let mut outbound = policy.outbound.iter();
+    let nobody = inbound.all(|entry| entry.from.is_empty() && entry.from_node.is_none())
+        && outbound.all(|entry| entry.to.is_empty() && entry.to_node.is_none());
+    if !nobody || policy.enforce.value == Enforce::Audit {
+        return None;
+    }
+    let role = &policy.role;
+    let message = format!(
+        "the whitelist of role `{}` is empty: nobody reaches the container `{}`, and it reaches nobody",
+        role.value,
+        shown(&policy.container.name.value)
+    );
+    let error = InputError::at(role.location.clone(), message);
+    Some(error.hint(format!(
+        "set its peers; `fwdeploy role show {}` lists the variables that name them",
+        role.value
+    )))
 }

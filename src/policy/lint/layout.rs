@@ -18,6 +18,9 @@ use crate::role::Policy;
 const WIDEST_V4: u8 = 8;
 const WIDEST_V6: u8 = 16;
 
+/// The networks that each Docker has. None of them takes a fixed address for a container.
+const DOCKERS_OWN: [&str; 3] = ["bridge", "host", "none"];
+
 /// Checks one role on its own.
 pub fn check(policy: &Policy, errors: &mut InputErrors) {
     for (what, name) in [
@@ -27,6 +30,17 @@ pub fn check(policy: &Policy, errors: &mut InputErrors) {
         if !is_docker_name(&name.value) {
             errors.push(bad_name(what, name));
         }
+    }
+    if DOCKERS_OWN.contains(&policy.network.name.value.as_str()) {
+        let name = &policy.network.name;
+        errors.push(
+            InputError::at(
+                name.location.clone(),
+                format!("the network `{}` is Docker's own", name.value),
+            )
+            .label("has no fixed addresses")
+            .hint("give the container a network of its own: choose another name, and Docker's network is made by that name"),
+        );
     }
     if let Some(bridge) = &policy.network.bridge {
         if bridge.value.len() > DEVICE_NAME_MAX {

@@ -25,7 +25,7 @@ pub fn text(nodes: &[NodeStatus], elapsed: Duration) -> String {
         let name = paint(style::BOLD, &node.outcome.node);
         let _ = writeln!(out, "{name}: {}", paint(style, sanitize(&headline)));
         if let Some(failure) = &node.outcome.failure {
-            text::failed(&mut out, failure);
+            text::failed(&mut out, failure, &[]);
         }
         if node.lease_state() == LeaseState::Unfinished {
             text::hint(

@@ -64,6 +64,14 @@ pub(super) fn ago(seconds: u32) -> String {
     }
 }
 
+/// A peer with what it is called behind it.
+pub(super) fn labelled(peer: String, label: Option<String>) -> String {
+    match label {
+        Some(label) => format!("{peer} ({label})"),
+        None => peer,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,6 +18,8 @@ use crate::model::NodeState;
 use crate::model::guard::GuardTable;
 use crate::model::guard::GuardUsage;
 use crate::model::guard::NftVersion;
+use crate::model::peer::KnownPeer;
+use crate::model::peer::label;
 use crate::policy::guard::usage;
 use crate::policy::guard::usage::EntryUse;
 use crate::policy::guard::usage::RefusedUse;
@@ -45,6 +47,8 @@ struct Seen {
     is_audit: bool,
     is_full: bool,
     names: BTreeMap<IpAddr, String>,
+    /// What the roles tell of peers.
+    known: Vec<KnownPeer>,
 }
 
 /// What was read of a node, in one word.
@@ -123,6 +127,11 @@ impl NodeUsage {
         names.get(&address).map(String::as_str)
     }
 
+    /// What a peer is called, and whose it is: `sentry-1, Acme`.
+    pub(super) fn label(&self, peer: Cidr) -> Option<String> {
+        label(&self.seen.as_ref()?.known, peer)
+    }
+
     /// `cybex (172.31.8.9)`, or the address of a container whose name is not known.
     pub(super) fn container_text(&self, container: Cidr) -> String {
         let name = self.container(container.address());
@@ -181,6 +190,9 @@ fn seen(
         is_audit: false,
         is_full: false,
         names: names(state, desired),
+        known: desired
+            .map(|desired| desired.known.clone())
+            .unwrap_or_default(),
     };
     if let Some(table) = table {
         let counts = table.sets.values().any(|set| set.is_counted);
@@ -255,7 +267,7 @@ pub(super) fn headline_without_reading(out: &mut String, node: &NodeUsage) -> bo
     let name = paint(style::BOLD, &node.outcome.node);
     let _ = writeln!(out, "{name}: {}", paint(style::verdict(verdict), verdict));
     if let Some(failure) = &node.outcome.failure {
-        text::failed(out, failure);
+        text::failed(out, failure, &node.outcome.known);
     }
     true
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::model::Cidr;
-use crate::model::Service;
+use crate::model::Traffic;
 use crate::policy::guard::usage::Direction;
 use crate::policy::guard::usage::EntryUse;
 use crate::report::Purpose;
@@ -89,10 +89,13 @@ fn row(node: &NodeUsage, entry: &EntryUse) -> [String; 6] {
     };
     [
         entry.direction.to_string(),
-        entry.peer.map_or("node".to_string(), Cidr::short),
+        match entry.peer {
+            Some(peer) => columns::labelled(peer.short(), node.label(peer)),
+            None => "node".to_string(),
+        },
         entry
-            .service
-            .map_or("every port".to_string(), |service| service.to_string()),
+            .traffic
+            .map_or("every port".to_string(), |traffic| traffic.to_string()),
         node.container_text(entry.container),
         packets,
         bytes,
@@ -126,9 +129,12 @@ struct Node<'a> {
 struct Entry<'a> {
     direction: Direction,
     peer: String,
+    /// What the inventory calls it, and whose it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer_label: Option<String>,
     container: String,
     container_name: Option<&'a str>,
-    port: Option<Service>,
+    port: Option<Traffic>,
     packets: Option<u64>,
     bytes: Option<u64>,
 }
@@ -159,11 +165,12 @@ fn entry<'a>(node: &'a NodeUsage, entry: &EntryUse) -> Entry<'a> {
     Entry {
         direction: entry.direction,
         peer: entry.peer.map_or("node".to_string(), Cidr::short),
+        peer_label: entry.peer.and_then(|peer| node.label(peer)),
         container: container.short(),
         container_name: node
             .container(container.address())
             .filter(|_| container.is_host()),
-        port: entry.service,
+        port: entry.traffic,
         packets: entry.count.map(|count| count.packets),
         bytes: entry.count.map(|count| count.bytes),
     }

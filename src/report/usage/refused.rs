@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::model::Cidr;
 use crate::model::Family;
-use crate::model::Service;
+use crate::model::Traffic;
 use crate::model::guard::usage::Count;
 use crate::policy::guard::usage::Direction;
 use crate::policy::guard::usage::Entry;
@@ -99,7 +99,10 @@ pub fn text(nodes: &[NodeUsage], top: usize, elapsed: Duration) -> String {
                 flow.entry,
                 [
                     flow.idle.map_or(String::new(), columns::ago),
-                    node.container_text(Cidr::host(flow.container)),
+                    columns::labelled(
+                        node.container_text(Cidr::host(flow.container)),
+                        node.label(Cidr::host(flow.remote)),
+                    ),
                 ],
             )
         });
@@ -233,6 +236,9 @@ struct Node<'a> {
 struct Flow<'a> {
     direction: Direction,
     peer: IpAddr,
+    /// What the inventory calls it, and whose it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer_label: Option<String>,
     container: IpAddr,
     container_name: Option<&'a str>,
     protocol: &'a str,
@@ -259,7 +265,7 @@ struct Sum {
 #[derive(Serialize)]
 struct Allows {
     peer: String,
-    port: Option<Service>,
+    port: Option<Traffic>,
 }
 
 impl From<Entry> for Allows {
@@ -313,6 +319,7 @@ fn flow<'a>(node: &'a NodeUsage, flow: &'a RefusedUse) -> Flow<'a> {
     Flow {
         direction: flow.direction,
         peer: flow.remote,
+        peer_label: node.label(Cidr::host(flow.remote)),
         container: flow.container,
         container_name: node.container(flow.container),
         protocol: &flow.protocol,

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::ConnectError;
 use super::KeyProblem;
+use super::OpenSshFailure;
 
 impl ConnectError {
     /// What to do about it.
@@ -19,7 +20,7 @@ impl ConnectError {
                 "check that `ansible_port` is sshd's; an sshd under load also closes connections (`MaxStartups`, `PerSourcePenalties`)".to_owned()
             }
             Self::NoCommon { ours, .. } => format!(
-                "this side offers: {ours}; let the node's sshd_config offer one of these, or upgrade its sshd"
+                "this side offers: {ours}; `--transport openssh` uses the system's ssh and all that it has, or let the node's sshd_config offer one of these"
             ),
             Self::KnownHosts { path, .. } => format!("check the owner and mode of {}", path.display()),
             Self::HostKeyUnknown { presented, file, .. } => add_key_hint(&presented.name, file.as_deref()),
@@ -35,20 +36,45 @@ impl ConnectError {
             Self::NoKey { .. } => {
                 "start an agent and add a key (`ssh-add`), or name a key file (`ansible_ssh_private_key_file`)".to_owned()
             }
-            Self::Authentication { tried, .. } if tried.is_empty() => {
-                "fwdeploy logs in with keys only: allow them with `PubkeyAuthentication yes` in the node's sshd_config".to_owned()
+            Self::Authentication { tried, accepts, .. } if tried.is_empty() => {
+                let by_password = accepts.split(',').any(|it| matches!(it, "password" | "keyboard-interactive"));
+                match (by_password, accepts.contains("gssapi") || accepts.contains("hostbased")) {
+                    (true, _) => "give the password with `-k` or `ansible_password`, or allow keys with `PubkeyAuthentication yes` in the node's sshd_config".to_owned(),
+                    (false, true) => "`--transport openssh` uses the system's ssh, which has these methods".to_owned(),
+                    (false, false) => "allow keys with `PubkeyAuthentication yes` in the node's sshd_config".to_owned(),
+                }
+            }
+            Self::Authentication { tried, .. } if tried.iter().any(|it| it.contains("hardware keys")) => {
+                "`--transport openssh` uses the system's ssh, which signs with hardware keys".to_owned()
+            }
+            Self::Authentication { tried, .. } if tried.iter().any(|it| it.starts_with("the password")) => {
+                "check the password given with `-k` or in `ansible_password`; it was offered once".to_owned()
             }
             Self::Authentication { user, .. } => format!(
                 "add one of these keys to the authorized_keys of {user} there, or choose another user (`ansible_user`) or key (`ansible_ssh_private_key_file`)"
             ),
             Self::TooManyKeys { .. } => "name the right key (`ansible_ssh_private_key_file`), so that no others are tried".to_owned(),
             Self::FurtherMethod { user, .. } => format!(
-                "fwdeploy logs in with keys only: allow {user} to log in with a key alone (`Match User {user}` and `AuthenticationMethods publickey` in its sshd_config)"
+                "give the password with `-k` or `ansible_password`; codes are asked for at the terminal; or allow {user} to log in with a key alone (`Match User {user}` and `AuthenticationMethods publickey` in its sshd_config)"
             ),
             Self::HungUp { .. } => "the log of sshd on the node says why".to_owned(),
             Self::LoginTimedOut { .. } => {
                 "the log of sshd on the node says why; if logins are slow there, allow more time with `-T`".to_owned()
             }
+            Self::Config { .. } => {
+                "correct it, or try `--transport openssh` (the system's ssh has all options) or `--ssh-config none` (ssh's own files are not read)".to_owned()
+            }
+            Self::Jump { source, .. } => return source.hint(),
+            Self::Forward { .. } => {
+                "check `ansible_host` and `ansible_port` as the jump host sees them, that the node lets the jump host in, and `AllowTcpForwarding` and `PermitOpen` in the jump host's sshd_config".to_owned()
+            }
+            Self::Proxy { .. } => "check `ProxyCommand`, and the shell in SHELL".to_owned(),
+            Self::OpenSsh { kind, .. } => match kind {
+                OpenSshFailure::Unreachable => "check `ansible_host`, `ansible_port`, that the node is up, and that every firewall on the way lets this machine in".to_owned(),
+                OpenSshFailure::HostKey => "compare the fingerprint with the node's own, and add it with `fwdeploy scan-keys INVENTORY`".to_owned(),
+                OpenSshFailure::Login => "`ssh -v` with the same options says more".to_owned(),
+                OpenSshFailure::Program => "install OpenSSH's client, or leave out `--transport openssh`".to_owned(),
+            },
             Self::Session { .. } | Self::Cancelled { .. } => return None,
         })
     }
@@ -81,7 +107,7 @@ fn add_key_hint(name: &str, file: Option<&Path>) -> String {
         None => format!("ssh-keyscan {}", operand(name)),
     };
     format!(
-        "compare the fingerprint with the node's own (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` there); then `{scan} >> {file}`, or run once with `--host-key-checking accept-new`"
+        "compare the fingerprint with the node's own (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` there); then `{scan} >> {file}`, or add the keys of all nodes with `fwdeploy scan-keys INVENTORY`, or run once with `--host-key-checking accept-new`"
     )
 }
 

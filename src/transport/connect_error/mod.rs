@@ -5,6 +5,7 @@ mod hint;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -105,9 +106,9 @@ pub enum ConnectError {
         /// How many lines of the files could not be understood.
         malformed: usize,
     },
-    /// Only a certificate authority vouches for the node, and host certificates are not supported.
+    /// Only a certificate authority vouches for the node, and the node has no certificate of it that is good.
     #[error(
-        "the host key of {at} is known only through the certificate authority at {authority}, and host certificates are not supported: {presented}"
+        "the host key of {at} is known only through the certificate authority at {authority}, and {why}: {presented}"
     )]
     HostKeyCertified {
         /// The node.
@@ -116,6 +117,8 @@ pub enum ConnectError {
         presented: Box<Presented>,
         /// The line with the authority.
         authority: FileLine,
+        /// Why its certificate does not count, as the end of a sentence.
+        why: String,
     },
     /// Another host key of the node is known: it was reinstalled, or the connection is intercepted.
     #[error(
@@ -180,7 +183,7 @@ pub enum ConnectError {
         /// Each key with its result.
         tried: Vec<String>,
         /// The methods that the node accepts, such as `publickey,password`.
-        accepts: String,
+        accepts: Box<str>,
     },
     /// The node hung up after too many keys (`MaxAuthTries`, mostly 6).
     #[error("{at} closed the connection after {} keys for {user}: {}", tried.len(), tried_text(tried))]
@@ -192,19 +195,22 @@ pub enum ConnectError {
         /// Each key with its result.
         tried: Vec<String>,
     },
-    /// The node accepted a key and requires another method in addition (`AuthenticationMethods`).
+    /// The node accepted a key or an answer and requires another method in addition (`AuthenticationMethods`), which failed or is missing.
     #[error(
-        "{user} cannot log in on {at} with a key alone: it accepted {key}, and also requires: {wants}"
+        "{user} cannot log in on {at} so: it accepted {key}, and also requires: {wants}{}",
+        also_tried(tried)
     )]
     FurtherMethod {
         /// The node.
         at: Endpoint,
         /// The user to log in as.
-        user: String,
+        user: Box<str>,
         /// The key that it took.
         key: Box<str>,
         /// The methods of which it requires one, such as `password`.
         wants: Box<str>,
+        /// What was tried in vain.
+        tried: Box<[String]>,
     },
     /// The connection ended while logging in.
     #[error("the login of {user} on {at} was interrupted: {said}")]
@@ -234,12 +240,69 @@ pub enum ConnectError {
         /// The error of libssh2.
         said: String,
     },
+    /// ssh's configuration, or what the inventory says to ssh, cannot be used.
+    #[error("cannot use the ssh options for {at}: {said}")]
+    Config {
+        /// The node or the jump host.
+        at: Endpoint,
+        /// What is wrong.
+        said: String,
+    },
+    /// A jump host on the way could not be reached or logged in to.
+    #[error("cannot reach {at}")]
+    Jump {
+        /// The node.
+        at: Endpoint,
+        /// What happened at the jump host.
+        source: Arc<ConnectError>,
+    },
+    /// The jump host could not connect to the node, or may not.
+    #[error("cannot connect to {at}: {jump} said `{said}`")]
+    Forward {
+        /// The node.
+        at: Endpoint,
+        /// The jump host.
+        jump: Box<Endpoint>,
+        /// Its answer.
+        said: String,
+    },
+    /// The command that is to reach the node could not be started (`ProxyCommand`).
+    #[error("cannot connect to {at}: its ProxyCommand does not start")]
+    Proxy {
+        /// The node.
+        at: Endpoint,
+        /// The error of the system.
+        source: io::Error,
+    },
+    /// The system's ssh could not log in.
+    #[error("ssh cannot log in on {at}: {said}")]
+    OpenSsh {
+        /// The node.
+        at: Endpoint,
+        /// What it printed.
+        said: String,
+        /// What kind of failure it is.
+        kind: OpenSshFailure,
+    },
     /// A stop was requested.
     #[error("stopped connecting to {at}, as asked")]
     Cancelled {
         /// The node.
         at: Endpoint,
     },
+}
+
+/// What kind of failure the system's ssh reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenSshFailure {
+    /// The node was not reached.
+    Unreachable,
+    /// The host key is unknown, or another one is known.
+    HostKey,
+    /// The node did not let the user in.
+    Login,
+    /// `ssh` could not be started, or does not accept its options.
+    Program,
 }
 
 /// A host key as a node presents it.
@@ -288,6 +351,9 @@ pub enum KeyProblem {
 impl ConnectError {
     /// Whether the network, and not a person's setting, kept the node out of reach: trying again later can help.
     pub fn is_unreachable(&self) -> bool {
+        if let Self::Jump { source, .. } = self {
+            return source.is_unreachable();
+        }
         matches!(
             self,
             Self::Resolve { .. }
@@ -299,6 +365,11 @@ impl ConnectError {
                 | Self::NoCommon { .. }
                 | Self::HungUp { .. }
                 | Self::LoginTimedOut { .. }
+                | Self::Forward { .. }
+                | Self::OpenSsh {
+                    kind: OpenSshFailure::Unreachable,
+                    ..
+                }
         )
     }
 }
@@ -310,9 +381,16 @@ fn silence(after: Duration, told: Option<&str>) -> String {
     }
 }
 
+fn also_tried(tried: &[String]) -> String {
+    match tried {
+        [] => String::new(),
+        _ => format!(" ({})", tried.join("; ")),
+    }
+}
+
 fn tried_text(tried: &[String]) -> String {
     match tried {
-        [] => "no key was tried".to_owned(),
+        [] => "nothing was tried".to_owned(),
         _ => tried.join("; "),
     }
 }

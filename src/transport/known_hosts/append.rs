@@ -13,6 +13,16 @@ use super::HostKey;
 use super::HostKeyStatus;
 use super::KnownHosts;
 use super::lookup_name;
+use super::pattern;
+
+/// How a name is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spelling {
+    /// As it is.
+    Plain,
+    /// As a hash, so that the file does not tell where its owner goes (`HashKnownHosts`).
+    Hashed,
+}
 
 /// Appends a node's key to a file unless it is there by now, and returns the status of the key just before.
 ///
@@ -21,7 +31,13 @@ use super::lookup_name;
 ///
 /// # Errors
 /// The file can't be read, locked or written, or the address would be read as a pattern or a column of its own.
-pub fn append(path: &Path, address: &str, port: u16, key: &HostKey) -> io::Result<HostKeyStatus> {
+pub fn append(
+    path: &Path,
+    address: &str,
+    port: u16,
+    key: &HostKey,
+    spelling: Spelling,
+) -> io::Result<HostKeyStatus> {
     // OpenSSH writes down no such name either.
     if address.is_empty() || address.contains(|c: char| c <= ' ' || "@?*#[]|'\"\\!,".contains(c)) {
         return Err(io::Error::new(
@@ -60,6 +76,10 @@ pub fn append(path: &Path, address: &str, port: u16, key: &HostKey) -> io::Resul
             "\n"
         };
         let name = lookup_name(address, port);
+        let name = match spelling {
+            Spelling::Plain => name,
+            Spelling::Hashed => pattern::hashed(&name).map_err(io::Error::other)?,
+        };
         let line = format!("{before}{name} {} {}\n", key.algorithm(), key.to_base64());
         file.write_all(line.as_bytes())?;
     }

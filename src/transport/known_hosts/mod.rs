@@ -5,7 +5,7 @@
 //!
 //! What OpenSSH ignores is ignored here, and what it reads is read: a line that only one of the two understands would
 //! be a key that is accepted, or a revocation that is missed. Three rules are stricter: a key of a type that OpenSSH does not know
-//! still makes a node known, a revocation under the bare name applies to every port, and host certificates are not accepted.
+//! still makes a node known, a revocation under the bare name applies to every port, and the names in a host certificate are no patterns.
 
 mod append;
 mod certificate;
@@ -20,6 +20,7 @@ use std::path::PathBuf;
 
 use openssl::base64;
 
+pub use append::Spelling;
 pub use append::append;
 pub use certificate::Certificate;
 pub use key::HostKey;
@@ -48,7 +49,7 @@ pub enum HostKeyStatus {
     Known,
     /// The files have no key of this node.
     Unknown {
-        /// A certificate authority that the files trust for this node. Host certificates are not supported.
+        /// A certificate authority that the files trust for this node, and that does not vouch for this key.
         authority: Option<FileLine>,
     },
     /// The files have another key of this node.
@@ -173,7 +174,7 @@ impl KnownHosts {
         if of(Marker::Plain, &bare).any(|entry| entry.key == *key) {
             return HostKeyStatus::Known;
         }
-        let mut authorities = of(Marker::Authority, &name).chain(of(Marker::Authority, &bare));
+        let mut authorities = self.authorities(address, port);
         HostKeyStatus::Unknown {
             authority: authorities.next().map(|entry| entry.location.clone()),
         }
@@ -184,20 +185,46 @@ impl KnownHosts {
         self.revoked(address, port).next().is_some()
     }
 
-    /// The same as [`check`](Self::check) for the key in a certificate: with a revoked authority the key is revoked, too.
+    /// Whether an authority is trusted for a node.
+    pub fn certifies(&self, address: &str, port: u16) -> bool {
+        self.authorities(address, port).next().is_some()
+    }
+
+    /// The same as [`check`](Self::check) for a certificate at this time, in seconds since 1970: with a revoked authority the key is
+    /// revoked, too; a certificate that is good for `address` makes the node known; with any other, the key in it counts as if it were
+    /// presented without. The text says why the certificate does not count.
     pub fn check_certified(
         &self,
         address: &str,
         port: u16,
         certificate: &Certificate,
-    ) -> HostKeyStatus {
+        now: u64,
+    ) -> (HostKeyStatus, Option<String>) {
         let mut revoked = self.revoked(address, port);
-        match revoked.find(|entry| entry.key == certificate.authority) {
-            Some(entry) => HostKeyStatus::Revoked {
-                location: entry.location.clone(),
-            },
-            None => self.check(address, port, &certificate.key),
+        let is_revoked =
+            |entry: &&Entry| entry.key == certificate.authority || entry.key == certificate.key;
+        if let Some(entry) = revoked.find(is_revoked) {
+            let location = entry.location.clone();
+            return (HostKeyStatus::Revoked { location }, None);
         }
+        let mut authorities = self.authorities(address, port);
+        let why = match authorities.any(|entry| entry.key == certificate.authority) {
+            true => match certificate.check(address, now) {
+                Ok(()) => return (HostKeyStatus::Known, None),
+                Err(why) => why,
+            },
+            false => "it is signed by another authority".to_owned(),
+        };
+        (self.check(address, port, &certificate.key), Some(why))
+    }
+
+    /// The authorities that are trusted for a node, under its name with the port and under the bare name.
+    fn authorities(&self, address: &str, port: u16) -> impl Iterator<Item = &Entry> {
+        let (name, bare) = (lookup_name(address, port), lookup_name(address, 22));
+        self.entries.iter().filter(move |entry| {
+            entry.marker == Marker::Authority
+                && (entry.hosts.matches(&name) || entry.hosts.matches(&bare))
+        })
     }
 
     /// A revocation under the bare name holds for every port.

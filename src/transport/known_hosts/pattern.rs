@@ -1,8 +1,10 @@
 //! The first column of a known_hosts line: for which nodes it holds.
 
 use openssl::base64;
+use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
+use openssl::rand::rand_bytes;
 use openssl::sign::Signer;
 
 /// The length of a salt and of a hash.
@@ -30,6 +32,20 @@ pub(super) struct Pattern {
 enum Sense {
     Holds,
     Excludes,
+}
+
+/// A name as `|1|salt|hash`, with a new salt.
+pub(super) fn hashed(name: &str) -> Result<String, ErrorStack> {
+    let mut salt = [0; HASHED];
+    rand_bytes(&mut salt)?;
+    let key = PKey::hmac(&salt)?;
+    let mut signer = Signer::new(MessageDigest::sha1(), &key)?;
+    let hash = signer.sign_oneshot_to_vec(name.as_bytes())?;
+    Ok(format!(
+        "|1|{}|{}",
+        base64::encode_block(&salt),
+        base64::encode_block(&hash)
+    ))
 }
 
 impl Hosts {

@@ -156,7 +156,7 @@ fn an_address_that_would_be_a_pattern_is_not_written_down() {
     let path = folder.path().join("kh");
     for address in ["*", "web?", "a,b", "a b", "!a", "[a]", "", "a\nb"] {
         assert!(
-            append(&path, address, 22, &ed(b"a")).is_err(),
+            append(&path, address, 22, &ed(b"a"), Spelling::Plain).is_err(),
             "{address:?}"
         );
     }
@@ -344,7 +344,10 @@ fn appending_makes_what_is_missing_and_spoils_nothing() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempdir().unwrap();
     let path = folder.path().join(".ssh/known_hosts");
-    assert_eq!(append(&path, "Web1", 2222, &ed(b"a")).unwrap(), UNKNOWN);
+    assert_eq!(
+        append(&path, "Web1", 2222, &ed(b"a"), Spelling::Plain).unwrap(),
+        UNKNOWN
+    );
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(path.parent().unwrap()), mode(&path)), (0o700, 0o600));
     assert_eq!(
@@ -353,14 +356,14 @@ fn appending_makes_what_is_missing_and_spoils_nothing() {
     );
 
     fs::write(&path, "# a comment without its end").unwrap();
-    append(&path, "web1", 22, &ed(b"a")).unwrap();
+    append(&path, "web1", 22, &ed(b"a"), Spelling::Plain).unwrap();
     let text = fs::read_to_string(&path).unwrap();
     assert!(
         text.starts_with("# a comment without its end\nweb1 ssh-ed25519 "),
         "{text}"
     );
     assert!(matches!(
-        append(&path, "web1", 22, &ed(b"b")).unwrap(),
+        append(&path, "web1", 22, &ed(b"b"), Spelling::Plain).unwrap(),
         HostKeyStatus::Changed { .. }
     ));
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
@@ -372,7 +375,7 @@ fn twenty_threads_write_a_new_key_once() {
     let path = folder.path().join("kh");
     thread::scope(|scope| {
         for _ in 0..20 {
-            scope.spawn(|| append(&path, "web1", 22, &ed(b"a")).unwrap());
+            scope.spawn(|| append(&path, "web1", 22, &ed(b"a"), Spelling::Plain).unwrap());
         }
     });
     assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 1);

@@ -198,6 +198,11 @@ impl<'a> ScriptProtocol<'a> {
         self.too_much.is_some()
     }
 
+    /// The end of what was printed on standard error, as `: …`, or empty.
+    pub(super) fn complaint(&self) -> String {
+        text::tail(&self.stderr)
+    }
+
     /// Takes in standard output.
     pub(super) fn hear_stdout(&mut self, bytes: &[u8], on_stdout: &mut dyn FnMut(&[u8])) {
         if self.is_too_much() || self.has_ended() {

@@ -9,6 +9,7 @@ use tempfile::tempdir;
 
 use super::*;
 use crate::transport::Endpoint;
+use crate::transport::EndpointKind;
 use crate::transport::Output;
 use crate::transport::RunError;
 use crate::transport::SudoProblem;
@@ -23,8 +24,9 @@ fn root() -> Privilege {
 
 fn place() -> Endpoint {
     Endpoint {
+        kind: EndpointKind::Node,
         node: "edge-1".to_owned(),
-        address: "10.0.0.1:22".to_owned(),
+        address: "10.0.0.1:22".into(),
     }
 }
 

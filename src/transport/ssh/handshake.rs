@@ -68,6 +68,28 @@ pub(super) fn shake_hands(
     })
 }
 
+/// Whether the server closed the connection before it said anything about keys: it has too many visitors at a time (`MaxStartups`), or is
+/// just starting. One that punishes this machine (`PerSourcePenalties`) is left alone.
+pub(super) fn is_turned_away(wire: &Wire) -> bool {
+    let first = wire.first();
+    wire.has_ended()
+        && match Heard::read(&first) {
+            Heard::Nothing => true,
+            Heard::Other(said) => is_busy(said),
+            Heard::Ssh {
+                before,
+                kexinit: None,
+                farewell: None,
+                ..
+            } => before.is_empty() || is_busy(before),
+            Heard::Ssh { .. } => false,
+        }
+}
+
+fn is_busy(said: &[u8]) -> bool {
+    said.starts_with(b"Exceeded MaxStartups")
+}
+
 /// What a node sent in clear.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Heard<'a> {

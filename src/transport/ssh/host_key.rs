@@ -1,16 +1,19 @@
 //! Is it that node?
 
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
 use ssh2::Session;
 
 use crate::transport::ConnectError;
 use crate::transport::HostKeyChecking;
 use crate::transport::Presented;
-use crate::transport::Settings;
-use crate::transport::Target;
+use crate::transport::hop::Hop;
 use crate::transport::known_hosts::Certificate;
 use crate::transport::known_hosts::HostKey;
 use crate::transport::known_hosts::HostKeyStatus;
 use crate::transport::known_hosts::KnownHosts;
+use crate::transport::known_hosts::Spelling;
 use crate::transport::known_hosts::append;
 use crate::transport::known_hosts::lookup_name;
 
@@ -24,8 +27,8 @@ const ALGORITHMS: [(&str, &str); 6] = [
     ("rsa-sha2-256", "ssh-rsa"),
 ];
 
-/// Those for host certificates. A node with a certificate also has a plain key, and certificates are not accepted; but its authority
-/// may be revoked, so the certificate is requested if a revocation is known.
+/// Those for host certificates. They are requested if an authority is trusted for the node, or if a revocation is known, which may be
+/// that of its authority.
 const CERTIFICATES: [&str; 6] = [
     "ssh-ed25519-cert-v01@openssh.com",
     "ecdsa-sha2-nistp256-cert-v01@openssh.com",
@@ -36,10 +39,11 @@ const CERTIFICATES: [&str; 6] = [
 ];
 
 /// The algorithms to ask for in this known_hosts' sense, in OpenSSH's order.
-pub(super) fn algorithms(known: &KnownHosts, target: &Target) -> String {
+pub(super) fn algorithms(known: &KnownHosts, hop: &Hop) -> String {
+    let (name, port) = (hop.known_as.0.as_str(), hop.known_as.1);
     preference(
-        &known.algorithms(&target.address, target.port),
-        known.revokes_some(&target.address, target.port),
+        &known.algorithms(name, port),
+        known.revokes_some(name, port) || known.certifies(name, port),
     )
 }
 
@@ -64,56 +68,34 @@ fn preference(known: &[&str], certificates: bool) -> String {
         .join(",")
 }
 
-pub(super) fn read(target: &Target, settings: &Settings) -> Result<KnownHosts, ConnectError> {
-    KnownHosts::read(&settings.known_hosts).map_err(|(path, source)| ConnectError::KnownHosts {
-        at: target.place(),
+pub(super) fn read(hop: &Hop) -> Result<KnownHosts, ConnectError> {
+    KnownHosts::read(&hop.known_hosts).map_err(|(path, source)| ConnectError::KnownHosts {
+        at: hop.at.clone(),
         path,
         source,
     })
 }
 
 /// Compares the key that the node has just proved to own with the known ones, and writes down a new one where that is wanted.
-pub(super) fn verify(
-    session: &Session,
-    target: &Target,
-    settings: &Settings,
-    known: &KnownHosts,
-) -> Result<(), ConnectError> {
-    let at = target.place();
-    let blob = session.host_key().map(|(blob, _)| blob.to_vec());
-    let Some(key) = blob.and_then(HostKey::from_blob) else {
-        let said = "its host key is malformed".to_owned();
-        return Err(ConnectError::Handshake { at, said });
+pub(super) fn verify(session: &Session, hop: &Hop, known: &KnownHosts) -> Result<(), ConnectError> {
+    let at = hop.at.clone();
+    let (name, port) = (hop.known_as.0.as_str(), hop.known_as.1);
+    let presented = match presented(session) {
+        Ok(presented) => presented,
+        Err(said) => return Err(ConnectError::Handshake { at, said }),
     };
-    let certificate = match Certificate::is_one(&key) {
-        false => None,
-        true => match Certificate::read(&key) {
-            Some(certificate) => Some(certificate),
-            None => {
-                let said = "its host certificate is malformed".to_owned();
-                return Err(ConnectError::Handshake { at, said });
-            }
-        },
-    };
-    let key = match &certificate {
-        Some(certificate) => certificate.key.clone(),
-        None => key,
-    };
-    if key.is_too_short() {
-        let said =
-            "its host key is an RSA key of less than 1024 bits, which can be forged".to_owned();
-        return Err(ConnectError::Handshake { at, said });
-    }
-    let mut status = match &certificate {
-        Some(certificate) => known.check_certified(&target.address, target.port, certificate),
-        None => known.check(&target.address, target.port, &key),
-    };
-    let may_append = settings.host_key_checking == HostKeyChecking::AcceptNew;
+    let (mut status, uncertified) = status(hop, known, &presented);
+    let key = presented.key;
+    let may_append = hop.checking == HostKeyChecking::AcceptNew;
     if let (HostKeyStatus::Unknown { .. }, true, Some(path)) =
-        (&status, may_append, settings.known_hosts.first())
+        (&status, may_append, hop.known_hosts.first())
     {
         // Another thread may have met the node under the same name meanwhile, with this key or with another.
-        status = match append(path, &target.address, target.port, &key) {
+        let spelling = match hop.hashes_names {
+            true => Spelling::Hashed,
+            false => Spelling::Plain,
+        };
+        status = match append(path, name, port, &key, spelling) {
             Ok(HostKeyStatus::Unknown { .. }) => HostKeyStatus::Known,
             Ok(status) => status,
             Err(source) => {
@@ -129,14 +111,14 @@ pub(super) fn verify(
     let presented = Box::new(Presented {
         algorithm: key.algorithm().to_owned(),
         fingerprint: key.fingerprint(),
-        name: lookup_name(&target.address, target.port),
+        name: lookup_name(name, port),
     });
     Err(match status {
         HostKeyStatus::Known => return Ok(()),
         HostKeyStatus::Unknown { authority: None } => ConnectError::HostKeyUnknown {
             at,
             presented,
-            file: settings.known_hosts.first().cloned(),
+            file: hop.known_hosts.first().cloned(),
             malformed: known.malformed().len(),
         },
         HostKeyStatus::Unknown {
@@ -145,6 +127,7 @@ pub(super) fn verify(
             at,
             presented,
             authority,
+            why: uncertified.unwrap_or_else(|| "the node presents no certificate".to_owned()),
         },
         HostKeyStatus::Changed {
             known,
@@ -161,6 +144,49 @@ pub(super) fn verify(
             location,
         },
     })
+}
+
+/// What the files say of a key, and why its certificate does not count.
+pub(super) fn status(
+    hop: &Hop,
+    known: &KnownHosts,
+    presented: &PresentedKey,
+) -> (HostKeyStatus, Option<String>) {
+    let (name, port) = (hop.known_as.0.as_str(), hop.known_as.1);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.unwrap_or_default().as_secs();
+    match &presented.certificate {
+        Some(certificate) => known.check_certified(name, port, certificate, now),
+        None => (known.check(name, port, &presented.key), None),
+    }
+}
+
+/// The key that a node has proved to own, perhaps with a certificate that is not judged yet.
+pub(super) struct PresentedKey {
+    pub(super) key: HostKey,
+    pub(super) certificate: Option<Certificate>,
+}
+
+/// Takes the node's key from the session.
+pub(super) fn presented(session: &Session) -> Result<PresentedKey, String> {
+    let blob = session.host_key().map(|(blob, _)| blob.to_vec());
+    let Some(key) = blob.and_then(HostKey::from_blob) else {
+        return Err("its host key is malformed".to_owned());
+    };
+    let certificate = match Certificate::is_one(&key) {
+        false => None,
+        true => match Certificate::read(&key) {
+            Some(certificate) => Some(certificate),
+            None => return Err("its host certificate is malformed".to_owned()),
+        },
+    };
+    let key = certificate.as_ref().map_or(key, |it| it.key.clone());
+    if key.is_too_short() {
+        return Err(
+            "its host key is an RSA key of less than 1024 bits, which can be forged".to_owned(),
+        );
+    }
+    Ok(PresentedKey { key, certificate })
 }
 
 #[cfg(test)]

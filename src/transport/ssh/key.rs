@@ -86,7 +86,7 @@ impl KeyFile {
 }
 
 /// `TYPE BASE64 COMMENT`
-fn public_line(text: &str) -> Option<HostKey> {
+pub(super) fn public_line(text: &str) -> Option<HostKey> {
     let mut words = text.split_ascii_whitespace();
     let algorithm = words.next()?;
     let key = HostKey::from_blob(base64::decode_block(words.next()?).ok()?)?;

@@ -10,22 +10,29 @@ mod auth;
 pub(super) mod fuzzing;
 mod handshake;
 mod host_key;
+mod jump;
 mod key;
 mod methods;
+mod pace;
+mod proxy;
 mod pump;
 mod relay;
 mod socket;
 mod step;
 
 use std::cell::Cell;
-use std::env;
-use std::process::Command;
 use std::time::Duration;
 
 use ssh2::Session;
 
 use self::auth::Clock;
 use self::auth::Login;
+use self::jump::Jumps;
+use self::pace::Again;
+use self::pace::Halt;
+use self::pace::Pacer;
+use self::pace::Retries;
+use self::proxy::Proxy;
 use self::pump::Unopened;
 use self::step::StepError;
 use self::step::Wire;
@@ -36,11 +43,16 @@ use super::Endpoint;
 use super::Output;
 use super::Privilege;
 use super::RunError;
-use super::Settings;
+use super::Scanned;
 use super::Target;
+use super::hop::Hop;
+use super::hop::Resolver;
+use super::hop::Way;
+use super::known_hosts::KnownHosts;
 use super::script_protocol::ScriptProtocol;
 use super::script_protocol::StreamEnd;
 use super::secret::Vault;
+use super::system_user::system_user;
 use super::wait::Deadline;
 use super::wait::Stopped;
 use crate::model::Secret;
@@ -51,8 +63,12 @@ pub(super) struct Ssh {
     privilege: Privilege,
     password: Option<Secret>,
     wire: Wire,
+    /// The process that carries the connection.
+    _proxy: Option<Proxy>,
     /// How long the node may take to open a channel and to take the command.
     opening: Duration,
+    /// After how long a silence the connection is lost, where the system does not notice it.
+    patience: Option<Duration>,
     state: State,
 }
 
@@ -62,91 +78,237 @@ enum State {
     Closed,
 }
 
-/// Connects, makes sure that it is that node, and logs in.
-pub(super) fn connect(
-    target: &Target,
-    settings: &Settings,
-    vault: &Vault,
-    cancel: &Cancel,
-) -> Result<Ssh, ConnectError> {
-    let at = target.place();
-    let user = user(target)?;
-    let known = host_key::read(target, settings)?;
-    let socket = socket::reach(target, settings, cancel)?;
+/// What the connections of a run share.
+pub(super) struct Ways {
+    pub(super) resolver: Resolver,
+    pub(super) vault: Vault,
+    jumps: Jumps,
+    pacer: Pacer,
+}
 
+impl Ways {
+    pub(super) fn new(resolver: Resolver, vault: Vault) -> Self {
+        Self {
+            resolver,
+            vault,
+            jumps: Jumps::default(),
+            pacer: Pacer::default(),
+        }
+    }
+}
+
+/// Connects, makes sure that it is that node, and logs in.
+pub(super) fn connect(target: &Target, ways: &Ways, cancel: &Cancel) -> Result<Ssh, ConnectError> {
+    let hop = ways.resolver.target(target, cancel)?;
+    let session = log_in(&hop, ways, 0, cancel)?;
+    let password = match target.privilege {
+        Privilege::Sudo { .. } => ways.vault.become_password(&target.node),
+        Privilege::AsIs => None,
+    };
+    let patience = (hop.way != Way::Direct).then(|| hop.keepalive * hop.unanswered);
+    Ok(Ssh {
+        at: hop.at,
+        privilege: target.privilege.clone(),
+        password,
+        wire: session.wire,
+        _proxy: session.proxy,
+        opening: hop.connect_timeout,
+        patience: patience.filter(|patience| !patience.is_zero()),
+        state: State::Open,
+    })
+}
+
+/// The host key of a server, as it proves to own it; nothing is compared, and nobody logs in.
+pub(super) fn scan(target: &Target, ways: &Ways, cancel: &Cancel) -> Result<Scanned, ConnectError> {
+    let hop = ways.resolver.target(target, cancel)?;
+    let known = host_key::read(&hop)?;
+    let asked = Asked {
+        // As for a login, so that the key that is seen is the one that a login would be shown.
+        algorithms: host_key::algorithms(&known, &hop),
+    };
+    let session = paced(&hop, ways, cancel, || begin(&hop, ways, 0, cancel, &asked))?;
+    let presented = host_key::presented(&session.wire.session);
+    session.wire.hang_up();
+    match presented {
+        Ok(presented) => Ok(Scanned {
+            status: host_key::status(&hop, &known, &presented).0,
+            key: presented.key,
+            known_as: hop.known_as,
+            file: hop.known_hosts.into_iter().next(),
+            hashes_names: hop.hashes_names,
+        }),
+        Err(said) => Err(ConnectError::Handshake { at: hop.at, said }),
+    }
+}
+
+/// A session, and the process that carries it if there is one. Without an owner it is closed.
+struct Begun {
+    wire: Wire,
+    proxy: Option<Proxy>,
+}
+
+/// What is asked of a server in the handshake.
+struct Asked {
+    algorithms: String,
+}
+
+/// Connects to a node or a jump host, makes sure that it is that one, and logs in.
+fn log_in(hop: &Hop, ways: &Ways, depth: usize, cancel: &Cancel) -> Result<Begun, ConnectError> {
+    let user = user(hop)?;
+    let known = host_key::read(hop)?;
+    let asked = Asked {
+        algorithms: host_key::algorithms(&known, hop),
+    };
+    paced(hop, ways, cancel, || {
+        let session = begin(hop, ways, depth, cancel, &asked)?;
+        let done = prove(hop, ways, &session, &known, &user, cancel);
+        match done {
+            Ok(()) => Ok(session),
+            Err(error) => {
+                session.wire.hang_up();
+                Err(Halt::from(error))
+            }
+        }
+    })
+}
+
+/// Does it again where the server had too many visitors at a time, or was not there for a moment.
+fn paced<T>(
+    hop: &Hop,
+    ways: &Ways,
+    cancel: &Cancel,
+    mut attempt: impl FnMut() -> Result<T, Halt>,
+) -> Result<T, ConnectError> {
+    let deadline = Deadline::new(hop.connect_timeout, cancel);
+    let _slot = ways.pacer.enter(hop, &deadline);
+    let mut retries = Retries::default();
+    loop {
+        let halt = match attempt() {
+            Ok(value) => return Ok(value),
+            Err(halt) => halt,
+        };
+        if !retries.wait(halt.again, &deadline) {
+            return Err(*halt.error);
+        }
+    }
+}
+
+/// Reaches the server and shakes hands.
+fn begin(
+    hop: &Hop,
+    ways: &Ways,
+    depth: usize,
+    cancel: &Cancel,
+    asked: &Asked,
+) -> Result<Begun, Halt> {
+    let at = &hop.at;
+    let (socket, proxy) = match &hop.way {
+        Way::Direct => (socket::reach(hop, cancel)?, None),
+        Way::Jump(chain) => {
+            let key = jump::key(chain, &hop.config, depth);
+            let open = || jump_host(chain, hop, ways, depth, cancel);
+            (ways.jumps.reach(&key, hop, cancel, &open)?, None)
+        }
+        Way::Command { command, .. } => {
+            let (socket, proxy) = Proxy::start(command).map_err(|source| ConnectError::Proxy {
+                at: at.clone(),
+                source,
+            })?;
+            (socket, Some(proxy))
+        }
+    };
     let failed = |said: String| ConnectError::Session {
         at: at.clone(),
         said,
     };
     let session = Session::new().map_err(|error| failed(error.message().to_owned()))?;
-    let algorithms = host_key::algorithms(&known, target);
-    methods::set(&session, &algorithms).map_err(|error| failed(error.message().to_owned()))?;
+    methods::set(&session, &asked.algorithms)
+        .map_err(|error| failed(error.message().to_owned()))?;
     let wire = Wire::new(session, socket).map_err(|error| failed(error.to_string()))?;
-    // From here on every error closes the connection.
-    let mut ssh = Ssh {
-        at: at.clone(),
-        privilege: target.privilege.clone(),
-        password: None,
-        wire,
-        opening: settings.connect_timeout,
-        state: State::Open,
-    };
-
-    handshake::shake_hands(
-        &ssh.wire,
-        &at,
-        &algorithms,
-        settings.connect_timeout,
-        cancel,
-    )?;
-    host_key::verify(&ssh.wire.session, target, settings, &known)?;
-    Login {
-        wire: &ssh.wire,
-        clock: Clock {
-            limit: settings.connect_timeout,
-            spent: Cell::default(),
-            cancel,
-        },
-        target,
-        settings,
-        vault,
-        user,
-        accepts: String::new(),
-        tried: Vec::new(),
+    let limit = hop.connect_timeout;
+    match handshake::shake_hands(&wire, at, &asked.algorithms, limit, cancel) {
+        Ok(()) => Ok(Begun { wire, proxy }),
+        Err(error) => {
+            let again = handshake::is_turned_away(&wire);
+            wire.hang_up();
+            Err(Halt {
+                error: Box::new(with_words_of(proxy, error)),
+                again: match again {
+                    true => Again::TurnedAway,
+                    false => Again::Never,
+                },
+            })
+        }
     }
-    .log_in()?;
-    ssh.wire.is_logged_in();
-
-    // Not before: servers may refuse a client that sends keepalives while it is logging in (libssh2#1810).
-    if let Ok(seconds) = u32::try_from(settings.keepalive.as_secs()) {
-        ssh.wire.session.set_keepalive(true, seconds);
-    }
-    if matches!(target.privilege, Privilege::Sudo { .. }) {
-        ssh.password = vault.become_password(&target.node);
-    }
-    Ok(ssh)
 }
 
-/// The user that the target names, or the user who runs this program, as with ssh.
-fn user(target: &Target) -> Result<String, ConnectError> {
-    if let Some(user) = &target.user {
-        return Ok(user.clone());
+/// Adds what a proxy command complained about.
+fn with_words_of(proxy: Option<Proxy>, error: ConnectError) -> ConnectError {
+    let said = proxy.map(Proxy::last_words).unwrap_or_default();
+    match error {
+        ConnectError::Handshake { at, said: first } if !said.is_empty() => {
+            ConnectError::Handshake {
+                at,
+                said: format!("{first}; its ProxyCommand said `{said}`"),
+            }
+        }
+        other => other,
     }
-    let named = |name: &str| env::var(name).ok().filter(|user| !user.is_empty());
-    if let Some(user) = named("USER").or_else(|| named("LOGNAME")) {
-        return Ok(user);
+}
+
+/// Makes sure that it is that server, and logs in.
+fn prove(
+    hop: &Hop,
+    ways: &Ways,
+    session: &Begun,
+    known: &KnownHosts,
+    user: &str,
+    cancel: &Cancel,
+) -> Result<(), ConnectError> {
+    let wire = &session.wire;
+    host_key::verify(&wire.session, hop, known)?;
+    Login {
+        wire,
+        clock: Clock {
+            limit: hop.connect_timeout,
+            spent: Cell::default(),
+            forgiven: Cell::default(),
+            cancel,
+        },
+        hop,
+        vault: &ways.vault,
+        user: user.to_owned(),
+        accepts: String::new(),
+        tried: Vec::new(),
+        took: None,
+        offered_password: false,
     }
-    // A service or a container may have neither; the system's own answer comes from its list of users.
-    let answer = Command::new("id")
-        .arg("-un")
-        .output()
-        .ok()
-        .filter(|it| it.status.success());
-    let user = answer.and_then(|it| String::from_utf8(it.stdout).ok());
-    match user.as_deref().map(str::trim) {
-        Some(user) if !user.is_empty() => Ok(user.to_owned()),
-        _ => Err(ConnectError::User { at: target.place() }),
+    .log_in()?;
+    wire.is_logged_in();
+    // Not before: servers may refuse a client that sends keepalives while it is logging in (libssh2#1810).
+    if let Ok(seconds) = u32::try_from(hop.keepalive.as_secs()) {
+        wire.session.set_keepalive(true, seconds);
     }
+    Ok(())
+}
+
+/// Logs in to the jump host that a node is behind.
+fn jump_host(
+    chain: &str,
+    node: &Hop,
+    ways: &Ways,
+    depth: usize,
+    cancel: &Cancel,
+) -> Result<(Endpoint, Wire, Option<Proxy>), ConnectError> {
+    let hop = ways.resolver.jump(chain, &node.config, depth, cancel)?;
+    let session = log_in(&hop, ways, depth + 1, cancel)?;
+    Ok((hop.at, session.wire, session.proxy))
+}
+
+/// The user that was said, or the user who runs this program, as with ssh.
+fn user(hop: &Hop) -> Result<String, ConnectError> {
+    let user = hop.user.clone().or_else(system_user);
+    user.ok_or_else(|| ConnectError::User { at: hop.at.clone() })
 }
 
 impl Connection for Ssh {
@@ -176,7 +338,12 @@ impl Connection for Ssh {
         let end = match opened {
             Ok(channel) => {
                 let deadline = Deadline::new(limit, cancel);
-                pump::pump(&self.wire, channel, &mut protocol, on_stdout, &deadline)
+                let flow = pump::Flow {
+                    wire: &self.wire,
+                    deadline: &deadline,
+                    patience: self.patience,
+                };
+                flow.pump(channel, &mut protocol, on_stdout)
             }
             // The channel alone failed: the session lives, and nothing was sent.
             Err(Unopened {

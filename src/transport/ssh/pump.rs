@@ -7,6 +7,7 @@ use std::io;
 use std::io::Read;
 use std::io::Write;
 use std::time::Duration;
+use std::time::Instant;
 
 use ssh2::Channel;
 use ssh2::ErrorCode;
@@ -66,36 +67,37 @@ pub(super) fn open(
     Ok(channel)
 }
 
-/// Moves bytes until the channel is closed, or there is a reason to stop.
-pub(super) fn pump(
-    wire: &Wire,
-    mut channel: Channel,
-    protocol: &mut ScriptProtocol<'_>,
-    on_stdout: &mut dyn FnMut(&[u8]),
-    deadline: &Deadline<'_>,
-) -> StreamEnd {
-    let flow = Flow { wire, deadline };
-    let moved = flow.move_all(&mut channel, protocol, on_stdout);
-    let closed = moved.and_then(|()| match protocol.is_refused() || protocol.is_too_much() {
-        true => Ok(StreamEnd::Closed {
-            status: None,
-            signal: None,
-        }),
-        false => flow.close(&mut channel),
-    });
-    match closed {
-        Ok(end) => end,
-        Err(StepError::Stopped(stopped)) => StreamEnd::Stopped(stopped),
-        Err(halt) => StreamEnd::Broken(wire.words(&halt)),
-    }
-}
-
-struct Flow<'a> {
-    wire: &'a Wire,
-    deadline: &'a Deadline<'a>,
+/// The bytes of one run.
+pub(super) struct Flow<'a> {
+    pub(super) wire: &'a Wire,
+    pub(super) deadline: &'a Deadline<'a>,
+    /// After how long a silence the connection is lost: keepalives are answered. `None` where the system notices it.
+    pub(super) patience: Option<Duration>,
 }
 
 impl Flow<'_> {
+    /// Moves bytes until the channel is closed, or there is a reason to stop.
+    pub(super) fn pump(
+        &self,
+        mut channel: Channel,
+        protocol: &mut ScriptProtocol<'_>,
+        on_stdout: &mut dyn FnMut(&[u8]),
+    ) -> StreamEnd {
+        let moved = self.move_all(&mut channel, protocol, on_stdout);
+        let closed = moved.and_then(|()| match protocol.is_refused() || protocol.is_too_much() {
+            true => Ok(StreamEnd::Closed {
+                status: None,
+                signal: None,
+            }),
+            false => self.close(&mut channel),
+        });
+        match closed {
+            Ok(end) => end,
+            Err(StepError::Stopped(stopped)) => StreamEnd::Stopped(stopped),
+            Err(halt) => StreamEnd::Broken(self.wire.words(&halt)),
+        }
+    }
+
     fn move_all(
         &self,
         channel: &mut Channel,
@@ -107,8 +109,18 @@ impl Flow<'_> {
         let mut told = false;
         let never = Cancel::new();
         let mut aftermath = None;
+        let mut heard = (self.wire.received(), Instant::now());
         loop {
             self.deadline.check()?;
+            if heard.0 != self.wire.received() {
+                heard = (self.wire.received(), Instant::now());
+            }
+            if self
+                .patience
+                .is_some_and(|patience| heard.1.elapsed() > patience)
+            {
+                return Err(StepError::Silent(heard.1.elapsed()));
+            }
             self.wire.session.keepalive_send().map_err(StepError::Ssh)?;
             let mut moved = 0;
             // Writing before reading: a write reads packets from the session's socket too, and nothing would wake us for those.

@@ -157,8 +157,12 @@ impl Relay {
         given
     }
 
-    /// Waits until something can be moved, or a moment has passed.
-    pub(super) fn wait(&self, deadline: &Deadline<'_>) -> Result<(), Stopped> {
+    /// Waits until something can be moved, one of the other descriptors is ready, or a moment has passed.
+    pub(super) fn wait<'a>(
+        &'a self,
+        deadline: &Deadline<'_>,
+        mut descriptors: Vec<PollFd<'a>>,
+    ) -> Result<(), Stopped> {
         let mut node = PollFlags::empty();
         let mut session = PollFlags::empty();
         if self.inward.is_empty() && self.ended.is_none() {
@@ -172,7 +176,6 @@ impl Relay {
         } else {
             node |= PollFlags::OUT;
         }
-        let mut descriptors = Vec::with_capacity(2);
         // A descriptor that nothing is asked about would still report its end, again and again.
         for (descriptor, flags) in [
             (PollFd::new(&self.node, node), node),

@@ -20,22 +20,23 @@ use rustix::net::sockopt;
 
 use crate::transport::Cancel;
 use crate::transport::ConnectError;
-use crate::transport::Settings;
-use crate::transport::Target;
+use crate::transport::hop::Family;
+use crate::transport::hop::Hop;
 use crate::transport::wait::Deadline;
 use crate::transport::wait::Stopped;
 
 /// Tries each address of the node in turn, and reports the failure of the last.
 ///
 /// The socket stays non-blocking. The name is resolved by the system, which neither a limit nor a cancellation interrupts.
-pub(super) fn reach(
-    target: &Target,
-    settings: &Settings,
-    cancel: &Cancel,
-) -> Result<OwnedFd, ConnectError> {
-    let at = target.place();
-    let addresses = match (target.address.as_str(), target.port).to_socket_addrs() {
-        Ok(addresses) => addresses,
+pub(super) fn reach(hop: &Hop, cancel: &Cancel) -> Result<OwnedFd, ConnectError> {
+    let at = hop.at.clone();
+    let wanted = |address: &SocketAddr| match hop.family {
+        Family::Any => true,
+        Family::Inet => address.is_ipv4(),
+        Family::Inet6 => address.is_ipv6(),
+    };
+    let addresses = match (hop.host.as_str(), hop.port).to_socket_addrs() {
+        Ok(addresses) => addresses.filter(wanted),
         Err(source) => return Err(ConnectError::Resolve { at, source }),
     };
     let nothing = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
@@ -44,19 +45,19 @@ pub(super) fn reach(
         source: nothing,
     };
     for address in addresses {
-        let deadline = Deadline::new(settings.connect_timeout, cancel);
+        let deadline = Deadline::new(hop.connect_timeout, cancel);
         let at = at.clone();
         failure = match try_one(address, &deadline) {
             Ok(socket) => {
-                prepare(&socket, settings.keepalive);
+                prepare(&socket, hop.keepalive * hop.unanswered);
                 return Ok(socket);
             }
             Err(Stopped::Cancelled) => return Err(ConnectError::Cancelled { at }),
             Err(Stopped::TimedOut) => ConnectError::TimedOut {
                 at,
-                after: settings.connect_timeout,
+                after: hop.connect_timeout,
             },
-            Err(Stopped::Failed(errno)) => sort(at, errno, settings.connect_timeout),
+            Err(Stopped::Failed(errno)) => sort(at, errno, hop.connect_timeout),
         };
     }
     Err(failure)
@@ -111,16 +112,16 @@ fn try_one(address: SocketAddr, deadline: &Deadline<'_>) -> Result<OwnedFd, Stop
 }
 
 /// What makes the connection quicker or its loss known earlier; it works without.
-fn prepare(socket: &OwnedFd, keepalive: Duration) {
+fn prepare(socket: &OwnedFd, patience: Duration) {
     let _ = sockopt::set_tcp_nodelay(socket, true);
     // libssh2 sends keepalives and does not wait for answers. The kernel knows whether they were acknowledged, and by default it would
     // take a quarter of an hour to give up: too long after a change that cut off ssh.
     #[cfg(target_os = "linux")]
-    if let Ok(milliseconds) = u32::try_from(keepalive.as_millis().saturating_mul(3))
+    if let Ok(milliseconds) = u32::try_from(patience.as_millis())
         && milliseconds > 0
     {
         let _ = sockopt::set_tcp_user_timeout(socket, milliseconds);
     }
     #[cfg(not(target_os = "linux"))]
-    let _ = keepalive;
+    let _ = patience;
 }

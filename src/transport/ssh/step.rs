@@ -4,7 +4,9 @@ use std::cell::Cell;
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
+use rustix::event::PollFd;
 use ssh2::BlockDirections;
 use ssh2::ErrorCode;
 use ssh2::Session;
@@ -25,6 +27,9 @@ const BEFORE_LOGIN: u64 = 1024 * 1024;
 /// up to three times the size that it had on the wire.
 const BESIDE_OUTPUT: u64 = 6 * 1024 * 1024;
 
+/// What a channel of a jump host may hold: its window, and the overhead of short packets.
+const PER_CHANNEL: u64 = 6 * 1024 * 1024;
+
 /// Why a step did not come to its end.
 #[derive(Debug)]
 pub(super) enum StepError {
@@ -34,6 +39,8 @@ pub(super) enum StepError {
     Stream(io::Error),
     /// The node sent this many bytes of unrequested data.
     Flood(u64),
+    /// The node has not answered keepalives for this long.
+    Silent(Duration),
 }
 
 impl From<Stopped> for StepError {
@@ -132,7 +139,32 @@ impl Wire {
 
     /// Waits until something can be moved, or a moment has passed.
     pub(super) fn wait(&self, deadline: &Deadline<'_>) -> Result<(), StepError> {
-        Ok(self.relay.borrow().wait(deadline)?)
+        self.wait_with(deadline, Vec::new())
+    }
+
+    /// The same, and until one of these descriptors is ready.
+    pub(super) fn wait_with(
+        &self,
+        deadline: &Deadline<'_>,
+        descriptors: Vec<PollFd<'_>>,
+    ) -> Result<(), StepError> {
+        Ok(self.relay.borrow().wait(deadline, descriptors)?)
+    }
+
+    /// Makes room for what so many channels may hold that was not read yet: each has a window of 2 MiB.
+    pub(super) fn allow_channels(&self, channels: usize) {
+        self.allowed
+            .set(BESIDE_OUTPUT + channels as u64 * PER_CHANNEL);
+    }
+
+    /// How much the node has sent.
+    pub(super) fn received(&self) -> u64 {
+        self.relay.borrow().received()
+    }
+
+    /// Whether the connection has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.relay.borrow().ended().is_some()
     }
 
     /// Waits for any data from the node.
@@ -148,6 +180,7 @@ impl Wire {
             (StepError::Flood(bytes), _) => {
                 format!("it sent {} KiB of unrequested data", bytes / 1024)
             }
+            (StepError::Silent(time), _) => format!("no sign of life for {} s", time.as_secs()),
             (_, Some(ended)) => ended.words(),
             (StepError::Ssh(error), None) => error.message().to_owned(),
             (StepError::Stream(error), None) => error.to_string(),

@@ -41,6 +41,11 @@ impl Place {
             .env_remove("CLICOLOR")
             .env_remove("CLICOLOR_FORCE")
             .stdin(Stdio::null());
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("ANSIBLE_") {
+                command.env_remove(name);
+            }
+        }
         command
     }
 

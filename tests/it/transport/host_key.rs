@@ -214,23 +214,30 @@ fn a_node_with_a_host_certificate_is_known_by_its_plain_key() {
 }
 
 #[test]
-fn a_node_known_only_by_an_authority_is_refused_with_that_reason() {
+fn a_node_is_known_by_the_certificate_of_a_trusted_authority() {
     let Some(sshd) = Sshd::with(&["certified"], "") else {
         return;
     };
-    let error = connect(&sshd, Strict, &sshd.host_line("ca", "@cert-authority *"))
-        .0
-        .unwrap_err();
+    let known = sshd.host_line("ca", "@cert-authority *");
+    let (result, file) = connect(&sshd, Strict, &known);
+    result.unwrap();
+    assert_eq!(file, known);
+}
+
+#[test]
+fn a_certificate_of_another_authority_is_refused_with_that_reason() {
+    let Some(sshd) = Sshd::with(&["certified"], "") else {
+        return;
+    };
+    sshd.stranger("host_other", &["-t", "ed25519"]);
+    let known = sshd.host_line("other", "@cert-authority *");
+    let error = connect(&sshd, Strict, &known).0.unwrap_err();
     assert!(
         matches!(error, ConnectError::HostKeyCertified { .. }),
         "{error}"
     );
-    assert!(
-        error
-            .to_string()
-            .contains("host certificates are not supported"),
-        "{error}"
-    );
+    let text = error.to_string();
+    assert!(text.contains("signed by another authority"), "{text}");
 }
 
 #[test]

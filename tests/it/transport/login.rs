@@ -254,7 +254,7 @@ fn a_node_that_takes_only_passwords_says_so() {
     let key = sshd.key("id", &["-t", "ed25519"]);
     let text = refusal(sshd.try_connect(&with_key(&sshd, key))).to_string();
     assert!(
-        text.contains("no key was tried; the node accepts: password"),
+        text.contains("nothing was tried; the node accepts: password"),
         "{text}"
     );
 }

@@ -15,3 +15,5 @@ mod run;
 mod shells;
 mod sshd;
 mod sudo;
+mod table;
+mod ways;

@@ -11,10 +11,12 @@ use std::time::Duration;
 use std::time::Instant;
 
 use fwdeploy::transport::Cancel;
+use fwdeploy::transport::Client;
 use fwdeploy::transport::ConnectError;
 use fwdeploy::transport::HostKeyChecking;
 use fwdeploy::transport::RunError;
 use fwdeploy::transport::Settings;
+use fwdeploy::transport::SshConfig;
 use fwdeploy::transport::System;
 use fwdeploy::transport::Target;
 use fwdeploy::transport::Transport;
@@ -31,6 +33,10 @@ use crate::transport::sshd::target;
 
 fn connect(target: &Target, cancel: &Cancel) -> ConnectError {
     let settings = Settings {
+        ssh_config: SshConfig::None,
+        client: Client::Own,
+        arguments: Default::default(),
+        node_arguments: Default::default(),
         host_key_checking: HostKeyChecking::Strict,
         known_hosts: Vec::new(),
         key_folder: None,
@@ -214,6 +220,10 @@ fn slow(login: Duration) -> u16 {
 fn first_run(port: u16, connect_timeout: Duration) -> (RunError, Duration) {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings {
+        ssh_config: SshConfig::None,
+        client: Client::Own,
+        arguments: Default::default(),
+        node_arguments: Default::default(),
         host_key_checking: HostKeyChecking::AcceptNew,
         known_hosts: vec![folder.path().join("known_hosts")],
         key_folder: None,

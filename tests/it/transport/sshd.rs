@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use fwdeploy::model::Secret;
 use fwdeploy::transport::Cancel;
+use fwdeploy::transport::Client;
 use fwdeploy::transport::ConnectError;
 use fwdeploy::transport::Connection;
 use fwdeploy::transport::HostKeyChecking;
@@ -25,10 +26,14 @@ use fwdeploy::transport::Privilege;
 use fwdeploy::transport::RunError;
 use fwdeploy::transport::Secrets;
 use fwdeploy::transport::Settings;
+use fwdeploy::transport::SshConfig;
 use fwdeploy::transport::System;
 use fwdeploy::transport::Target;
 use fwdeploy::transport::Transport;
 use fwdeploy::transport::Via;
+use rustix::process::Pid;
+use rustix::process::Signal;
+use rustix::process::kill_process;
 use tempfile::TempDir;
 
 /// Long enough for a busy machine, short enough that a hanging test is seen.
@@ -54,6 +59,16 @@ impl Sshd {
 
     /// With the users of `passwd` (lines of /etc/passwd with a plain password in the second field, or `*`), and these sudoers.
     pub fn with_users(passwd: &str, sudoers: &str) -> Option<Self> {
+        Self::with_files(passwd, sudoers, "", None)
+    }
+
+    /// With these users and more lines of sshd_config, and with PAM asking for the password.
+    pub fn with_pam(passwd: &str, config: &str) -> Option<Self> {
+        let pam = "auth required pam_unix.so\naccount required pam_permit.so\nsession required pam_permit.so\n";
+        Self::with_files(passwd, "", &format!("UsePAM yes\n{config}"), Some(pam))
+    }
+
+    fn with_files(passwd: &str, sudoers: &str, config: &str, pam: Option<&str>) -> Option<Self> {
         let folder = open_folder()?;
         let at = |name: &str| folder.path().join(name);
         let (mut users, mut shadow) = (String::new(), String::new());
@@ -76,12 +91,13 @@ impl Sshd {
         for (name, mode) in [("passwd", 0o644), ("shadow", 0o600), ("sudoers", 0o440)] {
             fs::set_permissions(at(name), fs::Permissions::from_mode(mode)).unwrap();
         }
-        Some(Self::launch(
-            folder,
-            &["ed25519"],
-            "",
-            &["passwd", "shadow", "sudoers"],
-        ))
+        let mut mounts = vec!["passwd", "shadow", "sudoers"];
+        if let Some(pam) = pam {
+            fs::create_dir(at("pam.d")).unwrap();
+            fs::write(at("pam.d/sshd"), pam).unwrap();
+            mounts.push("pam.d/sshd");
+        }
+        Some(Self::launch(folder, &["ed25519"], config, &mounts))
     }
 
     fn launch(folder: TempDir, host_keys: &[&str], config: &str, mounts: &[&str]) -> Self {
@@ -92,6 +108,13 @@ impl Sshd {
             "ListenAddress 127.0.0.1\nPort {port}\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nLogLevel VERBOSE\nMaxStartups 200\nAuthorizedKeysFile {}\n{config}\n",
             at("authorized_keys")
         );
+        // The first line of a name counts.
+        if config.contains("UsePAM yes") {
+            lines = lines.replace("UsePAM no\n", "");
+        }
+        if config.contains("MaxStartups") {
+            lines = lines.replace("MaxStartups 200\n", "");
+        }
         for kind in host_keys {
             let certified = *kind == "certified";
             let algorithm = if certified { "ed25519" } else { kind };
@@ -147,6 +170,11 @@ impl Sshd {
         panic!("sshd did not start: {}", sshd.log());
     }
 
+    /// Ends it, also where it is shared.
+    pub fn stop(&self) {
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+    }
+
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
@@ -190,6 +218,10 @@ impl Sshd {
     /// Accepts new host keys, has no agent and no default keys.
     pub fn settings(&self) -> Settings {
         Settings {
+            ssh_config: SshConfig::None,
+            client: Client::Own,
+            arguments: Default::default(),
+            node_arguments: Default::default(),
             host_key_checking: HostKeyChecking::AcceptNew,
             known_hosts: vec![self.at("known_hosts")],
             key_folder: None,
@@ -243,6 +275,7 @@ pub fn target(port: u16) -> Target {
         port,
         user: Some("root".to_owned()),
         key_file: None,
+        arguments: Default::default(),
         privilege: Privilege::AsIs,
     }
 }

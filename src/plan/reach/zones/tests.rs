@@ -125,10 +125,16 @@ impl Node {
         let (desired, state) = (self.desired(), self.state());
         let ours = Ours::new(&desired, &state);
         let interface = self.interface;
-        findings(&desired, &state, &ours, &edges(&desired), &|_| interface)
-            .into_iter()
-            .map(|finding| (finding.code.as_str(), finding.text))
-            .collect()
+        findings(
+            &desired,
+            &state,
+            &ours,
+            &edges(&desired, &std::collections::BTreeSet::new()),
+            &|_| interface,
+        )
+        .into_iter()
+        .map(|finding| (finding.code.as_str(), finding.text))
+        .collect()
     }
 
     fn codes(&self) -> Vec<&'static str> {

@@ -1,5 +1,7 @@
 //! One key, offered to the node.
 
+use std::fs;
+
 use ssh2::ErrorCode;
 
 use super::Login;
@@ -8,12 +10,14 @@ use super::takes_keys;
 use crate::model::Secret;
 use crate::transport::ConnectError;
 use crate::transport::KeyProblem;
+use crate::transport::known_hosts::Certificate;
 use crate::transport::ssh::key::PrivateKey;
 use crate::transport::ssh::key::Protection;
+use crate::transport::ssh::key::public_line;
 use crate::transport::ssh::step::StepError;
 
-/// `LIBSSH2_ERROR_AUTHENTICATION_FAILED`: the node refused a key on sight.
-const AUTHENTICATION_FAILED: i32 = -18;
+/// `LIBSSH2_ERROR_AUTHENTICATION_FAILED`: the node refused a key on sight, or an answer.
+pub(super) const AUTHENTICATION_FAILED: i32 = -18;
 /// `LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED`: libssh2's code for every other problem of a key; the text distinguishes them.
 const PUBLICKEY_UNVERIFIED: i32 = -19;
 /// `LIBSSH2_ERROR_FILE`: the private key can't be read, or its passphrase is wrong.
@@ -30,13 +34,12 @@ impl Login<'_> {
             .public
             .as_ref()
             .map(|key| format!("{} {}", key.algorithm(), key.to_base64()));
-        for (name, public) in [
-            (format!("{name}-cert.pub"), key.certificate.as_ref()),
-            (name, plain.as_ref()),
-        ] {
-            if name.ends_with("-cert.pub") && public.is_none() {
-                continue;
-            }
+        let certificates = self.certificates(key);
+        let certified = certificates
+            .iter()
+            .map(|(name, line)| (name.clone(), Some(line)));
+        let offers = certified.chain([(name, plain.as_ref())]);
+        for (name, public) in offers {
             let public = public.map(String::as_str);
             let user = self.user.clone();
             let session = self.wire.session.clone();
@@ -67,11 +70,29 @@ impl Login<'_> {
                 }
             };
             match outcome {
-                Outcome::LoggedIn => return Ok(Ok(outcome)),
+                Outcome::LoggedIn | Outcome::FirstFactor => return Ok(Ok(outcome)),
                 _ => self.tried.push(format!("{name}: refused")),
             }
         }
         Ok(Ok(Outcome::Refused))
+    }
+
+    /// The certificates of a key, each with its name: the configured ones, and the one beside it.
+    fn certificates(&self, key: &PrivateKey) -> Vec<(String, String)> {
+        let mut certificates = Vec::new();
+        for path in &self.hop.certificates {
+            let line = fs::read_to_string(path).unwrap_or_default();
+            let certified = public_line(&line).and_then(|it| Certificate::read(&it));
+            if certified.is_some_and(|it| key.public.as_ref().is_none_or(|key| *key == it.key)) {
+                certificates.push((path.display().to_string(), line.trim().to_owned()));
+            }
+        }
+        let beside = key.certificate.as_ref();
+        let known = |line: &&String| certificates.iter().all(|(_, other)| other != *line);
+        if let Some(line) = beside.filter(known) {
+            certificates.push((format!("{}-cert.pub", key.path.display()), line.clone()));
+        }
+        certificates
     }
 
     fn vault_passphrase(&self, wanted: Outcome, key: &PrivateKey) -> Option<Secret> {
@@ -102,12 +123,9 @@ impl Login<'_> {
                     if wants == self.accepts || takes_keys(&wants) {
                         return Ok(Outcome::Refused);
                     }
-                    Err(ConnectError::FurtherMethod {
-                        at: self.place(),
-                        user: self.user.clone(),
-                        key: name.into(),
-                        wants: wants.into(),
-                    })
+                    self.took = Some(name.to_owned());
+                    self.accepts = wants;
+                    Ok(Outcome::FirstFactor)
                 }
                 // sshd counts each refused key and disconnects at MaxAuthTries. libssh2 drops the reason that it gives.
                 _ if !self.tried.is_empty() => {

@@ -1,14 +1,18 @@
-//! Logging in, with public keys only.
+//! Logging in.
 //!
-//! The order of attempts: the key that the inventory names and no other; otherwise the agent's keys one by one, then the
-//! default files. A passphrase is asked for only after the node has said that it would accept the key.
+//! Keys first: the key that the inventory names and no other; otherwise the agent's keys one by one, then the configured or the default
+//! files. A passphrase is asked for only after the node has said that it would accept the key. Then what the node asks
+//! (keyboard-interactive), then the password. A password is offered once, so that no account is locked.
 
 mod attempt;
+mod words;
 
 use std::cell::Cell;
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -24,8 +28,8 @@ use crate::transport::Cancel;
 use crate::transport::ConnectError;
 use crate::transport::Endpoint;
 use crate::transport::KeyProblem;
-use crate::transport::Settings;
-use crate::transport::Target;
+use crate::transport::hop::Hop;
+use crate::transport::hop::Identities;
 use crate::transport::known_hosts::HostKey;
 use crate::transport::known_hosts::fingerprint;
 use crate::transport::secret::Vault;
@@ -39,19 +43,24 @@ const DEFAULT_KEYS: [&str; 3] = ["id_ed25519", "id_ecdsa", "id_rsa"];
 pub(super) struct Login<'a> {
     pub(super) wire: &'a Wire,
     pub(super) clock: Clock<'a>,
-    pub(super) target: &'a Target,
-    pub(super) settings: &'a Settings,
+    pub(super) hop: &'a Hop,
     pub(super) vault: &'a Vault,
     pub(super) user: String,
     /// The methods that the node accepts.
     pub(super) accepts: String,
     pub(super) tried: Vec<String>,
+    /// What the node took as the first of several factors.
+    pub(super) took: Option<String>,
+    /// Whether the password was sent.
+    pub(super) offered_password: bool,
 }
 
 /// How long the node may take for the whole of a login. What a person or an agent takes does not count.
 pub(super) struct Clock<'a> {
     pub(super) limit: Duration,
     pub(super) spent: Cell<Duration>,
+    /// What a person took of the step that is being done.
+    pub(super) forgiven: Cell<Duration>,
     pub(super) cancel: &'a Cancel,
 }
 
@@ -70,6 +79,8 @@ enum Outcome {
     Refused,
     /// The node would take the key, and this side could not sign with it.
     Unsigned,
+    /// The node took it, and wants another method in addition.
+    FirstFactor,
 }
 
 impl Login<'_> {
@@ -79,11 +90,41 @@ impl Login<'_> {
         if self.wire.session.authenticated() {
             return Ok(());
         }
-        if !takes_keys(&self.accepts) {
-            return Err(self.refused());
-        }
-
         let mut looked = Vec::new();
+        // Each factor that the node takes changes what it accepts; three are more than anybody wants.
+        for _ in 0..4 {
+            if takes_keys(&self.accepts)
+                && self.hop.methods.keys
+                && self.with_keys(&mut looked)? == Outcome::LoggedIn
+            {
+                return Ok(());
+            }
+            match self.with_words()? {
+                Outcome::LoggedIn => return Ok(()),
+                Outcome::FirstFactor => {}
+                Outcome::Refused | Outcome::Unsigned => break,
+            }
+        }
+        Err(match self.took.take() {
+            Some(took) => ConnectError::FurtherMethod {
+                at: self.place(),
+                user: self.user.as_str().into(),
+                key: took.into(),
+                wants: self.accepts.as_str().into(),
+                tried: std::mem::take(&mut self.tried).into(),
+            },
+            None if self.tried.is_empty() && takes_keys(&self.accepts) && self.hop.methods.keys => {
+                ConnectError::NoKey {
+                    at: self.place(),
+                    looked,
+                }
+            }
+            None => self.refused(),
+        })
+    }
+
+    fn with_keys(&mut self, looked: &mut Vec<String>) -> Result<Outcome, ConnectError> {
+        looked.clear();
         let mut agent = match self.open_agent() {
             Ok(agent) => agent,
             Err(reason) => {
@@ -91,49 +132,49 @@ impl Login<'_> {
                 None
             }
         };
-        let in_agent = agent.as_ref().map_or(0, |agent| agent.keys.len());
-        let outcome = match &self.target.key_file {
-            Some(path) => self.with_named_key(path, agent.as_mut(), looked.first())?,
-            None => {
+        if agent.as_ref().is_some_and(|agent| agent.keys.is_empty()) {
+            looked.push("the agent has no keys".to_owned());
+        }
+        let hop = self.hop;
+        match (&hop.key_file, &hop.identities) {
+            (Some(path), _) => self.with_named_key(path, agent.as_mut(), looked.first()),
+            (None, Identities::Default(folder)) => {
                 let outcome = match &mut agent {
                     Some(agent) => self.with_agent(agent, |_| true)?,
                     None => Outcome::Refused,
                 };
                 match outcome {
-                    Outcome::LoggedIn => outcome,
-                    _ => self.with_default_keys(&mut looked)?,
+                    Outcome::LoggedIn | Outcome::FirstFactor => Ok(outcome),
+                    _ => self.with_default_keys(folder.as_deref(), looked),
                 }
             }
-        };
-        match outcome {
-            Outcome::LoggedIn => Ok(()),
-            _ if self.tried.is_empty() => {
-                if agent.is_some() && in_agent == 0 {
-                    looked.insert(0, "the agent has no keys".to_owned());
-                }
-                Err(ConnectError::NoKey {
-                    at: self.place(),
-                    looked,
-                })
-            }
-            _ => Err(self.refused()),
+            (None, Identities::Named(paths)) => self.with_identities(paths, agent, looked),
         }
     }
 
     /// One step, on the clock of the login.
     fn retry_eagain<T>(
         &self,
-        step: impl FnMut() -> Result<T, ssh2::Error>,
+        mut step: impl FnMut() -> Result<T, ssh2::Error>,
     ) -> Result<T, StepError> {
-        let left = self.clock.limit.saturating_sub(self.clock.spent.get());
-        let since = Instant::now();
-        let result = self
-            .wire
-            .retry_eagain(&Deadline::new(left, self.clock.cancel), step);
-        self.clock
-            .spent
-            .set(self.clock.spent.get() + since.elapsed());
-        result
+        loop {
+            let left = self.clock.limit.saturating_sub(self.clock.spent.get());
+            let since = Instant::now();
+            self.clock.forgiven.set(Duration::ZERO);
+            let deadline = Deadline::new(left, self.clock.cancel);
+            let result = self.wire.retry_eagain(&deadline, &mut step);
+            let forgiven = self.clock.forgiven.get();
+            let spent = since.elapsed().saturating_sub(forgiven);
+            self.clock.spent.set(self.clock.spent.get() + spent);
+            // What a person took is not the node's: the step goes on where it was.
+            if matches!(result, Err(StepError::Stopped(Stopped::TimedOut)))
+                && !forgiven.is_zero()
+                && self.clock.spent.get() < self.clock.limit
+            {
+                continue;
+            }
+            return result;
+        }
     }
 
     /// The methods that the node accepts now.
@@ -162,7 +203,7 @@ impl Login<'_> {
 
     /// The agent and its keys, or why there is none.
     fn open_agent(&self) -> Result<Option<OpenAgent>, String> {
-        let Some(path) = &self.settings.agent else {
+        let Some(path) = &self.hop.agent else {
             return Err("no agent (SSH_AUTH_SOCK is not set)".to_owned());
         };
         let fails = |why: &str| format!("the agent at {} does not answer: {why}", path.display());
@@ -173,7 +214,7 @@ impl Login<'_> {
         let open = || -> Result<OpenAgent, String> {
             let said = |error: ssh2::Error| error.message().to_owned();
             // With a key file its key is wanted, and no others are tried.
-            let file = self.target.key_file.as_deref();
+            let file = self.hop.key_file.as_deref();
             let wanted = match file.and_then(|file| KeyFile::read(file).ok()) {
                 Some(KeyFile::Public(key)) => Some(key),
                 Some(KeyFile::Private(key)) => key.public,
@@ -228,7 +269,7 @@ impl Login<'_> {
             let elsewhere = watch.waited().saturating_sub(waited);
             self.clock.spent.set(spent.saturating_sub(elsewhere));
             match outcome {
-                Outcome::LoggedIn => return Ok(Outcome::LoggedIn),
+                Outcome::LoggedIn | Outcome::FirstFactor => return Ok(outcome),
                 Outcome::Refused => self.tried.push(format!("{name}: refused")),
                 Outcome::Unsigned => {
                     let why = watch
@@ -271,7 +312,7 @@ impl Login<'_> {
         if let (Some(agent), Some(public)) = (held, public) {
             let outcome = self.with_agent(agent, |blob| blob == public.blob())?;
             // What the node refuses from the agent it refuses from the file.
-            if outcome == Outcome::LoggedIn
+            if matches!(outcome, Outcome::LoggedIn | Outcome::FirstFactor)
                 || self.tried.last().is_some_and(|t| t.ends_with("refused"))
             {
                 return Ok(outcome);
@@ -293,8 +334,71 @@ impl Login<'_> {
         }
     }
 
-    fn with_default_keys(&mut self, looked: &mut Vec<String>) -> Result<Outcome, ConnectError> {
-        let Some(folder) = &self.settings.key_folder else {
+    /// The configured key files as OpenSSH takes them: first those of them that the agent has, then the agent's others, then the files.
+    fn with_identities(
+        &mut self,
+        paths: &[PathBuf],
+        agent: Option<OpenAgent>,
+        looked: &mut Vec<String>,
+    ) -> Result<Outcome, ConnectError> {
+        let mut keys = Vec::new();
+        for path in paths {
+            match KeyFile::read(path) {
+                Ok(key) => keys.push(key),
+                Err(KeyProblem::Unreadable(error)) if error.kind() == io::ErrorKind::NotFound => {
+                    looked.push(format!("no {}", path.display()));
+                }
+                Err(problem) => self.tried.push(format!("{}: {problem}", path.display())),
+            }
+        }
+        let public = |key: &KeyFile| match key {
+            KeyFile::Public(key) => Some(key.clone()),
+            KeyFile::Private(key) => key.public.clone(),
+        };
+        let wanted: Vec<HostKey> = keys.iter().filter_map(public).collect();
+        let mut held: Vec<Vec<u8>> = Vec::new();
+        if let Some(mut agent) = agent {
+            held = agent.keys.iter().map(|key| key.blob().to_vec()).collect();
+            for wanted in &wanted {
+                let outcome = self.with_agent(&mut agent, |blob| blob == wanted.blob())?;
+                if matches!(outcome, Outcome::LoggedIn | Outcome::FirstFactor) {
+                    return Ok(outcome);
+                }
+            }
+            if !self.hop.identities_only {
+                let other = |blob: &[u8]| wanted.iter().all(|wanted| wanted.blob() != blob);
+                let outcome = self.with_agent(&mut agent, other)?;
+                if matches!(outcome, Outcome::LoggedIn | Outcome::FirstFactor) {
+                    return Ok(outcome);
+                }
+            }
+        }
+        for key in &keys {
+            let is_held = |public: &HostKey| held.iter().any(|held| held == public.blob());
+            if public(key).is_some_and(|key| is_held(&key)) {
+                continue;
+            }
+            let KeyFile::Private(key) = key else {
+                looked.push("a public key, and no agent with its private half".to_owned());
+                continue;
+            };
+            match self.with_private_key(key)? {
+                Ok(outcome @ (Outcome::LoggedIn | Outcome::FirstFactor)) => return Ok(outcome),
+                Ok(_) => {}
+                Err(problem) => self
+                    .tried
+                    .push(format!("{}: {problem}", key.path.display())),
+            }
+        }
+        Ok(Outcome::Refused)
+    }
+
+    fn with_default_keys(
+        &mut self,
+        folder: Option<&Path>,
+        looked: &mut Vec<String>,
+    ) -> Result<Outcome, ConnectError> {
+        let Some(folder) = folder else {
             return Ok(Outcome::Refused);
         };
         let mut found = 0;
@@ -309,7 +413,7 @@ impl Login<'_> {
                 Err(problem) => Err(problem),
             };
             match outcome {
-                Ok(Outcome::LoggedIn) => return Ok(Outcome::LoggedIn),
+                Ok(outcome @ (Outcome::LoggedIn | Outcome::FirstFactor)) => return Ok(outcome),
                 Ok(_) => {}
                 Err(problem) => self.tried.push(format!("{}: {problem}", path.display())),
             }
@@ -330,7 +434,7 @@ impl Login<'_> {
             at: self.place(),
             user: self.user.clone(),
             tried,
-            accepts: self.accepts.clone(),
+            accepts: self.accepts.as_str().into(),
         }
     }
 
@@ -352,7 +456,7 @@ impl Login<'_> {
     }
 
     fn place(&self) -> Endpoint {
-        self.target.place()
+        self.hop.at.clone()
     }
 }
 
