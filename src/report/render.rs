@@ -12,7 +12,9 @@ use crate::model::DesiredNetwork;
 use crate::model::DirectRule;
 use crate::model::Family;
 use crate::model::direct_xml;
+use crate::model::guard::NftablesService;
 use crate::model::guard::UNIT;
+use crate::model::guard::nftables_service::DROP_IN_FILE;
 use crate::model::peer::KnownPeer;
 use crate::model::state::Direct;
 use crate::model::state::DirectChain;
@@ -160,6 +162,13 @@ impl Commands {
             &table(&desired.guard, can).script(),
         );
         self.file("/etc/systemd/system/fwdeploy-guard.service", UNIT);
+        if let Some(drop_in) = NftablesService::of_debian().drop_in() {
+            self.comment(
+                "nftables.service flushes all tables. This is for Debian's; a node without the unit does not need it.",
+            );
+            self.line(&["mkdir", "-p", "/etc/systemd/system/nftables.service.d"]);
+            self.file(DROP_IN_FILE, &drop_in);
+        }
         self.line(&["systemctl", "daemon-reload"]);
         self.line(&["systemctl", "enable", "--now", "fwdeploy-guard.service"]);
     }

@@ -18,6 +18,18 @@ pub struct NftablesService {
 }
 
 impl NftablesService {
+    /// Debian's unit (nftables 0.9.8 to 1.1.7).
+    pub fn of_debian() -> Self {
+        let commands = [
+            "ExecStart=/usr/sbin/nft -f /etc/nftables.conf",
+            "ExecReload=/usr/sbin/nft -f /etc/nftables.conf",
+            "ExecStop=/usr/sbin/nft flush ruleset",
+        ];
+        NftablesService {
+            commands: commands.map(str::to_string).to_vec(),
+        }
+    }
+
     /// The drop-in with which each command also loads the guard again, in the same transaction as it flushes it, so that no packet finds it
     /// missing. `None` if the commands are not understood, and in particular if somebody has already replaced one.
     ///
