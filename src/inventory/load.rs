@@ -29,6 +29,7 @@ use super::vars::Layer;
 use super::vars::Vars;
 use super::vars::variables;
 use super::vault::Vault;
+use super::vault::take_locked;
 
 impl Inventory {
     /// Reads an inventory, the variables beside it, and those of the command line.
@@ -92,9 +93,25 @@ impl Listing {
     ///
     /// # Errors
     ///
-    /// As [`Inventory::load_sources`], but for mistakes in the meaning of variables.
+    /// As [`Inventory::load_sources`], but for mistakes in the meaning of variables. An encrypted file that cannot be opened is an error: without it
+    /// the list would be another one.
     pub fn load(sources: &Sources<'_>, extra: &[ExtraVars]) -> Result<Self, InputErrors> {
-        let (texts, warnings) = read(sources, extra)?;
+        let (mut texts, warnings) = read(sources, extra)?;
+        let mut errors = InputErrors::none();
+        let Texts {
+            group_vars,
+            node_vars,
+            vault,
+            ..
+        } = &mut texts;
+        for vars in group_vars
+            .iter_mut()
+            .chain(node_vars)
+            .flat_map(BTreeMap::values_mut)
+        {
+            errors.extend(take_locked(vars, vault));
+        }
+        errors.or(())?;
         Self::of_texts(&texts, warnings)
     }
 }

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::sync::RwLock;
 
 use crate::model::visible::visible;
+use crate::report::json::pretty;
 
 /// What is printed instead.
 const VEIL: &str = "********";
@@ -34,13 +35,13 @@ pub fn hide(secret: &str) {
     for line in secret.lines().map(str::trim) {
         hidden.add(line);
         hidden.add(&visible(line));
-        // Within the quotes of JSON.
+        // Within the quotes of JSON: as it is, and with invisible characters escaped.
         let json = serde_json::to_string(line).unwrap_or_default();
-        // The quotes around it alone: the text may end with one.
-        hidden.add(
-            json.get(1..json.len().saturating_sub(1))
-                .unwrap_or_default(),
-        );
+        for json in [json.as_str(), pretty(&line).trim_end()] {
+            // The quotes around it alone: the text may end with one.
+            let inner = json.get(1..json.len().saturating_sub(1));
+            hidden.add(inner.unwrap_or_default());
+        }
         if let Ok(address) = line.parse::<IpAddr>() {
             hidden.add(&address.to_string());
         }
@@ -146,5 +147,9 @@ mod tests {
             assert!(redacted(text).contains(VEIL), "{text}");
         }
         assert!(serde_json::from_str::<serde_json::Value>(&redacted(&json)).is_ok());
+        // JSON documents escape what nobody would see.
+        hide("in\u{200b}visible");
+        let json = pretty(&serde_json::json!({ "x": "in\u{200b}visible" }));
+        assert!(redacted(&json).contains(VEIL), "{json}");
     }
 }

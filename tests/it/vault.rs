@@ -536,3 +536,30 @@ fn a_password_file_gives_one_line() {
     ]);
     refused(&ran, &["there is no such file"]);
 }
+
+/// To see it fail: list a variable by its plain value.
+#[test]
+fn a_listing_of_variables_opens_nothing_and_misses_no_file() {
+    let text = format!(
+        "all:\n  hosts:\n    a:\n      x: {}\n      deep: [{{plain: 1, y: {}}}]\n",
+        value("value-1.1.txt", 6),
+        "!vault '1'",
+    );
+    let place = place(&text);
+    fs::create_dir(place.0.path().join("host_vars")).expect("a folder");
+    place.file("host_vars/a.yml", &fixture("vars.yml"));
+    for how in [&["--list"][..], &["--host", "a"], &["--vars", "a"]] {
+        let arguments = with(&["inventory", "inventory.yml"], how);
+        let ran = place.run(&with(&arguments, &VAULT));
+        done(&ran);
+        let shown = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(!shown.contains("hunter2"), "{shown}");
+        // A value whose name says nothing of a secret.
+        assert!(!shown.contains("198.51.100"), "{shown}");
+        assert!(shown.contains("__ansible_vault"), "{shown}");
+        // Of a file that is encrypted as a whole the names are shown.
+        assert!(shown.contains("vault_become"), "{shown}");
+        // Without that file it would be another list.
+        refused(&place.run(&arguments), &["a.yml"]);
+    }
+}

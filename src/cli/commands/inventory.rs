@@ -22,6 +22,9 @@ use crate::inventory::Listing;
 use crate::inventory::Var;
 use crate::inventory::suggest::closest;
 use crate::inventory::vars::plain_json;
+use crate::inventory::vault::Taint;
+use crate::inventory::vault::listed;
+use crate::inventory::vault::taint_of;
 use crate::model::visible::visible;
 use crate::report::progress::print;
 
@@ -129,8 +132,15 @@ fn sorted(value: &Value) -> Value {
     }
 }
 
-/// A variable's value; `<redacted>` for a secret that is written there. A template is none.
+/// A variable's value; `<redacted>` for a secret that is written there, and for everything in a file that is encrypted as a whole. A template is
+/// none, and what is encrypted by itself stays so, as with Ansible.
 fn shown(name: &str, var: &Var) -> Value {
+    if taint_of(var) == Taint::Encrypted {
+        return Value::from(REDACTED);
+    }
+    if taint_of(var) == Taint::Secret {
+        return listed(var.value());
+    }
     let value = plain_json(var.value());
     let is_template = value.as_str().is_some_and(|text| text.contains("{{"));
     if is_secret(name) && !is_template && !value.is_null() {
