@@ -27,7 +27,7 @@
 #   answer code                        the answer to the last question, and its exit code, `-` if it was not asked
 #   silent                             `yes` once a daemon has let a question time out; reset for each daemon
 #   other_save                         the program that saves the other iptables backend's rules
-#   kernel_then                        a checksum of the rules as they were read first
+#   kernel_then                        a line break, and the rules as they were read first; empty if they were not
 #   matched                            the ipsets that saved rules use
 #   nft_list nft_code                  the tables that nft lists, and the exit code of that
 #   stamp_then                         checksums of firewalld's files as they were first
@@ -76,6 +76,26 @@ limited_to() {
     esac
 }
 
+# become COMMAND…: the command in place of this shell, a process less. For the last command of a subshell, such as a question is. Without a
+# time limit: for a command that only asks the kernel, or for nothing but its own version.
+become() {
+    if ! command -v "$1" >/dev/null; then
+        echo "$1 is not installed" >&2
+        exit 127
+    fi
+    exec "$@"
+}
+
+# become_limited COMMAND…: the same with a time limit.
+become_limited() {
+    command -v "$1" >/dev/null || become "$1"
+    case $limit_kind in
+    kill) exec timeout -k 1 "$seconds" "$@" ;;
+    plain) exec timeout "$seconds" "$@" ;;
+    *) exec "$@" ;;
+    esac
+}
+
 # ask NAME COMMAND…: asks, and prints the answer. Leaves it in $answer and $code.
 ask() {
     local name="$1" said
@@ -92,6 +112,29 @@ ask() {
     code=$?
     answer=${answer%.}
     printf '= %s %s %s\n%s\n' "$name" "$code" "${#answer}" "$answer" >&4
+}
+
+# tell NAME TEXT: prints an answer that is known already, which takes no process.
+tell() {
+    answer=$2
+    code=0
+    printf '= %s 0 %s\n%s\n' "$1" "${#answer}" "$answer" >&4
+}
+
+# tell_file NAME FILE: the text of a small file, read by this shell.
+tell_file() {
+    local line='' text=''
+    if { while IFS= read -r line; do text=$text$line$newline; done <"$2"; } 2>/dev/null; then
+        tell "$1" "$text$line"
+    else
+        ask "$1" become cat "$2"
+    fi
+}
+
+# first_line FILE: leaves it in $answer; empty if there is none.
+first_line() {
+    answer=
+    { IFS= read -r answer <"$1"; } 2>/dev/null || [ -n "$answer" ]
 }
 
 # skip WHY NAME…: reports that questions were not asked, and why.
@@ -127,13 +170,9 @@ tools() {
     done
 }
 
-# connection [KNOWN]: the one that this runs in. sudo removes the variable, but root may read it from the shells above.
+# connection: the one that this runs in. sudo removes the variable, but root may read it from the shells above.
 connection() {
     local process generation line
-    if [ -n "$1" ]; then
-        echo "$1"
-        return
-    fi
     process=$$
     for generation in 1 2 3 4 5 6 7 8; do
         [ "$process" -gt 1 ] && [ -r "/proc/$process/environ" ] || return 0
@@ -146,13 +185,14 @@ connection() {
     done
 }
 
+# units UNIT…: for the last command of a subshell.
 units() {
-    limited systemctl show -p Id -p LoadState -p ActiveState -p SubState -p Result -p UnitFileState "$@"
+    become_limited systemctl show -p Id -p LoadState -p ActiveState -p SubState -p Result -p UnitFileState "$@"
 }
 
-# call PATH INTERFACE METHOD [SIGNATURE ARGUMENT…]
+# call PATH INTERFACE METHOD [SIGNATURE ARGUMENT…]: for the last command of a subshell.
 call() {
-    limited busctl call -- "$firewalld" "$@"
+    become_limited busctl call -- "$firewalld" "$@"
 }
 
 # machine: the running kernel and its network, on one line: no other machine has both, not even one with a copied disk.
@@ -162,26 +202,27 @@ machine() {
 }
 
 look_at_system() {
-    ask uid id -u
-    ask os cat /etc/os-release
-    ask kernel uname -r
-    ask connection connection "$1"
+    ask uid become id -u
+    tell_file os /etc/os-release
+    tell_file kernel /proc/sys/kernel/osrelease
+    if [ -n "$1" ]; then tell connection "$1$newline"; else ask connection connection; fi
     # The words are meant to be split: the third is the address that was connected to.
     set -- $answer
     if [ $# -ge 3 ]; then
-        ask ssh-interface limited ip -o addr show to "$3"
+        ask ssh-interface become ip -o addr show to "$3"
     else
         skip "this is no ssh connection" ssh-interface
     fi
     ask machine machine
     ask tools tools
-    ask systemd limited systemctl --version
-    ask iptables limited iptables -V
+    ask systemd become systemctl --version
+    ask iptables become iptables -V
     case $answer in
     *nf_tables*) other_save=iptables-legacy-save ;;
     *) other_save=iptables-nft-save ;;
     esac
-    ask ip_forward cat /proc/sys/net/ipv4/ip_forward
+    # Not by this shell: it reads byte by byte, and the kernel gives a number of /proc/sys with one read or not at all.
+    ask ip_forward become cat /proc/sys/net/ipv4/ip_forward
     look_at_routing
 }
 
@@ -197,34 +238,39 @@ look_at_routing() {
 at_most() {
     local most="$1"
     shift
-    { limited "$@" && echo end; } | awk -v most="$most" 'NR > most && $0 != "end" { print "more"; exit } { print }'
+    { "$@" && echo end; } | awk -v most="$most" 'NR > most && $0 != "end" { print "more"; exit } { print }'
 }
 
 # The DNS servers of the node, and those that systemd-resolved queries for it.
 resolvers() {
     local file
+    set --
     for file in /etc/resolv.conf /run/systemd/resolve/resolv.conf; do
-        [ ! -r "$file" ] || awk -v file="$file" '$1 == "nameserver" && NF > 1 { print file, $2 }' "$file"
-    done | head -n 64
+        [ ! -r "$file" ] || set -- "$@" "$file"
+    done
+    [ $# = 0 ] || awk '$1 == "nameserver" && NF > 1 && ++count <= 64 { print FILENAME, $2 }' "$@" || return
     echo end
 }
 
 look_at_kernel() {
-    ask iptables-save limited iptables-save
-    matched=$(printf %s "$answer" | matched_sets)
-    remember_kernel
-    ask ip6tables-save limited ip6tables-save
-    matched=$matched$newline$(printf %s "$answer" | matched_sets)
+    matched=
+    ask iptables-save become_limited iptables-save
+    match_sets
+    # The line break makes an empty answer one that was given.
+    kernel_then=
+    [ "$code" != 0 ] || kernel_then=$newline$answer
+    ask ip6tables-save become_limited ip6tables-save
+    match_sets
     # The other backend's tables. Running the legacy one where it was never used could load its module. A file of /proc
     # has no size: only its content shows whether it is empty.
     if ! command -v "$other_save" >/dev/null; then
         skip "no $other_save" other-save
-    elif [ "$other_save" = iptables-legacy-save ] && [ -z "$(cat /proc/net/ip_tables_names 2>/dev/null)" ]; then
+    elif [ "$other_save" = iptables-legacy-save ] && ! first_line /proc/net/ip_tables_names; then
         skip "no legacy tables" other-save
     else
-        ask other-save limited "$other_save"
+        ask other-save become_limited "$other_save"
     fi
-    ask nft-tables limited nft list tables
+    ask nft-tables become_limited nft list tables
     nft_list=$newline$answer
     nft_code=$code
     look_at_guard
@@ -246,7 +292,7 @@ look_at_guard() {
         skip "nft is not installed" nft-version guard-table
         return
     fi
-    ask nft-version limited nft --version
+    ask nft-version become nft --version
     case $nft_list in
     *"${newline}table inet fwdeploy$newline"*) ask guard-table bounded limited nft -j list table inet fwdeploy ;;
     *) ask guard-table has_tables_of_nft ;;
@@ -256,14 +302,17 @@ look_at_guard() {
 # guard_files: a line for each file that loads the guard at boot, with its SHA-256, and for all that keeps systemd from doing so.
 guard_files() {
     local file
+    set --
     for file in "$guard_file" "$guard_unit"; do
-        [ ! -e "$file" ] || limited sha256sum "$file" || return
+        [ ! -e "$file" ] || set -- "$@" "$file"
     done
+    [ $# = 0 ] || sha256sum "$@" || return
     [ ! -e "$guard_link" ] || echo enabled
     ! is_guard_active || echo active
     # A unit is masked by a link to /dev/null, and changed by files in folders of this name.
     for file in /etc /run; do
-        [ "$(readlink "$file/systemd/system/${guard_unit##*/}" 2>/dev/null)" != /dev/null ] || echo masked
+        [ ! -L "$file/systemd/system/${guard_unit##*/}" ] ||
+            [ "$(readlink "$file/systemd/system/${guard_unit##*/}")" != /dev/null ] || echo masked
         [ ! -d "$file/systemd/system/${guard_unit##*/}.d" ] || echo changed
     done
     [ ! -e "$guard_drop_in" ] || awk 'NR <= 100 { print "drop-in " substr($0, 1, 500) }' "$guard_drop_in" || return
@@ -312,8 +361,12 @@ firewalld_nft() {
     echo end
 }
 
-# matched_sets: the names of the sets that saved rules use.
-matched_sets() { grep -o -e '--match-set [^ ]*' | cut -d ' ' -f 2 | sort -u; }
+# match_sets: adds the names of the sets that the answer's rules use to $matched.
+match_sets() {
+    case $answer in
+    *"--match-set "*) matched=$matched$(printf %s "$answer" | grep -o -e '--match-set [^ ]*' | cut -d ' ' -f 2 | sort -u)$newline ;;
+    esac
+}
 
 # bounded COMMAND…: its output, up to 12 MB, and `end` if that is all.
 bounded() {
@@ -354,7 +407,7 @@ nft_tables() {
 routing() {
     local version
     for version in 4 6; do
-        limited ip "-$version" rule | sed "s/^/rule$version /"
+        ip "-$version" rule | sed "s/^/rule$version /"
     done
     [ ! -r /proc/sys/net/ipv6/conf/all/forwarding ] || echo "forwarding6 $(cat /proc/sys/net/ipv6/conf/all/forwarding)"
     grep -l '^1' /proc/sys/net/ipv4/conf/*/rp_filter 2>/dev/null | sed 's|.*/conf/\(.*\)/rp_filter|strict \1|'
@@ -365,37 +418,31 @@ routing() {
 other6() {
     # Running the legacy one where it was never used could load its module.
     case $1 in
-    *legacy*) [ -n "$(cat /proc/net/ip6_tables_names 2>/dev/null)" ] || return 0 ;;
+    *legacy*) first_line /proc/net/ip6_tables_names || return 0 ;;
     esac
-    ! command -v "$1" >/dev/null || limited "$1"
+    ! command -v "$1" >/dev/null || become_limited "$1"
 }
 
 # What else decides about a packet, apart from iptables and firewalld.
 look_at_networking() {
     ask listeners bounded limited ss -lntup
     ask routing bounded routing
-    ask sets bounded sets
+    if [ -n "$matched" ]; then ask sets bounded sets; else tell sets "end$newline"; fi
     ask nft-rules bounded nft_tables
     ask other6-save other6 "ip6tables${other_save#iptables}"
 }
 
-# remember_kernel: the rules when they were read.
-remember_kernel() {
-    kernel_then=
-    [ "$code" != 0 ] || kernel_then=$(printf %s "$answer" | rules_alone)
-}
-
-# rules_alone: a checksum of iptables-save without its comments, which contain the time, and without its counters.
-rules_alone() {
-    sed -e '/^#/d' -e 's/ \[[0-9]*:[0-9]*]$//' | cksum
-}
-
-# kernel_moved: `moved` if a rule has changed since.
+# kernel_moved: `moved` if a rule has changed since. The comments of iptables-save contain the time, and its counters move all the time.
 kernel_moved() {
     local now
-    now=$(limited iptables-save) || return
-    now=$(printf '%s\n' "$now" | rules_alone)
-    if [ "$now" = "$kernel_then" ]; then echo still; else echo moved; fi
+    now=$(become_limited iptables-save) || return
+    printf '%s\n=\n%s\n' "$kernel_then" "$now" | awk '
+        /^#/ || !NF { next }
+        $0 == "=" { again = 1; next }
+        { sub(/ \[[0-9]*:[0-9]*\]$/, "") }
+        !again { was[++before] = $0; next }
+        was[++now] != $0 { moved = 1 }
+        END { print moved || before != now ? "moved" : "still" }'
 }
 
 # The last question: whether the rules are still those that were read first. Docker restores its own, one every few milliseconds.
@@ -411,7 +458,7 @@ look_at_firewalld() {
     local properties=org.freedesktop.DBus.Properties path
     silent=
     ask firewalld-unit units firewalld.service
-    ask firewalld-owner limited busctl call -- \
+    ask firewalld-owner become_limited busctl call -- \
         org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus NameHasOwner s "$firewalld"
     # A call to a name without owner could start the daemon.
     if [ "$answer" != "b true$newline" ]; then
@@ -421,7 +468,7 @@ look_at_firewalld() {
         return
     fi
     stamp_then=$(stamp)
-    ask file-sums printf '%s\n' "$stamp_then"
+    tell file-sums "$stamp_then$newline"
     ask_daemon firewalld firewalld-properties call "$object" "$properties" GetAll s "$firewalld"
     firewalld_version=$(printf %s "$answer" | grep -o '"version" s "[0-9.]*' | cut -d '"' -f 4)
     ask_daemon firewalld firewalld-config call "$object/config" "$properties" GetAll s "$firewalld.config"
@@ -443,7 +490,7 @@ look_at_firewalld() {
         skip "the default zone is unknown" zone permanent-zone permanent-rich runtime-rich settings files
         return
     fi
-    ask zone printf %s "$zone"
+    tell zone "$zone"
     ask_daemon firewalld runtime-rich call "$object" "$firewalld.zone" getRichRules s "$zone"
     ask_daemon firewalld permanent-zone call "$object/config" "$firewalld.config" getZoneByName s "$zone"
     if [ "$code" = 0 ]; then
@@ -496,7 +543,7 @@ saved() {
 }
 
 # stamp: shows whether firewalld's files were written meanwhile, also where they are behind links.
-stamp() { limited find -L /etc/firewalld -name .fwdeploy -prune -o -name '.*.fwdeploy' -prune -o -type f -exec cksum {} + 2>/dev/null; }
+stamp() { become_limited find -L /etc/firewalld -name .fwdeploy -prune -o -name '.*.fwdeploy' -prune -o -type f -exec cksum {} + 2>/dev/null; }
 
 # files_at_rest: the files, if none was written since firewalld was first queried. Otherwise its answers and the files' content
 # may be from two moments, and the difference is not an edit.
@@ -534,7 +581,7 @@ look_at_settings() {
     local line whose
     named_sets=
     ask settings settings
-    listed=$(printf %s "$answer" | sort -u | grep '^[a-z]* [A-Za-z0-9_.-]*$' | tr ' ' :)
+    listed=$(printf %s "$answer" | awk '/^[a-z]* [A-Za-z0-9_.-]*$/ && !known[$0]++ { print $1 ":" $2 }')
     for line in $listed; do
         whose=${line#*:}
         case $line in
@@ -573,6 +620,7 @@ name_sets() {
 # look_at_sets: their kind, options and entries. Only firewalld's own sets are reported.
 look_at_sets() {
     local whose
+    [ -n "$named_sets" ] || return 0
     for whose in $(printf '%s\n' $named_sets | sort -u | head -n 64); do
         ask_daemon firewalld "set:$whose" call "$object" "$firewalld.ipset" getIPSetSettings s "$whose"
     done
@@ -605,12 +653,12 @@ containers() {
 each() {
     local attempt ids found status
     for attempt in 1 2 3; do
-        ids=$(limited docker $1) || return
+        ids=$(become_limited docker $1) || return
         if [ -z "$ids" ]; then
             echo 0
             return 0
         fi
-        found=$(limited docker $2 --format "$3" $ids) && {
+        found=$(become_limited docker $2 --format "$3" $ids) && {
             set -- $ids
             printf '%s\n%s\n' "$#" "$found"
             return 0
@@ -621,28 +669,29 @@ each() {
     return "$status"
 }
 
-# Docker's configuration about iptables and DNS servers, from daemon.json and its command line; nothing if there is none.
+# docker_told PROCESS: Docker's configuration about iptables and DNS servers, from daemon.json and its command line; nothing if there is none.
 docker_told() {
-    local file process
+    local file process="$1"
     for file in /etc/docker/daemon.json /var/snap/docker/current/config/daemon.json; do
-        [ ! -r "$file" ] || tr -d ' \t\r\n' <"$file" | grep -oE '"ip6?tables":(true|false)' | tr -d '"' | tr : =
-        [ ! -r "$file" ] || ! tr -d ' \t\r\n' <"$file" | grep -q '"dns":\["' || echo dns=true
+        [ ! -r "$file" ] || tr -d ' \t\r\n' <"$file" | grep -oE '"ip6?tables":(true|false)|"dns":\["' | sed 's/"dns".*/dns=true/; s/"//g; s/:/=/'
     done
-    process=$(limited systemctl show -p MainPID docker.service | sed -n 's/^MainPID=//p')
     [ "${process:-0}" = 0 ] || tr '\0' '\n' <"/proc/$process/cmdline" | sed -n -E 's/^--?(ip6?tables)$/\1=true/p; s/^--?(ip6?tables)=(.*)$/\1=\2/p; s/^--?dns(=.*)?$/dns=true/p'
     return 0
 }
 
 # settling FIREWALL: why Docker's rules are not all restored yet, from what it reports of its firewall; nothing if nothing indicates it.
 settling() {
-    local back began
-    case $(units firewalld.service) in
+    local unit back began
+    unit=$(become_limited systemctl show -p ActiveState -p ActiveEnterTimestamp firewalld.service)
+    case $unit in
     *ActiveState=activating*) echo "firewalld is starting" && return ;;
     esac
     # Docker 28.1 and later report when they last restored their rules.
-    back=$(printf '%s' "$1" | sed -n 's/.*"ReloadedAt","\([^"]*\)".*/\1/p')
-    [ -n "$back" ] || return 0
-    began=$(limited systemctl show -p ActiveEnterTimestamp firewalld.service | sed -n 's/^ActiveEnterTimestamp=//p')
+    back=${1#*\"ReloadedAt\",\"}
+    [ "$back" != "$1" ] || return 0
+    back=${back%%\"*}
+    began=${unit#*ActiveEnterTimestamp=}
+    began=${began%%"$newline"*}
     began=$(date -d "$began" +%s 2>/dev/null) && back=$(date -d "$back" +%s 2>/dev/null) || return 0
     # One that is not notified of firewalld's starts never will.
     [ "$back" -ge "$began" ] || [ "$(($(date +%s) - began))" -gt 60 ] || echo "Docker has not restored its rules since firewalld was started"
@@ -675,11 +724,13 @@ docker_look() {
 }
 
 look_at_docker() {
-    local unit service socket told starting=''
+    local unit process service socket told starting=''
     silent=
-    ask docker-unit units docker.service docker.socket
+    ask docker-unit units -p MainPID docker.service docker.socket
     unit=$answer
-    ask docker-told docker_told
+    process=
+    case $unit in *MainPID=*) process=${unit#*MainPID=} ;; esac
+    ask docker-told docker_told "${process%%"$newline"*}"
     answer=$unit
     if ! command -v docker >/dev/null; then
         skip "docker is not installed" docker-version docker-firewall docker-networks docker-containers
@@ -691,7 +742,7 @@ look_at_docker() {
     case $service in
     *ActiveState=activating* | *ActiveState=reloading*)
         starting=yes
-        ask settling echo "Docker is starting"
+        tell settling "Docker is starting$newline"
         ;;
     esac
     case $service in
@@ -712,11 +763,11 @@ look_at_docker() {
         esac
         return
     fi
-    ask_daemon docker docker-version limited docker version --format '{{.Server.Version}}'
+    ask_daemon docker docker-version become_limited docker version --format '{{.Server.Version}}'
     case $code:$answer in
     # Docker reports which firewall it uses since 28.1.
-    0:28.0.* | 0:1.* | 0:1[0-9].* | 0:2[0-7].*) ask docker-firewall echo ;;
-    0:*) ask_daemon docker docker-firewall limited docker info --format '{{json .FirewallBackend}}' ;;
+    0:28.0.* | 0:1.* | 0:1[0-9].* | 0:2[0-7].*) tell docker-firewall "$newline" ;;
+    0:*) ask_daemon docker docker-firewall become_limited docker info --format '{{json .FirewallBackend}}' ;;
     *) skip "docker does not answer" docker-firewall docker-networks docker-containers && return ;;
     esac
     [ -n "$starting" ] || ask settling settling "$answer"
@@ -735,16 +786,18 @@ leftovers() {
 
 # records: what runs have left on the node: the number of the last that was armed, the lease, and a paragraph for each snapshot.
 records() {
-    local number last armed left
+    local number armed left
     # Not to be allowed to read them is not to have none.
     [ ! -d "$home" ] || ls "$home" >/dev/null || return
-    for number in $(snapshot_numbers); do
-        printf 'snapshot %s\n' "$number"
-        grep '=' "$home/snapshots/$number/about"
-    done
-    last=$(cat "$home/last" 2>/dev/null)
-    echo "last ${last:-0}"
-    armed=$(leased_snapshot) || {
+    if [ -d "$home/snapshots" ]; then
+        for number in $(snapshot_numbers); do
+            printf 'snapshot %s\n' "$number"
+            grep '=' "$home/snapshots/$number/about"
+        done
+    fi
+    first_line "$home/last" || :
+    echo "last ${answer:-0}"
+    [ -L "$home/armed" ] && armed=$(leased_snapshot) || {
         leftovers
         return 0
     }
@@ -753,7 +806,7 @@ records() {
     left=$(seconds_left "$armed")
     [ -z "$left" ] || echo "left $left"
     [ ! -s "$live/outcome-$armed" ] || sed -n 's/^outcome=/restore /p; s/^trouble=/trouble /p' "$live/outcome-$armed"
-    [ ! -r "$live/step" ] || echo "step $(cat "$live/step")"
+    ! first_line "$live/step" || echo "step $answer"
     # Without these it cannot be restored.
     missing_parts "$armed" | sed 's/^/missing /'
 }

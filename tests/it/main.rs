@@ -22,6 +22,7 @@ mod guard_usage;
 mod inventory;
 mod laws_plan;
 mod laws_policy;
+mod look;
 mod mangle;
 mod manual;
 mod recovery;
