@@ -31,18 +31,16 @@ pub fn apply(actions: &[Action]) -> String {
     )
 }
 
-/// The function `plan` that takes these steps, and those that it needs.
+/// The function `plan` that takes these steps.
 pub(super) fn plan(actions: &[Action]) -> String {
-    let mut functions = String::new();
     let mut plan = String::new();
     for (number, action) in actions.iter().enumerate() {
-        let words = step(&number.to_string(), action, &mut functions);
-        let _ = writeln!(plan, "    step {number} {}", line(&words));
+        let _ = writeln!(plan, "    step {number} {}", line(&step(action)));
     }
     if actions.is_empty() {
         plan.push_str("    :\n");
     }
-    format!("{functions}plan() {{\n{plan}}}\n")
+    format!("plan() {{\n{plan}}}\n")
 }
 
 /// Words as one line of shell.
@@ -51,21 +49,21 @@ pub(super) fn line<S: AsRef<str>>(words: &[S]) -> String {
     words.join(" ")
 }
 
-/// The command of a step; what needs a function of its own goes to `functions`.
-pub(super) fn step(number: &str, action: &Action, functions: &mut String) -> Vec<String> {
+/// Values of a signature as one word, however many there are: each ends with U+001F. No file of firewalld's can hold that character, as XML
+/// has none such; a value with it would be taken for two, which firewalld refuses.
+fn values(words: &[String]) -> String {
+    words.iter().flat_map(|word| [word, "\u{1f}"]).collect()
+}
+
+/// The command of a step.
+pub(super) fn step(action: &Action) -> Vec<String> {
     match action {
         Action::SetPermanentDirect { before, after } => {
             let (before, after) = (&grouped(before), &grouped(after));
-            let mut writer = |name: &str, direct: &Direct| {
-                let name = format!("{name}_{number}");
-                let words = line(&direct_words(direct));
-                let _ = writeln!(functions, "{name}() {{ update_direct {words}; }}");
-                name
-            };
             vec![
                 "set_direct".to_string(),
-                writer("before", before),
-                writer("after", after),
+                values(&direct_words(before)),
+                values(&direct_words(after)),
                 told_direct(before),
                 told_direct(after),
             ]
@@ -74,23 +72,14 @@ pub(super) fn step(number: &str, action: &Action, functions: &mut String) -> Vec
             zone,
             before,
             after,
-        } => {
-            let mut writer = |name: &str, rules: &[RichText]| {
-                let name = format!("{name}_{number}");
-                let mut words = vec![rules.len().to_string()];
-                words.extend(rules.iter().map(|r| r.text.clone()));
-                let _ = writeln!(functions, "{name}() {{ update_rich {}; }}", line(&words));
-                name
-            };
-            vec![
-                "set_rich".to_string(),
-                zone.clone(),
-                writer("before", before),
-                writer("after", after),
-                told_rich(before),
-                told_rich(after),
-            ]
-        }
+        } => vec![
+            "set_rich".to_string(),
+            zone.clone(),
+            values(&rich_words(before)),
+            values(&rich_words(after)),
+            told_rich(before),
+            told_rich(after),
+        ],
         Action::CreateNetwork(spec) => network_words(spec),
         Action::RemoveNetwork(spec) => {
             let network = by_id(&spec.id, &spec.name);
@@ -286,6 +275,13 @@ fn told_direct(direct: &Direct) -> String {
         told.extend(args.iter().map(|arg| told_string(arg)));
     }
     told
+}
+
+/// Rich rules as the values of the signature `as`.
+fn rich_words(rules: &[RichText]) -> Vec<String> {
+    let count = rules.len().to_string();
+    let rules = rules.iter().map(|rule| rule.text.clone());
+    std::iter::once(count).chain(rules).collect()
 }
 
 /// Rich rules in busctl's words.

@@ -132,15 +132,29 @@ sync_snapshot() {
 end_lease() {
     capture_limited rm -f "$home/armed" || fail_with "the lease could not be released:" || return
     sync "$home" 2>/dev/null || sync
-    limited systemctl stop "fwdeploy-restore-$1.timer" >/dev/null 2>&1 </dev/null
     clean_up
     rm -f "$live/step" "$live/stop-$1" "$live/asked-$1" "$live/attempts-$1"
+}
+
+# stop_timers: stops every timer that would start a restore. None is needed without a lease: a run that was killed between its timer and
+# its lease leaves one.
+stop_timers() {
+    local file
+    set --
+    # shellcheck disable=SC2045 # Names of systemd's, without blanks; globs are off.
+    for file in $(ls $transient_units 2>/dev/null); do
+        case $file in
+        fwdeploy-restore-*.timer) set -- "$@" "$file" ;;
+        esac
+    done
+    [ $# = 0 ] || limited systemctl stop "$@" >/dev/null 2>&1 </dev/null
 }
 
 # clean_up: removes what only an armed node has, also of a run that was killed while it was arming the node, and old snapshots.
 clean_up() {
     local last file of old
     unstage_files
+    stop_timers
     rm -f "$units/fwdeploy-restore-files.service" "$units/fwdeploy-restore.service" \
         "$units/multi-user.target.wants/fwdeploy-restore-files.service" "$units/multi-user.target.wants/fwdeploy-restore.service"
     # If systemd has reloaded its units while the node was armed, it knows two that no longer exist.

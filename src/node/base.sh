@@ -8,6 +8,7 @@
 #   firewalld runtime permanent running    firewalld's names on D-Bus, and its word for being well
 #   newline separator escape tab           single characters; `separator` is between the values of a line of runtime.sh
 #   home live etc staging units            folders: snapshots and lease; what a boot may take; firewalld's; its staged copy; systemd's
+#   transient_units                        folders of systemd's
 #   guard_file guard_unit guard_link       the guard's script, its unit, and the link that enables that (records.sh)
 #   guard_drop_in                          what nftables.service does about it (records.sh)
 #   guard_unit_text                        what is in that unit
@@ -22,6 +23,7 @@
 #   entries_count xml_head xml_tail        of a recovery: how many entries direct.xml has, and the text around them
 # How to work, settled once by each program:
 #   seconds patience                       how long a command may take, and how long Docker may take to put its rules back
+#   python                                 the Python that is on the node (interpreter.sh)
 #   has_timeout wait_flag                  `yes` where there is timeout(1); `-w` where iptables-restore knows it
 #   mode                                   of a restore: what it was started for
 #   recovering                             `yes` in a program that recovers
@@ -80,6 +82,8 @@ escape=$(printf '\033')
 etc=/etc/firewalld
 staging=/etc/firewalld/.fwdeploy
 units=/etc/systemd/system
+# Where systemd has those that systemd-run made: in a folder of their own since version 229.
+transient_units="/run/systemd/transient /run/systemd/system"
 # A busy dockerd takes seconds to attach a container; a firewalld with thousands of rules takes as long to reload.
 seconds=60
 # How long Docker may take to restore its rules after a reload; on an idle node it takes 0.1 to 0.5 s.

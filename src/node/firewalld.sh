@@ -12,6 +12,24 @@ call_firewalld() {
     return "$code"
 }
 
+# call_firewalld_with VALUES PATH INTERFACE METHOD SIGNATURE: each value ends with a separator. As words of a command in a function they would
+# be copied word by word, one call deeper each, and dash's stack ends at about 60,000. Those that may not fit in a command line (2 MB with
+# eight bytes for each) are handed over by Python.
+call_firewalld_with() {
+    local values="$1" ifs="$IFS"
+    shift
+    if [ "${#values}" -gt 250000 ]; then
+        find_python || { answer="a configuration of this length needs Python, and none was found" && return 1; }
+        answer=$(printf %s "$values" | python_dbus_call "$firewalld" "$@" "$seconds" 2>&1)
+        return
+    fi
+    IFS=$separator
+    # The values are meant to be split.
+    set -- "$@" $values
+    IFS=$ifs
+    call_firewalld "$@"
+}
+
 # firewalld_property PATH INTERFACE NAME: one of firewalld's properties, in busctl's format.
 firewalld_property() { call_firewalld "$1" org.freedesktop.DBus.Properties Get ss "$2" "$3"; }
 
@@ -62,9 +80,10 @@ read_direct() {
     *\"[0-9]* | *\ 0[0-9]*) answer=$(printf '%s\n' "$answer" | awk_with_blanks) ;;
     esac
 }
-update_direct() { call_firewalld "$permanent" "$firewalld.config.direct" update '(a(sss)a(sssias)a(sas))' "$@"; }
+# update_direct VALUES
+update_direct() { call_firewalld_with "$1" "$permanent" "$firewalld.config.direct" update '(a(sss)a(sssias)a(sas))'; }
 
-# set_direct WRITE_BEFORE WRITE_AFTER BEFORE AFTER: two functions, and what firewalld then reports in busctl's format. Nothing is
+# set_direct VALUES_BEFORE VALUES_AFTER BEFORE AFTER: for `update_direct`, and what firewalld then reports in busctl's format. Nothing is
 # written if it is already so: a step that had started is undone whether or not it was done.
 set_direct() {
     local trouble
@@ -76,7 +95,7 @@ set_direct() {
         return
     fi
     check_unedited /etc/firewalld/direct.xml || return
-    if "$2"; then
+    if update_direct "$2"; then
         record_written /etc/firewalld/direct.xml
         read_direct || return
         [ "$answer" != "$4" ] || return 0
@@ -85,7 +104,7 @@ set_direct() {
         fail_with "firewalld did not accept the permanent direct configuration:"
     fi
     trouble=$answer
-    read_direct && [ "$answer" = "$3" ] || { "$1" && record_written /etc/firewalld/direct.xml; } || trouble="$trouble${newline}and did not take the old one back: $answer"
+    read_direct && [ "$answer" = "$3" ] || { update_direct "$1" && record_written /etc/firewalld/direct.xml; } || trouble="$trouble${newline}and did not take the old one back: $answer"
     answer=$trouble
     return 1
 }
@@ -103,9 +122,10 @@ read_rich() {
     zone_path=${zone_path%\"}
     call_firewalld "$zone_path" "$firewalld.config.zone" getRichRules || fail_with "firewalld does not report the permanent rich rules of $1:"
 }
-update_rich() { call_firewalld "$zone_path" "$firewalld.config.zone" setRichRules as "$@"; }
+# update_rich VALUES
+update_rich() { call_firewalld_with "$1" "$zone_path" "$firewalld.config.zone" setRichRules as; }
 
-# set_rich ZONE WRITE_BEFORE WRITE_AFTER BEFORE AFTER: as set_direct.
+# set_rich ZONE VALUES_BEFORE VALUES_AFTER BEFORE AFTER: as set_direct.
 set_rich() {
     local count trouble
     read_rich "$1" || return
@@ -118,7 +138,7 @@ set_rich() {
     count=${5#as }
     count=${count%% *}
     check_unedited "/etc/firewalld/zones/$1.xml" || return
-    if "$3"; then
+    if update_rich "$3"; then
         record_written "/etc/firewalld/zones/$1.xml"
         read_rich "$1" || return
         # firewalld may spell a rule differently, so only the number is compared.
@@ -128,7 +148,7 @@ set_rich() {
         fail_with "firewalld did not accept the permanent rich rules of zone $1:"
     fi
     trouble=$answer
-    read_rich "$1" && [ "$(sorted_strings "$answer")" = "$(sorted_strings "$4")" ] || { "$2" && record_written "/etc/firewalld/zones/$1.xml"; } || trouble="$trouble${newline}and did not take the old ones back: $answer"
+    read_rich "$1" && [ "$(sorted_strings "$answer")" = "$(sorted_strings "$4")" ] || { update_rich "$2" && record_written "/etc/firewalld/zones/$1.xml"; } || trouble="$trouble${newline}and did not take the old ones back: $answer"
     answer=$trouble
     return 1
 }

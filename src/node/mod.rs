@@ -2,6 +2,8 @@
 
 mod apply;
 mod arm;
+#[cfg(test)]
+mod long_tests;
 mod look;
 #[cfg(test)]
 mod older_tests;

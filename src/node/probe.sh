@@ -20,6 +20,7 @@
 #   FWDEPLOY_ZONE                      see above
 #   seconds firewalld object newline   fixed values: the time limit, names on D-Bus, a line break
 #   docker_socket                      where Docker listens, another fixed value
+#   python                             the Python that is on the node (interpreter.sh)
 #   home live                          folders (records.sh)
 #   guard_file guard_unit              where the guard is on the disk (records.sh)
 #   guard_drop_in guard_link           the same
@@ -33,7 +34,6 @@
 #   stamp_then                         checksums of firewalld's files as they were first
 #   zone active default                the zone that is queried, and firewalld's answers for the active and the default one
 #   firewalld_version                  the version that firewalld reports
-#   python                             the Python that is on the node
 #   listed                             the zones, policies and services whose settings are queried
 #   named_sets                         the address sets of firewalld that these name
 
@@ -306,7 +306,7 @@ guard_files() {
     for file in "$guard_file" "$guard_unit"; do
         [ ! -e "$file" ] || set -- "$@" "$file"
     done
-    [ $# = 0 ] || sha256sum "$@" || return
+    [ $# = 0 ] || limited sha256sum "$@" || return
     [ ! -e "$guard_link" ] || echo enabled
     ! is_guard_active || echo active
     # A unit is masked by a link to /dev/null, and changed by files in folders of this name.
@@ -695,25 +695,6 @@ settling() {
     began=$(date -d "$began" +%s 2>/dev/null) && back=$(date -d "$back" +%s 2>/dev/null) || return 0
     # One that is not notified of firewalld's starts never will.
     [ "$back" -ge "$began" ] || [ "$(($(date +%s) - began))" -gt 60 ] || echo "Docker has not restored its rules since firewalld was started"
-}
-
-# find_python: firewalld is written in Python, so where it is, there is one, which its first line names.
-find_python() {
-    local file line=''
-    for file in /usr/sbin/firewalld /usr/bin/firewalld; do
-        [ ! -r "$file" ] || IFS= read -r line <"$file" || line=
-        case $line in '#!'*) ;; *) continue ;; esac
-        line=${line#'#!'}
-        # The words are meant to be split: options may follow.
-        for python in $line; do
-            case ${python##*/} in python* | platform-python*) [ ! -x "$python" ] || return 0 ;; esac
-            break
-        done
-    done
-    for python in python3 /usr/libexec/platform-python python2 python; do
-        ! command -v "$python" >/dev/null || return 0
-    done
-    return 1
 }
 
 # docker_look: all answers of Docker, from one process. Where it fails the docker command is to be asked.

@@ -17,16 +17,12 @@ use crate::plan::rollback_plan::rollback_plan;
 /// The program that undoes a plan from any step. New flows of `managed` are blocked while firewalld reloads.
 pub(super) fn of_plan(actions: &[Action], managed: &[Cidr]) -> String {
     let way = rollback_plan(actions);
-    let mut functions = String::new();
     let take_back = match &way.in_place {
         None => "    answer=\"a reload cannot be undone in place\"\n    return 1\n".to_string(),
         Some(steps) => {
             let mut lines = String::new();
             for (number, action) in steps {
-                let words = match repeatable(action) {
-                    Some(words) => words,
-                    None => step(&format!("back_{number}"), action, &mut functions),
-                };
+                let words = repeatable(action).unwrap_or_else(|| step(action));
                 let _ = writeln!(lines, "    undo {number} {} || return", line(&words));
             }
             lines + "    :\n"
@@ -34,7 +30,7 @@ pub(super) fn of_plan(actions: &[Action], managed: &[Cidr]) -> String {
     };
     let docker: Vec<_> = way.docker.iter().filter_map(repeatable).collect();
     let touched: Vec<String> = way.docker.iter().filter_map(touched).collect();
-    program(&functions, &take_back, &docker, &touched, managed)
+    program("", &take_back, &docker, &touched, managed)
 }
 
 /// The program that restores Docker's networks and attachments as they are now, whatever it finds then, and everything else as a whole.
@@ -53,7 +49,7 @@ pub(super) fn of_recovery(managed: &[Cidr]) -> String {
 }
 
 fn program(
-    functions: &str,
+    settings: &str,
     take_back: &str,
     docker: &[Vec<String>],
     touched: &[String],
@@ -65,7 +61,7 @@ fn program(
     }
     let managed: Vec<String> = managed.iter().map(Cidr::to_string).collect();
     format!(
-        "# shellcheck source=library.sh\n. \"${{0%/*}}/library.sh\"\n\n{RESTORE}\nsubnets={}\ntouched={}\n{functions}take_back() {{\n{take_back}}}\ndocker_back() {{\n{docker_back}    :\n}}\n\nmain \"$@\"\n",
+        "# shellcheck source=library.sh\n. \"${{0%/*}}/library.sh\"\n\n{RESTORE}\nsubnets={}\ntouched={}\n{settings}take_back() {{\n{take_back}}}\ndocker_back() {{\n{docker_back}    :\n}}\n\nmain \"$@\"\n",
         line(&[managed.join(" ")]),
         line(&[touched.join("\n")])
     )

@@ -27,9 +27,25 @@ macro_rules! python {
     };
 }
 
+/// The Python program of this name, as a function that takes its arguments, and runs it by the interpreter that `find_python` has found. It may
+/// import what the distribution has packaged for Python, such as dbus.
+macro_rules! packaged_python {
+    ($name:literal) => {
+        concat!(
+            "\npython_",
+            $name,
+            "() {\n    \"$python\" -BEs -c '\n",
+            include_str!(concat!("python/", $name, ".py")),
+            "' \"$@\"\n}\n"
+        )
+    };
+}
+
 /// Reading a node.
 pub(super) const PROBE: &str = concat!(
     include_str!("records.sh"),
+    "\n",
+    include_str!("interpreter.sh"),
     awk!("firewalld_nft"),
     python!("docker_look", r#""$docker_socket" "$seconds""#),
     "\n",
@@ -42,7 +58,10 @@ pub(super) const LIBRARY: &str = concat!(
     "\n",
     include_str!("records.sh"),
     "\n",
+    include_str!("interpreter.sh"),
+    "\n",
     include_str!("firewalld.sh"),
+    packaged_python!("dbus_call"),
     "\n",
     include_str!("docker.sh"),
     "\n",

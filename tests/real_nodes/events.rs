@@ -311,7 +311,11 @@ fn a_node_goes_back_by_itself_whatever_systemd_and_firewalld_do() {
     );
     let said = run(lab, &[]);
     assert_eq!(said.code, 2, "{}{}", said.out, said.err);
-    lab.sh("n1", "touch /run/fwdeploy/attempts-1 /run/fwdeploy/stop-1");
+    // One that was killed a moment later has left its timer as well.
+    lab.sh(
+        "n1",
+        "touch /run/fwdeploy/attempts-1 /run/fwdeploy/stop-1; systemd-run -q --unit=fwdeploy-restore-1 --on-active=600 /bin/true",
+    );
     let said = run(lab, &[]);
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
     let left = lab.sh("n1", LEFT);

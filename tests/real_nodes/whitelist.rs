@@ -121,3 +121,24 @@ fn the_rendered_commands_do_what_a_run_does() {
     });
     one.assert_enforced("after the rendered commands");
 }
+
+/// As words of one command these rules end the node's shell by signal 11, and no command line holds them.
+#[test]
+#[ignore = "needs root and the lab: make lab"]
+fn a_whitelist_of_thousands_is_enforced_and_changed() {
+    let one = One::up("wmany", "trixie", "iptables");
+    let peers = |count: u32| -> String {
+        let others = (0..count).map(|n| format!("198.18.{}.{}", n / 100, 2 * (n % 100) + 1));
+        let all: Vec<String> = std::iter::once(one.lab.peer("peer1"))
+            .chain(others)
+            .collect();
+        format!("[{}]", all.join(", "))
+    };
+    one.inventory(&peers(3000), "");
+    one.run_changes();
+    one.assert_enforced("after the first run");
+    one.inventory(&peers(2999), "");
+    one.run_changes();
+    one.assert_enforced("after one peer was removed");
+    assert!(one.holds());
+}
