@@ -25,7 +25,7 @@ unit: setup
 
 # Runs the tests on real nodes. Plain `cargo test` skips them (`#[ignore]`); this target skips none. The tests of single steps
 # (lab_node) run on the oldest and the newest Debian release, with one backend each; `make lab LAB_NODES=abcdefgh` uses
-# every release with both backends. LAB_TESTS (3) of them run at a time.
+# every release with both backends. LAB_TESTS (4) of them run at a time.
 LAB_NODES ?= ah
 lab: setup
 	tests/lab/lab build

@@ -24,6 +24,9 @@ const LOOKS: usize = 5;
 /// How long the rollback may take once the time to confirm is over.
 const ROLLBACK: Duration = Duration::from_secs(15);
 
+/// How long a rollback that runs is waited for, in minutes; the node ends each wait after one (disarm.sh).
+const REVERT_MINUTES: usize = 5;
+
 /// A node that rolls itself back unless the run is confirmed.
 pub(super) struct PendingConfirm<'a> {
     pub(super) job: &'a Job,
@@ -138,18 +141,28 @@ impl<'a> PendingConfirm<'a> {
             None => self.taken(&mut session)?,
         };
         if let Some(number) = number {
-            match session.revert(number)? {
+            let mut ending = session.revert(number)?;
+            // It is running. With thousands of rules firewalld takes minutes.
+            for _ in 1..REVERT_MINUTES {
+                match &ending {
+                    Ending::Still { trouble } if trouble.is_empty() => {
+                        ending = session.revert(number)?;
+                    }
+                    _ => break,
+                }
+            }
+            match ending {
                 Ending::Restored(restored) => *told = Some(restored.ended),
                 // No one else confirms this run; the reading below shows the state.
                 Ending::Disarmed | Ending::Unknown { .. } => {}
                 Ending::Still { trouble } => {
-                    return Ok(NodeCondition::Unknown(format!(
-                        "the node could not be rolled back: {}",
-                        match trouble.as_slice() {
-                            [] => "it does not report why".to_string(),
-                            said => said.join("; "),
-                        }
-                    )));
+                    let message = match trouble.as_slice() {
+                        [] => format!(
+                            "the rollback was still running after {REVERT_MINUTES} minutes; `fwdeploy status` tells how it ended"
+                        ),
+                        said => format!("the node could not be rolled back: {}", said.join("; ")),
+                    };
+                    return Ok(NodeCondition::Unknown(message));
                 }
             }
         }

@@ -20,9 +20,12 @@ use crate::model::backend::Forward;
 use crate::model::node_builder::cybex_attachment;
 use crate::model::node_builder::cybex_network;
 use crate::model::state::Chain;
+use crate::model::state::Container;
+use crate::model::state::Endpoint;
 use crate::model::state::KernelRule;
 use crate::model::tally;
 use crate::node;
+use crate::plan::Action;
 use crate::plan::Allowed;
 use crate::plan::Plan;
 use crate::plan::Reload;
@@ -268,4 +271,45 @@ fn ten_times_the_peers_cost_at_most_thirty_times_the_operations() {
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// A run of thousands of calls would not end before it has to be confirmed.
+#[test]
+fn many_calls_are_one_reload_and_with_a_container_that_moves_very_many_are() {
+    let reloads = |peers: usize, moves: bool| {
+        let mut state = fresh("nftables");
+        let docker = state.docker.known_mut().unwrap();
+        docker.containers.clear();
+        if moves {
+            docker.containers.push(Container {
+                name: "cybex".to_string(),
+                id: "c1".to_string(),
+                running: true,
+                status: "running".to_string(),
+                network_mode: "bridge".to_string(),
+                endpoints: vec![Endpoint {
+                    network: "bridge".to_string(),
+                    address: Some("172.17.0.2".parse().unwrap()),
+                    ..Endpoint::default()
+                }],
+                ..Container::default()
+            });
+        }
+        let plan = plan(&state, &desired(peers), &allowed(Reload::Auto));
+        let is_move = |action: &Action| matches!(action, Action::Connect { .. });
+        assert_eq!(plan.actions.iter().any(is_move), moves, "{peers}");
+        plan.actions
+            .iter()
+            .any(|action| matches!(action, Action::Reload { .. }))
+    };
+    // Three calls for each peer.
+    for (peers, moves, wanted) in [
+        (80, false, false),
+        (84, false, true),
+        (84, true, false),
+        (330, true, false),
+        (340, true, true),
+    ] {
+        assert_eq!(reloads(peers, moves), wanted, "{peers} {moves}");
+    }
 }

@@ -27,6 +27,10 @@ use crate::plan::views::Views;
 /// From this many runtime calls on a reload is faster: a reload with Docker's recovery takes up to 3 s, a call 10 to 16 ms.
 const MANY: usize = 250;
 
+/// From this many on, a reload is used although containers are moved after it: their old addresses are on no list for that moment, but call by
+/// call the run would not end before it has to be confirmed (60 s).
+const TOO_MANY: usize = 1_000;
+
 /// How much there is to do at runtime.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Work {
@@ -57,7 +61,8 @@ pub(super) fn decide(
 ) -> Reloading {
     let considered = match allowed.reload {
         Reload::Never => false,
-        Reload::Auto => work.calls >= MANY && work.moves == 0,
+        Reload::Auto if work.moves == 0 => work.calls >= MANY,
+        Reload::Auto => work.calls >= TOO_MANY,
         Reload::Always => work.calls + work.rebinds > 0,
     };
     if !considered {
