@@ -179,7 +179,7 @@ pub(super) enum SshClient {
     /// fwdeploy itself, with libssh2: one connection to a node
     #[default]
     Libssh2,
-    /// The system's ssh, one process for each command: hardware keys, Kerberos, other algorithms; no passwords
+    /// The system's ssh, one process for each command: hardware keys, Kerberos, other algorithms
     Openssh,
 }
 

@@ -45,6 +45,7 @@ use clap::Parser;
 use crate::cli::commands::Cli;
 use crate::report::json;
 use crate::report::progress::print;
+use crate::transport::askpass;
 
 /// Exit code of a usage, inventory or role error: nothing was touched.
 const NOTHING_TOUCHED: u8 = 1;
@@ -56,6 +57,9 @@ pub fn definition() -> clap::Command {
 
 /// Parses the command line, executes the command, and returns the exit code.
 pub fn run() -> ExitCode {
+    if let Some(code) = askpass::answer() {
+        return code;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

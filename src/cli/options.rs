@@ -3,6 +3,7 @@
 //! `args` and the commands have what was typed. Only this file and the commands' own `options()` read it; everything after them
 //! works with [`FleetOptions`].
 
+use std::env;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -156,6 +157,7 @@ fn of_connections(connection: &ConnectionArgs, configured: &Configuration) -> Se
             Some(file) => SshConfig::File(file.clone()),
         },
         client: client(connection),
+        askpass: env::current_exe().ok(),
         ..Settings::default()
     };
     // What is said here counts more than what ssh's own files say, and less than the inventory.

@@ -52,8 +52,8 @@ explained! {
             "this machine could not create a socket"
             => "raise `ulimit -n`, or use fewer `--forks`";
         NoHandshake = "no-handshake":
-            "what answers does not speak SSH, or too slowly"
-            => "check `ansible_port`, and sshd's `MaxStartups`";
+            "what answers does not speak SSH, or too slowly, or closes the connection at once"
+            => "check `ansible_port`, and sshd's `MaxStartups` and `PerSourcePenalties`";
         NoCommonAlgorithm = "no-common-algorithm":
             "the node and fwdeploy have no key exchange, host key algorithm, cipher or MAC in common; the message lists what the node offers, the hint what fwdeploy offers"
             => "change sshd's `KexAlgorithms`, `HostKeyAlgorithms`, `Ciphers` or `MACs`, or install a newer sshd";

@@ -207,7 +207,10 @@ fn connect_code(error: &ConnectError) -> FailureCode {
         ConnectError::OpenSsh { kind, .. } => match kind {
             OpenSshFailure::Unreachable => FailureCode::NoAnswer,
             OpenSshFailure::HostKey => FailureCode::HostKeyUnknown,
-            OpenSshFailure::Login => FailureCode::LoginRefused,
+            OpenSshFailure::Login | OpenSshFailure::Password | OpenSshFailure::Question => {
+                FailureCode::LoginRefused
+            }
+            OpenSshFailure::TurnedAway => FailureCode::NoHandshake,
             OpenSshFailure::Program => FailureCode::SshSession,
         },
         ConnectError::Cancelled { .. } => FailureCode::Stopped,

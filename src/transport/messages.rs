@@ -217,6 +217,9 @@ fn every_way_not_to_connect_says_what_and_where_and_what_to_do() {
         open_ssh(OpenSshFailure::Unreachable),
         open_ssh(OpenSshFailure::HostKey),
         open_ssh(OpenSshFailure::Login),
+        open_ssh(OpenSshFailure::Password),
+        open_ssh(OpenSshFailure::Question),
+        open_ssh(OpenSshFailure::TurnedAway),
         open_ssh(OpenSshFailure::Program),
         ConnectError::Cancelled { at: at() },
     ];

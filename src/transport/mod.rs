@@ -11,6 +11,7 @@
 //! * Whatever a node or an agent does, it is dropped when its time is over, and its answer takes no more than 64 MiB.
 //! * A password is sent only to `sudo`: after sudo's own prompt was seen, and only once.
 
+pub mod askpass;
 mod cancel;
 mod connect_error;
 #[cfg(feature = "fuzzing")]

@@ -1,17 +1,25 @@
 //! A node over the system's `ssh`, for what libssh2 cannot do: hardware keys, Kerberos, algorithms of its own.
 //!
-//! One process for each script, without a control socket, and without a terminal: nobody is asked, and no password is given to it.
+//! One process for each script, without a control socket, and without a terminal: nobody is asked. The password of the node is all that is
+//! given to it (`askpass`). A login is a part of each run, so each of them is tried again where sshd had too many visitors.
 
 use std::io;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::Duration;
+
+use rustix::process::Pid;
+use rustix::process::Signal;
+use rustix::process::kill_process_group;
 
 use super::Cancel;
 use super::ConnectError;
@@ -25,10 +33,15 @@ use super::RunError;
 use super::Settings;
 use super::SshConfig;
 use super::Target;
+use super::askpass;
+use super::askpass::Askpass;
+use super::askpass::Unanswered;
 use super::local;
 use super::script_protocol::ScriptProtocol;
 use super::script_protocol::StreamEnd;
 use super::secret::Vault;
+use super::ssh::pace::Again;
+use super::ssh::pace::Retries;
 use super::wait::Deadline;
 use super::wait::Stopped;
 use crate::model::Secret;
@@ -54,6 +67,9 @@ const ALWAYS: [&str; 8] = [
 /// The steps of a connection that have the limit of `-T` each: to accept, the handshake, the login, the session.
 const STEPS: u32 = 4;
 
+/// How often it is looked whether ssh asks something.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// How much of ssh's complaints is kept.
 const KEPT: u64 = 16 * 1024;
 
@@ -63,7 +79,30 @@ pub(super) struct OpenSsh {
     arguments: Vec<String>,
     privilege: Privilege,
     password: Option<Secret>,
+    login: Login,
+    /// How long a server that turns visitors away is tried again.
+    patience: Duration,
     opening: Duration,
+}
+
+/// What ssh is given to log in with.
+struct Login {
+    /// This program; `None` where ssh cannot be told to ask it.
+    program: Option<PathBuf>,
+    password: Option<Secret>,
+}
+
+impl Login {
+    /// A place where one ssh process asks.
+    fn open(&self) -> Result<Option<Askpass>, String> {
+        let Some(program) = &self.program else {
+            return Ok(None);
+        };
+        let open = Askpass::open(program, self.password.clone());
+        let place =
+            open.map_err(|error| format!("cannot make a socket for its questions: {error}"));
+        place.map(Some)
+    }
 }
 
 /// Logs in once, and runs nothing.
@@ -79,8 +118,26 @@ pub(super) fn connect(
         said,
     })?;
     let opening = settings.connect_timeout * STEPS;
-    try_login(&at, &arguments, &Deadline::new(opening, cancel))?;
+    let login = Login {
+        program: settings
+            .askpass
+            .clone()
+            .filter(|_| askpass::is_known_to_ssh()),
+        password: vault.login_password(&target.node),
+    };
+    let patience = Deadline::new(settings.connect_timeout, cancel);
+    let mut retries = Retries::default();
+    loop {
+        let tried = try_login(&at, &arguments, &login, &Deadline::new(opening, cancel));
+        match tried {
+            Ok(()) => break,
+            Err((_, again)) if retries.wait(again, &patience) => {}
+            Err((error, _)) => return Err(*error),
+        }
+    }
     Ok(OpenSsh {
+        login,
+        patience: settings.connect_timeout,
         password: match target.privilege {
             Privilege::Sudo { .. } => vault.become_password(&target.node),
             Privilege::AsIs => None,
@@ -181,20 +238,32 @@ fn ssh() -> Command {
     command
 }
 
+/// Why there was no login, and whether it can help to try again.
+type NoLogin = (Box<ConnectError>, Again);
+
 fn try_login(
     at: &Endpoint,
     arguments: &[String],
+    login: &Login,
     deadline: &Deadline<'_>,
-) -> Result<(), ConnectError> {
+) -> Result<(), NoLogin> {
+    let never = |error: ConnectError| (Box::new(error), Again::Never);
+    let mut place = login
+        .open()
+        .map_err(|said| never(failed(at, &said, OpenSshFailure::Program)))?;
     let mut command = ssh();
     // ssh runs this command on this machine as soon as it is logged in.
     command.args(["-N", "-o", "PermitLocalCommand=yes", "-o"]);
     command.arg(format!("LocalCommand=echo {READY}"));
+    if let Some(place) = &place {
+        place.prepare(&mut command);
+    }
     let mut child = command
         .args(arguments)
         .stdin(Stdio::null())
         .spawn()
-        .map_err(|error| failed(at, &error.to_string(), OpenSshFailure::Program))?;
+        .map_err(|error| never(failed(at, &error.to_string(), OpenSshFailure::Program)))?;
+    let id = child.id();
     let (sender, receiver) = mpsc::channel();
     if let Some(mut stdout) = child.stdout.take() {
         thread::spawn(move || {
@@ -219,30 +288,92 @@ fn try_login(
         }
         said
     });
+    let mut unanswered = None;
     let ready = loop {
-        match receiver.recv_timeout(Duration::from_millis(20)) {
+        match receiver.recv_timeout(LOOK) {
             Ok(()) => break Ok(()),
             Err(RecvTimeoutError::Disconnected) => break Err(None),
             Err(RecvTimeoutError::Timeout) => {}
+        }
+        if let Some(place) = &mut place
+            && let Err(question) = place.attend(id)
+        {
+            unanswered = Some(question);
+            break Err(None);
         }
         if let Err(stopped) = deadline.check() {
             break Err(Some(stopped));
         }
     };
     local::end(&mut child);
+    if let Some(question) = unanswered {
+        let (said, kind) = words(&question);
+        return Err(never(failed(at, &said, kind)));
+    }
     match ready {
         Ok(()) => Ok(()),
-        Err(Some(Stopped::Cancelled)) => Err(ConnectError::Cancelled { at: at.clone() }),
-        Err(Some(_)) => Err(ConnectError::TimedOut {
+        Err(Some(Stopped::Cancelled)) => Err(never(ConnectError::Cancelled { at: at.clone() })),
+        Err(Some(_)) => Err(never(ConnectError::TimedOut {
             at: at.clone(),
             after: deadline.limit,
-        }),
+        })),
         Err(None) => {
             let said = complaints.join().unwrap_or_default();
             let said = String::from_utf8_lossy(&said).into_owned();
-            Err(failed(at, &said, kind(&said)))
+            let has_given = place.is_some_and(|place| place.has_given());
+            let (said, kind) = match (kind(&said), &login.program, &login.password) {
+                (OpenSshFailure::Login, ..) if has_given => (
+                    format!("the password: refused\n{said}"),
+                    OpenSshFailure::Password,
+                ),
+                (OpenSshFailure::Login, None, Some(_)) => (
+                    format!("{said}\nssh before OpenSSH 8.4 cannot be given the password"),
+                    OpenSshFailure::Login,
+                ),
+                (kind, ..) => (said, kind),
+            };
+            Err((Box::new(failed(at, &said, kind)), again(&said)))
         }
     }
+}
+
+/// What a question means that ssh gets no answer to.
+fn words(question: &Unanswered) -> (String, OpenSshFailure) {
+    match question {
+        Unanswered::Again => ("the password: refused".to_owned(), OpenSshFailure::Password),
+        Unanswered::Other(text) => (format!("the node asks `{text}`"), OpenSshFailure::Question),
+        Unanswered::JumpHost(text) => (
+            format!("a jump host asks `{text}`"),
+            OpenSshFailure::Question,
+        ),
+    }
+}
+
+/// Whether it can help to try again, by what ssh says.
+fn again(said: &str) -> Again {
+    match kind(said) {
+        OpenSshFailure::TurnedAway => Again::TurnedAway,
+        OpenSshFailure::Unreachable if said.contains("Connection refused") => Again::Refused,
+        _ => Again::Never,
+    }
+}
+
+/// Whether ssh says nothing but that the connection was closed before the server's banner, be it that of the node or of a jump host.
+fn is_turned_away(said: &str) -> bool {
+    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let is_end = |line: &str| {
+        let begins = [
+            "kex_exchange_identification: ",
+            "ssh_exchange_identification: ",
+            "Connection closed by ",
+            "Connection reset by ",
+        ];
+        begins.iter().any(|it| line.starts_with(it))
+            && ["onnection closed", "onnection reset"]
+                .iter()
+                .any(|it| line.contains(it))
+    };
+    said.contains("_exchange_identification: ") && lines.all(is_end)
 }
 
 /// What ssh's complaints mean.
@@ -264,6 +395,9 @@ fn kind(said: &str) -> OpenSshFailure {
         "jumphost loop",
     ]) {
         return OpenSshFailure::Program;
+    }
+    if is_turned_away(said) {
+        return OpenSshFailure::TurnedAway;
     }
     OpenSshFailure::Unreachable
 }
@@ -296,26 +430,111 @@ impl Connection for OpenSsh {
             at: self.at.clone(),
             said,
         };
-        let mut protocol = ScriptProtocol::new(script, &self.privilege, self.password.clone())
-            .map_err(|error| refuse(error.to_string()))?;
-        let line = protocol
-            .command_line()
-            .map_err(|error| refuse(error.to_string()))?;
-        // The login is a part of each run.
-        let deadline = Deadline::new(limit + self.opening, cancel);
-        let mut child: Child = ssh()
-            .args(&self.arguments)
-            .arg(line)
-            .spawn()
-            .map_err(|error: io::Error| refuse(error.to_string()))?;
-        let end = local::converse(&mut child, &mut protocol, on_stdout, &deadline);
-        let end = match end {
-            // ssh's own status for a connection that failed or was lost.
-            StreamEnd::Closed {
-                status: Some(255), ..
-            } => StreamEnd::Broken(format!("ssh ended{}", protocol.complaint())),
-            end => end,
-        };
-        protocol.conclude(end, &self.at, limit)
+        let patience = Deadline::new(self.patience, cancel);
+        let mut retries = Retries::default();
+        loop {
+            let mut protocol = ScriptProtocol::new(script, &self.privilege, self.password.clone())
+                .map_err(|error| refuse(error.to_string()))?;
+            let line = protocol
+                .command_line()
+                .map_err(|error| refuse(error.to_string()))?;
+            let place = self.login.open().map_err(refuse)?;
+            let mut command = ssh();
+            if let Some(place) = &place {
+                place.prepare(&mut command);
+            }
+            // The login is a part of each run.
+            let deadline = Deadline::new(limit + self.opening, cancel);
+            let mut child: Child = command
+                .args(&self.arguments)
+                .arg(line)
+                .spawn()
+                .map_err(|error: io::Error| refuse(error.to_string()))?;
+            let end = attended(place, child.id(), || {
+                local::converse(&mut child, &mut protocol, on_stdout, &deadline)
+            });
+            let end = match end {
+                // ssh's own status for a connection that failed or was lost.
+                StreamEnd::Closed {
+                    status: Some(255), ..
+                } => {
+                    let said = protocol.last_words().unwrap_or_default();
+                    if retries.wait(again(&said), &patience) {
+                        continue;
+                    }
+                    StreamEnd::Broken(format!("ssh ended{}", protocol.complaint()))
+                }
+                end => end,
+            };
+            return protocol.conclude(end, &self.at, limit);
+        }
+    }
+}
+
+/// Answers ssh's questions while something is done; one that gets no answer ends ssh.
+fn attended(place: Option<Askpass>, ssh: u32, work: impl FnOnce() -> StreamEnd) -> StreamEnd {
+    let Some(mut place) = place else {
+        return work();
+    };
+    let is_done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let attendant = scope.spawn(|| {
+            while !is_done.load(Ordering::SeqCst) {
+                if let Err(question) = place.attend(ssh) {
+                    let group = i32::try_from(ssh).ok().and_then(Pid::from_raw);
+                    let _ = group.map(|group| kill_process_group(group, Signal::TERM));
+                    return Some(question);
+                }
+                thread::sleep(LOOK);
+            }
+            None
+        });
+        let end = work();
+        is_done.store(true, Ordering::SeqCst);
+        match attendant.join() {
+            Ok(Some(question)) => StreamEnd::Broken(words(&question).0),
+            _ => end,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_tried_again_is_told_from_what_cannot() {
+        let closed = "kex_exchange_identification: Connection closed by remote host\r\nConnection closed by 192.0.2.1 port 22\r\n";
+        let reset = "kex_exchange_identification: read: Connection reset by peer\nConnection reset by 192.0.2.1 port 22\n";
+        let behind = "kex_exchange_identification: Connection closed by remote host\nConnection closed by UNKNOWN port 65535\n";
+        let no_way = format!("no way\n{behind}");
+        let not_forwarded = format!(
+            "channel 0: open failed: administratively prohibited: open failed\nstdio forwarding failed\n{behind}"
+        );
+        let nobody_behind = format!(
+            "channel 0: open failed: connect failed: Connection refused\nstdio forwarding failed\n{behind}"
+        );
+        let denied = format!("root@gw: Permission denied (publickey).\n{behind}");
+        for (said, expected) in [
+            (closed, Again::TurnedAway),
+            (reset, Again::TurnedAway),
+            (&[closed, behind].concat(), Again::TurnedAway),
+            (&no_way, Again::Never),
+            (&not_forwarded, Again::Never),
+            (&denied, Again::Never),
+            (&nobody_behind, Again::Refused),
+            (
+                "ssh: connect to host 192.0.2.1 port 22: Connection refused\r\n",
+                Again::Refused,
+            ),
+            (
+                "kex_exchange_identification: banner line contains invalid characters\n",
+                Again::Never,
+            ),
+            ("Connection closed by 192.0.2.1 port 22\n", Again::Never),
+            ("", Again::Never),
+        ] {
+            assert_eq!(again(said), expected, "{said}");
+        }
     }
 }

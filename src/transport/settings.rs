@@ -62,6 +62,8 @@ pub struct Settings {
     /// Time between two signs of life while a script runs, in whole seconds. After three without an answer the connection is lost (on Linux;
     /// elsewhere the system decides when). Zero sends none.
     pub keepalive: Duration,
+    /// The file of this program, which the system's ssh runs to be given a password; without it no password is given to that ssh.
+    pub askpass: Option<PathBuf>,
 }
 
 impl Settings {
@@ -115,6 +117,7 @@ impl Default for Settings {
                 .map(PathBuf::from),
             connect_timeout: Duration::from_secs(10),
             keepalive: Duration::from_secs(10),
+            askpass: None,
         }
     }
 }

@@ -17,7 +17,7 @@ impl ConnectError {
             }
             Self::Socket { .. } => "check `ansible_host`, and this machine's limit of open files (`ulimit -n`)".to_owned(),
             Self::Handshake { .. } | Self::HandshakeTimedOut { .. } => {
-                "check that `ansible_port` is sshd's; an sshd under load also closes connections (`MaxStartups`, `PerSourcePenalties`)".to_owned()
+                "check that `ansible_port` is sshd's; it also closes connections under load (`MaxStartups`), and after failed logins from this machine (`PerSourcePenalties`): then wait a few minutes".to_owned()
             }
             Self::NoCommon { ours, .. } => format!(
                 "this side offers: {ours}; `--transport openssh` uses the system's ssh and all that it has, or let the node's sshd_config offer one of these"
@@ -73,6 +73,13 @@ impl ConnectError {
                 OpenSshFailure::Unreachable => "check `ansible_host`, `ansible_port`, that the node is up, and that every firewall on the way lets this machine in".to_owned(),
                 OpenSshFailure::HostKey => "compare the fingerprint with the node's own, and add it with `fwdeploy scan-keys INVENTORY`".to_owned(),
                 OpenSshFailure::Login => "`ssh -v` with the same options says more".to_owned(),
+                OpenSshFailure::Password => "check the password given with `-k` or in `ansible_password`; it was offered once".to_owned(),
+                OpenSshFailure::Question => {
+                    "`--transport openssh` gives the node its password and answers nothing else: log in on jump hosts with a key, or leave the flag out, so that codes and the passwords of jump hosts are asked for at the terminal".to_owned()
+                }
+                OpenSshFailure::TurnedAway => {
+                    "check that `ansible_port` is sshd's; it also closes connections under load (`MaxStartups`), and after failed logins from this machine (`PerSourcePenalties`): then wait a few minutes".to_owned()
+                }
                 OpenSshFailure::Program => "install OpenSSH's client, or leave out `--transport openssh`".to_owned(),
             },
             Self::Session { .. } | Self::Cancelled { .. } => return None,

@@ -301,6 +301,12 @@ pub enum OpenSshFailure {
     HostKey,
     /// The node did not let the user in.
     Login,
+    /// The node does not take the password.
+    Password,
+    /// The node or a jump host asks something that ssh gets no answer to.
+    Question,
+    /// The connection was closed before the server said what it is.
+    TurnedAway,
     /// `ssh` could not be started, or does not accept its options.
     Program,
 }
@@ -367,7 +373,7 @@ impl ConnectError {
                 | Self::LoginTimedOut { .. }
                 | Self::Forward { .. }
                 | Self::OpenSsh {
-                    kind: OpenSshFailure::Unreachable,
+                    kind: OpenSshFailure::Unreachable | OpenSshFailure::TurnedAway,
                     ..
                 }
         )

@@ -200,7 +200,14 @@ impl<'a> ScriptProtocol<'a> {
 
     /// The end of what was printed on standard error, as `: …`, or empty.
     pub(super) fn complaint(&self) -> String {
-        text::tail(&self.stderr)
+        // Without the marks.
+        text::tail(&self.stderr[self.stderr_begins.unwrap_or_default()..])
+    }
+
+    /// All of standard error, if the node has not even greeted.
+    pub(super) fn last_words(&self) -> Option<String> {
+        let is_silent = self.stage == Stage::Greeting && self.pending.is_empty();
+        is_silent.then(|| String::from_utf8_lossy(&self.stderr).into_owned())
     }
 
     /// Takes in standard output.

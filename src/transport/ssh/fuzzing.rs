@@ -2,6 +2,7 @@
 
 use super::agent;
 use super::handshake::Heard;
+use super::methods;
 use crate::transport::known_hosts::HostKey;
 
 /// What a node sent before a key exchange that failed.
@@ -20,7 +21,7 @@ pub fn said(bytes: &[u8], host_keys: &str) -> Said {
         Heard::Ssh {
             kexinit: Some(lists),
             ..
-        } => lists.nothing_in_common(host_keys),
+        } => lists.nothing_in_common(methods::KEY_EXCHANGES, host_keys),
         _ => None,
     };
     Said {

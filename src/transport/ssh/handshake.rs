@@ -36,11 +36,12 @@ pub(super) fn shake_hands(
     }
     let first = wire.first();
     let heard = Heard::read(&first);
+    let key_exchanges = methods::key_exchanges(&wire.session);
     if let Heard::Ssh {
         kexinit: Some(theirs),
         ..
     } = &heard
-        && let Some((what, offered)) = theirs.nothing_in_common(host_keys)
+        && let Some((what, offered)) = theirs.nothing_in_common(&key_exchanges, host_keys)
     {
         let (theirs, ours) = offered;
         return Err(ConnectError::NoCommon {
@@ -68,8 +69,9 @@ pub(super) fn shake_hands(
     })
 }
 
-/// Whether the server closed the connection before it said anything about keys: it has too many visitors at a time (`MaxStartups`), or is
-/// just starting. One that punishes this machine (`PerSourcePenalties`) is left alone.
+/// Whether the server closed the connection before it said anything about keys: it has too many visitors at a time (`MaxStartups`), is
+/// just starting, or punishes this machine for failed logins (`PerSourcePenalties`). From OpenSSH 9.8 on the first and the last look the same.
+/// A connection that is closed so makes no punishment longer.
 pub(super) fn is_turned_away(wire: &Wire) -> bool {
     let first = wire.first();
     wire.has_ended()
@@ -86,8 +88,11 @@ pub(super) fn is_turned_away(wire: &Wire) -> bool {
         }
 }
 
+/// What sshd says, instead of its banner, to a connection that it closes: the first before 9.8.
+const BUSY: [&[u8]; 2] = [b"Exceeded MaxStartups", b"Not allowed at this time"];
+
 fn is_busy(said: &[u8]) -> bool {
-    said.starts_with(b"Exceeded MaxStartups")
+    BUSY.iter().any(|words| said.starts_with(words))
 }
 
 /// What a node sent in clear.
@@ -137,6 +142,9 @@ impl<'a> Heard<'a> {
             Self::Nothing => None,
             Self::Other(bytes) if visible(bytes, 80).is_empty() => {
                 Some("what answers there does not speak SSH".to_owned())
+            }
+            Self::Other(bytes) if is_busy(bytes) => {
+                Some(format!("it said `{}`", visible(bytes, 80)))
             }
             Self::Other(bytes) => Some(format!(
                 "what answers there does not speak SSH but says `{}`",
@@ -206,10 +214,11 @@ impl Lists<'_> {
     /// What the node and this side have not a single one of in common, with what each offers.
     pub(super) fn nothing_in_common<'a>(
         &'a self,
+        key_exchanges: &'a str,
         host_keys: &'a str,
     ) -> Option<(&'static str, (&'a str, &'a str))> {
         let kinds = [
-            ("key exchange", methods::KEY_EXCHANGES),
+            ("key exchange", key_exchanges),
             ("host key algorithm", host_keys),
             ("cipher", methods::CIPHERS),
             ("cipher", methods::CIPHERS),
@@ -296,7 +305,7 @@ mod tests {
             panic!("no lists");
         };
         lists
-            .nothing_in_common("ssh-ed25519,rsa-sha2-512")
+            .nothing_in_common("curve25519-sha256", "ssh-ed25519,rsa-sha2-512")
             .map(|(what, _)| what)
     }
 
@@ -305,6 +314,7 @@ mod tests {
         assert_eq!(missing(CENTOS7), None);
         let cases = [
             (0, "diffie-hellman-group1-sha1", "key exchange"),
+            (0, "mlkem768x25519-sha256", "key exchange"),
             (1, "ssh-dss", "host key algorithm"),
             (2, "aes128-cbc,3des-cbc", "cipher"),
             (3, "aes128-cbc,3des-cbc", "cipher"),
@@ -330,6 +340,8 @@ mod tests {
         );
         let busy = words(b"Exceeded MaxStartups\r\nSSH-2.0-OpenSSH_9.2\r\n").unwrap();
         assert_eq!(busy, "it said `Exceeded MaxStartups`");
+        let shut_out = words(b"Not allowed at this time\r\n").unwrap();
+        assert_eq!(shut_out, "it said `Not allowed at this time`");
         assert_eq!(
             words(b"SSH-1.5-old\n").unwrap(),
             "it speaks `SSH-1.5-old` only"
@@ -350,7 +362,7 @@ mod tests {
             let payload = [&[KEXINIT][..], &tail].concat();
             let ssh = [b"SSH-2.0-x\n".to_vec(), packet(&payload)].concat();
             if let Heard::Ssh { kexinit: Some(lists), .. } = Heard::read(&ssh) {
-                let _ = lists.nothing_in_common("ssh-ed25519");
+                let _ = lists.nothing_in_common("curve25519-sha256", "ssh-ed25519");
             }
         }
     }

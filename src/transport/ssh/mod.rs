@@ -13,7 +13,7 @@ mod host_key;
 mod jump;
 mod key;
 mod methods;
-mod pace;
+pub(super) mod pace;
 mod proxy;
 mod pump;
 mod relay;

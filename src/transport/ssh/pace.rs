@@ -30,7 +30,7 @@ const LONGEST: Duration = Duration::from_secs(2);
 
 /// Whether it can help to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Again {
+pub(in crate::transport) enum Again {
     Never,
     /// Nothing listens: a few times.
     Refused,
@@ -60,13 +60,13 @@ impl From<ConnectError> for Halt {
 
 /// The pauses between the attempts at one server.
 #[derive(Default)]
-pub(super) struct Retries {
+pub(in crate::transport) struct Retries {
     count: u32,
 }
 
 impl Retries {
     /// Waits until it is time to try again; `false` if it is not to be tried again.
-    pub(super) fn wait(&mut self, again: Again, deadline: &Deadline<'_>) -> bool {
+    pub(in crate::transport) fn wait(&mut self, again: Again, deadline: &Deadline<'_>) -> bool {
         match again {
             Again::Never => return false,
             Again::Refused if self.count >= REFUSED => return false,

@@ -42,9 +42,14 @@ impl Proxy {
         let input = OwnedFd::from(theirs.try_clone()?);
         let output = OwnedFd::from(theirs);
         let shell = env::var_os("SHELL").filter(|shell| !shell.is_empty());
+        // bash takes a socket on standard input for the connection of a remote user and reads ~/.bashrc, whose output would be a part of
+        // the connection, unless another shell is around it. ssh gives it pipes.
+        let level = env::var("SHLVL").ok().and_then(|level| level.parse().ok());
+        let level = level.unwrap_or(0_i32).max(1);
         let mut child = Command::new(shell.unwrap_or_else(|| "/bin/sh".into()))
             .arg("-c")
             .arg(format!("exec {command}"))
+            .env("SHLVL", level.to_string())
             .stdin(Stdio::from(input))
             .stdout(Stdio::from(output))
             .stderr(Stdio::piped())

@@ -440,6 +440,7 @@ fn of_ours(row: &Row, checking: HostKeyChecking, folder: &Path) -> Result<(), St
         agent: None,
         connect_timeout: Duration::from_secs(20),
         keepalive: Duration::ZERO,
+        askpass: None,
     };
     let target = Target {
         address: row.address.clone(),

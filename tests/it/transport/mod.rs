@@ -4,7 +4,9 @@
 //! in a mount namespace with its own `/etc/passwd` and `/etc/sudoers`, so nothing on the machine changes.
 
 mod agent;
+mod askpass;
 mod decisions;
+mod generations;
 mod host_key;
 mod hostile;
 mod local;

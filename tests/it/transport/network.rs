@@ -43,6 +43,7 @@ fn connect(target: &Target, cancel: &Cancel) -> ConnectError {
         agent: None,
         connect_timeout: Duration::from_secs(1),
         keepalive: Duration::from_secs(2),
+        askpass: None,
     };
     refusal(System::new(settings, Box::new(Nobody)).connect(target, cancel))
 }
@@ -230,6 +231,7 @@ fn first_run(port: u16, connect_timeout: Duration) -> (RunError, Duration) {
         agent: None,
         connect_timeout,
         keepalive: Duration::from_secs(10),
+        askpass: None,
     };
     let key_file = Some(keygen(folder.path(), "id", &["-t", "ed25519"]));
     let target = Target {

@@ -12,6 +12,7 @@ use std::process::Command;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -45,30 +46,91 @@ pub struct Sshd {
     child: Child,
 }
 
-impl Sshd {
-    /// With an ed25519 host key. `None` without root.
-    pub fn start() -> Option<Self> {
-        Self::with(&["ed25519"], "")
+/// The machine whose sshd is started.
+#[derive(Clone, Default)]
+pub struct Machine {
+    /// The root of another system, of which nothing is changed; this machine otherwise.
+    root: Option<PathBuf>,
+    version: OnceLock<(u32, u32)>,
+}
+
+impl Machine {
+    /// Another system, as it lies in this folder.
+    pub fn at(root: &Path) -> Self {
+        Self {
+            root: Some(root.to_owned()),
+            version: OnceLock::new(),
+        }
+    }
+
+    /// The version of its sshd, such as 9.2.
+    pub fn version(&self) -> (u32, u32) {
+        *self.version.get_or_init(|| {
+            // Before 9.2 sshd does not know `-V`, and tells its version with its usage.
+            let output = self.sshd().arg("-V").output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            let number = said.split_once("OpenSSH_").map(|(_, rest)| rest);
+            let (major, rest) = number.and_then(|it| it.split_once('.')).expect(&said);
+            let minor: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            (major.parse().unwrap(), minor.parse().unwrap())
+        })
+    }
+
+    fn sshd(&self) -> Command {
+        match &self.root {
+            None => Command::new("/usr/sbin/sshd"),
+            Some(root) => {
+                let mut command = Command::new("chroot");
+                command.arg(root).arg("/usr/sbin/sshd");
+                command
+            }
+        }
+    }
+
+    /// What its sshd says against these lines of sshd_config; nothing if it takes them.
+    pub fn objection(&self, config: &str) -> String {
+        // `-G` and `-T` need host keys or versions; an option on the command line is read like a line.
+        let lines = config.lines().flat_map(|line| ["-o", line]);
+        let output = self.sshd().arg("-t").args(lines).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let about_keys = |line: &&str| !line.contains("host key") && !line.contains("hostkeys");
+        said.lines()
+            .filter(about_keys)
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     /// With host keys of these types (`certified` is ed25519 with a certificate) and more lines of sshd_config.
-    pub fn with(host_keys: &[&str], config: &str) -> Option<Self> {
+    pub fn with(&self, host_keys: &[&str], config: &str) -> Option<Sshd> {
         let folder = open_folder()?;
-        Some(Self::launch(folder, host_keys, config, &[]))
+        Some(self.launch(folder, host_keys, config, &[]))
+    }
+
+    /// The same, where the login shell of root is sh and reads no file of this machine.
+    pub fn with_plain_root(&self, host_keys: &[&str], config: &str) -> Option<Sshd> {
+        self.with_files(host_keys, "", "", config, None)
     }
 
     /// With the users of `passwd` (lines of /etc/passwd with a plain password in the second field, or `*`), and these sudoers.
-    pub fn with_users(passwd: &str, sudoers: &str) -> Option<Self> {
-        Self::with_files(passwd, sudoers, "", None)
+    pub fn with_users(&self, passwd: &str, sudoers: &str) -> Option<Sshd> {
+        self.with_files(&["ed25519"], passwd, sudoers, "", None)
     }
 
     /// With these users and more lines of sshd_config, and with PAM asking for the password.
-    pub fn with_pam(passwd: &str, config: &str) -> Option<Self> {
+    pub fn with_pam(&self, passwd: &str, config: &str) -> Option<Sshd> {
         let pam = "auth required pam_unix.so\naccount required pam_permit.so\nsession required pam_permit.so\n";
-        Self::with_files(passwd, "", &format!("UsePAM yes\n{config}"), Some(pam))
+        let config = format!("UsePAM yes\n{config}");
+        self.with_files(&["ed25519"], passwd, "", &config, Some(pam))
     }
 
-    fn with_files(passwd: &str, sudoers: &str, config: &str, pam: Option<&str>) -> Option<Self> {
+    fn with_files(
+        &self,
+        host_keys: &[&str],
+        passwd: &str,
+        sudoers: &str,
+        config: &str,
+        pam: Option<&str>,
+    ) -> Option<Sshd> {
         let folder = open_folder()?;
         let at = |name: &str| folder.path().join(name);
         let (mut users, mut shadow) = (String::new(), String::new());
@@ -97,11 +159,10 @@ impl Sshd {
             fs::write(at("pam.d/sshd"), pam).unwrap();
             mounts.push("pam.d/sshd");
         }
-        Some(Self::launch(folder, &["ed25519"], config, &mounts))
+        Some(self.launch(folder, host_keys, config, &mounts))
     }
 
-    fn launch(folder: TempDir, host_keys: &[&str], config: &str, mounts: &[&str]) -> Self {
-        fs::create_dir_all("/run/sshd").unwrap();
+    fn launch(&self, folder: TempDir, host_keys: &[&str], config: &str, mounts: &[&str]) -> Sshd {
         let at = |name: &str| folder.path().join(name).display().to_string();
         let port = free_port();
         let mut lines = format!(
@@ -114,6 +175,10 @@ impl Sshd {
         }
         if config.contains("MaxStartups") {
             lines = lines.replace("MaxStartups 200\n", "");
+        }
+        // From 9.8 on sshd shuts out an address after failed logins, which the tests cause on purpose.
+        if self.version() >= (9, 8) {
+            lines += "PerSourcePenalties no\n";
         }
         for kind in host_keys {
             let certified = *kind == "certified";
@@ -138,36 +203,79 @@ impl Sshd {
         }
         fs::write(at("config"), lines).unwrap();
         fs::write(at("authorized_keys"), "").unwrap();
-        let mut script = String::new();
-        for name in mounts {
-            script += &format!("mount --bind {} /etc/{name} && ", at(name));
-        }
-        script += &format!(
-            "exec /usr/sbin/sshd -D -f {} -E {}",
-            at("config"),
-            at("log")
-        );
-        let mut command = match mounts {
-            [] => Command::new("sh"),
+        let mut script = "set -e\n".to_owned();
+        let mut command = match (mounts, &self.root) {
+            ([], None) => Command::new("sh"),
             _ => {
                 let mut command = Command::new("unshare");
                 command.args(["--mount", "--propagation", "private", "sh"]);
                 command
             }
         };
+        let etc = match &self.root {
+            None => {
+                fs::create_dir_all("/run/sshd").unwrap();
+                "/etc"
+            }
+            Some(root) => {
+                // The root with a layer in memory over it, and the folders of the tests at the place where they are here.
+                let (layers, shared) = (at("layers"), std::env::temp_dir());
+                fs::create_dir(&layers).unwrap();
+                script += &format!(
+                    "mount -t tmpfs tmpfs {layers}\ncd {layers}\nmkdir upper work root\nmount -t overlay overlay -o lowerdir={root},upperdir={layers}/upper,workdir={layers}/work root\ncd root\nmkdir -p run/sshd .{shared}\nmount --bind {shared} .{shared}\nmount --rbind /dev dev\nmount -t proc proc proc\n",
+                    root = root.display(),
+                    shared = shared.display(),
+                );
+                "etc"
+            }
+        };
+        for name in mounts {
+            script += &format!("mount --bind {} {etc}/{name}\n", at(name));
+        }
+        let chroot = self.root.as_ref().map_or("", |_| "chroot . ");
+        script += &format!(
+            "exec {chroot}/usr/sbin/sshd -D -f {} -E {}",
+            at("config"),
+            at("log")
+        );
         let child = command.arg("-c").arg(script).spawn().unwrap();
-        let sshd = Self {
+        let mut sshd = Sshd {
             folder,
             port,
             child,
         };
-        for _ in 0..500 {
+        for _ in 0..1000 {
             if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
                 return sshd;
+            }
+            if sshd.child.try_wait().unwrap().is_some() {
+                break;
             }
             sleep(Duration::from_millis(10));
         }
         panic!("sshd did not start: {}", sshd.log());
+    }
+}
+
+impl Sshd {
+    /// With an ed25519 host key. `None` without root.
+    pub fn start() -> Option<Self> {
+        Self::with(&["ed25519"], "")
+    }
+
+    /// As [`Machine::with`], on this machine.
+    pub fn with(host_keys: &[&str], config: &str) -> Option<Self> {
+        Machine::default().with(host_keys, config)
+    }
+
+    /// As [`Machine::with_users`], on this machine.
+    pub fn with_users(passwd: &str, sudoers: &str) -> Option<Self> {
+        Machine::default().with_users(passwd, sudoers)
+    }
+
+    /// As [`Machine::with_pam`], on this machine.
+    pub fn with_pam(passwd: &str, config: &str) -> Option<Self> {
+        Machine::default().with_pam(passwd, config)
     }
 
     /// Ends it, also where it is shared.
@@ -228,6 +336,7 @@ impl Sshd {
             agent: None,
             connect_timeout: Duration::from_secs(10),
             keepalive: Duration::from_secs(2),
+            askpass: None,
         }
     }
 

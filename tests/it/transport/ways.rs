@@ -31,6 +31,41 @@ use crate::transport::sshd::Sshd;
 use crate::transport::sshd::refusal;
 use crate::transport::sshd::run;
 
+/// Tried without the level of the shell: bash runs the file, and what it prints is taken for the server's first words.
+#[test]
+fn a_proxy_command_is_run_without_the_start_up_files_of_bash() {
+    let Some(node) = Sshd::start() else { return };
+    let key = node.key("id", &["-t", "ed25519"]);
+    let home = node.at("home");
+    fs::create_dir(&home).unwrap();
+    fs::write(home.join(".bashrc"), "echo hello; exit 1\n").unwrap();
+    let config = format!(
+        "Host web\n ProxyCommand ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -i {key} -W %h:%p -p {port} root@127.0.0.1\n HostName 127.0.0.1\n Port {port}\n User root\n IdentityFile {key}\n UserKnownHostsFile {known}\n",
+        key = key.display(),
+        port = node.port,
+        known = node.at("known_hosts").display(),
+    );
+    fs::write(node.at("ssh_config"), config).unwrap();
+    let inventory = node.at("inventory.yml");
+    fs::write(&inventory, "all:\n  hosts:\n    web: {}\n").unwrap();
+    for level in [None, Some("0")] {
+        let mut program = Command::cargo_bin("fwdeploy").unwrap();
+        program
+            .args(["scan-keys", "--yes", "--ssh-config"])
+            .arg(node.at("ssh_config"))
+            .arg(&inventory)
+            .env("HOME", &home)
+            .env("SHELL", "/bin/bash")
+            .env_remove("SHLVL");
+        if let Some(level) = level {
+            program.env("SHLVL", level);
+        }
+        let output = program.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+    }
+}
+
 /// A jump host with a configuration that leads through it, and a node behind it with this key.
 fn behind_a_jump_host(jump: &Sshd, node: &Sshd) -> (Settings, PathBuf) {
     let key = jump.key("jump_id", &["-t", "ed25519"]);
