@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::thread;
+use std::thread::JoinHandle;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -26,12 +27,13 @@ use crate::model::visible::visible;
 const KEPT: usize = 2048;
 
 /// How long its last words may take.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// The process. Dropping it ends it and all of its group.
 pub(super) struct Proxy {
     child: Child,
     said: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Proxy {
@@ -57,7 +59,7 @@ impl Proxy {
             .process_group(0)
             .spawn()?;
         let said = Arc::new(Mutex::new(Vec::new()));
-        if let Some(mut stderr) = child.stderr.take() {
+        let reader = child.stderr.take().map(|mut stderr| {
             let said = Arc::clone(&said);
             // It ends with the process.
             thread::spawn(move || {
@@ -68,22 +70,26 @@ impl Proxy {
                     let surplus = said.len().saturating_sub(KEPT);
                     said.drain(..surplus);
                 }
-            });
-        }
-        Ok((OwnedFd::from(ours), Self { child, said }))
+            })
+        });
+        let proxy = Self {
+            child,
+            said,
+            reader,
+        };
+        Ok((OwnedFd::from(ours), proxy))
     }
 
     /// What it complained about, on one line.
     pub(super) fn last_words(mut self) -> String {
-        let pauses = 20;
+        let pauses = 50;
         for _ in 0..pauses {
-            if !matches!(self.child.try_wait(), Ok(None)) {
+            let is_read = self.reader.as_ref().is_none_or(JoinHandle::is_finished);
+            if is_read && !matches!(self.child.try_wait(), Ok(None)) {
                 break;
             }
             sleep(LAST_WORDS / pauses);
         }
-        // The thread that reads may be a moment behind.
-        sleep(Duration::from_millis(10));
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&said).into_owned();
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
