@@ -53,6 +53,7 @@ impl CliError {
                 line: None,
                 column: None,
                 nodes: None,
+                moved: None,
             }],
         }
     }

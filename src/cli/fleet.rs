@@ -7,6 +7,13 @@ use std::time::UNIX_EPOCH;
 use crate::cli::args::SelectionArgs;
 use crate::cli::configuration;
 use crate::cli::error::CliError;
+use crate::cli::names;
+use crate::cli::names::Lookup;
+use crate::cli::names::Wanted;
+use crate::cli::pins::Extent;
+use crate::cli::pins::LockPlace;
+use crate::cli::pins::PinUpdate;
+use crate::cli::pins::Pins;
 use crate::cli::programs::SystemPrograms;
 use crate::cli::sources;
 use crate::cli::warning::Warning;
@@ -22,6 +29,8 @@ use crate::model::Date;
 use crate::model::Desired;
 use crate::model::Port;
 use crate::model::SshArguments;
+use crate::model::host_name::HostName;
+use crate::model::host_name::Names;
 use crate::policy;
 use crate::policy::NodeContext;
 use crate::role::LazyPassword;
@@ -77,6 +86,8 @@ pub(super) struct Fleet {
     pub(super) unused: Vec<String>,
     /// Warnings about things that work but may not be intended.
     pub(super) warnings: Vec<Warning>,
+    /// What a run pins of the peers' names, before it changes a node; `None` if nobody was asked for them.
+    pub(super) pins: Option<PinUpdate>,
 }
 
 impl Fleet {
@@ -103,16 +114,58 @@ impl Fleet {
     }
 }
 
-/// Reads the inventory and resolves the roles of the selected nodes.
+/// Reads the inventory and resolves the roles of the selected nodes. Names of peers have the addresses that are pinned.
 ///
 /// # Errors
 ///
-/// All mistakes in the inventory and `--extra-vars`; if there are none, those in `--limit`; then those in the roles and the connection variables of the
-/// nodes that are used. A mistake that several nodes share is listed once.
+/// As [`read_with`].
+#[cfg(test)]
 pub(super) fn read(
     selection: &SelectionArgs,
     enforcing: Enforcing,
     used: Used,
+) -> Result<Fleet, CliError> {
+    read_with(selection, enforcing, used, Lookup::Pinned)
+}
+
+/// A selected node whose files are in order, as far as that can be said without the addresses of names.
+struct Prepared<'i> {
+    node: &'i InventoryNode,
+    policies: Vec<Policy>,
+    doubtful: Vec<InputError>,
+    /// How it is reached; `None` if nobody asked, or if that is wrong and it has no role.
+    reached: Option<(ConnectionVars, NodeContext)>,
+}
+
+impl Prepared<'_> {
+    /// The policies of the day, and what is to be said about them.
+    fn settled(&self, today: Date, names: &Names) -> (Vec<Policy>, Vec<InputError>) {
+        let policies = self.policies.iter().cloned();
+        let (policies, said): (Vec<Policy>, Vec<Vec<InputError>>) =
+            policies.map(|policy| policy.on(today, names)).unzip();
+        (policies, said.into_iter().flatten().collect())
+    }
+
+    /// The names of the peers that are listed on a day.
+    fn names(&self, today: Date) -> impl Iterator<Item = Located<HostName>> {
+        let names = self.policies.iter().flat_map(Policy::names);
+        names
+            .filter(move |(_, until)| until.is_none_or(|until| today <= until))
+            .map(|(name, _)| name)
+    }
+}
+
+/// Reads the inventory and resolves the roles of the selected nodes, and the names of their peers.
+///
+/// # Errors
+///
+/// All mistakes in the inventory and `--extra-vars`; if there are none, those in `--limit`; then those in the roles and the connection variables of the
+/// nodes that are used; if there are none, names that lead nowhere. A mistake that several nodes share is listed once.
+pub(super) fn read_with(
+    selection: &SelectionArgs,
+    enforcing: Enforcing,
+    used: Used,
+    lookup: Lookup,
 ) -> Result<Fleet, CliError> {
     let inventory = inventory(selection)?;
     let nodes = selected(&inventory, selection)?;
@@ -120,6 +173,7 @@ pub(super) fn read(
     let resolver = roles.resolver(&inventory);
     let today = today();
     let mut errors = InputErrors::none();
+    let mut prepared = Vec::new();
     let mut members = Vec::new();
     let mut unused = Vec::new();
     let mut left_out = LeftOut::default();
@@ -130,37 +184,67 @@ pub(super) fn read(
         let Some((policies, doubtful)) = errors.take(resolver.resolve_all(node)) else {
             continue;
         };
-        let (policies, said): (Vec<Policy>, Vec<Vec<InputError>>) =
-            policies.into_iter().map(|policy| policy.on(today)).unzip();
-        let said = said.into_iter().flatten();
+        let without_role = node.roles.is_empty();
+        let connection = if without_role && used == Used::WithRole {
+            unused.push(node.name.clone());
+            None
+        } else {
+            match node.connection(&resolver) {
+                Ok(connection) => Some(connection),
+                Err(wrong) if without_role => {
+                    unused.push(node.name.clone());
+                    left_out.add(wrong);
+                    None
+                }
+                Err(wrong) => {
+                    errors.extend(wrong);
+                    continue;
+                }
+            }
+        };
+        let reached = match connection {
+            Some(connection) => {
+                let context = NodeContext {
+                    node: node.name.clone(),
+                    zone: connection.zone.clone(),
+                    ssh_port: ssh_port(&node.name, &connection)?,
+                    today,
+                };
+                Some((connection, context))
+            }
+            None => None,
+        };
+        prepared.push(Prepared {
+            node,
+            policies,
+            doubtful,
+            reached,
+        });
+    }
+    let (names, pins) = names(
+        selection,
+        &prepared,
+        today,
+        lookup,
+        &mut errors,
+        &mut warnings,
+    )?;
+    for one in prepared {
+        let (policies, said) = one.settled(today, &names);
+        let Prepared {
+            node,
+            doubtful,
+            reached,
+            ..
+        } = one;
         warnings.add(
             doubtful
                 .into_iter()
                 .chain(said)
                 .chain(policy::warnings(&policies)),
         );
-        let without_role = node.roles.is_empty();
-        if without_role && used == Used::WithRole {
-            unused.push(node.name.clone());
+        let Some((connection, context)) = reached else {
             continue;
-        }
-        let connection = match node.connection(&resolver) {
-            Ok(connection) => connection,
-            Err(wrong) if without_role => {
-                unused.push(node.name.clone());
-                left_out.add(wrong);
-                continue;
-            }
-            Err(wrong) => {
-                errors.extend(wrong);
-                continue;
-            }
-        };
-        let context = NodeContext {
-            node: node.name.clone(),
-            zone: connection.zone.clone(),
-            ssh_port: ssh_port(&node.name, &connection)?,
-            today,
         };
         let policies: Vec<Policy> = match enforcing {
             Enforcing::AsWritten => policies,
@@ -180,7 +264,7 @@ pub(super) fn read(
                 .as_ref()
                 .map(|password| resolver.password(node, PASSWORD, password)),
             connection,
-            desired: (!without_role).then_some(desired),
+            desired: (!node.roles.is_empty()).then_some(desired),
         });
     }
     let mut warnings = warnings.into_found();
@@ -190,6 +274,7 @@ pub(super) fn read(
         Some(first) => warnings.push(Warning {
             error: first,
             nodes: Some(left_out.nodes),
+            moved: None,
         }),
         None => {}
     }
@@ -198,7 +283,69 @@ pub(super) fn read(
         members,
         unused,
         warnings,
+        pins,
     })?)
+}
+
+/// What the names of the peers lead to, and what a run pins of it.
+fn names(
+    selection: &SelectionArgs,
+    prepared: &[Prepared<'_>],
+    today: Date,
+    lookup: Lookup,
+    errors: &mut InputErrors,
+    warnings: &mut Warnings,
+) -> Result<(Names, Option<PinUpdate>), CliError> {
+    let mut wanted = Wanted::default();
+    for one in prepared {
+        wanted.add(one.names(today));
+    }
+    let listed = prepared.iter().flat_map(|one| &one.policies);
+    let is_listed = listed.flat_map(Policy::names).next().is_some();
+    let place = || -> Result<LockPlace, CliError> {
+        let sources = sources::inventories(selection, configuration::current()?);
+        Ok(LockPlace::of(
+            &sources.map(|sources| sources.value).unwrap_or_default(),
+        ))
+    };
+    let ask = match lookup {
+        Lookup::Pinned | Lookup::PinnedQuietly if !is_listed => {
+            return Ok((Names::default(), None));
+        }
+        Lookup::Pinned | Lookup::PinnedQuietly => {
+            let pins = Pins::read(place()?)?;
+            let found = names::from_pins(&wanted, &pins.addresses);
+            if matches!(lookup, Lookup::Pinned) {
+                warnings.extend(found.warnings);
+            }
+            return Ok((found.names, None));
+        }
+        Lookup::Asked(ask) => ask,
+    };
+    let unresolved = wanted.unresolved();
+    // Nobody is asked about files that are wrong: everything else is judged first.
+    if errors.is_empty() && !wanted.is_empty() {
+        for one in prepared {
+            if let Some((_, context)) = &one.reached {
+                let (policies, _) = one.settled(today, &unresolved);
+                if let Err(wrong) = policy::compile(&policies, context) {
+                    errors.extend(wrong);
+                }
+            }
+        }
+    }
+    if !errors.is_empty() {
+        return Ok((unresolved, None));
+    }
+    let pins = Pins::read(place()?)?;
+    let found = names::resolve(&wanted, &pins.addresses, pins.path(), ask)?;
+    warnings.extend(found.warnings);
+    let extent = match selection.limit {
+        Some(_) => Extent::Part,
+        None => Extent::Whole,
+    };
+    let update = pins.update(found.names.current.clone(), extent);
+    Ok((found.names, Some(update)))
 }
 
 /// Nodes without a role whose connection variables cannot be used. One warning says so for all of them.
@@ -428,5 +575,324 @@ mod tests {
             audits(Enforcing::Audit),
             [Some((1, true)), Some((2, true)), None]
         );
+    }
+
+    mod of_names {
+        use std::collections::BTreeSet;
+        use std::net::IpAddr;
+        use std::sync::Mutex;
+
+        use super::*;
+        use crate::inventory::LOCK_FILE as FILE;
+        use crate::model::peer::label;
+
+        /// What names lead to: `a.org` to 203.0.113.7, `two.org` to an address of each family, `six.org` to IPv6 only.
+        fn answer(name: &HostName) -> Result<Vec<IpAddr>, String> {
+            let addresses: &[&str] = match name.as_str() {
+                "a.org" | "same.org" => &["203.0.113.7"],
+                "two.org" => &["203.0.113.8", "2001:db8::8"],
+                "six.org" => &["2001:db8::9"],
+                "there.org" => &["172.21.0.9"],
+                _ => return Err("not known".to_string()),
+            };
+            Ok(addresses.iter().map(|one| one.parse().unwrap()).collect())
+        }
+
+        fn nobody(name: &HostName) -> Result<Vec<IpAddr>, String> {
+            panic!("`{name}` was asked for")
+        }
+
+        fn asked(selection: &SelectionArgs) -> Result<Fleet, CliError> {
+            let lookup = Lookup::Asked(answer);
+            read_with(selection, Enforcing::AsWritten, Used::All, lookup)
+        }
+
+        fn one_node(vars: &str) -> (tempfile::TempDir, SelectionArgs) {
+            let text = format!(
+                "all:\n  hosts:\n    a:\n      ansible_host: 192.0.2.1\n      fwdeploy_roles: [cybex]\n{vars}"
+            );
+            selection(&text, None)
+        }
+
+        fn desired(fleet: &Fleet) -> &Desired {
+            fleet.members[0].desired.as_ref().unwrap()
+        }
+
+        /// The peers of all rules.
+        fn peers(fleet: &Fleet) -> BTreeSet<String> {
+            let rules = desired(fleet).rules.iter().map(ToString::to_string);
+            let words = rules.flat_map(|rule| {
+                let words = rule.split(' ').map(str::to_string);
+                words.collect::<Vec<_>>()
+            });
+            words
+                .filter(|word| word.contains("203.0.113.") || word.contains("2001:"))
+                .collect()
+        }
+
+        fn messages(fleet: &Fleet) -> Vec<String> {
+            let warnings = fleet.warnings.iter();
+            let messages = warnings.map(|warning| warning.error.message().to_string());
+            messages.collect()
+        }
+
+        fn errors(result: Result<Fleet, CliError>) -> String {
+            match result.err().expect("an error") {
+                CliError::Input(errors) => errors.to_string(),
+                CliError::Other { message, .. } => message,
+            }
+        }
+
+        #[test]
+        fn a_name_is_as_good_as_its_addresses_wherever_a_peer_stands() {
+            let names = one_node(
+                "      cybex_peers: [a.org, { address: 'A.org:5001', owner: Acme }, { address: a.org, port: 5002, name: fra }]\n",
+            );
+            let plain = one_node(
+                "      cybex_peers: [203.0.113.7, '203.0.113.7:5001', '203.0.113.7:5002']\n",
+            );
+            let names = asked(&names.1).ok().unwrap();
+            let plain = asked(&plain.1).ok().unwrap();
+            assert_eq!(
+                desired(&names),
+                &Desired {
+                    known: desired(&names).known.clone(),
+                    ..desired(&plain).clone()
+                }
+            );
+            // The addresses carry the name, unless the peer has another one.
+            let labels: BTreeSet<String> = desired(&names)
+                .known
+                .iter()
+                .filter_map(|one| one.about.label())
+                .collect();
+            assert_eq!(
+                labels,
+                ["a.org", "a.org, Acme", "fra"].map(str::to_string).into()
+            );
+        }
+
+        /// To see it fail: leave `by_name.retain` out of `settle.rs`.
+        #[test]
+        fn names_that_lead_to_one_address_or_to_a_listed_one_are_no_duplicates() {
+            let (_folder, merged) = one_node(
+                "      cybex_peers: [a.org, same.org, 203.0.113.7, 203.0.113.0/24]\n      cybex_trusted: [a.org]\n",
+            );
+            let (_folder, plain) = one_node(
+                "      cybex_peers: [203.0.113.7, 203.0.113.0/24]\n      cybex_trusted: [203.0.113.7]\n",
+            );
+            let (merged, plain) = (asked(&merged).ok().unwrap(), asked(&plain).ok().unwrap());
+            assert_eq!(messages(&merged), messages(&plain));
+            assert_eq!(desired(&merged).rules, desired(&plain).rules);
+            assert_eq!(desired(&merged).rich, desired(&plain).rich);
+            assert_eq!(desired(&merged).guard, desired(&plain).guard);
+            // What is written twice is still told.
+            let (_folder, twice) =
+                one_node("      cybex_peers: [a.org, 203.0.113.7, 203.0.113.7]\n");
+            let told = messages(&asked(&twice).ok().unwrap());
+            assert!(
+                told.iter().any(|text| text.contains("listed twice")),
+                "{told:?}"
+            );
+        }
+
+        #[test]
+        fn an_address_of_a_family_that_the_container_lacks_is_left_out() {
+            let (_folder, only4) = one_node("      cybex_peers: [two.org, six.org]\n");
+            let fleet = asked(&only4).ok().unwrap();
+            assert_eq!(peers(&fleet), ["203.0.113.8/32".to_string()].into());
+            assert_eq!(
+                messages(&fleet),
+                [
+                    "the name `six.org` has IPv6 addresses only, and the container has none: nobody is let in"
+                ]
+            );
+            let (_folder, both) = one_node(
+                "      cybex_peers: [two.org, six.org]\n      cybex_subnet6: 'fd00:20::/64'\n      cybex_address6: 'fd00:20::2'\n",
+            );
+            let fleet = asked(&both).ok().unwrap();
+            let all = ["203.0.113.8/32", "2001:db8::8/128", "2001:db8::9/128"];
+            assert_eq!(peers(&fleet), all.map(str::to_string).into());
+            assert_eq!(messages(&fleet), [""; 0]);
+        }
+
+        /// To see it fail: leave the first `compile` out of `names`.
+        #[test]
+        fn nobody_is_asked_before_everything_else_is_right() {
+            for wrong in [
+                // A role, a connection, a rule, and a peer.
+                "      cybex_prot: 1\n",
+                "      ansible_port: http\n",
+                "      cybex_port: 22\n",
+                "      cybex_rpc_clients: [203.0.113.300]\n",
+                "      cybex_rpc_clients: ['2001:db8::1']\n",
+                "      cybex_rpc_clients: [fra-2]\n",
+            ] {
+                let (_folder, selection) =
+                    one_node(&format!("      cybex_peers: [a.org]\n{wrong}"));
+                let lookup = Lookup::Asked(nobody);
+                let text = errors(read_with(
+                    &selection,
+                    Enforcing::AsWritten,
+                    Used::All,
+                    lookup,
+                ));
+                assert!(text.contains("inventory.yml:7:"), "{wrong}: {text}");
+                assert_eq!(text.matches("inventory.yml:7:").count(), 1, "{text}");
+            }
+        }
+
+        #[test]
+        fn all_names_of_a_run_are_asked_for_once() {
+            static ASKED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+            fn count(name: &HostName) -> Result<Vec<IpAddr>, String> {
+                ASKED.lock().unwrap().push(name.to_string());
+                answer(name)
+            }
+            let text = "all:
+  vars: {fwdeploy_roles: [cybex], cybex_peers: [a.org, two.org], cybex_seeds: [A.ORG.]}
+  hosts:
+    \"n[1:50]\": {ansible_host: 192.0.2.1}
+    other: {ansible_host: 192.0.2.2, cybex_peers: [{address: same.org, until: 2020-01-01}]}
+";
+            let (_folder, selection) = selection(text, None);
+            let lookup = Lookup::Asked(count);
+            let fleet = read_with(&selection, Enforcing::AsWritten, Used::All, lookup);
+            assert_eq!(fleet.ok().unwrap().members.len(), 51);
+            let mut asked = ASKED.lock().unwrap().clone();
+            asked.sort();
+            // Not for the peer whose last day is over.
+            assert_eq!(asked, ["a.org", "two.org"]);
+        }
+
+        #[test]
+        fn a_name_that_does_not_resolve_is_an_error_at_its_place() {
+            let (_folder, selection) = one_node("      cybex_peers: [a.org, gone.org]\n");
+            let text = errors(asked(&selection));
+            assert!(
+                text.contains(
+                    "inventory.yml:6:28: the name `gone.org` does not resolve: not known"
+                ),
+                "{text}"
+            );
+        }
+
+        #[test]
+        fn a_name_that_leads_into_another_managed_network_is_refused_like_its_address() {
+            let text = "all:
+  hosts:
+    a: {ansible_host: 192.0.2.1, fwdeploy_roles: [cybex, eos], cybex_peers: [there.org], eos_subnet: 172.21.0.0/16, eos_address: 172.21.0.2}
+";
+            let (_folder, selection) = selection(text, None);
+            let text = errors(asked(&selection));
+            assert!(
+                text.contains("the peer `172.21.0.9` of role `cybex` is in the network"),
+                "{text}"
+            );
+        }
+
+        #[test]
+        fn a_run_pins_what_names_lead_to_and_other_commands_use_that() {
+            let (folder, selection) = one_node("      cybex_peers: [a.org]\n");
+            let pinned = |used| {
+                read_with(&selection, Enforcing::AsWritten, used, Lookup::Pinned)
+                    .ok()
+                    .unwrap()
+            };
+            let before = pinned(Used::WithRole);
+            assert_eq!(peers(&before), BTreeSet::new());
+            // It is not a whitelist of nobody.
+            assert_eq!(
+                messages(&before),
+                ["no run has used the name `a.org` yet: its addresses are not known here"]
+            );
+            let run = asked(&selection).ok().unwrap();
+            assert!(!folder.path().join(FILE).exists());
+            run.pins.as_ref().unwrap().write().ok().unwrap();
+            let after = pinned(Used::All);
+            assert_eq!(desired(&after), desired(&run));
+            assert_eq!(messages(&after), [""; 0]);
+            assert!(after.pins.is_none());
+        }
+
+        /// To see it fail: fill `earlier` with nothing in `names::resolve`.
+        #[test]
+        fn an_address_that_a_name_had_is_shown_with_it_while_it_goes() {
+            let (folder, selection) =
+                one_node("      cybex_peers: [a.org, {address: two.org, until: 2020-01-01}]\n");
+            let lock = "version: 1\ninventories:\n  - sources: [inventory.yml]\n    names: {a.org: [203.0.113.1], two.org: [203.0.113.2]}\n";
+            fs::write(folder.path().join(FILE), lock).unwrap();
+            let fleet = asked(&selection).ok().unwrap();
+            assert_eq!(peers(&fleet), ["203.0.113.7/32".to_string()].into());
+            let label = |net: &str| label(&desired(&fleet).known, net.parse().unwrap());
+            for (net, name) in [
+                ("203.0.113.1", "a.org"),
+                ("203.0.113.2", "two.org"),
+                ("203.0.113.7", "a.org"),
+            ] {
+                assert_eq!(label(net).as_deref(), Some(name), "{net}");
+            }
+            let told = messages(&fleet);
+            assert_eq!(
+                told[0],
+                "the name `a.org` has moved from 203.0.113.1 to 203.0.113.7"
+            );
+            assert!(
+                told[1].contains("the peer `two.org` is on no list any more"),
+                "{told:?}"
+            );
+        }
+
+        #[test]
+        fn only_a_run_over_all_nodes_forgets_the_names_of_others() {
+            let text = "all:
+  hosts:
+    a: {ansible_host: 192.0.2.1, fwdeploy_roles: [cybex], cybex_peers: [a.org]}
+    b: {ansible_host: 192.0.2.2, fwdeploy_roles: [cybex], cybex_peers: [two.org]}
+";
+            let (folder, all) = selection(text, None);
+            let lock = folder.path().join(FILE);
+            let write = |selection: &SelectionArgs| {
+                asked(selection)
+                    .ok()
+                    .unwrap()
+                    .pins
+                    .unwrap()
+                    .write()
+                    .ok()
+                    .unwrap();
+                let text = fs::read_to_string(&lock).unwrap_or_default();
+                let names = text
+                    .lines()
+                    .filter_map(|line| line.trim().split_once(".org:"));
+                names.map(|(name, _)| name.to_string()).collect::<Vec<_>>()
+            };
+            let limited = |limit: &str| SelectionArgs {
+                limit: Some(limit.to_string()),
+                ..SelectionArgs::all_of(folder.path().join("inventory.yml"))
+            };
+            assert_eq!(write(&limited("a")), ["a"]);
+            assert_eq!(write(&limited("b")), ["a", "two"]);
+            let inventory = folder.path().join("inventory.yml");
+            fs::write(&inventory, text.replace("[a.org]", "[203.0.113.7]")).unwrap();
+            assert_eq!(write(&limited("a")), ["a", "two"]);
+            assert_eq!(write(&all), ["two"]);
+            fs::write(
+                &inventory,
+                text.replace("a.org", "203.0.113.7")
+                    .replace("two.org", "203.0.113.7"),
+            )
+            .unwrap();
+            assert_eq!(write(&all), [""; 0]);
+            assert!(!lock.exists());
+        }
+
+        #[test]
+        fn a_file_without_names_is_not_read_by_what_asks_for_none() {
+            let (folder, selection) = one_node("      cybex_peers: [203.0.113.7]\n");
+            fs::write(folder.path().join(FILE), "broken: [").unwrap();
+            assert!(read(&selection, Enforcing::AsWritten, Used::All).is_ok());
+            assert!(errors(asked(&selection)).contains(FILE));
+        }
     }
 }

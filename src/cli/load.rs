@@ -8,6 +8,7 @@ use crate::cli::fleet::Fleet;
 use crate::cli::fleet::Used;
 use crate::cli::key_files;
 use crate::cli::messages;
+use crate::cli::names::Lookup;
 use crate::cli::options::ConnectionDefaults;
 use crate::cli::ssh_options;
 use crate::cli::warning;
@@ -18,7 +19,8 @@ use crate::cli::warning;
 ///
 /// Every mistake in the inventory and the roles.
 pub(super) fn fleet(selection: &SelectionArgs) -> Result<Fleet, CliError> {
-    let fleet = fleet::read(selection, Enforcing::AsWritten, Used::WithRole)?;
+    let (enforcing, used) = (Enforcing::AsWritten, Used::WithRole);
+    let fleet = fleet::read_with(selection, enforcing, used, Lookup::Pinned)?;
     warn(&fleet);
     Ok(fleet)
 }
@@ -32,7 +34,8 @@ pub(super) fn fleet_with_keys(
     selection: &SelectionArgs,
     defaults: &ConnectionDefaults,
 ) -> Result<Fleet, CliError> {
-    with_keys(selection, defaults, Enforcing::AsWritten, Used::All)
+    let (enforcing, used) = (Enforcing::AsWritten, Used::All);
+    with_keys(selection, defaults, enforcing, used, Lookup::PinnedQuietly)
 }
 
 fn with_keys(
@@ -40,8 +43,9 @@ fn with_keys(
     defaults: &ConnectionDefaults,
     enforcing: Enforcing,
     used: Used,
+    lookup: Lookup,
 ) -> Result<Fleet, CliError> {
-    let fleet = fleet::read(selection, enforcing, used)?;
+    let fleet = fleet::read_with(selection, enforcing, used, lookup)?;
     key_files::check(&fleet, defaults.key_file.as_deref())?;
     ssh_options::check(&fleet, defaults)?;
     warn(&fleet);
@@ -58,9 +62,10 @@ pub(super) fn fleet_with_roles(
     defaults: &ConnectionDefaults,
     enforcing: Enforcing,
     used: Used,
+    lookup: Lookup,
     what: &str,
 ) -> Result<Fleet, CliError> {
-    let fleet = with_keys(selection, defaults, enforcing, used)?;
+    let fleet = with_keys(selection, defaults, enforcing, used, lookup)?;
     let without = fleet.names_without_role();
     if without.len() == fleet.selected() {
         return Err(CliError::new("no selected node has a role")

@@ -4,6 +4,7 @@
 //! * `args`: the arguments that several commands share, as they were typed; `options`: what they mean.
 //! * `configuration`: ansible.cfg and the environment; `settings`: which of them and of the arguments counts.
 //! * `sources`: which inventories are read; `programs`: runs inventory scripts.
+//! * `names`: what the peers' DNS names lead to; `pins`: what they led to in the last run.
 //! * `fleet`: the files; `jobs`: what the engine takes; `fleet_run`: the run; `results`: the end of the output.
 //! * `guard_usage`: the reading that `peers` and `refused` share.
 
@@ -19,9 +20,11 @@ mod jobs;
 mod key_files;
 mod load;
 mod messages;
+mod names;
 mod open_files;
 mod options;
 mod password_file;
+mod pins;
 mod program;
 mod programs;
 mod remarks;

@@ -6,7 +6,10 @@ use crate::report::json::Remark;
 
 /// Converts warnings.
 pub(super) fn of_warnings(warnings: &[Warning]) -> Vec<Remark> {
-    let of_warning = |warning: &Warning| remark(&warning.error, warning.nodes);
+    let of_warning = |warning: &Warning| Remark {
+        moved: warning.moved.clone(),
+        ..remark(&warning.error, warning.nodes)
+    };
     warnings.iter().map(of_warning).collect()
 }
 
@@ -20,5 +23,6 @@ pub(super) fn remark(error: &InputError, nodes: Option<usize>) -> Remark {
         line: place.map(|place| place.line),
         column: place.map(|place| place.column),
         nodes,
+        moved: None,
     }
 }

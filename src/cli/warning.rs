@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use crate::inventory::InputError;
+use crate::report::json::Moved;
 
 /// A warning. It is printed once, regardless of the number of nodes that it is about.
 pub(super) struct Warning {
     pub(super) error: InputError,
     /// How many nodes it is about; `None` if it is not about nodes.
     pub(super) nodes: Option<usize>,
+    /// The DNS name that has moved, if it is about one.
+    pub(super) moved: Option<Moved>,
 }
 
 /// How many warnings of one kind are printed; the others are counted.
@@ -94,6 +97,7 @@ impl Warnings {
                     self.found.push(Warning {
                         error,
                         nodes: Some(1),
+                        moved: None,
                     });
                 }
             }
@@ -103,8 +107,16 @@ impl Warnings {
     /// Adds warnings that are about no node.
     pub(super) fn add_general(&mut self, errors: impl IntoIterator<Item = InputError>) {
         let general = errors.into_iter();
-        self.found
-            .extend(general.map(|error| Warning { error, nodes: None }));
+        self.found.extend(general.map(|error| Warning {
+            error,
+            nodes: None,
+            moved: None,
+        }));
+    }
+
+    /// Adds warnings that are counted already.
+    pub(super) fn extend(&mut self, warnings: impl IntoIterator<Item = Warning>) {
+        self.found.extend(warnings);
     }
 
     /// Returns the warnings in the order in which they were first added.

@@ -46,6 +46,9 @@ const NO_INVENTORY: [&str; 7] = [
     "playbooks",
 ];
 
+/// The file beside an inventory in which fwdeploy pins the addresses of names. It may be in a directory of inventories, and is none.
+pub const LOCK_FILE: &str = "fwdeploy.lock";
+
 /// A file or directory that may hold variables.
 #[derive(Clone, Debug)]
 pub(super) struct Listed {
@@ -138,7 +141,9 @@ pub(super) fn inventories(directory: &Path) -> Result<Vec<PathBuf>, InputErrors>
             .iter()
             .any(|ending| listed.name.ends_with(ending));
         let is_elsewhere = NO_INVENTORY.contains(&listed.name.as_str());
-        !(is_ignored || is_elsewhere && listed.kind == ListedKind::Directory)
+        !(is_ignored
+            || listed.name == LOCK_FILE
+            || is_elsewhere && listed.kind == ListedKind::Directory)
     });
     Ok(listed.into_iter().map(|listed| listed.path).collect())
 }

@@ -40,6 +40,7 @@ pub use self::connection::Render;
 pub use self::error::InputError;
 pub use self::error::InputErrors;
 pub use self::extra::ExtraVars;
+pub use self::files::LOCK_FILE;
 pub use self::listing::Listing;
 pub use self::location::Located;
 pub use self::location::Location;

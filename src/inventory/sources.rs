@@ -106,7 +106,7 @@ pub(super) fn read(sources: &Sources<'_>) -> Declarations {
 }
 
 /// Returns whether a source is a list of hosts: it has a comma, and no file has that name.
-fn is_host_list(path: &Path) -> bool {
+pub fn is_host_list(path: &Path) -> bool {
     path.to_string_lossy().contains(',') && !files::exists(path)
 }
 

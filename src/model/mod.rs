@@ -12,6 +12,7 @@ pub mod direct_xml;
 pub mod docker;
 pub mod files;
 pub mod guard;
+pub mod host_name;
 pub mod mark;
 pub mod net;
 pub mod networking;

@@ -38,12 +38,12 @@ pub fn check(policies: &[Policy], node: &NodeContext) -> Result<(), InputErrors>
     dedup(errors).or(())
 }
 
-/// Peers that [`Policy::on`] has not yet put on their list: a whitelist without them would not be the role's.
+/// Peers that [`Policy::on`] has not put on their list: a whitelist without them would not be the role's.
 fn unsettled(policy: &Policy, errors: &mut InputErrors) {
     let inbound = policy.inbound.iter().flat_map(|entry| &entry.listed);
     let outbound = policy.outbound.iter().flat_map(|entry| &entry.listed);
     for peer in inbound.chain(outbound) {
-        let text = format!("for the peer `{}` no day was given", peer.value.peer);
+        let text = format!("the addresses of the peer `{}` are not known", peer.value);
         errors.push(InputError::at(peer.location.clone(), text));
     }
 }

@@ -53,6 +53,20 @@ pub struct Remark {
     pub column: Option<usize>,
     /// How many nodes it is about; `None` if it is not about nodes.
     pub nodes: Option<usize>,
+    /// The DNS name of a peer that has moved, if it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moved: Option<Moved>,
+}
+
+/// A DNS name of a peer that leads elsewhere than in the last run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Moved {
+    /// The name.
+    pub name: String,
+    /// The addresses that the last run has used.
+    pub from: Vec<String>,
+    /// Those to which it leads now.
+    pub to: Vec<String>,
 }
 
 #[derive(Serialize)]

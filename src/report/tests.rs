@@ -338,6 +338,7 @@ fn remark() -> Remark {
         line: Some(7),
         column: Some(3),
         nodes: Some(58),
+        moved: None,
     }
 }
 

@@ -105,6 +105,7 @@ fn remark(said: &str) -> Remark {
         line: Some(7),
         column: Some(7),
         nodes: None,
+        moved: None,
     }
 }
 

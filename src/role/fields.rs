@@ -242,9 +242,11 @@ where
 /// What a key of a role takes.
 fn expected(key: &str) -> &'static str {
     match key {
-        "from" => "an address, a network, a mapping with `address`, `node`, or a list of them",
+        "from" => {
+            "an address, a network, a DNS name, a mapping with `address`, `node`, or a list of them"
+        }
         "to" => {
-            "an address, a network, `address:port`, a mapping with `address`, `node`, or a list of them"
+            "an address, a network, a DNS name, `address:port`, a mapping with `address`, `node`, or a list of them"
         }
         "port" => "a port and protocol such as `5000/tcp`, or a list of them",
         "to_port" => "a port",
@@ -274,7 +276,7 @@ fn misfit(node: &Node, key: &str, text: &str, why: &impl Display) -> InputError 
         "from" | "to"
             if text.contains(|c: char| c.is_ascii_alphabetic()) && !text.contains(':') =>
         {
-            error.hint("packet filters know addresses, not names: list the addresses")
+            error.hint("a DNS name has a dot, and is written in ASCII (`xn--…`); `addresses('GROUP')` lists the nodes of a group")
         }
         "port" if port.is_some() => error.did_you_mean(port.as_deref()),
         _ => error,

@@ -52,6 +52,7 @@ pub use schema::NetworkPolicy;
 pub use schema::NodeAccess;
 pub use schema::Otherwise;
 pub use schema::Outbound;
+pub use schema::PeerHost;
 pub use schema::Policy;
 pub use schema::Side;
 pub use schema::Way;

@@ -7,6 +7,7 @@ use crate::inventory::error::InputError;
 use crate::inventory::error::InputErrors;
 use crate::inventory::location::Located;
 use crate::inventory::location::Location;
+use crate::inventory::vault::Taint;
 use crate::model::Peer;
 use crate::model::Port;
 use crate::model::net::NetError;
@@ -16,6 +17,7 @@ use crate::role::fields::empty;
 use crate::role::fields::parse;
 use crate::role::schema::ListedPeer;
 use crate::role::schema::Party;
+use crate::role::schema::PeerHost;
 use crate::role::tree::Content;
 use crate::role::tree::Node;
 
@@ -68,6 +70,15 @@ fn add(node: &Node, key: &str, parties: &mut Parties, errors: &mut InputErrors) 
             };
             match party.value {
                 Party::Peer(peer) => parties.peers.push(Located::new(peer, party.location)),
+                Party::Name(..) if node.taint > Taint::None => errors.push(is_secret(node)),
+                Party::Name(name, port) => {
+                    let listed = ListedPeer {
+                        host: PeerHost::Name(name),
+                        port,
+                        about: About::default(),
+                    };
+                    parties.listed.push(Located::new(listed, party.location));
+                }
                 Party::Node => parties.node = Some(party.location),
             }
         }
@@ -78,7 +89,15 @@ fn add(node: &Node, key: &str, parties: &mut Parties, errors: &mut InputErrors) 
 fn mapping(node: &Node, errors: &mut InputErrors) -> Option<Located<ListedPeer>> {
     let known = errors.len();
     let fields = Fields::of(node, "a peer", &KEYS, errors)?;
-    let address: Option<Located<Peer>> = fields.value("address", errors);
+    let written = fields.required("address", errors);
+    let address = written.and_then(|node| {
+        let address: Located<Party> = parse(node, "address", errors)?;
+        if node.taint > Taint::None && matches!(address.value, Party::Name(..)) {
+            errors.push(is_secret(node));
+            return None;
+        }
+        Some(address)
+    });
     let port: Option<Located<Port>> = optional(&fields, "port", "port of a peer", errors);
     let mut text = |key: &str| -> Option<String> {
         let text: Located<Text> = fields.nullable(key, errors)?;
@@ -87,8 +106,17 @@ fn mapping(node: &Node, errors: &mut InputErrors) -> Option<Located<ListedPeer>>
     let (name, owner, reason) = (text("name"), text("owner"), text("reason"));
     let until = fields.nullable("until", errors).map(|until| until.value);
     let address = address?;
+    let (host, inside) = match address.value {
+        Party::Peer(peer) => (PeerHost::Net(peer.net), peer.port),
+        Party::Name(name, port) => (PeerHost::Name(name), port),
+        Party::Node => {
+            let error = InputError::at(address.location, "`node` is not the address of a peer");
+            errors.push(error.hint("the node itself stands by itself: `from: [node]`"));
+            return None;
+        }
+    };
     let own = port.as_ref().map(|port| port.value);
-    if let (Some(inside), Some(port)) = (address.value.port, &port)
+    if let (Some(inside), Some(port)) = (inside, &port)
         && inside != port.value
     {
         errors.push(
@@ -101,10 +129,8 @@ fn mapping(node: &Node, errors: &mut InputErrors) -> Option<Located<ListedPeer>>
         );
     }
     let listed = ListedPeer {
-        peer: Peer {
-            net: address.value.net,
-            port: own.or(address.value.port),
-        },
+        host,
+        port: own.or(inside),
         about: About {
             name,
             owner,
@@ -113,6 +139,12 @@ fn mapping(node: &Node, errors: &mut InputErrors) -> Option<Located<ListedPeer>>
         },
     };
     (errors.len() == known).then(|| Located::new(listed, address.location))
+}
+
+/// A name is pinned in a file that everybody reads.
+fn is_secret(node: &Node) -> InputError {
+    node.error("the name of a peer comes from a value that is encrypted or secret")
+        .hint("`fwdeploy.lock` would show it: write the name where it may be read, or list its addresses")
 }
 
 /// A value that may be `null`, with a word for what it is: the key has another meaning in an entry.

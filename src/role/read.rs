@@ -173,6 +173,7 @@ fn read_inbound(node: &Node, errors: &mut InputErrors) -> Option<Inbound> {
         what: what?,
         from: parties.peers,
         listed: parties.listed,
+        named: Vec::new(),
         from_node: parties.node,
     };
     if let (None, Some(to_port)) = (&entry.ports, &entry.to_port) {
@@ -196,6 +197,7 @@ fn read_outbound(node: &Node, errors: &mut InputErrors) -> Option<Outbound> {
         what: what?,
         to: parties.peers,
         listed: parties.listed,
+        named: Vec::new(),
         to_node: parties.node,
     })
 }

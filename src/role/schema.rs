@@ -13,6 +13,7 @@ use crate::model::Port;
 use crate::model::Protocol;
 use crate::model::Service;
 use crate::model::Traffic;
+use crate::model::host_name::HostName;
 use crate::model::net::NetError;
 use crate::model::peer::About;
 use crate::model::peer::KnownPeer;
@@ -111,20 +112,44 @@ impl fmt::Display for Log {
     }
 }
 
-/// A peer about which more is said than its address: the mapping `{ address, port, name, owner, reason, until }`.
+/// A peer that is more than an address: a DNS name, or the mapping `{ address, port, name, owner, reason, until }`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedPeer {
-    /// Its address and port.
-    pub peer: Peer,
+    /// Where it is.
+    pub host: PeerHost,
+    /// Its own port, as that of [`Peer`].
+    pub port: Option<Port>,
     /// What is said about it.
     pub about: About,
 }
 
+impl fmt::Display for ListedPeer {
+    /// As the bare form is written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.host, self.port) {
+            (PeerHost::Net(net), port) => Peer { net: *net, port }.fmt(f),
+            (PeerHost::Name(name), Some(port)) => write!(f, "{name}:{port}"),
+            (PeerHost::Name(name), None) => name.fmt(f),
+        }
+    }
+}
+
+/// Where a peer is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeerHost {
+    /// At an address, or in a network.
+    Net(Cidr),
+    /// At the addresses of a DNS name.
+    Name(HostName),
+}
+
 /// The other side of an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Party {
     /// An address or a network, and perhaps a port.
     Peer(Peer),
+    /// A DNS name, and perhaps a port.
+    Name(HostName, Option<Port>),
     /// The node that the container runs on: the word `node`.
     Node,
 }
@@ -132,15 +157,24 @@ pub enum Party {
 impl FromStr for Party {
     type Err = NetError;
 
-    /// Reads the word `node`, or a [`Peer`].
+    /// Reads the word `node`, a [`Peer`], or a DNS name that may have a port.
     ///
     /// # Errors
     /// As [`Peer`].
     fn from_str(text: &str) -> Result<Self, NetError> {
-        match text {
-            "node" => Ok(Party::Node),
-            _ => text.parse().map(Party::Peer),
+        if text == "node" {
+            return Ok(Party::Node);
         }
+        text.parse().map(Party::Peer).or_else(|error| {
+            let (name, port) = match text.rsplit_once(':') {
+                Some((name, port)) => (name, Some(port)),
+                None => (text, None),
+            };
+            match name.parse() {
+                Ok(name) => Ok(Party::Name(name, port.map(str::parse).transpose()?)),
+                Err(_) => Err(error),
+            }
+        })
     }
 }
 
@@ -162,8 +196,10 @@ pub struct Inbound {
     pub what: Located<String>,
     /// The peers. The port of a peer has no meaning here: a client chooses its source port.
     pub from: Vec<Located<Peer>>,
-    /// More peers, which may be listed up to a day only. [`Policy::on`] puts those of a day among the others.
+    /// More peers: names, and those that may be listed up to a day only. [`Policy::on`] puts their addresses of a day among the others.
     pub listed: Vec<Located<ListedPeer>>,
+    /// The names whose addresses [`Policy::on`] has put among the peers, if there were any.
+    pub named: Vec<Located<HostName>>,
     /// Where the entry names the node itself, if it does: its own programs. They open the container's port.
     pub from_node: Option<Location>,
     /// The ports of the node, and ICMP; at least one. Without any, every port and protocol of the container.
@@ -233,6 +269,8 @@ pub struct Outbound {
     pub to: Vec<Located<Peer>>,
     /// More peers, as those of [`Inbound::listed`].
     pub listed: Vec<Located<ListedPeer>>,
+    /// Their names, as those of [`Inbound::named`].
+    pub named: Vec<Located<HostName>>,
     /// Where the entry names the node itself, if it does.
     pub to_node: Option<Location>,
     /// The peers' ports, and ICMP; at least one. Without any, every port and protocol of a peer that has no port of its own.

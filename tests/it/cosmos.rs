@@ -7,6 +7,7 @@ use fwdeploy::inventory::Inventory;
 use fwdeploy::model::Desired;
 use fwdeploy::model::Port;
 use fwdeploy::model::Rule;
+use fwdeploy::model::host_name::Names;
 use fwdeploy::policy::Evaluation;
 use fwdeploy::policy::NodeContext;
 use fwdeploy::policy::Packet;
@@ -57,7 +58,7 @@ fn desired(node: &str) -> Desired {
     let today = "2027-01-31".parse().unwrap();
     let policies: Vec<_> = policies
         .into_iter()
-        .map(|policy| policy.on(today).0)
+        .map(|policy| policy.on(today, &Names::default()).0)
         .collect();
     let context = NodeContext {
         node: node.to_string(),
@@ -173,7 +174,9 @@ fn a_peer_near_its_last_day_and_one_after_it_are_told() {
         let roles = Roles::built_in();
         let node = inventory.node("n1").unwrap();
         let mut policies = roles.resolve(&inventory, node).unwrap();
-        let (policy, said) = policies.remove(0).on("2027-01-31".parse().unwrap());
+        let (policy, said) = policies
+            .remove(0)
+            .on("2027-01-31".parse().unwrap(), &Names::default());
         // Said once for each direction; the program says it once.
         let said: BTreeSet<String> = said.iter().map(|one| one.message().to_string()).collect();
         let listed: usize = policy.inbound.iter().map(|entry| entry.from.len()).sum();

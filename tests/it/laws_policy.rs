@@ -158,6 +158,7 @@ fn inbound() -> impl Strategy<Value = Inbound> {
                 what,
                 from,
                 listed: Vec::new(),
+                named: Vec::new(),
                 from_node: from_node.then(place),
                 to_port: to_port.filter(|_| is_one).map(|number| at(port(number))),
                 ports,
@@ -170,6 +171,7 @@ fn outbound() -> impl Strategy<Value = Outbound> {
         what,
         to,
         listed: Vec::new(),
+        named: Vec::new(),
         to_node: None,
         ports,
     })

@@ -14,6 +14,7 @@ use crate::cli::fleet::Used;
 use crate::cli::fleet_run::FleetRun;
 use crate::cli::jobs;
 use crate::cli::load;
+use crate::cli::names::Lookup;
 use crate::cli::options::FleetOptions;
 use crate::cli::results;
 use crate::cli::waves;
@@ -65,6 +66,7 @@ pub(super) fn execute(args: &DrillArgs) -> Result<u8, CliError> {
         &options.defaults,
         Enforcing::AsWritten,
         Used::WithRole,
+        Lookup::PinnedQuietly,
         "the state that an earlier run has created stays",
     )?;
     let jobs = jobs::with_roles(&fleet, &options.defaults);

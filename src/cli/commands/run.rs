@@ -16,6 +16,8 @@ use crate::cli::fleet_run::FleetRun;
 use crate::cli::jobs;
 use crate::cli::load;
 use crate::cli::messages;
+use crate::cli::names::Lookup;
+use crate::cli::names::ask_system;
 use crate::cli::options::FleetOptions;
 use crate::cli::results;
 use crate::cli::waves;
@@ -190,6 +192,11 @@ pub(super) fn execute(args: &RunArgs) -> Result<u8, CliError> {
         &options.defaults,
         enforcing,
         Used::All,
+        // What is in the files does not depend on where names lead.
+        match args.syntax_check {
+            true => Lookup::PinnedQuietly,
+            false => Lookup::Asked(ask_system),
+        },
         "they are only read, and what an earlier run has left there is reported",
     )?;
     if args.syntax_check {
@@ -205,18 +212,25 @@ pub(super) fn execute(args: &RunArgs) -> Result<u8, CliError> {
         waves::note(&options.rollout, jobs.len());
     }
     let run = FleetRun::new(&options, &fleet).then_reads(&others);
-    let done = run.execute(&jobs, |jobs, context| {
+    let done = run.execute(&jobs, |jobs, context| -> Result<_, CliError> {
         let outcomes = match args.check {
             true => engine::check(jobs, context),
-            false => engine::run(jobs, context),
+            false => {
+                // Once passwords were given, and before the first connection.
+                if let Some(pins) = &fleet.pins {
+                    pins.write()?;
+                }
+                engine::run(jobs, context)
+            }
         };
-        (outcomes, engine::orphaned(&others, context))
+        Ok((outcomes, engine::orphaned(&others, context)))
     })?;
     let Done {
-        result: (outcomes, read),
+        result,
         elapsed,
         signalled,
     } = done;
+    let (outcomes, read) = result?;
     let unknown = read.iter().filter(|(_, is_known)| !is_known);
     let unknown: Vec<&str> = unknown.map(|(outcome, _)| &*outcome.node).collect();
     if !unknown.is_empty() {

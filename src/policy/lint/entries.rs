@@ -298,8 +298,11 @@ fn listed_twice(twice: &[&Located<Peer>], name: &str) -> Option<InputError> {
 fn empty(policy: &Policy) -> Option<InputError> {
     let mut inbound = policy.inbound.iter();
     let mut outbound = policy.outbound.iter();
-    let nobody = inbound.all(|entry| entry.from.is_empty() && entry.from_node.is_none())
-        && outbound.all(|entry| entry.to.is_empty() && entry.to_node.is_none());
+    // A name stands for somebody, also while it has no address.
+    let nobody = inbound
+        .all(|entry| entry.from.is_empty() && entry.named.is_empty() && entry.from_node.is_none())
+        && outbound
+            .all(|entry| entry.to.is_empty() && entry.named.is_empty() && entry.to_node.is_none());
     if !nobody || policy.enforce.value == Enforce::Audit {
         return None;
     }
