@@ -137,15 +137,15 @@ struct Prepared<'i> {
     reached: Option<(ConnectionVars, NodeContext)>,
 }
 
-impl Prepared<'_> {
-    /// The policies of the day, and what is to be said about them.
-    fn settled(&self, today: Date, names: &Names) -> (Vec<Policy>, Vec<InputError>) {
-        let policies = self.policies.iter().cloned();
-        let (policies, said): (Vec<Policy>, Vec<Vec<InputError>>) =
-            policies.map(|policy| policy.on(today, names)).unzip();
-        (policies, said.into_iter().flatten().collect())
-    }
+/// The policies of the day, and what is to be said about them.
+fn settled(policies: Vec<Policy>, today: Date, names: &Names) -> (Vec<Policy>, Vec<InputError>) {
+    let policies = policies.into_iter();
+    let (policies, said): (Vec<Policy>, Vec<Vec<InputError>>) =
+        policies.map(|policy| policy.on(today, names)).unzip();
+    (policies, said.into_iter().flatten().collect())
+}
 
+impl Prepared<'_> {
     /// The names of the peers that are listed on a day.
     fn names(&self, today: Date) -> impl Iterator<Item = Located<HostName>> {
         let names = self.policies.iter().flat_map(Policy::names);
@@ -221,7 +221,7 @@ pub(super) fn read_with(
             reached,
         });
     }
-    let (names, pins) = names(
+    let (names, pins) = resolve_names(
         selection,
         &prepared,
         today,
@@ -230,13 +230,13 @@ pub(super) fn read_with(
         &mut warnings,
     )?;
     for one in prepared {
-        let (policies, said) = one.settled(today, &names);
         let Prepared {
             node,
+            policies,
             doubtful,
             reached,
-            ..
         } = one;
+        let (policies, said) = settled(policies, today, &names);
         warnings.add(
             doubtful
                 .into_iter()
@@ -288,7 +288,7 @@ pub(super) fn read_with(
 }
 
 /// What the names of the peers lead to, and what a run pins of it.
-fn names(
+fn resolve_names(
     selection: &SelectionArgs,
     prepared: &[Prepared<'_>],
     today: Date,
@@ -327,7 +327,7 @@ fn names(
     if errors.is_empty() && !wanted.is_empty() {
         for one in prepared {
             if let Some((_, context)) = &one.reached {
-                let (policies, _) = one.settled(today, &unresolved);
+                let (policies, _) = settled(one.policies.clone(), today, &unresolved);
                 if let Err(wrong) = policy::compile(&policies, context) {
                     errors.extend(wrong);
                 }

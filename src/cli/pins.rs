@@ -124,9 +124,12 @@ impl LockPlace {
     }
 }
 
-/// Whether a source is a file or a directory: no list of hosts, and no pipe, which nothing can be beside.
+/// Whether a source is a file or a directory: no list of hosts, and no pipe or file that the shell has opened, which nothing can be beside.
 fn is_file(source: &Path) -> bool {
+    let opened = ["/dev/stdin", "/dev/fd", "/proc"];
+    let is_opened = |path: PathBuf| opened.iter().any(|opened| path.starts_with(opened));
     !is_host_list(source)
+        && !std::path::absolute(source).is_ok_and(is_opened)
         && fs::metadata(source).is_ok_and(|found| found.is_file() || found.is_dir())
 }
 
@@ -206,13 +209,16 @@ impl PinUpdate {
         if self.changed(read(&self.place.path)?).is_none() {
             return Ok(());
         }
-        let _alone = self.wait().map_err(|error| self.failed(&error))?;
+        let alone = self.wait().map_err(|error| self.failed(&error))?;
         match self.changed(read(&self.place.path)?) {
             Some(content) if content.is_empty() => fs::remove_file(&self.place.path),
             Some(content) => self.replace(&text(&content)),
             None => Ok(()),
         }
-        .map_err(|error| self.failed(&error))
+        .map_err(|error| self.failed(&error))?;
+        // So that it is still there after a loss of power. Not every file system can.
+        let _ = alone.sync_all();
+        Ok(())
     }
 
     /// What is to be in the file; `None` if it is.

@@ -10,6 +10,7 @@ use pulldown_cmark::Parser;
 use pulldown_cmark::Tag;
 use pulldown_cmark::TagEnd;
 
+use fwdeploy::inventory::LOCK_FILE;
 use fwdeploy::role::keys;
 
 use crate::support::program::Place;
@@ -56,6 +57,16 @@ fn completed(text: &str, rest: &[(&str, &str)]) -> String {
     format!("{}\n{}\n", lines.trim_end(), missing.join("\n"))
 }
 
+/// What the names of the page led to in an earlier run: `render` asks nobody.
+const PINS: &str = "version: 1
+inventories:
+  - sources: [inventory.yml]
+    names:
+      ams-1.example.org: [203.0.113.8]
+      fra-2.example.org: [203.0.113.7, 203.0.113.17]
+      hub.example.org: [203.0.113.9]
+";
+
 /// What the program says about a node with this role.
 fn run(role: &str) -> Ran {
     let inventory =
@@ -63,6 +74,7 @@ fn run(role: &str) -> Ran {
     let place = Place::with(inventory);
     fs::create_dir_all(place.0.path().join("roles/mychain")).unwrap();
     place.file("roles/mychain/role.yml", role);
+    place.file(LOCK_FILE, PINS);
     place.run(&["render", "inventory.yml"])
 }
 
