@@ -43,7 +43,7 @@ const LARGEST: u64 = 4 << 20;
 const NO_FILE: &str = "-";
 
 /// How long another run may take to write the file.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The wait between two attempts to be the only one who writes.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -206,10 +206,14 @@ impl PinUpdate {
     /// # Errors
     /// The file cannot be read or written.
     pub(super) fn write(&self) -> Result<(), CliError> {
+        self.write_within(PATIENCE)
+    }
+
+    fn write_within(&self, patience: Duration) -> Result<(), CliError> {
         if self.changed(read(&self.place.path)?).is_none() {
             return Ok(());
         }
-        let alone = self.wait().map_err(|error| self.failed(&error))?;
+        let alone = self.wait(patience).map_err(|error| self.failed(&error))?;
         match self.changed(read(&self.place.path)?) {
             Some(content) if content.is_empty() => fs::remove_file(&self.place.path),
             Some(content) => self.replace(&text(&content)),
@@ -235,9 +239,9 @@ impl PinUpdate {
     }
 
     /// Waits until no other run writes. Where the file system has no locks, the file is still replaced as a whole.
-    fn wait(&self) -> io::Result<File> {
+    fn wait(&self, patience: Duration) -> io::Result<File> {
         let directory = File::open(self.place.directory())?;
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + patience;
         loop {
             match directory.try_lock() {
                 Ok(()) | Err(TryLockError::Error(_)) => return Ok(directory),
@@ -751,7 +755,8 @@ mod tests {
         other.lock().unwrap();
         let update = Pins::read(place.clone()).unwrap();
         let update = update.update(pinned(&[("a.org", "10.0.0.4")]), Extent::Whole);
-        assert!(error(update.write()).contains("another process has locked its directory"));
+        let held = update.write_within(Duration::from_millis(100));
+        assert!(error(held).contains("another process has locked its directory"));
         assert_eq!(fs::read_to_string(&file).unwrap(), before);
         // What changes nothing needs no directory that can be written to.
         let update = Pins::read(place).unwrap();
@@ -767,10 +772,10 @@ mod tests {
         let (folder, place) = folder(&["inventory.yml"]);
         let file = folder.path().join(LOCK_FILE);
         thread::scope(|scope| {
-            for number in 0..8 {
+            for number in 0..4 {
                 let place = &place;
                 scope.spawn(move || {
-                    for round in 1..=20 {
+                    for round in 1..=10 {
                         let address = format!("10.0.{number}.{round}");
                         write(
                             place,
@@ -786,8 +791,8 @@ mod tests {
             }
         });
         let pins = Pins::read(place).unwrap().addresses;
-        let expected: Vec<(String, String)> = (0..8)
-            .map(|number| (format!("n{number}.org"), format!("10.0.{number}.20")))
+        let expected: Vec<(String, String)> = (0..4)
+            .map(|number| (format!("n{number}.org"), format!("10.0.{number}.10")))
             .collect();
         let expected: Vec<(&str, &str)> = expected
             .iter()

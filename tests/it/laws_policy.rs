@@ -7,6 +7,8 @@
 //! *Audit*: what a network in audit would refuse passes, and is recorded once; and it opens no network that is enforced. `guard.rs` takes away
 //! each rule of the table that this needs.
 //!
+//! *Names*: a peer by its name is the peer at the addresses of the name.
+//!
 //! *Spelling*: `parse(render(x)) == x`.
 //!
 //! Each was seen to fail with the code broken on purpose:
@@ -35,6 +37,7 @@ use fwdeploy::inventory::location::Span;
 use fwdeploy::model::Cidr;
 use fwdeploy::model::CtDirection;
 use fwdeploy::model::CtState;
+use fwdeploy::model::Desired;
 use fwdeploy::model::DirectRule;
 use fwdeploy::model::Family;
 use fwdeploy::model::Match;
@@ -50,7 +53,10 @@ use fwdeploy::model::Target;
 use fwdeploy::model::Traffic;
 use fwdeploy::model::guard::Refusal;
 use fwdeploy::model::guard::table::Part;
+use fwdeploy::model::host_name::HostName;
+use fwdeploy::model::host_name::Names;
 use fwdeploy::model::mark::FirewallMark;
+use fwdeploy::model::peer::About;
 use fwdeploy::policy::Evaluation;
 use fwdeploy::policy::NodeContext;
 use fwdeploy::policy::Packet;
@@ -66,12 +72,14 @@ use fwdeploy::role::ContainerPolicy;
 use fwdeploy::role::Covers;
 use fwdeploy::role::Enforce;
 use fwdeploy::role::Inbound;
+use fwdeploy::role::ListedPeer;
 use fwdeploy::role::Located;
 use fwdeploy::role::Log;
 use fwdeploy::role::NetworkPolicy;
 use fwdeploy::role::NodeAccess;
 use fwdeploy::role::Otherwise;
 use fwdeploy::role::Outbound;
+use fwdeploy::role::PeerHost;
 use fwdeploy::role::Policy;
 
 fn place() -> Location {
@@ -623,8 +631,55 @@ fn node() -> NodeContext {
     }
 }
 
+/// The same policies, with each peer that is one address behind a name of its own.
+fn by_names(mut policies: Vec<Policy>) -> (Vec<Policy>, Names) {
+    let mut names = Names::default();
+    let mut take = |peers: &mut Vec<Located<Peer>>, listed: &mut Vec<Located<ListedPeer>>| {
+        peers.retain(|peer| {
+            let Peer { net, port } = peer.value;
+            if net != Cidr::host(net.address()) {
+                return true;
+            }
+            let address = net.address();
+            let name = format!("n{}.org", address.to_string().replace(['.', ':'], "-"));
+            let name: HostName = name.parse().unwrap();
+            names
+                .current
+                .insert(name.clone(), BTreeSet::from([address]));
+            let host = PeerHost::Name(name);
+            let about = About::default();
+            listed.push(at(ListedPeer { host, port, about }));
+            false
+        });
+    };
+    for policy in &mut policies {
+        for entry in &mut policy.inbound {
+            take(&mut entry.from, &mut entry.listed);
+        }
+        for entry in &mut policy.outbound {
+            take(&mut entry.to, &mut entry.listed);
+        }
+    }
+    (policies, names)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
+
+    /// To see it fail: leave the port of a name out of `settle.rs`.
+    #[test]
+    fn a_name_is_its_addresses(policies in policies()) {
+        let plain = compile(&policies, &node());
+        let (policies, names) = by_names(policies);
+        let settle = |policy: Policy| policy.on(node().today, &names).0;
+        let policies: Vec<Policy> = policies.into_iter().map(settle).collect();
+        match (plain, compile(&policies, &node())) {
+            (Ok(plain), Ok(named)) => {
+                prop_assert_eq!(Desired { known: Vec::new(), ..named }, plain);
+            }
+            (plain, named) => prop_assert_eq!(plain.is_ok(), named.is_ok()),
+        }
+    }
 
     #[test]
     fn compiled_rules_mean_what_the_policy_says(
