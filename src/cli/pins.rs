@@ -404,7 +404,7 @@ fn fields<'d, const N: usize>(
             missing.push(InputError::at(cursor.location(), message));
         }
         // Not returned if one is missing.
-        found.unwrap_or_else(|| cursor.clone())
+        found.unwrap_or(*cursor)
     });
     missing.or(())?;
     match entries.into_iter().next() {
