@@ -103,7 +103,7 @@ fn values_that_do_not_fit_are_shown_where_they_are_written() {
     let cases = [
         "cybex_peers: [198.51.100.1, 198.51.100.300]",
         "cybex_peers: [198.51.100.1/24]",
-        "cybex_peers: node-1.example.net",
+        "cybex_peers: node-1",
         "cybex_peers: 198.51.100.1, 198.51.100.2",
         "others: [198.51.100.1, 198.51.100.2:70000]\ncybex_peers: \"{{ others }}\"",
         "cybex_port: 70000",
