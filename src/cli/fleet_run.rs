@@ -26,7 +26,7 @@ use crate::report::Verbosity;
 use crate::report::progress::Screen;
 use crate::report::progress::Show;
 use crate::transport::Privilege;
-use crate::transport::System;
+use crate::transport::SystemTransport;
 
 /// Wait between two attempts to connect to a node that was just changed, and between two reads of a node that may still be changing.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -76,7 +76,7 @@ impl<'a> FleetRun<'a> {
 
     /// The nodes of this run on which another user does the work, whom sudo lets in perhaps by a password only.
     fn escalating(&self, jobs: &[Job]) -> impl Iterator<Item = &Member> {
-        let by_sudo = |job: &&Job| matches!(job.target.privilege, Privilege::Sudo { .. });
+        let by_sudo = |job: &&Job| matches!(job.destination.privilege, Privilege::Sudo { .. });
         let names: BTreeSet<String> = jobs
             .iter()
             .chain(self.others)
@@ -129,7 +129,7 @@ impl<'a> FleetRun<'a> {
             },
         });
         let secrets = SecretProvider::new(of_nodes, asked, progress.handle().clone());
-        let transport = System::new(options.settings.clone(), Box::new(secrets));
+        let transport = SystemTransport::new(options.settings.clone(), Box::new(secrets));
         let watch = signals::watch(progress.handle().clone())
             .map_err(|error| CliError::new(format!("cannot watch for signals: {error}")))?;
         let result = work(

@@ -13,8 +13,8 @@ use crate::engine::Snapshots;
 use crate::inventory::ConnectionMethod;
 use crate::model::Desired;
 use crate::model::SshArguments;
+use crate::transport::Destination;
 use crate::transport::Privilege;
-use crate::transport::Target;
 use crate::transport::Via;
 
 /// Returns a job for each node. A node without a role gets an empty desired state.
@@ -70,7 +70,7 @@ pub(super) fn to_remove(
 fn job(member: &Member, desired: Desired, defaults: &ConnectionDefaults) -> Job {
     let zone = member.connection.zone.as_ref();
     Job {
-        target: target(member, defaults),
+        destination: destination(member, defaults),
         policy: hash(&desired),
         goal: Goal::Roles,
         zone_at: zone.map(|zone| zone.location.to_string()),
@@ -79,7 +79,7 @@ fn job(member: &Member, desired: Desired, defaults: &ConnectionDefaults) -> Job 
 }
 
 /// Returns how to connect to a node: from the inventory, or from the command line if the inventory does not set it.
-fn target(member: &Member, defaults: &ConnectionDefaults) -> Target {
+fn destination(member: &Member, defaults: &ConnectionDefaults) -> Destination {
     let connection = &member.connection;
     let user = || {
         let user = connection.escalate_user.as_ref();
@@ -110,7 +110,7 @@ fn target(member: &Member, defaults: &ConnectionDefaults) -> Target {
         arguments.extend(&more.value);
     }
     let user = connection.user.as_ref().map(|user| user.value.clone());
-    Target {
+    Destination {
         node: member.name.clone(),
         via: match connection.method {
             ConnectionMethod::Ssh => Via::Ssh,
@@ -183,14 +183,14 @@ mod tests {
         let targets: Vec<_> = jobs
             .iter()
             .map(|job| {
-                let target = &job.target;
-                let key = target.key_file.as_deref();
+                let destination = &job.destination;
+                let key = destination.key_file.as_deref();
                 (
-                    target.node.as_str(),
-                    target.user.as_deref(),
-                    target.port,
+                    destination.node.as_str(),
+                    destination.user.as_deref(),
+                    destination.port,
                     key,
-                    target.privilege.clone(),
+                    destination.privilege.clone(),
                 )
             })
             .collect();

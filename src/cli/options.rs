@@ -22,9 +22,9 @@ use crate::report::Diff;
 use crate::report::Purpose;
 use crate::report::Verbosity;
 use crate::transport::Client;
+use crate::transport::ConnectOptions;
 use crate::transport::HostKeyChecking;
 use crate::transport::Privilege;
-use crate::transport::Settings;
 use crate::transport::SshConfig;
 
 /// The options of a command that connects to nodes.
@@ -47,8 +47,8 @@ pub(super) struct FleetOptions {
     pub(super) password_file: Option<PathBuf>,
     pub(super) verbosity: Verbosity,
     pub(super) defaults: ConnectionDefaults,
-    /// Settings of all connections.
-    pub(super) settings: Settings,
+    /// Options of all connections.
+    pub(super) settings: ConnectOptions,
 }
 
 /// Where sudo's password comes from if the inventory does not set one.
@@ -149,8 +149,8 @@ fn node_arguments(connection: &ConnectionArgs, configured: &Configuration) -> Ss
     SshArguments::parse(&lines.join(" ")).unwrap_or_default()
 }
 
-fn of_connections(connection: &ConnectionArgs, configured: &Configuration) -> Settings {
-    let mut settings = Settings {
+fn of_connections(connection: &ConnectionArgs, configured: &Configuration) -> ConnectOptions {
+    let mut settings = ConnectOptions {
         ssh_config: match &connection.ssh_config {
             None => SshConfig::Standard,
             Some(file) if file.as_os_str() == "none" => SshConfig::None,
@@ -158,7 +158,7 @@ fn of_connections(connection: &ConnectionArgs, configured: &Configuration) -> Se
         },
         client: client(connection),
         askpass: env::current_exe().ok(),
-        ..Settings::default()
+        ..ConnectOptions::default()
     };
     // What is said here counts more than what ssh's own files say, and less than the inventory.
     let said = &mut settings.arguments;
@@ -179,7 +179,9 @@ fn of_connections(connection: &ConnectionArgs, configured: &Configuration) -> Se
     if let Some(file) = &connection.known_hosts {
         // Like `ssh -o UserKnownHostsFile`: the system's files are read as well.
         settings.known_hosts = vec![file.clone()];
-        settings.known_hosts.extend(Settings::system_known_hosts());
+        settings
+            .known_hosts
+            .extend(ConnectOptions::system_known_hosts());
         said.push("userknownhostsfile", &format!("\"{}\"", file.display()));
     }
     settings.node_arguments = node_arguments(connection, configured);
@@ -210,7 +212,7 @@ mod tests {
         let named = options(&["--known-hosts", "fleet_hosts"])
             .settings
             .known_hosts;
-        let system = Settings::system_known_hosts();
+        let system = ConnectOptions::system_known_hosts();
         assert_eq!(named[0], PathBuf::from("fleet_hosts"));
         assert_eq!(named[1..], system);
         assert!(options(&[]).settings.known_hosts.ends_with(&system));

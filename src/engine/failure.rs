@@ -235,12 +235,12 @@ mod tests {
     use std::io;
 
     use super::*;
-    use crate::transport::Endpoint;
-    use crate::transport::EndpointKind;
+    use crate::transport::Host;
+    use crate::transport::HostKind;
 
     fn unresolved() -> Failure {
-        let at = Endpoint {
-            kind: EndpointKind::Node,
+        let at = Host {
+            kind: HostKind::Node,
             node: "n1".to_string(),
             address: "n1.example:22".into(),
         };

@@ -37,12 +37,12 @@ use crate::plan::Recovery;
 use crate::transport::Cancel;
 use crate::transport::ConnectError;
 use crate::transport::Connection;
+use crate::transport::Destination;
 use crate::transport::Executed;
 use crate::transport::Output;
 use crate::transport::Partial;
 use crate::transport::Privilege;
 use crate::transport::RunError;
-use crate::transport::Target;
 use crate::transport::Transport;
 use crate::transport::Via;
 
@@ -206,20 +206,26 @@ struct Line {
 }
 
 impl Transport for Way {
-    fn connect(&self, target: &Target, _: &Cancel) -> Result<Box<dyn Connection>, ConnectError> {
-        let mut node = self.0.nodes[&target.node].lock().unwrap();
+    fn connect(
+        &self,
+        destination: &Destination,
+        _: &Cancel,
+    ) -> Result<Box<dyn Connection>, ConnectError> {
+        let mut node = self.0.nodes[&destination.node].lock().unwrap();
         node.connections += 1;
         let changed = node.state.permanent != open_node().permanent;
         match node.trouble {
-            Trouble::Down => Err(ConnectError::Refused { at: target.place() }),
+            Trouble::Down => Err(ConnectError::Refused {
+                at: destination.place(),
+            }),
             Trouble::LocksOut | Trouble::CutOff if changed => Err(ConnectError::TimedOut {
-                at: target.place(),
+                at: destination.place(),
                 after: Duration::from_secs(10),
             }),
             Trouble::Panics => panic!("a mistake of ours"),
             _ => Ok(Box::new(Line {
                 fake: Arc::clone(&self.0),
-                node: target.node.clone(),
+                node: destination.node.clone(),
             })),
         }
     }
@@ -233,7 +239,7 @@ impl Connection for Line {
         on_stdout: &mut dyn FnMut(&[u8]),
         _: &Cancel,
     ) -> Result<Output, RunError> {
-        let at = job(&self.node).target.place();
+        let at = job(&self.node).destination.place();
         let mut node = self.fake.nodes[&self.node].lock().unwrap();
         node.runs += 1;
         let partial = |stdout: &str| {
@@ -592,7 +598,7 @@ impl WriteScripts for Fake {
 
 pub(super) fn job(node: &str) -> Job {
     Job {
-        target: Target {
+        destination: Destination {
             node: node.to_string(),
             via: Via::Ssh,
             address: "192.0.2.1".to_string(),

@@ -11,13 +11,13 @@ use crate::plan::Allowed;
 use crate::plan::Change;
 use crate::plan::FindingCode;
 use crate::plan::Plan;
-use crate::transport::Target;
+use crate::transport::Destination;
 
 /// One node and its desired state. Everything in it is known before the first connection.
 #[derive(Debug, Clone)]
 pub struct Job {
     /// Where the node is, and its name.
-    pub target: Target,
+    pub destination: Destination,
     /// The state that its roles require.
     pub desired: Desired,
     /// The hash of the state that its roles require, for the node's records.
@@ -53,7 +53,7 @@ static NOTHING: LazyLock<Desired> = LazyLock::new(Desired::default);
 impl Job {
     /// The node's name in the inventory.
     pub fn node(&self) -> &str {
-        &self.target.node
+        &self.destination.node
     }
 
     /// Plans from an observed state. A finding about the inventory begins with its place there.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Endpoint;
-use super::EndpointKind;
+use super::Host;
+use super::HostKind;
 use super::Output;
 use super::Privilege;
 use super::RunError;
@@ -77,8 +77,8 @@ impl<'a> Talk<'a> {
             (None, true) => StreamEnd::Stopped(Stopped::TimedOut),
             (None, false) => StreamEnd::Broken("it is gone".to_owned()),
         };
-        let at = Endpoint {
-            kind: EndpointKind::Node,
+        let at = Host {
+            kind: HostKind::Node,
             node: "node".to_owned(),
             address: "192.0.2.1:22".into(),
         };

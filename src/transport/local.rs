@@ -25,7 +25,7 @@ use rustix::process::kill_process_group;
 
 use super::Cancel;
 use super::Connection;
-use super::Endpoint;
+use super::Host;
 use super::Output;
 use super::Privilege;
 use super::RunError;
@@ -40,13 +40,13 @@ const AFTERMATH: Duration = Duration::from_secs(1);
 
 /// This machine as a node.
 pub(super) struct Local {
-    at: Endpoint,
+    at: Host,
     privilege: Privilege,
     password: Option<Secret>,
 }
 
 impl Local {
-    pub(super) fn new(at: Endpoint, privilege: Privilege, password: Option<Secret>) -> Self {
+    pub(super) fn new(at: Host, privilege: Privilege, password: Option<Secret>) -> Self {
         Self {
             at,
             privilege,

@@ -10,9 +10,9 @@ use std::time::Duration;
 use super::known_hosts::FileLine;
 use super::*;
 
-fn place() -> Endpoint {
-    Endpoint {
-        kind: EndpointKind::Node,
+fn place() -> Host {
+    Host {
+        kind: HostKind::Node,
         node: "edge-1".to_owned(),
         address: "10.0.0.7:2222".into(),
     }
@@ -58,8 +58,8 @@ fn every_way_not_to_connect_says_what_and_where_and_what_to_do() {
         path: PathBuf::from("/keys/deploy"),
         problem,
     };
-    let jump = || Endpoint {
-        kind: EndpointKind::JumpHost,
+    let jump = || Host {
+        kind: HostKind::JumpHost,
         node: "eva@gw".to_owned(),
         address: "192.0.2.1:22".into(),
     };

@@ -1,6 +1,6 @@
 //! The interface to a node: connect to it, and run one script there.
 //!
-//! [`Transport`] and [`Connection`] are all that the rest of the program sees. [`System`] is the real implementation: over SSH, or on this
+//! [`Transport`] and [`Connection`] are all that the rest of the program sees. [`SystemTransport`] is the real implementation: over SSH, or on this
 //! machine if the inventory says so. Tests of the layers above implement the two traits with a simulated node.
 //!
 //! Four guarantees hold whatever happens to the network:
@@ -14,6 +14,8 @@
 pub mod askpass;
 mod cancel;
 mod connect_error;
+mod connect_options;
+mod destination;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -27,12 +29,10 @@ mod run_error;
 mod scan;
 mod script_protocol;
 mod secret;
-mod settings;
 mod ssh;
 mod sudo;
 mod system;
 mod system_user;
-mod target;
 mod wait;
 
 use std::time::Duration;
@@ -42,6 +42,15 @@ pub use connect_error::ConnectError;
 pub use connect_error::KeyProblem;
 pub use connect_error::OpenSshFailure;
 pub use connect_error::Presented;
+pub use connect_options::Client;
+pub use connect_options::ConnectOptions;
+pub use connect_options::HostKeyChecking;
+pub use connect_options::SshConfig;
+pub use destination::Destination;
+pub use destination::Host;
+pub use destination::HostKind;
+pub use destination::Privilege;
+pub use destination::Via;
 pub use run_error::Executed;
 pub use run_error::Partial;
 pub use run_error::RunError;
@@ -49,17 +58,8 @@ pub use run_error::ShellEnd;
 pub use scan::Scanned;
 pub use secret::Question;
 pub use secret::Secrets;
-pub use settings::Client;
-pub use settings::HostKeyChecking;
-pub use settings::Settings;
-pub use settings::SshConfig;
 pub use sudo::SudoProblem;
-pub use system::System;
-pub use target::Endpoint;
-pub use target::EndpointKind;
-pub use target::Privilege;
-pub use target::Target;
-pub use target::Via;
+pub use system::SystemTransport;
 
 /// The way to nodes.
 ///
@@ -71,7 +71,7 @@ pub trait Transport: Send + Sync {
     /// One variant of [`ConnectError`] for each way in which this can fail.
     fn connect(
         &self,
-        target: &Target,
+        destination: &Destination,
         cancel: &Cancel,
     ) -> Result<Box<dyn Connection>, ConnectError>;
 }
@@ -80,7 +80,7 @@ pub trait Transport: Send + Sync {
 ///
 /// Dropping it closes the connection immediately and never waits for the node.
 pub trait Connection {
-    /// Runs a POSIX shell script on the node, as the user that the target requests, and returns its output.
+    /// Runs a POSIX shell script on the node, as the user that the destination requests, and returns its output.
     ///
     /// The script is fed to the shell's standard input; it is not an argument, so no process list on the node shows it.
     /// It starts after the node has read all of it, runs in a subshell (an `exit 3` in it gives status 3), in the C locale, and
@@ -89,7 +89,7 @@ pub trait Connection {
     ///
     /// `on_stdout` is called with each piece of standard output as it arrives; the pieces together are [`Output::stdout`].
     /// `limit` covers everything from the moment at which the node accepted the command to the last byte; opening a session
-    /// before that is limited by [`Settings::connect_timeout`].
+    /// before that is limited by [`ConnectOptions::connect_timeout`].
     ///
     /// A node that sends more than 32 MiB on standard output, or 8 MiB on standard error, is cut off.
     ///

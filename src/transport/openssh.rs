@@ -23,23 +23,23 @@ use rustix::process::kill_process_group;
 
 use super::Cancel;
 use super::ConnectError;
+use super::ConnectOptions;
 use super::Connection;
-use super::Endpoint;
+use super::Destination;
+use super::Host;
 use super::HostKeyChecking;
 use super::OpenSshFailure;
 use super::Output;
 use super::Privilege;
 use super::RunError;
-use super::Settings;
 use super::SshConfig;
-use super::Target;
 use super::askpass;
 use super::askpass::Askpass;
 use super::askpass::Unanswered;
 use super::local;
 use super::script_protocol::ScriptProtocol;
 use super::script_protocol::StreamEnd;
-use super::secret::Vault;
+use super::secret::SecretCache;
 use super::ssh::pace::Again;
 use super::ssh::pace::Retries;
 use super::wait::Deadline;
@@ -75,7 +75,7 @@ const KEPT: u64 = 16 * 1024;
 
 /// A node that the system's ssh can log in to.
 pub(super) struct OpenSsh {
-    at: Endpoint,
+    at: Host,
     arguments: Vec<String>,
     privilege: Privilege,
     password: Option<Secret>,
@@ -107,13 +107,13 @@ impl Login {
 
 /// Logs in once, and runs nothing.
 pub(super) fn connect(
-    target: &Target,
-    settings: &Settings,
-    vault: &Vault,
+    destination: &Destination,
+    settings: &ConnectOptions,
+    vault: &SecretCache,
     cancel: &Cancel,
 ) -> Result<OpenSsh, ConnectError> {
-    let at = target.place();
-    let arguments = arguments(target, settings).map_err(|said| ConnectError::Config {
+    let at = destination.place();
+    let arguments = arguments(destination, settings).map_err(|said| ConnectError::Config {
         at: at.clone(),
         said,
     })?;
@@ -123,7 +123,7 @@ pub(super) fn connect(
             .askpass
             .clone()
             .filter(|_| askpass::is_known_to_ssh()),
-        password: vault.login_password(&target.node),
+        password: vault.login_password(&destination.node),
     };
     let patience = Deadline::new(settings.connect_timeout, cancel);
     let mut retries = Retries::default();
@@ -138,19 +138,19 @@ pub(super) fn connect(
     Ok(OpenSsh {
         login,
         patience: settings.connect_timeout,
-        password: match target.privilege {
-            Privilege::Sudo { .. } => vault.become_password(&target.node),
+        password: match destination.privilege {
+            Privilege::Sudo { .. } => vault.become_password(&destination.node),
             Privilege::AsIs => None,
         },
         at,
         arguments,
-        privilege: target.privilege.clone(),
+        privilege: destination.privilege.clone(),
         opening,
     })
 }
 
 /// The arguments as far as the host.
-fn arguments(target: &Target, settings: &Settings) -> Result<Vec<String>, String> {
+fn arguments(destination: &Destination, settings: &ConnectOptions) -> Result<Vec<String>, String> {
     let flags = |arguments: &SshArguments| {
         let mut flags = arguments.uses().filter(|(name, _)| name.starts_with('-'));
         flags.find_map(|(name, it)| match it {
@@ -158,11 +158,11 @@ fn arguments(target: &Target, settings: &Settings) -> Result<Vec<String>, String
             _ => None,
         })
     };
-    if let Some(why) = flags(&target.arguments).or_else(|| flags(&settings.node_arguments)) {
+    if let Some(why) = flags(&destination.arguments).or_else(|| flags(&settings.node_arguments)) {
         return Err(why);
     }
     let mut line: Vec<String> = Vec::new();
-    let file = target
+    let file = destination
         .arguments
         .config_file()
         .or(settings.node_arguments.config_file());
@@ -176,20 +176,20 @@ fn arguments(target: &Target, settings: &Settings) -> Result<Vec<String>, String
     }
     let mut option = |text: String| line.extend(["-o".to_owned(), text]);
     ALWAYS.iter().for_each(|it| option((*it).to_owned()));
-    if let Some(user) = &target.user {
+    if let Some(user) = &destination.user {
         option(format!("User={user}"));
     }
-    if let Some(key) = &target.key_file {
+    if let Some(key) = &destination.key_file {
         option(format!("IdentityFile=\"{}\"", key.display()));
         option("IdentitiesOnly=yes".to_owned());
     }
-    let said = target
+    let said = destination
         .arguments
         .options()
         .map(|(name, value)| format!("{name}={value}"));
     said.for_each(&mut option);
-    if target.port != 22 {
-        option(format!("Port={}", target.port));
+    if destination.port != 22 {
+        option(format!("Port={}", destination.port));
     }
     for said in [&settings.arguments, &settings.node_arguments] {
         said.options()
@@ -223,7 +223,7 @@ fn arguments(target: &Target, settings: &Settings) -> Result<Vec<String>, String
         option(format!("ServerAliveInterval={alive}"));
     }
     line.push("--".to_owned());
-    line.push(target.address.clone());
+    line.push(destination.address.clone());
     Ok(line)
 }
 
@@ -242,7 +242,7 @@ fn ssh() -> Command {
 type NoLogin = (Box<ConnectError>, Again);
 
 fn try_login(
-    at: &Endpoint,
+    at: &Host,
     arguments: &[String],
     login: &Login,
     deadline: &Deadline<'_>,
@@ -402,7 +402,7 @@ fn kind(said: &str) -> OpenSshFailure {
     OpenSshFailure::Unreachable
 }
 
-fn failed(at: &Endpoint, said: &str, kind: OpenSshFailure) -> ConnectError {
+fn failed(at: &Host, said: &str, kind: OpenSshFailure) -> ConnectError {
     let lines = said.lines().map(str::trim);
     let words: Vec<&str> = lines
         .filter(|line| !line.is_empty() && !line.starts_with('@'))

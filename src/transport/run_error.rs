@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::destination::Host;
 use super::sudo::SudoProblem;
-use super::target::Endpoint;
 
 /// Why there is no status.
 ///
@@ -16,13 +16,13 @@ pub enum RunError {
     #[error("cannot run anything more on {at}: an earlier run closed the connection")]
     Closed {
         /// The node.
-        at: Endpoint,
+        at: Host,
     },
     /// The node did not open a channel or take the command.
     #[error("cannot run anything on {at}: {said}")]
     Start {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// Its answer.
         said: String,
     },
@@ -30,7 +30,7 @@ pub enum RunError {
     #[error("{at} let the user in, and did not {wanted} within {after:?}")]
     NoSession {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// What it was expected to do.
         wanted: &'static str,
         /// How long it was given.
@@ -40,7 +40,7 @@ pub enum RunError {
     #[error("the login shell of {at} {} without running what it was given{said}", ShellEnd::words(*end))]
     Shell {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// How it ended.
         end: ShellEnd,
         /// The end of its output, as `: …`, or empty.
@@ -50,7 +50,7 @@ pub enum RunError {
     #[error("cannot become {user} on {at}: {}{said}", problem.words())]
     Sudo {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// The user to become.
         user: String,
         /// The problem.
@@ -62,7 +62,7 @@ pub enum RunError {
     #[error("lost {at} in the middle of a run: {reason}")]
     Lost {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// What ended.
         reason: String,
         /// What had arrived.
@@ -72,7 +72,7 @@ pub enum RunError {
     #[error("{at} was not done within {limit:?}")]
     TimedOut {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// The limit of this run.
         limit: Duration,
         /// What had arrived.
@@ -82,7 +82,7 @@ pub enum RunError {
     #[error("the answer of {at} was cut off: more than {} MiB on {stream}", most / 1024 / 1024)]
     TooMuch {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// The stream with too much output, such as `standard output`.
         stream: &'static str,
         /// How many bytes it may say there.
@@ -94,7 +94,7 @@ pub enum RunError {
     #[error("stopped waiting for {at}, as asked")]
     Cancelled {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// What had arrived.
         partial: Box<Partial>,
     },

@@ -25,7 +25,7 @@ pub struct Question {
 
 /// A source of secrets: the person at the terminal, or the inventory.
 ///
-/// `None` means that there is no one to ask, or that no answer was given. [`System`](super::System) asks at most once for each key and for
+/// `None` means that there is no one to ask, or that no answer was given. [`SystemTransport`](super::SystemTransport) asks at most once for each key and for
 /// each node in a run, but for several of them at the same time from several threads.
 pub trait Secrets: Send + Sync {
     /// The passphrase of a private key file.
@@ -48,7 +48,7 @@ pub trait Secrets: Send + Sync {
 }
 
 /// Remembers the answers, including refusals, so twenty threads ask once.
-pub(super) struct Vault {
+pub(super) struct SecretCache {
     secrets: Box<dyn Secrets>,
     passphrases: Drawer<PathBuf>,
     passwords: Drawer<String>,
@@ -58,7 +58,7 @@ pub(super) struct Vault {
 
 type Drawer<K> = Mutex<BTreeMap<K, Arc<OnceLock<Option<Secret>>>>>;
 
-impl Vault {
+impl SecretCache {
     pub(super) fn new(secrets: Box<dyn Secrets>) -> Self {
         Self {
             secrets,
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn twenty_threads_ask_for_one_passphrase_once() {
         let asked = Arc::new(AtomicUsize::new(0));
-        let vault = Vault::new(Box::new(Counting(Arc::clone(&asked))));
+        let vault = SecretCache::new(Box::new(Counting(Arc::clone(&asked))));
         thread::scope(|scope| {
             for _ in 0..20 {
                 scope.spawn(|| {
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_refusal_is_remembered_too() {
         let asked = Arc::new(AtomicUsize::new(0));
-        let vault = Vault::new(Box::new(Counting(Arc::clone(&asked))));
+        let vault = SecretCache::new(Box::new(Counting(Arc::clone(&asked))));
         assert_eq!(vault.become_password("edge-1"), None);
         assert_eq!(vault.become_password("edge-1"), None);
         assert_eq!(asked.load(Ordering::SeqCst), 1);

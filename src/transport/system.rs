@@ -3,30 +3,30 @@
 use super::Cancel;
 use super::Client;
 use super::ConnectError;
+use super::ConnectOptions;
 use super::Connection;
+use super::Destination;
 use super::Privilege;
 use super::Scanned;
 use super::Secrets;
-use super::Settings;
-use super::Target;
 use super::Transport;
 use super::Via;
 use super::hop::Resolver;
 use super::local::Local;
 use super::openssh;
-use super::secret::Vault;
+use super::secret::SecretCache;
 use super::ssh;
 
 /// Reaches nodes over SSH, and this machine without.
-pub struct System {
+pub struct SystemTransport {
     ways: ssh::Ways,
 }
 
-impl System {
+impl SystemTransport {
     /// One for a whole run: what `secrets` answers is remembered in it.
-    pub fn new(settings: Settings, secrets: Box<dyn Secrets>) -> Self {
+    pub fn new(settings: ConnectOptions, secrets: Box<dyn Secrets>) -> Self {
         Self {
-            ways: ssh::Ways::new(Resolver::new(settings), Vault::new(secrets)),
+            ways: ssh::Ways::new(Resolver::new(settings), SecretCache::new(secrets)),
         }
     }
 
@@ -35,32 +35,41 @@ impl System {
     ///
     /// # Errors
     /// As those of [`Transport::connect`], up to the handshake.
-    pub fn scan(&self, target: &Target, cancel: &Cancel) -> Result<Scanned, ConnectError> {
-        ssh::scan(target, &self.ways, cancel)
+    pub fn scan(
+        &self,
+        destination: &Destination,
+        cancel: &Cancel,
+    ) -> Result<Scanned, ConnectError> {
+        ssh::scan(destination, &self.ways, cancel)
     }
 }
 
-impl Transport for System {
+impl Transport for SystemTransport {
     fn connect(
         &self,
-        target: &Target,
+        destination: &Destination,
         cancel: &Cancel,
     ) -> Result<Box<dyn Connection>, ConnectError> {
-        match target.via {
+        match destination.via {
             Via::Ssh if self.ways.resolver.settings().client == Client::OpenSsh => {
                 let settings = self.ways.resolver.settings();
                 let vault = &self.ways.vault;
-                Ok(Box::new(openssh::connect(target, settings, vault, cancel)?))
+                Ok(Box::new(openssh::connect(
+                    destination,
+                    settings,
+                    vault,
+                    cancel,
+                )?))
             }
-            Via::Ssh => Ok(Box::new(ssh::connect(target, &self.ways, cancel)?)),
+            Via::Ssh => Ok(Box::new(ssh::connect(destination, &self.ways, cancel)?)),
             Via::Local => {
-                let password = match target.privilege {
+                let password = match destination.privilege {
                     Privilege::AsIs => None,
-                    Privilege::Sudo { .. } => self.ways.vault.become_password(&target.node),
+                    Privilege::Sudo { .. } => self.ways.vault.become_password(&destination.node),
                 };
                 Ok(Box::new(Local::new(
-                    target.place(),
-                    target.privilege.clone(),
+                    destination.place(),
+                    destination.privilege.clone(),
                     password,
                 )))
             }

@@ -29,7 +29,7 @@ use crate::report::sanitize;
 use crate::transport::Cancel;
 use crate::transport::ConnectError;
 use crate::transport::Scanned;
-use crate::transport::System;
+use crate::transport::SystemTransport;
 use crate::transport::Via;
 use crate::transport::known_hosts::HostKeyStatus;
 use crate::transport::known_hosts::lookup_name;
@@ -55,10 +55,10 @@ pub(super) fn execute(args: &ScanKeysArgs) -> Result<u8, CliError> {
     let options = FleetOptions::new(Purpose::Facts, &args.connection);
     let fleet = load::fleet_with_keys(&args.selection, &options.defaults)?;
     let mut jobs = jobs::of_all(&fleet, &options.defaults);
-    jobs.retain(|job| job.target.via == Via::Ssh);
+    jobs.retain(|job| job.destination.via == Via::Ssh);
     let asked = secrets::ask_passwords(options.asks_password, false)?;
     let provider = SecretProvider::without_screen(NodePasswords::default(), asked);
-    let system = System::new(options.settings.clone(), Box::new(provider));
+    let system = SystemTransport::new(options.settings.clone(), Box::new(provider));
     let scanned = scan_all(&jobs, &system, options.forks.get());
     let lines: Vec<String> = jobs
         .iter()
@@ -86,7 +86,11 @@ pub(super) fn execute(args: &ScanKeysArgs) -> Result<u8, CliError> {
 }
 
 /// Looks at the host key of every node, so many at a time.
-fn scan_all(jobs: &[Job], system: &System, forks: usize) -> Vec<Result<Scanned, ConnectError>> {
+fn scan_all(
+    jobs: &[Job],
+    system: &SystemTransport,
+    forks: usize,
+) -> Vec<Result<Scanned, ConnectError>> {
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<Option<Result<Scanned, ConnectError>>>> =
         Mutex::new(jobs.iter().map(|_| None).collect());
@@ -96,7 +100,7 @@ fn scan_all(jobs: &[Job], system: &System, forks: usize) -> Vec<Result<Scanned, 
             let at = next.fetch_add(1, Ordering::SeqCst);
             jobs.get(at).map(|job| (at, job))
         } {
-            let scanned = system.scan(&job.target, &cancel);
+            let scanned = system.scan(&job.destination, &cancel);
             results.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(scanned);
         }
     };

@@ -29,7 +29,7 @@ impl<'a> Exchange<'a> {
         context.emit_stage(job, stage.clone());
         let connection = context
             .transport
-            .connect(&job.target, context.stop.leave())
+            .connect(&job.destination, context.stop.leave())
             .map_err(|error| Box::new(Failure::connect(stage.clone(), error)))?;
         Ok(Exchange {
             context,

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::destination::Host;
 use super::known_hosts::FileLine;
-use super::target::Endpoint;
 
 /// Why there is no connection.
 #[derive(Debug, Error)]
@@ -20,7 +20,7 @@ pub enum ConnectError {
     #[error("cannot resolve the address of {at}")]
     Resolve {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// The error of the resolver.
         source: io::Error,
     },
@@ -28,13 +28,13 @@ pub enum ConnectError {
     #[error("cannot connect to {at}: connection refused")]
     Refused {
         /// The node.
-        at: Endpoint,
+        at: Host,
     },
     /// Nothing answers.
     #[error("cannot connect to {at}: no answer within {after:?}")]
     TimedOut {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// How long each address was given.
         after: Duration,
     },
@@ -42,7 +42,7 @@ pub enum ConnectError {
     #[error("cannot connect to {at}")]
     NoRoute {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// The error of the system.
         source: io::Error,
     },
@@ -50,7 +50,7 @@ pub enum ConnectError {
     #[error("cannot open a socket to {at}")]
     Socket {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// The error of the system.
         source: io::Error,
     },
@@ -58,7 +58,7 @@ pub enum ConnectError {
     #[error("no SSH handshake with {at}: {said}")]
     Handshake {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// What went wrong.
         said: String,
     },
@@ -66,7 +66,7 @@ pub enum ConnectError {
     #[error("no SSH handshake with {at}: {}", silence(*after, told.as_deref()))]
     HandshakeTimedOut {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// How long it was given.
         after: Duration,
         /// What it sent until then.
@@ -76,7 +76,7 @@ pub enum ConnectError {
     #[error("no SSH handshake with {at}: no common {what}; it offers: {theirs}")]
     NoCommon {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// The kind of algorithm.
         what: &'static str,
         /// What the node offers.
@@ -88,7 +88,7 @@ pub enum ConnectError {
     #[error("cannot use the known host keys in {} for {at}", path.display())]
     KnownHosts {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// The file.
         path: PathBuf,
         /// The error of the system.
@@ -98,7 +98,7 @@ pub enum ConnectError {
     #[error("the host key of {at} is unknown: {presented}{}", ignored(*malformed))]
     HostKeyUnknown {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// The key it presents.
         presented: Box<Presented>,
         /// The first of the files that were read.
@@ -112,7 +112,7 @@ pub enum ConnectError {
     )]
     HostKeyCertified {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// The key it presents.
         presented: Box<Presented>,
         /// The line with the authority.
@@ -126,7 +126,7 @@ pub enum ConnectError {
     )]
     HostKeyChanged {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// The key it presents.
         presented: Box<Presented>,
         /// The location of the other key.
@@ -138,7 +138,7 @@ pub enum ConnectError {
     #[error("the host key of {at} is revoked at {location}: {presented}")]
     HostKeyRevoked {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// The key it presents.
         presented: Box<Presented>,
         /// Where it is revoked.
@@ -150,13 +150,13 @@ pub enum ConnectError {
     )]
     User {
         /// The node.
-        at: Endpoint,
+        at: Host,
     },
     /// The key file that the inventory names can't be used.
     #[error("cannot use the key {} for {at}: {problem}", path.display())]
     Key {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
@@ -166,7 +166,7 @@ pub enum ConnectError {
     #[error("no key to log in with on {at}: {}", looked.join("; "))]
     NoKey {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// Where keys were searched, and why none was there.
         looked: Vec<String>,
     },
@@ -177,7 +177,7 @@ pub enum ConnectError {
     )]
     Authentication {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// The user to log in as.
         user: String,
         /// Each key with its result.
@@ -189,7 +189,7 @@ pub enum ConnectError {
     #[error("{at} closed the connection after {} keys for {user}: {}", tried.len(), tried_text(tried))]
     TooManyKeys {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// The user to log in as.
         user: String,
         /// Each key with its result.
@@ -202,7 +202,7 @@ pub enum ConnectError {
     )]
     FurtherMethod {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// The user to log in as.
         user: Box<str>,
         /// The key that it took.
@@ -216,7 +216,7 @@ pub enum ConnectError {
     #[error("the login of {user} on {at} was interrupted: {said}")]
     HungUp {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// The user to log in as.
         user: String,
         /// What went wrong.
@@ -226,7 +226,7 @@ pub enum ConnectError {
     #[error("the login of {user} on {at} took more than {after:?}")]
     LoginTimedOut {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// The user to log in as.
         user: String,
         /// How long it was given.
@@ -236,7 +236,7 @@ pub enum ConnectError {
     #[error("cannot set up an SSH session for {at}: {said}")]
     Session {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// The error of libssh2.
         said: String,
     },
@@ -244,7 +244,7 @@ pub enum ConnectError {
     #[error("cannot use the ssh options for {at}: {said}")]
     Config {
         /// The node or the jump host.
-        at: Endpoint,
+        at: Host,
         /// What is wrong.
         said: String,
     },
@@ -252,7 +252,7 @@ pub enum ConnectError {
     #[error("cannot reach {at}")]
     Jump {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// What happened at the jump host.
         source: Arc<ConnectError>,
     },
@@ -260,9 +260,9 @@ pub enum ConnectError {
     #[error("cannot connect to {at}: {jump} said `{said}`")]
     Forward {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// The jump host.
-        jump: Box<Endpoint>,
+        jump: Box<Host>,
         /// Its answer.
         said: String,
     },
@@ -270,7 +270,7 @@ pub enum ConnectError {
     #[error("cannot connect to {at}: its ProxyCommand does not start")]
     Proxy {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// The error of the system.
         source: io::Error,
     },
@@ -278,7 +278,7 @@ pub enum ConnectError {
     #[error("ssh cannot log in on {at}: {said}")]
     OpenSsh {
         /// The node.
-        at: Endpoint,
+        at: Host,
         /// What it printed.
         said: String,
         /// What kind of failure it is.
@@ -288,7 +288,7 @@ pub enum ConnectError {
     #[error("stopped connecting to {at}, as asked")]
     Cancelled {
         /// The node.
-        at: Endpoint,
+        at: Host,
     },
 }
 

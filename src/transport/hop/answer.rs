@@ -11,7 +11,7 @@ use super::said::methods;
 use super::said::seconds;
 use super::tokens::at_home;
 use crate::model::ssh_arguments::Use;
-use crate::transport::Settings;
+use crate::transport::ConnectOptions;
 
 /// The key files of ssh 7.4 to 10.0 if nothing names one.
 const DEFAULT_KEYS: [&str; 8] = [
@@ -63,7 +63,7 @@ pub(super) fn read(text: &str) -> Result<Said, String> {
     let default_user: Vec<String> = ["known_hosts", "known_hosts2"]
         .map(|name| at_home(&format!("~/.ssh/{name}")).display().to_string())
         .to_vec();
-    let default_system: Vec<String> = Settings::system_known_hosts()
+    let default_system: Vec<String> = ConnectOptions::system_known_hosts()
         .map(|path| path.display().to_string())
         .to_vec();
     let hosts = |name: &str, default: &[String]| {

@@ -23,12 +23,12 @@ use self::said::SaidProxy;
 use self::tokens::Tokens;
 use super::Cancel;
 use super::ConnectError;
-use super::Endpoint;
-use super::EndpointKind;
+use super::ConnectOptions;
+use super::Destination;
+use super::Host;
 use super::HostKeyChecking;
-use super::Settings;
+use super::HostKind;
 use super::SshConfig;
-use super::Target;
 use super::wait::Deadline;
 use crate::model::SshArguments;
 use crate::model::ssh_arguments::Use;
@@ -40,7 +40,7 @@ const LONGEST_WAY: usize = 8;
 #[derive(Debug, Clone)]
 pub(super) struct Hop {
     /// The server as messages name it.
-    pub(super) at: Endpoint,
+    pub(super) at: Host,
     /// The name or address to connect to.
     pub(super) host: String,
     pub(super) port: u16,
@@ -145,42 +145,46 @@ type Answer = Arc<OnceLock<Result<Said, String>>>;
 
 /// Resolves the connections of a run.
 pub(super) struct Resolver {
-    settings: Settings,
+    settings: ConnectOptions,
     answers: Mutex<BTreeMap<Vec<String>, Answer>>,
 }
 
 impl Resolver {
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(super) fn new(settings: ConnectOptions) -> Self {
         Self {
             settings,
             answers: Mutex::default(),
         }
     }
 
-    pub(super) fn settings(&self) -> &Settings {
+    pub(super) fn settings(&self) -> &ConnectOptions {
         &self.settings
     }
 
     /// The connection to a node.
-    pub(super) fn target(&self, target: &Target, cancel: &Cancel) -> Result<Hop, ConnectError> {
+    pub(super) fn destination(
+        &self,
+        destination: &Destination,
+        cancel: &Cancel,
+    ) -> Result<Hop, ConnectError> {
         let mut arguments = SshArguments::default();
-        if let Some(user) = &target.user {
+        if let Some(user) = &destination.user {
             arguments.push("user", user);
         }
-        arguments.extend(&target.arguments);
-        if target.port != 22 {
-            arguments.push("port", &target.port.to_string());
+        arguments.extend(&destination.arguments);
+        if destination.port != 22 {
+            arguments.push("port", &destination.port.to_string());
         }
         arguments.extend(&self.settings.arguments);
         arguments.extend(&self.settings.node_arguments);
         let config = self.config(&arguments);
         let mut hop = self.hop(
-            target.place(),
-            &target.address,
+            destination.place(),
+            &destination.address,
             &arguments,
             config,
             cancel,
-            target.key_file.clone(),
+            destination.key_file.clone(),
         )?;
         hop.at.address = shown(&hop).into();
         Ok(hop)
@@ -198,8 +202,8 @@ impl Resolver {
             Some((before, last)) => (Some(before), last),
             None => (None, chain),
         };
-        let at = Endpoint {
-            kind: EndpointKind::JumpHost,
+        let at = Host {
+            kind: HostKind::JumpHost,
             node: last.trim().to_owned(),
             address: last.trim().into(),
         };
@@ -280,7 +284,7 @@ impl Resolver {
 
     fn hop(
         &self,
-        at: Endpoint,
+        at: Host,
         host: &str,
         arguments: &SshArguments,
         config: SshConfig,
@@ -334,7 +338,7 @@ impl Resolver {
                 };
                 let system = match system {
                     Some(system) => files(system)?,
-                    None => Settings::system_known_hosts().to_vec(),
+                    None => ConnectOptions::system_known_hosts().to_vec(),
                 };
                 [own, system].concat()
             }

@@ -7,7 +7,7 @@ use super::Stage;
 use super::StreamEnd;
 use super::text::find;
 use super::text::tail;
-use crate::transport::Endpoint;
+use crate::transport::Host;
 use crate::transport::Output;
 use crate::transport::Partial;
 use crate::transport::Privilege;
@@ -22,7 +22,7 @@ impl ScriptProtocol<'_> {
     pub(in crate::transport) fn conclude(
         mut self,
         end: StreamEnd,
-        at: &Endpoint,
+        at: &Host,
         limit: Duration,
     ) -> Result<Output, RunError> {
         if let Stage::Ended(status) = self.stage
@@ -111,7 +111,7 @@ impl ScriptProtocol<'_> {
     }
 
     /// The error of a shell that never greeted, unless the connection is to blame.
-    fn never_began(&self, end: &StreamEnd, at: &Endpoint, limit: Duration) -> Option<RunError> {
+    fn never_began(&self, end: &StreamEnd, at: &Host, limit: Duration) -> Option<RunError> {
         let at = at.clone();
         let arrived = find(&self.pending, self.login.as_bytes())
             .or_else(|| find(&self.stderr, self.login.as_bytes()))

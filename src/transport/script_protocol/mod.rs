@@ -23,8 +23,8 @@ use zeroize::Zeroizing;
 use self::text::find;
 use self::text::find_from;
 use self::text::overlap;
+use super::destination::Privilege;
 use super::run_error::Executed;
-use super::target::Privilege;
 use super::wait::Stopped;
 use crate::model::Secret;
 

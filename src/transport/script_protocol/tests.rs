@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use tempfile::tempdir;
 
 use super::*;
-use crate::transport::Endpoint;
-use crate::transport::EndpointKind;
+use crate::transport::Host;
+use crate::transport::HostKind;
 use crate::transport::Output;
 use crate::transport::RunError;
 use crate::transport::SudoProblem;
@@ -22,9 +22,9 @@ fn root() -> Privilege {
     }
 }
 
-fn place() -> Endpoint {
-    Endpoint {
-        kind: EndpointKind::Node,
+fn place() -> Host {
+    Host {
+        kind: HostKind::Node,
         node: "edge-1".to_owned(),
         address: "10.0.0.1:22".into(),
     }

@@ -10,7 +10,7 @@ use super::step::StepError;
 use super::step::Wire;
 use crate::transport::Cancel;
 use crate::transport::ConnectError;
-use crate::transport::Endpoint;
+use crate::transport::Host;
 use crate::transport::wait::Deadline;
 use crate::transport::wait::Stopped;
 
@@ -22,7 +22,7 @@ const KEXINIT: u8 = 20;
 /// Comes to terms with the node about a key.
 pub(super) fn shake_hands(
     wire: &Wire,
-    at: &Endpoint,
+    at: &Host,
     host_keys: &str,
     limit: Duration,
     cancel: &Cancel,

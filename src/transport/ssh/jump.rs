@@ -36,7 +36,7 @@ use super::step::StepError;
 use super::step::Wire;
 use crate::transport::Cancel;
 use crate::transport::ConnectError;
-use crate::transport::Endpoint;
+use crate::transport::Host;
 use crate::transport::SshConfig;
 use crate::transport::hop::Hop;
 use crate::transport::wait::Deadline;
@@ -55,7 +55,7 @@ const CLOSING: Duration = Duration::from_secs(2);
 const PIECE: usize = 64 * 1024;
 
 /// A session with a jump host, as it is handed over to its thread.
-pub(super) type Begun = (Endpoint, Wire, Option<Proxy>);
+pub(super) type Begun = (Host, Wire, Option<Proxy>);
 
 /// What makes two ways the same: the hosts, at which place of the whole way, and the file that says how they are reached.
 pub(super) fn key(chain: &str, config: &SshConfig, depth: usize) -> String {
@@ -75,7 +75,7 @@ struct JumpHost {
 
 /// One session, from outside of its thread.
 struct Line {
-    at: Endpoint,
+    at: Host,
     requests: Sender<Request>,
     wake: UnixStream,
     state: Arc<LineState>,
@@ -180,7 +180,7 @@ impl JumpHost {
 }
 
 impl Line {
-    fn start((at, wire, proxy): Begun) -> Result<Self, (Endpoint, io::Error)> {
+    fn start((at, wire, proxy): Begun) -> Result<Self, (Host, io::Error)> {
         let started = || -> io::Result<_> {
             let (wake, woken) = UnixStream::pair()?;
             wake.set_nonblocking(true)?;

@@ -39,19 +39,19 @@ use self::step::Wire;
 use super::Cancel;
 use super::ConnectError;
 use super::Connection;
-use super::Endpoint;
+use super::Destination;
+use super::Host;
 use super::Output;
 use super::Privilege;
 use super::RunError;
 use super::Scanned;
-use super::Target;
 use super::hop::Hop;
 use super::hop::Resolver;
 use super::hop::Way;
 use super::known_hosts::KnownHosts;
 use super::script_protocol::ScriptProtocol;
 use super::script_protocol::StreamEnd;
-use super::secret::Vault;
+use super::secret::SecretCache;
 use super::system_user::system_user;
 use super::wait::Deadline;
 use super::wait::Stopped;
@@ -59,7 +59,7 @@ use crate::model::Secret;
 
 /// A session that is logged in.
 pub(super) struct Ssh {
-    at: Endpoint,
+    at: Host,
     privilege: Privilege,
     password: Option<Secret>,
     wire: Wire,
@@ -81,13 +81,13 @@ enum State {
 /// What the connections of a run share.
 pub(super) struct Ways {
     pub(super) resolver: Resolver,
-    pub(super) vault: Vault,
+    pub(super) vault: SecretCache,
     jumps: Jumps,
     pacer: Pacer,
 }
 
 impl Ways {
-    pub(super) fn new(resolver: Resolver, vault: Vault) -> Self {
+    pub(super) fn new(resolver: Resolver, vault: SecretCache) -> Self {
         Self {
             resolver,
             vault,
@@ -98,17 +98,21 @@ impl Ways {
 }
 
 /// Connects, makes sure that it is that node, and logs in.
-pub(super) fn connect(target: &Target, ways: &Ways, cancel: &Cancel) -> Result<Ssh, ConnectError> {
-    let hop = ways.resolver.target(target, cancel)?;
+pub(super) fn connect(
+    destination: &Destination,
+    ways: &Ways,
+    cancel: &Cancel,
+) -> Result<Ssh, ConnectError> {
+    let hop = ways.resolver.destination(destination, cancel)?;
     let session = log_in(&hop, ways, 0, cancel)?;
-    let password = match target.privilege {
-        Privilege::Sudo { .. } => ways.vault.become_password(&target.node),
+    let password = match destination.privilege {
+        Privilege::Sudo { .. } => ways.vault.become_password(&destination.node),
         Privilege::AsIs => None,
     };
     let patience = (hop.way != Way::Direct).then(|| hop.keepalive * hop.unanswered);
     Ok(Ssh {
         at: hop.at,
-        privilege: target.privilege.clone(),
+        privilege: destination.privilege.clone(),
         password,
         wire: session.wire,
         _proxy: session.proxy,
@@ -119,8 +123,12 @@ pub(super) fn connect(target: &Target, ways: &Ways, cancel: &Cancel) -> Result<S
 }
 
 /// The host key of a server, as it proves to own it; nothing is compared, and nobody logs in.
-pub(super) fn scan(target: &Target, ways: &Ways, cancel: &Cancel) -> Result<Scanned, ConnectError> {
-    let hop = ways.resolver.target(target, cancel)?;
+pub(super) fn scan(
+    destination: &Destination,
+    ways: &Ways,
+    cancel: &Cancel,
+) -> Result<Scanned, ConnectError> {
+    let hop = ways.resolver.destination(destination, cancel)?;
     let known = host_key::read(&hop)?;
     let asked = Asked {
         // As for a login, so that the key that is seen is the one that a login would be shown.
@@ -299,7 +307,7 @@ fn jump_host(
     ways: &Ways,
     depth: usize,
     cancel: &Cancel,
-) -> Result<(Endpoint, Wire, Option<Proxy>), ConnectError> {
+) -> Result<(Host, Wire, Option<Proxy>), ConnectError> {
     let hop = ways.resolver.jump(chain, &node.config, depth, cancel)?;
     let session = log_in(&hop, ways, depth + 1, cancel)?;
     Ok((hop.at, session.wire, session.proxy))

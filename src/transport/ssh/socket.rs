@@ -63,7 +63,7 @@ pub(super) fn reach(hop: &Hop, cancel: &Cancel) -> Result<OwnedFd, ConnectError>
     Err(failure)
 }
 
-fn sort(at: crate::transport::Endpoint, errno: Errno, after: Duration) -> ConnectError {
+fn sort(at: crate::transport::Host, errno: Errno, after: Duration) -> ConnectError {
     match errno {
         Errno::CONNREFUSED => ConnectError::Refused { at },
         Errno::TIMEDOUT => ConnectError::TimedOut { at, after },

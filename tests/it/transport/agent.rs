@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use fwdeploy::transport::Cancel;
 use fwdeploy::transport::ConnectError;
+use fwdeploy::transport::ConnectOptions;
 use fwdeploy::transport::Connection;
+use fwdeploy::transport::Destination;
 use fwdeploy::transport::KeyProblem;
-use fwdeploy::transport::Settings;
-use fwdeploy::transport::System;
-use fwdeploy::transport::Target;
+use fwdeploy::transport::SystemTransport;
 use fwdeploy::transport::Transport;
 
 use crate::transport::sshd::Nobody;
@@ -67,15 +67,15 @@ impl Agent {
         sshd: &Sshd,
         key_file: Option<PathBuf>,
     ) -> Result<Box<dyn Connection>, ConnectError> {
-        let settings = Settings {
+        let settings = ConnectOptions {
             agent: Some(self.socket.clone()),
             ..sshd.settings()
         };
-        let target = Target {
+        let destination = Destination {
             key_file,
-            ..sshd.target()
+            ..sshd.destination()
         };
-        System::new(settings, Box::new(Nobody)).connect(&target, &Cancel::new())
+        SystemTransport::new(settings, Box::new(Nobody)).connect(&destination, &Cancel::new())
     }
 }
 
@@ -173,18 +173,21 @@ fn an_agent_that_is_gone_does_not_keep_the_key_file_out() {
     let Some(sshd) = Sshd::start() else { return };
     let agent = Agent::start(&sshd);
     let key = sshd.key("id", &["-t", "ed25519"]);
-    let settings = Settings {
+    let settings = ConnectOptions {
         agent: Some(agent.socket.clone()),
         ..sshd.settings()
     };
     drop(agent);
-    let system = System::new(settings, Box::new(Nobody));
-    let target = Target {
+    let system = SystemTransport::new(settings, Box::new(Nobody));
+    let destination = Destination {
         key_file: Some(key),
-        ..sshd.target()
+        ..sshd.destination()
     };
-    system.connect(&target, &Cancel::new()).map(|_| ()).unwrap();
-    let text = refusal(system.connect(&sshd.target(), &Cancel::new())).to_string();
+    system
+        .connect(&destination, &Cancel::new())
+        .map(|_| ())
+        .unwrap();
+    let text = refusal(system.connect(&sshd.destination(), &Cancel::new())).to_string();
     assert!(text.contains("does not answer"), "{text}");
 }
 

@@ -9,11 +9,11 @@ use std::time::Duration;
 use fwdeploy::model::Secret;
 use fwdeploy::transport::Cancel;
 use fwdeploy::transport::Client;
+use fwdeploy::transport::ConnectOptions;
+use fwdeploy::transport::Destination;
 use fwdeploy::transport::Secrets;
-use fwdeploy::transport::Settings;
 use fwdeploy::transport::SshConfig;
-use fwdeploy::transport::System;
-use fwdeploy::transport::Target;
+use fwdeploy::transport::SystemTransport;
 use fwdeploy::transport::Transport;
 
 use crate::transport::sshd::Machine;
@@ -38,18 +38,18 @@ impl Secrets for Password {
     }
 }
 
-fn settings(sshd: &Sshd) -> Settings {
-    Settings {
+fn settings(sshd: &Sshd) -> ConnectOptions {
+    ConnectOptions {
         client: Client::OpenSsh,
         askpass: Some(env!("CARGO_BIN_EXE_fwdeploy").into()),
         ..sshd.settings()
     }
 }
 
-fn eva(sshd: &Sshd) -> Target {
-    Target {
+fn eva(sshd: &Sshd) -> Destination {
+    Destination {
         user: Some("eva".to_owned()),
-        ..sshd.target()
+        ..sshd.destination()
     }
 }
 
@@ -70,11 +70,11 @@ fn no_argument_and_no_environment_has_the_password() {
         sshd.at("known_hosts").display()
     );
     fs::write(sshd.at("ssh_config"), config).unwrap();
-    let settings = Settings {
+    let settings = ConnectOptions {
         ssh_config: SshConfig::File(sshd.at("ssh_config")),
         ..settings(&sshd)
     };
-    let system = System::new(settings, Box::new(Password("open-sesame")));
+    let system = SystemTransport::new(settings, Box::new(Password("open-sesame")));
     let mut connection = system.connect(&eva(&sshd), &Cancel::new()).unwrap();
     let output = run(connection.as_mut(), "id -un; env").unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
@@ -105,7 +105,7 @@ fn a_wrong_password_is_sent_once() {
             true => Sshd::with_pam(USERS, "ChallengeResponseAuthentication yes"),
         };
         let Some(sshd) = sshd else { return };
-        let system = System::new(settings(&sshd), Box::new(Password("wrong")));
+        let system = SystemTransport::new(settings(&sshd), Box::new(Password("wrong")));
         let error = refusal(system.connect(&eva(&sshd), &Cancel::new()));
         let said = error.to_string();
         assert!(said.contains("the password: refused"), "{said}");
@@ -130,13 +130,13 @@ fn a_jump_host_that_asks_is_sent_nothing() {
         node.at("known_hosts").display()
     );
     fs::write(node.at("ssh_config"), config).unwrap();
-    let settings = Settings {
+    let settings = ConnectOptions {
         ssh_config: SshConfig::File(node.at("ssh_config")),
         ..settings(&node)
     };
     let nobody: Box<dyn Secrets> = Box::new(Nobody);
     for secrets in [Box::new(Password("open-sesame")), nobody] {
-        let system = System::new(settings.clone(), secrets);
+        let system = SystemTransport::new(settings.clone(), secrets);
         let error = refusal(system.connect(&eva(&node), &Cancel::new()));
         let said = error.to_string();
         assert!(
@@ -156,19 +156,19 @@ fn a_crowd_over_the_systems_ssh_gets_in() {
     let Some(sshd) = machine.with_plain_root(&["ed25519"], "MaxStartups 2:100:2") else {
         return;
     };
-    let target = Target {
+    let destination = Destination {
         key_file: Some(sshd.key("login", &["-t", "ed25519"])),
-        ..sshd.target()
+        ..sshd.destination()
     };
-    let settings = Settings {
+    let settings = ConnectOptions {
         connect_timeout: Duration::from_secs(60),
         ..settings(&sshd)
     };
-    let system = System::new(settings, Box::new(Nobody));
+    let system = SystemTransport::new(settings, Box::new(Nobody));
     thread::scope(|scope| {
         for _ in 0..6 {
             scope.spawn(|| {
-                let mut connection = system.connect(&target, &Cancel::new()).unwrap();
+                let mut connection = system.connect(&destination, &Cancel::new()).unwrap();
                 for _ in 0..2 {
                     let output = run(connection.as_mut(), "echo once").unwrap();
                     assert_eq!(output.stdout, b"once\n");

@@ -23,13 +23,13 @@ use std::time::Duration;
 use fwdeploy::transport::Cancel;
 use fwdeploy::transport::Client;
 use fwdeploy::transport::ConnectError;
+use fwdeploy::transport::ConnectOptions;
+use fwdeploy::transport::Destination;
 use fwdeploy::transport::HostKeyChecking;
 use fwdeploy::transport::HostKeyChecking::AcceptNew;
 use fwdeploy::transport::HostKeyChecking::Strict;
-use fwdeploy::transport::Settings;
 use fwdeploy::transport::SshConfig;
-use fwdeploy::transport::System;
-use fwdeploy::transport::Target;
+use fwdeploy::transport::SystemTransport;
 use fwdeploy::transport::Transport;
 use openssl::base64::decode_block;
 use openssl::base64::encode_block;
@@ -39,8 +39,8 @@ use openssl::sign::Signer;
 use tempfile::tempdir;
 
 use crate::transport::sshd::Nobody;
+use crate::transport::sshd::destination;
 use crate::transport::sshd::keygen;
-use crate::transport::sshd::target;
 
 /// Set inside the network of its own.
 const INSIDE: &str = "FWDEPLOY_TEST_DECISIONS";
@@ -429,7 +429,7 @@ fn of_ssh(row: &Row, checking: HostKeyChecking, folder: &Path) -> bool {
 }
 
 fn of_ours(row: &Row, checking: HostKeyChecking, folder: &Path) -> Result<(), String> {
-    let settings = Settings {
+    let settings = ConnectOptions {
         ssh_config: SshConfig::None,
         client: Client::Own,
         arguments: Default::default(),
@@ -442,11 +442,11 @@ fn of_ours(row: &Row, checking: HostKeyChecking, folder: &Path) -> Result<(), St
         keepalive: Duration::ZERO,
         askpass: None,
     };
-    let target = Target {
+    let destination = Destination {
         address: row.address.clone(),
-        ..target(row.port)
+        ..destination(row.port)
     };
-    match System::new(settings, Box::new(Nobody)).connect(&target, &Cancel::new()) {
+    match SystemTransport::new(settings, Box::new(Nobody)).connect(&destination, &Cancel::new()) {
         Err(ConnectError::NoKey { .. }) => Ok(()),
         Err(
             error @ (ConnectError::HostKeyUnknown { .. }

@@ -6,12 +6,12 @@ use std::thread;
 
 use fwdeploy::transport::Cancel;
 use fwdeploy::transport::ConnectError;
+use fwdeploy::transport::ConnectOptions;
+use fwdeploy::transport::Destination;
 use fwdeploy::transport::HostKeyChecking;
 use fwdeploy::transport::HostKeyChecking::AcceptNew;
 use fwdeploy::transport::HostKeyChecking::Strict;
-use fwdeploy::transport::Settings;
-use fwdeploy::transport::System;
-use fwdeploy::transport::Target;
+use fwdeploy::transport::SystemTransport;
 use fwdeploy::transport::Transport;
 
 use crate::transport::sshd::Nobody;
@@ -29,15 +29,16 @@ fn connect(
         sshd.key("login", &["-t", "ed25519"]);
     }
     fs::write(sshd.at("known_hosts"), known_hosts).unwrap();
-    let settings = Settings {
+    let settings = ConnectOptions {
         host_key_checking,
         ..sshd.settings()
     };
-    let target = Target {
+    let destination = Destination {
         key_file: Some(key),
-        ..sshd.target()
+        ..sshd.destination()
     };
-    let result = System::new(settings, Box::new(Nobody)).connect(&target, &Cancel::new());
+    let result =
+        SystemTransport::new(settings, Box::new(Nobody)).connect(&destination, &Cancel::new());
     (
         result.map(|_| ()),
         fs::read_to_string(sshd.at("known_hosts")).unwrap(),
@@ -97,14 +98,19 @@ fn a_new_node_is_written_down_once_and_known_from_then_on() {
 fn twenty_connections_write_a_new_node_down_once() {
     let Some(sshd) = Sshd::start() else { return };
     let key = sshd.key("login", &["-t", "ed25519"]);
-    let target = Target {
+    let destination = Destination {
         key_file: Some(key),
-        ..sshd.target()
+        ..sshd.destination()
     };
-    let system = System::new(sshd.settings(), Box::new(Nobody));
+    let system = SystemTransport::new(sshd.settings(), Box::new(Nobody));
     thread::scope(|scope| {
         for _ in 0..20 {
-            scope.spawn(|| system.connect(&target, &Cancel::new()).map(|_| ()).unwrap());
+            scope.spawn(|| {
+                system
+                    .connect(&destination, &Cancel::new())
+                    .map(|_| ())
+                    .unwrap()
+            });
         }
     });
     assert_eq!(
@@ -243,11 +249,11 @@ fn a_certificate_of_another_authority_is_refused_with_that_reason() {
 #[test]
 fn known_hosts_that_cannot_be_read_stop_everything() {
     let Some(sshd) = Sshd::start() else { return };
-    let settings = Settings {
+    let settings = ConnectOptions {
         known_hosts: vec![sshd.folder.path().to_owned()],
         ..sshd.settings()
     };
-    let system = System::new(settings, Box::new(Nobody));
-    let error = refusal(system.connect(&sshd.target(), &Cancel::new()));
+    let system = SystemTransport::new(settings, Box::new(Nobody));
+    let error = refusal(system.connect(&sshd.destination(), &Cancel::new()));
     assert!(matches!(error, ConnectError::KnownHosts { .. }), "{error}");
 }

@@ -8,30 +8,30 @@ use std::time::Duration;
 use std::time::Instant;
 
 use fwdeploy::transport::Cancel;
+use fwdeploy::transport::ConnectOptions;
 use fwdeploy::transport::Connection;
+use fwdeploy::transport::Destination;
 use fwdeploy::transport::Executed;
 use fwdeploy::transport::Privilege;
 use fwdeploy::transport::RunError;
 use fwdeploy::transport::Secrets;
-use fwdeploy::transport::Settings;
-use fwdeploy::transport::System;
-use fwdeploy::transport::Target;
+use fwdeploy::transport::SystemTransport;
 use fwdeploy::transport::Transport;
 use fwdeploy::transport::Via;
 
 use crate::transport::sshd::LIMIT;
 use crate::transport::sshd::Nobody;
 use crate::transport::sshd::Says;
+use crate::transport::sshd::destination;
 use crate::transport::sshd::run;
-use crate::transport::sshd::target;
 
 fn connect() -> Box<dyn Connection> {
-    let target = Target {
+    let destination = Destination {
         via: Via::Local,
-        ..target(22)
+        ..destination(22)
     };
-    let system = System::new(Settings::default(), Box::new(Nobody));
-    system.connect(&target, &Cancel::new()).unwrap()
+    let system = SystemTransport::new(ConnectOptions::default(), Box::new(Nobody));
+    system.connect(&destination, &Cancel::new()).unwrap()
 }
 
 #[test]
@@ -129,13 +129,13 @@ fn sudo_runs_a_script_here() {
         Box::new(Nobody) as Box<dyn Secrets>,
         Box::new(Says::new("not asked for")),
     ] {
-        let target = Target {
+        let destination = Destination {
             via: Via::Local,
             privilege: privilege.clone(),
-            ..target(22)
+            ..destination(22)
         };
-        let system = System::new(Settings::default(), secrets);
-        let mut connection = system.connect(&target, &Cancel::new()).unwrap();
+        let system = SystemTransport::new(ConnectOptions::default(), secrets);
+        let mut connection = system.connect(&destination, &Cancel::new()).unwrap();
         let output = run(connection.as_mut(), "id -un; cat; exit 3").unwrap();
         assert_eq!(
             (output.stdout.as_slice(), output.status),

@@ -8,10 +8,10 @@ use std::thread;
 
 use fwdeploy::transport::Cancel;
 use fwdeploy::transport::ConnectError;
+use fwdeploy::transport::ConnectOptions;
+use fwdeploy::transport::Destination;
 use fwdeploy::transport::KeyProblem;
-use fwdeploy::transport::Settings;
-use fwdeploy::transport::System;
-use fwdeploy::transport::Target;
+use fwdeploy::transport::SystemTransport;
 use fwdeploy::transport::Transport;
 
 use crate::transport::sshd::Nobody;
@@ -20,10 +20,10 @@ use crate::transport::sshd::Sshd;
 use crate::transport::sshd::refusal;
 use crate::transport::sshd::run;
 
-fn with_key(sshd: &Sshd, key: PathBuf) -> Target {
-    Target {
+fn with_key(sshd: &Sshd, key: PathBuf) -> Destination {
+    Destination {
         key_file: Some(key),
-        ..sshd.target()
+        ..sshd.destination()
     }
 }
 
@@ -75,19 +75,19 @@ fn an_encrypted_key_needs_its_passphrase_and_says_so() {
         ),
     ];
     for (name, arguments) in kinds {
-        let target = with_key(&sshd, sshd.key(name, arguments));
+        let destination = with_key(&sshd, sshd.key(name, arguments));
         let cancel = Cancel::new();
-        let right = System::new(sshd.settings(), Box::new(Says::new("correct horse")));
-        let connected = right.connect(&target, &cancel).map(|_| ());
+        let right = SystemTransport::new(sshd.settings(), Box::new(Says::new("correct horse")));
+        let connected = right.connect(&destination, &cancel).map(|_| ());
         connected.unwrap_or_else(|error| panic!("{name}: {error}"));
 
-        let wrong = System::new(sshd.settings(), Box::new(Says::new("battery staple")));
-        let error = refusal(wrong.connect(&target, &cancel));
+        let wrong = SystemTransport::new(sshd.settings(), Box::new(Says::new("battery staple")));
+        let error = refusal(wrong.connect(&destination, &cancel));
         let problem = KeyProblem::PassphraseWrong.to_string();
         assert!(error.to_string().ends_with(&problem), "{name}: {error}");
         assert!(!format!("{error:?}").contains("battery"));
 
-        let error = refusal(sshd.try_connect(&target));
+        let error = refusal(sshd.try_connect(&destination));
         assert!(
             matches!(
                 error,
@@ -106,12 +106,17 @@ fn an_encrypted_key_needs_its_passphrase_and_says_so() {
 fn twenty_connections_ask_for_one_passphrase_once() {
     let Some(sshd) = Sshd::start() else { return };
     let key = sshd.key("id", &["-t", "ed25519", "-a", "4", "-N", "correct horse"]);
-    let target = with_key(&sshd, key);
+    let destination = with_key(&sshd, key);
     let person = Says::new("correct horse");
-    let system = System::new(sshd.settings(), Box::new(person.clone()));
+    let system = SystemTransport::new(sshd.settings(), Box::new(person.clone()));
     thread::scope(|scope| {
         for _ in 0..20 {
-            scope.spawn(|| system.connect(&target, &Cancel::new()).map(|_| ()).unwrap());
+            scope.spawn(|| {
+                system
+                    .connect(&destination, &Cancel::new())
+                    .map(|_| ())
+                    .unwrap()
+            });
         }
     });
     assert_eq!(person.asked(), 1);
@@ -122,7 +127,7 @@ fn nobody_is_asked_about_a_key_that_the_node_refuses() {
     let Some(sshd) = Sshd::start() else { return };
     let key = sshd.stranger("id", &["-t", "ed25519", "-N", "correct horse"]);
     let person = Says::new("correct horse");
-    let system = System::new(sshd.settings(), Box::new(person.clone()));
+    let system = SystemTransport::new(sshd.settings(), Box::new(person.clone()));
     let error = refusal(system.connect(&with_key(&sshd, key), &Cancel::new()));
     assert!(
         matches!(error, ConnectError::Authentication { .. }),
@@ -150,13 +155,13 @@ fn default_keys_are_tried_in_order() {
     let Some(sshd) = Sshd::start() else { return };
     sshd.stranger("id_ed25519", &["-t", "ed25519"]);
     sshd.key("id_rsa", &["-t", "rsa", "-b", "2048"]);
-    let settings = Settings {
+    let settings = ConnectOptions {
         key_folder: Some(sshd.folder.path().to_owned()),
         ..sshd.settings()
     };
-    let system = System::new(settings, Box::new(Nobody));
+    let system = SystemTransport::new(settings, Box::new(Nobody));
     system
-        .connect(&sshd.target(), &Cancel::new())
+        .connect(&sshd.destination(), &Cancel::new())
         .map(|_| ())
         .unwrap();
 }
@@ -166,13 +171,13 @@ fn an_encrypted_default_key_does_not_hide_the_next_one() {
     let Some(sshd) = Sshd::start() else { return };
     sshd.key("id_ed25519", &["-t", "ed25519", "-N", "correct horse"]);
     sshd.key("id_rsa", &["-t", "rsa", "-b", "2048"]);
-    let settings = Settings {
+    let settings = ConnectOptions {
         key_folder: Some(sshd.folder.path().to_owned()),
         ..sshd.settings()
     };
-    let system = System::new(settings, Box::new(Nobody));
+    let system = SystemTransport::new(settings, Box::new(Nobody));
     system
-        .connect(&sshd.target(), &Cancel::new())
+        .connect(&sshd.destination(), &Cancel::new())
         .map(|_| ())
         .unwrap();
 }
@@ -182,12 +187,12 @@ fn without_agent_and_keys_the_error_says_where_they_were_looked_for() {
     let Some(sshd) = Sshd::start() else { return };
     let folder = sshd.at("empty");
     fs::create_dir(&folder).unwrap();
-    let settings = Settings {
+    let settings = ConnectOptions {
         key_folder: Some(folder.clone()),
         ..sshd.settings()
     };
-    let system = System::new(settings, Box::new(Nobody));
-    let error = refusal(system.connect(&sshd.target(), &Cancel::new()));
+    let system = SystemTransport::new(settings, Box::new(Nobody));
+    let error = refusal(system.connect(&sshd.destination(), &Cancel::new()));
     let text = error.to_string();
     assert!(matches!(error, ConnectError::NoKey { .. }), "{text}");
     assert!(
@@ -296,20 +301,20 @@ fn two_keys_log_in_where_two_are_wanted() {
         return;
     };
     sshd.key("id_ed25519", &["-t", "ed25519"]);
-    let settings = |sshd: &Sshd| Settings {
+    let settings = |sshd: &Sshd| ConnectOptions {
         key_folder: Some(sshd.folder.path().to_owned()),
         ..sshd.settings()
     };
-    let system = System::new(settings(&sshd), Box::new(Nobody));
-    let error = refusal(system.connect(&sshd.target(), &Cancel::new()));
+    let system = SystemTransport::new(settings(&sshd), Box::new(Nobody));
+    let error = refusal(system.connect(&sshd.destination(), &Cancel::new()));
     assert!(
         matches!(error, ConnectError::Authentication { .. }),
         "{error}"
     );
     sshd.key("id_rsa", &["-t", "rsa", "-b", "2048"]);
-    let system = System::new(settings(&sshd), Box::new(Nobody));
+    let system = SystemTransport::new(settings(&sshd), Box::new(Nobody));
     system
-        .connect(&sshd.target(), &Cancel::new())
+        .connect(&sshd.destination(), &Cancel::new())
         .map(|_| ())
         .unwrap();
 }

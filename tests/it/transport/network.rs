@@ -13,12 +13,12 @@ use std::time::Instant;
 use fwdeploy::transport::Cancel;
 use fwdeploy::transport::Client;
 use fwdeploy::transport::ConnectError;
+use fwdeploy::transport::ConnectOptions;
+use fwdeploy::transport::Destination;
 use fwdeploy::transport::HostKeyChecking;
 use fwdeploy::transport::RunError;
-use fwdeploy::transport::Settings;
 use fwdeploy::transport::SshConfig;
-use fwdeploy::transport::System;
-use fwdeploy::transport::Target;
+use fwdeploy::transport::SystemTransport;
 use fwdeploy::transport::Transport;
 use rustix::net::AddressFamily;
 use rustix::net::SocketType;
@@ -26,13 +26,13 @@ use rustix::net::SocketType;
 use crate::transport::raw::Raw;
 use crate::transport::raw::string;
 use crate::transport::sshd::Nobody;
+use crate::transport::sshd::destination;
 use crate::transport::sshd::free_port;
 use crate::transport::sshd::keygen;
 use crate::transport::sshd::refusal;
-use crate::transport::sshd::target;
 
-fn connect(target: &Target, cancel: &Cancel) -> ConnectError {
-    let settings = Settings {
+fn connect(destination: &Destination, cancel: &Cancel) -> ConnectError {
+    let settings = ConnectOptions {
         ssh_config: SshConfig::None,
         client: Client::Own,
         arguments: Default::default(),
@@ -45,7 +45,7 @@ fn connect(target: &Target, cancel: &Cancel) -> ConnectError {
         keepalive: Duration::from_secs(2),
         askpass: None,
     };
-    refusal(System::new(settings, Box::new(Nobody)).connect(target, cancel))
+    refusal(SystemTransport::new(settings, Box::new(Nobody)).connect(destination, cancel))
 }
 
 /// A port at which `serve` gets each connection.
@@ -62,7 +62,7 @@ fn port(serve: impl Fn(TcpStream) + Send + 'static) -> u16 {
 
 #[test]
 fn a_closed_port_is_refused() {
-    let error = connect(&target(free_port()), &Cancel::new());
+    let error = connect(&destination(free_port()), &Cancel::new());
     assert!(matches!(error, ConnectError::Refused { .. }), "{error}");
     assert!(error.is_unreachable());
     assert!(
@@ -74,11 +74,11 @@ fn a_closed_port_is_refused() {
 
 #[test]
 fn a_name_that_leads_nowhere_is_not_resolved() {
-    let target = Target {
+    let destination = Destination {
         address: "no-such-node.invalid".to_owned(),
-        ..target(22)
+        ..destination(22)
     };
-    let error = connect(&target, &Cancel::new());
+    let error = connect(&destination, &Cancel::new());
     assert!(matches!(error, ConnectError::Resolve { .. }), "{error}");
     assert!(error.is_unreachable());
 }
@@ -91,11 +91,11 @@ fn every_address_of_a_name_is_tried() {
             .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
             .unwrap()
     });
-    let target = Target {
+    let destination = Destination {
         address: "localhost".to_owned(),
-        ..target(port)
+        ..destination(port)
     };
-    let error = connect(&target, &Cancel::new());
+    let error = connect(&destination, &Cancel::new());
     assert!(matches!(error, ConnectError::Handshake { .. }), "{error}");
 }
 
@@ -117,7 +117,7 @@ fn a_node_that_takes_no_connection_times_out() {
         .map(|_| TcpStream::connect_timeout(&address, wait))
         .collect();
     let start = Instant::now();
-    let error = connect(&target(address.port()), &Cancel::new());
+    let error = connect(&destination(address.port()), &Cancel::new());
     assert!(matches!(error, ConnectError::TimedOut { .. }), "{error}");
     assert!(
         start.elapsed() < Duration::from_secs(3),
@@ -127,7 +127,7 @@ fn a_node_that_takes_no_connection_times_out() {
 
     let cancel = Cancel::new();
     cancel.cancel();
-    let error = connect(&target(address.port()), &cancel);
+    let error = connect(&destination(address.port()), &cancel);
     assert!(matches!(error, ConnectError::Cancelled { .. }), "{error}");
 }
 
@@ -138,7 +138,7 @@ fn a_silent_server_times_out_and_can_be_cancelled() {
         drop(stream);
     });
     let start = Instant::now();
-    let error = connect(&target(port), &Cancel::new());
+    let error = connect(&destination(port), &Cancel::new());
     assert!(
         matches!(error, ConnectError::HandshakeTimedOut { .. }),
         "{error}"
@@ -156,7 +156,7 @@ fn a_silent_server_times_out_and_can_be_cancelled() {
         asked.cancel();
     });
     let start = Instant::now();
-    let error = connect(&target(port), &cancel);
+    let error = connect(&destination(port), &cancel);
     assert!(matches!(error, ConnectError::Cancelled { .. }), "{error}");
     assert!(
         start.elapsed() < Duration::from_millis(900),
@@ -170,14 +170,14 @@ fn a_server_that_is_not_sshd_is_no_handshake() {
     let port = port(|mut stream| {
         let _ = stream.write_all(b"220 mail.example.com ESMTP\r\n");
     });
-    let error = connect(&target(port), &Cancel::new());
+    let error = connect(&destination(port), &Cancel::new());
     assert!(matches!(error, ConnectError::Handshake { .. }), "{error}");
     assert!(error.hint().unwrap().contains("ansible_port"));
 }
 
 #[test]
 fn a_server_that_hangs_up_is_no_handshake() {
-    let error = connect(&target(port(drop)), &Cancel::new());
+    let error = connect(&destination(port(drop)), &Cancel::new());
     assert!(matches!(error, ConnectError::Handshake { .. }), "{error}");
     assert!(error.is_unreachable());
 }
@@ -190,7 +190,7 @@ fn a_server_that_talks_nonsense_after_its_banner_is_no_handshake() {
         );
         sleep(Duration::from_secs(3));
     });
-    let error = connect(&target(port), &Cancel::new());
+    let error = connect(&destination(port), &Cancel::new());
     let told = matches!(
         error,
         ConnectError::Handshake { .. } | ConnectError::HandshakeTimedOut { .. }
@@ -220,7 +220,7 @@ fn slow(login: Duration) -> u16 {
 /// How the first script on it ends, and when.
 fn first_run(port: u16, connect_timeout: Duration) -> (RunError, Duration) {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings {
+    let settings = ConnectOptions {
         ssh_config: SshConfig::None,
         client: Client::Own,
         arguments: Default::default(),
@@ -234,12 +234,12 @@ fn first_run(port: u16, connect_timeout: Duration) -> (RunError, Duration) {
         askpass: None,
     };
     let key_file = Some(keygen(folder.path(), "id", &["-t", "ed25519"]));
-    let target = Target {
+    let destination = Destination {
         key_file,
-        ..target(port)
+        ..destination(port)
     };
-    let system = System::new(settings, Box::new(Nobody));
-    let mut connection = system.connect(&target, &Cancel::new()).unwrap();
+    let system = SystemTransport::new(settings, Box::new(Nobody));
+    let mut connection = system.connect(&destination, &Cancel::new()).unwrap();
     let since = Instant::now();
     // Less than the login takes: it is not the script's time.
     let limit = Duration::from_secs(1);

@@ -14,9 +14,9 @@ use std::time::Instant;
 
 use fwdeploy::transport::Cancel;
 use fwdeploy::transport::Connection;
+use fwdeploy::transport::Destination;
 use fwdeploy::transport::Executed;
 use fwdeploy::transport::RunError;
-use fwdeploy::transport::Target;
 
 use crate::transport::sshd::LIMIT;
 use crate::transport::sshd::Sshd;
@@ -194,12 +194,12 @@ fn a_connection_cut_while_sending_runs_nothing() {
     let trace = sshd.at("ran");
     let proxy = proxy_to(sshd.port, 1_000_000);
     let key_file = Some(sshd.key("login", &["-t", "ed25519"]));
-    let target = Target {
+    let destination = Destination {
         port: proxy,
         key_file,
-        ..sshd.target()
+        ..sshd.destination()
     };
-    let mut connection = sshd.try_connect(&target).unwrap();
+    let mut connection = sshd.try_connect(&destination).unwrap();
     let script = format!(
         "touch {}\n{}",
         trace.display(),

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use fwdeploy::transport::Cancel;
+use fwdeploy::transport::Destination;
 use fwdeploy::transport::Executed;
 use fwdeploy::transport::Privilege;
 use fwdeploy::transport::RunError;
 use fwdeploy::transport::ShellEnd;
-use fwdeploy::transport::Target;
 
 use crate::transport::sshd::Sshd;
 use crate::transport::sshd::run;
@@ -38,12 +38,12 @@ fn every_login_shell_runs_the_same_script() {
     let key = sshd.key("login", &["-t", "ed25519"]);
     for (index, shell) in shells.iter().enumerate() {
         let user = Some(format!("user{index}"));
-        let target = Target {
+        let destination = Destination {
             user,
             key_file: Some(key.clone()),
-            ..sshd.target()
+            ..sshd.destination()
         };
-        let mut connection = sshd.try_connect(&target).unwrap();
+        let mut connection = sshd.try_connect(&destination).unwrap();
         let output = run(connection.as_mut(), "x='a b'; echo \"$x!\" $(id -u)").unwrap();
         let wanted = format!("a b! {}\n", 65_000 + index);
         assert_eq!(String::from_utf8(output.stdout).unwrap(), wanted, "{shell}");
@@ -59,12 +59,12 @@ fn a_shell_that_lets_nobody_in_is_told() {
         return;
     };
     let key_file = Some(sshd.key("login", &["-t", "ed25519"]));
-    let target = Target {
+    let destination = Destination {
         user: Some("ops".to_owned()),
         key_file,
-        ..sshd.target()
+        ..sshd.destination()
     };
-    let error = run(sshd.try_connect(&target).unwrap().as_mut(), "true").unwrap_err();
+    let error = run(sshd.try_connect(&destination).unwrap().as_mut(), "true").unwrap_err();
     assert!(
         matches!(
             error,
@@ -91,13 +91,13 @@ fn a_talkative_bashrc_is_not_in_the_output() {
         "echo Welcome back; echo You have mail >&2; alias exec=false; printf 'no line end'\n";
     fs::write(home.path().join(".bashrc"), noise).unwrap();
     let key_file = Some(sshd.key("login", &["-t", "ed25519"]));
-    let target = Target {
+    let destination = Destination {
         user: Some("ops".to_owned()),
         key_file,
-        ..sshd.target()
+        ..sshd.destination()
     };
     let output = run(
-        sshd.try_connect(&target).unwrap().as_mut(),
+        sshd.try_connect(&destination).unwrap().as_mut(),
         "echo ok; echo warn >&2",
     )
     .unwrap();
@@ -137,15 +137,15 @@ fn what_a_login_shell_does_in_place_of_its_command_is_not_blamed_on_sudo() {
     let key = sshd.key("login", &["-t", "ed25519"]);
     let limit = Duration::from_secs(3);
     let met = |index: usize| {
-        let target = Target {
+        let destination = Destination {
             user: Some(format!("ops{index}")),
             key_file: Some(key.clone()),
             privilege: Privilege::Sudo {
                 user: "root".to_owned(),
             },
-            ..sshd.target()
+            ..sshd.destination()
         };
-        let mut connection = sshd.try_connect(&target).unwrap();
+        let mut connection = sshd.try_connect(&destination).unwrap();
         let error = connection.run("id", limit, &mut |_| {}, &Cancel::new());
         error.unwrap_err()
     };

@@ -20,16 +20,16 @@ use fwdeploy::model::Secret;
 use fwdeploy::transport::Cancel;
 use fwdeploy::transport::Client;
 use fwdeploy::transport::ConnectError;
+use fwdeploy::transport::ConnectOptions;
 use fwdeploy::transport::Connection;
+use fwdeploy::transport::Destination;
 use fwdeploy::transport::HostKeyChecking;
 use fwdeploy::transport::Output;
 use fwdeploy::transport::Privilege;
 use fwdeploy::transport::RunError;
 use fwdeploy::transport::Secrets;
-use fwdeploy::transport::Settings;
 use fwdeploy::transport::SshConfig;
-use fwdeploy::transport::System;
-use fwdeploy::transport::Target;
+use fwdeploy::transport::SystemTransport;
 use fwdeploy::transport::Transport;
 use fwdeploy::transport::Via;
 use rustix::process::Pid;
@@ -319,13 +319,13 @@ impl Sshd {
         format!("[127.0.0.1]:{}", self.port)
     }
 
-    pub fn target(&self) -> Target {
-        target(self.port)
+    pub fn destination(&self) -> Destination {
+        destination(self.port)
     }
 
     /// Accepts new host keys, has no agent and no default keys.
-    pub fn settings(&self) -> Settings {
-        Settings {
+    pub fn settings(&self) -> ConnectOptions {
+        ConnectOptions {
             ssh_config: SshConfig::None,
             client: Client::Own,
             arguments: Default::default(),
@@ -343,9 +343,9 @@ impl Sshd {
     /// A connection as root with a key of its own.
     pub fn connect(&self) -> Box<dyn Connection> {
         let key_file = Some(self.key("login", &["-t", "ed25519"]));
-        self.try_connect(&Target {
+        self.try_connect(&Destination {
             key_file,
-            ..self.target()
+            ..self.destination()
         })
         .unwrap()
     }
@@ -357,15 +357,18 @@ impl Sshd {
             self.key("login", &["-t", "ed25519"]);
         }
         let key_file = Some(key);
-        self.try_connect(&Target {
+        self.try_connect(&Destination {
             key_file,
-            ..self.target()
+            ..self.destination()
         })
         .unwrap()
     }
 
-    pub fn try_connect(&self, target: &Target) -> Result<Box<dyn Connection>, ConnectError> {
-        System::new(self.settings(), Box::new(Nobody)).connect(target, &Cancel::new())
+    pub fn try_connect(
+        &self,
+        destination: &Destination,
+    ) -> Result<Box<dyn Connection>, ConnectError> {
+        SystemTransport::new(self.settings(), Box::new(Nobody)).connect(destination, &Cancel::new())
     }
 }
 
@@ -376,8 +379,8 @@ impl Drop for Sshd {
     }
 }
 
-pub fn target(port: u16) -> Target {
-    Target {
+pub fn destination(port: u16) -> Destination {
+    Destination {
         node: "edge-1".to_owned(),
         via: Via::Ssh,
         address: "127.0.0.1".to_owned(),

@@ -5,14 +5,14 @@ use std::time::Duration;
 use std::time::Instant;
 
 use fwdeploy::transport::Cancel;
+use fwdeploy::transport::Destination;
 use fwdeploy::transport::Executed;
 use fwdeploy::transport::Output;
 use fwdeploy::transport::Privilege;
 use fwdeploy::transport::RunError;
 use fwdeploy::transport::Secrets;
 use fwdeploy::transport::SudoProblem;
-use fwdeploy::transport::System;
-use fwdeploy::transport::Target;
+use fwdeploy::transport::SystemTransport;
 use fwdeploy::transport::Transport;
 
 use crate::transport::sshd::LIMIT;
@@ -58,16 +58,16 @@ fn run(
     if !key_file.exists() {
         sshd.key("login", &["-t", "ed25519"]);
     }
-    let target = Target {
+    let destination = Destination {
         user: Some(user.to_owned()),
         key_file: Some(key_file),
         privilege: Privilege::Sudo {
             user: "root".to_owned(),
         },
-        ..sshd.target()
+        ..sshd.destination()
     };
-    let system = System::new(sshd.settings(), secrets);
-    let mut connection = system.connect(&target, &Cancel::new()).unwrap();
+    let system = SystemTransport::new(sshd.settings(), secrets);
+    let mut connection = system.connect(&destination, &Cancel::new()).unwrap();
     connection.run(script, LIMIT, &mut |_| {}, &Cancel::new())
 }
 

@@ -21,12 +21,12 @@ use fwdeploy::model::Secret;
 use fwdeploy::model::SshArguments;
 use fwdeploy::transport::Cancel;
 use fwdeploy::transport::Client;
+use fwdeploy::transport::ConnectOptions;
+use fwdeploy::transport::Destination;
 use fwdeploy::transport::HostKeyChecking;
 use fwdeploy::transport::Secrets;
-use fwdeploy::transport::Settings;
 use fwdeploy::transport::SshConfig;
-use fwdeploy::transport::System;
-use fwdeploy::transport::Target;
+use fwdeploy::transport::SystemTransport;
 use fwdeploy::transport::Transport;
 use tempfile::TempDir;
 
@@ -492,7 +492,7 @@ impl World {
             "other_config",
             fill(&(WEB.replace("web", "other") + &usual)),
         );
-        let settings = Settings {
+        let settings = ConnectOptions {
             ssh_config: match row.bare {
                 true => SshConfig::None,
                 false => SshConfig::File(folder.path().join("config")),
@@ -508,11 +508,11 @@ impl World {
             keepalive: Duration::from_secs(5),
             askpass: Some(env!("CARGO_BIN_EXE_fwdeploy").into()),
         };
-        let target = Target {
+        let destination = Destination {
             address: row.host.to_owned(),
             user: row.user.map(str::to_owned),
             arguments: SshArguments::parse(&fill(row.arguments)).unwrap(),
-            ..crate::transport::sshd::target(22)
+            ..crate::transport::sshd::destination(22)
         };
         let mut visitor = None;
         match row.before {
@@ -526,17 +526,17 @@ impl World {
                 thread::sleep(Duration::from_millis(200));
             }
             Before::Failure => {
-                let stranger = Target {
+                let stranger = Destination {
                     key_file: Some(self.at("stranger")),
-                    ..sshd.target()
+                    ..sshd.destination()
                 };
                 assert!(sshd.try_connect(&stranger).is_err(), "{}", row.name);
                 // sshd counts it when the process of the connection has ended.
                 thread::sleep(Duration::from_millis(500));
             }
         }
-        let system = System::new(settings, Box::new(Password(row.password)));
-        let mut connection = match system.connect(&target, &Cancel::new()) {
+        let system = SystemTransport::new(settings, Box::new(Password(row.password)));
+        let mut connection = match system.connect(&destination, &Cancel::new()) {
             Ok(connection) => connection,
             Err(error) => return chain(&error),
         };

@@ -18,12 +18,12 @@ use fwdeploy::model::Secret;
 use fwdeploy::model::SshArguments;
 use fwdeploy::transport::Cancel;
 use fwdeploy::transport::ConnectError;
+use fwdeploy::transport::ConnectOptions;
+use fwdeploy::transport::Destination;
 use fwdeploy::transport::Question;
 use fwdeploy::transport::Secrets;
-use fwdeploy::transport::Settings;
 use fwdeploy::transport::SshConfig;
-use fwdeploy::transport::System;
-use fwdeploy::transport::Target;
+use fwdeploy::transport::SystemTransport;
 use fwdeploy::transport::Transport;
 
 use crate::transport::sshd::Nobody;
@@ -67,7 +67,7 @@ fn a_proxy_command_is_run_without_the_start_up_files_of_bash() {
 }
 
 /// A jump host with a configuration that leads through it, and a node behind it with this key.
-fn behind_a_jump_host(jump: &Sshd, node: &Sshd) -> (Settings, PathBuf) {
+fn behind_a_jump_host(jump: &Sshd, node: &Sshd) -> (ConnectOptions, PathBuf) {
     let key = jump.key("jump_id", &["-t", "ed25519"]);
     let id = node.key("id", &["-t", "ed25519"]);
     let config = format!(
@@ -76,7 +76,7 @@ fn behind_a_jump_host(jump: &Sshd, node: &Sshd) -> (Settings, PathBuf) {
         key.display()
     );
     fs::write(node.at("ssh_config"), config).unwrap();
-    let settings = Settings {
+    let settings = ConnectOptions {
         ssh_config: SshConfig::File(node.at("ssh_config")),
         arguments: SshArguments::parse(&format!(
             "-o StrictHostKeyChecking=accept-new -o UserKnownHostsFile={}",
@@ -99,15 +99,15 @@ fn all_nodes_behind_a_jump_host_share_one_session_there() {
         return;
     };
     let (settings, key) = behind_a_jump_host(&jump, &node);
-    let system = System::new(settings, Box::new(Nobody));
-    let target = Target {
+    let system = SystemTransport::new(settings, Box::new(Nobody));
+    let destination = Destination {
         key_file: Some(key),
-        ..node.target()
+        ..node.destination()
     };
     thread::scope(|scope| {
         for _ in 0..20 {
             scope.spawn(|| {
-                let mut connection = system.connect(&target, &Cancel::new()).unwrap();
+                let mut connection = system.connect(&destination, &Cancel::new()).unwrap();
                 let said = run(connection.as_mut(), "head -c 3000000 /dev/zero").unwrap();
                 assert_eq!(said.stdout.len(), 3_000_000);
             });
@@ -139,14 +139,14 @@ fn a_dead_node_behind_a_jump_host_delays_no_other() {
     let (mut settings, key) = behind_a_jump_host(&jump, &node);
     settings.connect_timeout = Duration::from_secs(8);
     let (silent, _waiting) = silent_port();
-    let system = System::new(settings, Box::new(Nobody));
-    let target = |port| Target {
+    let system = SystemTransport::new(settings, Box::new(Nobody));
+    let destination = |port| Destination {
         key_file: Some(key.clone()),
         port,
-        ..node.target()
+        ..node.destination()
     };
-    let dead = target(silent.local_addr().unwrap().port());
-    let live = target(node.port);
+    let dead = destination(silent.local_addr().unwrap().port());
+    let live = destination(node.port);
     thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
@@ -174,17 +174,17 @@ fn an_sshd_that_turns_visitors_away_is_visited_again() {
         return;
     };
     let key = sshd.key("id", &["-t", "ed25519"]);
-    let target = Target {
+    let destination = Destination {
         key_file: Some(key),
-        ..sshd.target()
+        ..sshd.destination()
     };
     let mut settings = sshd.settings();
     settings.connect_timeout = Duration::from_secs(30);
-    let system = System::new(settings, Box::new(Nobody));
+    let system = SystemTransport::new(settings, Box::new(Nobody));
     thread::scope(|scope| {
         for _ in 0..12 {
             scope.spawn(|| {
-                let mut connection = system.connect(&target, &Cancel::new()).unwrap();
+                let mut connection = system.connect(&destination, &Cancel::new()).unwrap();
                 run(connection.as_mut(), "true").unwrap();
             });
         }
@@ -254,13 +254,13 @@ fn a_second_factor_is_asked_for_and_a_password_is_given_once() {
             answer,
             ..Person::default()
         };
-        let target = Target {
+        let destination = Destination {
             user: Some("eva".to_owned()),
             key_file: Some(key),
-            ..sshd.target()
+            ..sshd.destination()
         };
-        let system = System::new(sshd.settings(), Box::new(person.clone()));
-        let result = system.connect(&target, &Cancel::new());
+        let system = SystemTransport::new(sshd.settings(), Box::new(person.clone()));
+        let result = system.connect(&destination, &Cancel::new());
         let name = format!("{config:?} {password:?} {answer:?}");
         let questions = person.asked.lock().unwrap().clone();
         assert_eq!(questions.len(), asked, "{name}: {questions:?}");

@@ -26,13 +26,13 @@ use super::step::StepError;
 use super::step::Wire;
 use crate::transport::Cancel;
 use crate::transport::ConnectError;
-use crate::transport::Endpoint;
+use crate::transport::Host;
 use crate::transport::KeyProblem;
 use crate::transport::hop::Hop;
 use crate::transport::hop::Identities;
 use crate::transport::known_hosts::HostKey;
 use crate::transport::known_hosts::fingerprint;
-use crate::transport::secret::Vault;
+use crate::transport::secret::SecretCache;
 use crate::transport::wait::Deadline;
 use crate::transport::wait::Stopped;
 
@@ -44,7 +44,7 @@ pub(super) struct Login<'a> {
     pub(super) wire: &'a Wire,
     pub(super) clock: Clock<'a>,
     pub(super) hop: &'a Hop,
-    pub(super) vault: &'a Vault,
+    pub(super) vault: &'a SecretCache,
     pub(super) user: String,
     /// The methods that the node accepts.
     pub(super) accepts: String,
@@ -455,7 +455,7 @@ impl Login<'_> {
         }
     }
 
-    fn place(&self) -> Endpoint {
+    fn place(&self) -> Host {
         self.hop.at.clone()
     }
 }

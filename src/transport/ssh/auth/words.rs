@@ -16,9 +16,9 @@ use super::attempt::AUTHENTICATION_FAILED;
 use crate::model::Secret;
 use crate::model::visible::visible;
 use crate::transport::ConnectError;
-use crate::transport::EndpointKind;
+use crate::transport::HostKind;
 use crate::transport::Question;
-use crate::transport::secret::Vault;
+use crate::transport::secret::SecretCache;
 use crate::transport::ssh::step::StepError;
 
 /// More questions at a time are none that a person would answer.
@@ -29,7 +29,7 @@ const LONGEST_QUESTION: usize = 300;
 
 /// Answers the node's questions.
 struct Answers<'a> {
-    vault: &'a Vault,
+    vault: &'a SecretCache,
     at: String,
     user: &'a str,
     /// The password, until it is sent.
@@ -88,7 +88,7 @@ impl Answers<'_> {
 impl Login<'_> {
     /// Tries what a person knows, as far as the node accepts it.
     pub(super) fn with_words(&mut self) -> Result<Outcome, ConnectError> {
-        let is_node = self.hop.at.kind == EndpointKind::Node;
+        let is_node = self.hop.at.kind == HostKind::Node;
         let accepts = |list: &str, name: &str| list.split(',').any(|method| method == name);
         let methods = self.hop.methods;
         let interactive = methods.interactive && accepts(&self.accepts, "keyboard-interactive");

@@ -39,7 +39,7 @@ pub enum Client {
 
 /// What holds for every node of a run, unless the inventory or ssh's own files say something else about a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct ConnectOptions {
     /// Which of ssh's own files are read.
     pub ssh_config: SshConfig,
     /// Who speaks SSH.
@@ -66,7 +66,7 @@ pub struct Settings {
     pub askpass: Option<PathBuf>,
 }
 
-impl Settings {
+impl ConnectOptions {
     /// The files of the system, which are read in addition to the user's: they may contain a revocation.
     pub fn system_known_hosts() -> [PathBuf; 2] {
         ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"].map(PathBuf::from)
@@ -97,7 +97,7 @@ fn own_known_hosts() -> Vec<PathBuf> {
     own.collect()
 }
 
-impl Default for Settings {
+impl Default for ConnectOptions {
     /// What OpenSSH does by default, except that unknown keys are refused rather than asked about.
     fn default() -> Self {
         let folder = ssh_folder();

@@ -7,7 +7,7 @@ use crate::model::SshArguments;
 
 /// Everything that is needed to reach one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub struct Destination {
     /// The node's name in the inventory, for messages.
     pub node: String,
     /// Over SSH, or on this machine.
@@ -29,16 +29,16 @@ pub struct Target {
     pub privilege: Privilege,
 }
 
-impl Target {
-    /// The target as messages name it.
-    pub fn place(&self) -> Endpoint {
+impl Destination {
+    /// The destination as messages name it.
+    pub fn place(&self) -> Host {
         let address = match self.via {
             Via::Local => "this machine".to_owned(),
             Via::Ssh if self.address.contains(':') => format!("[{}]:{}", self.address, self.port),
             Via::Ssh => format!("{}:{}", self.address, self.port),
         };
-        Endpoint {
-            kind: EndpointKind::Node,
+        Host {
+            kind: HostKind::Node,
             node: self.node.clone(),
             address: address.into(),
         }
@@ -68,9 +68,9 @@ pub enum Privilege {
 
 /// A node's name with its address, as every message shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
+pub struct Host {
     /// What it is.
-    pub kind: EndpointKind,
+    pub kind: HostKind,
     /// The node's name in the inventory, or the jump host's as `ProxyJump` has it.
     pub node: String,
     /// `address:port`, perhaps with the way there; or `this machine`.
@@ -79,18 +79,18 @@ pub struct Endpoint {
 
 /// What an endpoint is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndpointKind {
+pub enum HostKind {
     /// A node of the inventory.
     Node,
     /// A host on the way to nodes (`ProxyJump`).
     JumpHost,
 }
 
-impl fmt::Display for Endpoint {
+impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
-            EndpointKind::Node => "node",
-            EndpointKind::JumpHost => "jump host",
+            HostKind::Node => "node",
+            HostKind::JumpHost => "jump host",
         };
         write!(f, "{kind} `{}` ({})", self.node, self.address)
     }
