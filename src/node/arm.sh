@@ -132,6 +132,11 @@ sync_snapshot() {
 end_lease() {
     capture_limited rm -f "$home/armed" || fail_with "the lease could not be released:" || return
     sync "$home" 2>/dev/null || sync
+    clean_up_after "$1"
+}
+
+# clean_up_after N: `clean_up`, and what only that run has.
+clean_up_after() {
     clean_up
     rm -f "$live/step" "$live/stop-$1" "$live/asked-$1" "$live/attempts-$1"
 }

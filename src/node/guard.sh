@@ -50,8 +50,14 @@ write_guard_unit() {
 }
 
 # end_guard_unit: systemd no longer regards the unit as active, or it would list it without a file. Nobody waits: while a node boots, other
-# jobs come first.
-end_guard_unit() { ! is_guard_active || limited systemctl --no-block stop "${guard_unit##*/}" </dev/null >/dev/null 2>&1 || :; }
+# jobs come first. Nor does it list one that has failed to start.
+end_guard_unit() {
+    if is_guard_active; then
+        limited systemctl --no-block stop "${guard_unit##*/}" </dev/null >/dev/null 2>&1 || :
+    else
+        limited systemctl reset-failed "${guard_unit##*/}" </dev/null >/dev/null 2>&1 || :
+    fi
+}
 
 # remove_guard: neither table, file nor unit is left.
 remove_guard() {

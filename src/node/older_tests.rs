@@ -115,6 +115,44 @@ fn the_timers_of_all_runs_are_stopped_wherever_systemd_has_them() {
     }
 }
 
+/// systemd starts a restore anew that was killed. While another run is being armed there is no lease either.
+#[test]
+fn what_a_killed_restore_has_left_is_removed_unless_another_run_is_at_work() {
+    for shell in shells() {
+        for (leased, locked, wanted) in [
+            ("false", "true", "7\n"),
+            ("true", "true", ""),
+            ("false", "false", ""),
+        ] {
+            let fakes = Fakes::new(&[]);
+            let script = format!(
+                "main() {{ :; }}\n{RESTORE}\nis_armed() {{ false; }}\nleased_snapshot() {{ {leased}; }}\n\
+                 take_lock() {{ {locked}; }}\nclean_up_after() {{ echo \"$1\" >>\"$FAKE/log\"; }}\nmain \"$@\""
+            );
+            let said = fakes.says(shell, "home/snapshots/7/restore.sh", &script, &["timer"]);
+            assert_eq!(said, (String::new(), 0), "{shell:?} {leased} {locked}");
+            assert_eq!(fakes.log(), wanted, "{shell:?} {leased} {locked}");
+        }
+    }
+}
+
+/// The start of the guard's unit was killed, and a rollback removed its file: systemd listed it as failed from then on.
+#[test]
+fn a_unit_that_is_removed_is_neither_active_nor_failed() {
+    for shell in shells() {
+        for (active, wanted) in [
+            ("true", "--no-block stop fwdeploy-guard.service\n"),
+            ("false", "reset-failed fwdeploy-guard.service\n"),
+        ] {
+            let fakes = Fakes::new(&[("systemctl", "echo \"$@\" >>\"$FAKE/log\"\n")]);
+            let script = format!("is_guard_active() {{ {active}; }}\nend_guard_unit");
+            let said = fakes.says(shell, "guard.sh", &script, &[]);
+            assert_eq!(said, (String::new(), 0), "{shell:?}");
+            assert_eq!(fakes.log(), wanted, "{shell:?}");
+        }
+    }
+}
+
 #[test]
 fn a_restore_that_fails_is_tried_five_times_whoever_repeats_it() {
     let script = format!(

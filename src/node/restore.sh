@@ -308,8 +308,12 @@ main() {
         ;;
     esac
     if ! is_armed; then
-        # The plug was pulled after the lease had ended and before everything was cleaned up.
-        case $mode in boot | files) leased_snapshot >/dev/null || { clean_up && forget_boot; } ;; esac
+        # The plug was pulled, or this program was killed, after the lease had ended and before everything was cleaned up. While a node is being
+        # armed it has no lease yet, but its lock is held; at boot nobody has it.
+        case $mode in
+        boot | files) leased_snapshot >/dev/null || { clean_up && forget_boot; } ;;
+        timer) leased_snapshot >/dev/null || ! take_lock || leased_snapshot >/dev/null || clean_up_after "$number" ;;
+        esac
         exit 0
     fi
     if [ "$mode" = files ]; then
