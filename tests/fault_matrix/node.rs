@@ -49,7 +49,8 @@ mkdir -p kept
 mv zones/public.xml kept/public.xml
 ln -s ../kept/public.xml zones/public.xml
 systemctl start firewalld
-until firewall-cmd --state >/dev/null 2>&1; do sleep 0.2; done
+until busctl --auto-start=no call -- org.fedoraproject.FirewallD1 /org/fedoraproject/FirewallD1 org.freedesktop.DBus.Properties Get ss \
+    org.fedoraproject.FirewallD1 state 2>&1 | grep -q RUNNING; do sleep 0.2; done
 # It puts its rules back when firewalld has started, and would do so while the next networks are made.
 systemctl restart docker
 "#;
