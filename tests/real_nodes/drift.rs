@@ -6,12 +6,12 @@ use crate::One;
 const CHANGES: &[(&str, &str, &str)] = &[
     (
         "a permanent rule removed",
-        "firewall-cmd -q --permanent --direct --remove-rule $(firewall-cmd --permanent --direct --get-all-rules | grep ' 200 ')",
+        "firewall-cmd -q --permanent --direct --remove-rule $(firewall-cmd --permanent --direct --get-all-rules | grep 'DOCKER-USER 200 ')",
         "+ permanent",
     ),
     (
         "a runtime rule removed",
-        "firewall-cmd -q --direct --remove-rule $(firewall-cmd --direct --get-all-rules | grep ' 200 ')",
+        "firewall-cmd -q --direct --remove-rule $(firewall-cmd --direct --get-all-rules | grep 'DOCKER-USER 200 ')",
         "+ runtime",
     ),
     (
