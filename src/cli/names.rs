@@ -183,31 +183,27 @@ fn resolve_within(
             let seconds = patience.as_secs();
             Err(format!("there was no answer within {seconds} s"))
         });
-        let judged = answer.map(addresses_of_peer);
-        let now = match (judged, pinned.get(name)) {
-            (Ok(Ok(now)), Some(old)) if now != *old => {
-                warnings.push(moved(one, old, &now));
-                now
-            }
-            (Ok(Ok(now)), _) => now,
-            (Ok(Err(why @ (NotAPeer::Special(_) | NotAPeer::TooMany))), _) => {
+        let found = match answer.map(addresses_of_peer) {
+            Ok(Ok(now)) => Ok(now),
+            Ok(Err(why @ (NotAPeer::Special(_) | NotAPeer::TooMany))) => {
                 errors.push(
                     one.remark(format!("the name `{name}` is refused: {why}"))
                         .hint("correct it in DNS, or list the peer's addresses"),
                 );
                 continue;
             }
-            (Ok(Err(NotAPeer::Nothing)), Some(old)) => {
-                warnings.push(lost(one, "it has no address", old, lock));
-                old.clone()
+            Ok(Err(why @ NotAPeer::Nothing)) => Err(why.to_string()),
+            Err(why) => Err(why),
+        };
+        let now = match (found, pinned.get(name)) {
+            (Ok(now), Some(old)) if now != *old => {
+                warnings.push(moved(one, old, &now));
+                now
             }
+            (Ok(now), _) => now,
             (Err(why), Some(old)) => {
                 warnings.push(lost(one, &why, old, lock));
                 old.clone()
-            }
-            (Ok(Err(NotAPeer::Nothing)), None) => {
-                errors.push(not_found(one, "it has no address"));
-                continue;
             }
             (Err(why), None) => {
                 errors.push(not_found(one, &why));

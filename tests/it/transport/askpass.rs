@@ -6,7 +6,6 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use fwdeploy::model::Secret;
 use fwdeploy::transport::Cancel;
 use fwdeploy::transport::Client;
 use fwdeploy::transport::ConnectOptions;
@@ -18,25 +17,12 @@ use fwdeploy::transport::Transport;
 
 use crate::transport::sshd::Machine;
 use crate::transport::sshd::Nobody;
+use crate::transport::sshd::Password;
 use crate::transport::sshd::Sshd;
 use crate::transport::sshd::refusal;
 use crate::transport::sshd::run;
 
 const USERS: &str = "eva:open-sesame:1000:1000::/tmp:/bin/sh";
-
-struct Password(&'static str);
-
-impl Secrets for Password {
-    fn passphrase(&self, _: &Path) -> Option<Secret> {
-        None
-    }
-    fn become_password(&self, _: &str) -> Option<Secret> {
-        None
-    }
-    fn login_password(&self, _: &str) -> Option<Secret> {
-        Some(Secret::new(self.0))
-    }
-}
 
 fn settings(sshd: &Sshd) -> ConnectOptions {
     ConnectOptions {
@@ -74,7 +60,7 @@ fn no_argument_and_no_environment_has_the_password() {
         ssh_config: SshConfig::File(sshd.at("ssh_config")),
         ..settings(&sshd)
     };
-    let system = SystemTransport::new(settings, Box::new(Password("open-sesame")));
+    let system = SystemTransport::new(settings, Box::new(Password(Some("open-sesame"))));
     let mut connection = system.connect(&eva(&sshd), &Cancel::new()).unwrap();
     let output = run(connection.as_mut(), "id -un; env").unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
@@ -105,7 +91,7 @@ fn a_wrong_password_is_sent_once() {
             true => Sshd::with_pam(USERS, "ChallengeResponseAuthentication yes"),
         };
         let Some(sshd) = sshd else { return };
-        let system = SystemTransport::new(settings(&sshd), Box::new(Password("wrong")));
+        let system = SystemTransport::new(settings(&sshd), Box::new(Password(Some("wrong"))));
         let error = refusal(system.connect(&eva(&sshd), &Cancel::new()));
         let said = error.to_string();
         assert!(said.contains("the password: refused"), "{said}");
@@ -135,7 +121,7 @@ fn a_jump_host_that_asks_is_sent_nothing() {
         ..settings(&node)
     };
     let nobody: Box<dyn Secrets> = Box::new(Nobody);
-    for secrets in [Box::new(Password("open-sesame")), nobody] {
+    for secrets in [Box::new(Password(Some("open-sesame"))), nobody] {
         let system = SystemTransport::new(settings.clone(), secrets);
         let error = refusal(system.connect(&eva(&node), &Cancel::new()));
         let said = error.to_string();

@@ -472,6 +472,23 @@ impl Secrets for Nobody {
     }
 }
 
+/// A source of a password to log in with, if there is one, and of nothing else.
+pub struct Password(pub Option<&'static str>);
+
+impl Secrets for Password {
+    fn passphrase(&self, _: &Path) -> Option<Secret> {
+        None
+    }
+
+    fn become_password(&self, _: &str) -> Option<Secret> {
+        None
+    }
+
+    fn login_password(&self, _: &str) -> Option<Secret> {
+        self.0.map(Secret::new)
+    }
+}
+
 /// A source of secrets that always gives the same answer, and remembers the questions.
 #[derive(Clone)]
 pub struct Says(pub &'static str, pub Arc<Mutex<Vec<String>>>);

@@ -17,20 +17,19 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
-use fwdeploy::model::Secret;
 use fwdeploy::model::SshArguments;
 use fwdeploy::transport::Cancel;
 use fwdeploy::transport::Client;
 use fwdeploy::transport::ConnectOptions;
 use fwdeploy::transport::Destination;
 use fwdeploy::transport::HostKeyChecking;
-use fwdeploy::transport::Secrets;
 use fwdeploy::transport::SshConfig;
 use fwdeploy::transport::SystemTransport;
 use fwdeploy::transport::Transport;
 use tempfile::TempDir;
 
 use crate::transport::sshd::Machine;
+use crate::transport::sshd::Password;
 use crate::transport::sshd::Sshd;
 use crate::transport::sshd::free_port;
 use crate::transport::sshd::keygen;
@@ -273,20 +272,6 @@ impl Drop for World {
     fn drop(&mut self) {
         let _ = self.agent.kill();
         let _ = self.agent.wait();
-    }
-}
-
-struct Password(Option<&'static str>);
-
-impl Secrets for Password {
-    fn passphrase(&self, _: &Path) -> Option<Secret> {
-        None
-    }
-    fn become_password(&self, _: &str) -> Option<Secret> {
-        None
-    }
-    fn login_password(&self, _: &str) -> Option<Secret> {
-        self.0.map(Secret::new)
     }
 }
 
