@@ -19,7 +19,7 @@
 #
 #   FWDEPLOY_ZONE                      see above
 #   seconds firewalld object newline   fixed values: the time limit, names on D-Bus, a line break
-#   docker_socket                      where Docker listens, another fixed value
+#   docker_socket bus_socket           where Docker and the system bus listen, other fixed values
 #   python                             the Python that is on the node (interpreter.sh)
 #   home live                          folders (records.sh)
 #   guard_file guard_unit              where the guard is on the disk (records.sh)
@@ -51,6 +51,7 @@ docker_socket=/var/run/docker.sock
 DOCKER_HOST=unix://$docker_socket
 export DOCKER_HOST
 unset DOCKER_CONTEXT
+bus_socket=/run/dbus/system_bus_socket
 
 seconds=5
 firewalld=org.fedoraproject.FirewallD1
@@ -697,37 +698,29 @@ settling() {
     [ "$back" -ge "$began" ] || [ "$(($(date +%s) - began))" -gt 60 ] || echo "Docker has not restored its rules since firewalld was started"
 }
 
-# docker_look: all answers of Docker, from one process. Where it fails the docker command is to be asked.
-docker_look() {
-    [ -S "$docker_socket" ] && find_python || return
-    # It limits each of its four questions by itself.
-    python_docker_look limited_to "$((seconds * 5))" "$python" 2>/dev/null
-}
-
+# look_at_docker: Docker, by its command.
 look_at_docker() {
-    local unit process service socket told starting=''
+    local unit process service socket
     silent=
     ask docker-unit units -p MainPID docker.service docker.socket
     unit=$answer
     process=
     case $unit in *MainPID=*) process=${unit#*MainPID=} ;; esac
     ask docker-told docker_told "${process%%"$newline"*}"
-    answer=$unit
     if ! command -v docker >/dev/null; then
         skip "docker is not installed" docker-version docker-firewall docker-networks docker-containers
         return
     fi
     # A query would start the engine if systemd listens on its socket.
-    service=${answer%%"$newline$newline"*}
-    socket=${answer#*"$newline$newline"}
+    service=${unit%%"$newline$newline"*}
+    socket=${unit#*"$newline$newline"}
     case $service in
     *ActiveState=activating* | *ActiveState=reloading*)
-        starting=yes
         tell settling "Docker is starting$newline"
+        ask_docker starting
+        return
         ;;
-    esac
-    case $service in
-    *ActiveState=active* | *ActiveState=activating* | *ActiveState=reloading*) ;;
+    *ActiveState=active*) ;;
     *)
         case $socket in
         *ActiveState=active*)
@@ -737,13 +730,12 @@ look_at_docker() {
         esac
         ;;
     esac
-    if told=$(docker_look && echo .); then
-        printf %s "${told%.}" >&4
-        case $starting:$told in
-        ":= docker-version 0 "*) ask settling settling "${told%%"$newline= docker-networks "*}" ;;
-        esac
-        return
-    fi
+    ask_docker
+}
+
+# ask_docker [starting]: all questions to Docker itself.
+ask_docker() {
+    silent=
     ask_daemon docker docker-version become_limited docker version --format '{{.Server.Version}}'
     case $code:$answer in
     # Docker reports which firewall it uses since 28.1.
@@ -751,9 +743,48 @@ look_at_docker() {
     0:*) ask_daemon docker docker-firewall become_limited docker info --format '{{json .FirewallBackend}}' ;;
     *) skip "docker does not answer" docker-firewall docker-networks docker-containers && return ;;
     esac
-    [ -n "$starting" ] || ask settling settling "$answer"
+    [ -n "${1-}" ] || ask settling settling "$answer"
     ask_daemon docker docker-networks networks
     ask_daemon docker docker-containers containers
+}
+
+# look_at_daemons: all answers of the daemons, from one process, after its number; then `all`. Without `all` firewalld is still to be asked: where
+# that process fails, the commands are to be asked, firewalld's after the kernel was read.
+look_at_daemons() {
+    if [ ! -S "$bus_socket" ] || ! find_python; then
+        look_at_docker
+        return
+    fi
+    python_daemons "$python" "$docker_socket" "$bus_socket" "$seconds" "$FWDEPLOY_ZONE" 2>/dev/null >&4
+    case $? in
+    0) ;;
+    4) ask_docker ;;
+    5) ask_docker starting ;;
+    *)
+        look_at_docker
+        return
+        ;;
+    esac
+    echo all >&4
+}
+
+# wait_for_daemons: lets the process that asks the daemons go on, and prints what it has found, from stdin.
+wait_for_daemons() {
+    local first answers
+    IFS= read -r first || first=
+    case $first in
+    '' | *[!0-9]*) answers=$first$newline ;;
+    *)
+        # It may have ended long ago.
+        kill -USR1 "$first" 2>/dev/null
+        answers=
+        ;;
+    esac
+    answers=$answers$(cat && printf .)
+    answers=${answers%.}
+    printf %s "${answers%"all$newline"}" >&4
+    case $answers in *"${newline}all$newline") return ;; esac
+    look_at_firewalld
 }
 
 # leftovers: what only an armed node has, where none is: a run was killed while it was being armed. One that is at it just now is not
@@ -805,14 +836,13 @@ look() {
     printf 'fwdeploy-probe 1 %s\n' "$seconds"
     # First of all: a run that begins while we look has a number that we have not seen.
     ask records records
-    # Docker is asked beside the rest; the pipe keeps its answers until the others are out.
+    # The daemons are asked beside the rest; the pipe keeps their answers until the others are out.
     {
-        look_at_docker 4>&1
+        look_at_daemons 4>&1
     } | {
         look_at_system "$1"
         look_at_kernel
-        look_at_firewalld
-        cat
+        wait_for_daemons
         look_at_kernel_again
     }
     printf 'fwdeploy-probe end\n'

@@ -508,20 +508,23 @@ fn bash_4_2_can_read_every_program() {
 /// Its text is a shell's word in single quotes, in whatever locale.
 #[test]
 fn the_python_programs_are_safe_in_their_quotes_and_a_part_of_their_programs() {
-    for text in [
-        include_str!("python/docker_look.py"),
-        include_str!("python/dbus_call.py"),
-    ] {
-        assert!(!text.contains('\'') && text.is_ascii() && text.starts_with("# "));
-    }
     let text = include_str!("python/dbus_call.py");
     let function = format!("\npython_dbus_call() {{\n    \"$python\" -BEs -c '\n{text}' ");
     assert_eq!(LIBRARY.matches(&function).count(), 1);
     assert_eq!(LIBRARY.matches("python_dbus_call").count(), 2);
-    let text = include_str!("python/docker_look.py");
-    let function = format!("\npython_docker_look() {{\n    \"$@\" -BEsS -c '\n{text}' ");
+    let parts = [
+        include_str!("python/frame.py"),
+        include_str!("python/docker.py"),
+        include_str!("python/bus.py"),
+        include_str!("python/daemons.py"),
+    ];
+    let function = format!("\" -BEsS -c '\n{}' ", parts.concat());
     assert_eq!(PROBE.matches(&function).count(), 1);
-    assert_eq!(PROBE.matches("python_docker_look").count(), 2);
+    assert_eq!(PROBE.matches("python_daemons").count(), 2);
+    for text in parts.into_iter().chain([text]) {
+        assert!(!text.contains('\'') && text.is_ascii());
+    }
+    assert!(text.starts_with("# ") && parts[0].starts_with("# "));
 }
 
 #[test]

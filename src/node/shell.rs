@@ -11,18 +11,16 @@ macro_rules! awk {
     };
 }
 
-/// The Python program of this name, as a function that takes the interpreter, with all that is to be in front of it. The program has no
+/// The Python program of these files, one after the other, as a function that takes the interpreter and the arguments. The program has no
 /// single quote in it. Nothing is written (`-B`), and neither the environment nor anybody's own packages count (`-E`, `-s`, `-S`).
 macro_rules! python {
-    ($name:literal, $arguments:literal) => {
+    ($function:literal, $($name:literal)*) => {
         concat!(
             "\npython_",
-            $name,
-            "() {\n    \"$@\" -BEsS -c '\n",
-            include_str!(concat!("python/", $name, ".py")),
-            "' ",
-            $arguments,
-            "\n}\n"
+            $function,
+            "() {\n    local interpreter=\"$1\"\n    shift\n    \"$interpreter\" -BEsS -c '\n",
+            $(include_str!(concat!("python/", $name, ".py")),)*
+            "' \"$@\"\n}\n"
         )
     };
 }
@@ -47,7 +45,7 @@ pub(super) const PROBE: &str = concat!(
     "\n",
     include_str!("interpreter.sh"),
     awk!("firewalld_nft"),
-    python!("docker_look", r#""$docker_socket" "$seconds""#),
+    python!("daemons", "frame" "docker" "bus" "daemons"),
     "\n",
     include_str!("probe.sh"),
 );

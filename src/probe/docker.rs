@@ -1,4 +1,4 @@
-//! Docker's networks and containers: a count, then a line of JSON for each, in the fields that `node/python/docker_look.py` and
+//! Docker's networks and containers: a count, then a line of JSON for each, in the fields that `node/python/docker.py` and
 //! `node/probe.sh` pick.
 
 mod container;

@@ -10,7 +10,7 @@ mod captures;
 mod cli;
 mod codes;
 mod cosmos;
-mod docker_look;
+mod daemons_look;
 mod docker_nft;
 mod docker_side;
 mod documents;

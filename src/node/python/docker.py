@@ -1,49 +1,21 @@
-# Asks Docker for all that the look needs to know of it, over its socket: a docker command takes 25 to 40 ms of processor time for each
-# question, this takes 25 for all. Arguments: the socket, and how many seconds a question may take.
-#
-# Prints the answers in the frame of probe.sh, and exits with 0. With another exit code nothing that it has printed counts, and the
-# docker command is to be asked: there is no such socket, nobody listens, or what answers is not the API of Docker.
-#
-# For Python 2.7 (CentOS 7) and every Python 3. Only modules that are cheap to import: http.client would take 15 ms.
-import sys
 
-# A module is never taken from the folder that this happens to be run in.
-sys.path = [place for place in sys.path if place]
-import json
-import os
-import signal
-import socket
 
 LONGEST = 16 << 20  # Bytes of one answer; that of a container has about 10 KB.
 ATTEMPTS = 3
-TIMED_OUT = 124  # As the exit code of timeout(1).
 
 
 class NotDocker(Exception):
-    """What answers does not speak the API of Docker: the docker command is asked."""
-
-
-class TimedOut(Exception):
-    """A question has taken too long."""
-
-
-class Refused(Exception):
-    """Docker has an error for an answer."""
-
-    def __init__(self, status, message):
-        Exception.__init__(self, message)
-        self.status = status
-
-
-def time_out(number, frame):
-    raise TimedOut()
+    """Nobody listens, or what answers does not speak the API of Docker: the docker command is to be asked."""
 
 
 def ask(path):
     """Gets the answer at that path, as a value."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        connection.connect(sys.argv[1])
+        try:
+            connection.connect(docker_socket)
+        except (OSError, IOError) as error:
+            raise NotDocker(str(error))
         # With this version an answer comes whole, and the end of the connection is its end.
         request = "GET " + path + " HTTP/1.0\r\nHost: docker\r\nUser-Agent: fwdeploy\r\n\r\n"
         connection.sendall(request.encode("ascii"))
@@ -184,53 +156,30 @@ def container(found):
     }
 
 
-def show(question, code, text, why=""):
-    """Prints an answer, and why there is none, as `ask` and `skip` of probe.sh do."""
-    frame = ""
-    if why:
-        frame = "! %s %d\n%s\n" % (question, len(why), why)
-    frame += "= %s %s %d\n%s\n" % (question, code, len(text), text)
-    rest = frame.encode("ascii")
-    while rest:
-        rest = rest[os.write(1, rest) :]
-
-
-def main():
-    seconds = int(sys.argv[2])
-    signal.signal(signal.SIGALRM, time_out)
+def ask_docker():
+    """Asks the questions about Docker; returns what it tells of its firewall."""
     engine = []
+    firewall_told = []
     # The version comes first: what comes after depends on it.
     questions = [
         ("docker-version", lambda: engine.append(version()) or engine[0]),
-        ("docker-firewall", lambda: firewall(engine[0])),
+        ("docker-firewall", lambda: firewall_told.append(firewall(engine[0])) or firewall_told[0]),
         ("docker-networks", networks),
         ("docker-containers", containers),
     ]
     reason = ""
     for question, answer in questions:
         if reason:
-            show(question, "-", "", reason)
+            skip(reason, question)
             continue
         try:
-            try:
-                signal.alarm(seconds)
-                text = answer()
-            finally:
-                signal.alarm(0)
-            show(question, 0, visible(text) + "\n")
+            show(question, 0, visible(within(seconds, answer)) + b"\n")
         except TimedOut:
             # The rest would take too long as well.
             reason = "docker did not answer within %d s" % seconds
-            show(question, TIMED_OUT, "")
+            show(question, TIMED_OUT, b"")
         except Refused as refused:
-            show(question, 1, "", visible(str(refused)))
+            show(question, 1, b"", visible(str(refused)))
         if not engine and not reason:
             reason = "docker does not answer"
-
-
-def visible(text):
-    """In ASCII, so that its length in characters is that in bytes."""
-    return text.encode("ascii", "replace").decode("ascii")
-
-
-main()
+    return firewall_told[0] if firewall_told else ""

@@ -1,8 +1,8 @@
-//! Docker asked over its socket, by `src/node/python/docker_look.py`, in every Python at hand: what real engines answered
-//! (tests/captures/docker-api) comes from a socket of the test's own.
+//! The daemons asked over their sockets, by `src/node/python`, in every Python at hand: what real ones answered (tests/captures) comes from
+//! sockets of the test's own.
 //!
 //! Seen to fail with the code broken on purpose: no `alarm`, no second attempt, `Content-Length` not compared, an answer at its full
-//! length, `-B` or the first statement left out, `docker_look` that never fails.
+//! length, `-B` or the first statement left out, a look that takes the commands where the process has failed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,9 +29,16 @@ use fwdeploy::model::Observed;
 use fwdeploy::model::state::Docker;
 use fwdeploy::node::probe_script;
 use fwdeploy::probe::observe;
+use rustix::process::Pid;
+use rustix::process::Signal;
+use rustix::process::kill_process;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::support::bus::Bus;
+use crate::support::bus::Call;
+use crate::support::bus::Reply;
+use crate::support::captures::Capture;
 use crate::support::captures::captures;
 
 const RELEASES: [&str; 4] = ["bullseye", "bookworm", "trixie", "forky"];
@@ -131,16 +138,96 @@ fn told(answers: &Api, path: &str) -> Vec<u8> {
     }
 }
 
-/// Runs the program against a socket, as the look does.
-fn look(python: &str, socket: &str, seconds: u32) -> Output {
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/node/python/docker_look.py");
-    Command::new(python)
-        .args(["-BEsS", "-c"])
-        .arg(fs::read_to_string(program).expect("the program"))
-        .args([socket, &seconds.to_string()])
+/// The program.
+fn program() -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/node/python");
+    let part = |name| fs::read_to_string(folder.join(name)).expect("a part");
+    ["frame.py", "docker.py", "bus.py", "daemons.py"]
+        .map(part)
+        .concat()
+}
+
+/// Runs the program, as the look does: it gets its signal once it has printed its number, which is not in the output.
+fn run(python: &str, program: &str, [docker, bus]: [&str; 2], seconds: u32, zone: &str) -> Output {
+    let tools = with_docker_command();
+    let mut child = Command::new(python)
+        .args([
+            "-BEsS",
+            "-c",
+            program,
+            docker,
+            bus,
+            &seconds.to_string(),
+            zone,
+        ])
+        .env(
+            "PATH",
+            format!(
+                "{}:{}",
+                tools.path().display(),
+                std::env::var("PATH").unwrap_or_default()
+            ),
+        )
         .stdin(Stdio::null())
-        .output()
-        .expect("Python runs")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("Python runs");
+    let stdout = child.stdout.as_mut().expect("a pipe");
+    let mut number = Vec::new();
+    let mut byte = [0];
+    while stdout.read(&mut byte).is_ok_and(|length| length == 1) && byte != *b"\n" {
+        number.extend(byte);
+    }
+    if let Ok(number) = String::from_utf8(number).expect("a number").parse() {
+        let process = Pid::from_raw(number).expect("a process");
+        assert_eq!(number, child.id() as i32);
+        kill_process(process, Signal::USR1).expect("it runs");
+    }
+    child.wait_with_output().expect("it ends")
+}
+
+/// A folder with a docker command.
+fn with_docker_command() -> TempDir {
+    let tools = TempDir::new().expect("a folder");
+    let path = tools.path().join("docker");
+    fs::write(&path, "#!/bin/sh\n").expect("a program");
+    fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("a mode");
+    tools
+}
+
+/// A bus with systemd, and without firewalld. Docker runs.
+fn without_firewalld() -> Bus {
+    Bus::new(|call| match call.method.as_str() {
+        "Get" => property(&call.arguments[1], "active"),
+        "NameHasOwner" => Reply::Value("b false".to_string()),
+        _ => panic!("{call:?}"),
+    })
+}
+
+/// A property of a unit that is in this state.
+fn property(key: &str, state: &str) -> Reply {
+    Reply::Value(match key {
+        "MainPID" => "v u 0".to_string(),
+        "ActiveEnterTimestamp" => "v t 1700000000000000".to_string(),
+        "ActiveState" => format!("v s \"{state}\""),
+        _ => "v s \"x\"".to_string(),
+    })
+}
+
+/// Asks Docker alone, by a socket.
+fn look(python: &str, socket: &str, seconds: u32) -> Output {
+    let bus = without_firewalld();
+    let mut output = run(python, &program(), [socket, &bus.socket()], seconds, "");
+    // What is asked of systemd and firewalld comes before and after.
+    let text = String::from_utf8(output.stdout).expect("a text");
+    let begin = text.find("= docker-version ").map(|at| {
+        let said = text[..at].rfind("! docker-version ");
+        said.unwrap_or(at)
+    });
+    let end = text.find("= settling ").unwrap_or(text.len());
+    output.stdout = text[begin.unwrap_or(end)..end].as_bytes().to_vec();
+    output
 }
 
 /// The frames that the program prints, where it does not give up.
@@ -399,13 +486,22 @@ fn in_shell(
     let look = probe_script(None);
     let (look, last) = look.trim_end().rsplit_once('\n').expect("lines");
     assert!(last.starts_with("look "), "{last}");
-    let socket_line = "docker_socket=/var/run/docker.sock\n";
-    assert_eq!(look.matches(socket_line).count(), 1);
-    let look = look.replace(socket_line, &format!("docker_socket={socket}\n"));
+    let bus = without_firewalld();
+    let mut look = look.to_string();
+    for (line, socket) in [
+        ("docker_socket=/var/run/docker.sock\n", socket),
+        ("bus_socket=/run/dbus/system_bus_socket\n", &bus.socket()),
+    ] {
+        assert_eq!(look.matches(line).count(), 1);
+        let (name, _) = line.split_once('=').expect("a name");
+        look = look.replace(line, &format!("{name}={socket}\n"));
+    }
     let script = tools.path().join("script.sh");
     fs::write(
         &script,
-        format!("{look}\nexec 4>&1\nlimit_kind=plain\nlook_at_docker\n"),
+        format!(
+            "{look}\nexec 4>&1\nlimit_kind=plain\n{{\nlook_at_daemons 4>&1\n}} | wait_for_daemons\n"
+        ),
     )
     .unwrap();
     let path = format!(
@@ -456,6 +552,303 @@ fn the_docker_command_is_asked_where_the_socket_is_of_no_use_and_only_there() {
             }
             assert_eq!(answers.matches("= settling 0 0\n").count(), 1, "{answers}");
             assert_eq!(answers.contains("\n7\n{"), is_used, "{answers}");
+        }
+    }
+}
+
+/// An answer of a capture: its exit code, its text, and what was printed on stderr.
+type Section = (String, String, String);
+
+/// The answers of a capture by question.
+fn sections(stdout: &[u8]) -> BTreeMap<String, Section> {
+    let mut found: BTreeMap<String, Section> = BTreeMap::new();
+    let mut rest = stdout;
+    while let Some(end) = rest.iter().position(|b| *b == b'\n') {
+        let line = String::from_utf8_lossy(&rest[..end]).into_owned();
+        rest = &rest[end + 1..];
+        let words: Vec<&str> = line.split(' ').collect();
+        if !matches!(words[0], "=" | "!") {
+            continue;
+        }
+        let length: usize = words[words.len() - 1].parse().expect("a length");
+        let text = String::from_utf8_lossy(&rest[..length]).into_owned();
+        rest = &rest[length + 1..];
+        let section = found.entry(words[1].to_string()).or_default();
+        if words[0] == "!" {
+            section.2 = text;
+        } else {
+            (section.0, section.1) = (words[2].to_string(), text);
+        }
+    }
+    found
+}
+
+/// firewalld's files as a capture has them, in a folder of their own.
+fn with_files(root: &Path, told: &str) {
+    for folder in ["etc/firewalld", "usr/lib/firewalld"] {
+        for kind in ["zones", "policies", "services"] {
+            fs::create_dir_all(root.join(folder).join(kind)).expect("a folder");
+        }
+    }
+    let mut text = String::new();
+    for line in told.lines().rev() {
+        if let Some(line) = line.strip_prefix(' ') {
+            text = format!("{line}\n{text}");
+        } else if let Some(path) = line.strip_prefix("=/") {
+            fs::write(root.join(path), std::mem::take(&mut text)).expect("a file");
+        } else if let Some((_, path)) = line.split_once(" /") {
+            let path = root.join(path);
+            if !path.exists() {
+                fs::write(path, "").expect("a file");
+            }
+        }
+    }
+}
+
+/// What the bus of the node of a capture answers.
+fn answers_of(
+    told: &BTreeMap<String, Section>,
+) -> impl Fn(&Call) -> Reply + Send + Sync + 'static + use<> {
+    let told = told.clone();
+    move |call: &Call| {
+        let answer = |question: &str| match told.get(question) {
+            Some((code, text, _)) if code == "0" => Reply::Value(text.trim_end().to_string()),
+            Some((code, _, _)) if code == "124" || code == "-" => Reply::Silence,
+            Some((_, _, why)) => {
+                let why = why.trim_start_matches("Call failed: ");
+                Reply::Error(why.replace('"', "\\\""))
+            }
+            None => Reply::Error(format!("nobody has asked for {question}")),
+        };
+        let first = || call.arguments[0].as_str();
+        let name = call.path.rsplit('/').next().unwrap_or_default();
+        let zone = told.get("zone").map_or("", |(_, zone, _)| zone.trim());
+        // Where an object is that is not the zone whose place is in the capture.
+        let place = |kind: &str| match told.get("permanent-zone") {
+            Some(_) if kind == "zone" && first() == zone => answer("permanent-zone"),
+            _ => Reply::Value(format!("o \"/there/{kind}/{}\"", first())),
+        };
+        let kind = call.path.split('/').nth(2).unwrap_or_default();
+        let of_place = || match call.path.starts_with("/there/") {
+            true => answer(&format!("permanent-{kind}:{name}")),
+            false => answer(&format!("permanent-zone:{zone}")),
+        };
+        match call.method.as_str() {
+            "Get" => {
+                let unit = name.replace("_2e", ".");
+                let question = if unit == "firewalld.service" {
+                    "firewalld-unit"
+                } else {
+                    "docker-unit"
+                };
+                let blocks = told[question].1.split("\n\n");
+                let block = blocks
+                    .into_iter()
+                    .find(|block| block.contains(&format!("Id={unit}\n")));
+                let key = format!("{}=", call.arguments[1]);
+                let found = block
+                    .expect("a unit")
+                    .lines()
+                    .find_map(|line| line.strip_prefix(&key));
+                match found {
+                    Some(text) if call.arguments[1] != "MainPID" => {
+                        Reply::Value(format!("v s \"{text}\""))
+                    }
+                    _ => property(&call.arguments[1], ""),
+                }
+            }
+            "NameHasOwner" => answer("firewalld-owner"),
+            "GetAll" if call.path.ends_with("/config") => answer("firewalld-config"),
+            "GetAll" => answer("firewalld-properties"),
+            "getActiveZones" => answer("active-zones"),
+            "queryPanicMode" => answer("panic"),
+            "getSettings" if call.interface.ends_with(".direct") => answer("permanent-direct"),
+            "getAllChains" => answer("runtime-chains"),
+            "getAllRules" => answer("runtime-rules"),
+            "getAllPassthroughs" => answer("runtime-passthroughs"),
+            "getDefaultZone" => answer("default-zone"),
+            "getRichRules" if call.arguments.is_empty() => answer("permanent-rich"),
+            "getRichRules" => answer("runtime-rich"),
+            "getZoneByName" => place("zone"),
+            "getPolicyByName" => place("policy"),
+            "getServiceByName" => place("service"),
+            "getZoneSettings" | "getZoneSettings2" => answer(&format!("runtime-zone:{}", first())),
+            "getPolicySettings" => answer(&format!("runtime-policy:{}", first())),
+            "getServiceSettings" | "getServiceSettings2" => {
+                answer(&format!("runtime-service:{}", first()))
+            }
+            "getIPSetSettings" => answer(&format!("set:{}", first())),
+            "getSettings" | "getSettings2" => of_place(),
+            _ => panic!("{call:?}"),
+        }
+    }
+}
+
+/// The program, with firewalld's files in another folder.
+fn program_in(root: &Path) -> String {
+    let mut program = program();
+    for folder in ["/etc/firewalld", "/usr/lib/firewalld"] {
+        let (here, there) = (
+            format!("b\"{folder}\""),
+            format!("b\"{}{folder}\"", root.display()),
+        );
+        assert_eq!(program.matches(&here).count(), 1);
+        program = program.replace(&here, &there);
+    }
+    program
+}
+
+/// What busctl and systemctl printed on each real node, this prints of the same answers.
+#[test]
+fn the_bus_and_the_commands_give_the_same_answers() {
+    let mut pythons = pythons().into_iter().cycle();
+    let mut compared = BTreeMap::new();
+    for capture in captures() {
+        let told = sections(&capture.stdout);
+        let root = TempDir::new().expect("a folder");
+        let files = told.get("files").map_or("", |(_, text, _)| text);
+        with_files(root.path(), files);
+        let bus = Bus::new(answers_of(&told));
+        let sockets = ["/nowhere", &bus.socket()];
+        // Where firewalld does not answer, it is not waited for as long as on the node.
+        let is_silent = told.values().any(|(code, _, _)| code == "124");
+        let limit = if is_silent { 1 } else { 5 };
+        let output = run(
+            pythons.next().expect("one"),
+            &program_in(root.path()),
+            sockets,
+            limit,
+            told.get("zone").map_or("", |(_, zone, _)| zone.trim()),
+        );
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(said, "", "{}", capture.name);
+        for (question, (code, text, why)) in sections(&output.stdout) {
+            // Docker has a socket of its own, and the rest is of files that were not captured.
+            if matches!(
+                question.as_str(),
+                "docker-told" | "file-sums" | "settling" | "zone-names"
+            ) {
+                continue;
+            }
+            let text = text.replace(&root.path().display().to_string(), "");
+            let expected = told
+                .get(&question)
+                .unwrap_or_else(|| panic!("{}: {question}", capture.name));
+            let sorted = |text: &str| -> Vec<String> {
+                let lines = text.lines().filter(|line| !line.starts_with("MainPID="));
+                let lines: std::collections::BTreeSet<String> = lines.map(str::to_string).collect();
+                lines.into_iter().collect()
+            };
+            let is_same = match question.as_str() {
+                // systemd tells them in an order of its own; folders list in theirs.
+                "firewalld-unit" | "docker-unit" | "settings" | "files" => {
+                    sorted(&text) == sorted(&expected.1)
+                }
+                _ => text == expected.1,
+            };
+            assert!(
+                is_same && code == expected.0,
+                "{} {question} {code}:\n{text}\n{expected:?}",
+                capture.name
+            );
+            if code == "-" && !is_silent {
+                assert_eq!(why, expected.2, "{} {question}", capture.name);
+            }
+            *compared.entry(question).or_insert(0) += 1;
+        }
+    }
+    for question in [
+        "permanent-direct",
+        "runtime-zone:docker",
+        "permanent-zone:public",
+        "runtime-rules",
+        "files",
+    ] {
+        assert!(
+            compared.get(question).is_some_and(|count| *count > 3),
+            "{question}: {compared:?}"
+        );
+    }
+}
+
+/// A capture of a node on which all answer.
+fn whole() -> &'static Capture {
+    let found = captures()
+        .iter()
+        .find(|c| c.name == "bookworm-nftables/fresh");
+    found.expect("a capture")
+}
+
+/// The same bus, except for the calls that `other` answers.
+fn bus_with(other: impl Fn(&Call) -> Option<Reply> + Send + Sync + 'static) -> Bus {
+    let answer = answers_of(&sections(&whole().stdout));
+    Bus::new(move |call| other(call).unwrap_or_else(|| answer(call)))
+}
+
+/// Runs the program against a bus, with no file of firewalld's.
+fn ask(python: &str, bus: &Bus, seconds: u32) -> (bool, BTreeMap<String, Section>) {
+    let root = TempDir::new().expect("a folder");
+    let sockets = ["/nowhere", &bus.socket()];
+    let output = run(python, &program_in(root.path()), sockets, seconds, "");
+    // With 4 only the docker command is still to be asked.
+    let is_answer = output.status.code() == Some(4);
+    assert!(is_answer || output.stdout.is_empty(), "{output:?}");
+    (is_answer, sections(&output.stdout))
+}
+
+#[test]
+fn a_firewalld_that_does_not_answer_is_waited_for_once() {
+    for python in pythons() {
+        let bus = bus_with(|call| (call.method == "getAllRules").then_some(Reply::Silence));
+        let begun = Instant::now();
+        let (is_answer, told) = ask(python, &bus, 1);
+        assert!(is_answer && begun.elapsed() < Duration::from_secs(15));
+        assert_eq!(told["runtime-chains"].0, "0");
+        assert_eq!(told["runtime-rules"].0, "124");
+        for question in ["runtime-passthroughs", "default-zone"] {
+            assert_eq!(told[question].0, "-", "{python}");
+            assert_eq!(told[question].2, "firewalld did not answer within 1 s");
+        }
+    }
+}
+
+#[test]
+fn what_firewalld_refuses_is_told_in_its_own_words() {
+    let why = "INVALID_ZONE: \u{e9}";
+    let bus =
+        bus_with(move |call| (call.method == "getAllRules").then(|| Reply::Error(why.to_string())));
+    for python in pythons() {
+        let (_, told) = ask(python, &bus, 5);
+        let (code, text, said) = &told["runtime-rules"];
+        assert_eq!((code.as_str(), text.as_str()), ("1", ""));
+        assert_eq!(said, &format!("Call failed: {why}"));
+        assert_eq!(told["default-zone"].0, "0");
+    }
+}
+
+/// Bytes that are no message, or one that is not what its head says, are nothing that is believed.
+#[test]
+fn what_is_no_answer_of_the_bus_is_left_to_the_commands() {
+    let long = [b"l\x02\x01\x01".to_vec(), vec![0xff; 12]].concat();
+    let cut = [
+        b"l\x02\x01\x01\x08\0\0\0\x01\0\0\0\x08\0\0\0".to_vec(),
+        vec![0xff; 16],
+    ]
+    .concat();
+    let noise: Vec<u8> = (0..=255).collect();
+    let mut pythons = pythons().into_iter().cycle();
+    for bytes in [
+        long,
+        cut,
+        noise,
+        b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
+    ] {
+        for method in ["Get", "NameHasOwner", "getAllRules"] {
+            let bytes = bytes.clone();
+            let bus =
+                bus_with(move |call| (call.method == method).then(|| Reply::Bytes(bytes.clone())));
+            let (is_answer, told) = ask(pythons.next().expect("one"), &bus, 1);
+            assert!(!is_answer && told.is_empty(), "{method}: {told:?}");
         }
     }
 }
