@@ -24,7 +24,7 @@
 #   home live                          folders (records.sh)
 #   guard_file guard_unit              where the guard is on the disk (records.sh)
 #   guard_drop_in guard_link           the same
-#   limit_kind                         what timeout(1) can do here: `kill`, `plain` or `none`
+#   timeout_words                      how timeout(1) is called here, without the limit; empty where there is none
 #   answer code                        the answer to the last question, and its exit code, `-` if it was not asked
 #   silent                             `yes` once a daemon has let a question time out; reset for each daemon
 #   other_save                         the program that saves the other iptables backend's rules
@@ -70,11 +70,8 @@ limited_to() {
         echo "$1 is not installed" >&2
         return 127
     fi
-    case $limit_kind in
-    kill) timeout -k 1 "$limit" "$@" ;;
-    plain) timeout "$limit" "$@" ;;
-    *) "$@" ;;
-    esac
+    [ -z "$timeout_words" ] || set -- $timeout_words "$limit" "$@"
+    "$@"
 }
 
 # become COMMAND…: the command in place of this shell, a process less. For the last command of a subshell, such as a question is. Without a
@@ -90,11 +87,8 @@ become() {
 # become_limited COMMAND…: the same with a time limit.
 become_limited() {
     command -v "$1" >/dev/null || become "$1"
-    case $limit_kind in
-    kill) exec timeout -k 1 "$seconds" "$@" ;;
-    plain) exec timeout "$seconds" "$@" ;;
-    *) exec "$@" ;;
-    esac
+    [ -z "$timeout_words" ] || set -- $timeout_words "$seconds" "$@"
+    exec "$@"
 }
 
 # ask NAME COMMAND…: asks, and prints the answer. Leaves it in $answer and $code.
@@ -826,11 +820,11 @@ records() {
 # look [CONNECTION]: all questions.
 look() {
     if timeout -k 1 1 true 2>/dev/null; then
-        limit_kind="kill"
+        timeout_words="timeout -k 1"
     elif timeout 1 true 2>/dev/null; then
-        limit_kind=plain
+        timeout_words="timeout"
     else
-        limit_kind=none
+        timeout_words=
     fi
     exec 4>&1
     printf 'fwdeploy-probe 1 %s\n' "$seconds"

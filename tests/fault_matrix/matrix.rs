@@ -24,7 +24,7 @@ pub enum Row {
     Step { number: usize, doing: String },
     /// While a rollback restores the snapshot, where it first makes this call.
     Call(&'static str),
-    /// At the first question of the fresh look.
+    /// Where the fresh look reads the rules of the kernel.
     Look,
     /// Where the timer is stopped.
     Disarm,
@@ -48,7 +48,7 @@ impl Row {
             }
             Row::Step { number, .. } => format!("{number} {when} changes\n"),
             Row::Call(call) => format!("0 {when} {call}\n"),
-            Row::Look => format!("done {when} busctl\n"),
+            Row::Look => format!("done {when} iptables-save\n"),
             // Ahead of the lease's end, or behind the timer's.
             Row::Disarm if when == "before" => "done before date\n".to_string(),
             Row::Disarm => "done after systemctl stop\n".to_string(),

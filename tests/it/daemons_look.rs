@@ -500,7 +500,7 @@ fn in_shell(
     fs::write(
         &script,
         format!(
-            "{look}\nexec 4>&1\nlimit_kind=plain\n{{\nlook_at_daemons 4>&1\n}} | wait_for_daemons\n"
+            "{look}\nexec 4>&1\ntimeout_words=timeout\n{{\nlook_at_daemons 4>&1\n}} | wait_for_daemons\n"
         ),
     )
     .unwrap();

@@ -18,7 +18,7 @@ fn said(script: &str, folder: &Path) -> Vec<(String, String)> {
     let (functions, last) = look.trim_end().rsplit_once('\n').expect("lines");
     assert!(last.starts_with("look "), "{last}");
     let file = folder.join("script.sh");
-    let text = format!("{functions}\nlimit_kind=plain\nexec 4>&1\n{script}\n");
+    let text = format!("{functions}\ntimeout_words=timeout\nexec 4>&1\n{script}\n");
     fs::write(&file, text).expect("a script");
     let mut all = Vec::new();
     for shell in SHELLS {
