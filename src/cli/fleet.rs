@@ -1,12 +1,17 @@
-//! Inventory and role files → the desired state of each selected node. Everything is read before the first connection.
+//! Inventory and role files → what is required of each selected node. Everything is read and judged before the first connection; what a
+//! node's policies amount to is compiled when its turn comes ([`LazyDesired`]).
 
 use std::collections::BTreeSet;
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
 use crate::cli::args::SelectionArgs;
 use crate::cli::configuration;
 use crate::cli::error::CliError;
+use crate::cli::lazy_desired::LazyDesired;
+use crate::cli::lazy_desired::Recent;
 use crate::cli::names;
 use crate::cli::names::Lookup;
 use crate::cli::names::Wanted;
@@ -18,6 +23,7 @@ use crate::cli::programs::SystemPrograms;
 use crate::cli::sources;
 use crate::cli::warning::Warning;
 use crate::cli::warning::Warnings;
+use crate::engine::Requires;
 use crate::inventory::ConnectionVars;
 use crate::inventory::InputError;
 use crate::inventory::InputErrors;
@@ -26,7 +32,6 @@ use crate::inventory::InventoryNode;
 use crate::inventory::Located;
 use crate::inventory::Pattern;
 use crate::model::Date;
-use crate::model::Desired;
 use crate::model::Port;
 use crate::model::SshArguments;
 use crate::model::host_name::HostName;
@@ -75,7 +80,15 @@ pub(super) struct Member {
     /// Its password for sudo, still closed; `None` if the inventory gives none.
     pub(super) become_password: Option<LazyPassword>,
     /// What its roles require; `None` if it has no role.
-    pub(super) desired: Option<Desired>,
+    pub(super) desired: Option<Arc<LazyDesired>>,
+}
+
+impl Member {
+    /// What its roles require, for whoever compiles it; `None` if it has no role.
+    pub(super) fn requires(&self) -> Option<Arc<dyn Requires>> {
+        let desired = self.desired.as_ref()?;
+        Some(Arc::clone(desired) as Arc<dyn Requires>)
+    }
 }
 
 /// The selected nodes, as the files describe them.
@@ -131,18 +144,109 @@ pub(super) fn read(
 /// A selected node whose files are in order, as far as that can be said without the addresses of names.
 struct Prepared<'i> {
     node: &'i InventoryNode,
-    policies: Vec<Policy>,
+    /// Several nodes have one value if the same was made for them.
+    policies: Arc<Vec<Policy>>,
     doubtful: Vec<InputError>,
     /// How it is reached; `None` if nobody asked, or if that is wrong and it has no role.
     reached: Option<(ConnectionVars, NodeContext)>,
 }
 
-/// The policies of the day, and what is to be said about them.
-fn settled(policies: Vec<Policy>, today: Date, names: &Names) -> (Vec<Policy>, Vec<InputError>) {
-    let policies = policies.into_iter();
-    let (policies, said): (Vec<Policy>, Vec<Vec<InputError>>) =
-        policies.map(|policy| policy.on(today, names)).unzip();
-    (policies, said.into_iter().flatten().collect())
+/// How many different policies are remembered for the nodes that follow: those of a group mostly stand together.
+const REMEMBERED: usize = 8;
+
+/// The policies of the day, each made and judged once for all nodes that share it.
+struct Settler<'a> {
+    today: Date,
+    names: &'a Names,
+    enforcing: Enforcing,
+    /// Those that other nodes may have too, the last used first.
+    known: VecDeque<Settled>,
+    recent: Arc<Recent>,
+}
+
+/// Policies of the day.
+struct Settled {
+    /// What they were made of.
+    written: Arc<Vec<Policy>>,
+    policies: Arc<Vec<Policy>>,
+    /// What is to be said about them.
+    said: Vec<InputError>,
+    /// They are without contradictions on nodes that are reached like these.
+    compiled: Vec<Arc<LazyDesired>>,
+}
+
+impl<'a> Settler<'a> {
+    fn new(today: Date, names: &'a Names, enforcing: Enforcing) -> Self {
+        Settler {
+            today,
+            names,
+            enforcing,
+            known: VecDeque::new(),
+            recent: Arc::default(),
+        }
+    }
+
+    fn settle(&mut self, written: Arc<Vec<Policy>>) -> &mut Settled {
+        let mut known = self.known.iter();
+        let settled = match known.position(|one| Arc::ptr_eq(&one.written, &written)) {
+            Some(place) => self.known.remove(place),
+            None => None,
+        };
+        let settled = settled.unwrap_or_else(|| self.made_of(written));
+        self.known.truncate(REMEMBERED - 1);
+        self.known.push_front(settled);
+        &mut self.known[0]
+    }
+
+    fn made_of(&self, written: Arc<Vec<Policy>>) -> Settled {
+        // What nobody shares is not kept twice.
+        let is_shared = Arc::strong_count(&written) > 1;
+        let (own, written) = match is_shared {
+            true => (written.to_vec(), written),
+            false => (Arc::unwrap_or_clone(written), Arc::default()),
+        };
+        let settled = own.into_iter().map(|own| own.on(self.today, self.names));
+        let (policies, said): (Vec<Policy>, Vec<Vec<InputError>>) = settled.unzip();
+        let said = said.into_iter().flatten();
+        let said: Vec<InputError> = said.chain(policy::warnings(&policies)).collect();
+        let policies = policies.into_iter().map(|policy| match self.enforcing {
+            Enforcing::AsWritten => policy,
+            Enforcing::Audit => policy.in_audit(),
+        });
+        Settled {
+            written,
+            policies: Arc::new(policies.collect()),
+            said,
+            compiled: Vec::new(),
+        }
+    }
+}
+
+impl Settled {
+    /// What they require of a node.
+    ///
+    /// # Errors
+    ///
+    /// Every contradiction.
+    fn required(
+        &mut self,
+        context: NodeContext,
+        recent: &Arc<Recent>,
+    ) -> Result<Arc<LazyDesired>, InputErrors> {
+        if let Some(known) = self.compiled.iter().find(|known| known.is_for(&context)) {
+            return Ok(known.shared());
+        }
+        policy::check(&self.policies, &context)?;
+        let made = Arc::new(LazyDesired::new(
+            Arc::clone(&self.policies),
+            context,
+            recent,
+        ));
+        if self.compiled.len() < REMEMBERED {
+            self.compiled.push(Arc::clone(&made));
+        }
+        Ok(made)
+    }
 }
 
 impl Prepared<'_> {
@@ -181,7 +285,7 @@ pub(super) fn read_with(
     warnings.add_general(configuration::current()?.warnings.iter().cloned());
     warnings.add_general(inventory.warnings().iter().cloned());
     for node in nodes {
-        let Some((policies, doubtful)) = errors.take(resolver.resolve_all(node)) else {
+        let Some((policies, doubtful)) = errors.take(resolver.resolve_shared(node)) else {
             continue;
         };
         let without_role = node.roles.is_empty();
@@ -229,6 +333,7 @@ pub(super) fn read_with(
         &mut errors,
         &mut warnings,
     )?;
+    let mut settler = Settler::new(today, &names, enforcing);
     for one in prepared {
         let Prepared {
             node,
@@ -236,21 +341,13 @@ pub(super) fn read_with(
             doubtful,
             reached,
         } = one;
-        let (policies, said) = settled(policies, today, &names);
-        warnings.add(
-            doubtful
-                .into_iter()
-                .chain(said)
-                .chain(policy::warnings(&policies)),
-        );
+        let recent = Arc::clone(&settler.recent);
+        let settled = settler.settle(policies);
+        warnings.add(doubtful.into_iter().chain(settled.said.iter().cloned()));
         let Some((connection, context)) = reached else {
             continue;
         };
-        let policies: Vec<Policy> = match enforcing {
-            Enforcing::AsWritten => policies,
-            Enforcing::Audit => policies.into_iter().map(Policy::in_audit).collect(),
-        };
-        let Some(desired) = errors.take(policy::compile(&policies, &context)) else {
+        let Some(desired) = errors.take(settled.required(context, &recent)) else {
             continue;
         };
         members.push(Member {
@@ -300,7 +397,7 @@ fn resolve_names(
     for one in prepared {
         wanted.add(one.names(today));
     }
-    let listed = prepared.iter().flat_map(|one| &one.policies);
+    let listed = prepared.iter().flat_map(|one| one.policies.iter());
     let is_listed = listed.flat_map(Policy::names).next().is_some();
     let place = || -> Result<LockPlace, CliError> {
         let sources = sources::inventories(selection, configuration::current()?);
@@ -325,10 +422,12 @@ fn resolve_names(
     let unresolved = wanted.unresolved();
     // Nobody is asked about files that are wrong: everything else is judged first.
     if errors.is_empty() && !wanted.is_empty() {
+        let mut settler = Settler::new(today, &unresolved, Enforcing::AsWritten);
         for one in prepared {
             if let Some((_, context)) = &one.reached {
-                let (policies, _) = settled(one.policies.clone(), today, &unresolved);
-                if let Err(wrong) = policy::compile(&policies, context) {
+                let recent = Arc::clone(&settler.recent);
+                let settled = settler.settle(Arc::clone(&one.policies));
+                if let Err(wrong) = settled.required(context.clone(), &recent) {
                     errors.extend(wrong);
                 }
             }
@@ -544,6 +643,37 @@ mod tests {
         assert!(read(&selection, Enforcing::AsWritten, Used::All).is_ok());
     }
 
+    /// To see it fail: keep nothing in `LazyDesired::desired`, and everything.
+    #[test]
+    fn a_policy_that_nodes_share_is_compiled_once_and_that_of_one_node_is_let_go() {
+        let text = "all:
+  vars: {fwdeploy_roles: [cybex], cybex_peers: [198.51.100.1]}
+  hosts:
+    \"n[1:4]\": {ansible_host: 192.0.2.1}
+    port: {ansible_host: 192.0.2.1, ansible_port: 2222}
+    zone: {ansible_host: 192.0.2.1, fwdeploy_zone: public}
+    own: {ansible_host: 192.0.2.1, cybex_peers: [198.51.100.1, 198.51.100.2]}
+";
+        let (_folder, selection) = selection(text, None);
+        let fleet = read(&selection, Enforcing::AsWritten, Used::All).unwrap();
+        let compiled = |name: &str| {
+            let member = fleet.members.iter().find(|member| member.name == name);
+            member.unwrap().requires().unwrap().desired()
+        };
+        let first = compiled("n1");
+        for name in ["n2", "n3", "n4"] {
+            assert!(Arc::ptr_eq(&first, &compiled(name)), "{name}");
+        }
+        // The same rules, judged for another port of ssh, and other ones.
+        assert_eq!(compiled("port"), first);
+        assert!(!Arc::ptr_eq(&compiled("port"), &first));
+        assert_eq!(compiled("zone").zone.as_deref(), Some("public"));
+        let weak = |name: &str| Arc::downgrade(&compiled(name));
+        assert_eq!(weak("own").strong_count(), 0);
+        drop(first);
+        assert_eq!(weak("n1").strong_count(), 1, "kept for the next node");
+    }
+
     #[test]
     fn a_flag_puts_every_role_in_audit() {
         let folder = tempfile::tempdir().unwrap();
@@ -561,8 +691,11 @@ mod tests {
                 .unwrap()
                 .members
                 .into_iter();
-            let desired = members.map(|member| member.desired);
-            let roles = |desired: Desired| (desired.audits.len(), desired.is_audit());
+            let desired = members.map(|member| member.requires());
+            let roles = |requires: Arc<dyn Requires>| {
+                let desired = requires.desired();
+                (desired.audits.len(), desired.is_audit())
+            };
             desired
                 .map(|desired| desired.map(roles))
                 .collect::<Vec<_>>()
@@ -584,6 +717,7 @@ mod tests {
 
         use super::*;
         use crate::inventory::LOCK_FILE as FILE;
+        use crate::model::Desired;
         use crate::model::peer::label;
 
         /// What names lead to: `a.org` to 203.0.113.7, `two.org` to an address of each family, `six.org` to IPv6 only.
@@ -614,13 +748,14 @@ mod tests {
             selection(&text, None)
         }
 
-        fn desired(fleet: &Fleet) -> &Desired {
-            fleet.members[0].desired.as_ref().unwrap()
+        fn desired(fleet: &Fleet) -> Arc<Desired> {
+            fleet.members[0].requires().unwrap().desired()
         }
 
         /// The peers of all rules.
         fn peers(fleet: &Fleet) -> BTreeSet<String> {
-            let rules = desired(fleet).rules.iter().map(ToString::to_string);
+            let desired = desired(fleet);
+            let rules = desired.rules.iter().map(ToString::to_string);
             let words = rules.flat_map(|rule| {
                 let words = rule.split(' ').map(str::to_string);
                 words.collect::<Vec<_>>()
@@ -654,10 +789,10 @@ mod tests {
             let names = asked(&names.1).ok().unwrap();
             let plain = asked(&plain.1).ok().unwrap();
             assert_eq!(
-                desired(&names),
-                &Desired {
+                *desired(&names),
+                Desired {
                     known: desired(&names).known.clone(),
-                    ..desired(&plain).clone()
+                    ..(*desired(&plain)).clone()
                 }
             );
             // The addresses carry the name, unless the peer has another one.

@@ -18,9 +18,11 @@ use crate::cli::secrets;
 use crate::cli::secrets::NodePasswords;
 use crate::cli::secrets::SecretProvider;
 use crate::cli::signals;
+use crate::engine::Differences;
 use crate::engine::Job;
 use crate::engine::RunContext;
 use crate::engine::Transcript;
+use crate::engine::WhenFailed;
 use crate::report::Progress;
 use crate::report::Verbosity;
 use crate::report::progress::Screen;
@@ -146,6 +148,11 @@ impl<'a> FleetRun<'a> {
                 transcript: match options.verbosity {
                     Verbosity::Quiet => Transcript::Off,
                     Verbosity::Steps | Verbosity::Everything => Transcript::On,
+                },
+                differences: match (options.outcomes, options.rollout.when_failed) {
+                    // They are shown when the node is done. What is rolled back afterwards is shown once more.
+                    (Some(_), WhenFailed::Keep) => Differences::Counted,
+                    _ => Differences::Kept,
                 },
                 sink: progress.handle(),
                 stop: &watch.stop,

@@ -42,7 +42,8 @@ pub(super) fn read(
     let members = fleet.members.iter().zip(done.result);
     let nodes: Vec<NodeUsage> = members
         .map(|(member, (outcome, state))| {
-            NodeUsage::of(outcome, state.as_ref(), member.desired.as_ref())
+            let desired = member.requires().map(|requires| requires.desired());
+            NodeUsage::of(outcome, state.as_ref(), desired.as_deref())
         })
         .collect();
     let outcomes = nodes.iter().map(|node| &node.outcome);

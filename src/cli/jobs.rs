@@ -1,14 +1,16 @@
 //! The nodes of a fleet → jobs for the engine.
 
-use openssl::hash::MessageDigest;
-use openssl::hash::hash as digest;
+use std::sync::Arc;
 
 use crate::cli::fleet;
 use crate::cli::fleet::Fleet;
 use crate::cli::fleet::Member;
+use crate::cli::lazy_desired::hash;
 use crate::cli::options::ConnectionDefaults;
+use crate::engine::Compiled;
 use crate::engine::Goal;
 use crate::engine::Job;
+use crate::engine::Requires;
 use crate::engine::Snapshots;
 use crate::inventory::ConnectionMethod;
 use crate::model::Desired;
@@ -20,9 +22,10 @@ use crate::transport::Via;
 /// Returns a job for each node. A node without a role gets an empty desired state.
 pub(super) fn of_all(fleet: &Fleet, defaults: &ConnectionDefaults) -> Vec<Job> {
     let members = fleet.members.iter();
+    let nothing = requires(Desired::default());
     let job = |member: &Member| {
-        let desired = member.desired.clone().unwrap_or_default();
-        job(member, desired, defaults)
+        let requires = member.requires().unwrap_or_else(|| Arc::clone(&nothing));
+        job(member, requires, defaults)
     };
     members.map(job).collect()
 }
@@ -30,7 +33,7 @@ pub(super) fn of_all(fleet: &Fleet, defaults: &ConnectionDefaults) -> Vec<Job> {
 /// Returns a job for each node that has a role.
 pub(super) fn with_roles(fleet: &Fleet, defaults: &ConnectionDefaults) -> Vec<Job> {
     let members = fleet.members.iter();
-    let job = |member: &Member| Some(job(member, member.desired.clone()?, defaults));
+    let job = |member: &Member| Some(job(member, member.requires()?, defaults));
     members.filter_map(job).collect()
 }
 
@@ -38,7 +41,8 @@ pub(super) fn with_roles(fleet: &Fleet, defaults: &ConnectionDefaults) -> Vec<Jo
 pub(super) fn without_roles(fleet: &Fleet, defaults: &ConnectionDefaults) -> Vec<Job> {
     let members = fleet.members.iter();
     let without = members.filter(|member| member.desired.is_none());
-    let job = |member| job(member, Desired::default(), defaults);
+    let nothing = requires(Desired::default());
+    let job = |member| job(member, Arc::clone(&nothing), defaults);
     without.map(job).collect()
 }
 
@@ -49,6 +53,8 @@ pub(super) fn to_remove(
     snapshots: Snapshots,
 ) -> Vec<Job> {
     let members = fleet.members.iter();
+    // Nothing is in force once it is done.
+    let policy = hash(&Desired::default());
     let job = |member: &Member| {
         // Without a role, the zone of the rich rules is still the inventory's to say.
         let zone = member.connection.zone.as_ref();
@@ -56,26 +62,49 @@ pub(super) fn to_remove(
             zone: zone.map(|zone| zone.value.clone()),
             ..Desired::default()
         };
-        let desired = member.desired.clone().unwrap_or_else(nothing);
-        Job {
-            goal: Goal::Removal(snapshots),
-            // Nothing is in force once it is done.
-            policy: hash(&Desired::default()),
-            ..job(member, desired, defaults)
-        }
+        let of_roles = member.requires();
+        let removed = Removed {
+            of_roles: of_roles.unwrap_or_else(|| requires(nothing())),
+            policy: policy.clone(),
+        };
+        let mut job = job(member, Arc::new(removed), defaults);
+        job.goal = Goal::Removal(snapshots);
+        job
     };
     members.map(job).collect()
 }
 
-fn job(member: &Member, desired: Desired, defaults: &ConnectionDefaults) -> Job {
-    let zone = member.connection.zone.as_ref();
-    Job {
-        destination: destination(member, defaults),
-        policy: hash(&desired),
-        goal: Goal::Roles,
-        zone_at: zone.map(|zone| zone.location.to_string()),
-        desired,
+/// What roles have required until they are removed.
+#[derive(Debug)]
+struct Removed {
+    of_roles: Arc<dyn Requires>,
+    /// The hash of what is in force then.
+    policy: String,
+}
+
+impl Requires for Removed {
+    fn desired(&self) -> Arc<Desired> {
+        self.of_roles.desired()
     }
+
+    fn policy(&self) -> String {
+        self.policy.clone()
+    }
+}
+
+/// What does not come from roles.
+fn requires(desired: Desired) -> Arc<dyn Requires> {
+    Arc::new(Compiled {
+        policy: hash(&desired),
+        desired: Arc::new(desired),
+    })
+}
+
+fn job(member: &Member, requires: Arc<dyn Requires>, defaults: &ConnectionDefaults) -> Job {
+    let zone = member.connection.zone.as_ref();
+    let mut job = Job::new(destination(member, defaults), requires);
+    job.zone_at = zone.map(|zone| zone.location.to_string());
+    job
 }
 
 /// Returns how to connect to a node: from the inventory, or from the command line if the inventory does not set it.
@@ -132,26 +161,16 @@ fn destination(member: &Member, defaults: &ConnectionDefaults) -> Destination {
     }
 }
 
-/// Returns the first 16 hex digits of the SHA-256 of a desired state.
-pub(super) fn hash(desired: &Desired) -> String {
-    let text = serde_json::to_vec(desired).unwrap_or_default();
-    let digest = digest(MessageDigest::sha256(), &text);
-    let bytes = digest.map(|d| d[..8].to_vec()).unwrap_or_default();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::hash;
     use super::of_all;
     use super::with_roles;
     use crate::cli::args::SelectionArgs;
     use crate::cli::fleet;
     use crate::cli::options::ConnectionDefaults;
-    use crate::model::Desired;
     use crate::transport::Client;
     use crate::transport::Privilege;
 
@@ -205,17 +224,5 @@ mod tests {
         );
         // None of them has a role.
         assert!(with_roles(&fleet, &defaults).is_empty());
-    }
-
-    #[test]
-    fn another_policy_has_another_hash() {
-        let some = Desired::default();
-        let other = Desired {
-            zone: Some("public".to_string()),
-            ..Desired::default()
-        };
-        assert_eq!(hash(&some), hash(&some.clone()));
-        assert_ne!(hash(&some), hash(&other));
-        assert_eq!(hash(&some).len(), 16);
     }
 }

@@ -18,6 +18,7 @@ mod guard_usage;
 mod identity;
 mod jobs;
 mod key_files;
+mod lazy_desired;
 mod load;
 mod messages;
 mod names;

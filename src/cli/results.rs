@@ -10,6 +10,7 @@ use crate::engine::Outcome;
 use crate::report::Purpose;
 use crate::report::Summary;
 use crate::report::json;
+use crate::report::output::Output;
 use crate::report::progress;
 use crate::report::recap;
 
@@ -18,13 +19,15 @@ pub(super) fn print(options: &FleetOptions, fleet: &Fleet, done: Done<Vec<Outcom
     let purpose = options.purpose;
     let code = exit_code(&done.result, purpose, done.signalled);
     let outcomes = with_skipped(fleet, done.result);
-    progress::print(&match options.outcomes {
+    match options.outcomes {
         None => {
             let warnings = remarks::of_warnings(&fleet.warnings);
-            json::outcomes(&outcomes, purpose, &warnings, done.elapsed, code)
+            let (to, elapsed) = (&mut Output::new(), done.elapsed);
+            // As everywhere, a closed pipe is ignored.
+            let _ = json::outcomes(to, &outcomes, purpose, &warnings, elapsed, code);
         }
-        Some(_) => recap::recap(&outcomes, done.elapsed),
-    });
+        Some(_) => progress::print(&recap::recap(&outcomes, done.elapsed)),
+    }
     code
 }
 

@@ -18,27 +18,25 @@ pub(super) fn node(job: &Job, sessions: &ReadSessions<'_>) -> Outcome {
         Err(failure) => return outcome.failed(*failure),
     };
     let plan = sessions.plan(&state, job);
+    let required = job.required();
     let purged = job.purged(&state);
     let verdict = if plan.refusals().next().is_some() {
         Verdict::Refused
-    } else if plan.is_empty()
-        && purged.is_none()
-        && plan.not_enforced(job.required()).next().is_none()
-    {
+    } else if plan.is_empty() && purged.is_none() && plan.not_enforced(&required).next().is_none() {
         Verdict::Ok
     } else {
         Verdict::Drift
     };
     let holds = match verdict {
         Verdict::Refused => 0,
-        _ => plan.satisfied(job.required(), &state),
+        _ => plan.satisfied(&required, &state),
     };
     Outcome {
         verdict,
         holds,
         changes: plan.changes().into_iter().chain(purged).collect(),
         findings: plan.findings,
-        guard: GuardKind::wanted(&state, job.required()),
+        guard: GuardKind::wanted(&state, &required),
         ..outcome
     }
     .told_by_roles(job)

@@ -13,6 +13,15 @@ use crate::engine::stop::Stop;
 use crate::plan::Allowed;
 use crate::transport::Transport;
 
+/// Whether the differences of a node are needed once the sink has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Differences {
+    /// They are kept to the end, for one document.
+    Kept,
+    /// Only how many they were.
+    Counted,
+}
+
 /// What holds for every node of a run.
 pub struct RunContext<'a> {
     /// The way to the nodes.
@@ -33,6 +42,8 @@ pub struct RunContext<'a> {
     pub allowed: Allowed,
     /// Whether scripts and answers are sent to the sink too.
     pub transcript: Transcript,
+    /// What is kept of a node that is done.
+    pub differences: Differences,
     /// Receives all events.
     pub sink: &'a dyn EventSink,
     /// The operator's wish to stop.

@@ -45,7 +45,7 @@ fn once(job: &Job, sessions: &WriteSessions<'_>) -> Attempt {
         outcome.verdict = Verdict::Refused;
         return Attempt::done(outcome);
     }
-    outcome.holds = plan.satisfied(&job.desired, &before);
+    outcome.holds = plan.satisfied(&job.desired(), &before);
     let actions: Vec<Action> = harmless(&before).into_iter().collect();
     let transaction = Transaction {
         job,

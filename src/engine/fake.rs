@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::engine::Goal;
+use crate::engine::Compiled;
 use crate::engine::Job;
 use crate::engine::scripts::ReadScripts;
 use crate::engine::scripts::WriteScripts;
@@ -597,22 +597,21 @@ impl WriteScripts for Fake {
 }
 
 pub(super) fn job(node: &str) -> Job {
-    Job {
-        destination: Destination {
-            node: node.to_string(),
-            via: Via::Ssh,
-            address: "192.0.2.1".to_string(),
-            port: 22,
-            user: None,
-            key_file: None,
-            arguments: Default::default(),
-            privilege: Privilege::AsIs,
-        },
-        desired: desired(),
+    let destination = Destination {
+        node: node.to_string(),
+        via: Via::Ssh,
+        address: "192.0.2.1".to_string(),
+        port: 22,
+        user: None,
+        key_file: None,
+        arguments: Default::default(),
+        privilege: Privilege::AsIs,
+    };
+    let requires = Compiled {
+        desired: Arc::new(desired()),
         policy: "0123456789abcdef".to_string(),
-        goal: Goal::Roles,
-        zone_at: None,
-    }
+    };
+    Job::new(destination, Arc::new(requires))
 }
 
 fn cidr(text: &str) -> Cidr {

@@ -82,13 +82,13 @@ impl Machines {
         if machine.is_empty() {
             return Claim::Free;
         }
-        let node = job.node();
+        let (node, policy) = (job.node(), job.requires.policy());
         let mut met = self.lock();
         loop {
             let Some(known) = met.machines.get_mut(machine) else {
                 let known = Machine {
                     first: node.to_string(),
-                    policy: job.policy.clone(),
+                    policy,
                     at_work: Some(node.to_string()),
                 };
                 met.machines.insert(machine.to_string(), known);
@@ -99,7 +99,7 @@ impl Machines {
                 known.at_work = Some(node.to_string());
                 return Claim::Free;
             }
-            if self.second == SecondName::Refused || known.policy != job.policy {
+            if self.second == SecondName::Refused || known.policy != policy {
                 return Claim::Never(first);
             }
             if known.at_work.is_none() || stop.leave().is_cancelled() {
@@ -136,12 +136,14 @@ impl Drop for AtWork<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::AtomicUsize;
     use std::sync::atomic::Ordering;
     use std::thread;
 
     use super::*;
     use crate::engine::fake::job;
+    use crate::engine::job::Compiled;
 
     #[test]
     fn names_of_one_machine_are_worked_on_one_after_the_other() {
@@ -173,7 +175,10 @@ mod tests {
     #[test]
     fn a_second_name_with_other_roles_is_refused_and_so_is_a_second_rollback() {
         let (first, mut other, stop) = (job("a"), job("b"), Stop::default());
-        other.policy = "another".to_string();
+        other.requires = Arc::new(Compiled {
+            desired: other.requires.desired(),
+            policy: "another".to_string(),
+        });
         let machines = Machines::new(SecondName::Waits);
         assert_eq!(machines.claim("m", &first, &stop), Claim::Free);
         let never = Claim::Never("a".to_string());

@@ -58,7 +58,7 @@ impl Operation<'_> {
     /// The hash of the policy that is in force once it is done.
     pub(super) fn policy(&self, job: &Job) -> String {
         match self {
-            Operation::Steps(_) | Operation::Drill(_) => job.policy.clone(),
+            Operation::Steps(_) | Operation::Drill(_) => job.requires.policy(),
             // What was in force is not known on a node that is not well.
             Operation::Recovery(_) => String::new(),
             Operation::Snapshot { policy, .. } => (*policy).to_string(),

@@ -31,6 +31,8 @@ pub struct Outcome {
     pub holds: usize,
     /// The differences that were removed; in a check, those that would be.
     pub changes: Vec<Change>,
+    /// How many more there were, which were told and are not kept.
+    pub told: usize,
     /// What the operator must know.
     pub findings: Vec<Finding>,
     /// By what the node's guard is enforced; `None` if the node was not read, or has no managed network.
@@ -68,6 +70,7 @@ impl Outcome {
             verdict,
             holds: 0,
             changes: Vec::new(),
+            told: 0,
             findings: Vec::new(),
             guard: None,
             audit: Vec::new(),
@@ -107,20 +110,43 @@ impl Outcome {
     /// How many differences are gone, or would be: none of a node that was rolled back.
     pub fn changed(&self) -> usize {
         match (&self.verdict, &self.failure) {
-            (Verdict::Changed | Verdict::Audit | Verdict::Drift, _) => self.changes.len(),
+            (Verdict::Changed | Verdict::Audit | Verdict::Drift, _) => self.differences(),
             (Verdict::Failed, Some(failure)) => match &failure.condition {
-                NodeCondition::Applied(rest) => self.changes.len().saturating_sub(rest.len()),
+                NodeCondition::Applied(rest) => self.differences().saturating_sub(rest.len()),
                 _ => 0,
             },
             _ => 0,
         }
     }
 
+    fn differences(&self) -> usize {
+        self.changes.len() + self.told
+    }
+
+    /// The same outcome for the recap, which counts: thousands of nodes may have thousands of differences each.
+    #[must_use]
+    pub(super) fn counted(&self) -> Self {
+        Outcome {
+            holds: self.holds,
+            told: self.differences(),
+            findings: self.findings.clone(),
+            guard: self.guard,
+            audit: self.audit.clone(),
+            failure: self.failure.clone(),
+            not_begun: self.not_begun,
+            snapshot: self.snapshot.clone(),
+            revert_point: self.revert_point.clone(),
+            duration: self.duration,
+            ..Outcome::new(&*self.node, self.verdict)
+        }
+    }
+
     /// The same outcome with what the roles tell: it is never ok if one is in audit, and its peers may have names.
     #[must_use]
     pub(super) fn told_by_roles(mut self, job: &Job) -> Self {
-        self.known.clone_from(&job.desired.known);
-        let audits = job.desired.audits.iter();
+        let desired = job.desired();
+        self.known.clone_from(&desired.known);
+        let audits = desired.audits.iter();
         self.audit = audits.map(|audit| audit.role.clone()).collect();
         if !self.audit.is_empty() && matches!(self.verdict, Verdict::Ok | Verdict::Changed) {
             self.verdict = Verdict::Audit;

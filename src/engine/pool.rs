@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use crate::engine::code::FailureCode;
 use crate::engine::condition::NodeCondition;
+use crate::engine::context::Differences;
 use crate::engine::context::RunContext;
 use crate::engine::event::Event;
 use crate::engine::failure::Failure;
@@ -103,14 +104,9 @@ fn rolled_out(
 /// Emits and returns the outcome of a node that is not started.
 fn leave_alone(job: &Job, context: &RunContext<'_>, why: NotBegun) -> Outcome {
     let outcome = Outcome::not_begun(job.node(), why);
-    finished(&outcome, context);
+    let event = Event::Finished(Box::new(outcome.clone()));
+    context.sink.emit(event);
     outcome
-}
-
-fn finished(outcome: &Outcome, context: &RunContext<'_>) {
-    context
-        .sink
-        .emit(Event::Finished(Box::new(outcome.clone())));
 }
 
 /// Processes the jobs, `forks` at a time, until all are done, the budget is exceeded or the run is stopped. Returns the result of
@@ -127,10 +123,14 @@ fn each(
         while !context.stop.is_draining() && budget.exceeded().is_none() {
             let at = next.fetch_add(1, Ordering::SeqCst);
             let Some(job) = jobs.get(at) else { break };
-            let seen = one(job, &work);
-            finished(&seen.0, context);
-            budget.count(&seen.0, context);
-            results.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(seen);
+            let (outcome, state) = one(job, &work);
+            let kept = match context.differences {
+                Differences::Kept => outcome.clone(),
+                Differences::Counted => outcome.counted(),
+            };
+            context.sink.emit(Event::Finished(Box::new(outcome)));
+            budget.count(&kept, context);
+            results.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some((kept, state));
         }
     };
     thread::scope(|scope| {
@@ -156,6 +156,7 @@ fn one(job: &Job, work: &(impl Fn(&Job) -> Seen + Sync)) -> Seen {
     let begun = Instant::now();
     let mut seen = catch_unwind(AssertUnwindSafe(|| work(job)))
         .unwrap_or_else(|panic| (panicked(job, &*panic), None));
+    job.let_go();
     seen.0.duration = begun.elapsed();
     seen
 }

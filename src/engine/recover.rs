@@ -82,7 +82,7 @@ fn once(
         Err(failure) => return (None, Attempt::done(outcome.failed(*failure))),
     };
     let allowed = &sessions.context.allowed;
-    let wanted = recovery(&before, &job.desired, allowed);
+    let wanted = recovery(&before, &job.desired(), allowed);
     let Some(recovery) = wanted.filter(|r| !last.is_some_and(|last| last.is_like(r))) else {
         return (None, Attempt::done(outcome));
     };
@@ -127,7 +127,7 @@ fn judge(
     if let Some(records) = now.records.known_mut() {
         records.lease = None;
     }
-    match recovery(&now, &job.desired, &sessions.context.allowed) {
+    match recovery(&now, &job.desired(), &sessions.context.allowed) {
         Some(again) if again.is_like(done) => Err(Box::new(
             Failure::new(
                 Stage::Verifying,

@@ -16,8 +16,10 @@ use crate::plan::compare;
 fn jobs(fake: &Fake, snapshots: Snapshots, desired: &Desired) -> Vec<Job> {
     let job = |job| Job {
         goal: Goal::Removal(snapshots),
-        desired: desired.clone(),
-        policy: "nothing".to_string(),
+        requires: Arc::new(Compiled {
+            desired: Arc::new(desired.clone()),
+            policy: "nothing".to_string(),
+        }),
         ..job
     };
     fake.jobs().into_iter().map(job).collect()

@@ -1,5 +1,7 @@
 //! One node, stage by stage: look, plan, arm, apply, look again, confirm; and back to the state before where that fails.
 
+use std::collections::BTreeSet;
+
 use crate::engine::code::FailureCode;
 use crate::engine::condition::NodeCondition;
 use crate::engine::failure::Failure;
@@ -110,12 +112,12 @@ fn attempt_once(job: &Job, sessions: &WriteSessions<'_>, allowed: &Allowed) -> A
     }
     let plan = job.plan(&before, allowed);
     outcome.findings = plan.findings.clone();
-    outcome.guard = GuardKind::wanted(&before, job.required());
+    outcome.guard = GuardKind::wanted(&before, &job.required());
     if plan.refusals().next().is_some() {
         outcome.verdict = Verdict::Refused;
         return Attempt::done(outcome);
     }
-    outcome.holds = plan.satisfied(job.required(), &before);
+    outcome.holds = plan.satisfied(&job.required(), &before);
     outcome.changes = plan.changes();
     outcome.changes.extend(job.purged(&before));
     if plan.is_empty() {
@@ -152,21 +154,23 @@ fn judge(plan: &Plan, job: &Job, now: &NodeState, outcome: &mut Outcome) -> Veri
         )
         .hint("another program may be changing the node; run again, and with `-v` if this persists")));
     }
-    outcome.holds = plan.satisfied(job.required(), now);
+    outcome.holds = plan.satisfied(&job.required(), now);
     // Findings about the effects of the steps themselves are not found again by a new reading.
     outcome.findings.retain(Finding::is_of_a_step);
+    // A node can have thousands, one for each foreign rule.
+    let mut known: BTreeSet<&Finding> = outcome.findings.iter().collect();
     // The lease is our own.
-    for finding in &plan.findings {
-        if finding.code != FindingCode::Leased && !outcome.findings.contains(finding) {
-            outcome.findings.push(finding.clone());
-        }
-    }
+    let others = plan.findings.iter();
+    let others = others.filter(|other| other.code != FindingCode::Leased && known.insert(other));
+    let others: Vec<Finding> = others.cloned().collect();
+    outcome.findings.extend(others);
     Ok(not_enforced(plan, job, Stage::Verifying))
 }
 
 /// The failure of a node on which nothing is to be done, but the whitelist is not enforced.
 fn not_enforced(plan: &Plan, job: &Job, stage: Stage) -> Option<Failure> {
-    let mut findings = plan.not_enforced(&job.desired).peekable();
+    let desired = job.desired();
+    let mut findings = plan.not_enforced(&desired).peekable();
     findings.peek()?;
     let failure = |message: &str| Failure::new(stage, FailureCode::NotEnforced, message);
     Some(match findings.all(|finding| finding.code == FindingCode::AuditExpired) {

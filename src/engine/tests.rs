@@ -47,6 +47,7 @@ pub(super) fn with<T>(
         operator: "eva@desk",
         allowed: Allowed::default(),
         transcript: Transcript::Off,
+        differences: Differences::Kept,
         sink: &sender,
         stop,
     });
@@ -109,15 +110,51 @@ fn a_run_says_changed_only_after_a_look_on_a_new_connection() {
     assert_eq!(check_all(&fake).remove(0).verdict, Verdict::Ok);
 }
 
+/// To see it fail: let `changed` count those that are kept.
+#[test]
+fn differences_that_were_told_are_counted_and_not_kept() {
+    let fake = Fake::new(&[("a", Trouble::None), ("b", Trouble::None)]);
+    let (outcomes, events) = with(&fake, &Stop::default(), |c| {
+        let differences = Differences::Counted;
+        let context = RunContext { differences, ..*c };
+        run_with(&fake.jobs(), &context, &*fake)
+    });
+    let told = events.into_iter().filter_map(|event| match event {
+        Event::Finished(outcome) => Some(*outcome),
+        _ => None,
+    });
+    let mut told: Vec<Outcome> = told.collect();
+    told.sort_by(|a, b| a.node.cmp(&b.node));
+    assert_eq!(told.len(), outcomes.len());
+    for (told, kept) in told.iter().zip(&outcomes) {
+        assert!(told.changes.len() > 3);
+        assert_eq!(kept.changes, []);
+        assert_eq!(kept.changed(), told.changed());
+        // The recap says the same.
+        let of_all = Outcome {
+            changes: told.changes.clone(),
+            known: told.known.clone(),
+            told: 0,
+            ..kept.clone()
+        };
+        assert_eq!(of_all, *told);
+    }
+}
+
 /// A check, a run, and a check again of a node whose role is in audit.
 fn audit(is_over: bool) -> [Outcome; 3] {
     let fake = Fake::new(&[("a", Trouble::None)]);
     let mut jobs = fake.jobs();
-    jobs[0].desired.audits = vec![Audit {
+    let mut desired = (*jobs[0].requires.desired()).clone();
+    desired.audits = vec![Audit {
         role: "cybex".to_string(),
         until: Some("2027-01-31".parse().unwrap()),
         is_over,
     }];
+    jobs[0].requires = Arc::new(Compiled {
+        desired: Arc::new(desired),
+        policy: jobs[0].requires.policy(),
+    });
     let next = |is_run: bool| {
         let one = |c: &RunContext<'_>| match is_run {
             true => run_with(&jobs, c, &*fake),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::OnceLock;
 
 /// What is shown instead of a secret.
 pub const VEIL: &str = "********";
@@ -11,6 +12,8 @@ pub struct Source {
     name: String,
     text: String,
     kind: SourceKind,
+    /// Where its lines begin, once a place in it was asked for.
+    lines: OnceLock<Vec<usize>>,
 }
 
 /// What kind of text a [`Source`] is.
@@ -32,6 +35,7 @@ impl Source {
             name: name.into(),
             text: text.into(),
             kind: SourceKind::File,
+            lines: OnceLock::new(),
         }
     }
 
@@ -41,6 +45,7 @@ impl Source {
             name: self.name.clone(),
             text: self.text.clone(),
             kind: self.kind,
+            lines: OnceLock::new(),
         }
     }
 
@@ -50,6 +55,7 @@ impl Source {
             name: name.into(),
             text: text.into(),
             kind: SourceKind::Decrypted,
+            lines: OnceLock::new(),
         }
     }
 
@@ -59,7 +65,18 @@ impl Source {
             name: name.into(),
             text: text.into(),
             kind: SourceKind::CommandLine,
+            lines: OnceLock::new(),
         }
+    }
+
+    /// Where its lines begin, in bytes. There is at least one.
+    fn lines(&self) -> &[usize] {
+        self.lines.get_or_init(|| {
+            let ends = self.text.match_indices('\n');
+            std::iter::once(0)
+                .chain(ends.map(|(end, _)| end + 1))
+                .collect()
+        })
     }
 
     /// What to call the text: a path as the user wrote it, or `-e key=…`.
@@ -152,11 +169,12 @@ impl Location {
 
     /// The line and column of the first character.
     pub fn place(&self) -> Place {
-        let before = &self.source.text()[..self.span.start];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let lines = self.source.lines();
+        let line = lines.partition_point(|begin| *begin <= self.span.start);
+        let before = &self.source.text()[lines[line - 1]..self.span.start];
         Place {
-            line: before.bytes().filter(|byte| *byte == b'\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
+            line,
+            column: before.chars().count() + 1,
         }
     }
 

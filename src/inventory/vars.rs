@@ -74,6 +74,13 @@ impl Var {
         }
     }
 
+    /// Whether both are one value that was read once: two nodes have it from one group.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.value, &other.value)
+            && self.origin.layer == other.origin.layer
+            && self.origin.anchor.is_same(&other.origin.anchor)
+    }
+
     /// The value as it was written: a template is still a template, and a string tagged `!unsafe` never is one.
     pub fn value(&self) -> &Value {
         &self.value

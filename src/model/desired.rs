@@ -31,7 +31,7 @@ pub struct Desired {
     pub guard: Guard,
     /// The roles whose whitelist is not enforced, but watched.
     pub audits: Vec<Audit>,
-    /// What is known of the peers. It is for people, and in no hash.
+    /// What is known of the peers, in order. It is for people, and in no hash.
     #[serde(skip)]
     pub known: Vec<KnownPeer>,
     /// How what firewalld forwards gets into a container. It is decided once the node is known; the roles leave it at the default.

@@ -40,16 +40,22 @@ pub struct KnownPeer {
     pub about: About,
 }
 
-/// The label of the peer that has this address: of the narrowest that holds it.
+/// The label of the peer that has this address: of the narrowest that holds it. The peers are in order, as those of a
+/// [`Desired`](crate::model::Desired) are.
 pub fn label(peers: &[KnownPeer], net: Cidr) -> Option<String> {
-    let holding = peers.iter().filter(|peer| peer.net.covers(net));
-    let labelled = holding.filter_map(|peer| Some((peer.net.prefix(), peer.about.label()?)));
-    labelled
-        .max_by_key(|(prefix, _)| *prefix)
-        .map(|(_, label)| label)
+    let around = (0..=net.prefix()).rev();
+    let mut around = around.filter_map(|prefix| Cidr::around(net.address(), prefix));
+    around.find_map(|net| label_of(peers, net))
 }
 
-/// The label of the first peer whose address or network stands in a line, such as a rule's text.
+/// The label of the peer that is exactly this network.
+fn label_of(peers: &[KnownPeer], net: Cidr) -> Option<String> {
+    let first = peers.partition_point(|peer| peer.net < net);
+    let same = peers[first..].iter().take_while(|peer| peer.net == net);
+    same.filter_map(|peer| peer.about.label()).last()
+}
+
+/// The label of the first peer whose address or network stands in a line, such as a rule's text. The peers are in order.
 pub fn label_in(peers: &[KnownPeer], line: &str) -> Option<String> {
     if peers.is_empty() {
         return None;
@@ -57,14 +63,7 @@ pub fn label_in(peers: &[KnownPeer], line: &str) -> Option<String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || ".:/".contains(c);
     let words = line.split(|c| !is_part(c));
     let mut nets = words.filter_map(|word| word.parse::<Cidr>().ok());
-    nets.find_map(|net| {
-        let own: Vec<KnownPeer> = peers
-            .iter()
-            .filter(|peer| peer.net == net)
-            .cloned()
-            .collect();
-        label(&own, net)
-    })
+    nets.find_map(|net| label_of(peers, net))
 }
 
 #[cfg(test)]
@@ -85,11 +84,12 @@ mod tests {
             net: "203.0.113.9".parse().unwrap(),
             about: About::default(),
         };
-        let peers = [
+        let mut peers = [
             peer("203.0.113.7", "one", Some("Acme")),
             peer("203.0.113.0/24", "all", None),
             nameless,
         ];
+        peers.sort();
         for (net, wanted) in [
             ("203.0.113.7", Some("one, Acme")),
             ("203.0.113.9", Some("all")),

@@ -88,7 +88,9 @@ impl fmt::Display for RichRule {
             } => {
                 write!(f, "rule family=\"{family}\"")?;
                 if let Some(source) = source {
-                    write!(f, " source address=\"{}\"", source.short())?;
+                    f.write_str(" source address=\"")?;
+                    source.write_short(f)?;
+                    f.write_str("\"")?;
                 }
                 write!(
                     f,

@@ -8,7 +8,7 @@ use crate::plan::code::FindingCode;
 use crate::plan::severity::Severity;
 
 /// One thing that was found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Finding {
     /// How much it matters.
     pub severity: Severity,

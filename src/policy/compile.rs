@@ -55,8 +55,13 @@ pub const OTHERWISE_OUT: i32 = 1000;
 /// Every contradiction that [`lint::check`] finds.
 pub fn compile(policies: &[Policy], node: &NodeContext) -> Result<Desired, InputErrors> {
     lint::check(policies, node)?;
+    Ok(compile_checked(policies, node))
+}
+
+/// The same for policies in which [`lint::check`] has found no contradiction.
+pub fn compile_checked(policies: &[Policy], node: &NodeContext) -> Desired {
     let mut rules = Rules::default();
-    let mut rich = BTreeSet::new();
+    let mut rich = Vec::new();
     for policy in policies {
         for side in policy.sides() {
             rules.add_established(side.family);
@@ -73,17 +78,20 @@ pub fn compile(policies: &[Policy], node: &NodeContext) -> Result<Desired, Input
     for network in &networks {
         rules.add_forged(policies, network);
     }
-    Ok(Desired {
+    // What two entries both ask for is asked for once.
+    rich.sort();
+    rich.dedup();
+    Desired {
         zone: node.zone.as_ref().map(|zone| zone.value.clone()),
         guard: guard(policies, &networks),
         networks,
         attachments: attachments(policies),
         rules: rules.sorted(),
-        rich: rich.into_iter().collect(),
+        rich,
         audits: audits(policies, node),
         known: known(policies),
         passage: Passage::default(),
-    })
+    }
 }
 
 fn audits(policies: &[Policy], node: &NodeContext) -> Vec<Audit> {
@@ -106,6 +114,9 @@ fn known(policies: &[Policy]) -> Vec<KnownPeer> {
     known.into_iter().collect()
 }
 
+/// As many conditions has the longest of our rules.
+const CONDITIONS: usize = 5;
+
 /// What the policy does with a packet that is on no list.
 fn target(otherwise: Otherwise) -> Target {
     match otherwise {
@@ -120,14 +131,13 @@ fn net(make: fn(Sense, Cidr) -> Match, net: Cidr) -> Option<Match> {
 }
 
 /// The conditions on the protocol and the destination port.
-fn carried(traffic: Traffic, family: Family) -> Vec<Match> {
+fn carried(traffic: Traffic, family: Family) -> impl Iterator<Item = Match> {
     let protocol = traffic.protocol(family).to_string();
-    let mut matches = vec![Match::Protocol(Sense::Is, protocol)];
-    if let Traffic::Service(service) = traffic {
+    let port = traffic.service().map(|service| {
         let (first, last) = (service.ports.first().get(), service.ports.last().get());
-        matches.push(Match::DestinationPort(Sense::Is, first, last));
-    }
-    matches
+        Match::DestinationPort(Sense::Is, first, last)
+    });
+    std::iter::once(Match::Protocol(Sense::Is, protocol)).chain(port)
 }
 
 /// The peers of one family.
@@ -138,13 +148,13 @@ fn peers_of(peers: &[Located<Peer>], family: Family) -> impl Iterator<Item = Pee
         .filter(move |peer| peer.net.family() == family)
 }
 
-/// Rules by place and meaning: what two entries both ask for is asked for once, in the words of the first.
+/// Rules by place and meaning, each with its tag.
 #[derive(Default)]
-struct Rules(BTreeMap<(Family, i32, Rule), String>);
+struct Rules(Vec<((Family, i32, Rule), String)>);
 
 impl Rules {
     fn add(&mut self, family: Family, priority: i32, rule: Rule, tag: String) {
-        self.0.entry((family, priority, rule)).or_insert(tag);
+        self.0.push(((family, priority, rule), tag));
     }
 
     fn add_established(&mut self, family: Family) {
@@ -159,9 +169,11 @@ impl Rules {
         };
         for entry in &policy.inbound {
             let parts = entry.container_traffic();
+            let tag = tag(&policy.role.value, &entry.what.value);
             for peer in peers_of(&entry.from, side.family) {
                 for part in &parts {
-                    let mut matches = vec![Match::Destination(Sense::Is, container)];
+                    let mut matches = Vec::with_capacity(CONDITIONS);
+                    matches.push(Match::Destination(Sense::Is, container));
                     matches.extend(net(Match::Source, peer.net));
                     if let Some(to) = part {
                         matches.extend(carried(*to, side.family));
@@ -172,8 +184,7 @@ impl Rules {
                         matches.push(Match::State(Sense::Is, BTreeSet::from([CtState::Dnat])));
                     }
                     let rule = Rule::new(matches, Target::Accept);
-                    let tag = tag(&policy.role.value, &entry.what.value);
-                    self.add(side.family, INBOUND, rule, tag);
+                    self.add(side.family, INBOUND, rule, tag.clone());
                 }
             }
         }
@@ -184,16 +195,17 @@ impl Rules {
             return;
         };
         for entry in &policy.outbound {
+            let tag = tag(&policy.role.value, &entry.what.value);
             for peer in peers_of(&entry.to, side.family) {
                 for part in entry.traffic_of(peer) {
-                    let mut matches = vec![Match::Source(Sense::Is, container)];
+                    let mut matches = Vec::with_capacity(CONDITIONS);
+                    matches.push(Match::Source(Sense::Is, container));
                     matches.extend(net(Match::Destination, peer.net));
                     // No source port, ever: cybex dials from its listening port, others from any.
                     let at = part.map(|part| carried(part, side.family));
                     matches.extend(at.into_iter().flatten());
                     let rule = Rule::new(matches, Target::Accept);
-                    let tag = tag(&policy.role.value, &entry.what.value);
-                    self.add(side.family, OUTBOUND, rule, tag);
+                    self.add(side.family, OUTBOUND, rule, tag.clone());
                 }
             }
         }
@@ -294,11 +306,14 @@ impl Rules {
         }
     }
 
-    fn sorted(self) -> Vec<DirectRule> {
+    /// In order. What two entries both ask for is asked for once, in the words of the first.
+    fn sorted(mut self) -> Vec<DirectRule> {
+        self.0.sort_by(|(one, _), (other, _)| one.cmp(other));
+        self.0.dedup_by(|(later, _), (first, _)| later == first);
         self.0
             .into_iter()
             .map(|((family, priority, rule), tag)| {
-                DirectRule::ours(family, priority, &rule.with_comment(tag))
+                DirectRule::ours(family, priority, rule.with_comment(tag))
             })
             .collect()
     }

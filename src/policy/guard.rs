@@ -78,6 +78,7 @@ pub(super) fn guard(policies: &[Policy], networks: &[DesiredNetwork]) -> Guard {
         });
     }
     guard.networks.sort_by(|a, b| a.bridge.cmp(&b.bridge));
+    let (mut inbound, mut outbound) = (Vec::new(), Vec::new());
     for policy in policies {
         for side in policy.sides() {
             let Some(container) = side.container else {
@@ -91,7 +92,7 @@ pub(super) fn guard(policies: &[Policy], networks: &[DesiredNetwork]) -> Guard {
             for entry in &policy.inbound {
                 for traffic in entry.container_traffic() {
                     let peers = peers_of(&entry.from, side.family);
-                    guard.inbound.extend(peers.map(|peer| flow(peer, traffic)));
+                    inbound.extend(peers.map(|peer| flow(peer, traffic)));
                     if entry.from_node.is_some() {
                         guard.from_node.insert((container, traffic));
                     }
@@ -100,9 +101,7 @@ pub(super) fn guard(policies: &[Policy], networks: &[DesiredNetwork]) -> Guard {
             for entry in &policy.outbound {
                 for peer in peers_of(&entry.to, side.family) {
                     let flows = entry.traffic_of(peer).into_iter();
-                    guard
-                        .outbound
-                        .extend(flows.map(|traffic| flow(peer, traffic)));
+                    outbound.extend(flows.map(|traffic| flow(peer, traffic)));
                 }
                 if entry.to_node.is_some() {
                     let traffic = entry.node_traffic().into_iter();
@@ -111,8 +110,8 @@ pub(super) fn guard(policies: &[Policy], networks: &[DesiredNetwork]) -> Guard {
             }
         }
     }
-    guard.inbound = disjoint::flows(guard.inbound);
-    guard.outbound = disjoint::flows(guard.outbound);
+    guard.inbound = disjoint::flows(inbound);
+    guard.outbound = disjoint::flows(outbound);
     guard.to_node = disjoint::with_node(guard.to_node);
     guard.from_node = disjoint::with_node(guard.from_node);
     guard
@@ -291,28 +290,25 @@ impl Builder<'_> {
                 closed.map(|net| vec![Part::Net(*net)]).collect(),
             );
             for (way, flows) in [(Way::In, &guard.inbound), (Way::Out, &guard.outbound)] {
-                let mut at_port = BTreeSet::new();
-                let mut icmp = BTreeSet::new();
-                let mut any = BTreeSet::new();
+                let (mut at_port, mut icmp, mut any) = (Vec::new(), Vec::new(), Vec::new());
                 for flow in flows.iter().filter(|flow| flow.family() == family) {
                     let (container, peer) = (Part::from(flow.container), Part::Net(flow.peer));
-                    let mut element = match way {
-                        Way::In => vec![peer, container],
-                        Way::Out => vec![container, peer],
+                    let (from, to) = match way {
+                        Way::In => (peer, container),
+                        Way::Out => (container, peer),
                     };
                     match flow.traffic {
                         Some(Traffic::Service(service)) => {
                             let protocol = Part::Protocol(service.protocol);
-                            element.extend([protocol, service.ports.into()]);
-                            at_port.insert(element);
+                            at_port.push(vec![from, to, protocol, service.ports.into()]);
                         }
-                        Some(Traffic::Icmp) => {
-                            element.push(Part::Icmp(family));
-                            icmp.insert(element);
-                        }
-                        None => drop(any.insert(element)),
+                        Some(Traffic::Icmp) => icmp.push(vec![from, to, Part::Icmp(family)]),
+                        None => any.push(vec![from, to]),
                     }
                 }
+                let at_port = BTreeSet::from_iter(at_port);
+                let icmp = BTreeSet::from_iter(icmp);
+                let any = BTreeSet::from_iter(any);
                 let key = vec![address, address, Key::Protocol, Key::Port];
                 self.set(format!("{}{digit}", way.name()), key, at_port)
                     .is_counted = counters;

@@ -13,11 +13,13 @@ mod names;
 pub mod overlap;
 
 pub use compile::compile;
+pub use compile::compile_checked;
 pub use context::NodeContext;
 pub use evaluate::Evaluation;
 pub use evaluate::Packet;
 pub use evaluate::PacketVerdict;
 pub use evaluate::evaluate;
+pub use lint::check;
 pub use lint::warnings;
 pub use names::default_bridge;
 pub use overlap::Edge;

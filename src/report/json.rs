@@ -1,10 +1,12 @@
 //! One document for scripts. Its shape is a promise: `version` grows when a field changes its meaning or goes away.
 
+use std::cell::RefCell;
 use std::io;
 use std::io::Write;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde::Serializer;
 use serde_json::ser::Formatter;
 use serde_json::ser::PrettyFormatter;
 
@@ -27,15 +29,32 @@ use crate::report::summary::Summary;
 pub const VERSION: u32 = 2;
 
 #[derive(Serialize)]
-struct Document<'a, N> {
+#[serde(bound = "")]
+struct Document<'a, I: Iterator<Item: Serialize>> {
     version: u32,
     command: &'static str,
-    nodes: Vec<N>,
+    nodes: Each<I>,
     /// What works and may not be meant.
     warnings: &'a [Remark],
     /// Why the command was not started.
     errors: &'a [Remark],
     summary: Totals<'a>,
+}
+
+/// Values that are made one by one, each when it is written.
+pub(super) struct Each<I>(RefCell<Option<I>>);
+
+impl<I> Each<I> {
+    pub(super) fn new(values: I) -> Self {
+        Each(RefCell::new(Some(values)))
+    }
+}
+
+/// Once: they are gone then.
+impl<I: Iterator<Item: Serialize>> Serialize for Each<I> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.take().into_iter().flatten())
+    }
 }
 
 /// Something about the user's own texts: a mistake, or a warning.
@@ -149,14 +168,18 @@ impl<'a> From<&'a Failure> for Problem<'a> {
     }
 }
 
-/// What became of every node, in the order of the inventory. `exit_code` is the program's, which a signal may have decided.
+/// Writes what became of every node, in the order of the inventory. `exit_code` is the program's, which a signal may have decided.
+///
+/// # Errors
+/// It cannot be written: nobody reads it any more.
 pub fn outcomes(
+    to: &mut impl Write,
     outcomes: &[Outcome],
     purpose: Purpose,
     warnings: &[Remark],
     elapsed: Duration,
     exit_code: u8,
-) -> String {
+) -> io::Result<()> {
     let nodes = outcomes.iter().map(|outcome| Node {
         node: &outcome.node,
         status: outcome.verdict,
@@ -172,37 +195,34 @@ pub fn outcomes(
         seconds: seconds(outcome.duration),
     });
     let summary = Summary::of(outcomes);
-    document(
-        nodes,
-        &summary,
-        purpose,
-        (warnings, &[]),
-        elapsed,
-        exit_code,
-    )
+    let remarks = (warnings, &[][..]);
+    document(to, nodes, &summary, purpose, remarks, elapsed, exit_code)
 }
 
 /// The document of a command that was not started because of errors in the user's input.
 pub fn not_begun(errors: &[Remark], command: Purpose, exit_code: u8) -> String {
     let none = std::iter::empty::<Node<'_>>();
     let summary = Summary::default();
-    document(
-        none,
-        &summary,
-        command,
-        (&[], errors),
-        Duration::ZERO,
-        exit_code,
-    )
+    let (remarks, elapsed) = ((&[][..], errors), Duration::ZERO);
+    let mut bytes = Vec::new();
+    let written = document(
+        &mut bytes, none, &summary, command, remarks, elapsed, exit_code,
+    );
+    written.expect("memory takes every document");
+    String::from_utf8(bytes).expect("JSON is UTF-8")
 }
 
-/// What was seen on every node, in the order of the inventory.
+/// Writes what was seen on every node, in the order of the inventory.
+///
+/// # Errors
+/// As [`outcomes`].
 pub fn facts(
+    to: &mut impl Write,
     seen: &[(Outcome, Option<NodeState>)],
     warnings: &[Remark],
     elapsed: Duration,
     exit_code: u8,
-) -> String {
+) -> io::Result<()> {
     let nodes = seen.iter().map(|(outcome, state)| Seen {
         node: &outcome.node,
         status: outcome.verdict,
@@ -213,21 +233,23 @@ pub fn facts(
     });
     let summary = Summary::of(seen.iter().map(|(outcome, _)| outcome));
     let remarks = (warnings, &[][..]);
-    document(nodes, &summary, Purpose::Facts, remarks, elapsed, exit_code)
+    let purpose = Purpose::Facts;
+    document(to, nodes, &summary, purpose, remarks, elapsed, exit_code)
 }
 
 fn document<N: Serialize>(
+    to: &mut impl Write,
     nodes: impl Iterator<Item = N>,
     summary: &Summary,
     purpose: Purpose,
     (warnings, errors): (&[Remark], &[Remark]),
     elapsed: Duration,
     exit_code: u8,
-) -> String {
+) -> io::Result<()> {
     let document = Document {
         version: VERSION,
         command: purpose.as_str(),
-        nodes: nodes.collect(),
+        nodes: Each::new(nodes),
         warnings,
         errors,
         summary: Totals {
@@ -236,18 +258,26 @@ fn document<N: Serialize>(
             exit_code,
         },
     };
-    pretty(&document)
+    write(to, &document)
 }
 
 /// The document as text.
 pub fn pretty(document: &impl Serialize) -> String {
     let mut bytes = Vec::new();
-    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Visible::default());
-    // Only a map with keys that are no strings, or a failing `Serialize`, could fail; the values above have neither.
-    document
-        .serialize(&mut serializer)
-        .expect("the report's values are plain");
-    String::from_utf8(bytes).expect("JSON is UTF-8") + "\n"
+    // Only a map with keys that are no strings, or a failing `Serialize`, could fail; the report's values have neither.
+    write(&mut bytes, document).expect("memory takes every document");
+    String::from_utf8(bytes).expect("JSON is UTF-8")
+}
+
+/// Writes a document, and an end of line.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write(to: &mut impl Write, document: &impl Serialize) -> io::Result<()> {
+    let mut serializer = serde_json::Serializer::with_formatter(&mut *to, Visible::default());
+    document.serialize(&mut serializer)?;
+    to.write_all(b"\n")?;
+    to.flush()
 }
 
 /// Indented JSON in which every character is visible: other characters are escaped, so the values are unchanged and a terminal
@@ -261,6 +291,10 @@ impl Formatter for Visible {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
+        let is_plain = |byte: &u8| matches!(byte, b' '..=b'~');
+        if fragment.as_bytes().iter().all(is_plain) {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut rest = fragment;
         while let Some((at, c)) = rest.char_indices().find(|(_, c)| !is_visible(*c)) {
             writer.write_all(&rest.as_bytes()[..at])?;

@@ -6,6 +6,7 @@
 mod bars;
 pub mod json;
 mod lines;
+pub mod output;
 pub mod progress;
 pub mod recap;
 pub mod redact;

@@ -26,6 +26,7 @@ use crate::report::style::sanitize;
 use crate::report::summary::Summary;
 use crate::report::text;
 
+pub use crate::report::output::print;
 pub use crate::report::screen::Screen;
 pub use crate::report::screen::Show;
 pub use crate::report::screen::Verbosity;
@@ -268,11 +269,4 @@ impl Ui {
             Event::BudgetExceeded(_) | Event::Sent { .. } | Event::Answered { .. } => {}
         }
     }
-}
-
-/// Writes to stdout. A closed pipe is ignored, because it must not leave a node unfinished.
-pub fn print(text: &str) {
-    let mut stdout = anstream::stdout().lock();
-    let _ = stdout.write_all(redacted(text).as_bytes());
-    let _ = stdout.flush();
 }

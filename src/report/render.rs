@@ -3,8 +3,12 @@
 //! fwdeploy does not execute any of this; it shows what the rules amount to, for a person who has to read or repeat them.
 
 use std::fmt::Write as _;
+use std::io;
+use std::io::Write;
+use std::sync::Arc;
 
 use serde::Serialize;
+use serde::Serializer;
 
 use crate::model::CHAIN;
 use crate::model::Desired;
@@ -28,6 +32,7 @@ use crate::policy::compile::OUTBOUND;
 use crate::policy::guard::Capabilities;
 use crate::policy::guard::table;
 use crate::report::json;
+use crate::report::json::Each;
 
 /// The version of [`json()`]'s shape; it grows when a field changes its meaning or goes.
 pub const JSON_VERSION: u32 = 1;
@@ -85,19 +90,71 @@ pub fn json(desired: &Desired) -> String {
     struct Versioned<'a> {
         version: u32,
         #[serde(flatten)]
-        desired: &'a Desired,
-        #[serde(skip_serializing_if = "slice_is_empty")]
-        peers: &'a [KnownPeer],
-    }
-    fn slice_is_empty(peers: &&[KnownPeer]) -> bool {
-        peers.is_empty()
+        all: All<'a>,
     }
     let versioned = Versioned {
         version: JSON_VERSION,
-        desired,
-        peers: &desired.known,
+        all: All::of(desired),
     };
     json::pretty(&versioned).trim_end().to_string()
+}
+
+/// A desired state with what is known of the peers.
+#[derive(Serialize)]
+struct All<'a> {
+    #[serde(flatten)]
+    desired: &'a Desired,
+    #[serde(skip_serializing_if = "slice_is_empty")]
+    peers: &'a [KnownPeer],
+}
+
+fn slice_is_empty(peers: &&[KnownPeer]) -> bool {
+    peers.is_empty()
+}
+
+impl<'a> All<'a> {
+    fn of(desired: &'a Desired) -> Self {
+        All {
+            desired,
+            peers: &desired.known,
+        }
+    }
+}
+
+/// Writes one JSON document for nodes, in the shape of the other documents. Each node's state is asked for when it is written.
+///
+/// # Errors
+/// It cannot be written: nobody reads it any more.
+pub fn document<'n>(
+    to: &mut impl Write,
+    nodes: impl Iterator<Item = (&'n str, Arc<Desired>)>,
+) -> io::Result<()> {
+    #[derive(Serialize)]
+    #[serde(bound = "")]
+    struct Document<I: Iterator<Item: Serialize>> {
+        version: u32,
+        command: &'static str,
+        nodes: Each<I>,
+    }
+    struct Node<'n>(&'n str, Arc<Desired>);
+    impl Serialize for Node<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            #[derive(Serialize)]
+            struct Named<'a> {
+                node: &'a str,
+                #[serde(flatten)]
+                all: All<'a>,
+            }
+            let (node, all) = (self.0, All::of(&self.1));
+            Named { node, all }.serialize(serializer)
+        }
+    }
+    let document = Document {
+        version: json::VERSION,
+        command: "render",
+        nodes: Each::new(nodes.map(|(name, desired)| Node(name, desired))),
+    };
+    json::write(to, &document)
 }
 
 /// A shell script in the making.
@@ -114,9 +171,20 @@ impl Commands {
 
     /// One command, each word quoted for a POSIX shell.
     fn line<S: AsRef<str>>(&mut self, words: &[S]) {
-        let line = shlex::try_join(words.iter().map(AsRef::as_ref))
-            .expect("names and addresses are checked, and hold no NUL");
-        put(&mut self.0, &line);
+        for (number, word) in words.iter().enumerate() {
+            if number > 0 {
+                self.0.push(' ');
+            }
+            self.word(word.as_ref());
+        }
+        self.0.push('\n');
+    }
+
+    /// A word, quoted where a shell would read it otherwise.
+    fn word(&mut self, word: &str) {
+        let word = shlex::try_quote(word);
+        self.0
+            .push_str(&word.expect("names and addresses are checked, and hold no NUL"));
     }
 
     /// A file that root alone can read.

@@ -118,18 +118,16 @@ fn printed(said: &str) -> Vec<String> {
         .map(|outcome| text::node(outcome, Diff::Shown))
         .collect();
     out.push(recap::recap(&outcomes, elapsed));
-    out.push(json::outcomes(
-        &outcomes,
-        Purpose::Run,
-        &[remark(said)],
-        elapsed,
-        2,
-    ));
+    let (mut document, remarks) = (Vec::new(), [remark(said)]);
+    json::outcomes(&mut document, &outcomes, Purpose::Run, &remarks, elapsed, 2).unwrap();
+    out.push(String::from_utf8(document).unwrap());
     let seen: Vec<_> = outcomes
         .into_iter()
         .map(|outcome| (outcome, None))
         .collect();
-    out.push(json::facts(&seen, &[remark(said)], elapsed, 1));
+    let mut document = Vec::new();
+    json::facts(&mut document, &seen, &remarks, elapsed, 1).unwrap();
+    out.push(String::from_utf8(document).unwrap());
     let node = || said.to_string();
     for event in [
         Event::Stage {

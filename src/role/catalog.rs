@@ -25,6 +25,8 @@ use crate::inventory::vars::Layer;
 use crate::inventory::vars::Vars;
 use crate::inventory::vars::variables;
 use crate::role::dedup;
+use crate::role::dependencies::Dependencies;
+use crate::role::dependencies::Remembered;
 use crate::role::files;
 use crate::role::fleet_vars::FleetVars;
 use crate::role::password::LazyPassword;
@@ -158,6 +160,7 @@ impl Roles {
             fleet: Arc::new(FleetVars::new(inventory)),
             environment: Arc::new(template::environment()),
             meant: Mutex::default(),
+            remembered: Mutex::default(),
         }
     }
 
@@ -206,6 +209,8 @@ pub struct Resolver<'a> {
     environment: Arc<Environment<'static>>,
     /// What each name of a variable was probably meant for.
     meant: Mutex<BTreeMap<String, Option<String>>>,
+    /// What was made for other nodes.
+    remembered: Mutex<Remembered>,
 }
 
 impl Resolver<'_> {
@@ -227,6 +232,18 @@ impl Resolver<'_> {
         &self,
         node: &InventoryNode,
     ) -> Result<(Vec<Policy>, Vec<InputError>), InputErrors> {
+        let (policies, doubtful) = self.resolve_shared(node)?;
+        Ok((Arc::unwrap_or_clone(policies), doubtful))
+    }
+
+    /// The same for many nodes: those for which the same is made share it, and it is made once.
+    ///
+    /// # Errors
+    /// As [`Resolver::resolve`].
+    pub fn resolve_shared(
+        &self,
+        node: &InventoryNode,
+    ) -> Result<(Arc<Vec<Policy>>, Vec<InputError>), InputErrors> {
         let mut errors = InputErrors::none();
         errors.extend(node.locked.iter().cloned());
         errors = errors.or(InputErrors::none())?;
@@ -249,18 +266,15 @@ impl Resolver<'_> {
             let error = InputError::at(name.location.clone(), no_role(&name.value));
             errors.push(self.roles.unknown(error, &name.value));
         }
-        let mut policies = Vec::new();
-        let mut used = BTreeSet::new();
-        for (position, (name, _, parsed)) in found.iter().enumerate() {
-            // The role's own defaults first; a role may then share another one's network by naming its variables.
-            let others = found.iter().enumerate().filter(|(at, _)| *at != position);
-            let others = others.map(|(_, (_, _, other))| Arc::clone(&other.defaults));
-            let defaults = std::iter::once(Arc::clone(&parsed.defaults)).chain(others);
-            let renderer = self.renderer(&node.name, &name.value, defaults.collect());
-            let root = tree::render(&renderer, &parsed.template.root(), &mut errors);
-            used.extend(renderer.end());
-            policies.extend(read::policy(name, &root, &mut errors));
-        }
+        // Whoever has a role that is wrong is told so for each node.
+        let known = match errors.is_empty() {
+            true => self.remembered(node),
+            false => None,
+        };
+        let (policies, used) = match known {
+            Some(known) => known,
+            None => self.make(node, &found, &mut errors),
+        };
         let mut doubtful = self.doubtful_variables(node, &used);
         for (_, role, parsed) in &found {
             let (wrong, foreign) = self.unknown_variables(node, role, &parsed.defaults, &used);
@@ -268,6 +282,47 @@ impl Resolver<'_> {
             doubtful.extend(foreign);
         }
         dedup(errors).or((policies, doubtful))
+    }
+
+    /// What was made for another node, and would be the same for this one.
+    fn remembered(
+        &self,
+        node: &InventoryNode,
+    ) -> Option<(Arc<Vec<Policy>>, Arc<BTreeSet<String>>)> {
+        let remembered = self.remembered.lock();
+        let mut remembered = remembered.unwrap_or_else(PoisonError::into_inner);
+        let made = remembered.of(node)?;
+        Some((Arc::clone(&made.policies), Arc::clone(&made.used)))
+    }
+
+    /// Renders and reads the roles of a node.
+    fn make(
+        &self,
+        node: &InventoryNode,
+        found: &[(&Located<String>, &Role, &Parsed)],
+        errors: &mut InputErrors,
+    ) -> (Arc<Vec<Policy>>, Arc<BTreeSet<String>>) {
+        let mut policies = Vec::new();
+        let mut used = BTreeSet::new();
+        let mut depends = Dependencies::default();
+        for (position, (name, _, parsed)) in found.iter().enumerate() {
+            // The role's own defaults first; a role may then share another one's network by naming its variables.
+            let others = found.iter().enumerate().filter(|(at, _)| *at != position);
+            let others = others.map(|(_, (_, _, other))| Arc::clone(&other.defaults));
+            let defaults = std::iter::once(Arc::clone(&parsed.defaults)).chain(others);
+            let renderer = self.renderer(&node.name, &name.value, defaults.collect());
+            let root = tree::render(&renderer, &parsed.template.root(), errors);
+            depends.extend(renderer.depends());
+            used.extend(renderer.end());
+            policies.extend(read::policy(name, &root, errors));
+        }
+        let (policies, used) = (Arc::new(policies), Arc::new(used));
+        if errors.is_empty() {
+            let remembered = self.remembered.lock();
+            let mut remembered = remembered.unwrap_or_else(PoisonError::into_inner);
+            remembered.add(node, depends, &policies, &used);
+        }
+        (policies, used)
     }
 
     /// A password of a node, which is the variable `name`. Nothing is opened or rendered yet.

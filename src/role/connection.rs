@@ -17,7 +17,7 @@ use crate::role::catalog::Resolver;
 use crate::role::fleet_vars::NodeVars;
 use crate::role::renderer::Renderer;
 use crate::role::scope::Lookup;
-use crate::role::template;
+use crate::role::template::is_plain;
 
 /// For no role: a role's defaults say nothing about the connection.
 impl Render for Resolver<'_> {
@@ -45,7 +45,7 @@ impl Render for Rendering<'_> {
         let value = Arc::clone(renderer).look_up(node, name).unwrap_or_default();
         let asked = renderer.state().asked.pop().unwrap_or_default();
         if matches!(value.kind(), ValueKind::Invalid | ValueKind::Undefined) {
-            let key = (node.to_owned(), name.to_owned());
+            let key = (node.into(), name.into());
             let known = renderer.state().mistake_of(&key);
             return Err(known.unwrap_or_else(|| unrenderable(var)));
         }
@@ -64,16 +64,6 @@ fn unrenderable(var: &Var) -> InputError {
         var.origin().key_location(),
         "the template makes no value of a variable",
     )
-}
-
-/// Whether there is nothing to render, which is the case for nearly all nodes.
-fn is_plain(value: &serde_yaml::Value) -> bool {
-    use serde_yaml::Value as Yaml;
-    match value {
-        Yaml::Null | Yaml::Bool(_) | Yaml::Number(_) => true,
-        Yaml::String(text) => !template::is_template(text),
-        _ => false,
-    }
 }
 
 impl Renderer {

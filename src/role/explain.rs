@@ -143,7 +143,7 @@ impl Renderer {
             .iter()
             .filter(|name| first.is_empty() || *name == first);
         all.find_map(|name| {
-            let failed = state.failed.get(&(node.to_string(), name.clone()))?;
+            let failed = state.failed.get(&(node.into(), name.as_str().into()))?;
             failed.is_undefined.then_some(failed.number)
         })
     }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::OnceLock;
+use std::sync::PoisonError;
 
 use minijinja::Value;
 
@@ -26,6 +28,16 @@ pub(super) struct FleetVars {
     pub(super) folder: String,
     /// What opens encrypted values.
     pub(super) vault: Arc<Vault>,
+    /// The addresses of groups, once those of all their nodes are known.
+    addresses: Mutex<BTreeMap<String, Arc<GroupAddresses>>>,
+}
+
+/// The addresses of a group's nodes, which each of them asks for where a role lists its fleet.
+pub(super) struct GroupAddresses {
+    /// The name and the address of each node, in the order of the group.
+    pub(super) members: Vec<(String, Value)>,
+    /// Where each address is written.
+    pub(super) places: BTreeMap<String, Location>,
 }
 
 /// One node.
@@ -73,8 +85,36 @@ impl FleetVars {
             vault: Arc::clone(inventory.vault()),
             nodes: nodes.collect(),
             groups,
+            addresses: Mutex::default(),
             folder: files::working_directory().display().to_string(),
         }
+    }
+
+    /// The addresses of a group's nodes; `None` as long as one of them is not known, or cannot be.
+    pub(super) fn addresses_of(&self, group: &str) -> Option<Arc<GroupAddresses>> {
+        let known = self.addresses.lock();
+        let mut known = known.unwrap_or_else(PoisonError::into_inner);
+        if let Some(addresses) = known.get(group) {
+            return Some(Arc::clone(addresses));
+        }
+        let mut addresses = GroupAddresses {
+            members: Vec::new(),
+            places: BTreeMap::new(),
+        };
+        for name in self.groups.get(group)? {
+            let member = self.nodes.get(name)?;
+            let address = member
+                .known_address()
+                .filter(|_| member.locked.is_empty())?;
+            let text = address.value.to_string();
+            let value = Value::from(text.as_str());
+            addresses.members.push((name.clone(), value));
+            let place = addresses.places.entry(text);
+            place.or_insert_with(|| address.location.clone());
+        }
+        let addresses = Arc::new(addresses);
+        known.insert(group.to_string(), Arc::clone(&addresses));
+        Some(addresses)
     }
 
     /// `inventory_file`: the file where a node is first named.

@@ -11,6 +11,7 @@
 
 mod catalog;
 mod connection;
+mod dependencies;
 mod explain;
 mod fields;
 mod files;

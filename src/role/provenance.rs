@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::inventory::document::Segment;
 use crate::inventory::location::Location;
 use crate::inventory::vars::Var;
 use crate::inventory::vault::kind_of;
 use crate::role::fleet_vars::FleetVars;
+use crate::role::fleet_vars::GroupAddresses;
 
 /// In longer lists, a value that is not found as a whole is not searched for in pieces.
 const FEW: usize = 64;
 
-/// A node and a variable of it.
-pub(super) type Key = (String, String);
+/// A node and a variable of it. What asks for those of thousands of nodes is noted in several places.
+pub(super) type Key = (Arc<str>, Arc<str>);
 
 /// Something that a template asked for, and that its value may have come from.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +34,8 @@ pub(super) enum Asked {
 /// `203.0.113.300` of a rendered list was written somewhere in one of the variables that the template used.
 pub(super) struct Places {
     by_text: BTreeMap<String, Location>,
+    /// The addresses of large groups, which come after `by_text`.
+    of_groups: Vec<Arc<GroupAddresses>>,
     only: Option<Location>,
     /// Where a variable is that has nothing in it.
     nothing: Option<Location>,
@@ -43,6 +47,7 @@ impl Places {
     pub(super) fn here(location: Location) -> Self {
         Places {
             by_text: BTreeMap::new(),
+            of_groups: Vec::new(),
             only: None,
             nothing: None,
             template: location,
@@ -68,6 +73,11 @@ impl Places {
                 }
                 Asked::Item => {}
                 Asked::Addresses(group) => {
+                    let known = fleet.addresses_of(group);
+                    if let Some(known) = known.filter(|known| known.places.len() > FEW) {
+                        places.of_groups.push(known);
+                        continue;
+                    }
                     let members = fleet.groups.get(group).into_iter().flatten();
                     for member in members.filter_map(|name| fleet.nodes.get(name)) {
                         if let Some(address) = member.known_address() {
@@ -122,7 +132,11 @@ impl Places {
 
     /// The place that the author of a text can change.
     pub(super) fn of(&self, text: &str) -> Location {
-        let whole = self.by_text.get(text).cloned();
+        let of_groups = || {
+            let mut of_groups = self.of_groups.iter();
+            of_groups.find_map(|group| group.places.get(text))
+        };
+        let whole = self.by_text.get(text).or_else(of_groups).cloned();
         whole
             .or_else(|| self.of_piece(text))
             .unwrap_or_else(|| self.whole())
@@ -140,7 +154,8 @@ impl Places {
 
     /// The place of the longest text that is a part of this one, as `70000` is of `70000/tcp`.
     fn of_piece(&self, text: &str) -> Option<Location> {
-        let pieces = self.by_text.iter().filter(|_| self.by_text.len() <= FEW);
+        let are_few = self.of_groups.is_empty() && self.by_text.len() <= FEW;
+        let pieces = self.by_text.iter().filter(|_| are_few);
         pieces
             .filter(|(piece, _)| piece.len() > 1 && text.contains(piece.as_str()))
             .max_by_key(|(piece, _)| piece.len())

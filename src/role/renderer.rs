@@ -26,6 +26,7 @@ use crate::inventory::vault::Taint;
 use crate::inventory::vault::kind_of;
 use crate::inventory::vault::taint_of;
 use crate::model::Secret;
+use crate::role::dependencies::Dependencies;
 use crate::role::fleet_vars::FleetVars;
 use crate::role::fleet_vars::NodeVars;
 use crate::role::provenance::Asked;
@@ -35,6 +36,7 @@ use crate::role::scope::Lookup;
 use crate::role::scope::scope;
 use crate::role::template;
 use crate::role::template::TemplateError;
+use crate::role::template::is_plain;
 
 /// Variables that ask for each other, one inside of the other. Deeper is a loop in disguise, or a stack overflow.
 const DEEPEST: usize = 40;
@@ -65,10 +67,12 @@ pub(super) struct State {
     is_undefined: bool,
     /// The element of the innermost `loop`, with what its list has asked for.
     item: Option<Item>,
-    /// The names of variables that were asked for and are forgotten.
+    /// The names of other variables that were asked for: of those that are forgotten, and of those with nothing to render.
     used: BTreeSet<String>,
     /// Mistakes that [`template::elsewhere`] refers to.
     pub(super) mistakes: Vec<InputError>,
+    /// What was asked of the node that is rendered for.
+    depends: Dependencies,
 }
 
 /// A variable that has no value.
@@ -160,16 +164,21 @@ impl Renderer {
         let mut state = self.state();
         let state = &mut *state;
         let failed = std::mem::take(&mut state.failed).into_keys();
-        state.used.extend(failed.map(|(_, name)| name));
+        state.used.extend(failed.map(|(_, name)| name.to_string()));
         let used = &mut state.used;
         state.known.retain(|(_, name), (_, asked)| {
             let stays = !asked.contains(&Asked::Item);
             if !stays {
-                used.insert(name.clone());
+                used.insert(name.to_string());
             }
             stays
         });
         std::mem::replace(&mut state.item, item)
+    }
+
+    /// What was asked of the node, so far.
+    pub(super) fn depends(&self) -> Dependencies {
+        std::mem::take(&mut self.state().depends)
     }
 
     /// The names of all variables that were asked for; forgets everything that was rendered.
@@ -178,7 +187,9 @@ impl Renderer {
     pub(super) fn end(&self) -> BTreeSet<String> {
         let state = std::mem::take(&mut *self.state());
         let all = state.known.into_keys().chain(state.failed.into_keys());
-        all.map(|(_, name)| name).chain(state.used).collect()
+        all.map(|(_, name)| name.to_string())
+            .chain(state.used)
+            .collect()
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -282,6 +293,8 @@ impl Renderer {
         secret: SecretValue<'_>,
         location: &Location,
     ) -> Result<Secret, InputError> {
+        // Each node opens its own.
+        self.state().depends.alone();
         match secret {
             SecretValue::Encrypted(text) => self.fleet.vault.open(text, location),
             SecretValue::Opened(text) => Ok(Secret::new(text)),
@@ -355,7 +368,23 @@ impl Renderer {
                 None => error.hint("the groups of the inventory are meant"),
             });
         };
-        self.state().note(Asked::Addresses(group.to_string()));
+        {
+            let mut state = self.state();
+            state.note(Asked::Addresses(group.to_string()));
+            if node == self.node {
+                // Which nodes are in no group, and that all are in `all`, their groups do not say.
+                let is_seen = !["all", "ungrouped"].contains(&group);
+                match is_seen && !members.iter().any(|name| name == node) {
+                    true => state.depends.group(group),
+                    false => state.depends.alone(),
+                }
+            }
+        }
+        if let Some(known) = self.fleet.addresses_of(group) {
+            let others = known.members.iter().filter(|(name, _)| name != node);
+            let others: Vec<Value> = others.map(|(_, address)| address.clone()).collect();
+            return Ok(Value::from(others));
+        }
         let mut addresses = Vec::with_capacity(members.len());
         for name in members.iter().filter(|name| *name != node) {
             let Some(member) = self.fleet.nodes.get(name) else {
@@ -383,6 +412,47 @@ impl Lookup for Renderer {
     }
 
     fn look_up(self: Arc<Self>, node: &str, name: &str) -> Option<Value> {
+        if node == self.node {
+            self.state().depends.variable(name);
+        } else if self.variable(node, name).is_none() {
+            // For that node itself it would be a default of the role.
+            self.state().depends.alone();
+        }
+        self.found(node, name)
+    }
+
+    fn look_up_of(self: Arc<Self>, node: &str, name: &str) -> Option<Value> {
+        let written = self.fleet.nodes.get(node).map(|member| &member.vars);
+        match written.and_then(|vars| vars.get(name)) {
+            // What is written is the same, whoever asks for it.
+            Some(var) if is_plain(var.value()) => {}
+            Some(_) if node != self.node => {}
+            _ => self.state().depends.alone(),
+        }
+        self.found(node, name)
+    }
+
+    fn asks_for_itself(&self, node: &str) {
+        if node == self.node {
+            self.state().depends.alone();
+        }
+    }
+
+    fn asks_for_groups(&self, node: &str) {
+        if node == self.node {
+            self.state().depends.group_names();
+        }
+    }
+
+    fn addresses(self: Arc<Self>, node: &str, group: &str) -> Result<Value, minijinja::Error> {
+        self.try_addresses(node, group)
+            .map_err(|error| self.state().mistake(error))
+    }
+}
+
+impl Renderer {
+    /// The value of a variable of a node.
+    fn found(self: Arc<Self>, node: &str, name: &str) -> Option<Value> {
         if name == ITEM && node == self.node {
             let item = self.state().item.clone();
             if let Some((value, asked)) = item {
@@ -398,9 +468,18 @@ impl Lookup for Renderer {
             return Some(Value::from(self.state().mistake(error.clone())));
         }
         let var = self.variable(node, name)?;
-        let key = (node.to_string(), name.to_string());
+        let key: Key = (node.into(), name.into());
         let mut state = self.state();
         state.note(Asked::Variable(key.clone()));
+        if is_plain(var.value()) && state.stack.len() < DEEPEST {
+            // It asks for nothing else, and has no mistake in it.
+            if !state.used.contains(name) {
+                state.used.insert(name.to_string());
+            }
+            drop(state);
+            let path = &mut Vec::new();
+            return self.render_var(node, var, var.value(), path).ok();
+        }
         if let Some((value, asked)) = state.known.get(&key).cloned() {
             state.note_all(asked);
             return Some(value);
@@ -448,11 +527,6 @@ impl Lookup for Renderer {
                 failed.value()
             }
         }
-    }
-
-    fn addresses(self: Arc<Self>, node: &str, group: &str) -> Result<Value, minijinja::Error> {
-        self.try_addresses(node, group)
-            .map_err(|error| self.state().mistake(error))
     }
 }
 

@@ -65,6 +65,15 @@ pub(super) trait Lookup: fmt::Debug + Send + Sync {
     /// The value of a variable of a node; an invalid one, which leads back to the mistake, if it has none.
     fn look_up(self: Arc<Self>, node: &str, name: &str) -> Option<Value>;
 
+    /// The same for who has named the node, by `hostvars`.
+    fn look_up_of(self: Arc<Self>, node: &str, name: &str) -> Option<Value>;
+
+    /// Notes that the name of a node was asked for, or something else that no other node has.
+    fn asks_for_itself(&self, node: &str);
+
+    /// Notes that the names of a node's groups were asked for.
+    fn asks_for_groups(&self, node: &str);
+
     /// The addresses of a group's nodes, without the node that asks.
     fn addresses(self: Arc<Self>, node: &str, group: &str) -> Result<Value, minijinja::Error>;
 }
@@ -74,6 +83,7 @@ pub(super) fn scope(names: &Arc<dyn Lookup>, node: &str) -> Value {
     Value::from_object(Scope {
         names: Arc::clone(names),
         node: node.to_string(),
+        is_named: false,
     })
 }
 
@@ -81,6 +91,8 @@ pub(super) fn scope(names: &Arc<dyn Lookup>, node: &str) -> Value {
 struct Scope {
     names: Arc<dyn Lookup>,
     node: String,
+    /// Whether a template has named the node, by `hostvars`.
+    is_named: bool,
 }
 
 impl Object for Scope {
@@ -88,30 +100,51 @@ impl Object for Scope {
         let (names, node) = (&self.names, self.node.as_str());
         let fleet = names.fleet();
         match key.as_str()? {
-            "inventory_hostname" => Some(Value::from(node)),
-            "inventory_hostname_short" => node.split('.').next().map(Value::from),
+            "inventory_hostname" => {
+                names.asks_for_itself(node);
+                Some(Value::from(node))
+            }
+            "inventory_hostname_short" => {
+                names.asks_for_itself(node);
+                node.split('.').next().map(Value::from)
+            }
             // Connection variables are rendered for no role.
             "role_name" => Some(names.role())
                 .filter(|role| !role.is_empty())
                 .map(Value::from),
             "groups" => Some(fleet.groups_value.clone()),
             "group_names" => {
+                names.asks_for_groups(node);
                 let groups = fleet.nodes.get(node).map(|member| member.groups.clone());
                 Some(Value::from(groups.unwrap_or_default()))
             }
             "hostvars" => Some(Value::from_object(NodeVars {
                 names: Arc::clone(names),
             })),
-            "inventory_file" => fleet.file_of(node).map(Value::from),
-            "inventory_dir" => fleet.folder_of(node).map(Value::from),
+            "inventory_file" => {
+                names.asks_for_itself(node);
+                fleet.file_of(node).map(Value::from)
+            }
+            "inventory_dir" => {
+                names.asks_for_itself(node);
+                fleet.folder_of(node).map(Value::from)
+            }
             "playbook_dir" => Some(Value::from(fleet.folder.clone())),
-            "vars" => Some(scope(names, node)),
+            "vars" => Some(Value::from_object(Scope {
+                names: Arc::clone(names),
+                node: node.to_string(),
+                is_named: self.is_named,
+            })),
             "lookup" | "query" | "q" => {
                 let (names, node) = (Arc::clone(names), node.to_string());
                 let as_list = key.as_str() != Some("lookup");
+                let is_named = self.is_named;
                 Some(Value::from_function(
                     move |plugin: &str, rest: Rest<ValueOrKwargs>| {
-                        let variable = |name: &str| Arc::clone(&names).look_up(&node, name);
+                        let variable = |name: &str| match is_named {
+                            true => Arc::clone(&names).look_up_of(&node, name),
+                            false => Arc::clone(&names).look_up(&node, name),
+                        };
                         lookups::call(names.fleet(), &variable, plugin, rest, as_list)
                     },
                 ))
@@ -122,6 +155,7 @@ impl Object for Scope {
                     Arc::clone(&names).addresses(&node, &group)
                 }))
             }
+            name if self.is_named => Arc::clone(names).look_up_of(node, name),
             name => Arc::clone(names).look_up(node, name),
         }
     }
@@ -142,7 +176,13 @@ impl Object for NodeVars {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let node = key.as_str()?;
         let known = self.names.fleet().nodes.contains_key(node);
-        known.then(|| scope(&self.names, node))
+        known.then(|| {
+            Value::from_object(Scope {
+                names: Arc::clone(&self.names),
+                node: node.to_string(),
+                is_named: true,
+            })
+        })
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {

@@ -129,6 +129,9 @@ impl Day<'_> {
             }
         }
         *listed = unknown;
+        if by_name.is_empty() {
+            return;
+        }
         // Nobody can help that two names lead to one address, or a name to one that is listed.
         let mut seen: BTreeSet<Peer> = peers.iter().map(|peer| peer.value).collect();
         by_name.retain(|peer| seen.insert(peer.value));

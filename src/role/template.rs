@@ -76,6 +76,16 @@ pub(super) fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
 }
 
+/// Whether there is nothing to render, which is the case for nearly all nodes.
+pub(super) fn is_plain(value: &serde_yaml::Value) -> bool {
+    use serde_yaml::Value as Yaml;
+    match value {
+        Yaml::Null | Yaml::Bool(_) | Yaml::Number(_) => true,
+        Yaml::String(text) => !is_template(text),
+        _ => false,
+    }
+}
+
 /// Why a template has no value.
 pub(super) enum TemplateError {
     /// What was asked for is not defined. Which of the names it is, the caller knows.

@@ -25,6 +25,7 @@ mod laws_policy;
 mod look;
 mod mangle;
 mod manual;
+mod memory;
 mod names;
 mod recovery;
 mod removal;

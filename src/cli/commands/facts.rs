@@ -16,7 +16,7 @@ use crate::engine;
 use crate::engine::Outcome;
 use crate::report::Purpose;
 use crate::report::json;
-use crate::report::progress::print;
+use crate::report::output::Output;
 use crate::report::unread;
 
 #[derive(Debug, Args)]
@@ -38,7 +38,14 @@ pub(super) fn execute(args: &FactsArgs) -> Result<u8, CliError> {
     let outcomes: Vec<Outcome> = done.result.iter().map(|(o, _)| o.clone()).collect();
     let code = results::exit_code(&outcomes, options.purpose, done.signalled);
     let warnings = remarks::of_warnings(&fleet.warnings);
-    print(&json::facts(&done.result, &warnings, done.elapsed, code));
+    // As everywhere, a closed pipe is ignored.
+    let _ = json::facts(
+        &mut Output::new(),
+        &done.result,
+        &warnings,
+        done.elapsed,
+        code,
+    );
     for (outcome, state) in &done.result {
         for line in state.iter().flat_map(unread) {
             messages::note(&format!("{}: {line}", outcome.node));

@@ -1,18 +1,18 @@
 //! `render`: what the roles require of the nodes, without connecting.
 
-use std::fmt::Write as _;
+use std::io;
+use std::io::Write;
+use std::sync::Arc;
 
 use clap::Args;
 use clap::ValueEnum;
-use serde_json::Value;
 
 use crate::cli::args::SelectionArgs;
 use crate::cli::error::CliError;
 use crate::cli::load;
 use crate::cli::messages;
-use crate::model::Desired;
-use crate::report::json;
-use crate::report::progress::print;
+use crate::engine::Requires;
+use crate::report::output::Output;
 use crate::report::render;
 
 #[derive(Debug, Args)]
@@ -41,12 +41,10 @@ enum Format {
 /// Executes `fwdeploy render`.
 pub(super) fn execute(args: &RenderArgs) -> Result<u8, CliError> {
     let fleet = load::fleet(&args.selection)?;
-    let mut nodes = Vec::new();
-    for member in &fleet.members {
-        if let Some(desired) = &member.desired {
-            nodes.push((member.name.as_str(), desired));
-        }
-    }
+    let members = fleet.members.iter();
+    let nodes: Vec<Node<'_>> = members
+        .filter_map(|member| Some((member.name.as_str(), member.requires()?)))
+        .collect();
     let without = fleet.names_without_role();
     match without.as_slice() {
         [] => {}
@@ -58,55 +56,44 @@ pub(super) fn execute(args: &RenderArgs) -> Result<u8, CliError> {
             messages::names(names)
         )),
     }
-    print(&match args.format {
-        Format::Commands => commands(&nodes),
-        Format::Json => document(&nodes),
-        Format::DirectXml => direct_xml(&nodes)?,
-    });
+    let to = &mut Output::new();
+    let written = match args.format {
+        Format::Commands => commands(to, &nodes),
+        Format::Json => {
+            let nodes = nodes.iter();
+            render::document(
+                to,
+                nodes.map(|(name, requires)| (*name, requires.desired())),
+            )
+        }
+        Format::DirectXml => direct_xml(to, &nodes)?,
+    };
+    // As everywhere, a closed pipe is ignored; but nothing more is compiled for it.
+    drop(written);
     Ok(0)
 }
 
-/// Returns the commands of one node as they are; those of several nodes one after the other, each under the node's name.
-fn commands(nodes: &[(&str, &Desired)]) -> String {
-    if let [(_, desired)] = nodes {
-        return render::commands(desired);
+/// A node's name, and what its roles require: compiled when it is written, and gone afterwards.
+type Node<'f> = (&'f str, Arc<dyn Requires>);
+
+/// Writes the commands of one node as they are; those of several nodes one after the other, each under the node's name.
+fn commands(to: &mut Output, nodes: &[Node<'_>]) -> io::Result<()> {
+    for (number, (name, requires)) in nodes.iter().enumerate() {
+        if nodes.len() > 1 {
+            let gap = if number == 0 { "" } else { "\n" };
+            writeln!(to, "{gap}# ==== {name} ====")?;
+        }
+        to.write_all(render::commands(&requires.desired()).as_bytes())?;
     }
-    let mut text = String::new();
-    for (name, desired) in nodes {
-        let gap = if text.is_empty() { "" } else { "\n" };
-        let _ = write!(
-            text,
-            "{gap}# ==== {name} ====\n{}",
-            render::commands(desired)
-        );
-    }
-    text
+    to.flush()
 }
 
-/// Returns one JSON document for all nodes, in the shape of the other documents.
-fn document(nodes: &[(&str, &Desired)]) -> String {
-    let nodes: Vec<Value> = nodes
-        .iter()
-        .map(|(name, desired)| {
-            let mut node = serde_json::Map::new();
-            node.insert("node".to_string(), Value::from(*name));
-            if let Ok(Value::Object(fields)) = serde_json::from_str(&render::json(desired)) {
-                node.extend(fields.into_iter().filter(|(key, _)| key != "version"));
-            }
-            Value::Object(node)
-        })
-        .collect();
-    let document = serde_json::json!({
-        "version": json::VERSION,
-        "command": "render",
-        "nodes": nodes,
-    });
-    json::pretty(&document)
-}
-
-fn direct_xml(nodes: &[(&str, &Desired)]) -> Result<String, CliError> {
+fn direct_xml(to: &mut Output, nodes: &[Node<'_>]) -> Result<io::Result<()>, CliError> {
     match nodes {
-        [(_, desired)] => Ok(render::direct_xml(desired)),
+        [(_, requires)] => {
+            let text = render::direct_xml(&requires.desired());
+            Ok(to.write_all(text.as_bytes()).and_then(|()| to.flush()))
+        }
         _ => Err(CliError::new(format!(
             "a direct.xml is one node's, and {} are selected",
             nodes.len()

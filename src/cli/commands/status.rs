@@ -47,7 +47,7 @@ pub(super) fn execute(args: &StatusArgs) -> Result<u8, CliError> {
     let nodes: Vec<NodeStatus> = members
         .zip(done.result)
         .map(|((member, job), (outcome, state))| {
-            let wanted = member.desired.as_ref().map(|_| job.policy.clone());
+            let wanted = member.desired.as_ref().map(|_| job.requires.policy());
             NodeStatus::of(outcome, state.as_ref(), wanted)
         })
         .collect();

@@ -114,7 +114,7 @@ impl ReadSession<'_> {
         if *stage == Stage::Looking {
             context.emit_stage(job, Stage::Looking);
         }
-        let output = self.ask(&self.scripts.look(&job.desired), stage)?;
+        let output = self.ask(&self.scripts.look(&job.desired()), stage)?;
         if output.status != 0 {
             let said = tail(&output);
             let message = format!(

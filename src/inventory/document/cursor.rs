@@ -181,6 +181,13 @@ impl Anchor {
         Location::new(Arc::clone(&self.source), self.key.unwrap_or(self.mark.span))
     }
 
+    /// Whether both are the place of one value that was read once.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.source, &other.source)
+            && Arc::ptr_eq(&self.mark, &other.mark)
+            && self.key == other.key
+    }
+
     /// The text that the value is written in.
     pub fn source(&self) -> &Arc<Source> {
         &self.source

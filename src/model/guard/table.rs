@@ -404,8 +404,14 @@ impl fmt::Display for GuardSet {
             writeln!(f, "\t\tcounter")?;
         }
         if !self.elements.is_empty() {
-            let elements: Vec<String> = self.elements.iter().map(|e| element(e)).collect();
-            writeln!(f, "\t\telements = {{ {} }}", elements.join(", "))?;
+            f.write_str("\t\telements = { ")?;
+            for (number, element) in self.elements.iter().enumerate() {
+                if number > 0 {
+                    f.write_str(", ")?;
+                }
+                write_element(f, element)?;
+            }
+            f.write_str(" }\n")?;
         }
         Ok(())
     }
@@ -413,14 +419,29 @@ impl fmt::Display for GuardSet {
 
 /// An element as nft takes it.
 pub fn element(parts: &[Part]) -> String {
-    let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
-    parts.join(" . ")
+    let mut text = String::new();
+    // A String takes every text.
+    let _ = write_element(&mut text, parts);
+    text
+}
+
+fn write_element(to: &mut impl fmt::Write, parts: &[Part]) -> fmt::Result {
+    for (number, part) in parts.iter().enumerate() {
+        if number > 0 {
+            to.write_str(" . ")?;
+        }
+        match part {
+            Part::Net(net) => net.write_short(to)?,
+            part => write!(to, "{part}")?,
+        }
+    }
+    Ok(())
 }
 
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Part::Net(net) => f.write_str(&net.short()),
+            Part::Net(net) => net.write_short(f),
             Part::Protocol(protocol) => f.write_str(protocol.name()),
             Part::Icmp(family) => f.write_str(family.icmp()),
             Part::Port(port) => write!(f, "{port}"),

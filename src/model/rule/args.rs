@@ -100,13 +100,19 @@ impl From<Vec<String>> for Args {
 }
 
 /// A rule in canonical spelling. Nothing is parsed, because its meaning is known.
-impl From<&Rule> for Args {
-    fn from(rule: &Rule) -> Self {
+impl From<Rule> for Args {
+    fn from(rule: Rule) -> Self {
         Args {
             words: rule.args(),
-            meaning: Ok(Arc::new(rule.clone())),
+            meaning: Ok(Arc::new(rule)),
             listed: Vec::new(),
         }
+    }
+}
+
+impl From<&Rule> for Args {
+    fn from(rule: &Rule) -> Self {
+        rule.clone().into()
     }
 }
 

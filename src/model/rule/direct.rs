@@ -55,7 +55,7 @@ pub struct DirectRule {
 
 impl DirectRule {
     /// The rule in our chain, in canonical spelling.
-    pub fn ours(family: Family, priority: i32, rule: &Rule) -> Self {
+    pub fn ours(family: Family, priority: i32, rule: impl Into<Args>) -> Self {
         DirectRule {
             family: Some(family),
             table: "filter".to_string(),

@@ -198,11 +198,36 @@ pub enum Target {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rule {
-    pub(super) matches: BTreeSet<Match>,
+    pub(super) matches: Matches,
     /// The text of `-m comment --comment`.
     pub comment: Option<String>,
     /// What happens to a packet that meets every condition.
     pub target: Target,
+}
+
+/// Conditions in canonical order, each once. They are few, and there are tens of thousands of rules.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Matches(Vec<Match>);
+
+impl Matches {
+    pub(super) fn insert(&mut self, condition: Match) {
+        if let Err(place) = self.0.binary_search(&condition) {
+            self.0.insert(place, condition);
+        }
+    }
+
+    pub(super) fn retain(&mut self, keep: impl FnMut(&Match) -> bool) {
+        self.0.retain(keep);
+    }
+}
+
+impl FromIterator<Match> for Matches {
+    fn from_iter<I: IntoIterator<Item = Match>>(conditions: I) -> Self {
+        let mut conditions: Vec<Match> = conditions.into_iter().collect();
+        conditions.sort_unstable();
+        conditions.dedup();
+        Matches(conditions)
+    }
 }
 
 /// Why a text is not a rule.
@@ -253,7 +278,7 @@ impl Rule {
 
     /// The conditions, in canonical order.
     pub fn matches(&self) -> impl Iterator<Item = &Match> {
-        self.matches.iter()
+        self.matches.0.iter()
     }
 
     /// Whether every version of iptables prints the rule in words that parse as the same rule. How an extension prints
@@ -280,12 +305,12 @@ impl Rule {
             .comment
             .as_deref()
             .is_none_or(|text| text.bytes().all(|b| (b' '..=b'~').contains(&b)));
-        target && comment && self.matches.iter().all(Match::is_plain)
+        target && comment && self.matches().all(Match::is_plain)
     }
 
     /// Every network that the rule names in `-s` or `-d`, with the sense in which it does.
     pub fn networks(&self) -> impl Iterator<Item = (Sense, Cidr)> {
-        self.matches.iter().filter_map(|m| match m {
+        self.matches().filter_map(|m| match m {
             Match::Source(sense, net) | Match::Destination(sense, net) => Some((*sense, *net)),
             _ => None,
         })
@@ -293,11 +318,13 @@ impl Rule {
 
     /// The canonical arguments, in the order and spelling that fwdeploy always sends.
     pub fn args(&self) -> Vec<String> {
-        let mut out = Vec::new();
-        let has_state = self.matches.iter().any(|m| matches!(m, Match::State(..)));
+        // As many as the longest of ours has.
+        let mut out = Vec::with_capacity(20);
+        let has_state = self.matches().any(|m| matches!(m, Match::State(..)));
         // An option that names no module would be read as one of the module before it.
-        let (named, bare): (Vec<_>, Vec<_>) = self.matches.iter().partition(|m| m.names_module());
-        for m in bare.into_iter().chain(named) {
+        let bare = self.matches().filter(|m| !m.names_module());
+        let named = self.matches().filter(|m| m.names_module());
+        for m in bare.chain(named) {
             match m {
                 Match::Source(sense, net) => option(&mut out, *sense, &["-s"], net.to_string()),
                 Match::Destination(sense, net) => {

@@ -13,7 +13,7 @@ use crate::model::Traffic;
 use crate::model::guard::GuardedFlow;
 
 /// What flows have in common whose peers and ports are compared.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Everything,
     Icmp,
@@ -29,22 +29,27 @@ fn kind(traffic: Option<Traffic>) -> Kind {
 }
 
 /// The flows, each once. A peer keeps the ports that no wider network around it has.
-pub(super) fn flows(flows: BTreeSet<GuardedFlow>) -> BTreeSet<GuardedFlow> {
-    let mut by_kind: BTreeMap<(IpAddr, Kind), BTreeMap<Cidr, Vec<PortRange>>> = BTreeMap::new();
-    for flow in flows {
-        let peers = by_kind
-            .entry((flow.container, kind(flow.traffic)))
-            .or_default();
+pub(super) fn flows(flows: Vec<GuardedFlow>) -> BTreeSet<GuardedFlow> {
+    let ports = |flow: &GuardedFlow| {
         let service = flow.traffic.and_then(Traffic::service);
-        let ports = peers.entry(flow.peer).or_default();
-        ports.extend(service.map(|service| service.ports));
-    }
-    let mut out = BTreeSet::new();
-    for ((container, kind), peers) in by_kind {
+        service.map(|service| service.ports)
+    };
+    let mut flows: Vec<_> = flows
+        .iter()
+        .map(|flow| ((flow.container, kind(flow.traffic)), flow.peer, ports(flow)))
+        .collect();
+    flows.sort_unstable();
+    flows.dedup();
+    let mut out = Vec::with_capacity(flows.len());
+    for of_kind in flows.chunk_by(|one, other| one.0 == other.0) {
+        let (container, kind) = of_kind[0].0;
         // The networks around the one that is looked at, the widest first, each with the ports of all of them.
         let mut around: Vec<(Cidr, Vec<PortRange>)> = Vec::new();
         // In order, a network comes right before those that are in it.
-        for (peer, own) in peers {
+        let mut peers = of_kind.chunk_by(|one, other| one.1 == other.1).peekable();
+        while let Some(of_peer) = peers.next() {
+            let peer = of_peer[0].1;
+            let has_others = peers.peek().is_some_and(|next| peer.covers(next[0].1));
             while around.last().is_some_and(|(net, _)| !net.covers(peer)) {
                 around.pop();
             }
@@ -56,11 +61,18 @@ pub(super) fn flows(flows: BTreeSet<GuardedFlow>) -> BTreeSet<GuardedFlow> {
             let Kind::Ports(protocol) = kind else {
                 if around.is_empty() {
                     let traffic = (kind == Kind::Icmp).then_some(Traffic::Icmp);
-                    out.insert(flow(traffic));
+                    out.push(flow(traffic));
                     around.push((peer, Vec::new()));
                 }
                 continue;
             };
+            // Most peers are one address at one port, and nothing is around them.
+            if let ([(_, _, Some(ports))], true, false) = (of_peer, around.is_empty(), has_others) {
+                let ports = *ports;
+                out.push(flow(Some(Traffic::Service(Service { ports, protocol }))));
+                continue;
+            }
+            let own = of_peer.iter().filter_map(|flow| flow.2).collect();
             let taken = around.last().map_or(&[][..], |(_, taken)| taken);
             let left = without(merged(own), taken);
             out.extend(left.iter().map(|ports| {
@@ -71,7 +83,7 @@ pub(super) fn flows(flows: BTreeSet<GuardedFlow>) -> BTreeSet<GuardedFlow> {
             around.push((peer, all));
         }
     }
-    out
+    out.into_iter().collect()
 }
 
 /// What a container and the node may open to each other, each flow once.

@@ -252,8 +252,6 @@ pub fn warnings(policy: &Policy) -> Vec<InputError> {
     let mut found = Vec::new();
     for (what, list, every) in inbound.chain(outbound) {
         let name = format!("`{}/{}`", policy.role.value, what.value);
-        let mut seen: BTreeSet<Peer> = BTreeSet::new();
-        let mut twice = Vec::new();
         for peer in list {
             if peer.value.net.is_everything() {
                 found.push(
@@ -264,11 +262,8 @@ pub fn warnings(policy: &Policy) -> Vec<InputError> {
                     .hint("list the peers, if they are known"),
                 );
             }
-            if !seen.insert(peer.value) {
-                twice.push(peer);
-            }
         }
-        found.extend(listed_twice(&twice, &name));
+        found.extend(listed_twice(&repeated(list), &name));
     }
     found.extend(empty(policy));
     let every_port = policy.inbound.iter().filter(|entry| entry.ports.is_none());
@@ -281,6 +276,19 @@ pub fn warnings(policy: &Policy) -> Vec<InputError> {
         Some(InputError::at(place, text).hint("give the entry a port, or leave `node` out"))
     }));
     found
+}
+
+/// The peers of a list that are in it before.
+fn repeated(list: &[Located<Peer>]) -> Vec<&Located<Peer>> {
+    // Lists are mostly in order, and are sorted at once.
+    let mut places: Vec<usize> = (0..list.len()).collect();
+    places.sort_by_key(|place| list[*place].value);
+    let again = places
+        .windows(2)
+        .filter(|pair| list[pair[0]].value == list[pair[1]].value);
+    let mut again: Vec<usize> = again.map(|pair| pair[1]).collect();
+    again.sort_unstable();
+    again.into_iter().map(|place| &list[place]).collect()
 }
 
 /// One warning about all peers that a list has more than once.

@@ -1,0 +1,96 @@
+//! Standard output, also for documents that are too long to be one text: what is written is shown line by line, and not kept.
+
+use std::io;
+use std::io::Write;
+
+use crate::report::redact::redacted;
+
+/// As many bytes are held back at most, unless one line is longer.
+const HELD: usize = 64 * 1024;
+
+/// Standard output. No secret is shown, and colours only where they are wanted.
+#[derive(Default)]
+pub struct Output {
+    /// Whole lines are shown: a part of one might hold half of a secret.
+    held: Vec<u8>,
+}
+
+impl Output {
+    /// Standard output.
+    pub fn new() -> Self {
+        Output::default()
+    }
+
+    /// Shows what is held, up to a byte.
+    fn show(&mut self, end: usize) -> io::Result<()> {
+        let shown = show(&String::from_utf8_lossy(&self.held[..end]));
+        self.held.drain(..end);
+        shown
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.held.extend_from_slice(bytes);
+        if self.held.len() >= HELD
+            && let Some(line) = self.held.iter().rposition(|byte| *byte == b'\n')
+        {
+            self.show(line + 1)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.show(self.held.len())?;
+        io::stdout().flush()
+    }
+}
+
+/// Writes to stdout. A closed pipe is ignored, because it must not leave a node unfinished.
+pub fn print(text: &str) {
+    let _ = show(text).and_then(|()| io::stdout().flush());
+}
+
+fn show(text: &str) -> io::Result<()> {
+    let text = redacted(text);
+    if is_plain(&text) {
+        // Nothing would be removed, and looking for it at each byte takes longer than all the rest.
+        return io::stdout().lock().write_all(text.as_bytes());
+    }
+    anstream::stdout().lock().write_all(text.as_bytes())
+}
+
+/// Whether there is nothing in a text that a terminal executes.
+fn is_plain(text: &str) -> bool {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
+    text.as_bytes().iter().all(is_plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_plain_has_no_escape_in_it() {
+        for (text, plain) in [
+            ("a b\n\tc~", true),
+            ("\x1b[1ma\x1b[0m", false),
+            ("a\x07", false),
+            ("\u{9b}1m", false),
+            ("a\rb", false),
+        ] {
+            assert_eq!(is_plain(text), plain, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_held_back_is_less_than_a_line_or_a_little() {
+        let mut output = Output::new();
+        let line = [b"x".repeat(1000), b"\n".to_vec()].concat();
+        for _ in 0..200 {
+            output.write_all(&line).unwrap();
+            assert!(output.held.len() <= HELD, "{}", output.held.len());
+        }
+        output.held.clear();
+    }
+}
