@@ -248,7 +248,7 @@ mod tests {
         ),
     ];
 
-    /// Each row was seen to fail with what it is about left out of what is noted.
+    /// To see it fail: leave a call of `variable`, `group`, `group_names` or `alone` out of `renderer.rs`.
     #[test]
     fn a_node_shares_what_was_made_for_another_only_if_it_would_be_the_same() {
         for (vars, own, times) in CASES {

@@ -134,7 +134,7 @@ fn record(counts: &[(u64, u64)]) {
 /// The name of the test, which runs itself under valgrind.
 const NAME: &str = "the_core_executes_no_more_instructions_than_recorded_and_is_linear";
 
-/// Seen to fail with each peer of `plan::blocked_peers` searched for among all rules, and with the tolerance at 0.
+/// To see it fail: change a recorded count by a fifth, or the larger size of a piece of work to that of the smaller one times twenty.
 #[test]
 fn the_core_executes_no_more_instructions_than_recorded_and_is_linear() {
     if env::var_os(WATCHED).is_some() {
