@@ -8,6 +8,7 @@ use clap::Args;
 use clap::ValueEnum;
 
 use crate::cli::vault_passwords::VaultArgs;
+use crate::inventory::Shard;
 use crate::model::SshArguments;
 
 /// Which nodes, with which variables.
@@ -33,6 +34,12 @@ pub(super) struct SelectionArgs {
     #[arg(short, long, value_name = "PATTERN")]
     pub(super) limit: Option<String>,
 
+    /// Only part K of N of these nodes, by their names; `I+1/N` with an index that is counted from 0
+    ///
+    /// Each node is in one part, and its name alone decides in which: N machines that are each given another K share a fleet.
+    #[arg(long, value_name = "K/N", allow_hyphen_values = true, value_parser = Shard::parse)]
+    pub(super) shard: Option<Shard>,
+
     /// Set variables, over all others: `name=value`, `{"name": …}` or `@FILE`
     #[arg(short, long, value_name = "VARS")]
     pub(super) extra_vars: Vec<String>,
@@ -50,6 +57,7 @@ impl SelectionArgs {
             inventories: Vec::new(),
             playbook_dir: None,
             limit: None,
+            shard: None,
             extra_vars: Vec::new(),
             vault: VaultArgs::default(),
         }

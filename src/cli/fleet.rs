@@ -31,6 +31,7 @@ use crate::inventory::Inventory;
 use crate::inventory::InventoryNode;
 use crate::inventory::Located;
 use crate::inventory::Pattern;
+use crate::inventory::Shard;
 use crate::model::Date;
 use crate::model::Port;
 use crate::model::SshArguments;
@@ -101,6 +102,19 @@ pub(super) struct Fleet {
     pub(super) warnings: Vec<Warning>,
     /// What a run pins of the peers' names, before it changes a node; `None` if nobody was asked for them.
     pub(super) pins: Option<PinUpdate>,
+    /// What `--shard` leaves to others; `None` without it.
+    pub(super) others: Option<Others>,
+}
+
+/// The nodes that are in other shards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Others {
+    /// The shard of this command.
+    pub(super) shard: Shard,
+    /// How many they are.
+    pub(super) nodes: usize,
+    /// Whether any of them has a role.
+    pub(super) have_roles: bool,
 }
 
 impl Fleet {
@@ -272,7 +286,7 @@ pub(super) fn read_with(
     lookup: Lookup,
 ) -> Result<Fleet, CliError> {
     let inventory = inventory(selection)?;
-    let nodes = selected(&inventory, selection)?;
+    let (nodes, others) = in_shard(limited(&inventory, selection)?, selection.shard);
     let roles = Roles::load(inventory.directory())?;
     let resolver = roles.resolver(&inventory);
     let today = today();
@@ -367,7 +381,9 @@ pub(super) fn read_with(
     let mut warnings = warnings.into_found();
     match left_out.first {
         // Nothing else was asked for.
-        Some(_) if members.is_empty() && errors.is_empty() => errors.extend(left_out.errors),
+        Some(_) if members.is_empty() && errors.is_empty() && is_all(others) => {
+            errors.extend(left_out.errors);
+        }
         Some(first) => warnings.push(Warning {
             error: first,
             nodes: Some(left_out.nodes),
@@ -381,7 +397,13 @@ pub(super) fn read_with(
         unused,
         warnings,
         pins,
+        others,
     })?)
+}
+
+/// Whether no node is left to other shards.
+fn is_all(others: Option<Others>) -> bool {
+    others.is_none_or(|others| others.nodes == 0)
 }
 
 /// What the names of the peers lead to, and what a run pins of it.
@@ -439,9 +461,9 @@ fn resolve_names(
     let pins = Pins::read(place()?)?;
     let found = names::resolve(&wanted, &pins.addresses, pins.path(), ask)?;
     warnings.extend(found.warnings);
-    let extent = match selection.limit {
-        Some(_) => Extent::Part,
-        None => Extent::Whole,
+    let extent = match (&selection.limit, selection.shard) {
+        (None, None) => Extent::Whole,
+        _ => Extent::Part,
     };
     let update = pins.update(found.names.current.clone(), extent);
     Ok((found.names, Some(update)))
@@ -493,12 +515,40 @@ pub(super) fn inventory(selection: &SelectionArgs) -> Result<Inventory, CliError
     )?)
 }
 
-/// The nodes that `--limit` selects, in the order of the inventory.
+/// The nodes that `--limit` and `--shard` select, in the order of the inventory. A shard may have none.
 ///
 /// # Errors
 ///
 /// Mistakes in the pattern.
 pub(super) fn selected<'i>(
+    inventory: &'i Inventory,
+    selection: &SelectionArgs,
+) -> Result<Vec<&'i InventoryNode>, CliError> {
+    let limited = limited(inventory, selection)?;
+    Ok(in_shard(limited, selection.shard).0)
+}
+
+/// Those of the nodes that are in the shard, and what is said of the others.
+fn in_shard(
+    nodes: Vec<&InventoryNode>,
+    shard: Option<Shard>,
+) -> (Vec<&InventoryNode>, Option<Others>) {
+    let Some(shard) = shard else {
+        return (nodes, None);
+    };
+    let (nodes, others): (Vec<_>, Vec<_>) = nodes
+        .into_iter()
+        .partition(|node| shard.contains(&node.name));
+    let others = Others {
+        shard,
+        nodes: others.len(),
+        have_roles: others.iter().any(|node| !node.roles.is_empty()),
+    };
+    (nodes, Some(others))
+}
+
+/// The nodes that `--limit` selects, in the order of the inventory.
+fn limited<'i>(
     inventory: &'i Inventory,
     selection: &SelectionArgs,
 ) -> Result<Vec<&'i InventoryNode>, CliError> {
@@ -1020,6 +1070,39 @@ mod tests {
             .unwrap();
             assert_eq!(write(&all), [""; 0]);
             assert!(!lock.exists());
+        }
+
+        /// To see it fail: leave the shard out of `Extent::Part`.
+        #[test]
+        fn a_shard_keeps_the_names_of_the_others() {
+            let text = "all:
+  vars: {fwdeploy_roles: [cybex]}
+  hosts:
+    a: {ansible_host: 192.0.2.1, cybex_peers: [a.org]}
+    b: {ansible_host: 192.0.2.2, cybex_peers: [two.org]}
+";
+            let (folder, all) = selection(text, None);
+            let lock = folder.path().join(FILE);
+            let write = |selection: &SelectionArgs| {
+                let fleet = asked(selection).ok().unwrap();
+                let peers = fleet.members.len();
+                fleet.pins.unwrap().write().ok().unwrap();
+                let text = fs::read_to_string(&lock).unwrap_or_default();
+                (peers, text.matches(".org:").count())
+            };
+            assert_eq!(write(&all), (2, 2));
+            // In some shard of these is one node, in another none.
+            let mut sizes = BTreeSet::new();
+            for shard in ["1/3", "2/3", "3/3", "1/1"] {
+                let shard = SelectionArgs {
+                    shard: Some(Shard::parse(shard).unwrap()),
+                    ..SelectionArgs::all_of(folder.path().join("inventory.yml"))
+                };
+                let (size, names) = write(&shard);
+                sizes.insert(size);
+                assert_eq!(names, 2);
+            }
+            assert!(sizes.contains(&0), "{sizes:?}");
         }
 
         #[test]

@@ -11,6 +11,7 @@ use crate::cli::messages;
 use crate::cli::names::Lookup;
 use crate::cli::options::ConnectionDefaults;
 use crate::cli::ssh_options;
+use crate::cli::this_machine;
 use crate::cli::warning;
 
 /// Reads the fleet for a command that only uses nodes with a role, and prints the warnings.
@@ -48,6 +49,7 @@ fn with_keys(
     let fleet = fleet::read_with(selection, enforcing, used, lookup)?;
     key_files::check(&fleet, defaults.key_file.as_deref())?;
     ssh_options::check(&fleet, defaults)?;
+    this_machine::check(&fleet)?;
     warn(&fleet);
     Ok(fleet)
 }
@@ -67,7 +69,8 @@ pub(super) fn fleet_with_roles(
 ) -> Result<Fleet, CliError> {
     let fleet = with_keys(selection, defaults, enforcing, used, lookup)?;
     let without = fleet.names_without_role();
-    if without.len() == fleet.selected() {
+    let is_elsewhere = fleet.others.is_some_and(|others| others.have_roles);
+    if without.len() == fleet.selected() && !is_elsewhere {
         return Err(CliError::new("no selected node has a role")
             .hint("give a group or a node `fwdeploy_roles: [cybex]`; `fwdeploy role list` names the roles; `fwdeploy remove` takes away what an earlier run has left"));
     }
@@ -84,6 +87,15 @@ pub(super) fn fleet_with_roles(
 }
 
 fn warn(fleet: &Fleet) {
+    if let Some(others) = fleet.others
+        && fleet.selected() == 0
+    {
+        messages::note(&format!(
+            "no node is in shard {}: there is nothing to do ({} in the others)",
+            others.shard,
+            messages::count(others.nodes, "node")
+        ));
+    }
     let shown = warning::shown(&fleet.warnings);
     for warning in shown.warnings {
         messages::warn(warning);

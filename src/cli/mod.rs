@@ -36,6 +36,7 @@ mod signals;
 mod sources;
 mod ssh_options;
 mod terminal;
+mod this_machine;
 mod usage;
 mod vault_passwords;
 mod warning;

@@ -98,7 +98,7 @@ findings! {
         "it is running but does not answer"
         => "`systemctl status …` and its journal";
     LocksOut = "locks-out" [Refuse]:
-        "the role forwards the port on which this ssh connection came in; or a subnet to be created contains the address that it came from, or a gateway of the node"
+        "the role forwards the port on which this ssh connection came in, or, if fwdeploy runs on the node itself, one on which sshd listens; or a subnet to be created contains the address that it came from, or a gateway of the node"
         => "forward another port of the node (`port` with `to_port`), or let sshd listen on another one; or choose another subnet";
     SubnetShadows = "subnet-shadows" [Refuse]:
         "a subnet to be created overlaps a network that the node itself is on, or contains one that it routes elsewhere: hosts there would count as containers"

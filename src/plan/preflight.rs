@@ -7,6 +7,7 @@ use crate::model::desired::Desired;
 use crate::model::net::Family;
 use crate::model::net::Port;
 use crate::model::net::Protocol;
+use crate::model::networking::Listener;
 use crate::model::records::Lease;
 use crate::model::records::Snapshot;
 use crate::model::rich::RichRule;
@@ -20,6 +21,9 @@ use crate::plan::diagnosis::Service;
 use crate::plan::diagnosis::Trouble;
 use crate::plan::finding::Finding;
 use crate::plan::passage;
+
+/// The program that takes ssh connections.
+const SSHD: &str = "sshd";
 
 /// A trouble as a finding: why nothing may be touched, and what can be done about it.
 pub(super) fn finding(trouble: &Trouble) -> Finding {
@@ -281,8 +285,12 @@ fn unfinished(lease: &Lease, snapshot: &Snapshot) -> Finding {
 
 /// A forward that would send the peer of this ssh connection to the container instead of sshd.
 ///
-/// The peer and the port are those that the node sees, so a bastion or a translated address is handled correctly.
+/// The peer and the port are those that the node sees, so a bastion or a translated address is handled correctly. A run on the node itself has no ssh
+/// connection: there whoever comes by ssh otherwise is looked after.
 pub fn locks_out(desired: &Desired, state: &NodeState) -> Option<Finding> {
+    if state.system.ssh_connection.is_empty() {
+        return locks_others_out(desired, state);
+    }
     let mut words = state.system.ssh_connection.split(' ');
     let peer: IpAddr = words.next()?.parse().ok()?;
     let port: Port = words.nth(2)?.parse().ok()?;
@@ -308,6 +316,37 @@ pub fn locks_out(desired: &Desired, state: &NodeState) -> Option<Finding> {
         )
         .hint("forward another port of the node (`port` with `to_port`), or let sshd listen on another one"),
     )
+}
+
+/// A forward of a port on which sshd listens, for a run that did not come by ssh.
+fn locks_others_out(desired: &Desired, state: &NodeState) -> Option<Finding> {
+    let listeners = state.system.networking.listeners.known()?;
+    // sshd listens on the loopback too, for what its sessions forward.
+    let is_sshd = |listener: &&Listener| {
+        listener.program == SSHD
+            && listener.protocol == "tcp"
+            && listener
+                .address
+                .is_none_or(|address| !address.is_loopback())
+    };
+    let sshd = listeners.iter().filter(is_sshd);
+    let mut ports = sshd.filter_map(|listener| Port::new(listener.port));
+    ports.find_map(|port| {
+        let rule = desired.rich.iter().find(|rule| match rule {
+            RichRule::Forward { service, .. } => {
+                service.ports.contains(port) && service.protocol == Protocol::Tcp
+            }
+            RichRule::Accept { .. } | RichRule::Other(_) => false,
+        })?;
+        Some(
+            Finding::new(
+                FindingCode::LocksOut,
+                View::Runtime,
+                format!("`{rule}` would send its peers to the container instead of sshd, which listens on port {port}"),
+            )
+            .hint("forward another port of the node (`port` with `to_port`), or let sshd listen on another one"),
+        )
+    })
 }
 
 /// Hazards of this node that the operator should know of.

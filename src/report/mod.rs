@@ -7,6 +7,7 @@ mod bars;
 pub mod json;
 mod lines;
 pub mod output;
+pub mod merge;
 pub mod progress;
 pub mod recap;
 pub mod redact;
@@ -76,6 +77,25 @@ impl Purpose {
             Purpose::Remove => "remove",
             Purpose::RemoveCheck => "remove_check",
         }
+    }
+
+    /// What has this word for scripts; `None` if nothing has.
+    pub fn of_word(word: &str) -> Option<Self> {
+        [
+            Purpose::Run,
+            Purpose::Check,
+            Purpose::Facts,
+            Purpose::Status,
+            Purpose::Peers,
+            Purpose::Refused,
+            Purpose::Rollback,
+            Purpose::RollbackCheck,
+            Purpose::Drill,
+            Purpose::Remove,
+            Purpose::RemoveCheck,
+        ]
+        .into_iter()
+        .find(|purpose| purpose.as_str() == word)
     }
 
     /// Whether nodes may be changed for it.

@@ -19,19 +19,49 @@ use crate::report::summary::duration;
 /// `ok` counts the wanted things (networks, attachments, rules) that hold at the end; `changed` the differences that were removed,
 /// or that would be.
 pub fn recap(outcomes: &[Outcome], elapsed: Duration) -> String {
-    let mut sorted: Vec<&Outcome> = outcomes.iter().collect();
-    sorted.sort_by(|a, b| a.node.cmp(&b.node));
+    let row = |outcome| Row::of(outcome);
+    let mut text = rows(outcomes.iter().map(row).collect());
+    text.push_str(&not_begun(outcomes));
+    let _ = writeln!(text, "{}", fleet(&Summary::of(outcomes), elapsed));
+    text
+}
+
+/// A node in the recap.
+pub(super) struct Row<'a> {
+    pub(super) node: &'a str,
+    pub(super) verdict: Verdict,
+    pub(super) ok: usize,
+    pub(super) changed: usize,
+    /// Whether a role is in audit.
+    pub(super) is_audit: bool,
+}
+
+impl<'a> Row<'a> {
+    fn of(outcome: &'a Outcome) -> Self {
+        Row {
+            node: &outcome.node,
+            verdict: outcome.verdict,
+            ok: outcome.holds,
+            changed: outcome.changed(),
+            is_audit: !outcome.audit.is_empty(),
+        }
+    }
+}
+
+/// The headline, and one line a node, sorted by name.
+pub(super) fn rows(mut sorted: Vec<Row<'_>>) -> String {
+    sorted.sort_by(|a, b| a.node.cmp(b.node));
     let width = sorted
         .iter()
-        .map(|o| sanitize(&o.node).chars().count())
+        .map(|row| sanitize(row.node).chars().count())
         .max()
         .unwrap_or(0);
     let mut text = format!("{}\n", paint(style::BOLD, "RECAP"));
-    for outcome in sorted {
+    for row in sorted {
         // Padded before it is painted: escapes have no width, and `{:<}` would count them.
-        let name = format!("{:<width$}", sanitize(&outcome.node));
-        let _ = write!(text, "{} :", paint(style::verdict(outcome.verdict), name));
-        for (word, count, style) in counts(outcome) {
+        let name = format!("{:<width$}", sanitize(row.node));
+        let _ = write!(text, "{} :", paint(style::verdict(row.verdict), name));
+        for (word, count, style) in counts(&row) {
             let field = format!("{word}={count}");
             let pad = " ".repeat(word.len().saturating_add(5).saturating_sub(field.len()));
             let field = if count > 0 {
@@ -42,13 +72,11 @@ pub fn recap(outcomes: &[Outcome], elapsed: Duration) -> String {
             let _ = write!(text, " {field}{pad}");
         }
         text.truncate(text.trim_end().len());
-        if !outcome.audit.is_empty() {
+        if row.is_audit {
             let _ = write!(text, " {}", paint(style::YELLOW, Verdict::Audit));
         }
         text.push('\n');
     }
-    text.push_str(&not_begun(outcomes));
-    let _ = writeln!(text, "{}", fleet(&Summary::of(outcomes), elapsed));
     text
 }
 
@@ -62,14 +90,17 @@ fn not_begun(outcomes: &[Outcome]) -> String {
         }
     }
     let told = reasons.iter().filter(|(why, _)| *why != NotBegun::NoRole);
-    told.map(|(why, count)| {
-        let nodes = nodes(*count);
-        paint(style::CYAN, format!("{nodes} not started: {why}")) + "\n"
-    })
-    .collect()
+    told.map(|(why, count)| not_started(*count, &why.to_string()))
+        .collect()
 }
 
-fn nodes(count: usize) -> String {
+/// So many nodes were not started for a reason.
+pub(super) fn not_started(count: usize, why: &str) -> String {
+    let nodes = nodes(count);
+    paint(style::CYAN, format!("{nodes} not started: {why}")) + "\n"
+}
+
+pub(super) fn nodes(count: usize) -> String {
     match count {
         1 => "1 node".to_string(),
         n => format!("{n} nodes"),
@@ -86,11 +117,11 @@ pub fn fleet(summary: &Summary, elapsed: Duration) -> String {
     format!("{nodes}{words} ({})", duration(elapsed))
 }
 
-fn counts(outcome: &Outcome) -> [(&'static str, usize, Style); 5] {
-    let is = |verdicts: &[Verdict]| usize::from(verdicts.contains(&outcome.verdict));
+fn counts(row: &Row<'_>) -> [(&'static str, usize, Style); 5] {
+    let is = |verdicts: &[Verdict]| usize::from(verdicts.contains(&row.verdict));
     [
-        ("ok", outcome.holds, style::GREEN),
-        ("changed", outcome.changed(), style::YELLOW),
+        ("ok", row.ok, style::GREEN),
+        ("changed", row.changed, style::YELLOW),
         (
             "unreachable",
             is(&[Verdict::Unreachable]),

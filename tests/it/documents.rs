@@ -38,7 +38,7 @@ enum Kind {
 /// Every document of the repository except the changelog, which describes commands as they were.
 fn documents() -> Vec<PathBuf> {
     let mut found = vec![PathBuf::from("README.md"), PathBuf::from("CONTRIBUTING.md")];
-    for folder in ["docs", "roles", "tests"] {
+    for folder in ["docs", "examples", "roles", "tests"] {
         found.extend(below(folder, "md"));
     }
     found.sort();

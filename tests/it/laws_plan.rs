@@ -809,6 +809,29 @@ proptest! {
         }
     }
 
+    /// A run on the node itself did not come by ssh, and others do. To see it fail: leave `locks_others_out` out.
+    #[test]
+    fn open_door_on_the_node_itself_no_port_of_sshd_is_forwarded((state, wanted) in node(), port in prop_oneof![Just(22u16), Just(5000)], everywhere in any::<bool>()) {
+        let mut state = state;
+        state.system.networking.listeners = Observed::Known(vec![fwdeploy::model::networking::Listener {
+            protocol: "tcp".into(),
+            address: (!everywhere).then(|| "198.51.100.1".parse().unwrap()),
+            port,
+            program: "sshd".into(),
+        }]);
+        let plan = plan(&state, &wanted, &ALL);
+        let takes = |rule: &RichRule| matches!(rule, RichRule::Forward { service, .. }
+            if service.ports == fwdeploy::model::PortRange::from(fwdeploy::model::Port::new(port).unwrap()));
+        let forwards = wanted.rich.iter().any(takes);
+        let said = plan.findings.iter().any(|f| f.code.as_str() == "locks-out" && f.text.contains("sshd, which listens"));
+        prop_assert_eq!(said, forwards);
+        for cut in 0..=plan.actions.len() {
+            let then = fold(&state, &plan.actions[..cut]);
+            let before = state.runtime.rich.known().unwrap();
+            prop_assert!(then.runtime.rich.known().unwrap().iter().all(|r| !takes(&r.rule) || before.contains(r)));
+        }
+    }
+
     #[test]
     fn open_door_no_reload_shuts_out_whoever_could_come_in((state, wanted) in node(), n in 1..4u8) {
         // Refusals that are about something else would hide most cases.

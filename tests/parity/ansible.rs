@@ -1,6 +1,5 @@
 //! The real Ansible, in a virtual environment of its own.
 
-use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::path::PathBuf;
@@ -10,49 +9,14 @@ use std::process::Stdio;
 use fwdeploy::inventory::programs::ProgramError;
 use serde_json::Value;
 
+use crate::venv;
+
 /// What is compared with.
 pub const VERSION: &str = "2.19.14";
 
-/// The Python of the environment, which is made if it is not there.
+/// The Python of the environment.
 fn python() -> PathBuf {
-    let target = option_env!("CARGO_TARGET_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("target"),
-        PathBuf::from,
-    );
-    let folder = target.join(format!("ansible-core-{VERSION}"));
-    let python = folder.join("bin/python");
-    let ready = folder.join("ready");
-    fs::create_dir_all(&target).expect("the target directory can be made");
-    // Several tests may want it at once, each in a process of its own.
-    let lock = fs::File::create(target.join("ansible-core.lock")).expect("a lock");
-    lock.lock().expect("the lock is taken");
-    if !ready.exists() {
-        let _ = fs::remove_dir_all(&folder);
-        let package = format!("ansible-core=={VERSION}");
-        run(Command::new("python3").args(["-m", "venv"]).arg(&folder));
-        run(Command::new(&python).args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            &package,
-        ]));
-        fs::write(&ready, VERSION).expect("the environment is marked");
-    }
-    python
-}
-
-fn run(command: &mut Command) {
-    let out = command.output();
-    let out = out.unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
-    assert!(
-        out.status.success(),
-        "the real Ansible could not be installed, so nothing can be compared with it: it takes Python's venv, and PyPI or a \
-         registry in its place that pip can reach\n{command:?}\n{}{}",
-        String::from_utf8_lossy(&out.stdout),
-        String::from_utf8_lossy(&out.stderr)
-    );
+    venv::python("ansible-core", &[("ansible-core", VERSION)])
 }
 
 /// Asks `tests/parity/answers.py`.

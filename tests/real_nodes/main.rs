@@ -24,6 +24,7 @@ mod interruptions;
 mod mangle;
 mod motion;
 mod pending;
+mod pull;
 mod reach;
 mod recovery;
 mod remove;

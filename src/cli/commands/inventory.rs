@@ -88,9 +88,9 @@ pub(super) fn execute(args: &InventoryArgs) -> Result<u8, CliError> {
     Ok(0)
 }
 
-/// The nodes that `--limit` selects; `None` without it.
+/// The nodes that `--limit` and `--shard` select; `None` without both.
 fn selected(selection: &SelectionArgs) -> Result<Option<BTreeSet<String>>, CliError> {
-    if selection.limit.is_none() {
+    if selection.limit.is_none() && selection.shard.is_none() {
         return Ok(None);
     }
     let inventory = fleet::inventory(selection)?;

@@ -9,6 +9,7 @@ mod peers;
 mod refused;
 mod remove;
 mod render;
+mod report;
 mod role;
 mod rollback;
 mod run;
@@ -30,6 +31,7 @@ use crate::cli::commands::peers::PeersArgs;
 use crate::cli::commands::refused::RefusedArgs;
 use crate::cli::commands::remove::RemoveArgs;
 use crate::cli::commands::render::RenderArgs;
+use crate::cli::commands::report::ReportCommand;
 use crate::cli::commands::role::RoleCommand;
 use crate::cli::commands::rollback::RollbackArgs;
 use crate::cli::commands::run::RunArgs;
@@ -152,6 +154,10 @@ enum Command {
     /// Print what the roles require on the nodes, without connecting
     Render(RenderArgs),
 
+    /// Make one report of those of several machines
+    #[command(subcommand)]
+    Report(ReportCommand),
+
     /// Show the groups, nodes and variables of the inventory, without connecting
     ///
     /// What `ansible-inventory` shows of the same inventory, with templates as they are written. Secrets are redacted.
@@ -224,6 +230,7 @@ impl Cli {
             Command::ScanKeys(args) => scan_keys::execute(args),
             Command::Facts(args) => facts::execute(args),
             Command::Render(args) => render::execute(args),
+            Command::Report(command) => report::execute(command),
             Command::Inventory(args) => inventory::execute(args),
             Command::Config(args) => config::execute(args),
             Command::Role(command) => role::execute(command),

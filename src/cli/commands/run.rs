@@ -81,7 +81,7 @@ pub(super) struct RunArgs {
     #[arg(long)]
     allow_pending: bool,
 
-    /// Only list the nodes that --limit selects, without connecting
+    /// Only list the nodes that --limit and --shard select, without connecting
     #[arg(long)]
     list_hosts: bool,
 

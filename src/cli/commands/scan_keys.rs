@@ -65,7 +65,9 @@ pub(super) fn execute(args: &ScanKeysArgs) -> Result<u8, CliError> {
         .zip(&scanned)
         .map(|(job, scanned)| line(job.node(), scanned))
         .collect();
-    print(&(lines.join("\n") + "\n"));
+    if !lines.is_empty() {
+        print(&(lines.join("\n") + "\n"));
+    }
     let is_bad = |scanned: &Result<Scanned, ConnectError>| match scanned {
         Ok(scanned) => matches!(
             scanned.status,
