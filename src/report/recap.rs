@@ -19,8 +19,7 @@ use crate::report::summary::duration;
 /// `ok` counts the wanted things (networks, attachments, rules) that hold at the end; `changed` the differences that were removed,
 /// or that would be.
 pub fn recap(outcomes: &[Outcome], elapsed: Duration) -> String {
-    let row = |outcome| Row::of(outcome);
-    let mut text = rows(outcomes.iter().map(row).collect());
+    let mut text = rows(outcomes.iter().map(Row::of).collect());
     text.push_str(&not_begun(outcomes));
     let _ = writeln!(text, "{}", fleet(&Summary::of(outcomes), elapsed));
     text

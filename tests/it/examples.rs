@@ -395,7 +395,13 @@ fn gnu_parallel_runs_all_shards() {
     for shards in ["5", "3"] {
         let merged = run(
             shards,
-            &["run", "inventory.yml", "--check", "-e", "note=$HOME *"],
+            &[
+                "run",
+                "inventory.yml",
+                "--check",
+                "-e",
+                r#"{"note": "$HOME * '"}"#,
+            ],
         );
         assert_eq!(merged.code, whole.code, "{}", merged.stderr);
         let recap = |text: &str| {

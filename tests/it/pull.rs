@@ -229,7 +229,7 @@ fn a_run_is_on_this_machine_alone_and_leaves_its_report() {
 /// A machine that is called like a group would get the whitelists of all its nodes. To see it fail: leave the check out of `load.rs`.
 #[test]
 fn this_machine_is_one_node() {
-    let text = "all: {children: {cybex: {vars: {fwdeploy_roles: [cybex], cybex_peers: [192.0.2.7]}, hosts: {a: , b: }}}}\n";
+    let text = "all: {children: {cybex: {vars: {fwdeploy_roles: [cybex], cybex_peers: [192.0.2.7]}, hosts: {a: {ansible_host: 192.0.2.1}, b: {ansible_host: 192.0.2.2}}}}}\n";
     let place = Place::with(text);
     for arguments in [
         &["run", "inventory.yml", "--check"][..],

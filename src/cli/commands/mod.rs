@@ -65,6 +65,8 @@ Examples:
   fwdeploy run inventory.yml --diff             apply the roles, and show each difference
   fwdeploy run inventory.yml -l 'cybex:!cyb-3'  only the nodes of a group, without one
   fwdeploy run inventory.yml --serial 1,10%,50% in waves; a failure ends it before the next
+  fwdeploy run inventory.yml --shard 3/20       one of twenty parts, by the names of the nodes
+  fwdeploy report merge reports --expect 20     one report of those of all parts
   fwdeploy run inventory.yml -b -K              through sudo, with a password
   fwdeploy status inventory.yml                 who changed each node when, and who is changing it
   fwdeploy peers inventory.yml --unused         which entries of the whitelists nobody has used

@@ -196,7 +196,7 @@ pub(super) struct Node<'t> {
 impl Node<'_> {
     /// All that the report says of it.
     pub(super) fn value(&self) -> Value {
-        // It was read before, as the head.
+        // It was read before.
         serde_json::from_str(self.written.get()).unwrap_or_default()
     }
 }
@@ -303,9 +303,11 @@ pub fn read(text: &str, report: usize) -> Result<Document<'_>, Mistake> {
     };
     let broken = |error: serde_json::Error, text: &str, begin: usize| {
         let at = begin + offset(text, error.line(), error.column());
-        let is_cut = error.is_eof();
         let said = error.to_string();
         let said = said.split(" at line ").next().unwrap_or_default();
+        // Of a number that the text ends in, serde_json says that it is none.
+        let is_last = begin == 0 && at + 1 >= text.trim_end().len();
+        let is_cut = error.is_eof() || is_last && said == "invalid number";
         let message = match (is_cut, text.trim().is_empty()) {
             (_, true) => "it is empty".to_string(),
             (true, false) => "it ends in the middle of the document".to_string(),
@@ -338,6 +340,8 @@ pub fn read(text: &str, report: usize) -> Result<Document<'_>, Mistake> {
         let at = node.get().as_ptr().addr() - text.as_ptr().addr();
         let head: Head<'_> =
             serde_json::from_str(node.get()).map_err(|error| broken(error, node.get(), at))?;
+        // The rest of it is only read when it is printed, where no mistake can be told.
+        serde_json::from_str::<Value>(node.get()).map_err(|error| broken(error, node.get(), at))?;
         if kind.has_summary() && kind.counts_as(&head.status).is_none() {
             return Err(mistake(
                 Some(at),

@@ -184,7 +184,7 @@ impl<'t> Merged<'t> {
             return code;
         }
         let not_started = self.not_started();
-        if not_started > 0 && not_started == self.documents.len() {
+        if not_started == self.documents.len() && self.nodes().next().is_none() {
             return NOTHING_TOUCHED;
         }
         self.kind.exit_code(self.heads(), not_started)
@@ -218,6 +218,8 @@ impl<'t> Merged<'t> {
                 out.push_str(&recap::not_started(count, &sanitize(why)));
             }
             let _ = writeln!(out, "{}", recap::fleet(&self.summary(), elapsed));
+        } else if self.kind == Kind::Facts {
+            let _ = writeln!(out, "{}", recap::fleet(&self.summary(), elapsed));
         } else {
             let nodes = recap::nodes(self.heads().count());
             let words: Vec<String> = self
@@ -225,7 +227,7 @@ impl<'t> Merged<'t> {
                 .count(self.heads())
                 .into_iter()
                 .filter(|(_, count)| *count > 0)
-                .map(|(word, count)| format!("{count} {}", word.replace('_', " ")))
+                .map(|(word, count)| format!("{count} {}", said(word)))
                 .collect();
             let words = match words.is_empty() {
                 true => String::new(),
@@ -259,6 +261,16 @@ impl<'t> Merged<'t> {
     /// The document for scripts, in the shape of those that it is made of. It can be merged again.
     pub fn document(&self) -> String {
         json::pretty(&AsDocument(self))
+    }
+}
+
+/// The word of a summary's count, as the texts of `status` and `peers` say it.
+fn said(word: &str) -> &str {
+    match word {
+        "held" => "at work",
+        "not_counted" => "without counters",
+        "no_guard" => "without a guard",
+        word => word,
     }
 }
 
