@@ -120,11 +120,8 @@ fn a_node_applies_its_own_whitelist() {
     assert!(one.holds(), "after the node pulled");
     let status = lab.fwdeploy("status", &[]).out;
     assert!(status.contains("confirmed"), "{status}");
-    let only_root = lab.sh(
-        "n1",
-        "find /var/lib/fwdeploy-pull -perm /077; stat -c %U /var/lib/fwdeploy-pull/report.json",
-    );
-    assert_eq!(only_root, "root\n");
+    let files = "stat -c '%a %U' /var/lib/fwdeploy-pull /var/lib/fwdeploy-pull/report.json";
+    assert_eq!(lab.sh("n1", files), "700 root\n600 root\n");
 
     let (succeeded, report) = pull(lab);
     assert!(succeeded, "{report:#}");
