@@ -10,6 +10,9 @@ use crate::harness::lab::Lab;
 use crate::harness::said::wait_until;
 use crate::name;
 
+/// The node's name, and more time to confirm than a busy machine needs.
+const PATIENT: &str = "FWDEPLOY_NODE=n1\nFWDEPLOY_ARGUMENTS=--confirm-timeout 600\n";
+
 /// Writes a file on a node.
 fn put(lab: &Lab, content: &[u8], path: &str, mode: &str) {
     use std::io::Write as _;
@@ -104,7 +107,7 @@ fn a_node_applies_its_own_whitelist() {
     );
     let lab = &one.lab;
     install(lab);
-    set(lab, "FWDEPLOY_NODE=n1\n");
+    set(lab, PATIENT);
     check_out(lab, "peer1");
     assert!(
         lab.reaches("n1/cybex", &lab.peer("peer2"), crate::PORT),
@@ -134,7 +137,7 @@ fn a_node_applies_its_own_whitelist() {
         lab,
         "FWDEPLOY_NODE=n1\nFWDEPLOY_ARGUMENTS=--confirm-timeout 5\n",
     );
-    let start = "systemctl start --no-block fwdeploy-pull.service; until [ -e /var/lib/fwdeploy/armed ]; do :; done";
+    let start = "systemctl start --no-block fwdeploy-pull.service; until [ -e /var/lib/fwdeploy/armed ]; do sleep 0.05; done";
     lab.sh(
         "n1",
         &format!("{start}; systemctl kill -s KILL fwdeploy-pull.service"),
@@ -151,7 +154,7 @@ fn a_node_applies_its_own_whitelist() {
     );
 
     // One that is stopped finishes what it has begun.
-    set(lab, "FWDEPLOY_NODE=n1\n");
+    set(lab, PATIENT);
     lab.sh(
         "n1",
         &format!("{start}; systemctl stop fwdeploy-pull.service"),
