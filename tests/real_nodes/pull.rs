@@ -137,7 +137,7 @@ fn a_node_applies_its_own_whitelist() {
         lab,
         "FWDEPLOY_NODE=n1\nFWDEPLOY_ARGUMENTS=--confirm-timeout 5\n",
     );
-    let start = "systemctl start --no-block fwdeploy-pull.service; until [ -e /var/lib/fwdeploy/armed ]; do sleep 0.05; done";
+    let start = "systemctl start --no-block fwdeploy-pull.service; until systemctl list-units --plain --no-legend 'fwdeploy-restore-*.timer' | grep -q .; do sleep 0.05; done";
     lab.sh(
         "n1",
         &format!("{start}; systemctl kill -s KILL fwdeploy-pull.service"),

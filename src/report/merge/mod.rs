@@ -19,6 +19,8 @@ use serde::Serializer;
 use serde_json::Map;
 use serde_json::Value;
 
+use crate::engine::FailureCode;
+use crate::engine::NotBegunCode;
 use crate::report::json;
 use crate::report::recap;
 use crate::report::recap::Row;
@@ -36,12 +38,6 @@ use document::Head;
 use document::Kind;
 use document::Node;
 use document::interrupted;
-
-/// The code of a node without a role: nodes without one were named at the start.
-const NO_ROLE: &str = "no-role";
-
-/// The code of a node that the operator has abandoned.
-const STOPPED: &str = "stopped";
 
 /// The exit code if no machine has started its part.
 const NOTHING_TOUCHED: u8 = 1;
@@ -207,8 +203,9 @@ impl<'t> Merged<'t> {
             });
             out.push_str(&recap::rows(rows.collect()));
             let mut reasons: Vec<(&str, usize)> = Vec::new();
+            // Nodes without a role were named at the start.
             let whys = self.heads().filter_map(|head| head.not_begun.as_ref());
-            for why in whys.filter(|why| why.code != NO_ROLE) {
+            for why in whys.filter(|why| why.code != NotBegunCode::NoRole.as_str()) {
                 match reasons.iter_mut().find(|(text, _)| *text == why.message) {
                     Some((_, count)) => *count += 1,
                     None => reasons.push((&why.message, 1)),
@@ -300,7 +297,10 @@ fn failed(out: &mut String, head: &Head<'_>) {
         );
     }
     // As of a run: of a node that was never entered there is nothing to say.
-    if error.standing != "untouched" || error.stage == "apply" || error.code == STOPPED {
+    if error.standing != "untouched"
+        || error.stage == "apply"
+        || error.code == FailureCode::Stopped.as_str()
+    {
         let _ = writeln!(
             out,
             "    {}: {}",
