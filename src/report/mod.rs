@@ -6,8 +6,8 @@
 mod bars;
 pub mod json;
 mod lines;
-pub mod output;
 pub mod merge;
+pub mod output;
 pub mod progress;
 pub mod recap;
 pub mod redact;

@@ -33,7 +33,19 @@ const PURPOSES: [Purpose; 7] = [
 /// What a command prints whose nodes came to this.
 fn report(purpose: Purpose, outcomes: &[Outcome], seconds: u64) -> String {
     let code = Summary::of(outcomes).exit_code(purpose);
-    json::outcomes(outcomes, purpose, &[], Duration::from_secs(seconds), code)
+    printed(outcomes, purpose, &[], Duration::from_secs(seconds), code)
+}
+
+fn printed(
+    outcomes: &[Outcome],
+    purpose: Purpose,
+    warnings: &[json::Remark],
+    elapsed: Duration,
+    code: u8,
+) -> String {
+    let mut bytes = Vec::new();
+    json::outcomes(&mut bytes, outcomes, purpose, warnings, elapsed, code).expect("memory");
+    String::from_utf8(bytes).expect("JSON is UTF-8")
 }
 
 fn outcome(node: &str, verdict: Verdict) -> Outcome {
@@ -303,7 +315,7 @@ fn the_first_signal_counts() {
     let outcomes = [outcome("a", Verdict::Skipped)];
     let stopped = |node: &str, code| {
         let outcomes = [outcome(node, Verdict::Skipped)];
-        json::outcomes(&outcomes, Purpose::Run, &[], Duration::ZERO, code)
+        printed(&outcomes, Purpose::Run, &[], Duration::ZERO, code)
     };
     let failed = report(Purpose::Run, &[outcome("f", Verdict::Failed)], 1);
     let texts = [
@@ -329,7 +341,7 @@ fn a_warning_of_every_machine_is_one_with_the_nodes_of_all() {
             nodes,
             moved: None,
         };
-        json::outcomes(
+        printed(
             &[outcome(node, Verdict::Ok)],
             Purpose::Run,
             &[warning],
