@@ -201,6 +201,9 @@ fn no_role(name: &str) -> String {
     format!("there is no role `{name}`")
 }
 
+/// The policies that nodes share, and the names of all variables that were asked for to make them.
+type Shared = (Arc<Vec<Policy>>, Arc<BTreeSet<String>>);
+
 /// Resolves roles for the nodes of one inventory.
 pub struct Resolver<'a> {
     roles: &'a Roles,
@@ -285,10 +288,7 @@ impl Resolver<'_> {
     }
 
     /// What was made for another node, and would be the same for this one.
-    fn remembered(
-        &self,
-        node: &InventoryNode,
-    ) -> Option<(Arc<Vec<Policy>>, Arc<BTreeSet<String>>)> {
+    fn remembered(&self, node: &InventoryNode) -> Option<Shared> {
         let remembered = self.remembered.lock();
         let mut remembered = remembered.unwrap_or_else(PoisonError::into_inner);
         let made = remembered.of(node)?;
@@ -301,7 +301,7 @@ impl Resolver<'_> {
         node: &InventoryNode,
         found: &[(&Located<String>, &Role, &Parsed)],
         errors: &mut InputErrors,
-    ) -> (Arc<Vec<Policy>>, Arc<BTreeSet<String>>) {
+    ) -> Shared {
         let mut policies = Vec::new();
         let mut used = BTreeSet::new();
         let mut depends = Dependencies::default();
