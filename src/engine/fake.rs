@@ -649,7 +649,7 @@ pub(super) fn desired() -> Desired {
         rules: rules
             .iter()
             .map(|(priority, text)| {
-                DirectRule::ours(Family::V4, *priority, &Rule::parse_text(text).unwrap())
+                DirectRule::ours(Family::V4, *priority, Rule::parse_text(text).unwrap())
             })
             .collect(),
         rich: vec![RichRule::Forward {

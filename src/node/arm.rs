@@ -237,7 +237,7 @@ mod tests {
                 subnets: vec!["172.20.0.0/16".parse().unwrap()],
             },
             Action::OwnChain { family: Family::V4 },
-            Action::AddRule(DirectRule::ours(Family::V4, 200, &rule.unwrap())),
+            Action::AddRule(DirectRule::ours(Family::V4, 200, rule.unwrap())),
             Action::Unlatch {
                 subnets: vec!["172.20.0.0/16".parse().unwrap()],
             },

@@ -151,7 +151,7 @@ fn desired() -> Desired {
         *container == "172.31.8.9".parse::<std::net::IpAddr>().unwrap()
     };
     let rule = |priority, text: &str| {
-        DirectRule::ours(Family::V4, priority, &Rule::parse_text(text).unwrap())
+        DirectRule::ours(Family::V4, priority, Rule::parse_text(text).unwrap())
     };
     Desired {
         networks: vec![DesiredNetwork {

@@ -263,7 +263,7 @@ fn with(mut value: Value, path: &[&str], to: Value) -> Value {
 }
 
 fn rule(priority: i32, text: &str) -> DirectRule {
-    DirectRule::ours(Family::V4, priority, &Rule::parse_text(text).unwrap())
+    DirectRule::ours(Family::V4, priority, Rule::parse_text(text).unwrap())
 }
 
 // ------------------------------------------------------------------------------------------- the node's own routes

@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn each_peer_and_entry_is_one_flow() {
         let rule = |priority: i32, text: &str| {
-            DirectRule::ours(Family::V4, priority, &Rule::parse_text(text).unwrap())
+            DirectRule::ours(Family::V4, priority, Rule::parse_text(text).unwrap())
         };
         let desired = Desired {
             attachments: vec![cybex_attachment("wit")],
@@ -277,7 +277,7 @@ mod tests {
     #[test]
     fn a_range_is_a_flow_for_each_port_at_which_something_begins() {
         let rule = |priority: i32, text: &str| {
-            DirectRule::ours(Family::V4, priority, &Rule::parse_text(text).unwrap())
+            DirectRule::ours(Family::V4, priority, Rule::parse_text(text).unwrap())
         };
         let desired = Desired {
             attachments: vec![cybex_attachment("wit")],

@@ -46,7 +46,7 @@ const OTHERWISE: &str = "! -s 172.20.0.0/16 -d 172.20.0.0/16 -m comment --commen
 
 fn desired(rules: &[(Family, &str)]) -> Desired {
     let rule = |(family, text): &(Family, &str)| {
-        DirectRule::ours(*family, 100, &Rule::parse_text(text).unwrap())
+        DirectRule::ours(*family, 100, Rule::parse_text(text).unwrap())
     };
     Desired {
         networks: vec![DesiredNetwork {
@@ -1029,7 +1029,7 @@ fn many_peers_and_many_rules_are_judged_in_no_time() {
     let (mut desired, state) = case.state();
     desired.rules = peers
         .iter()
-        .map(|text| DirectRule::ours(Family::V4, 200, &Rule::parse_text(text).unwrap()))
+        .map(|text| DirectRule::ours(Family::V4, 200, Rule::parse_text(text).unwrap()))
         .collect();
     let edges = super::edge::edges(&desired, &std::collections::BTreeSet::new());
     let world = super::world::World::new(&desired, &state);

@@ -71,7 +71,7 @@ impl Node {
 
     fn desired(&self) -> Desired {
         let rule = |priority: i32, text: String| {
-            DirectRule::ours(Family::V4, priority, &Rule::parse_text(&text).unwrap())
+            DirectRule::ours(Family::V4, priority, Rule::parse_text(&text).unwrap())
         };
         let peer = self.peer;
         let tag = "-m comment --comment fwdeploy:cybex/p2p -j ACCEPT";
