@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-.PHONY: setup lint unit lab lab-long lab-family fault-matrix leaks bench-guard fuzz test demo
+.PHONY: setup lint unit lab lab-long lab-family fault-matrix leaks bench bench-quick bench-guard fuzz test demo
 
 # Installs the system packages that libssh2 and the lab's nodes are built with.
 setup:
@@ -52,7 +52,21 @@ leaks: setup
 	tests/lab/lab build
 	tests/run leaks
 
-# Measures what the guard costs, which takes about ten minutes, and writes docs/benchmarks.md.
+# Measures fwdeploy beside Ansible, pyinfra and bare ssh, which takes about forty minutes, and writes a section of docs/benchmarks.md with its
+# plots. It goes on where it was interrupted. `tests/bench/speed --help` has its options.
+bench: setup
+	$(CARGO) build --release --locked
+	tests/lab/lab build trixie
+	python3 tests/bench/speed run $(BENCH)
+	python3 tests/bench/speed page
+
+# For a change: one node, fwdeploy and bare ssh, in two minutes. It fails where a ratio is beyond what the last `make bench` has recorded.
+bench-quick: setup
+	$(CARGO) build --release --locked
+	tests/lab/lab build trixie
+	python3 tests/bench/speed quick $(BENCH)
+
+# Measures what the guard costs, which takes about ten minutes, and writes a section of docs/benchmarks.md.
 bench-guard: setup
 	$(CARGO) build --release --locked
 	tests/lab/lab build

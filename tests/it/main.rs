@@ -6,6 +6,7 @@ mod architecture;
 mod audit;
 mod awk;
 mod bad_input;
+mod bench;
 mod captures;
 mod cli;
 mod codes;
