@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import json
 import platform
+import resource
 import shutil
 import sys
 import time
@@ -58,7 +59,7 @@ def header(options: argparse.Namespace, wanted: dict[Cell, int]) -> dict:
     """What makes one bench: with another one, what was measured does not go on."""
     said = ", ".join(f"{name} {version}" for name, version in versions(options.binary).items())
     files = sorted(path for folder in (HERE, HERE.parent / "tools") for path in folder.glob("*.*"))
-    own = hashlib.sha256(b"".join(path.read_bytes() for path in files if path.name not in ("page.py", "plot.py"))).hexdigest()
+    own = hashlib.sha256(b"".join(path.read_bytes() for path in files if path.name not in ("page.py", "plot.py", "ratios.py"))).hexdigest()
     return {
         "binary": hashlib.sha256(options.binary.read_bytes()).hexdigest(), "bench": own, "versions": said, "suite": options.suite,
         "machine": machine(), "cells": {cell.key(): rounds for cell, rounds in wanted.items()}, "seed": SEED, "tools": options.tools,
@@ -123,6 +124,9 @@ def main() -> None:
     parser.add_argument("--page", type=Path, default=section.PAGE)
     parser.add_argument("--recorded", type=Path, default=RECORDED)
     options = parser.parse_args()
+    # A tool that keeps a connection to every name needs a descriptor for each.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     file = options.results or options.folder / "speed.jsonl"
     try:
         match options.command:

@@ -160,7 +160,8 @@ class Block:
     def one(self, tool: Tool, phase: str, number: int = 0, counts: bool = True) -> float:
         bench = self.bench
         log = bench.logs / f"{self.name[0]}-{tool.name}-{phase}.log"
-        done = run(tool.command(phase), tool.environment(), tool.folder, log, LIMIT, bench.lab.name, bench.lab.nodes, bench.wire)
+        done = run(tool.command(phase), tool.environment(), tool.folder, log, LIMIT, bench.lab.name, self.nodes, bench.wire,
+                   tool.input())
         said = text_of(log)
         wrong = "it took too long" if done.wall >= LIMIT else tool.judge(phase, done.code, said)
         if wrong:

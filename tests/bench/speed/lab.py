@@ -66,6 +66,8 @@ class Lab:
         self.pristine: dict[str, str] = {}
 
     def up(self, number: int | None, packages: Path) -> None:
+        # What an interrupted run has left is no beginning.
+        self.down()
         self.call("up", self.name, *(f"{node}={self.suite}" for node in self.nodes), *(["--number", str(number)] if number else []))
         self.info = json.loads(self.call("info", self.name))
         self.netns = f"/run/netns/{self.info['netns']}"

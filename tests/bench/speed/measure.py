@@ -31,13 +31,13 @@ MOUNTS = [line.split() for line in Path("/proc/self/mounts").read_text().splitli
 class Group:
     """A control group of its own for one command, so that what its forks take counts, also where nobody waits for them."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
         roots = [Path(words[1]) for words in MOUNTS if words[2] == "cgroup2"]
         if not roots:
             raise Wrong("this machine has no cgroup2 mount")
-        self.unified = roots[0] / "fwdeploy-bench" / "run"
+        self.unified = roots[0] / "fwdeploy-bench" / name
         legacy = [Path(words[1]) for words in MOUNTS if words[2] == "cgroup" and "memory" in words[3].split(",")]
-        self.legacy = legacy[0] / "fwdeploy-bench" / "run" if legacy else None
+        self.legacy = legacy[0] / "fwdeploy-bench" / name if legacy else None
 
     def __enter__(self) -> "Group":
         self.remove()
@@ -223,12 +223,13 @@ class Measured(NamedTuple):
     traffic: Traffic
 
 
-def run(command: list[str], environment: dict[str, str], folder: Path, log: Path, limit: float, lab: str, nodes: list[str], wire: Wire) -> Measured:
+def run(command: list[str], environment: dict[str, str], folder: Path, log: Path, limit: float, lab: str, nodes: list[str], wire: Wire,
+        given: Path = Path(os.devnull)) -> Measured:
     """Runs a command in the controller's network and measures it; its output is in `log`. Beyond the limit it is ended."""
     log.parent.mkdir(parents=True, exist_ok=True)
     # Found beforehand, or the search would be a part of the time.
     nsenter = shutil.which("nsenter") or "nsenter"
-    with Group() as group, log.open("wb") as out:
+    with Group(lab) as group, log.open("wb") as out, given.open("rb") as text:
         nodes_before = node_cpu(lab, nodes)
         wire.begin()
         began = mmap.mmap(-1, 8)
@@ -239,7 +240,7 @@ def run(command: list[str], environment: dict[str, str], folder: Path, log: Path
             struct.pack_into("d", began, 0, time.monotonic())
 
         child = subprocess.Popen(
-            [nsenter, f"--net={wire.netns}", *command], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=folder,
+            [nsenter, f"--net={wire.netns}", *command], stdin=text, stdout=out, stderr=subprocess.STDOUT, cwd=folder,
             env=environment, preexec_fn=enter)
         killer = threading.Timer(limit, child.send_signal, [signal.SIGKILL])
         killer.start()

@@ -13,6 +13,8 @@ from tools import CHANGE, CHECK, CONVERGED, FIRST, FLOOR
 
 HERE = Path(__file__).resolve().parent
 LEGEND = HERE.parent / "legends/speed.md"
+# Written by hand after a bench: why something does not hold, and where the time goes.
+NOTES = HERE.parent / "legends/speed-notes.md"
 TITLES = {
     "fwdeploy": "fwdeploy", "pyinfra-optimised": "pyinfra, optimised", "pyinfra-idiomatic": "pyinfra, idiomatic",
     "ansible-optimised": "Ansible, optimised", "ansible-idiomatic": "Ansible, idiomatic", "ssh-true": "`ssh node true`",
@@ -205,7 +207,7 @@ def document(results: Results) -> str:
              "rounds": rounds, "most": str(max(CELLS.values()))}
     for name, value in words.items():
         legend = legend.replace(f"{{{name}}}", value)
-    out = [legend, "", "### What is asked of fwdeploy", "", asked_table(results), "", "### Seconds", ""]
+    out = [legend, "", "### What is asked of fwdeploy", "", asked_table(results), "", NOTES.read_text().rstrip(), "", "### Seconds", ""]
     for cell in sorted(results.cells(), key=lambda cell: (cell.names, cell.peers)):
         out += [f"**{title(cell)}, {plural(cell.peers, 'peer')}**", "", times_table(results, cell), ""]
     out += ["![Time by the number of peers](benchmarks/peers.svg)", "", "![Cost by the number of names](benchmarks/names.svg)", "", "### What it takes", ""]

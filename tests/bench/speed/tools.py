@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shlex
 import shutil
@@ -108,6 +109,10 @@ class Tool:
     def environment(self) -> dict[str, str]:
         return self.site.environment
 
+    def input(self) -> Path:
+        """What it reads."""
+        return Path(os.devnull)
+
     def judge(self, phase: str, code: int, said: str) -> str | None:
         """What is wrong with a run, by what the tool itself says."""
         return None if code == 0 else f"it ended with {code}"
@@ -189,16 +194,15 @@ class Pyinfra(Tool):
         (self.folder / "inventory.py").write_text(f"hosts = (\n    {hosts!r},\n    {data!r},\n)\n")
 
     def command(self, phase: str) -> list[str]:
-        words = [str(self.programs / "pyinfra"), "-y", "--parallel", str(FORKS), "inventory.py", str(FILES / f"{self.name}.py")]
-        return [*words[:1], "--dry", *words[1:]] if phase == CHECK else words
+        # With `-y` it detects no changes beforehand, which is all that `--dry` is for.
+        how = "--dry" if phase == CHECK else "-y"
+        return [str(self.programs / "pyinfra"), how, "--parallel", str(FORKS), "inventory.py", str(FILES / f"{self.name}.py")]
 
     def judge(self, phase: str, code: int, said: str) -> str | None:
-        totals = re.search(r"Grand total\s*\|?([^\n]*)", said)
-        if code == 0 and phase == CONVERGED and totals:
-            numbers = [word for word in re.split(r"[|\s]+", totals[1]) if word]
-            # Operations, changes, those without a change.
-            if len(numbers) >= 2 and numbers[1].isdigit() and int(numbers[1]):
-                return "it changed something"
+        # The columns: hosts, success (something was done), error, no change.
+        totals = re.search(r"Grand total +\d+ +(\d+|-)", said)
+        if code == 0 and phase == CONVERGED and (not totals or totals[1] != "-"):
+            return "it changed something"
         return super().judge(phase, code, said)
 
 
@@ -231,13 +235,20 @@ class Probe(Floor):
 
     def prepare(self, site: Site) -> None:
         super().prepare(site)
-        words, script = captured(self.binary, site, self.folder)
+        self.words, script = captured(self.binary, site, self.folder)
         (self.folder / "script").write_bytes(script)
+        # xargs gives no input to what it runs.
         ssh = shlex.join(site.ssh())
-        (self.folder / "probe.sh").write_text(f'exec {ssh} "root@$1" {shlex.join(words)} <{shlex.quote(str(self.folder / "script"))} >/dev/null\n')
+        (self.folder / "probe.sh").write_text(f'exec {ssh} "root@$1" {shlex.join(self.words)} <script >/dev/null\n')
 
     def one(self, address: str) -> list[str]:
-        return ["sh", str(self.folder / "probe.sh"), address]
+        return [*self.site.ssh(), f"root@{address}", *self.words]
+
+    def many(self) -> list[str]:
+        return ["xargs", "-a", "addresses", f"-P{FORKS}", "-n1", "sh", "probe.sh"]
+
+    def input(self) -> Path:
+        return self.folder / "script" if len(self.names) == 1 else super().input()
 
 
 def captured(binary: Path, site: Site, folder: Path) -> tuple[list[str], bytes]:

@@ -21,7 +21,9 @@ if host.get_fact(Command, command=ASK) != "cybex 172.20.0.2/16":
     )
 written = [
     files.template(
-        name=f"The file {dest}", src=str(HERE / source), dest=dest, mode="640", create_remote_dir=False, peers=host.data.peers
+        name=f"The file {dest}", src=str(HERE / source), dest=dest, mode="640", create_remote_dir=False,
+        # As Ansible reads templates.
+        jinja_env_kwargs={"trim_blocks": True}, peers=host.data.peers,
     )
     for source, dest in (("direct.xml.j2", "/etc/firewalld/direct.xml"), ("public.xml.j2", "/etc/firewalld/zones/public.xml"))
 ]
