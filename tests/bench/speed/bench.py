@@ -85,8 +85,8 @@ class Bench:
                 if not again:
                     self.results.append({"block": block, "begun": "again"})
                     continue
-                self.failed.append(f"{tool.title}: {wrong}")
-                self.results.finish(block, [], {"done": False, "why": f"it failed: {wrong}"[:400]})
+                self.failed.append(f"{cell.key()}: {wrong}".splitlines()[0])
+                self.results.finish(block, [], {"done": False, "why": f"it failed: {wrong}".splitlines()[0]})
                 return
             self.results.finish(block, work.runs, {"done": True, "seconds": sum(run["wall"] for run in work.runs if run["tool"] == tool.name)})
             return

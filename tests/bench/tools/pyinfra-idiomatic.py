@@ -35,7 +35,9 @@ if "ipv4 filter DOCKER-USER" not in lines("firewall-cmd --permanent --direct --g
     server.shell(name="The chain", commands=["firewall-cmd --permanent --direct --add-chain ipv4 filter DOCKER-USER"])
     changed = True
 
-wanted, there = rules(host.data.peers), lines("firewall-cmd --permanent --direct --get-all-rules")
+# firewalld prints an exclamation mark in quotes.
+wanted = rules(host.data.peers)
+there = {line.replace("'!'", "!") for line in lines("firewall-cmd --permanent --direct --get-all-rules")}
 for rule in wanted:
     if rule not in there:
         server.shell(name=f"Rule {rule}", commands=[f"firewall-cmd --permanent --direct --add-rule {rule}"])
