@@ -31,7 +31,7 @@ impl Lines {
     fn run(&mut self, round: u32, of: &str, tool: &str, phase: &str, wall: f64) {
         self.push(&json!({
             "block": ["1-1-50", round, of], "tool": tool, "phase": phase, "number": 0, "wall": wall, "cpu": wall / 10.0,
-            "memory": 20_000_000, "largest": 10_000_000, "node_cpu": 0.1, "sent": 1000, "received": 2000, "packets": 30,
+            "memory": 20_000_000, "node_cpu": 0.1, "sent": 1000, "received": 2000, "packets": 30,
             "connections": 1, "round_trips": 9,
         }));
     }

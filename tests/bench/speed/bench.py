@@ -169,7 +169,7 @@ class Block:
         if counts:
             # The block of a floor is that of the tool that it is measured beside.
             record = {"block": self.name, "tool": tool.name, "phase": phase, "number": number, "wall": round(done.wall, 4), "cpu": round(done.cpu, 4),
-                      "memory": done.memory, "largest": done.largest, "node_cpu": round(done.node_cpu, 4), **done.traffic._asdict()}
+                      "memory": done.memory, "node_cpu": round(done.node_cpu, 4), **done.traffic._asdict()}
             self.runs.append(record)
             bench.results.append(record)
         return done.wall

@@ -66,7 +66,9 @@ class Group:
         return cpu_of(self.unified)
 
     def memory(self) -> int | None:
-        """The most bytes that all processes together have had at a time, with the pages of files that they read or wrote first."""
+        """The most bytes that all processes together have had at a time. A page of a file is counted where it was read first, so a program
+        that was run before does not count itself. The kernel's figure for a process (ru_maxrss) cannot be used: it begins with that of this one.
+        """
         file = self.legacy / "memory.max_usage_in_bytes" if self.legacy else self.unified / "memory.peak"
         with contextlib.suppress(OSError):
             return int(file.read_text())
@@ -217,8 +219,6 @@ class Measured(NamedTuple):
     wall: float
     cpu: float
     memory: int | None
-    # The largest process of those that were waited for.
-    largest: int
     node_cpu: float
     traffic: Traffic
 
@@ -244,7 +244,7 @@ def run(command: list[str], environment: dict[str, str], folder: Path, log: Path
             env=environment, preexec_fn=enter)
         killer = threading.Timer(limit, child.send_signal, [signal.SIGKILL])
         killer.start()
-        _, status, usage = os.wait4(child.pid, 0)
+        _, status = os.waitpid(child.pid, 0)
         wall = time.monotonic() - struct.unpack_from("d", began, 0)[0]
         killer.cancel()
         child.returncode = os.waitstatus_to_exitcode(status)
@@ -252,4 +252,4 @@ def run(command: list[str], environment: dict[str, str], folder: Path, log: Path
         # The sessions that it has left on the nodes end first.
         time.sleep(0.2)
         traffic = wire.end()
-        return Measured(child.returncode, wall, cpu, memory, usage.ru_maxrss * 1024, node_cpu(lab, nodes) - nodes_before, traffic)
+        return Measured(child.returncode, wall, cpu, memory, node_cpu(lab, nodes) - nodes_before, traffic)

@@ -90,9 +90,7 @@ def asked(results: Results) -> list[tuple[str, str, str, bool | None]]:
               ratio(results, cell, ("ansible-optimised", phase), (FWDEPLOY, phase), "cpu"), 20)
     most("5,000 peers, first apply", values(results, LARGE, FWDEPLOY, FIRST), 10, ".1f", " s")
     most("5,000 peers, one peer changed", values(results, LARGE, FWDEPLOY, CHANGE), 2, ".1f", " s")
-    # Either has what the other lacks: files that were read before by others, and further processes.
-    both = [found for what in ("memory", "largest") if (found := values(results, THOUSAND, FWDEPLOY, CHECK, what))]
-    memory = max(both, key=lambda found: found.middle, default=None)
+    memory = values(results, THOUSAND, FWDEPLOY, CHECK, "memory")
     scaled = memory and Spread(*(value / 1e6 for value in memory[:3]), memory.count)
     most("1,000 names, peak memory of the controller", scaled, 150, ".0f", " MB")
     return out
@@ -142,7 +140,7 @@ def cost_table(results: Results, cell: Cell, phase: str) -> str:
         return NONE if found is None else form(found.middle)
 
     whole = lambda value: f"{value:,.0f}"  # noqa: E731
-    columns = [("controller CPU", "cpu", lambda value: f"{value:.3f} s"), ("peak memory", "memory", size), ("largest process", "largest", size),
+    columns = [("controller CPU", "cpu", lambda value: f"{value:.3f} s"), ("peak memory", "memory", size),
                ("CPU of the nodes", "node_cpu", lambda value: f"{value:.2f} s"), ("sent", "sent", size), ("received", "received", size),
                ("packets", "packets", whole), ("connections", "connections", whole), ("round trips", "round_trips", whole)]
     tools = [tool for tool in [*TOOLS, *(FLOORS if phase == CHECK else [])]
