@@ -85,8 +85,8 @@ class Bench:
                 if not again:
                     self.results.append({"block": block, "begun": "again"})
                     continue
-                self.failed.append(f"{cell.key()}: {wrong}".splitlines()[0])
-                self.results.finish(block, [], {"done": False, "why": f"it failed: {wrong}".splitlines()[0]})
+                self.failed.append(f"{cell.key()}, {tool.title}, {wrong}".splitlines()[0])
+                self.results.finish(block, [], {"done": False, "why": f"it failed; {wrong}".splitlines()[0]})
                 return
             self.results.finish(block, work.runs, {"done": True, "seconds": sum(run["wall"] for run in work.runs if run["tool"] == tool.name)})
             return
@@ -165,7 +165,7 @@ class Block:
         said = text_of(log)
         wrong = "it took too long" if done.wall >= LIMIT else tool.judge(phase, done.code, said)
         if wrong:
-            raise Wrong(f"{tool.title}, {phase}: {wrong}; see {log}:\n{said[-1500:]}")
+            raise Wrong(f"{phase}: {wrong}\n{log} ends with:\n{said[-1500:]}")
         if counts:
             # The block of a floor is that of the tool that it is measured beside.
             record = {"block": self.name, "tool": tool.name, "phase": phase, "number": number, "wall": round(done.wall, 4), "cpu": round(done.cpu, 4),

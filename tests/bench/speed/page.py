@@ -125,7 +125,7 @@ def times_table(results: Results, cell: Cell) -> str:
         if found:
             rows.append([TITLES[floor], *[""] * (len(phases) - 1), f"{seconds_of(found)}, {times(compared)}"])
     left = [f"{TITLES[tool]}: {reason}" for tool in TOOLS if (reason := why_not(results, cell, tool))]
-    note = f"\n\nNot tried: {'; '.join(left)}." if left else ""
+    note = f"\n\nWithout figures: {'; '.join(left)}." if left else ""
     return table(["", *(PHASES[phase] for phase in phases)], rows) + note
 
 
