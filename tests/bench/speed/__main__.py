@@ -16,6 +16,7 @@ import json
 import platform
 import resource
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -127,6 +128,8 @@ def main() -> None:
     # A tool that keeps a connection to every name needs a descriptor for each.
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    # Whoever ends it ends the lab too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     file = options.results or options.folder / "speed.jsonl"
     try:
         match options.command:
@@ -148,6 +151,8 @@ def main() -> None:
                 sys.exit(1 if worse or failed else 0)
     except Wrong as wrong:
         sys.exit(f"bench: {wrong}")
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
 
 
 if __name__ == "__main__":

@@ -243,6 +243,8 @@ def run(command: list[str], environment: dict[str, str], folder: Path, log: Path
             [nsenter, f"--net={wire.netns}", *command], stdin=text, stdout=out, stderr=subprocess.STDOUT, cwd=folder,
             env=environment, preexec_fn=enter)
         killer = threading.Timer(limit, child.send_signal, [signal.SIGKILL])
+        # Python would wait for it where this program is ended.
+        killer.daemon = True
         killer.start()
         _, status = os.waitpid(child.pid, 0)
         wall = time.monotonic() - struct.unpack_from("d", began, 0)[0]
