@@ -27,7 +27,7 @@ CELLS = {
     Cell(1, 1, 5): 5, Cell(1, 1, 50): 5, Cell(4, 4, 5): 5, Cell(4, 4, 50): 5, Cell(1, 1, 500): 3, Cell(1, 1, 5_000): 3,
     Cell(100, 4, 50): 3, Cell(1_000, 4, 50): 1,
 }
-QUICK = {Cell(1, 1, 5): 5, Cell(1, 1, 50): 3}
+QUICK = {Cell(1, 1, 5): 3, Cell(1, 1, 50): 3}
 
 
 class Bench:
