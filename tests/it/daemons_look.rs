@@ -226,7 +226,7 @@ fn look(python: &str, socket: &str, seconds: u32) -> Output {
         said.unwrap_or(at)
     });
     let end = text.find("= settling ").unwrap_or(text.len());
-    output.stdout = text[begin.unwrap_or(end)..end].as_bytes().to_vec();
+    output.stdout = text.as_bytes()[begin.unwrap_or(end)..end].to_vec();
     output
 }
 
