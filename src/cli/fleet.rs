@@ -187,6 +187,7 @@ struct Settled {
     said: Vec<InputError>,
     /// They are without contradictions on nodes that are reached like these.
     compiled: Vec<Arc<LazyDesired>>,
+    recent: Arc<Recent>,
 }
 
 impl<'a> Settler<'a> {
@@ -232,6 +233,7 @@ impl<'a> Settler<'a> {
             policies: Arc::new(policies.collect()),
             said,
             compiled: Vec::new(),
+            recent: Arc::clone(&self.recent),
         }
     }
 }
@@ -242,11 +244,7 @@ impl Settled {
     /// # Errors
     ///
     /// Every contradiction.
-    fn required(
-        &mut self,
-        context: NodeContext,
-        recent: &Arc<Recent>,
-    ) -> Result<Arc<LazyDesired>, InputErrors> {
+    fn required(&mut self, context: NodeContext) -> Result<Arc<LazyDesired>, InputErrors> {
         if let Some(known) = self.compiled.iter().find(|known| known.is_for(&context)) {
             return Ok(known.shared());
         }
@@ -254,7 +252,7 @@ impl Settled {
         let made = Arc::new(LazyDesired::new(
             Arc::clone(&self.policies),
             context,
-            recent,
+            &self.recent,
         ));
         if self.compiled.len() < REMEMBERED {
             self.compiled.push(Arc::clone(&made));
@@ -355,13 +353,12 @@ pub(super) fn read_with(
             doubtful,
             reached,
         } = one;
-        let recent = Arc::clone(&settler.recent);
         let settled = settler.settle(policies);
         warnings.add(doubtful.into_iter().chain(settled.said.iter().cloned()));
         let Some((connection, context)) = reached else {
             continue;
         };
-        let Some(desired) = errors.take(settled.required(context, &recent)) else {
+        let Some(desired) = errors.take(settled.required(context)) else {
             continue;
         };
         members.push(Member {
@@ -447,9 +444,8 @@ fn resolve_names(
         let mut settler = Settler::new(today, &unresolved, Enforcing::AsWritten);
         for one in prepared {
             if let Some((_, context)) = &one.reached {
-                let recent = Arc::clone(&settler.recent);
                 let settled = settler.settle(Arc::clone(&one.policies));
-                if let Err(wrong) = settled.required(context.clone(), &recent) {
+                if let Err(wrong) = settled.required(context.clone()) {
                     errors.extend(wrong);
                 }
             }

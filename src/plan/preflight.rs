@@ -308,14 +308,9 @@ pub fn locks_out(desired: &Desired, state: &NodeState) -> Option<Finding> {
         }
         RichRule::Accept { .. } | RichRule::Other(_) => false,
     })?;
-    Some(
-        Finding::new(
-            FindingCode::LocksOut,
-            View::Runtime,
-            format!("`{rule}` would send {peer}, the address of this connection, to the container instead of sshd on port {port}"),
-        )
-        .hint("forward another port of the node (`port` with `to_port`), or let sshd listen on another one"),
-    )
+    Some(takes_the_port_of_sshd(format!(
+        "`{rule}` would send {peer}, the address of this connection, to the container instead of sshd on port {port}"
+    )))
 }
 
 /// A forward of a port on which sshd listens, for a run that did not come by ssh.
@@ -338,15 +333,16 @@ fn locks_others_out(desired: &Desired, state: &NodeState) -> Option<Finding> {
             }
             RichRule::Accept { .. } | RichRule::Other(_) => false,
         })?;
-        Some(
-            Finding::new(
-                FindingCode::LocksOut,
-                View::Runtime,
-                format!("`{rule}` would send its peers to the container instead of sshd, which listens on port {port}"),
-            )
-            .hint("forward another port of the node (`port` with `to_port`), or let sshd listen on another one"),
-        )
+        Some(takes_the_port_of_sshd(format!(
+            "`{rule}` would send its peers to the container instead of sshd, which listens on port {port}"
+        )))
     })
+}
+
+/// The finding about a forward of a port on which sshd listens.
+fn takes_the_port_of_sshd(text: String) -> Finding {
+    Finding::new(FindingCode::LocksOut, View::Runtime, text)
+        .hint("forward another port of the node (`port` with `to_port`), or let sshd listen on another one")
 }
 
 /// Hazards of this node that the operator should know of.
