@@ -21,16 +21,22 @@ fn nine() -> Place {
 
 const SHARDS: usize = 4;
 
-/// Runs a command on each shard, and keeps what it prints in `reports/`.
+/// Runs a command on each shard, side by side as several machines do, and keeps what it prints in `reports/`.
 fn reports(place: &Place, command: &[&str]) {
     std::fs::create_dir_all(place.0.path().join("reports")).expect("a folder");
-    for number in 1..=SHARDS {
+    let report = |number: usize| {
         let shard = format!("{number}/{SHARDS}");
         let arguments = [command, &["inventory.yml", "--shard", &shard]].concat();
         let ran = place.run(&arguments);
         assert!(!ran.stdout.is_empty(), "{arguments:?}: {}", ran.stderr);
         place.file(&format!("reports/shard-{number}.json"), &ran.stdout);
-    }
+    };
+    std::thread::scope(|scope| {
+        for number in 1..=SHARDS {
+            let report = &report;
+            scope.spawn(move || report(number));
+        }
+    });
 }
 
 /// The document without what differs from run to run, its nodes by name.
