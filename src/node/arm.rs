@@ -191,6 +191,7 @@ impl Ending {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::path::Path;
     use std::process::Command;
 
@@ -254,8 +255,10 @@ mod tests {
 
     /// What a shell prints that reads the library and then this.
     fn said(script: &str) -> String {
-        let script = format!("{LIBRARY}\n{script}\n");
-        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+        // By a file: a word of a command line holds 128 KiB.
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(&file, format!("{LIBRARY}\n{script}\n")).unwrap();
+        let output = Command::new("sh").arg(file.path()).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stderr), "");
         String::from_utf8(output.stdout)
             .unwrap()

@@ -13,6 +13,7 @@
 #   guard_drop_in                          what nftables.service does about it (records.sh)
 #   guard_unit_text                        what is in that unit
 #   EDITED                                 an exit code
+#   docker_socket                          where Docker listens
 #   docker_asking docker_changing          the limits in seconds of a question to Docker, and of a change of its networks
 #   snapshots_kept things                  how many snapshots are kept, and how many files of firewalld's are still a configuration
 #   attempts repeat_after                  how often a restore is tried, and how many seconds there are between two attempts
@@ -53,6 +54,7 @@
 #   docker_output                          what a question has printed
 #   docker_unit                            the state of docker.service when it was at rest last
 #   picture picture_networks picture_containers fresh_picture   the picture (picture.sh), its parts, and whether it is of now
+#   layout bridges                         of a snapshot: the running containers, and the bridge networks, as text
 # firewalld:
 #   zone_path                              the D-Bus path of the permanent zone that was read last
 #   runtime_trouble                        what could not be restored at runtime
@@ -68,7 +70,8 @@ export LC_ALL
 PATH=${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin:/snap/bin
 export PATH
 # The node's own engine, whatever the user's context points to.
-DOCKER_HOST=unix:///var/run/docker.sock
+docker_socket=/var/run/docker.sock
+DOCKER_HOST=unix://$docker_socket
 export DOCKER_HOST
 unset DOCKER_CONTEXT
 

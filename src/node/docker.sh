@@ -25,6 +25,22 @@ query_docker() {
     return "$code"
 }
 
+# ask_engine QUESTION…: Docker's answers to questions of python/docker_query.py, in $answer, a $separator after each. One process asks
+# them all over Docker's socket; a single docker command takes as long as that. 3 means that the commands are to be asked; 124 as above.
+ask_engine() {
+    local code limit="$seconds"
+    [ "$limit" -le "$docker_asking" ] || limit=$docker_asking
+    [ -S "$docker_socket" ] && find_python || return 3
+    answer=$(python_docker_query "$python" "$docker_socket" "$limit" "$@" 2>/dev/null </dev/null)
+    code=$?
+    case $code in
+    0 | 1) ;;
+    124) answer="docker does not answer (not finished within $limit seconds)" ;;
+    *) answer= && return 3 ;;
+    esac
+    return "$code"
+}
+
 # print_no_answer: what is printed in place of a list that Docker does not report: it differs from every list.
 print_no_answer() {
     printf '%s, %s\n' "$answer" "$(cat /proc/uptime)"
@@ -192,15 +208,35 @@ inspect_all() {
 
 # container_layout: every running container with its networks, addresses and ports, on which Docker's rules depend.
 container_layout() {
+    ask_engine layout
+    case $? in
+    0) sorted_layout "${answer%"$separator"}" && return ;;
+    124) print_no_answer || return ;;
+    esac
     inspect_all "container ls -q --no-trunc" '{{.Id}} {{range $name, $settings := .NetworkSettings.Networks}}{{$name}}={{$settings.IPAddress}},{{$settings.GlobalIPv6Address}} {{end}}{{json .NetworkSettings.Ports}}' || print_no_answer || return
-    [ -z "$answer" ] || printf '%s\n' "$answer" | sort
+    sorted_layout "$answer"
+}
+
+# sorted_layout TEXT: the lines, without the words that Docker 29 has for an address that there is not.
+sorted_layout() {
+    [ -z "$1" ] || printf '%s\n' "$1" | sed 's/invalid IP//g' | sort
 }
 
 # bridge_networks: a line for each bridge network: its device, then the IPv4 subnets that Docker translates.
 bridge_networks() {
-    local network translated device
+    ask_engine bridges
+    case $? in
+    0) bridge_lines "${answer%"$separator"}" && return ;;
+    124) print_no_answer || return ;;
+    esac
     inspect_all "network ls -q --no-trunc --filter driver=bridge" '{{.Id}}|{{.Internal}}|{{range $k, $v := .Options}}{{$k}}={{$v}}|{{end}} {{range .IPAM.Config}}{{.Subnet}} {{end}}' || print_no_answer || return
-    [ -z "$answer" ] || printf '%s\n' "$answer" |
+    bridge_lines "$answer"
+}
+
+# bridge_lines TEXT: these lines, from what Docker reports of each bridge network.
+bridge_lines() {
+    local network translated device
+    [ -z "$1" ] || printf '%s\n' "$1" |
         while read -r network translated; do
             case $network in
             *'|com.docker.network.bridge.name='*)
@@ -211,7 +247,7 @@ bridge_networks() {
             esac
             case $network in *'|true|'* | *enable_ip_masquerade=false* | *gateway_mode_ipv4=routed* | *gateway_mode_ipv4=isolated*) translated= ;; esac
             echo "$device $translated"
-        done
+        done | sort
 }
 
 # docker_reload_stamp: what Docker 28.1 and later report about reloads: when they last finished restoring their rules. 124 as above.

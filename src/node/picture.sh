@@ -59,6 +59,20 @@ place {{urlquery $.Name}} {{urlquery $n}} {{with $e.IPAMConfig}}{{urlquery .IPv4
 # read_picture: in $picture, all of it; fails if Docker does not report it. If something disappears in the middle, it is queried again.
 read_picture() {
     local attempt code
+    ask_engine picture
+    case $? in
+    0)
+        picture=$(printf '%s\n' "${answer%"$separator"}" | sort_picture)
+        answer=
+        return
+        ;;
+    3) ;;
+    *)
+        picture=
+        fail_with "docker does not report where its networks and containers are:"
+        return
+        ;;
+    esac
     for attempt in 1 2 3; do
         picture_of_networks && picture_of_containers && {
             picture=$(printf '%s\n%s\n' "$picture_networks" "$picture_containers" | sort_picture)
@@ -69,6 +83,29 @@ read_picture() {
     done
     picture=
     fail_with "docker does not report where its networks and containers are:"
+}
+
+# read_docker: in $picture, $layout and $bridges, all that a snapshot records of Docker; fails if Docker does not report it.
+read_docker() {
+    local rest
+    ask_engine picture layout bridges
+    case $? in
+    0)
+        picture=$(printf '%s\n' "${answer%%"$separator"*}" | sort_picture)
+        rest=${answer#*"$separator"}
+        layout=$(sorted_layout "${rest%%"$separator"*}")
+        rest=${rest#*"$separator"}
+        bridges=$(bridge_lines "${rest%%"$separator"*}")
+        answer=
+        return
+        ;;
+    124) fail_with "docker does not report where its networks and containers are:" || return ;;
+    esac
+    read_picture || return
+    layout=$(container_layout) && bridges=$(bridge_networks) || {
+        answer="docker does not answer, so the networks of its containers cannot be recorded"
+        return 1
+    }
 }
 
 # sort_picture: the picture on stdin in an order that does not change, without Docker's own networks.
@@ -95,16 +132,18 @@ wait_until_docker_settles() {
     done
 }
 
-# snapshot_picture: in $picture what a snapshot records of Docker. A Docker that should answer and does not cannot be restored.
-snapshot_picture() {
+# snapshot_docker: in $picture, $layout and $bridges what a snapshot records of Docker. A Docker that should answer and does not cannot be restored.
+snapshot_docker() {
     picture=stopped
+    layout=
+    bridges=
     command -v docker >/dev/null || return 0
     wait_until_docker_settles || return
     case $docker_unit in
     # A query could start it.
     *LoadState=loaded*ActiveState=inactive* | *LoadState=loaded*ActiveState=failed*) return 0 ;;
     esac
-    read_picture && return
+    read_docker && return
     # If there is no unit with that name, it is not running if nothing listens.
     case $docker_unit:$answer in
     *ActiveState=inactive*:*onnect*) ;;

@@ -513,15 +513,27 @@ fn the_python_programs_are_safe_in_their_quotes_and_a_part_of_their_programs() {
     assert_eq!(LIBRARY.matches(&function).count(), 1);
     assert_eq!(LIBRARY.matches("python_dbus_call").count(), 2);
     let parts = [
+        include_str!("python/look.py"),
+        include_str!("python/limits.py"),
         include_str!("python/frame.py"),
+        include_str!("python/docker_api.py"),
         include_str!("python/docker.py"),
         include_str!("python/bus.py"),
         include_str!("python/daemons.py"),
     ];
+    let query = [
+        include_str!("python/query.py"),
+        include_str!("python/limits.py"),
+        include_str!("python/docker_api.py"),
+        include_str!("python/docker_query.py"),
+    ];
     let function = format!("\" -BEsS -c '\n{}' ", parts.concat());
     assert_eq!(PROBE.matches(&function).count(), 1);
     assert_eq!(PROBE.matches("python_daemons").count(), 2);
-    for text in parts.into_iter().chain([text]) {
+    let function = format!("\" -BEsS -c '\n{}' ", query.concat());
+    assert_eq!(LIBRARY.matches(&function).count(), 1);
+    assert_eq!(LIBRARY.matches("python_docker_query").count(), 2);
+    for text in parts.into_iter().chain(query).chain([text]) {
         assert!(!text.contains('\'') && text.is_ascii());
     }
     assert!(text.starts_with("# ") && parts[0].starts_with("# "));

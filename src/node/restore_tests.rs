@@ -94,7 +94,7 @@ impl Node {
         let folder = self.folder.path().display();
         let script = format!(
             "{LIBRARY}\nset --\nmain() {{ :; }}\n{RESTORE}\nhome={folder}/home live={folder}/live etc={folder}/etc staging={folder}/etc/.fwdeploy\n\
-             snapshot=$home/snapshots/7 number=7 mode=now touched=\nsubnets=\n{script}\n"
+             docker_socket={folder}/docker.sock\nsnapshot=$home/snapshots/7 number=7 mode=now touched=\nsubnets=\n{script}\n"
         );
         let path = format!("{folder}/bin:{}", std::env::var("PATH").unwrap_or_default());
         // By a file: a word of a command line holds 128 KiB.
@@ -391,7 +391,7 @@ END
 [ "$(wc -l <"$FAKE/units")" -le 1 ] || sed -i 1d "$FAKE/units"
 "#;
 
-/// Verified: `snapshot_picture` without `wait_until_docker_settles` reports a stopped Docker if it restarts between the two halves.
+/// Verified: `snapshot_docker` without `wait_until_docker_settles` reports a stopped Docker if it restarts between the two halves.
 #[test]
 fn a_docker_that_is_being_restarted_is_not_one_that_does_not_run() {
     let unit = |state: &str, job: &str| format!("LoadState=loaded ActiveState={state} Job={job}\n");
@@ -432,7 +432,7 @@ fn a_docker_that_is_being_restarted_is_not_one_that_does_not_run() {
             let said = node.says(
                 shell,
                 &format!(
-                    "seconds={seconds}; if snapshot_picture; then printf '%s\n' \"$picture\"; else printf '%s\n' \"$answer\"; fi"
+                    "seconds={seconds}; if snapshot_docker; then printf '%s\n' \"$picture\"; else printf '%s\n' \"$answer\"; fi"
                 ),
             );
             let told = match pictured {

@@ -45,7 +45,7 @@ pub(super) const PROBE: &str = concat!(
     "\n",
     include_str!("interpreter.sh"),
     awk!("firewalld_nft"),
-    python!("daemons", "frame" "docker" "bus" "daemons"),
+    python!("daemons", "look" "limits" "frame" "docker_api" "docker" "bus" "daemons"),
     "\n",
     include_str!("probe.sh"),
 );
@@ -62,6 +62,7 @@ pub(super) const LIBRARY: &str = concat!(
     packaged_python!("dbus_call"),
     "\n",
     include_str!("docker.sh"),
+    python!("docker_query", "query" "limits" "docker_api" "docker_query"),
     "\n",
     include_str!("latch.sh"),
     "\n",

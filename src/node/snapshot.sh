@@ -28,7 +28,7 @@ write_file() { printf '%s\n' "$2" >"$1"; }
 
 # take_snapshot: the present state, into the snapshot. What cannot be read cannot be restored, so the run does not start.
 take_snapshot() {
-    local state layout='' bridges=''
+    local state
     snapshot_files || return
     if await_firewalld_state; then
         state=$answer
@@ -40,13 +40,7 @@ take_snapshot() {
     fi
     save_file state "$state" && snapshot_tables || return
     if [ "$state" = dead ]; then save_file runtime ""; else snapshot_runtime; fi || return
-    snapshot_guard && snapshot_picture || return
-    if [ "$picture" != stopped ]; then
-        layout=$(container_layout) && bridges=$(bridge_networks) || {
-            answer="docker does not answer, so the networks of its containers cannot be recorded"
-            return 1
-        }
-    fi
+    snapshot_guard && snapshot_docker || return
     save_file picture "$picture" && save_file docker "$layout" && save_file networks "$bridges" &&
         save_file stamp "$(systemctl show -p ActiveState docker.service 2>/dev/null)"
 }

@@ -142,9 +142,17 @@ fn told(answers: &Api, path: &str) -> Vec<u8> {
 fn program() -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/node/python");
     let part = |name| fs::read_to_string(folder.join(name)).expect("a part");
-    ["frame.py", "docker.py", "bus.py", "daemons.py"]
-        .map(part)
-        .concat()
+    [
+        "look.py",
+        "limits.py",
+        "frame.py",
+        "docker_api.py",
+        "docker.py",
+        "bus.py",
+        "daemons.py",
+    ]
+    .map(part)
+    .concat()
 }
 
 /// Runs the program, as the look does: it gets its signal once it has printed its number, which is not in the output.

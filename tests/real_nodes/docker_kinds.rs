@@ -91,6 +91,36 @@ fn a_subnet_that_would_cut_ssh_changes_nothing() {
     assert_eq!(networks.trim(), "bridge host none");
 }
 
+/// What a snapshot records of Docker, asked over its socket by the node's Python, and by the docker command.
+const BY_SOCKET_AND_BY_COMMAND: &str = r#"
+docker network create --label 'a=b c/d' --label e= --subnet 172.31.5.0/24 --gateway 172.31.5.1 --ip-range 172.31.5.128/25 --aux-address r1=172.31.5.200 \
+    --opt com.docker.network.bridge.name=br-side side >/dev/null
+docker network create --ipv6 --subnet fd00:5::/64 v6 >/dev/null; docker network create --internal inside >/dev/null
+docker run -d --name many -p 8081:80 -p 9100-9102:9100-9102/udp --network side --ip 172.31.5.9 --network-alias foo fwdeploy-lab:latest >/dev/null
+docker network connect --alias x.y --alias b --ip6 fd00:5::77 v6 many
+docker run -d --name linked --link many:uno --network side fwdeploy-lab:latest >/dev/null
+docker create --name idle --expose 99 fwdeploy-lab:latest >/dev/null
+docker run -d --name none --network none fwdeploy-lab:latest >/dev/null; docker run -d --name hosty --network host fwdeploy-lab:latest >/dev/null
+(
+    for library in /var/lib/fwdeploy/snapshots/*/library.sh; do . "$library"; break; done
+    each() {
+        read_docker || echo "no answer: $answer"
+        printf '%s\n' "$picture" "== $layout" "== $bridges"
+        read_picture || echo "no answer: $answer"
+        printf '%s\n' "$picture"
+        container_layout
+        bridge_networks
+    }
+    ask_engine picture || echo "the socket is not asked: $?"
+    each >/run/by-socket
+    ask_engine() { return 3; }
+    each >/run/by-command
+)
+docker rm -f many linked idle none hosty >/dev/null; docker network rm side v6 inside >/dev/null
+diff /run/by-socket /run/by-command
+grep -c . /run/by-socket
+"#;
+
 fn what_others_have_made_of_docker_is_kept_or_told(suite: &str, backend: &str) {
     let one = One::up(&name("kind", suite, backend), suite, backend);
     let lab = &one.lab;
@@ -247,4 +277,11 @@ EOF"#);
         );
         lab.sh("n1", &format!("docker network rm {}", ids[0]));
     }
+
+    let lines = lab.sh("n1", BY_SOCKET_AND_BY_COMMAND);
+    // Less would not be every kind.
+    assert!(
+        lines.trim().parse::<usize>().is_ok_and(|count| count > 40),
+        "{lines}"
+    );
 }
