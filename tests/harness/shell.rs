@@ -25,6 +25,51 @@ macro_rules! print_left {
     };
 }
 
+/// Prints what firewalld has at runtime and permanently: chains, rules, and the settings of these zones. All by one process, where each
+/// firewall-cmd would take a fifth of a second of a processor.
+macro_rules! print_firewalld {
+    ($($zone:literal)+) => {
+        concat!(
+            r##"python3 - "##, $($zone, " ",)+ r##"<<'END'
+import sys
+import dbus
+def plain(value):
+    if isinstance(value, dict):
+        return sorted((str(key), plain(each)) for key, each in value.items())
+    if isinstance(value, (list, tuple)):
+        return sorted((plain(each) for each in value), key=repr)
+    return str(value)
+name, path = "org.fedoraproject.FirewallD1", "/org/fedoraproject/FirewallD1"
+bus = dbus.SystemBus()
+def call(path, interface, method, *arguments):
+    return getattr(dbus.Interface(bus.get_object(name, path, introspect=False), name + interface), method)(*arguments)
+def say(what, call, *arguments):
+    try:
+        answer = call(*arguments)
+    except dbus.DBusException as error:
+        print(what, error.get_dbus_message())
+        return
+    rows = answer if isinstance(answer, (list, tuple)) else sorted(answer.items())
+    for row in sorted(repr(plain(row)) for row in rows):
+        print(what, row)
+def settings(path, interface, method, *arguments):
+    # The second form came with firewalld 0.9.
+    try:
+        return call(path, interface, method + "2", *arguments)
+    except dbus.DBusException:
+        return call(path, interface, method, *arguments)
+say("chain", lambda: call(path, ".direct", "getAllChains"))
+say("rule", lambda: call(path, ".direct", "getAllRules"))
+say("permanent direct", lambda: [row for part in call(path + "/config", ".config.direct", "getSettings") for row in part])
+for zone in sys.argv[1:]:
+    say("zone " + zone, lambda: settings(path, ".zone", "getZoneSettings", zone))
+    say("permanent zone " + zone, lambda: settings(call(path + "/config", ".config", "getZoneByName", zone), ".config.zone", "getSettings"))
+END
+"##
+        )
+    };
+}
+
 /// Kills whoever has the lock of a run: its script, and what that has started. All are halted first, or a script that sees its child end
 /// goes on for a moment.
 macro_rules! kill_holders {
@@ -35,5 +80,6 @@ macro_rules! kill_holders {
 }
 
 pub(crate) use kill_holders;
+pub(crate) use print_firewalld;
 pub(crate) use print_guard;
 pub(crate) use print_left;

@@ -3,16 +3,15 @@
 use crate::One;
 use crate::harness::said::Said;
 use crate::harness::said::wait_until;
+use crate::harness::shell::print_firewalld;
 use crate::harness::shell::print_guard;
 
 /// Prints everything the packet filter and Docker hold, but for counters and times.
 pub const STATE: &str = concat!(
     print_guard!(),
-    "iptables-save | grep -v '^[#:]'; ip6tables-save | grep -v '^[#:]'; nft list tables | sort; \
-    firewall-cmd --direct --get-all-chains; firewall-cmd --direct --get-all-rules | sort; \
-    firewall-cmd --permanent --direct --get-all-chains; firewall-cmd --permanent --direct --get-all-rules | sort; \
-    firewall-cmd --zone=public --list-all; firewall-cmd --permanent --zone=public --list-all; \
-    docker network ls --format '{{.Name}} {{.ID}}'; docker inspect -f '{{.Name}}{{range $name, $place := .NetworkSettings.Networks}} {{$name}} {{$place.IPAddress}}{{end}}' $(docker ps -aq)"
+    "iptables-save | grep -v '^[#:]'; ip6tables-save | grep -v '^[#:]'; nft list tables | sort;\n",
+    print_firewalld!("public"),
+    "docker network ls --format '{{.Name}} {{.ID}}'; docker inspect -f '{{.Name}}{{range $name, $place := .NetworkSettings.Networks}} {{$name}} {{$place.IPAddress}}{{end}}' $(docker ps -aq)"
 );
 
 pub fn assert_said(said: &Said, what: &str, code: i32, words: &[&str]) {

@@ -15,17 +15,16 @@ use crate::One;
 use crate::harness::lab::Lab;
 use crate::harness::said::Said;
 use crate::harness::said::wait_until;
+use crate::harness::shell::print_firewalld;
 use crate::harness::shell::print_guard;
 use crate::harness::shell::print_left;
 
 /// What is ours on a node, and what it hangs on.
 const STATE: &str = concat!(
     print_guard!(),
-    "iptables-save -t filter | grep -v '^[#:]'; nft list tables; \
-    firewall-cmd --direct --get-all-chains; firewall-cmd --direct --get-all-rules | sort; \
-    firewall-cmd --permanent --direct --get-all-chains; firewall-cmd --permanent --direct --get-all-rules | sort; \
-    firewall-cmd --zone=public --list-all; firewall-cmd --permanent --zone=public --list-all; \
-    docker network ls --format '{{.Name}}'; docker inspect -f '{{.HostConfig.NetworkMode}}' $(docker ps -aq)"
+    "iptables-save -t filter | grep -v '^[#:]'; nft list tables;\n",
+    print_firewalld!("public"),
+    "docker network ls --format '{{.Name}}'; docker inspect -f '{{.HostConfig.NetworkMode}}' $(docker ps -aq)"
 );
 
 /// Puts a docker in the place of docker that also does something else at `docker network create` and `rm`.

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::One;
 use crate::harness::lab::Lab;
+use crate::harness::shell::print_firewalld;
 use crate::harness::shell::print_guard;
 use crate::name;
 use crate::on_two_nodes;
@@ -11,11 +12,9 @@ use crate::on_two_nodes;
 /// What fwdeploy has on a node, what it depends on, and what a run needs only while it lasts.
 const STATE: &str = concat!(
     print_guard!(),
-    "iptables-save | grep -v '^[#:]'; ip6tables-save | grep -v '^[#:]'; nft list tables | sort; \
-    firewall-cmd --direct --get-all-chains; firewall-cmd --direct --get-all-rules | sort; \
-    firewall-cmd --permanent --direct --get-all-chains; firewall-cmd --permanent --direct --get-all-rules | sort; \
-    firewall-cmd --zone=public --list-all; firewall-cmd --permanent --zone=public --list-all; firewall-cmd --zone=docker --list-all; \
-    docker network ls --format '{{.Name}}' | sort; \
+    "iptables-save | grep -v '^[#:]'; ip6tables-save | grep -v '^[#:]'; nft list tables | sort;\n",
+    print_firewalld!("public" "docker"),
+    "docker network ls --format '{{.Name}}' | sort; \
     docker inspect -f '{{.Name}}{{range $name, $place := .NetworkSettings.Networks}} {{$name}} {{$place.IPAddress}}{{end}}' $(docker ps -aq); \
     ls -A /etc/firewalld; ls /var/lib/fwdeploy 2>/dev/null | grep -xv -e snapshots -e last; ls /etc/systemd/system | grep fwdeploy; \
     systemctl list-timers --all --no-legend | grep -o 'fwdeploy-restore-.*timer'"
