@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::io::IsTerminal;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -19,12 +21,16 @@ use crate::cli::secrets::NodePasswords;
 use crate::cli::secrets::SecretProvider;
 use crate::cli::signals;
 use crate::engine::Differences;
+use crate::engine::Event;
+use crate::engine::EventSink;
 use crate::engine::Job;
 use crate::engine::RunContext;
 use crate::engine::Transcript;
 use crate::engine::WhenFailed;
 use crate::report::Progress;
 use crate::report::Verbosity;
+use crate::report::json::OutcomesDocument;
+use crate::report::output::Output;
 use crate::report::progress::Screen;
 use crate::report::progress::Show;
 use crate::transport::Privilege;
@@ -48,6 +54,25 @@ pub(super) struct Done<T> {
     pub(super) elapsed: Duration,
     /// The exit code for the first signal that arrived (128 + its number), if one did.
     pub(super) signalled: Option<u8>,
+    /// The document that the nodes are written to when they are done, if there is one.
+    pub(super) document: Option<OutcomesDocument<Output>>,
+}
+
+/// Writes what became of a node to a document, and passes all events on.
+struct Written<'a> {
+    document: Mutex<OutcomesDocument<Output>>,
+    sink: &'a dyn EventSink,
+}
+
+impl EventSink for Written<'_> {
+    fn emit(&self, event: Event) {
+        if let Event::Finished(outcome) = &event {
+            let mut document = self.document.lock().unwrap_or_else(PoisonError::into_inner);
+            // As everywhere, a closed pipe is ignored.
+            let _ = document.put(outcome);
+        }
+        self.sink.emit(event);
+    }
 }
 
 impl<'a> FleetRun<'a> {
@@ -89,6 +114,24 @@ impl<'a> FleetRun<'a> {
         members.filter(move |member| names.contains(&member.name))
     }
 
+    /// The document that is written while the nodes are done; `None` if what became of them is told in another way, or may still change at
+    /// the end.
+    fn document(&self, jobs: &[Job], to: Output) -> Option<OutcomesDocument<Output>> {
+        let options = self.options;
+        if options.outcomes.is_some()
+            || !options.purpose.has_outcomes()
+            || options.rollout.when_failed != WhenFailed::Keep
+        {
+            return None;
+        }
+        let names: BTreeSet<&str> = jobs.iter().map(Job::node).collect();
+        let members = self.fleet.members.iter().enumerate();
+        let places = members
+            .filter(|(_, member)| names.contains(&*member.name))
+            .map(|(at, member)| (member.name.clone(), at));
+        Some(OutcomesDocument::new(to, options.purpose, places.collect()))
+    }
+
     /// Calls `work` with a context made from the options, and shows its progress.
     ///
     /// # Errors
@@ -98,6 +141,19 @@ impl<'a> FleetRun<'a> {
         &self,
         jobs: &[Job],
         work: impl FnOnce(&[Job], &RunContext<'_>) -> T,
+    ) -> Result<Done<T>, CliError> {
+        self.execute_with_output(jobs, |jobs, context, _| work(jobs, context))
+    }
+
+    /// As [`FleetRun::execute`], with standard output for what is written while nodes are at work.
+    ///
+    /// # Errors
+    ///
+    /// As [`FleetRun::execute`].
+    pub(super) fn execute_with_output<T>(
+        &self,
+        jobs: &[Job],
+        work: impl FnOnce(&[Job], &RunContext<'_>, Output) -> T,
     ) -> Result<Done<T>, CliError> {
         let options = self.options;
         // Before the bars are drawn, and while Ctrl-C still ends the program immediately.
@@ -134,6 +190,17 @@ impl<'a> FleetRun<'a> {
         let transport = SystemTransport::new(options.settings.clone(), Box::new(secrets));
         let watch = signals::watch(progress.handle().clone())
             .map_err(|error| CliError::new(format!("cannot watch for signals: {error}")))?;
+        let handle = progress.handle();
+        let written = self
+            .document(jobs, handle.output())
+            .map(|document| Written {
+                document: Mutex::new(document),
+                sink: handle,
+            });
+        let sink: &dyn EventSink = match &written {
+            Some(written) => written,
+            None => handle,
+        };
         let result = work(
             jobs,
             &RunContext {
@@ -149,20 +216,27 @@ impl<'a> FleetRun<'a> {
                     Verbosity::Quiet => Transcript::Off,
                     Verbosity::Steps | Verbosity::Everything => Transcript::On,
                 },
-                differences: match (options.outcomes, options.rollout.when_failed) {
-                    // They are shown when the node is done. What is rolled back afterwards is shown once more.
-                    (Some(_), WhenFailed::Keep) => Differences::Counted,
-                    _ => Differences::Kept,
+                differences: match options.rollout.when_failed {
+                    // They are shown when the node is done.
+                    WhenFailed::Keep => Differences::Counted,
+                    // What is rolled back afterwards is shown once more.
+                    WhenFailed::RollBackAll => Differences::Kept,
                 },
-                sink: progress.handle(),
+                sink,
                 stop: &watch.stop,
             },
+            handle.output(),
         );
+        let document = written.map(|written| {
+            let document = written.document.into_inner();
+            document.unwrap_or_else(PoisonError::into_inner)
+        });
         progress.finish();
         Ok(Done {
             result,
             elapsed: begun.elapsed(),
             signalled: watch.exit_code(),
+            document,
         })
     }
 }

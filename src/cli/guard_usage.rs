@@ -1,56 +1,60 @@
 //! Reads what the guards of the selected nodes have counted.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
 use crate::cli::args::ConnectionArgs;
 use crate::cli::args::SelectionArgs;
 use crate::cli::error::CliError;
+use crate::cli::fleet_run::Done;
 use crate::cli::fleet_run::FleetRun;
 use crate::cli::jobs;
 use crate::cli::load;
 use crate::cli::options::FleetOptions;
-use crate::cli::results;
 use crate::engine;
 use crate::report::Purpose;
-use crate::report::usage;
+use crate::report::output::Output;
 use crate::report::usage::NodeUsage;
+use crate::report::usage::Tally;
 
-/// What was read.
-pub(super) struct Read {
-    /// The selected nodes, in the order of the inventory.
-    pub(super) nodes: Vec<NodeUsage>,
-    /// Wall-clock time of the reading.
-    pub(super) elapsed: Duration,
-    /// The exit code of the command.
-    pub(super) exit_code: u8,
-}
-
-/// Reads every selected node, also without a role: its guard may still be there.
+/// Reads every selected node, also without a role: its guard may still be there. `begin` is given standard output for what is written while
+/// nodes are read, and makes what each of them is given to, with its place, as soon as it was read. Returns that.
 ///
 /// # Errors
 ///
 /// Every mistake in the inventory and the roles, missing key files, or no password. No connection was made.
-pub(super) fn read(
+pub(super) fn read<T: Send>(
     purpose: Purpose,
     selection: &SelectionArgs,
     connection: &ConnectionArgs,
-) -> Result<Read, CliError> {
+    begin: impl FnOnce(Output) -> T,
+    take: impl Fn(&mut T, usize, NodeUsage) + Sync,
+) -> Result<Done<T>, CliError> {
     let options = FleetOptions::new(purpose, connection);
     let fleet = load::fleet_with_keys(selection, &options.defaults)?;
     let jobs = jobs::of_all(&fleet, &options.defaults);
-    let done = FleetRun::new(&options, &fleet).execute(&jobs, engine::facts)?;
-    let members = fleet.members.iter().zip(done.result);
-    let nodes: Vec<NodeUsage> = members
-        .map(|(member, (outcome, state))| {
-            let desired = member.requires().map(|requires| requires.desired());
-            NodeUsage::of(outcome, state.as_ref(), desired.as_deref())
-        })
-        .collect();
-    let outcomes = nodes.iter().map(|node| &node.outcome);
-    let signalled = results::signal_code(outcomes, done.signalled);
-    Ok(Read {
-        exit_code: signalled.unwrap_or_else(|| usage::exit_code(&nodes)),
-        elapsed: done.elapsed,
-        nodes,
+    FleetRun::new(&options, &fleet).execute_with_output(&jobs, |jobs, context, output| {
+        let taken = Mutex::new(begin(output));
+        engine::facts(jobs, context, |at, outcome, state| {
+            let requires = fleet.members[at].requires();
+            let desired = requires.map(|requires| requires.desired());
+            let node = NodeUsage::of(outcome.clone(), state.as_ref(), desired.as_deref());
+            take(
+                &mut taken.lock().unwrap_or_else(PoisonError::into_inner),
+                at,
+                node,
+            );
+        });
+        taken.into_inner().unwrap_or_else(PoisonError::into_inner)
     })
+}
+
+/// The nodes in the order of the inventory, for a text about all of them.
+pub(super) type Nodes = BTreeMap<usize, NodeUsage>;
+
+/// The exit code of the command; `signalled` is the one for the first signal, if one arrived. It counts only if nodes were left undone.
+pub(super) fn exit_code(tally: &Tally, signalled: Option<u8>) -> u8 {
+    let signalled = signalled.filter(|_| tally.was_interrupted());
+    signalled.unwrap_or_else(|| tally.exit_code())
 }

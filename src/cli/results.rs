@@ -24,7 +24,10 @@ pub(super) fn print(options: &FleetOptions, fleet: &Fleet, done: Done<Vec<Outcom
             let warnings = remarks::of_warnings(&fleet.warnings);
             let (to, elapsed) = (&mut Output::new(), done.elapsed);
             // As everywhere, a closed pipe is ignored.
-            let _ = json::outcomes(to, &outcomes, purpose, &warnings, elapsed, code);
+            let _ = match done.document {
+                Some(document) => document.end(&outcomes, &warnings, elapsed, code),
+                None => json::outcomes(to, &outcomes, purpose, &warnings, elapsed, code),
+            };
         }
         Some(_) => progress::print(&recap::recap(&outcomes, done.elapsed)),
     }

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 
 use crate::engine::context::RunContext;
 use crate::engine::event::Event;
-use crate::engine::outcome::Outcome;
 use crate::engine::rollout::Amount;
 use crate::engine::rollout::BudgetExceeded;
 use crate::engine::rollout::Wave;
@@ -42,11 +41,8 @@ impl FailureBudget {
             })
     }
 
-    /// Counts an outcome. Emits an event once, when no other node is started.
-    pub(super) fn count(&self, outcome: &Outcome, context: &RunContext<'_>) {
-        if !outcome.is_failure() {
-            return;
-        }
+    /// Counts a failure. Emits an event once, when no other node is started.
+    pub(super) fn count_failure(&self, context: &RunContext<'_>) {
         let failed = self.failed.fetch_add(1, Ordering::SeqCst) + 1;
         // Where the operator has stopped the run already, it is not the failures that did.
         if self.allowed.is_some_and(|allowed| failed > allowed)

@@ -117,10 +117,15 @@ pub fn orphaned(jobs: &[Job], context: &RunContext<'_>) -> Vec<(Outcome, bool)> 
     orphaned_with(jobs, context, &ShellScripts)
 }
 
-/// Reads every node and returns the states that could be read.
-pub fn facts(jobs: &[Job], context: &RunContext<'_>) -> Vec<(Outcome, Option<NodeState>)> {
+/// Reads every node, and gives the state that was read to `keep`, with the place of its job, as soon as the node is done. Returns what `keep`
+/// has made of each: the states of thousands of nodes are gigabytes.
+pub fn facts<K: Send>(
+    jobs: &[Job],
+    context: &RunContext<'_>,
+    keep: impl Fn(usize, &Outcome, Option<NodeState>) -> K + Sync,
+) -> Vec<K> {
     let sessions = ReadSessions::new(context, &ShellScripts);
-    pool::all_seen(jobs, context, |job| facts::node(job, &sessions))
+    pool::all_seen(jobs, context, |job| facts::node(job, &sessions), keep)
 }
 
 /// Restores every node to the snapshot with this number, or to the state before the last confirmed run.

@@ -40,17 +40,19 @@ pub(super) fn all(
     context: &RunContext<'_>,
     work: impl Fn(&Job) -> Outcome + Sync,
 ) -> Vec<Outcome> {
-    let seen = all_seen(jobs, context, |job| (work(job), None));
-    seen.into_iter().map(|(outcome, _)| outcome).collect()
+    let work = |job: &Job| (work(job), None);
+    rolled_out(jobs, context, &Rollout::default(), work, kept(context))
 }
 
-/// As [`all`], and also returns the state of each node that was read.
-pub(super) fn all_seen(
+/// As [`all`], and gives what was seen on each node to `keep`, with the place of its job, as soon as the node is done. What `keep` makes of it
+/// is all that is kept.
+pub(super) fn all_seen<K: Send>(
     jobs: &[Job],
     context: &RunContext<'_>,
     work: impl Fn(&Job) -> Seen + Sync,
-) -> Vec<Seen> {
-    rolled_out(jobs, context, &Rollout::default(), work)
+    keep: impl Fn(usize, &Outcome, Option<NodeState>) -> K + Sync,
+) -> Vec<K> {
+    rolled_out(jobs, context, &Rollout::default(), work, keep)
 }
 
 /// Does the work on every job, wave by wave, until all are done or one wave has too many failures. Returns what became of each in the
@@ -60,16 +62,26 @@ pub(super) fn in_waves(
     context: &RunContext<'_>,
     work: impl Fn(&Job) -> Outcome + Sync,
 ) -> Vec<Outcome> {
-    let seen = rolled_out(jobs, context, context.rollout, |job| (work(job), None));
-    seen.into_iter().map(|(outcome, _)| outcome).collect()
+    let work = |job: &Job| (work(job), None);
+    rolled_out(jobs, context, context.rollout, work, kept(context))
 }
 
-fn rolled_out(
+/// What is kept of an outcome that the sink has.
+fn kept(context: &RunContext<'_>) -> impl Fn(usize, &Outcome, Option<NodeState>) -> Outcome {
+    let differences = context.differences;
+    move |_, outcome, _| match differences {
+        Differences::Kept => outcome.clone(),
+        Differences::Counted => outcome.counted(),
+    }
+}
+
+fn rolled_out<K: Send>(
     jobs: &[Job],
     context: &RunContext<'_>,
     rollout: &Rollout,
     work: impl Fn(&Job) -> Seen + Sync,
-) -> Vec<Seen> {
+    keep: impl Fn(usize, &Outcome, Option<NodeState>) -> K + Sync,
+) -> Vec<K> {
     let waves = rollout.waves(jobs.len());
     let mut all = Vec::new();
     // The wave after which no node is started.
@@ -80,6 +92,8 @@ fn rolled_out(
             of: waves.len(),
             nodes: range.len(),
         };
+        let first = range.start;
+        let keep = |at: usize, outcome: &Outcome, state| keep(first + at, outcome, state);
         let jobs = &jobs[range.clone()];
         let begins = exceeded.is_none() && !context.stop.is_draining();
         let seen = if begins {
@@ -87,16 +101,16 @@ fn rolled_out(
                 context.sink.emit(Event::Wave(wave));
             }
             let budget = FailureBudget::new(wave, rollout.max_fail);
-            let seen = each(jobs, context, &budget, &work);
+            let seen = each(jobs, context, &budget, &work, &keep);
             exceeded = budget.exceeded();
             seen
         } else {
             jobs.iter().map(|_| None).collect()
         };
         let why = exceeded.map_or(NotBegun::Stopped, NotBegun::TooManyFailures);
-        let left = |job| (leave_alone(job, context, why), None);
-        let became = jobs.iter().zip(seen);
-        all.extend(became.map(|(job, seen)| seen.unwrap_or_else(|| left(job))));
+        let left = |at, job| keep(at, &leave_alone(job, context, why), None);
+        let became = jobs.iter().zip(seen).enumerate();
+        all.extend(became.map(|(at, (job, kept))| kept.unwrap_or_else(|| left(at, job))));
     }
     all
 }
@@ -109,28 +123,29 @@ fn leave_alone(job: &Job, context: &RunContext<'_>, why: NotBegun) -> Outcome {
     outcome
 }
 
-/// Processes the jobs, `forks` at a time, until all are done, the budget is exceeded or the run is stopped. Returns the result of
+/// Processes the jobs, `forks` at a time, until all are done, the budget is exceeded or the run is stopped. Returns what is kept of
 /// each in the order of the jobs; `None` for those that were not started.
-fn each(
+fn each<K: Send>(
     jobs: &[Job],
     context: &RunContext<'_>,
     budget: &FailureBudget,
     work: impl Fn(&Job) -> Seen + Sync,
-) -> Vec<Option<Seen>> {
+    keep: impl Fn(usize, &Outcome, Option<NodeState>) -> K + Sync,
+) -> Vec<Option<K>> {
     let next = AtomicUsize::new(0);
-    let results: Mutex<Vec<Option<Seen>>> = Mutex::new(jobs.iter().map(|_| None).collect());
+    let results: Mutex<Vec<Option<K>>> = Mutex::new(jobs.iter().map(|_| None).collect());
     let worker = || {
         while !context.stop.is_draining() && budget.exceeded().is_none() {
             let at = next.fetch_add(1, Ordering::SeqCst);
             let Some(job) = jobs.get(at) else { break };
             let (outcome, state) = one(job, &work);
-            let kept = match context.differences {
-                Differences::Kept => outcome.clone(),
-                Differences::Counted => outcome.counted(),
-            };
+            let kept = keep(at, &outcome, state);
+            let failed = outcome.is_failure();
             context.sink.emit(Event::Finished(Box::new(outcome)));
-            budget.count(&kept, context);
-            results.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some((kept, state));
+            if failed {
+                budget.count_failure(context);
+            }
+            results.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(kept);
         }
     };
     thread::scope(|scope| {

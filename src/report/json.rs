@@ -1,14 +1,11 @@
 //! One document for scripts. Its shape is a promise: `version` grows when a field changes its meaning or goes away.
 
-use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io;
 use std::io::Write;
 use std::time::Duration;
 
 use serde::Serialize;
-use serde::Serializer;
-use serde_json::ser::Formatter;
-use serde_json::ser::PrettyFormatter;
 
 use crate::engine::Failure;
 use crate::engine::FailureCode;
@@ -18,44 +15,17 @@ use crate::engine::Outcome;
 use crate::engine::Verdict;
 use crate::model::NodeState;
 use crate::model::records::Snapshot;
-use crate::model::visible::is_visible;
 use crate::plan::Change;
 use crate::plan::Finding;
 use crate::plan::GuardKind;
 use crate::report::Purpose;
+use crate::report::json_writer::DocumentWriter;
+use crate::report::nodes_document::NodesDocument;
 use crate::report::summary::Summary;
 
-/// The version of the document's shape.
-pub const VERSION: u32 = 2;
-
-#[derive(Serialize)]
-#[serde(bound = "")]
-struct Document<'a, I: Iterator<Item: Serialize>> {
-    version: u32,
-    command: &'static str,
-    nodes: Each<I>,
-    /// What works and may not be meant.
-    warnings: &'a [Remark],
-    /// Why the command was not started.
-    errors: &'a [Remark],
-    summary: Totals<'a>,
-}
-
-/// Values that are made one by one, each when it is written.
-pub(super) struct Each<I>(RefCell<Option<I>>);
-
-impl<I> Each<I> {
-    pub(super) fn new(values: I) -> Self {
-        Each(RefCell::new(Some(values)))
-    }
-}
-
-/// Once: they are gone then.
-impl<I: Iterator<Item: Serialize>> Serialize for Each<I> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.take().into_iter().flatten())
-    }
-}
+pub use crate::report::json_writer::pretty;
+pub use crate::report::json_writer::write;
+pub use crate::report::nodes_document::VERSION;
 
 /// Something about the user's own texts: a mistake, or a warning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -168,7 +138,93 @@ impl<'a> From<&'a Failure> for Problem<'a> {
     }
 }
 
-/// Writes what became of every node, in the order of the inventory. `exit_code` is the program's, which a signal may have decided.
+impl<'a> From<&'a Outcome> for Node<'a> {
+    fn from(outcome: &'a Outcome) -> Self {
+        Node {
+            node: &outcome.node,
+            status: outcome.verdict,
+            ok: outcome.holds,
+            changed: outcome.changed(),
+            changes: &outcome.changes,
+            findings: &outcome.findings,
+            guard: outcome.guard,
+            audit: &outcome.audit,
+            error: outcome.failure.as_ref().map(Problem::from),
+            not_begun: outcome.not_begun.map(Reason::from),
+            snapshot: outcome.snapshot.as_ref(),
+            seconds: seconds(outcome.duration),
+        }
+    }
+}
+
+/// What became of the nodes, written while they are done, in the order of the inventory. Nothing is written before the first of them: until then
+/// the command may end with an error, which is another document.
+pub struct OutcomesDocument<W> {
+    purpose: Purpose,
+    places: BTreeMap<String, usize>,
+    /// Where it is to be begun.
+    to: Option<W>,
+    begun: Option<NodesDocument<W>>,
+}
+
+impl<W: Write> OutcomesDocument<W> {
+    /// A document in which nodes have these places, by their names. What becomes of others is written at its end.
+    pub fn new(to: W, purpose: Purpose, places: BTreeMap<String, usize>) -> Self {
+        OutcomesDocument {
+            purpose,
+            places,
+            to: Some(to),
+            begun: None,
+        }
+    }
+
+    fn begun(&mut self) -> io::Result<&mut NodesDocument<W>> {
+        if let Some(to) = self.to.take() {
+            self.begun = Some(NodesDocument::begin(to, self.purpose)?);
+        }
+        self.begun.as_mut().ok_or(io::ErrorKind::BrokenPipe.into())
+    }
+
+    /// Writes what became of a node that has a place, once all nodes before it are written.
+    ///
+    /// # Errors
+    /// It cannot be written: nobody reads it any more.
+    pub fn put(&mut self, outcome: &Outcome) -> io::Result<()> {
+        match self.places.get(&outcome.node).copied() {
+            Some(at) => self.begun()?.put(at, &Node::from(outcome)),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the nodes that are not written yet, each at its place in the list, and what follows them. `exit_code` is the program's, which a
+    /// signal may have decided.
+    ///
+    /// # Errors
+    /// As [`OutcomesDocument::put`].
+    pub fn end(
+        mut self,
+        outcomes: &[Outcome],
+        warnings: &[Remark],
+        elapsed: Duration,
+        exit_code: u8,
+    ) -> io::Result<()> {
+        let nodes = self.begun()?;
+        for (at, outcome) in outcomes.iter().enumerate() {
+            if !nodes.has(at) {
+                nodes.put(at, &Node::from(outcome))?;
+            }
+        }
+        let summary = Summary::of(outcomes);
+        match self.begun {
+            Some(nodes) => {
+                nodes.end(|rest| tail(rest, warnings, &[], &summary, elapsed, exit_code))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Writes what became of every node, in the order of the inventory, when all are done.
 ///
 /// # Errors
 /// It cannot be written: nobody reads it any more.
@@ -180,175 +236,88 @@ pub fn outcomes(
     elapsed: Duration,
     exit_code: u8,
 ) -> io::Result<()> {
-    let nodes = outcomes.iter().map(|outcome| Node {
-        node: &outcome.node,
-        status: outcome.verdict,
-        ok: outcome.holds,
-        changed: outcome.changed(),
-        changes: &outcome.changes,
-        findings: &outcome.findings,
-        guard: outcome.guard,
-        audit: &outcome.audit,
-        error: outcome.failure.as_ref().map(Problem::from),
-        not_begun: outcome.not_begun.map(Reason::from),
-        snapshot: outcome.snapshot.as_ref(),
-        seconds: seconds(outcome.duration),
-    });
-    let summary = Summary::of(outcomes);
-    let remarks = (warnings, &[][..]);
-    document(to, nodes, &summary, purpose, remarks, elapsed, exit_code)
+    let document = OutcomesDocument::new(to, purpose, BTreeMap::new());
+    document.end(outcomes, warnings, elapsed, exit_code)
 }
 
 /// The document of a command that was not started because of errors in the user's input.
 pub fn not_begun(errors: &[Remark], command: Purpose, exit_code: u8) -> String {
-    let none = std::iter::empty::<Node<'_>>();
-    let summary = Summary::default();
-    let (remarks, elapsed) = ((&[][..], errors), Duration::ZERO);
     let mut bytes = Vec::new();
-    let written = document(
-        &mut bytes, none, &summary, command, remarks, elapsed, exit_code,
-    );
+    let summary = Summary::default();
+    let written = NodesDocument::begin(&mut bytes, command).and_then(|nodes| {
+        nodes.end(|rest| tail(rest, &[], errors, &summary, Duration::ZERO, exit_code))
+    });
     written.expect("memory takes every document");
     String::from_utf8(bytes).expect("JSON is UTF-8")
 }
 
-/// Writes what was seen on every node, in the order of the inventory.
-///
-/// # Errors
-/// As [`outcomes`].
-pub fn facts(
-    to: &mut impl Write,
-    seen: &[(Outcome, Option<NodeState>)],
+/// What was seen on the nodes, written while they are read, in the order of the inventory.
+pub struct FactsDocument<W>(NodesDocument<W>);
+
+impl<W: Write> FactsDocument<W> {
+    /// Begins a document.
+    ///
+    /// # Errors
+    /// It cannot be written: nobody reads it any more.
+    pub fn begin(to: W) -> io::Result<Self> {
+        NodesDocument::begin(to, Purpose::Facts).map(FactsDocument)
+    }
+
+    /// Writes what was seen on the node at this place, once all nodes before it are written.
+    ///
+    /// # Errors
+    /// As [`FactsDocument::begin`].
+    pub fn put(
+        &mut self,
+        at: usize,
+        outcome: &Outcome,
+        state: Option<&NodeState>,
+    ) -> io::Result<()> {
+        let seen = Seen {
+            node: &outcome.node,
+            status: outcome.verdict,
+            state,
+            error: outcome.failure.as_ref().map(Problem::from),
+            not_begun: outcome.not_begun.map(Reason::from),
+            seconds: seconds(outcome.duration),
+        };
+        self.0.put(at, &seen)
+    }
+
+    /// Writes what follows the nodes. `outcomes` are those of all of them.
+    ///
+    /// # Errors
+    /// As [`FactsDocument::begin`].
+    pub fn end(
+        self,
+        outcomes: &[Outcome],
+        warnings: &[Remark],
+        elapsed: Duration,
+        exit_code: u8,
+    ) -> io::Result<()> {
+        let summary = Summary::of(outcomes);
+        self.0
+            .end(|rest| tail(rest, warnings, &[], &summary, elapsed, exit_code))
+    }
+}
+
+/// What follows the nodes: what works and may not be meant, why the command was not started, and the counts.
+fn tail<W: Write>(
+    document: &mut DocumentWriter<W>,
     warnings: &[Remark],
+    errors: &[Remark],
+    counts: &Summary,
     elapsed: Duration,
     exit_code: u8,
 ) -> io::Result<()> {
-    let nodes = seen.iter().map(|(outcome, state)| Seen {
-        node: &outcome.node,
-        status: outcome.verdict,
-        state: state.as_ref(),
-        error: outcome.failure.as_ref().map(Problem::from),
-        not_begun: outcome.not_begun.map(Reason::from),
-        seconds: seconds(outcome.duration),
-    });
-    let summary = Summary::of(seen.iter().map(|(outcome, _)| outcome));
-    let remarks = (warnings, &[][..]);
-    let purpose = Purpose::Facts;
-    document(to, nodes, &summary, purpose, remarks, elapsed, exit_code)
-}
-
-fn document<N: Serialize>(
-    to: &mut impl Write,
-    nodes: impl Iterator<Item = N>,
-    summary: &Summary,
-    purpose: Purpose,
-    (warnings, errors): (&[Remark], &[Remark]),
-    elapsed: Duration,
-    exit_code: u8,
-) -> io::Result<()> {
-    let document = Document {
-        version: VERSION,
-        command: purpose.as_str(),
-        nodes: Each::new(nodes),
-        warnings,
-        errors,
-        summary: Totals {
-            counts: summary,
-            seconds: seconds(elapsed),
-            exit_code,
-        },
+    document.field("warnings", &warnings)?;
+    document.field("errors", &errors)?;
+    let totals = Totals {
+        counts,
+        seconds: seconds(elapsed),
+        exit_code,
     };
-    write(to, &document)
-}
-
-/// The document as text.
-pub fn pretty(document: &impl Serialize) -> String {
-    let mut bytes = Vec::new();
-    // Only a map with keys that are no strings, or a failing `Serialize`, could fail; the report's values have neither.
-    write(&mut bytes, document).expect("memory takes every document");
-    String::from_utf8(bytes).expect("JSON is UTF-8")
-}
-
-/// Writes a document, and an end of line.
-///
-/// # Errors
-/// It cannot be written.
-pub fn write(to: &mut impl Write, document: &impl Serialize) -> io::Result<()> {
-    let mut serializer = serde_json::Serializer::with_formatter(&mut *to, Visible::default());
-    document.serialize(&mut serializer)?;
-    to.write_all(b"\n")?;
-    to.flush()
-}
-
-/// Indented JSON in which every character is visible: other characters are escaped, so the values are unchanged and a terminal
-/// executes nothing.
-#[derive(Default)]
-struct Visible(PrettyFormatter<'static>);
-
-impl Formatter for Visible {
-    fn write_string_fragment<W: ?Sized + Write>(
-        &mut self,
-        writer: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        let is_plain = |byte: &u8| matches!(byte, b' '..=b'~');
-        if fragment.as_bytes().iter().all(is_plain) {
-            return writer.write_all(fragment.as_bytes());
-        }
-        let mut rest = fragment;
-        while let Some((at, c)) = rest.char_indices().find(|(_, c)| !is_visible(*c)) {
-            writer.write_all(&rest.as_bytes()[..at])?;
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                write!(writer, "\\u{unit:04x}")?;
-            }
-            rest = &rest[at + c.len_utf8()..];
-        }
-        writer.write_all(rest.as_bytes())
-    }
-
-    fn begin_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.begin_array(writer)
-    }
-
-    fn end_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.end_array(writer)
-    }
-
-    fn begin_array_value<W: ?Sized + Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
-        self.0.begin_array_value(writer, first)
-    }
-
-    fn end_array_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.end_array_value(writer)
-    }
-
-    fn begin_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.begin_object(writer)
-    }
-
-    fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.end_object(writer)
-    }
-
-    fn begin_object_key<W: ?Sized + Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
-        self.0.begin_object_key(writer, first)
-    }
-
-    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.begin_object_value(writer)
-    }
-
-    fn end_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.end_object_value(writer)
-    }
+    document.field("summary", &totals)
 }
 
 /// Milliseconds are enough.

@@ -5,8 +5,10 @@
 
 mod bars;
 pub mod json;
+mod json_writer;
 mod lines;
 pub mod merge;
+mod nodes_document;
 pub mod output;
 pub mod progress;
 pub mod recap;
@@ -96,6 +98,20 @@ impl Purpose {
         ]
         .into_iter()
         .find(|purpose| purpose.as_str() == word)
+    }
+
+    /// Whether it is about what became of each node, and not about what was read there.
+    pub fn has_outcomes(self) -> bool {
+        match self {
+            Purpose::Facts | Purpose::Status | Purpose::Peers | Purpose::Refused => false,
+            Purpose::Run
+            | Purpose::Check
+            | Purpose::Rollback
+            | Purpose::RollbackCheck
+            | Purpose::Drill
+            | Purpose::Remove
+            | Purpose::RemoveCheck => true,
+        }
     }
 
     /// Whether nodes may be changed for it.

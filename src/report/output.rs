@@ -13,6 +13,8 @@ const HELD: usize = 64 * 1024;
 pub struct Output {
     /// Whole lines are shown: a part of one might hold half of a secret.
     held: Vec<u8>,
+    /// Who shows them; `None` if nobody else shows anything.
+    shown_by: Option<Box<dyn FnMut(String) + Send>>,
 }
 
 impl Output {
@@ -21,9 +23,27 @@ impl Output {
         Output::default()
     }
 
+    /// Standard output while something else is shown: each piece is given to the one who shows both.
+    pub fn shown_by(shown_by: impl FnMut(String) + Send + 'static) -> Self {
+        Output {
+            held: Vec::new(),
+            shown_by: Some(Box::new(shown_by)),
+        }
+    }
+
     /// Shows what is held, up to a byte.
     fn show(&mut self, end: usize) -> io::Result<()> {
-        let shown = show(&String::from_utf8_lossy(&self.held[..end]));
+        if end == 0 {
+            return Ok(());
+        }
+        let text = String::from_utf8_lossy(&self.held[..end]);
+        let shown = match &mut self.shown_by {
+            None => show(&text),
+            Some(shown_by) => {
+                shown_by(text.into_owned());
+                Ok(())
+            }
+        };
         self.held.drain(..end);
         shown
     }
@@ -32,7 +52,9 @@ impl Output {
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.held.extend_from_slice(bytes);
-        if self.held.len() >= HELD
+        // A piece that another one shows is a node, and not a byte or two.
+        let most = self.shown_by.as_ref().map_or(HELD, |_| 1);
+        if self.held.len() >= most
             && let Some(line) = self.held.iter().rposition(|byte| *byte == b'\n')
         {
             self.show(line + 1)?;
@@ -42,7 +64,10 @@ impl Write for Output {
 
     fn flush(&mut self) -> io::Result<()> {
         self.show(self.held.len())?;
-        io::stdout().flush()
+        match self.shown_by {
+            None => io::stdout().flush(),
+            Some(_) => Ok(()),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::io::Write;
 use std::sync::mpsc;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::SendError;
 use std::sync::mpsc::Sender;
 use std::thread;
 use std::thread::JoinHandle;
@@ -19,6 +20,7 @@ use crate::report::Purpose;
 use crate::report::bars::Bars;
 use crate::report::lines::Plain;
 use crate::report::lines::lines;
+use crate::report::output::Output;
 use crate::report::redact::redacted;
 use crate::report::screen::AtWork;
 use crate::report::screen::FleetProgress;
@@ -47,6 +49,7 @@ pub struct Handle(Sender<Message>);
 enum Message {
     Event(Event),
     Note(String),
+    Answer(String),
     Ask(Box<dyn FnOnce() + Send>),
     End,
 }
@@ -84,6 +87,17 @@ impl Handle {
     /// Prints a line to stderr, above the bars.
     pub fn note(&self, text: impl Into<String>) {
         let _ = self.0.send(Message::Note(text.into()));
+    }
+
+    /// Standard output, for what is written while nodes are at work. What comes once the screen is gone is written all the same.
+    pub fn output(&self) -> Output {
+        let sender = self.0.clone();
+        Output::shown_by(move |text| {
+            let sent = sender.send(Message::Answer(text));
+            if let Err(SendError(Message::Answer(text))) = sent {
+                print(&text);
+            }
+        })
     }
 
     /// Lets a person answer something while nothing else is drawn; `None` if the screen is gone.
@@ -211,6 +225,7 @@ impl Ui {
         match message {
             Message::Event(event) => self.event(event),
             Message::Note(text) => self.say(Text::Journey(sanitize(&text))),
+            Message::Answer(text) => self.say(Text::Answer(text)),
             Message::Ask(ask) => match &self.bars {
                 Some(bars) => bars.suspend(ask),
                 None => ask(),

@@ -32,7 +32,7 @@ use crate::policy::compile::OUTBOUND;
 use crate::policy::guard::Capabilities;
 use crate::policy::guard::table;
 use crate::report::json;
-use crate::report::json::Each;
+use crate::report::json_writer::Each;
 
 /// The version of [`json()`]'s shape; it grows when a field changes its meaning or goes.
 pub const JSON_VERSION: u32 = 1;

@@ -195,7 +195,9 @@ fn what_is_not_wholly_as_before_is_said() {
 #[test]
 fn a_script_reads_the_same() {
     let some = [nodes().swap_remove(1), nodes().swap_remove(4)];
-    insta::assert_snapshot!(status::document(&some, Duration::from_millis(800), 0));
+    let mut document = Vec::new();
+    status::document(&mut document, &some, Duration::from_millis(800), 0).unwrap();
+    insta::assert_snapshot!(String::from_utf8(document).unwrap());
 }
 
 #[test]

@@ -24,6 +24,7 @@ use crate::plan::FindingCode;
 use crate::plan::Sign;
 use crate::report::Purpose;
 use crate::report::json;
+use crate::report::json::FactsDocument;
 use crate::report::json::Remark;
 use crate::report::lines::Plain;
 use crate::report::lines::lines;
@@ -121,13 +122,13 @@ fn printed(said: &str) -> Vec<String> {
     let (mut document, remarks) = (Vec::new(), [remark(said)]);
     json::outcomes(&mut document, &outcomes, Purpose::Run, &remarks, elapsed, 2).unwrap();
     out.push(String::from_utf8(document).unwrap());
-    let seen: Vec<_> = outcomes
-        .into_iter()
-        .map(|outcome| (outcome, None))
-        .collect();
-    let mut document = Vec::new();
-    json::facts(&mut document, &seen, &remarks, elapsed, 1).unwrap();
-    out.push(String::from_utf8(document).unwrap());
+    let mut bytes = Vec::new();
+    let mut document = FactsDocument::begin(&mut bytes).unwrap();
+    for (at, outcome) in outcomes.iter().enumerate() {
+        document.put(at, outcome, None).unwrap();
+    }
+    document.end(&outcomes, &remarks, elapsed, 1).unwrap();
+    out.push(String::from_utf8(bytes).unwrap());
     let node = || said.to_string();
     for event in [
         Event::Stage {
@@ -196,9 +197,11 @@ fn records(said: &str) -> Vec<String> {
         node(None, RunOutcome::Restored),
     ];
     let elapsed = Duration::from_secs(1);
+    let mut document = Vec::new();
+    status::document(&mut document, &nodes, elapsed, 0).unwrap();
     vec![
         status::text(&nodes, elapsed),
-        status::document(&nodes, elapsed, 0),
+        String::from_utf8(document).unwrap(),
     ]
 }
 

@@ -17,11 +17,13 @@ use fwdeploy::model::docker::Network;
 use fwdeploy::model::guard::GuardState;
 use fwdeploy::model::guard::NftVersion;
 use fwdeploy::probe;
-use fwdeploy::report::usage;
 use fwdeploy::report::usage::NodeUsage;
+use fwdeploy::report::usage::Tally;
 use fwdeploy::report::usage::peers;
+use fwdeploy::report::usage::peers::PeersDocument;
 use fwdeploy::report::usage::peers::Shown;
 use fwdeploy::report::usage::refused;
+use fwdeploy::report::usage::refused::RefusedDocument;
 
 use crate::support::node_builder::NodeBuilder;
 
@@ -121,6 +123,28 @@ fn nodes() -> Vec<NodeUsage> {
     ]
 }
 
+/// The nodes are given in reverse: whichever was read first, they are in their order.
+fn peers_document(nodes: &[NodeUsage], which: Shown, elapsed: Duration, code: u8) -> String {
+    let mut bytes = Vec::new();
+    let mut document = PeersDocument::begin(&mut bytes, which).unwrap();
+    for (at, node) in nodes.iter().enumerate().rev() {
+        document.put(at, node).unwrap();
+    }
+    document.end(elapsed, code).unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+/// As [`peers_document`].
+fn refused_document(nodes: &[NodeUsage], top: usize, elapsed: Duration, code: u8) -> String {
+    let mut bytes = Vec::new();
+    let mut document = RefusedDocument::begin(&mut bytes, top).unwrap();
+    for (at, node) in nodes.iter().enumerate().rev() {
+        document.put(at, node).unwrap();
+    }
+    document.end(elapsed, code).unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
 fn plain(text: &str) -> String {
     anstream::adapter::strip_str(text).to_string()
 }
@@ -161,7 +185,7 @@ fn the_fleet_is_told_apart_only_if_there_is_one() {
 #[test]
 fn what_can_be_pasted_is_read_as_the_peer_that_it_is() {
     let document: serde_json::Value =
-        serde_json::from_str(&refused::document(&nodes()[..1], 20, ELAPSED, 0)).unwrap();
+        serde_json::from_str(&refused_document(&nodes()[..1], 20, ELAPSED, 0)).unwrap();
     let text = plain(&refused::text(&nodes()[..1], 20, ELAPSED));
     let flows = document["nodes"][0]["refused"].as_array().unwrap();
     assert_eq!(flows.len(), 13);
@@ -187,7 +211,7 @@ fn a_script_reads_who_was_seen() {
         nodes().swap_remove(2),
         nodes().swap_remove(6),
     ];
-    insta::assert_snapshot!(peers::document(&some, Shown::Unused, ELAPSED, 1));
+    insta::assert_snapshot!(peers_document(&some, Shown::Unused, ELAPSED, 1));
 }
 
 #[test]
@@ -197,7 +221,7 @@ fn a_script_reads_what_was_refused() {
         nodes().swap_remove(2),
         nodes().swap_remove(7),
     ];
-    insta::assert_snapshot!(refused::document(&some, 2, ELAPSED, 4));
+    insta::assert_snapshot!(refused_document(&some, 2, ELAPSED, 4));
 }
 
 #[test]
@@ -205,8 +229,8 @@ fn no_text_of_a_node_reaches_the_terminal_raw() {
     let all = [
         plain(&peers::text(&nodes(), Shown::All, ELAPSED)),
         plain(&refused::text(&nodes(), 20, ELAPSED)),
-        peers::document(&nodes(), Shown::All, ELAPSED, 0),
-        refused::document(&nodes(), 20, ELAPSED, 0),
+        peers_document(&nodes(), Shown::All, ELAPSED, 0),
+        refused_document(&nodes(), 20, ELAPSED, 0),
     ];
     for text in all {
         assert!(!text.contains('\u{1b}'), "{text:?}");
@@ -228,14 +252,14 @@ fn a_full_memory_is_said() {
         "{text}"
     );
     assert!(text.contains("  … and 4199 more (`--top`)\n"), "{text}");
-    assert!(refused::document(&full, 1, ELAPSED, 0).contains("\"complete\": false"));
+    assert!(refused_document(&full, 1, ELAPSED, 0).contains("\"complete\": false"));
 }
 
 #[test]
 fn the_exit_code_is_that_of_the_manual() {
     let all = nodes();
-    assert_eq!(usage::exit_code(&all[..6]), 0);
-    assert_eq!(usage::exit_code(&all[..7]), 1);
-    assert_eq!(usage::exit_code(&all[..8]), 4);
-    assert_eq!(usage::exit_code(&all[8..]), 0);
+    assert_eq!(Tally::of(&all[..6]).exit_code(), 0);
+    assert_eq!(Tally::of(&all[..7]).exit_code(), 1);
+    assert_eq!(Tally::of(&all[..8]).exit_code(), 4);
+    assert_eq!(Tally::of(&all[8..]).exit_code(), 0);
 }

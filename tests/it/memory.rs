@@ -1,10 +1,20 @@
 //! What a fleet takes of the controller's memory: the program is given no more address space than is said here. What is compiled for one node is
 //! gone before the next one's turn, and what is printed is not kept.
 //!
-//! Each was seen to fail with all nodes compiled before the first of them is printed, or reached.
+//! Each was seen to fail with all nodes compiled before the first of them is printed, or reached; those that connect, with what was read on a node,
+//! or its differences, kept to the end.
 
+use std::env;
 use std::fmt::Write as _;
+use std::fs;
+use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
 
 use crate::support::program::Place;
 use crate::support::program::ran;
@@ -79,4 +89,99 @@ fn nodes_that_share_a_policy_keep_one() {
     let inventory = format!("all:\n{vars}{}", hosts(3_000));
     let arguments = ["run", "--syntax-check", "inventory.yml"];
     assert_eq!(within(LIMIT, &inventory, &arguments), "");
+}
+
+/// A program in the place of ssh: every node that it logs in to answers what a new one has answered.
+const SSH: &str = r#"#!/bin/sh
+case "$1" in
+-V) echo OpenSSH_9.2 >&2; exit 0 ;;
+-N) echo fwdeploy-is-logged-in; exec sleep 60 ;;
+esac
+for last; do :; done
+nonce=${last#*fwdeploy-begin-}
+nonce=${nonce%%[!0-9a-f]*}
+echo "fwdeploy-begin-$nonce"
+echo "fwdeploy-begin-$nonce" >&2
+cat >/dev/null
+cat "${0%/*}/answer"
+echo "fwdeploy-end-$nonce 0"
+"#;
+
+/// How many nodes are worked on at a time.
+const FORKS: &str = "4";
+
+/// What a command on so many nodes prints, with 200 peers on the list that they share, and the most kibibytes that it has had in memory.
+fn read(nodes: usize, arguments: &[&str]) -> (Value, u64) {
+    let peers: Vec<String> = (1..=200).map(|n| format!("192.0.2.{n}")).collect();
+    let vars = format!(
+        "  vars: {{fwdeploy_roles: [cybex], cybex_peers: [{}]}}\n",
+        peers.join(", ")
+    );
+    let place = Place::with(&format!("all:\n{vars}{}", hosts(nodes)));
+    place.file("ssh", SSH);
+    let folder = place.0.path();
+    let executable = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(folder.join("ssh"), executable).expect("a program");
+    let answer =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures/bookworm-iptables/fresh.stdout");
+    fs::copy(answer, folder.join("answer")).expect("an answer");
+    let path = format!(
+        "{}:{}",
+        folder.display(),
+        env::var("PATH").unwrap_or_default()
+    );
+    let stdout = folder.join("stdout");
+    let connection = ["--transport", "openssh", "-f", FORKS, "inventory.yml"];
+    let mut command = place.command(&[arguments, &connection].concat());
+    command
+        .env("PATH", path)
+        // Arenas of the threads would hide what is kept.
+        .env("MALLOC_ARENA_MAX", "1")
+        .stdout(File::create(&stdout).expect("a file"))
+        .stderr(File::create(folder.join("stderr")).expect("a file"));
+    let mut child = command.spawn().expect("the program starts");
+    let status = format!("/proc/{}/status", child.id());
+    let mut most = 0;
+    let code = loop {
+        // The most so far: what is freed before it is looked again is in it as well.
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let now = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+        most = now.unwrap_or(0).max(most);
+        if let Some(status) = child.try_wait().expect("its status") {
+            break status.code();
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
+    let stderr = fs::read_to_string(folder.join("stderr")).expect("text");
+    assert!(matches!(code, Some(0 | 2)), "{code:?}: {stderr}");
+    let document = fs::read_to_string(&stdout).expect("text");
+    (serde_json::from_str(&document).expect("JSON"), most)
+}
+
+/// What was read on a node, and what differs there, is gone when the node is done: thousands have gigabytes.
+#[test]
+fn what_is_kept_of_a_node_is_little() {
+    for arguments in [
+        &["run", "--check", "--json"][..],
+        &["facts"],
+        &["status", "--json"],
+        &["peers", "--json"],
+        &["refused", "--json"],
+    ] {
+        let (_, few) = read(20, arguments);
+        let (document, many) = read(60, arguments);
+        let nodes = document["nodes"].as_array().expect("nodes");
+        let names: Vec<&str> = nodes
+            .iter()
+            .filter_map(|node| node["node"].as_str())
+            .collect();
+        let in_order: Vec<String> = (0..60).map(|number| format!("n{number}")).collect();
+        assert_eq!(names, in_order, "{arguments:?}");
+        assert_eq!(document["summary"]["nodes"], 60, "{arguments:?}");
+        assert!(
+            many.saturating_sub(few) < 2 * 1024,
+            "{arguments:?}: {few} KiB with 20 nodes, {many} KiB with 60"
+        );
+    }
 }

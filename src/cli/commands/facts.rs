@@ -1,5 +1,8 @@
 //! `facts`: the observed state of the nodes, as JSON.
 
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
 use clap::Args;
 
 use crate::cli::args::ConnectionArgs;
@@ -15,8 +18,7 @@ use crate::cli::results;
 use crate::engine;
 use crate::engine::Outcome;
 use crate::report::Purpose;
-use crate::report::json;
-use crate::report::output::Output;
+use crate::report::json::FactsDocument;
 use crate::report::unread;
 
 #[derive(Debug, Args)]
@@ -34,20 +36,31 @@ pub(super) fn execute(args: &FactsArgs) -> Result<u8, CliError> {
     let fleet = load::fleet_with_keys(&args.selection, &options.defaults)?;
     // A node without a role can be read as well.
     let jobs = jobs::of_all(&fleet, &options.defaults);
-    let done = FleetRun::new(&options, &fleet).execute(&jobs, engine::facts)?;
-    let outcomes: Vec<Outcome> = done.result.iter().map(|(o, _)| o.clone()).collect();
+    let done =
+        FleetRun::new(&options, &fleet).execute_with_output(&jobs, |jobs, context, output| {
+            let document = FactsDocument::begin(output).map(Mutex::new);
+            let read = engine::facts(jobs, context, |at, outcome, state| {
+                if let Ok(document) = &document {
+                    let mut document = document.lock().unwrap_or_else(PoisonError::into_inner);
+                    // As everywhere, a closed pipe is ignored.
+                    let _ = document.put(at, outcome, state.as_ref());
+                }
+                let unread: Vec<String> = state.iter().flat_map(unread).collect();
+                (outcome.clone(), unread)
+            });
+            let document = document.map(Mutex::into_inner);
+            (document, read)
+        })?;
+    let (document, read) = done.result;
+    let (outcomes, unread): (Vec<Outcome>, Vec<Vec<String>>) = read.into_iter().unzip();
     let code = results::exit_code(&outcomes, options.purpose, done.signalled);
     let warnings = remarks::of_warnings(&fleet.warnings);
-    // As everywhere, a closed pipe is ignored.
-    let _ = json::facts(
-        &mut Output::new(),
-        &done.result,
-        &warnings,
-        done.elapsed,
-        code,
-    );
-    for (outcome, state) in &done.result {
-        for line in state.iter().flat_map(unread) {
+    if let Ok(document) = document {
+        let document = document.unwrap_or_else(PoisonError::into_inner);
+        let _ = document.end(&outcomes, &warnings, done.elapsed, code);
+    }
+    for (outcome, lines) in outcomes.iter().zip(unread) {
+        for line in lines {
             messages::note(&format!("{}: {line}", outcome.node));
         }
     }

@@ -229,6 +229,7 @@ pub(super) fn execute(args: &RunArgs) -> Result<u8, CliError> {
         result,
         elapsed,
         signalled,
+        document,
     } = done;
     let (outcomes, read) = result?;
     let unknown = read.iter().filter(|(_, is_known)| !is_known);
@@ -245,6 +246,7 @@ pub(super) fn execute(args: &RunArgs) -> Result<u8, CliError> {
         result,
         elapsed,
         signalled,
+        document,
     };
     Ok(results::print(&options, &fleet, done))
 }

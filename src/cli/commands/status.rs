@@ -12,6 +12,7 @@ use crate::cli::options::FleetOptions;
 use crate::cli::results;
 use crate::engine;
 use crate::report::Purpose;
+use crate::report::output::Output;
 use crate::report::progress::print;
 use crate::report::status;
 use crate::report::status::NodeStatus;
@@ -42,21 +43,23 @@ pub(super) fn execute(args: &StatusArgs) -> Result<u8, CliError> {
     let fleet = load::fleet_with_keys(&args.selection, &options.defaults)?;
     // A node that no longer has a role still has its records.
     let jobs = jobs::of_all(&fleet, &options.defaults);
-    let done = FleetRun::new(&options, &fleet).execute(&jobs, engine::facts)?;
-    let members = fleet.members.iter().zip(&jobs);
-    let nodes: Vec<NodeStatus> = members
-        .zip(done.result)
-        .map(|((member, job), (outcome, state))| {
-            let wanted = member.desired.as_ref().map(|_| job.requires.policy());
-            NodeStatus::of(outcome, state.as_ref(), wanted)
+    let done = FleetRun::new(&options, &fleet).execute(&jobs, |jobs, context| {
+        engine::facts(jobs, context, |at, outcome, state| {
+            let has_role = fleet.members[at].desired.is_some();
+            let wanted = has_role.then(|| jobs[at].requires.policy());
+            NodeStatus::of(outcome.clone(), state.as_ref(), wanted)
         })
-        .collect();
+    })?;
+    let nodes = done.result;
     let outcomes = nodes.iter().map(|node| &node.outcome);
     let code =
         results::signal_code(outcomes, done.signalled).unwrap_or_else(|| status::exit_code(&nodes));
-    print(&match args.json {
-        true => status::document(&nodes, done.elapsed, code),
-        false => status::text(&nodes, done.elapsed),
-    });
+    match args.json {
+        true => {
+            // As everywhere, a closed pipe is ignored.
+            let _ = status::document(&mut Output::new(), &nodes, done.elapsed, code);
+        }
+        false => print(&status::text(&nodes, done.elapsed)),
+    }
     Ok(code)
 }

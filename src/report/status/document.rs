@@ -1,5 +1,7 @@
 //! The status for scripts.
 
+use std::io;
+use std::io::Write;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -10,16 +12,9 @@ use crate::report::Purpose;
 use crate::report::json;
 use crate::report::json::Problem;
 use crate::report::json::Reason;
+use crate::report::nodes_document::NodesDocument;
 use crate::report::status::node::LeaseState;
 use crate::report::status::node::NodeStatus;
-
-#[derive(Serialize)]
-struct Document<'a> {
-    version: u32,
-    command: &'static str,
-    nodes: Vec<Node<'a>>,
-    summary: Totals,
-}
 
 #[derive(Serialize)]
 struct Totals {
@@ -53,46 +48,58 @@ struct Policy<'a> {
     as_asked: Option<bool>,
 }
 
-/// One document for scripts, in the order of the inventory.
-pub fn document(nodes: &[NodeStatus], elapsed: Duration, exit_code: u8) -> String {
+/// Writes one document for scripts, in the order of the inventory.
+///
+/// # Errors
+/// It cannot be written: nobody reads it any more.
+pub fn document(
+    to: &mut impl Write,
+    nodes: &[NodeStatus],
+    elapsed: Duration,
+    exit_code: u8,
+) -> io::Result<()> {
     let count = |lease_state| {
         nodes
             .iter()
             .filter(|n| n.lease_state() == lease_state)
             .count()
     };
-    let seen = nodes.iter().map(|node| Node {
-        node: &node.outcome.node,
-        status: node.lease_state(),
-        policy: Policy {
-            wanted: node.wanted.as_deref(),
-            confirmed: node.confirmed().map(|snapshot| &*snapshot.policy),
-            as_asked: node.is_as_asked(),
-        },
-        lease: node.lease(),
-        snapshots: node
-            .records
-            .as_ref()
-            .map_or(&[], |records| &records.snapshots),
-        error: node.outcome.failure.as_ref().map(Problem::from),
-        not_begun: node.outcome.not_begun.map(Reason::from),
-        seconds: json::seconds(node.outcome.duration),
-    });
-    let document = Document {
-        version: json::VERSION,
-        command: Purpose::Status.as_str(),
-        nodes: seen.collect(),
-        summary: Totals {
-            nodes: nodes.len(),
-            free: count(LeaseState::Free),
-            held: count(LeaseState::Held),
-            unfinished: count(LeaseState::Unfinished),
-            failed: count(LeaseState::Unknown),
-            unreachable: count(LeaseState::Unreachable),
-            skipped: count(LeaseState::Skipped),
-            seconds: json::seconds(elapsed),
-            exit_code,
-        },
+    let mut document = NodesDocument::begin(to, Purpose::Status)?;
+    for (at, node) in nodes.iter().enumerate() {
+        document.put(at, &Node::from(node))?;
+    }
+    let totals = Totals {
+        nodes: nodes.len(),
+        free: count(LeaseState::Free),
+        held: count(LeaseState::Held),
+        unfinished: count(LeaseState::Unfinished),
+        failed: count(LeaseState::Unknown),
+        unreachable: count(LeaseState::Unreachable),
+        skipped: count(LeaseState::Skipped),
+        seconds: json::seconds(elapsed),
+        exit_code,
     };
-    json::pretty(&document)
+    document.end(|rest| rest.field("summary", &totals))
+}
+
+impl<'a> From<&'a NodeStatus> for Node<'a> {
+    fn from(node: &'a NodeStatus) -> Self {
+        Node {
+            node: &node.outcome.node,
+            status: node.lease_state(),
+            policy: Policy {
+                wanted: node.wanted.as_deref(),
+                confirmed: node.confirmed().map(|snapshot| &*snapshot.policy),
+                as_asked: node.is_as_asked(),
+            },
+            lease: node.lease(),
+            snapshots: node
+                .records
+                .as_ref()
+                .map_or(&[], |records| &records.snapshots),
+            error: node.outcome.failure.as_ref().map(Problem::from),
+            not_begun: node.outcome.not_begun.map(Reason::from),
+            seconds: json::seconds(node.outcome.duration),
+        }
+    }
 }

@@ -227,7 +227,60 @@ fn names(state: &NodeState, desired: Option<&Desired>) -> BTreeMap<IpAddr, Strin
     names
 }
 
-/// How many nodes there are of each kind, for scripts.
+/// How many nodes there are of each kind.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tally {
+    nodes: usize,
+    counted: usize,
+    not_counted: usize,
+    no_guard: usize,
+    failed: usize,
+    unreachable: usize,
+    skipped: usize,
+    /// A node was left undone because the operator stopped.
+    was_interrupted: bool,
+}
+
+impl Tally {
+    /// Counts nodes.
+    pub fn of<'a>(nodes: impl IntoIterator<Item = &'a NodeUsage>) -> Self {
+        let mut tally = Tally::default();
+        for node in nodes {
+            tally.add(node);
+        }
+        tally
+    }
+
+    /// Counts one node more.
+    pub fn add(&mut self, node: &NodeUsage) {
+        self.nodes += 1;
+        self.was_interrupted |= node.outcome.was_interrupted();
+        *match node.reading() {
+            Reading::Counted => &mut self.counted,
+            Reading::NotCounted => &mut self.not_counted,
+            Reading::NoGuard => &mut self.no_guard,
+            Reading::Unknown => &mut self.failed,
+            Reading::Unreachable => &mut self.unreachable,
+            Reading::Skipped => &mut self.skipped,
+        } += 1;
+    }
+
+    /// Whether a node was left undone because the operator stopped.
+    pub fn was_interrupted(&self) -> bool {
+        self.was_interrupted
+    }
+
+    /// The exit code of the whole: as with a check, 4 goes before 1. A node without a guard was read as well.
+    pub fn exit_code(&self) -> u8 {
+        match () {
+            () if self.unreachable > 0 => 4,
+            () if self.failed > 0 => 1,
+            () => 0,
+        }
+    }
+}
+
+/// The counts for scripts.
 #[derive(Serialize)]
 pub(super) struct Totals {
     nodes: usize,
@@ -242,16 +295,15 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    pub(super) fn of(nodes: &[NodeUsage], elapsed: Duration, exit_code: u8) -> Self {
-        let count = |reading| nodes.iter().filter(|n| n.reading() == reading).count();
+    pub(super) fn of(tally: &Tally, elapsed: Duration, exit_code: u8) -> Self {
         Totals {
-            nodes: nodes.len(),
-            counted: count(Reading::Counted),
-            not_counted: count(Reading::NotCounted),
-            no_guard: count(Reading::NoGuard),
-            failed: count(Reading::Unknown),
-            unreachable: count(Reading::Unreachable),
-            skipped: count(Reading::Skipped),
+            nodes: tally.nodes,
+            counted: tally.counted,
+            not_counted: tally.not_counted,
+            no_guard: tally.no_guard,
+            failed: tally.failed,
+            unreachable: tally.unreachable,
+            skipped: tally.skipped,
             seconds: json::seconds(elapsed),
             exit_code,
         }
@@ -274,7 +326,7 @@ pub(super) fn headline_without_reading(out: &mut String, node: &NodeUsage) -> bo
 
 /// The line about the fleet.
 pub(super) fn total(out: &mut String, nodes: &[NodeUsage], elapsed: Duration) {
-    let totals = Totals::of(nodes, elapsed, 0);
+    let totals = Tally::of(nodes);
     let counts = [
         (totals.counted, "counted"),
         (totals.not_counted, "without counters"),

@@ -1,6 +1,8 @@
 //! Who of a whitelist was seen.
 
 use std::fmt::Write as _;
+use std::io;
+use std::io::Write;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -13,6 +15,7 @@ use crate::report::Purpose;
 use crate::report::json;
 use crate::report::json::Problem;
 use crate::report::json::Reason;
+use crate::report::nodes_document::NodesDocument;
 use crate::report::style;
 use crate::report::style::paint;
 use crate::report::style::sanitize;
@@ -21,6 +24,7 @@ use crate::report::usage::columns::Align;
 use crate::report::usage::node;
 use crate::report::usage::node::NodeUsage;
 use crate::report::usage::node::Reading;
+use crate::report::usage::node::Tally;
 use crate::report::usage::node::Totals;
 
 /// Which entries are shown.
@@ -103,14 +107,6 @@ fn row(node: &NodeUsage, entry: &EntryUse) -> [String; 6] {
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
-    version: u32,
-    command: &'static str,
-    nodes: Vec<Node<'a>>,
-    summary: Totals,
-}
-
-#[derive(Serialize)]
 struct Node<'a> {
     node: &'a str,
     status: Reading,
@@ -139,25 +135,59 @@ struct Entry<'a> {
     bytes: Option<u64>,
 }
 
-/// One document for scripts, in the order of the inventory.
-pub fn document(nodes: &[NodeUsage], which: Shown, elapsed: Duration, exit_code: u8) -> String {
-    let seen = nodes.iter().map(|node| Node {
-        node: &node.outcome.node,
-        status: node.reading(),
-        nft: node.nft(),
-        entries: shown(node, which).map(|e| entry(node, e)).collect(),
-        total: node.entries().len(),
-        unused: shown(node, Shown::Unused).count(),
-        error: node.outcome.failure.as_ref().map(Problem::from),
-        not_begun: node.outcome.not_begun.map(Reason::from),
-        seconds: json::seconds(node.outcome.duration),
-    });
-    json::pretty(&Document {
-        version: json::VERSION,
-        command: Purpose::Peers.as_str(),
-        nodes: seen.collect(),
-        summary: Totals::of(nodes, elapsed, exit_code),
-    })
+/// One document for scripts, in the order of the inventory, written while the nodes are read.
+pub struct PeersDocument<W> {
+    nodes: NodesDocument<W>,
+    which: Shown,
+    tally: Tally,
+}
+
+impl<W: Write> PeersDocument<W> {
+    /// Begins a document.
+    ///
+    /// # Errors
+    /// It cannot be written: nobody reads it any more.
+    pub fn begin(to: W, which: Shown) -> io::Result<Self> {
+        Ok(PeersDocument {
+            nodes: NodesDocument::begin(to, Purpose::Peers)?,
+            which,
+            tally: Tally::default(),
+        })
+    }
+
+    /// Writes the node at this place, once all nodes before it are written.
+    ///
+    /// # Errors
+    /// As [`PeersDocument::begin`].
+    pub fn put(&mut self, at: usize, node: &NodeUsage) -> io::Result<()> {
+        self.tally.add(node);
+        let value = Node {
+            node: &node.outcome.node,
+            status: node.reading(),
+            nft: node.nft(),
+            entries: shown(node, self.which).map(|e| entry(node, e)).collect(),
+            total: node.entries().len(),
+            unused: shown(node, Shown::Unused).count(),
+            error: node.outcome.failure.as_ref().map(Problem::from),
+            not_begun: node.outcome.not_begun.map(Reason::from),
+            seconds: json::seconds(node.outcome.duration),
+        };
+        self.nodes.put(at, &value)
+    }
+
+    /// How many nodes there are of each kind.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// Writes what follows the nodes.
+    ///
+    /// # Errors
+    /// As [`PeersDocument::begin`].
+    pub fn end(self, elapsed: Duration, exit_code: u8) -> io::Result<()> {
+        let totals = Totals::of(&self.tally, elapsed, exit_code);
+        self.nodes.end(|rest| rest.field("summary", &totals))
+    }
 }
 
 fn entry<'a>(node: &'a NodeUsage, entry: &EntryUse) -> Entry<'a> {

@@ -1,8 +1,9 @@
 //! What was refused, and which entry would allow it.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::io;
+use std::io::Write;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::report::Purpose;
 use crate::report::json;
 use crate::report::json::Problem;
 use crate::report::json::Reason;
+use crate::report::nodes_document::NodesDocument;
 use crate::report::style;
 use crate::report::style::paint;
 use crate::report::style::sanitize;
@@ -28,6 +30,7 @@ use crate::report::usage::columns::Align;
 use crate::report::usage::node;
 use crate::report::usage::node::NodeUsage;
 use crate::report::usage::node::Reading;
+use crate::report::usage::node::Tally;
 use crate::report::usage::node::Totals;
 
 /// What several nodes have refused alike.
@@ -38,30 +41,43 @@ struct OfFleet {
     protocol: String,
     port: Option<u16>,
     count: Option<Count>,
-    nodes: BTreeSet<usize>,
-    entry: Option<Entry>,
+    /// How many they are.
+    nodes: usize,
+    /// The one that was added last.
+    last: usize,
+    /// What would allow it, by the first node that knows.
+    entry: Option<(usize, Entry)>,
 }
 
-/// The flows of all nodes, summed by the other end and its port: most packets first, then most nodes.
-fn of_fleet(nodes: &[NodeUsage]) -> Vec<OfFleet> {
-    type Key<'a> = (Direction, Option<IpAddr>, &'a str, Option<u16>);
-    let mut sums: BTreeMap<Key<'_>, OfFleet> = BTreeMap::new();
-    for (at, node) in nodes.iter().enumerate() {
+/// The flows of all nodes, summed by the other end and its port.
+#[derive(Default)]
+struct Sums(BTreeMap<(Direction, Option<IpAddr>, String, Option<u16>), OfFleet>);
+
+impl Sums {
+    /// Adds the flows of the node at this place. The nodes come in any order, each once.
+    fn add(&mut self, at: usize, node: &NodeUsage) {
         for flow in node.refused() {
             let is_node = matches!(flow.direction, Direction::ToNode | Direction::FromNode);
             let remote = (!is_node).then_some(flow.remote);
-            let key = (flow.direction, remote, flow.protocol.as_str(), flow.port);
-            let sum = sums.entry(key).or_insert_with(|| OfFleet {
+            let key = (flow.direction, remote, flow.protocol.clone(), flow.port);
+            let sum = self.0.entry(key).or_insert_with(|| OfFleet {
                 direction: flow.direction,
                 remote,
                 protocol: flow.protocol.clone(),
                 port: flow.port,
                 count: None,
-                nodes: BTreeSet::new(),
+                nodes: 0,
+                last: usize::MAX,
                 entry: None,
             });
-            sum.nodes.insert(at);
-            sum.entry = sum.entry.or(flow.entry);
+            if sum.last != at {
+                sum.nodes += 1;
+                sum.last = at;
+            }
+            let known = sum.entry.map_or(usize::MAX, |(at, _)| at);
+            if let Some(entry) = flow.entry.filter(|_| at < known) {
+                sum.entry = Some((at, entry));
+            }
             if let Some(count) = flow.count {
                 let before = sum.count.unwrap_or_default();
                 sum.count = Some(Count {
@@ -71,11 +87,15 @@ fn of_fleet(nodes: &[NodeUsage]) -> Vec<OfFleet> {
             }
         }
     }
-    let mut sums: Vec<OfFleet> = sums.into_values().collect();
-    let key = |sum: &OfFleet| (sum.count.map(|count| count.packets), sum.nodes.len());
-    // A stable sort: what is equal stays in order.
-    sums.sort_by_key(|sum| std::cmp::Reverse(key(sum)));
-    sums
+
+    /// Most packets first, then most nodes.
+    fn most_first(self) -> Vec<OfFleet> {
+        let mut sums: Vec<OfFleet> = self.0.into_values().collect();
+        let key = |sum: &OfFleet| (sum.count.map(|count| count.packets), sum.nodes);
+        // A stable sort: what is equal stays in order.
+        sums.sort_by_key(|sum| std::cmp::Reverse(key(sum)));
+        sums
+    }
 }
 
 /// The nodes one by one, each with its `top` flows below it, then those of the fleet, and a line for the fleet.
@@ -109,11 +129,15 @@ pub fn text(nodes: &[NodeUsage], top: usize, elapsed: Duration) -> String {
         table(&mut out, rows.collect(), flows.len());
     }
     if nodes.len() > 1 {
-        let sums = of_fleet(nodes);
+        let mut sums = Sums::default();
+        for (at, node) in nodes.iter().enumerate() {
+            sums.add(at, node);
+        }
+        let sums = sums.most_first();
         let name = paint(style::BOLD, "over the fleet");
         let _ = writeln!(out, "{name}: {} refused", peers_and_ports(sums.len()));
         let rows = sums.iter().take(top).map(|sum| {
-            let nodes = match sum.nodes.len() {
+            let nodes = match sum.nodes {
                 1 => "1 node".to_string(),
                 n => format!("{n} nodes"),
             };
@@ -122,7 +146,7 @@ pub fn text(nodes: &[NodeUsage], top: usize, elapsed: Duration) -> String {
                 sum.remote,
                 (&sum.protocol, sum.port),
                 sum.count,
-                sum.entry,
+                sum.entry.map(|(_, entry)| entry),
                 [nodes, String::new()],
             )
         });
@@ -206,15 +230,6 @@ fn pasted(peer: EntryPeer) -> String {
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
-    version: u32,
-    command: &'static str,
-    nodes: Vec<Node<'a>>,
-    fleet: Vec<Sum>,
-    summary: Totals,
-}
-
-#[derive(Serialize)]
 struct Node<'a> {
     node: &'a str,
     status: Reading,
@@ -277,42 +292,79 @@ impl From<Entry> for Allows {
     }
 }
 
-/// One document for scripts, in the order of the inventory.
-pub fn document(nodes: &[NodeUsage], top: usize, elapsed: Duration, exit_code: u8) -> String {
-    let seen = nodes.iter().map(|node| Node {
-        node: &node.outcome.node,
-        status: node.reading(),
-        nft: node.nft(),
-        audit: node.is_audit(),
-        refused: node
-            .refused()
-            .iter()
-            .take(top)
-            .map(|f| flow(node, f))
-            .collect(),
-        total: node.refused().len(),
-        complete: node.is_complete(),
-        error: node.outcome.failure.as_ref().map(Problem::from),
-        not_begun: node.outcome.not_begun.map(Reason::from),
-        seconds: json::seconds(node.outcome.duration),
-    });
-    let fleet = of_fleet(nodes).into_iter().take(top).map(|sum| Sum {
-        direction: sum.direction,
-        peer: sum.remote,
-        protocol: sum.protocol,
-        port: sum.port,
-        packets: sum.count.map(|count| count.packets),
-        bytes: sum.count.map(|count| count.bytes),
-        nodes: sum.nodes.len(),
-        entry: sum.entry.map(Allows::from),
-    });
-    json::pretty(&Document {
-        version: json::VERSION,
-        command: Purpose::Refused.as_str(),
-        nodes: seen.collect(),
-        fleet: fleet.collect(),
-        summary: Totals::of(nodes, elapsed, exit_code),
-    })
+/// One document for scripts, in the order of the inventory, written while the nodes are read. Of their flows only the sums are kept.
+pub struct RefusedDocument<W> {
+    nodes: NodesDocument<W>,
+    top: usize,
+    tally: Tally,
+    sums: Sums,
+}
+
+impl<W: Write> RefusedDocument<W> {
+    /// Begins a document with the `top` flows of each node, and of the fleet.
+    ///
+    /// # Errors
+    /// It cannot be written: nobody reads it any more.
+    pub fn begin(to: W, top: usize) -> io::Result<Self> {
+        Ok(RefusedDocument {
+            nodes: NodesDocument::begin(to, Purpose::Refused)?,
+            top,
+            tally: Tally::default(),
+            sums: Sums::default(),
+        })
+    }
+
+    /// Writes the node at this place, once all nodes before it are written.
+    ///
+    /// # Errors
+    /// As [`RefusedDocument::begin`].
+    pub fn put(&mut self, at: usize, node: &NodeUsage) -> io::Result<()> {
+        self.tally.add(node);
+        self.sums.add(at, node);
+        let refused = node.refused().iter().take(self.top);
+        let value = Node {
+            node: &node.outcome.node,
+            status: node.reading(),
+            nft: node.nft(),
+            audit: node.is_audit(),
+            refused: refused.map(|f| flow(node, f)).collect(),
+            total: node.refused().len(),
+            complete: node.is_complete(),
+            error: node.outcome.failure.as_ref().map(Problem::from),
+            not_begun: node.outcome.not_begun.map(Reason::from),
+            seconds: json::seconds(node.outcome.duration),
+        };
+        self.nodes.put(at, &value)
+    }
+
+    /// How many nodes there are of each kind.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// Writes what follows the nodes: the flows of the fleet, and the counts.
+    ///
+    /// # Errors
+    /// As [`RefusedDocument::begin`].
+    pub fn end(self, elapsed: Duration, exit_code: u8) -> io::Result<()> {
+        let sums = self.sums.most_first().into_iter().take(self.top);
+        let fleet = sums.map(|sum| Sum {
+            direction: sum.direction,
+            peer: sum.remote,
+            protocol: sum.protocol,
+            port: sum.port,
+            packets: sum.count.map(|count| count.packets),
+            bytes: sum.count.map(|count| count.bytes),
+            nodes: sum.nodes,
+            entry: sum.entry.map(|(_, entry)| Allows::from(entry)),
+        });
+        let fleet: Vec<Sum> = fleet.collect();
+        let totals = Totals::of(&self.tally, elapsed, exit_code);
+        self.nodes.end(|rest| {
+            rest.field("fleet", &fleet)?;
+            rest.field("summary", &totals)
+        })
+    }
 }
 
 fn flow<'a>(node: &'a NodeUsage, flow: &'a RefusedUse) -> Flow<'a> {
