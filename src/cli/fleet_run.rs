@@ -30,7 +30,7 @@ use crate::engine::WhenFailed;
 use crate::report::Progress;
 use crate::report::Verbosity;
 use crate::report::json::OutcomesDocument;
-use crate::report::output::Output;
+use crate::report::output::Stdout;
 use crate::report::progress::Screen;
 use crate::report::progress::Show;
 use crate::transport::Privilege;
@@ -55,12 +55,12 @@ pub(super) struct Done<T> {
     /// The exit code for the first signal that arrived (128 + its number), if one did.
     pub(super) signalled: Option<u8>,
     /// The document that the nodes are written to when they are done, if there is one.
-    pub(super) document: Option<OutcomesDocument<Output>>,
+    pub(super) document: Option<OutcomesDocument<Stdout>>,
 }
 
 /// Writes what became of a node to a document, and passes all events on.
 struct Written<'a> {
-    document: Mutex<OutcomesDocument<Output>>,
+    document: Mutex<OutcomesDocument<Stdout>>,
     sink: &'a dyn EventSink,
 }
 
@@ -116,7 +116,7 @@ impl<'a> FleetRun<'a> {
 
     /// The document that is written while the nodes are done; `None` if what became of them is told in another way, or may still change at
     /// the end.
-    fn document(&self, jobs: &[Job], to: Output) -> Option<OutcomesDocument<Output>> {
+    fn document(&self, jobs: &[Job], to: Stdout) -> Option<OutcomesDocument<Stdout>> {
         let options = self.options;
         if options.outcomes.is_some()
             || !options.purpose.has_outcomes()
@@ -153,7 +153,7 @@ impl<'a> FleetRun<'a> {
     pub(super) fn execute_with_output<T>(
         &self,
         jobs: &[Job],
-        work: impl FnOnce(&[Job], &RunContext<'_>, Output) -> T,
+        work: impl FnOnce(&[Job], &RunContext<'_>, Stdout) -> T,
     ) -> Result<Done<T>, CliError> {
         let options = self.options;
         // Before the bars are drawn, and while Ctrl-C still ends the program immediately.

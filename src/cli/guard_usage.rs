@@ -14,7 +14,7 @@ use crate::cli::load;
 use crate::cli::options::FleetOptions;
 use crate::engine;
 use crate::report::Purpose;
-use crate::report::output::Output;
+use crate::report::output::Stdout;
 use crate::report::usage::NodeUsage;
 use crate::report::usage::Tally;
 
@@ -28,7 +28,7 @@ pub(super) fn read<T: Send>(
     purpose: Purpose,
     selection: &SelectionArgs,
     connection: &ConnectionArgs,
-    begin: impl FnOnce(Output) -> T,
+    begin: impl FnOnce(Stdout) -> T,
     take: impl Fn(&mut T, usize, NodeUsage) + Sync,
 ) -> Result<Done<T>, CliError> {
     let options = FleetOptions::new(purpose, connection);

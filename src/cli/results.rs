@@ -10,7 +10,7 @@ use crate::engine::Outcome;
 use crate::report::Purpose;
 use crate::report::Summary;
 use crate::report::json;
-use crate::report::output::Output;
+use crate::report::output::Stdout;
 use crate::report::progress;
 use crate::report::recap;
 
@@ -22,7 +22,7 @@ pub(super) fn print(options: &FleetOptions, fleet: &Fleet, done: Done<Vec<Outcom
     match options.outcomes {
         None => {
             let warnings = remarks::of_warnings(&fleet.warnings);
-            let (to, elapsed) = (&mut Output::new(), done.elapsed);
+            let (to, elapsed) = (&mut Stdout::new(), done.elapsed);
             // As everywhere, a closed pipe is ignored.
             let _ = match done.document {
                 Some(document) => document.end(&outcomes, &warnings, elapsed, code),

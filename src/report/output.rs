@@ -10,22 +10,22 @@ const HELD: usize = 64 * 1024;
 
 /// Standard output. No secret is shown, and colours only where they are wanted.
 #[derive(Default)]
-pub struct Output {
+pub struct Stdout {
     /// Whole lines are shown: a part of one might hold half of a secret.
     held: Vec<u8>,
     /// Who shows them; `None` if nobody else shows anything.
     shown_by: Option<Box<dyn FnMut(String) + Send>>,
 }
 
-impl Output {
+impl Stdout {
     /// Standard output.
     pub fn new() -> Self {
-        Output::default()
+        Stdout::default()
     }
 
     /// Standard output while something else is shown: each piece is given to the one who shows both.
     pub fn shown_by(shown_by: impl FnMut(String) + Send + 'static) -> Self {
-        Output {
+        Stdout {
             held: Vec::new(),
             shown_by: Some(Box::new(shown_by)),
         }
@@ -49,7 +49,7 @@ impl Output {
     }
 }
 
-impl Write for Output {
+impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.held.extend_from_slice(bytes);
         // A piece that another one shows is a node, and not a byte or two.
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn what_is_held_back_is_less_than_a_line_or_a_little() {
-        let mut output = Output::new();
+        let mut output = Stdout::new();
         let line = [b"x".repeat(1000), b"\n".to_vec()].concat();
         for _ in 0..200 {
             output.write_all(&line).unwrap();

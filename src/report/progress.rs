@@ -20,7 +20,7 @@ use crate::report::Purpose;
 use crate::report::bars::Bars;
 use crate::report::lines::Plain;
 use crate::report::lines::lines;
-use crate::report::output::Output;
+use crate::report::output::Stdout;
 use crate::report::redact::redacted;
 use crate::report::screen::AtWork;
 use crate::report::screen::FleetProgress;
@@ -90,9 +90,9 @@ impl Handle {
     }
 
     /// Standard output, for what is written while nodes are at work. What comes once the screen is gone is written all the same.
-    pub fn output(&self) -> Output {
+    pub fn output(&self) -> Stdout {
         let sender = self.0.clone();
-        Output::shown_by(move |text| {
+        Stdout::shown_by(move |text| {
             let sent = sender.send(Message::Answer(text));
             if let Err(SendError(Message::Answer(text))) = sent {
                 print(&text);

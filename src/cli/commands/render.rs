@@ -12,7 +12,7 @@ use crate::cli::error::CliError;
 use crate::cli::load;
 use crate::cli::messages;
 use crate::engine::Requires;
-use crate::report::output::Output;
+use crate::report::output::Stdout;
 use crate::report::render;
 
 #[derive(Debug, Args)]
@@ -56,7 +56,7 @@ pub(super) fn execute(args: &RenderArgs) -> Result<u8, CliError> {
             messages::names(names)
         )),
     }
-    let to = &mut Output::new();
+    let to = &mut Stdout::new();
     let written = match args.format {
         Format::Commands => commands(to, &nodes),
         Format::Json => {
@@ -77,7 +77,7 @@ pub(super) fn execute(args: &RenderArgs) -> Result<u8, CliError> {
 type Node<'f> = (&'f str, Arc<dyn Requires>);
 
 /// Writes the commands of one node as they are; those of several nodes one after the other, each under the node's name.
-fn commands(to: &mut Output, nodes: &[Node<'_>]) -> io::Result<()> {
+fn commands(to: &mut Stdout, nodes: &[Node<'_>]) -> io::Result<()> {
     for (number, (name, requires)) in nodes.iter().enumerate() {
         if nodes.len() > 1 {
             let gap = if number == 0 { "" } else { "\n" };
@@ -88,7 +88,7 @@ fn commands(to: &mut Output, nodes: &[Node<'_>]) -> io::Result<()> {
     to.flush()
 }
 
-fn direct_xml(to: &mut Output, nodes: &[Node<'_>]) -> Result<io::Result<()>, CliError> {
+fn direct_xml(to: &mut Stdout, nodes: &[Node<'_>]) -> Result<io::Result<()>, CliError> {
     match nodes {
         [(_, requires)] => {
             let text = render::direct_xml(&requires.desired());

@@ -12,7 +12,7 @@ use crate::cli::options::FleetOptions;
 use crate::cli::results;
 use crate::engine;
 use crate::report::Purpose;
-use crate::report::output::Output;
+use crate::report::output::Stdout;
 use crate::report::progress::print;
 use crate::report::status;
 use crate::report::status::NodeStatus;
@@ -57,7 +57,7 @@ pub(super) fn execute(args: &StatusArgs) -> Result<u8, CliError> {
     match args.json {
         true => {
             // As everywhere, a closed pipe is ignored.
-            let _ = status::document(&mut Output::new(), &nodes, done.elapsed, code);
+            let _ = status::document(&mut Stdout::new(), &nodes, done.elapsed, code);
         }
         false => print(&status::text(&nodes, done.elapsed)),
     }
