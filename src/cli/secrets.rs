@@ -17,7 +17,7 @@ use crate::model::Secret;
 use crate::report::progress::Handle;
 use crate::report::sanitize;
 use crate::role::LazyPassword;
-use crate::transport::Question;
+use crate::transport::LoginPrompt;
 use crate::transport::Secrets;
 
 /// Provides secrets to the transport when a key or sudo needs one.
@@ -173,11 +173,11 @@ impl Secrets for SecretProvider {
         own.or(self.of_all.login.as_ref()).cloned()
     }
 
-    fn answer(&self, question: &Question) -> Option<Secret> {
+    fn answer(&self, question: &LoginPrompt) -> Option<Secret> {
         if !is_somebody_there() {
             return None;
         }
-        let Question {
+        let LoginPrompt {
             at,
             user,
             text,

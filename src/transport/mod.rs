@@ -56,7 +56,7 @@ pub use run_error::Partial;
 pub use run_error::RunError;
 pub use run_error::ShellEnd;
 pub use scan::Scanned;
-pub use secret::Question;
+pub use secret::LoginPrompt;
 pub use secret::Secrets;
 pub use sudo::SudoProblem;
 pub use system::SystemTransport;

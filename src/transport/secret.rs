@@ -12,7 +12,7 @@ use crate::model::Secret;
 
 /// What a server wants to know from the person who logs in, such as a code.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Question {
+pub struct LoginPrompt {
     /// The server, as messages name it.
     pub at: String,
     /// The user to log in as.
@@ -41,7 +41,7 @@ pub trait Secrets: Send + Sync {
     }
 
     /// The person's answer to a server's question. It is asked for each time.
-    fn answer(&self, question: &Question) -> Option<Secret> {
+    fn answer(&self, question: &LoginPrompt) -> Option<Secret> {
         let _ = question;
         None
     }
@@ -98,7 +98,7 @@ impl SecretCache {
     }
 
     /// Codes are good for one login: no answer is remembered.
-    pub(super) fn answer(&self, question: &Question) -> Option<Secret> {
+    pub(super) fn answer(&self, question: &LoginPrompt) -> Option<Secret> {
         self.secrets.answer(question)
     }
 }

@@ -20,7 +20,7 @@ use fwdeploy::transport::Cancel;
 use fwdeploy::transport::ConnectError;
 use fwdeploy::transport::ConnectOptions;
 use fwdeploy::transport::Destination;
-use fwdeploy::transport::Question;
+use fwdeploy::transport::LoginPrompt;
 use fwdeploy::transport::Secrets;
 use fwdeploy::transport::SshConfig;
 use fwdeploy::transport::SystemTransport;
@@ -200,7 +200,7 @@ fn an_sshd_that_turns_visitors_away_is_visited_again() {
 struct Person {
     password: Option<&'static str>,
     answer: Option<&'static str>,
-    asked: Arc<Mutex<Vec<Question>>>,
+    asked: Arc<Mutex<Vec<LoginPrompt>>>,
 }
 
 impl Secrets for Person {
@@ -213,7 +213,7 @@ impl Secrets for Person {
     fn login_password(&self, _: &str) -> Option<Secret> {
         self.password.map(Secret::new)
     }
-    fn answer(&self, question: &Question) -> Option<Secret> {
+    fn answer(&self, question: &LoginPrompt) -> Option<Secret> {
         self.asked.lock().unwrap().push(question.clone());
         self.answer.map(Secret::new)
     }

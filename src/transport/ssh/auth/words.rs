@@ -17,7 +17,7 @@ use crate::model::Secret;
 use crate::model::visible::visible;
 use crate::transport::ConnectError;
 use crate::transport::HostKind;
-use crate::transport::Question;
+use crate::transport::LoginPrompt;
 use crate::transport::secret::SecretCache;
 use crate::transport::ssh::step::StepError;
 
@@ -64,7 +64,7 @@ impl Answers<'_> {
             .collect();
         let since = Instant::now();
         let answer = match self.asks {
-            true => self.vault.answer(&Question {
+            true => self.vault.answer(&LoginPrompt {
                 at: self.at.clone(),
                 user: self.user.to_owned(),
                 text: text.clone(),
@@ -118,7 +118,7 @@ impl Login<'_> {
             let by = match password {
                 Some(password) => Some((password, "the password")),
                 None if asks && !self.offered_password && !interactive => {
-                    let answer = self.vault.answer(&Question {
+                    let answer = self.vault.answer(&LoginPrompt {
                         at: self.hop.at.to_string(),
                         user: self.user.clone(),
                         text: "password:".to_owned(),
