@@ -24,19 +24,19 @@ use crate::model::guard::GuardedNetwork;
 use crate::model::guard::Refusal;
 use crate::model::guard::table::AUDITED;
 use crate::model::guard::table::Dynamic;
-use crate::model::guard::table::Element;
 use crate::model::guard::table::Field;
 use crate::model::guard::table::GuardChain;
+use crate::model::guard::table::GuardHook;
+use crate::model::guard::table::GuardMatch;
 use crate::model::guard::table::GuardRule;
 use crate::model::guard::table::GuardSet;
-use crate::model::guard::table::Hook;
+use crate::model::guard::table::GuardVerdict;
 use crate::model::guard::table::Key;
 use crate::model::guard::table::LOG_PREFIX_MAX;
-use crate::model::guard::table::Match;
 use crate::model::guard::table::PRIORITY;
 use crate::model::guard::table::Part;
 use crate::model::guard::table::Right;
-use crate::model::guard::table::Verdict;
+use crate::model::guard::table::SetElement;
 use crate::model::mark::FirewallMark;
 use crate::role::Enforce;
 use crate::role::Located;
@@ -200,47 +200,47 @@ fn digit(family: Family) -> char {
     }
 }
 
-fn word(field: Field, word: &str) -> Match {
-    Match {
+fn word(field: Field, word: &str) -> GuardMatch {
+    GuardMatch {
         left: vec![field],
         sense: Sense::Is,
         right: Right::Words(BTreeSet::from([word.to_string()])),
     }
 }
 
-fn words(field: Field, words: &[&str]) -> Match {
-    Match {
+fn words(field: Field, words: &[&str]) -> GuardMatch {
+    GuardMatch {
         left: vec![field],
         sense: Sense::Is,
         right: Right::Words(words.iter().map(ToString::to_string).collect()),
     }
 }
 
-fn not_word(field: Field, word: &str) -> Match {
-    Match {
+fn not_word(field: Field, word: &str) -> GuardMatch {
+    GuardMatch {
         left: vec![field],
         sense: Sense::Not,
         right: Right::Words(BTreeSet::from([word.to_string()])),
     }
 }
 
-fn is_in(left: Vec<Field>, set: impl Into<String>) -> Match {
-    Match {
+fn is_in(left: Vec<Field>, set: impl Into<String>) -> GuardMatch {
+    GuardMatch {
         left,
         sense: Sense::Is,
         right: Right::Set(set.into()),
     }
 }
 
-fn net(field: fn(Family) -> Field, sense: Sense, net: Cidr) -> Match {
-    Match {
+fn net(field: fn(Family) -> Field, sense: Sense, net: Cidr) -> GuardMatch {
+    GuardMatch {
         left: vec![field(net.family())],
         sense,
         right: Right::Net(net),
     }
 }
 
-fn rule(matches: Vec<Match>, verdict: Verdict) -> GuardRule {
+fn rule(matches: Vec<GuardMatch>, verdict: GuardVerdict) -> GuardRule {
     GuardRule::Known {
         matches,
         is_counted: false,
@@ -248,7 +248,7 @@ fn rule(matches: Vec<Match>, verdict: Verdict) -> GuardRule {
     }
 }
 
-fn counted(matches: Vec<Match>, verdict: Verdict) -> GuardRule {
+fn counted(matches: Vec<GuardMatch>, verdict: GuardVerdict) -> GuardRule {
     GuardRule::Known {
         matches,
         is_counted: true,
@@ -257,7 +257,12 @@ fn counted(matches: Vec<Match>, verdict: Verdict) -> GuardRule {
 }
 
 impl Builder<'_> {
-    fn set(&mut self, name: String, key: Vec<Key>, elements: BTreeSet<Element>) -> &mut GuardSet {
+    fn set(
+        &mut self,
+        name: String,
+        key: Vec<Key>,
+        elements: BTreeSet<SetElement>,
+    ) -> &mut GuardSet {
         let is_interval = key.iter().any(|key| matches!(key, Key::Address(_)));
         self.table.sets.entry(name).or_insert(GuardSet {
             key,
@@ -385,7 +390,7 @@ impl Builder<'_> {
             sets.push((format!("{name}_icmp{digit}"), key, icmp));
         }
         for (name, key, elements) in sets {
-            let has_range = |element: &Element| {
+            let has_range = |element: &SetElement| {
                 let mut parts = element.iter();
                 parts.any(|part| matches!(part, Part::Ports(..)))
             };
@@ -397,7 +402,7 @@ impl Builder<'_> {
     }
 
     fn chain(&mut self, name: &str, hook: Option<&str>, rules: Vec<GuardRule>) {
-        let hook = hook.map(|name| Hook {
+        let hook = hook.map(|name| GuardHook {
             name: name.to_string(),
             priority: PRIORITY,
         });
@@ -410,7 +415,7 @@ impl Builder<'_> {
         // Inside of a network nothing is closed.
         let inside = |bridge: &str| {
             let both = vec![word(Field::In, bridge), word(Field::Out, bridge)];
-            rule(both, Verdict::Accept)
+            rule(both, GuardVerdict::Accept)
         };
         forward.extend(self.audited().map(|network| inside(&network.bridge)));
         // Those in audit come last: what an enforced network drops does not pass because of another one.
@@ -420,9 +425,9 @@ impl Builder<'_> {
                 forward.push(inside(bridge));
             }
             let forged = |matches| match network.is_audited {
-                true => rule(matches, Verdict::Goto(AUDITED.to_string())),
+                true => rule(matches, GuardVerdict::Goto(AUDITED.to_string())),
                 // Nobody is there to be told.
-                false => counted(matches, Verdict::Drop),
+                false => counted(matches, GuardVerdict::Drop),
             };
             for subnet in &network.subnets {
                 forward.push(forged(vec![
@@ -443,14 +448,14 @@ impl Builder<'_> {
                     is_in(vec![Field::Source(family)], &closed),
                     is_in(vec![Field::Destination(family)], &closed),
                 ],
-                Verdict::Goto(Way::Out.refuse()),
+                GuardVerdict::Goto(Way::Out.refuse()),
             ));
         }
         for (way, device, address) in [
             (Way::Out, Field::In, Field::Source as fn(Family) -> Field),
             (Way::In, Field::Out, Field::Destination),
         ] {
-            let jump = Verdict::Jump(way.name().to_string());
+            let jump = GuardVerdict::Jump(way.name().to_string());
             forward.push(rule(vec![is_in(vec![device], BRIDGES)], jump.clone()));
             // Also if the bridge has another name than expected, and where single containers are closed.
             for family in Family::ALL {
@@ -472,14 +477,18 @@ impl Builder<'_> {
             let from_node = from_node(self.guard);
             self.chain(FROM_NODE, None, from_node);
         }
-        let outbound = self.judge(Way::Out, Verdict::Return);
+        let outbound = self.judge(Way::Out, GuardVerdict::Return);
         self.chain(Way::Out.name(), None, outbound);
         let let_in = match self.can.mark {
-            None => Verdict::Return,
+            None => GuardVerdict::Return,
             Some(mark) => {
-                self.chain(LET_IN, None, vec![rule(Vec::new(), Verdict::Mark(mark))]);
+                self.chain(
+                    LET_IN,
+                    None,
+                    vec![rule(Vec::new(), GuardVerdict::Mark(mark))],
+                );
                 // Its end is the end of the chain that it is entered from, as with a return.
-                Verdict::Goto(LET_IN.to_string())
+                GuardVerdict::Goto(LET_IN.to_string())
             }
         };
         let inbound = self.judge(Way::In, let_in);
@@ -505,7 +514,7 @@ impl Builder<'_> {
 
     /// What comes from a managed network to the node itself.
     fn input(&self) -> Vec<GuardRule> {
-        let jump = Verdict::Jump(NODE.to_string());
+        let jump = GuardVerdict::Jump(NODE.to_string());
         let mut rules = vec![rule(
             vec![is_in(vec![Field::In], NODE_BRIDGES)],
             jump.clone(),
@@ -528,7 +537,7 @@ impl Builder<'_> {
     fn refuse(&self, way: Way, device: Field) -> Vec<GuardRule> {
         let mut rules = Vec::new();
         for network in self.audited() {
-            let audited = || Verdict::Goto(AUDITED.to_string());
+            let audited = || GuardVerdict::Goto(AUDITED.to_string());
             rules.push(rule(vec![word(device, &network.bridge)], audited()));
             // Also if the bridge has another name than expected. What comes from it under another name is forged.
             for address in network.closed.iter().filter(|_| way == Way::In) {
@@ -536,23 +545,26 @@ impl Builder<'_> {
                 rules.push(rule(to, audited()));
             }
         }
-        rules.push(rule(Vec::new(), Verdict::Jump(RECORD.to_string())));
+        rules.push(rule(Vec::new(), GuardVerdict::Jump(RECORD.to_string())));
         for network in self.enforced() {
             if let Some(name) = &network.log {
                 let is_it = vec![word(device, &network.bridge)];
-                rules.push(rule(is_it, Verdict::Log(prefix(name))));
+                rules.push(rule(is_it, GuardVerdict::Log(prefix(name))));
             }
         }
         for network in self.enforced().filter(|one| one.refusal == Refusal::Drop) {
-            rules.push(counted(vec![word(device, &network.bridge)], Verdict::Drop));
+            rules.push(counted(
+                vec![word(device, &network.bridge)],
+                GuardVerdict::Drop,
+            ));
         }
-        rules.push(counted(Vec::new(), Verdict::Reject));
+        rules.push(counted(Vec::new(), GuardVerdict::Reject));
         rules
     }
 
     /// Records a packet of a network in audit that is on no list, and lets it pass; but not into a network that is enforced.
     fn pass(&self) -> Vec<GuardRule> {
-        let record = || Verdict::Jump(RECORD.to_string());
+        let record = || GuardVerdict::Jump(RECORD.to_string());
         let mut rules = Vec::new();
         for network in self.enforced() {
             let bridge = word(Field::Out, &network.bridge);
@@ -564,17 +576,17 @@ impl Builder<'_> {
                 rules.push(counted(
                     vec![into],
                     match network.refusal {
-                        Refusal::Reject => Verdict::Reject,
-                        Refusal::Drop => Verdict::Drop,
+                        Refusal::Reject => GuardVerdict::Reject,
+                        Refusal::Drop => GuardVerdict::Drop,
                     },
                 ));
             }
         }
         // The flow was recorded by its first packet. An answer would be recorded as a flow of its own, to any port.
         let answers = vec![word(Field::Direction, "reply")];
-        rules.push(counted(answers, Verdict::Accept));
+        rules.push(counted(answers, GuardVerdict::Accept));
         rules.push(rule(Vec::new(), record()));
-        rules.push(counted(Vec::new(), Verdict::Accept));
+        rules.push(counted(Vec::new(), GuardVerdict::Accept));
         rules
     }
 
@@ -583,17 +595,17 @@ impl Builder<'_> {
         let mut rules = with_node(NODE, has_icmp_with_node(&self.guard.to_node));
         for network in self.audited().filter(|one| !one.reaches_node) {
             let from = || vec![word(Field::In, &network.bridge)];
-            rules.push(rule(from(), Verdict::Jump(RECORD.to_string())));
-            rules.push(counted(from(), Verdict::Accept));
+            rules.push(rule(from(), GuardVerdict::Jump(RECORD.to_string())));
+            rules.push(counted(from(), GuardVerdict::Accept));
         }
-        rules.push(rule(Vec::new(), Verdict::Goto(Way::Out.refuse())));
+        rules.push(rule(Vec::new(), GuardVerdict::Goto(Way::Out.refuse())));
         rules
     }
 
     /// The chain for packets that go one way: back to the caller if their flow is allowed, refused if not.
     ///
     /// `opens` is what becomes of the packets of the side that has opened an allowed flow.
-    fn judge(&self, way: Way, opens: Verdict) -> Vec<GuardRule> {
+    fn judge(&self, way: Way, opens: GuardVerdict) -> Vec<GuardRule> {
         let mut rules = Vec::new();
         for family in Family::ALL {
             let (source, destination) = (Field::Source(family), Field::Destination(family));
@@ -614,7 +626,7 @@ impl Builder<'_> {
                     },
                     [destination, source],
                     Field::SourcePort,
-                    Verdict::Return,
+                    GuardVerdict::Return,
                 ),
             ] {
                 let (name, digit) = (opened.name(), digit(family));
@@ -644,7 +656,7 @@ impl Builder<'_> {
             }
         }
         rules.push(related());
-        rules.push(rule(Vec::new(), Verdict::Goto(way.refuse())));
+        rules.push(rule(Vec::new(), GuardVerdict::Goto(way.refuse())));
         rules
     }
 }
@@ -680,7 +692,7 @@ fn output() -> Vec<GuardRule> {
     let to = |family| {
         let closed = format!("{CLOSED_TO_NODE}{}", digit(family));
         let is_closed = is_in(vec![Field::Destination(family)], closed);
-        rule(vec![is_closed], Verdict::Jump(FROM_NODE.to_string()))
+        rule(vec![is_closed], GuardVerdict::Jump(FROM_NODE.to_string()))
     };
     Family::ALL.map(to).into()
 }
@@ -706,7 +718,7 @@ const NEIGHBOURS_OF_CONTAINER: [&str; 4] = [
 /// What the node's own programs may send to a container that is closed to them: back to the caller if it is allowed, refused if not.
 fn from_node(guard: &Guard) -> Vec<GuardRule> {
     let mut rules = with_node(FROM_NODE, has_icmp_with_node(&guard.from_node));
-    rules.push(rule(Vec::new(), Verdict::Goto(Way::In.refuse())));
+    rules.push(rule(Vec::new(), GuardVerdict::Goto(Way::In.refuse())));
     rules
 }
 
@@ -718,8 +730,8 @@ fn with_node(chain: &str, has_icmp: bool) -> Vec<GuardRule> {
     };
     let mut rules = vec![
         // The other side has opened the flow.
-        rule(vec![word(Field::Direction, "reply")], Verdict::Return),
-        rule(vec![words(Field::Icmp6, neighbours)], Verdict::Return),
+        rule(vec![word(Field::Direction, "reply")], GuardVerdict::Return),
+        rule(vec![words(Field::Icmp6, neighbours)], GuardVerdict::Return),
         related(),
     ];
     if way == Way::In {
@@ -731,16 +743,16 @@ fn with_node(chain: &str, has_icmp: bool) -> Vec<GuardRule> {
         let key = vec![container, Field::Protocol, Field::DestinationPort];
         rules.push(rule(
             vec![is_in(key, format!("{chain}{digit}"))],
-            Verdict::Return,
+            GuardVerdict::Return,
         ));
         if has_icmp {
             let key = vec![container, Field::Protocol];
             let set = format!("{chain}_icmp{digit}");
-            rules.push(rule(vec![is_in(key, set)], Verdict::Return));
+            rules.push(rule(vec![is_in(key, set)], GuardVerdict::Return));
         }
         rules.push(rule(
             vec![is_in(vec![container], format!("{chain}_any{digit}"))],
-            Verdict::Return,
+            GuardVerdict::Return,
         ));
     }
     rules
@@ -758,7 +770,7 @@ fn icmp(state: &str) -> GuardRule {
             word(Field::State, state),
             words(Field::Protocol, &["icmp", "ipv6-icmp"]),
         ],
-        Verdict::Return,
+        GuardVerdict::Return,
     )
 }
 
@@ -773,19 +785,19 @@ fn record() -> Vec<GuardRule> {
             Field::Destination(family),
             Field::Protocol,
         ];
-        let portless = Match {
+        let portless = GuardMatch {
             sense: Sense::Not,
             ..with_ports.clone()
         };
         rules.push(rule(
             // nft itself adds that the packet is of the addresses' family, and does not list that.
             vec![portless],
-            Verdict::Record(key.clone(), format!("refused_portless{digit}")),
+            GuardVerdict::Record(key.clone(), format!("refused_portless{digit}")),
         ));
         key.push(Field::DestinationPort);
         rules.push(rule(
             vec![with_ports.clone()],
-            Verdict::Record(key, format!("refused{digit}")),
+            GuardVerdict::Record(key, format!("refused{digit}")),
         ));
     }
     rules
@@ -815,8 +827,8 @@ pub struct Judgement {
 pub fn evaluate(table: &GuardTable, hook: &str, packet: &GuardPacket) -> Judgement {
     let mut records = 0;
     let refusal = match run(table, hook, packet, 0, &mut records) {
-        Some(Verdict::Reject) => Some(Refusal::Reject),
-        Some(Verdict::Drop) => Some(Refusal::Drop),
+        Some(GuardVerdict::Reject) => Some(Refusal::Reject),
+        Some(GuardVerdict::Drop) => Some(Refusal::Drop),
         _ => None,
     };
     Judgement { refusal, records }
@@ -832,7 +844,7 @@ fn run(
     packet: &GuardPacket,
     depth: usize,
     records: &mut usize,
-) -> Option<Verdict> {
+) -> Option<GuardVerdict> {
     if depth > DEEPEST {
         return None;
     }
@@ -850,20 +862,22 @@ fn run(
             continue;
         }
         match verdict {
-            Verdict::Accept | Verdict::Drop | Verdict::Reject => return Some(verdict.clone()),
-            Verdict::Return => return None,
-            Verdict::Log(_) | Verdict::Mark(_) => {}
-            Verdict::Record(fields, _) => {
+            GuardVerdict::Accept | GuardVerdict::Drop | GuardVerdict::Reject => {
+                return Some(verdict.clone());
+            }
+            GuardVerdict::Return => return None,
+            GuardVerdict::Log(_) | GuardVerdict::Mark(_) => {}
+            GuardVerdict::Record(fields, _) => {
                 // Of a packet that lacks one of the fields, nft records nothing.
                 let has_all = fields.iter().all(|field| value(*field, packet).is_some());
                 *records += usize::from(has_all);
             }
-            Verdict::Jump(to) => {
+            GuardVerdict::Jump(to) => {
                 if let Some(verdict) = run(table, to, packet, depth + 1, records) {
                     return Some(verdict);
                 }
             }
-            Verdict::Goto(to) => return run(table, to, packet, depth + 1, records),
+            GuardVerdict::Goto(to) => return run(table, to, packet, depth + 1, records),
         }
     }
     None
@@ -912,7 +926,7 @@ fn value(
     }
 }
 
-fn holds(table: &GuardTable, condition: &Match, packet: &GuardPacket) -> bool {
+fn holds(table: &GuardTable, condition: &GuardMatch, packet: &GuardPacket) -> bool {
     let values: Option<Vec<Part>> = condition
         .left
         .iter()

@@ -15,21 +15,21 @@ use crate::model::guard::GuardUsage;
 use crate::model::guard::NftVersion;
 use crate::model::guard::NftablesService;
 use crate::model::guard::table::Dynamic;
-use crate::model::guard::table::Element;
 use crate::model::guard::table::Field;
 use crate::model::guard::table::GuardChain;
+use crate::model::guard::table::GuardHook;
+use crate::model::guard::table::GuardMatch;
 use crate::model::guard::table::GuardRule;
 use crate::model::guard::table::GuardSet;
 use crate::model::guard::table::GuardTable;
-use crate::model::guard::table::Hook;
+use crate::model::guard::table::GuardVerdict;
 use crate::model::guard::table::Key;
 use crate::model::guard::table::LOG_BURST;
 use crate::model::guard::table::LOG_RATE;
-use crate::model::guard::table::Match;
 use crate::model::guard::table::NAME;
 use crate::model::guard::table::Part;
 use crate::model::guard::table::Right;
-use crate::model::guard::table::Verdict;
+use crate::model::guard::table::SetElement;
 use crate::model::guard::usage::Count;
 use crate::model::guard::usage::CountedElement;
 use crate::model::guard::usage::RefusedFlow;
@@ -387,7 +387,7 @@ fn key(name: &str) -> Option<Key> {
     Key::ALL.into_iter().find(|key| key.as_str() == name)
 }
 
-fn element(listed: &Value, key: &[Key]) -> Option<Element> {
+fn element(listed: &Value, key: &[Key]) -> Option<SetElement> {
     // With a counter, the value is one level below.
     let value = listed.get("elem").map_or(listed, |elem| &elem["val"]);
     let parts = match value.get("concat") {
@@ -445,7 +445,7 @@ fn chain(object: &Value) -> Result<GuardChain, String> {
         }
         Some(name) => {
             let priority = object["prio"].as_i64().and_then(|n| n.try_into().ok());
-            Some(Hook {
+            Some(GuardHook {
                 name: text_of(name)?,
                 priority: priority.ok_or("its priority is not a number")?,
             })
@@ -490,19 +490,22 @@ fn known(expressions: &[Value]) -> Option<GuardRule> {
             "limit" if is_our_limit(value) => is_limited = true,
             "match" if !is_counted => matches.push(condition(value)?),
             "counter" if !is_counted => is_counted = true,
-            "accept" => verdict = Some(Verdict::Accept),
-            "drop" => verdict = Some(Verdict::Drop),
-            "return" => verdict = Some(Verdict::Return),
+            "accept" => verdict = Some(GuardVerdict::Accept),
+            "drop" => verdict = Some(GuardVerdict::Drop),
+            "return" => verdict = Some(GuardVerdict::Return),
             "reject" if value["type"] == "icmpx" && value["expr"] == "admin-prohibited" => {
-                verdict = Some(Verdict::Reject);
+                verdict = Some(GuardVerdict::Reject);
             }
-            "jump" => verdict = Some(Verdict::Jump(value["target"].as_str()?.to_string())),
-            "goto" => verdict = Some(Verdict::Goto(value["target"].as_str()?.to_string())),
+            "jump" => verdict = Some(GuardVerdict::Jump(value["target"].as_str()?.to_string())),
+            "goto" => verdict = Some(GuardVerdict::Goto(value["target"].as_str()?.to_string())),
             "set" if value["op"] == "update" && value.get("stmt").is_none() => {
                 let set = value["set"].as_str()?.strip_prefix('@')?;
-                verdict = Some(Verdict::Record(fields(&value["elem"])?, set.to_string()));
+                verdict = Some(GuardVerdict::Record(
+                    fields(&value["elem"])?,
+                    set.to_string(),
+                ));
             }
-            "mangle" => verdict = Some(Verdict::Mark(mark(value)?)),
+            "mangle" => verdict = Some(GuardVerdict::Mark(mark(value)?)),
             _ => return None,
         }
     }
@@ -522,13 +525,13 @@ fn is_our_limit(value: &Value) -> bool {
 }
 
 /// What is logged; `None` if it has a level or another setting.
-fn log(value: &Value) -> Option<Verdict> {
+fn log(value: &Value) -> Option<GuardVerdict> {
     let has_prefix_only = value.as_object()?.len() == 1;
     let prefix = value["prefix"].as_str()?;
-    has_prefix_only.then(|| Verdict::Log(visible(prefix)))
+    has_prefix_only.then(|| GuardVerdict::Log(visible(prefix)))
 }
 
-/// What `meta mark set` gives a packet, in the three forms that [`Verdict::Mark`] is written in.
+/// What `meta mark set` gives a packet, in the three forms that [`GuardVerdict::Mark`] is written in.
 fn mark(statement: &Value) -> Option<FirewallMark> {
     let is_own = |value: &Value| value["meta"]["key"] == "mark";
     if !is_own(&statement["key"]) {
@@ -554,7 +557,7 @@ fn mark(statement: &Value) -> Option<FirewallMark> {
     Some(FirewallMark { value, mask })
 }
 
-fn condition(value: &Value) -> Option<Match> {
+fn condition(value: &Value) -> Option<GuardMatch> {
     let left = fields(&value["left"])?;
     // A bit of several, such as a state: `in` is how nft writes that it is set.
     let is_bit = matches!(left[..], [Field::State | Field::Status]);
@@ -574,7 +577,7 @@ fn condition(value: &Value) -> Option<Match> {
         }
         _ => Right::Words(BTreeSet::from([word(right)?])),
     };
-    Some(Match { left, sense, right })
+    Some(GuardMatch { left, sense, right })
 }
 
 fn fields(value: &Value) -> Option<Vec<Field>> {

@@ -26,8 +26,8 @@ use fwdeploy::model::guard::Refusal;
 use fwdeploy::model::guard::table::GuardChain;
 use fwdeploy::model::guard::table::GuardRule;
 use fwdeploy::model::guard::table::GuardSet;
+use fwdeploy::model::guard::table::GuardVerdict;
 use fwdeploy::model::guard::table::LOG_PREFIX_MAX;
-use fwdeploy::model::guard::table::Verdict;
 use fwdeploy::model::guard::usage::RefusedFlow;
 use fwdeploy::model::mark::FirewallMark;
 use fwdeploy::plan;
@@ -618,7 +618,7 @@ fn a_network_is_logged_under_its_name_as_far_as_the_kernel_takes_it() {
         rules
             .filter_map(|rule| match rule {
                 GuardRule::Known {
-                    verdict: Verdict::Log(prefix),
+                    verdict: GuardVerdict::Log(prefix),
                     ..
                 } => Some(prefix),
                 _ => None,

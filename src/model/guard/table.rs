@@ -49,11 +49,11 @@ pub struct GuardSet {
     /// For a set that the kernel fills: its limits. Its elements are not part of what is compared.
     pub dynamic: Option<Dynamic>,
     /// The elements.
-    pub elements: BTreeSet<Element>,
+    pub elements: BTreeSet<SetElement>,
 }
 
 /// An element of a set.
-pub type Element = Vec<Part>;
+pub type SetElement = Vec<Part>;
 
 /// The limits of a set that the kernel fills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -122,14 +122,14 @@ pub enum Part {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GuardChain {
     /// The hook it is called from; `None` for one that others jump to. A base chain accepts what its rules do not decide.
-    pub hook: Option<Hook>,
+    pub hook: Option<GuardHook>,
     /// Its rules, in order.
     pub rules: Vec<GuardRule>,
 }
 
 /// The place of a base chain of type `filter` with policy `accept`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Hook {
+pub struct GuardHook {
     /// `forward`, `input` or `output`.
     pub name: String,
     /// The priority.
@@ -143,11 +143,11 @@ pub enum GuardRule {
     /// One of the forms that fwdeploy writes.
     Known {
         /// All of them must hold.
-        matches: Vec<Match>,
+        matches: Vec<GuardMatch>,
         /// Whether it counts its packets.
         is_counted: bool,
         /// What then happens.
-        verdict: Verdict,
+        verdict: GuardVerdict,
     },
     /// Anything else, as nft's JSON.
     Foreign(String),
@@ -155,7 +155,7 @@ pub enum GuardRule {
 
 /// A condition: a property of the packet is, or is not, one of these values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Match {
+pub struct GuardMatch {
     /// What is looked at.
     pub left: Vec<Field>,
     /// `==` or `!=`.
@@ -245,7 +245,7 @@ pub enum Right {
 /// What a rule does with a packet that meets its conditions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum GuardVerdict {
     /// The packet passes this hook's chain; other tables still decide.
     Accept,
     /// It is thrown away.
@@ -453,7 +453,7 @@ impl fmt::Display for Part {
 
 impl fmt::Display for GuardChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(Hook { name, priority }) = &self.hook {
+        if let Some(GuardHook { name, priority }) = &self.hook {
             writeln!(
                 f,
                 "\t\ttype filter hook {name} priority {priority}; policy accept;"
@@ -492,7 +492,7 @@ fn fields(fields: &[Field]) -> String {
     fields.join(" . ")
 }
 
-impl fmt::Display for Match {
+impl fmt::Display for GuardMatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let not = match self.sense {
             Sense::Is => "",
@@ -526,22 +526,22 @@ impl fmt::Display for Right {
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for GuardVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Verdict::Accept => f.write_str("accept"),
-            Verdict::Drop => f.write_str("drop"),
+            GuardVerdict::Accept => f.write_str("accept"),
+            GuardVerdict::Drop => f.write_str("drop"),
             // 0.9.8 wants the word `type`; later ones take it.
-            Verdict::Reject => f.write_str("reject with icmpx type admin-prohibited"),
-            Verdict::Return => f.write_str("return"),
-            Verdict::Jump(chain) => write!(f, "jump {chain}"),
-            Verdict::Goto(chain) => write!(f, "goto {chain}"),
-            Verdict::Record(of, set) => write!(f, "update @{set} {{ {} }}", fields(of)),
-            Verdict::Log(prefix) => write!(
+            GuardVerdict::Reject => f.write_str("reject with icmpx type admin-prohibited"),
+            GuardVerdict::Return => f.write_str("return"),
+            GuardVerdict::Jump(chain) => write!(f, "jump {chain}"),
+            GuardVerdict::Goto(chain) => write!(f, "goto {chain}"),
+            GuardVerdict::Record(of, set) => write!(f, "update @{set} {{ {} }}", fields(of)),
+            GuardVerdict::Log(prefix) => write!(
                 f,
                 "limit rate {LOG_RATE}/minute burst {LOG_BURST} packets log prefix \"{prefix}\""
             ),
-            Verdict::Mark(mark) => {
+            GuardVerdict::Mark(mark) => {
                 let value = mark.value;
                 match (mark.mask, mark.kept()) {
                     (u32::MAX, _) => write!(f, "meta mark set {value:#x}"),

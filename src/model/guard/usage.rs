@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::model::guard::table::Element;
+use crate::model::guard::table::SetElement;
 
 /// The counters of a table, and what the kernel has put into its sets.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -36,7 +36,7 @@ pub struct Count {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CountedElement {
     /// The element.
-    pub element: Element,
+    pub element: SetElement,
     /// The packets that were looked up in its set and found it.
     #[serde(flatten)]
     pub count: Count,

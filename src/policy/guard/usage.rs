@@ -21,8 +21,8 @@ use crate::model::Service;
 use crate::model::Traffic;
 use crate::model::guard::GuardTable;
 use crate::model::guard::GuardUsage;
-use crate::model::guard::table::Element;
 use crate::model::guard::table::Part;
+use crate::model::guard::table::SetElement;
 use crate::model::guard::usage::Count;
 use crate::model::guard::usage::RefusedFlow;
 
@@ -76,7 +76,7 @@ pub fn entries(table: &GuardTable, usage: &GuardUsage) -> Vec<EntryUse> {
             continue;
         };
         let counted = usage.elements.get(&name).into_iter().flatten();
-        let counts: BTreeMap<&Element, Count> = counted
+        let counts: BTreeMap<&SetElement, Count> = counted
             .map(|counted| (&counted.element, counted.count))
             .collect();
         out.extend(set.elements.iter().filter_map(|element| {
