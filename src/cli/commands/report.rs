@@ -13,8 +13,8 @@ use crate::cli::error::CliError;
 use crate::inventory::InputError;
 use crate::inventory::InputErrors;
 use crate::report::merge;
-use crate::report::merge::Document;
 use crate::report::merge::Mistake;
+use crate::report::merge::Report;
 use crate::report::progress::print;
 use crate::report::sanitize;
 
@@ -66,7 +66,7 @@ pub(super) fn execute(command: &ReportCommand) -> Result<u8, CliError> {
     if !errors.is_empty() {
         return Err(errors.into());
     }
-    let mut documents: Vec<Document<'_>> = Vec::with_capacity(texts.len());
+    let mut documents: Vec<Report<'_>> = Vec::with_capacity(texts.len());
     for (report, (_, text)) in texts.iter().enumerate() {
         match merge::read(text, report) {
             Ok(document) => documents.push(document),

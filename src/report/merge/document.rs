@@ -173,7 +173,7 @@ impl Kind {
 
 /// One report.
 #[derive(Debug)]
-pub struct Document<'t> {
+pub struct Report<'t> {
     pub(super) kind: Kind,
     /// How many reports it was made of.
     pub(super) reports: u64,
@@ -294,7 +294,7 @@ struct Beginning {
 /// # Errors
 ///
 /// It is no JSON, no report, one of another version, or one that contradicts itself.
-pub fn read(text: &str, report: usize) -> Result<Document<'_>, Mistake> {
+pub fn read(text: &str, report: usize) -> Result<Report<'_>, Mistake> {
     let mistake = |at, message: String, hint| Mistake {
         report,
         at,
@@ -360,7 +360,7 @@ pub fn read(text: &str, report: usize) -> Result<Document<'_>, Mistake> {
             written: node,
         });
     }
-    let document = Document {
+    let document = Report {
         kind,
         reports: written.reports,
         nodes,
@@ -384,7 +384,7 @@ pub fn read(text: &str, report: usize) -> Result<Document<'_>, Mistake> {
     }
 }
 
-impl Document<'_> {
+impl Report<'_> {
     /// What its summary says that its nodes do not.
     fn contradiction(&self, summary: &Totals) -> Option<String> {
         if summary.nodes != self.nodes.len() as u64 {
@@ -408,7 +408,7 @@ impl Document<'_> {
 }
 
 /// The exit code of a report whose command was ended by a signal before all nodes were done.
-pub(super) fn interrupted(document: &Document<'_>) -> Option<u8> {
+pub(super) fn interrupted(document: &Report<'_>) -> Option<u8> {
     Some(document.exit_code).filter(|code| SIGNALS.contains(code))
 }
 

@@ -30,7 +30,7 @@ use crate::report::style::sanitize;
 use crate::report::summary;
 use crate::report::summary::Summary;
 
-pub use document::Document;
+pub use document::Report;
 pub use document::read;
 pub use mistake::Mistake;
 
@@ -45,7 +45,7 @@ const NOTHING_TOUCHED: u8 = 1;
 /// Several reports as one. Their nodes are in the order of the reports.
 #[derive(Debug)]
 pub struct Merged<'t> {
-    documents: Vec<Document<'t>>,
+    documents: Vec<Report<'t>>,
     kind: Kind,
     /// Each kind of warning once.
     warnings: Vec<Value>,
@@ -62,10 +62,7 @@ pub struct Merged<'t> {
 /// # Panics
 ///
 /// Without any document.
-pub fn merge<'t>(
-    documents: Vec<Document<'t>>,
-    names: &[String],
-) -> Result<Merged<'t>, Vec<Mistake>> {
+pub fn merge<'t>(documents: Vec<Report<'t>>, names: &[String]) -> Result<Merged<'t>, Vec<Mistake>> {
     let first = documents.first().expect("at least one document");
     let kind = first.kind;
     let mut mistakes = Vec::new();
