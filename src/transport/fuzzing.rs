@@ -9,7 +9,7 @@ use super::Privilege;
 use super::RunError;
 use super::script_protocol::ScriptProtocol;
 use super::script_protocol::StreamEnd;
-pub use super::ssh::fuzzing::Said;
+pub use super::ssh::fuzzing::FailedExchange;
 pub use super::ssh::fuzzing::agent_answer;
 pub use super::ssh::fuzzing::said;
 use super::wait::Stopped;

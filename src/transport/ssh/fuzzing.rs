@@ -7,7 +7,7 @@ use crate::transport::known_hosts::HostKey;
 
 /// What a node sent before a key exchange that failed.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Said {
+pub struct FailedExchange {
     /// The text for the operator.
     pub words: Option<String>,
     /// What the node and this side have not a single one of in common, and what the node offers.
@@ -15,7 +15,7 @@ pub struct Said {
 }
 
 /// Parses what a node sent in clear.
-pub fn said(bytes: &[u8], host_keys: &str) -> Said {
+pub fn said(bytes: &[u8], host_keys: &str) -> FailedExchange {
     let heard = Heard::read(bytes);
     let lacking = match &heard {
         Heard::Ssh {
@@ -24,7 +24,7 @@ pub fn said(bytes: &[u8], host_keys: &str) -> Said {
         } => lists.nothing_in_common(methods::KEY_EXCHANGES, host_keys),
         _ => None,
     };
-    Said {
+    FailedExchange {
         words: heard.words(),
         lacking: lacking.map(|(what, (theirs, _))| (what, theirs.to_owned())),
     }
