@@ -25,12 +25,12 @@ use crate::policy::guard::guard;
 use crate::policy::lint;
 use crate::policy::names::default_bridge;
 use crate::policy::names::tag;
+use crate::role::FamilyPolicy;
 use crate::role::Inbound;
 use crate::role::InputErrors;
 use crate::role::Located;
 use crate::role::Otherwise;
 use crate::role::Policy;
-use crate::role::Side;
 use crate::role::Way;
 
 /// Replies of connections that were accepted before. First: without it the replies to whitelisted peers are refused.
@@ -163,7 +163,7 @@ impl Rules {
         self.add(family, ESTABLISHED, rule, tag("node", "established"));
     }
 
-    fn add_inbound(&mut self, policy: &Policy, side: Side) {
+    fn add_inbound(&mut self, policy: &Policy, side: FamilyPolicy) {
         let Some(container) = side.container.map(Cidr::host) else {
             return;
         };
@@ -190,7 +190,7 @@ impl Rules {
         }
     }
 
-    fn add_outbound(&mut self, policy: &Policy, side: Side) {
+    fn add_outbound(&mut self, policy: &Policy, side: FamilyPolicy) {
         let Some(container) = side.container.map(Cidr::host) else {
             return;
         };
@@ -211,7 +211,7 @@ impl Rules {
         }
     }
 
-    fn add_otherwise(&mut self, policy: &Policy, side: Side) {
+    fn add_otherwise(&mut self, policy: &Policy, side: FamilyPolicy) {
         // Addresses, not the bridge device: they apply whatever the device is called, and before it exists.
         let into = [
             Match::Destination(Sense::Is, side.covered),
@@ -271,7 +271,7 @@ impl Rules {
 
     /// Closes what a wide peer such as `0.0.0.0/0` would open between two managed networks: a packet from one to the
     /// other leaves the first and enters the second, and an accept for the one half is none for the other.
-    fn add_between(&mut self, policy: &Policy, side: Side, all: &[Policy]) {
+    fn add_between(&mut self, policy: &Policy, side: FamilyPolicy, all: &[Policy]) {
         for other in all {
             let Some(there) = other
                 .side(side.family)
@@ -320,7 +320,7 @@ impl Rules {
 }
 
 /// The rich rules of one policy in one family.
-fn rich_rules(policy: &Policy, side: Side) -> Vec<RichRule> {
+fn rich_rules(policy: &Policy, side: FamilyPolicy) -> Vec<RichRule> {
     let Some(container) = side.container else {
         return Vec::new();
     };

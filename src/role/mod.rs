@@ -45,6 +45,7 @@ pub use read::keys;
 pub use schema::ContainerPolicy;
 pub use schema::Covers;
 pub use schema::Enforce;
+pub use schema::FamilyPolicy;
 pub use schema::Inbound;
 pub use schema::ListedPeer;
 pub use schema::Located;
@@ -55,7 +56,6 @@ pub use schema::Otherwise;
 pub use schema::Outbound;
 pub use schema::PeerHost;
 pub use schema::Policy;
-pub use schema::Side;
 pub use schema::Way;
 
 // The rooms after this one speak of mistakes in the same words, and need not know the inventory for it.

@@ -384,7 +384,7 @@ fn word<T: PartialEq>(all: &[(T, &'static str)], value: T) -> &'static str {
 
 /// A policy in one address family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Side {
+pub struct FamilyPolicy {
     /// The family.
     pub family: Family,
     /// The network's subnet.
@@ -409,7 +409,7 @@ impl Policy {
     }
 
     /// The families in which the network has a subnet, IPv4 first.
-    pub fn sides(&self) -> impl Iterator<Item = Side> + '_ {
+    pub fn sides(&self) -> impl Iterator<Item = FamilyPolicy> + '_ {
         let v4 = (
             Family::V4,
             Some(self.network.subnet.value),
@@ -431,7 +431,7 @@ impl Policy {
                     (Covers::Container, Some(address)) => Cidr::host(address),
                     _ => subnet,
                 };
-                Some(Side {
+                Some(FamilyPolicy {
                     family,
                     subnet,
                     container,
@@ -441,7 +441,7 @@ impl Policy {
     }
 
     /// The policy in one family; `None` if the network has no subnet in it.
-    pub fn side(&self, family: Family) -> Option<Side> {
+    pub fn side(&self, family: Family) -> Option<FamilyPolicy> {
         self.sides().find(|side| side.family == family)
     }
 }
