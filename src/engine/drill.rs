@@ -13,8 +13,8 @@ use crate::engine::outcome::Verdict;
 use crate::engine::session::WriteSessions;
 use crate::engine::stage::Stage;
 use crate::engine::transaction::Attempt;
-use crate::engine::transaction::Pending;
 use crate::engine::transaction::Transaction;
+use crate::engine::transaction::Unconfirmed;
 use crate::engine::transaction::retry_while_stale;
 use crate::model::DirectRule;
 use crate::model::Family;
@@ -78,8 +78,8 @@ fn harmless(before: &NodeState) -> Option<Action> {
 }
 
 /// Leaves the node alone until it must have rolled back, then reads it.
-fn wait(pending: Pending<'_>) -> Outcome {
-    let Pending {
+fn wait(pending: Unconfirmed<'_>) -> Outcome {
+    let Unconfirmed {
         armed,
         begun,
         number,

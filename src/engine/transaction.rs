@@ -101,7 +101,7 @@ pub(super) struct Transaction<'a> {
 }
 
 /// A node on which the operation is done, and that rolls back unless it is confirmed.
-pub(super) struct Pending<'a> {
+pub(super) struct Unconfirmed<'a> {
     pub(super) armed: PendingConfirm<'a>,
     /// When it was armed at the earliest.
     pub(super) begun: Instant,
@@ -134,7 +134,7 @@ impl<'a> Transaction<'a> {
         &self,
         mut session: WriteSession<'a>,
         mut outcome: Outcome,
-    ) -> Result<Box<Pending<'a>>, Attempt> {
+    ) -> Result<Box<Unconfirmed<'a>>, Attempt> {
         if let Some(busy) = busy(self.before, &self.sessions.run) {
             return Err(Attempt::done(outcome.failed(busy)));
         }
@@ -151,7 +151,7 @@ impl<'a> Transaction<'a> {
         let failed = |failure| Err(Attempt::done(outcome.clone().failed(failure)));
         match applied.end {
             End::All => match applied.armed {
-                Some(number) => Ok(Box::new(Pending {
+                Some(number) => Ok(Box::new(Unconfirmed {
                     armed,
                     begun: since,
                     number,
@@ -229,10 +229,10 @@ impl<'a> Transaction<'a> {
     /// A new connection, a second look that is judged, and only then the word that the run stays.
     fn verify(
         &self,
-        pending: Pending<'a>,
+        pending: Unconfirmed<'a>,
         judge: impl Fn(&NodeState, &mut Outcome) -> Verification,
     ) -> Outcome {
-        let Pending {
+        let Unconfirmed {
             armed,
             number,
             session,
