@@ -19,11 +19,11 @@ pub(super) enum Hosts {
     /// `|1|salt|hash`: one name, as HMAC-SHA1 under the salt, as it is written.
     Hashed { salt: Vec<u8>, written: Vec<u8> },
     /// Patterns: one must match, and no negated one may match.
-    Listed(Vec<Pattern>),
+    Listed(Vec<HostPattern>),
 }
 
 #[derive(Debug)]
-pub(super) struct Pattern {
+pub(super) struct HostPattern {
     sense: Sense,
     glob: Vec<u8>,
 }
@@ -66,13 +66,13 @@ impl Hosts {
         let patterns = column
             .split(|byte| *byte == b',')
             .filter(|glob| !glob.is_empty());
-        let patterns: Vec<Pattern> = patterns
+        let patterns: Vec<HostPattern> = patterns
             .map(|glob| match glob.strip_prefix(b"!") {
-                Some(glob) => Pattern {
+                Some(glob) => HostPattern {
                     sense: Sense::Excludes,
                     glob: glob.to_ascii_lowercase(),
                 },
-                None => Pattern {
+                None => HostPattern {
                     sense: Sense::Holds,
                     glob: glob.to_ascii_lowercase(),
                 },
