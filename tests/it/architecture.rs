@@ -109,6 +109,32 @@ fn named(line: &str, depth: usize) -> Vec<String> {
     found
 }
 
+/// The name of a type that other rooms can use, if the line defines one.
+fn public_type(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix("pub ")?;
+    let kinds = ["struct ", "enum ", "trait ", "type "];
+    let rest = kinds.iter().find_map(|kind| rest.strip_prefix(kind))?;
+    let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+    Some(&rest[..end.unwrap_or(rest.len())])
+}
+
+/// One name means one thing in all rooms. To see it fail: give a public type the name of another room's.
+#[test]
+fn no_public_type_has_the_name_of_another() {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for source in Source::all() {
+        for (number, line) in source.lines_without_tests() {
+            if let Some(name) = public_type(line) {
+                let place = format!("{}:{number}", source.path.display());
+                places.entry(name.to_string()).or_default().push(place);
+            }
+        }
+    }
+    assert!(places.len() > 200, "the types were not found");
+    let twice: Vec<_> = places.iter().filter(|(_, at)| at.len() > 1).collect();
+    assert!(twice.is_empty(), "{twice:#?}");
+}
+
 #[test]
 fn no_room_uses_what_the_table_does_not_allow() {
     let table = table();
