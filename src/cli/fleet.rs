@@ -33,6 +33,7 @@ use crate::inventory::Located;
 use crate::inventory::Pattern;
 use crate::inventory::Shard;
 use crate::model::Date;
+use crate::model::Ipsets;
 use crate::model::Port;
 use crate::model::SshArguments;
 use crate::model::host_name::HostName;
@@ -323,6 +324,12 @@ pub(super) fn read_with(
                 let context = NodeContext {
                     node: node.name.clone(),
                     zone: connection.zone.clone(),
+                    ipsets: connection
+                        .ipset_threshold
+                        .as_ref()
+                        .map_or_else(Ipsets::default, |said| {
+                            said.value.map_or(Ipsets::Never, Ipsets::Above)
+                        }),
                     ssh_port: ssh_port(&node.name, &connection)?,
                     today,
                 };

@@ -83,7 +83,9 @@ impl LazyDesired {
     /// Whether it is the same for a node that is reached as `context` says.
     pub(super) fn is_for(&self, context: &NodeContext) -> bool {
         let zone = |context: &NodeContext| context.zone.as_ref().map(|zone| zone.value.clone());
-        self.context.ssh_port == context.ssh_port && zone(&self.context) == zone(context)
+        self.context.ssh_port == context.ssh_port
+            && self.context.ipsets == context.ipsets
+            && zone(&self.context) == zone(context)
     }
 }
 

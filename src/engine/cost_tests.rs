@@ -9,10 +9,12 @@ use crate::model::CtState;
 use crate::model::Desired;
 use crate::model::DirectRule;
 use crate::model::Family;
+use crate::model::Ipsets;
 use crate::model::Match;
 use crate::model::NodeState;
 use crate::model::Observed;
 use crate::model::RichRule;
+use crate::model::RichSource;
 use crate::model::Rule;
 use crate::model::Sense;
 use crate::model::Target;
@@ -100,7 +102,7 @@ fn desired(peers: usize) -> Desired {
     let mut rich: Vec<RichRule> = (0..peers)
         .map(|n| RichRule::Forward {
             family: Family::V4,
-            source: Some(cidr(&peer(n))),
+            source: Some(cidr(&peer(n)).into()),
             service: "5000/tcp".parse().unwrap(),
             to_ports: "5000".parse().unwrap(),
             to: CONTAINER.parse().unwrap(),
@@ -112,6 +114,8 @@ fn desired(peers: usize) -> Desired {
         attachments: vec![cybex_attachment("cybex")],
         rules,
         rich,
+        // What a rule for each peer costs.
+        ipsets: Ipsets::Never,
         ..Desired::default()
     }
 }
@@ -153,7 +157,7 @@ fn as_wanted(node: &str, desired: &Desired) -> NodeState {
 fn parts(rule: &RichRule) -> (Cidr, std::net::IpAddr) {
     match rule {
         RichRule::Forward {
-            source: Some(source),
+            source: Some(RichSource::Net(source)),
             to,
             ..
         } => (*source, *to),

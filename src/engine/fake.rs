@@ -654,7 +654,7 @@ pub(super) fn desired() -> Desired {
             .collect(),
         rich: vec![RichRule::Forward {
             family: Family::V4,
-            source: Some(cidr("192.0.2.7")),
+            source: Some(cidr("192.0.2.7").into()),
             service: "5000/tcp".parse().unwrap(),
             to_ports: "5000".parse().unwrap(),
             to: container,

@@ -57,6 +57,8 @@ pub struct ConnectionVars {
     pub address: Option<Located<IpAddr>>,
     /// `fwdeploy_zone`: the firewalld zone that external hosts arrive in.
     pub zone: Option<Located<String>>,
+    /// `fwdeploy_ipset_threshold`: with more peers than that a list becomes an address set of firewalld's; `None` for `never`.
+    pub ipset_threshold: Option<Located<Option<usize>>>,
 }
 
 /// A password as an inventory gives it. `Debug` does not show it.
@@ -230,6 +232,7 @@ impl Unread {
                 .collect(),
             host_key_checking: reader.read(names::HOST_KEY_CHECKING, read::boolean),
             zone: reader.read(&["fwdeploy_zone"], read::zone),
+            ipset_threshold: reader.read(&["fwdeploy_ipset_threshold"], read::ipset_threshold),
         };
         reader.read(&["ansible_become_method"], become_method);
         errors.or(connection)

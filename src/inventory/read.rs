@@ -86,6 +86,26 @@ pub(super) fn boolean(name: &str, var: &Var) -> Result<Located<bool>, InputError
     Ok(Located::new(value, var.location()))
 }
 
+/// Returns a number of peers, or `None` for `never`.
+pub(super) fn ipset_threshold(name: &str, var: &Var) -> Result<Located<Option<usize>>, InputError> {
+    let written = match var.value() {
+        Value::Number(number) => number.to_string(),
+        _ => text(name, var)?.value,
+    };
+    if written == "never" {
+        return Ok(Located::new(None, var.location()));
+    }
+    let digits = written.bytes().all(|byte| byte.is_ascii_digit());
+    match written.parse::<u32>().map(usize::try_from) {
+        Ok(Ok(number)) if digits => Ok(Located::new(Some(number), var.location())),
+        _ => {
+            let message = format!("`{}` is not a value of `{name}`", shown(&written));
+            let error = InputError::at(var.location(), message);
+            Err(error.label("a number of peers, or `never`, is expected"))
+        }
+    }
+}
+
 /// Returns a TCP port.
 pub(super) fn port(name: &str, var: &Var) -> Result<Located<u16>, InputError> {
     let written = match var.value() {

@@ -7,8 +7,9 @@ use super::vars::Layer;
 use super::vars::Var;
 
 /// What fwdeploy itself reads from the inventory.
-const OURS: [&str; 4] = [
+const OURS: [&str; 5] = [
     "fwdeploy_address",
+    "fwdeploy_ipset_threshold",
     "fwdeploy_roles",
     "fwdeploy_secret_command",
     "fwdeploy_zone",

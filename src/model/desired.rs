@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::model::date::Date;
 use crate::model::guard::Guard;
+use crate::model::ipset::IpSets;
 use crate::model::mark::FirewallMark;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
@@ -37,6 +38,32 @@ pub struct Desired {
     /// How what firewalld forwards gets into a container. It is decided once the node is known; the roles leave it at the default.
     #[serde(skip)]
     pub passage: Passage,
+    /// From how many peers on the peers of a list are put into a set.
+    #[serde(skip)]
+    pub ipsets: Ipsets,
+    /// The sets that the rules refer to. Which lists become sets is decided once the node is known; the roles require none.
+    #[serde(skip)]
+    pub sets: IpSets,
+}
+
+/// When the peers of a list are put into an address set of firewalld's, to which one rule refers, instead of a rule for each peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ipsets {
+    /// Never.
+    Never,
+    /// When there are more than that many.
+    Above(usize),
+}
+
+impl Ipsets {
+    /// How many peers have a rule each, if nothing else was said: see decision 0017 for what was measured.
+    pub const DEFAULT: usize = 100;
+}
+
+impl Default for Ipsets {
+    fn default() -> Self {
+        Ipsets::Above(Ipsets::DEFAULT)
+    }
 }
 
 /// A role in audit: what its whitelist forbids passes, and is recorded.

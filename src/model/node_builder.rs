@@ -15,6 +15,7 @@ use fwdeploy::model::Records;
 use fwdeploy::model::Settings;
 use fwdeploy::model::backend::Backend;
 use fwdeploy::model::guard::GuardState;
+use fwdeploy::model::ipset::SetViews;
 use fwdeploy::model::state::Chain;
 use fwdeploy::model::state::Direct;
 use fwdeploy::model::state::Docker;
@@ -67,6 +68,7 @@ impl NodeBuilder {
             files: Observed::Unreadable("nobody looked".to_string()),
             runtime: firewall(),
             kernel,
+            sets: SetViews::none(),
             docker: Observed::Known(Docker::default()),
             records: Observed::Known(Records::default()),
         };

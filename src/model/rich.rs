@@ -12,6 +12,52 @@ use crate::model::net::PortRange;
 use crate::model::net::Service;
 use crate::model::rule::Sense;
 
+/// Where the packets of a rich rule come from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RichSource {
+    /// From a network.
+    Net(Cidr),
+    /// From an address in the set of that name.
+    Set(String),
+}
+
+impl RichSource {
+    /// The network, if it is one.
+    pub fn net(&self) -> Option<Cidr> {
+        match self {
+            RichSource::Net(net) => Some(*net),
+            RichSource::Set(_) => None,
+        }
+    }
+
+    /// The name of the set, if it is one.
+    pub fn set(&self) -> Option<&str> {
+        match self {
+            RichSource::Net(_) => None,
+            RichSource::Set(name) => Some(name),
+        }
+    }
+}
+
+impl From<Cidr> for RichSource {
+    fn from(net: Cidr) -> Self {
+        RichSource::Net(net)
+    }
+}
+
+impl fmt::Display for RichSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RichSource::Net(net) => {
+                f.write_str(" source address=\"")?;
+                net.write_short(f)?;
+                f.write_str("\"")
+            }
+            RichSource::Set(name) => write!(f, " source ipset=\"{name}\""),
+        }
+    }
+}
+
 /// One rich rule. Two are equal when they mean the same, whichever version of firewalld printed them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RichRule {
@@ -20,7 +66,7 @@ pub enum RichRule {
         /// The address family.
         family: Family,
         /// The source; `None` is any.
-        source: Option<Cidr>,
+        source: Option<RichSource>,
         /// The ports of the node, and the protocol.
         service: Service,
         /// The ports of the container. Those of a range are always the node's: a forward without `to-port` keeps them.
@@ -33,7 +79,7 @@ pub enum RichRule {
         /// The address family.
         family: Family,
         /// The source; `None` is any.
-        source: Option<Cidr>,
+        source: Option<RichSource>,
         /// To which address; `None` is the node itself.
         destination: Option<Cidr>,
     },
@@ -47,6 +93,16 @@ impl RichRule {
         parse_known(text).unwrap_or_else(|| {
             RichRule::Other(text.split_whitespace().collect::<Vec<_>>().join(" "))
         })
+    }
+
+    /// The name of the set that it asks about the source, if it is in one of the forms that fwdeploy writes.
+    pub fn set(&self) -> Option<&str> {
+        match self {
+            RichRule::Forward { source, .. } | RichRule::Accept { source, .. } => {
+                source.as_ref().and_then(RichSource::set)
+            }
+            RichRule::Other(_) => None,
+        }
     }
 
     /// The networks that the rule names, except a source: those that it is *about*.
@@ -88,9 +144,7 @@ impl fmt::Display for RichRule {
             } => {
                 write!(f, "rule family=\"{family}\"")?;
                 if let Some(source) = source {
-                    f.write_str(" source address=\"")?;
-                    source.write_short(f)?;
-                    f.write_str("\"")?;
+                    write!(f, "{source}")?;
                 }
                 write!(
                     f,
@@ -109,7 +163,7 @@ impl fmt::Display for RichRule {
             } => {
                 write!(f, "rule family=\"{family}\"")?;
                 if let Some(source) = source {
-                    write!(f, " source address=\"{}\"", source.short())?;
+                    write!(f, "{source}")?;
                 }
                 if let Some(destination) = destination {
                     write!(f, " destination address=\"{}\"", destination.short())?;
@@ -176,7 +230,7 @@ fn parse_known(text: &str) -> Option<RichRule> {
     let mut destination = None;
     let rule = loop {
         match words.next()? {
-            ("source", None) => source = Some(address(&mut words)?),
+            ("source", None) => source = Some(source_of(&mut words)?),
             ("destination", None) => destination = Some(address(&mut words)?),
             ("accept", None) => {
                 break RichRule::Accept {
@@ -222,6 +276,17 @@ fn parse_known(text: &str) -> Option<RichRule> {
     words.next().is_none().then_some(rule)
 }
 
+/// `ipset="…"`, or as [`address`].
+fn source_of<'a>(
+    words: &mut std::iter::Peekable<impl Iterator<Item = (&'a str, Option<&'a str>)>>,
+) -> Option<RichSource> {
+    if let Some(("ipset", Some(name))) = words.peek().copied() {
+        words.next();
+        return Some(RichSource::Set(name.to_string()));
+    }
+    address(words).map(RichSource::Net)
+}
+
 /// `[NOT] address="…"`; a negated one is left to [`RichRule::Other`].
 fn address<'a>(
     words: &mut std::iter::Peekable<impl Iterator<Item = (&'a str, Option<&'a str>)>>,
@@ -245,6 +310,7 @@ mod tests {
         for text in [
             r#"rule family="ipv4" source address="192.0.2.50" forward-port port="8080" protocol="tcp" to-port="80" to-addr="172.30.0.2""#,
             r#"rule family="ipv4" source address="192.0.2.0/24" destination address="172.30.0.2" accept"#,
+            r#"rule family="ipv4" source ipset="fwdeploy-zone4-0" forward-port port="8080" protocol="tcp" to-port="80" to-addr="172.30.0.2""#,
             r#"rule family="ipv6" forward-port port="1" protocol="udp" to-port="1" to-addr="fd00::2""#,
             r#"rule family="ipv4" source address="192.0.2.50" forward-port port="8000-8020" protocol="udp" to-addr="172.30.0.2""#,
         ] {

@@ -20,6 +20,7 @@ pub use crate::model::tables::Tables;
 use crate::model::backend::Backend;
 use crate::model::files::Files;
 use crate::model::guard::GuardState;
+use crate::model::ipset::SetViews;
 use crate::model::net::Family;
 use crate::model::networking::Networking;
 use crate::model::records::Records;
@@ -80,6 +81,9 @@ pub struct NodeState {
     pub runtime: Firewall,
     /// What the kernel holds.
     pub kernel: Kernel,
+    /// Our address sets, in all views.
+    #[serde(skip_serializing_if = "SetViews::is_empty")]
+    pub sets: SetViews,
     /// Docker.
     pub docker: Observed<Docker>,
     /// What runs have left behind.

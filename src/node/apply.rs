@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use crate::model::guard::mangle::MangleChain;
 use crate::model::guard::mangle::MangleJump;
 use crate::model::guard::mangle::MangleState;
+use crate::model::ipset::IpSet;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
 use crate::model::rule::DirectRule;
@@ -20,6 +21,7 @@ use crate::node::shell::LIBRARY;
 use crate::node::shell::STEPS;
 use crate::plan::Action;
 use crate::plan::action::NetworkSpec;
+use crate::plan::action::SetHolder;
 
 /// Returns the script that takes these steps in order, to be fed to `sh -s` as root, on a node that is not armed.
 ///
@@ -80,6 +82,70 @@ pub(super) fn step(action: &Action) -> Vec<String> {
             told_rich(before),
             told_rich(after),
         ],
+        Action::SetPermanentSet {
+            name,
+            before,
+            after,
+        } => {
+            let (before, after) = (before.as_ref(), after.as_ref());
+            vec![
+                "save_set".to_string(),
+                name.clone(),
+                before.map_or_else(String::new, |set| values(&set_words(set))),
+                after.map_or_else(String::new, |set| values(&set_words(set))),
+            ]
+        }
+        Action::SetEntries {
+            name,
+            before,
+            after,
+        } => {
+            let (gone, come) = (only_in(before, after), only_in(after, before));
+            if gone.len() + come.len() > SINGLE_ENTRIES {
+                let whole = |set: &IpSet| values(&list_words(&texts(set)));
+                return vec![
+                    "fill_set".to_string(),
+                    name.clone(),
+                    whole(before),
+                    whole(after),
+                ];
+            }
+            vec![
+                "change_set".to_string(),
+                name.clone(),
+                values(&gone),
+                values(&come),
+            ]
+        }
+        Action::SettleSet {
+            name,
+            holder,
+            before,
+            after,
+        } => {
+            let (gone, come) = (only_in(before, after), only_in(after, before));
+            match holder {
+                SetHolder::Ipset => vec![
+                    "settle_ipset".to_string(),
+                    name.clone(),
+                    lines(&gone, |entry| format!("del {name} {entry}")),
+                    lines(&come, |entry| format!("add {name} {entry}")),
+                ],
+                SetHolder::Nft(family) => vec![
+                    "settle_nft_set".to_string(),
+                    family.clone(),
+                    name.clone(),
+                    gone.iter()
+                        .map(|entry| in_nft(entry))
+                        .collect::<Vec<_>>()
+                        .join(", "),
+                    come.iter()
+                        .map(|entry| in_nft(entry))
+                        .collect::<Vec<_>>()
+                        .join(", "),
+                ],
+            }
+        }
         Action::CreateNetwork(spec) => network_words(spec),
         Action::RemoveNetwork(spec) => {
             let network = by_id(&spec.id, &spec.name);
@@ -153,6 +219,61 @@ pub(super) fn step(action: &Action) -> Vec<String> {
         }
         Action::Reload { subnets } => with_subnets("reload", subnets),
     }
+}
+
+/// Up to so many entries of a set are added and removed one by one, without a moment in which another is missing. A call takes up to a tenth
+/// of a second; to write the set as a whole takes firewalld half a second, and the set is empty for some milliseconds of it.
+const SINGLE_ENTRIES: usize = 50;
+
+/// The entries of a set, as firewalld takes them.
+fn texts(set: &IpSet) -> Vec<String> {
+    let entries = set.entries.iter().map(ToString::to_string);
+    entries.chain(set.odd.iter().cloned()).collect()
+}
+
+/// The entries that the other set lacks.
+fn only_in(set: &IpSet, other: &IpSet) -> Vec<String> {
+    let others: BTreeSet<String> = texts(other).into_iter().collect();
+    let mut out = texts(set);
+    out.retain(|entry| !others.contains(entry));
+    out
+}
+
+/// A line for each entry.
+fn lines(entries: &[String], line: impl Fn(&String) -> String) -> String {
+    entries.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// An entry as nft writes it.
+fn in_nft(entry: &str) -> String {
+    match entry.split_once(',') {
+        Some((address, place)) => format!("{address} . {}", place.replace(':', " . ")),
+        None => entry.to_string(),
+    }
+}
+
+/// Texts as the values of the signature `as`.
+fn list_words(texts: &[String]) -> Vec<String> {
+    let count = texts.len().to_string();
+    std::iter::once(count)
+        .chain(texts.iter().cloned())
+        .collect()
+}
+
+/// A set as the values of the signature `(ssssa{ss}as)`: a version and texts for people, which ours do not have, then its kind and so on.
+fn set_words(set: &IpSet) -> Vec<String> {
+    let mut words = vec![
+        String::new(),
+        String::new(),
+        String::new(),
+        set.kind.clone(),
+    ];
+    words.push(set.options.len().to_string());
+    for (key, value) in &set.options {
+        words.extend([key.clone(), value.clone()]);
+    }
+    words.extend(list_words(&texts(set)));
+    words
 }
 
 /// A network in the words of Docker's command line: its id where it is known, since two can have one name, and a name can be

@@ -56,7 +56,7 @@
 #   picture picture_networks picture_containers fresh_picture   the picture (picture.sh), its parts, and whether it is of now
 #   layout bridges                         of a snapshot: the running containers, and the bridge networks, as text
 # firewalld:
-#   zone_path                              the D-Bus path of the permanent zone that was read last
+#   zone_path set_path                     the D-Bus paths of the permanent zone, and of the permanent ipset, that were read last
 #   runtime_trouble                        what could not be restored at runtime
 #   survey files_was files_trouble         its files now and before (snapshot.sh); what could not be put back
 #   copy_options                           what cp can keep

@@ -109,6 +109,108 @@ set_direct() {
     return 1
 }
 
+# set_lines ANSWER, value_lines VALUES: the kind, the options and the entries of a set, from an answer of busctl and from values, one a line and in
+# order: firewalld keeps entries as they came. Nothing for nothing. The three texts for people ahead of them do not count.
+set_lines() { busctl_tokens "$1" | tr "$separator" '\n' | tail -n +5 | sort; }
+value_lines() { printf %s "$1" | tr "$separator" '\n' | tail -n +4 | sort; }
+
+# read_set NAME: the permanent set, and where it is in $set_path; both are empty if there is none.
+read_set() {
+    set_path=
+    if ! call_firewalld "$permanent" "$firewalld.config" getIPSetByName s "$1"; then
+        case $answer in INVALID_IPSET*) answer= && return 0 ;; esac
+        fail_with "firewalld does not say whether it has a permanent ipset $1:"
+        return
+    fi
+    set_path=${answer#o \"}
+    set_path=${set_path%\"}
+    call_firewalld "$set_path" "$firewalld.config.ipset" getSettings || fail_with "firewalld does not report its permanent ipset $1:"
+}
+# write_set NAME VALUES: makes the permanent set at $set_path so; without values it goes, with the copy that firewalld leaves of it.
+write_set() {
+    if [ -n "$2" ] && [ -n "$set_path" ]; then
+        call_firewalld_with "$2" "$set_path" "$firewalld.config.ipset" update '(ssssa{ss}as)'
+    elif [ -n "$2" ]; then
+        call_firewalld_with "$1$separator$2" "$permanent" "$firewalld.config" addIPSet 's(ssssa{ss}as)'
+    elif [ -n "$set_path" ]; then
+        call_firewalld "$set_path" "$firewalld.config.ipset" remove && rm -f "$etc/ipsets/$1.xml.old"
+    fi
+}
+
+# save_set NAME VALUES_BEFORE VALUES_AFTER: as set_direct. No values are no set.
+save_set() {
+    local current trouble file="$etc/ipsets/$1.xml"
+    read_set "$1" || return
+    current=$(set_lines "$answer")
+    [ "$current" != "$(value_lines "$3")" ] || return 0
+    if [ "$current" != "$(value_lines "$2")" ]; then
+        answer=
+        fail_with "the permanent ipset $1 has changed since the plan was made; nothing was written"
+        return
+    fi
+    check_unedited "$file" || return
+    if write_set "$1" "$3"; then
+        record_written "$file"
+        read_set "$1" || return
+        [ "$(set_lines "$answer")" != "$(value_lines "$3")" ] || return 0
+        fail_with "firewalld holds another permanent ipset $1 than was written:"
+    else
+        fail_with "firewalld did not accept the permanent ipset $1:"
+    fi
+    trouble=$answer
+    read_set "$1" && { [ "$(set_lines "$answer")" = "$(value_lines "$2")" ] || { write_set "$1" "$2" && record_written "$file"; }; } || trouble="$trouble${newline}and did not take the old one back: $answer"
+    answer=$trouble
+    return 1
+}
+
+# change_set NAME REMOVED ADDED: entries of a set at runtime, one by one: no other entry is missing for a moment.
+change_set() {
+    local trouble
+    change_entries "$@" && return
+    trouble=$answer
+    change_entries "$1" "$3" "$2" || :
+    answer=$trouble
+    return 1
+}
+change_entries() {
+    local name="$1" entry ifs="$IFS"
+    IFS=$separator
+    for entry in $2; do
+        IFS=$ifs
+        call_firewalld_unless NOT_ENABLED "$runtime" "$firewalld.ipset" removeEntry ss "$name" "$entry" || return
+        IFS=$separator
+    done
+    for entry in $3; do
+        IFS=$ifs
+        call_firewalld_unless ALREADY_ENABLED "$runtime" "$firewalld.ipset" addEntry ss "$name" "$entry" || return
+        IFS=$separator
+    done
+    IFS=$ifs
+}
+
+# set_entries NAME VALUES, fill_set NAME VALUES_BEFORE VALUES_AFTER: all entries of a set at runtime at once. firewalld empties the set first.
+set_entries() { call_firewalld_with "$1$separator$2" "$runtime" "$firewalld.ipset" setEntries sas; }
+fill_set() {
+    local trouble
+    set_entries "$1" "$3" && return
+    fail_with "firewalld did not take the entries of ipset $1:" || trouble=$answer
+    set_entries "$1" "$2" || :
+    answer=$trouble
+    return 1
+}
+
+# settle_ipset NAME LINES LINES, settle_nft_set FAMILY NAME REMOVED ADDED: makes the kernel hold what firewalld believes it to hold. What is so
+# already is no error: nft deletes only what is there, so that is added first.
+settle_ipset() {
+    answer=$(printf '%s\n%s\n' "$2" "$3" | limited ipset -exist restore 2>&1) || fail_with "the kernel's ipset $1 could not be written:"
+}
+settle_nft_set() {
+    local text='' set="$1 firewalld $2"
+    [ -z "$3" ] || text="add element $set { $3 }${newline}delete element $set { $3 }$newline"
+    [ -z "$4" ] || text="${text}add element $set { $4 }$newline"
+    answer=$(printf %s "$text" | limited nft -f - 2>&1) || fail_with "set $2 of firewalld's nft table could not be written:"
+}
+
 # sorted_strings TEXT: busctl's list of strings, one a line. firewalld 2 keeps rich rules in no order.
 sorted_strings() {
     printf '%s\n' "$1" | sed 's/" "/"\

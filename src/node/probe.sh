@@ -36,6 +36,7 @@
 #   firewalld_version                  the version that firewalld reports
 #   listed                             the zones, policies and services whose settings are queried
 #   named_sets                         the address sets of firewalld that these name
+#   own_sets                           those of fwdeploy that firewalld has in memory
 
 LC_ALL=C # Lengths are bytes, and messages are the ones that are looked for.
 export LC_ALL
@@ -370,10 +371,13 @@ bounded() {
     } | head -c 12582912
 }
 
-# sets: the sets that rules use, as ipset saves them.
+# sets: the sets that rules use, and those of fwdeploy, as ipset saves them.
 sets() {
-    local name
-    printf '%s\n' "$matched" | sort -u | while IFS= read -r name; do
+    local name ours=''
+    # One that does not work is of no use to firewalld either.
+    ! command -v ipset >/dev/null || ours=$(limited ipset list -n 2>/dev/null) || ours=
+    ours=$(printf '%s\n' "$ours" | grep '^fwdeploy-')
+    printf '%s\n' "$matched" "$ours" | sort -u | while IFS= read -r name; do
         case $name in '' | -*) continue ;; esac
         limited ipset save "$name" || return
     done
@@ -422,7 +426,7 @@ other6() {
 look_at_networking() {
     ask listeners bounded limited ss -lntup
     ask routing bounded routing
-    if [ -n "$matched" ]; then ask sets bounded sets; else tell sets "end$newline"; fi
+    if [ -n "$matched" ] || command -v ipset >/dev/null; then ask sets bounded sets; else tell sets "end$newline"; fi
     ask nft-rules bounded nft_tables
     ask other6-save other6 "ip6tables${other_save#iptables}"
 }
@@ -459,7 +463,7 @@ look_at_firewalld() {
     if [ "$answer" != "b true$newline" ]; then
         skip "firewalld is not on the bus" firewalld-properties firewalld-config default-zone active-zones panic \
             zone permanent-direct permanent-zone permanent-rich runtime-chains runtime-rules runtime-passthroughs \
-            runtime-rich settings files
+            runtime-rich runtime-sets permanent-sets settings files
         return
     fi
     stamp_then=$(stamp)
@@ -601,6 +605,12 @@ look_at_settings() {
         name_sets
         ask_daemon firewalld "permanent-$line" saved "$3" "$4" "$5" "$whose"
     done
+    ask_daemon firewalld permanent-sets call "$object/config" "$firewalld.config" getIPSetNames
+    for whose in $(our_sets); do
+        ask_daemon firewalld "permanent-set:$whose" saved getIPSetByName ipset getSettings "$whose"
+    done
+    ask_daemon firewalld runtime-sets call "$object" "$firewalld.ipset" getIPSets
+    own_sets=$(our_sets)
     ask files files_at_rest
     look_at_sets
 }
@@ -612,11 +622,13 @@ name_sets() {
     esac
 }
 
+# our_sets: the names of fwdeploy's own sets in the answer.
+our_sets() { printf %s "$answer" | tr ' ' '\n' | sed -n 's/^"\(fwdeploy-[A-Za-z0-9_.-]*\)"$/\1/p'; }
+
 # look_at_sets: their kind, options and entries. Only firewalld's own sets are reported.
 look_at_sets() {
     local whose
-    [ -n "$named_sets" ] || return 0
-    for whose in $(printf '%s\n' $named_sets | sort -u | head -n 64); do
+    for whose in $({ printf '%s\n' $named_sets | grep -v '^fwdeploy-' | sort -u | head -n 64; printf '%s\n' $own_sets; }); do
         ask_daemon firewalld "set:$whose" call "$object" "$firewalld.ipset" getIPSetSettings s "$whose"
     done
 }

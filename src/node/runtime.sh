@@ -41,7 +41,18 @@ read_zone() {
     call_firewalld "$runtime" "$firewalld" getZoneSettings s "$1" && busctl_tokens "$answer" | zone_settings "$1" yes
 }
 
-# runtime_text: a line for each direct chain, rule and passthrough, and for each setting of each active zone.
+# set_texts: a line for each of our address sets that has entries, with them in order: firewalld keeps them as they came.
+set_texts() {
+    local name
+    call_firewalld "$runtime" "$firewalld.ipset" getIPSets || return
+    for name in $(busctl_tokens "$answer" | tr "$separator" '\n' | grep '^fwdeploy-'); do
+        call_firewalld "$runtime" "$firewalld.ipset" getEntries s "$name" || return
+        busctl_tokens "$answer" | list_entries entry 1 | sort |
+            awk -v name="$name" '{ sub(/^entry/, ""); line = line $0 } END { if (NR) print "ipset\037" name line }'
+    done
+}
+
+# runtime_text: a line for each direct chain, rule and passthrough, for each of our sets, and for each setting of each active zone.
 runtime_text() {
     local zones zone
     call_firewalld "$runtime" "$firewalld.direct" getAllChains || { echo "$answer" && return 1; }
@@ -50,6 +61,7 @@ runtime_text() {
     busctl_tokens "$answer" | list_entries rule 4 yes
     call_firewalld "$runtime" "$firewalld.direct" getAllPassthroughs || { echo "$answer" && return 1; }
     busctl_tokens "$answer" | list_entries passthrough 1 yes
+    set_texts || { echo "$answer" && return 1; }
     zones=$(active_zones) || { echo "$answer" && return 1; }
     for zone in $zones; do
         read_zone "$zone" || { echo "$answer" && return 1; }
@@ -83,12 +95,47 @@ restore_runtime() {
     wanted=$(with_devices "$1" "$current")
     [ "$(normalise "$wanted")" != "$(normalise "$current")" ] || return 0
     runtime_trouble=
-    apply_entries add "$(lines_only_in "$wanted" "$current" | grep -v '^zone')"
-    apply_entries remove "$(lines_only_in "$current" "$wanted" | grep -v '^zone')"
+    apply_sets "$(lines_only_in "$wanted" "$current" | grep '^ipset')"
+    apply_entries add "$(lines_only_in "$wanted" "$current" | grep -v -e '^zone' -e '^ipset')"
+    apply_entries remove "$(lines_only_in "$current" "$wanted" | grep -v -e '^zone' -e '^ipset')"
     apply_entries set "$(lines_only_in "$wanted" "$current" | grep '^zone')"
+    empty_sets "$wanted" "$current"
     answer=$runtime_trouble
     [ -z "$answer" ]
 }
+
+# apply_sets LINES: each set with its entries, as a whole and not split into words: they may be tens of thousands.
+apply_sets() {
+    local line name entries ifs="$IFS"
+    IFS=$newline
+    for line in $1; do
+        IFS=$ifs
+        line=${line#"ipset$separator"}
+        name=${line%%"$separator"*}
+        entries=${line#*"$separator"}
+        fill_runtime_set "$name" "$(printf '%s\n' "$entries" | awk -F '\037' '{ print NF }')$separator$entries$separator"
+        IFS=$newline
+    done
+    IFS=$ifs
+}
+
+# empty_sets WANTED CURRENT: the sets that now have entries, and had none.
+empty_sets() {
+    local line name ifs="$IFS"
+    IFS=$newline
+    for line in $(printf '%s\n' "$2" | grep '^ipset'); do
+        IFS=$ifs
+        line=${line#"ipset$separator"}
+        name=${line%%"$separator"*}
+        case $newline$1 in
+        *"${newline}ipset$separator$name$separator"*) ;;
+        *) fill_runtime_set "$name" "0$separator" ;;
+        esac
+        IFS=$newline
+    done
+    IFS=$ifs
+}
+fill_runtime_set() { set_entries "$1" "$2" || runtime_trouble="$runtime_trouble${runtime_trouble:+$newline}ipset $1: $answer"; }
 
 # apply_entries add|remove|set LINES. The chain precedes its rules when it is added, and follows them when it is removed.
 apply_entries() {

@@ -15,6 +15,7 @@ use crate::model::guard::mangle::MangleState;
 use crate::model::guard::mangle::TABLE;
 use crate::model::guard::table::GuardSet;
 use crate::model::guard::table::element;
+use crate::model::ipset::IpSet;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
 use crate::model::rule::DirectRule;
@@ -108,6 +109,35 @@ pub enum Action {
         before: Vec<RichText>,
         /// The desired rules, including foreign ones.
         after: Vec<RichText>,
+    },
+    /// Writes an address set of ours into firewalld's permanent configuration, or takes it away from there.
+    SetPermanentSet {
+        /// Its name.
+        name: String,
+        /// What is there; `None` if there is no such set.
+        before: Option<IpSet>,
+        /// What shall be there.
+        after: Option<IpSet>,
+    },
+    /// Changes the entries of a set of ours at runtime, in firewalld's memory and so in the kernel.
+    SetEntries {
+        /// Its name.
+        name: String,
+        /// The present set.
+        before: IpSet,
+        /// The desired one.
+        after: IpSet,
+    },
+    /// Makes the kernel hold those entries of a set that firewalld believes it to hold.
+    SettleSet {
+        /// Its name.
+        name: String,
+        /// Which of the two that can hold it.
+        holder: SetHolder,
+        /// What it holds.
+        before: IpSet,
+        /// What it shall hold.
+        after: IpSet,
     },
     /// Makes a Docker bridge network.
     CreateNetwork(NetworkSpec),
@@ -222,6 +252,16 @@ pub enum Action {
     },
 }
 
+/// What holds a set in the kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SetHolder {
+    /// ipset, which iptables asks.
+    Ipset,
+    /// firewalld's table of nft, of that family.
+    Nft(String),
+}
+
 /// Whether a difference is something added, removed or replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Sign {
@@ -296,6 +336,22 @@ impl Action {
                 }));
                 out
             }
+            Action::SetPermanentSet {
+                name,
+                before,
+                after,
+            } => set_changes(View::Permanent, name, before.as_ref(), after.as_ref()),
+            Action::SetEntries {
+                name,
+                before,
+                after,
+            } => set_changes(View::Runtime, name, Some(before), Some(after)),
+            Action::SettleSet {
+                name,
+                before,
+                after,
+                ..
+            } => set_changes(View::Kernel, name, Some(before), Some(after)),
             Action::CreateNetwork(spec) => {
                 vec![change(Sign::Add, View::Docker, spec.to_string())]
             }
@@ -399,6 +455,9 @@ impl Action {
         match self {
             Action::SetPermanentDirect { .. } => "writing permanent rules",
             Action::SetPermanentRich { .. } => "writing permanent rich rules",
+            Action::SetPermanentSet { .. } => "writing permanent sets",
+            Action::SetEntries { .. } => "changing sets",
+            Action::SettleSet { .. } => "writing sets in the kernel",
             Action::CreateNetwork(_) => "creating the network",
             Action::RemoveNetwork(_) => "removing the network",
             Action::Connect { .. } => "attaching the container",
@@ -433,6 +492,35 @@ impl Action {
                 after,
             } => Action::SetPermanentRich {
                 zone,
+                before: after,
+                after: before,
+            },
+            Action::SetPermanentSet {
+                name,
+                before,
+                after,
+            } => Action::SetPermanentSet {
+                name,
+                before: after,
+                after: before,
+            },
+            Action::SetEntries {
+                name,
+                before,
+                after,
+            } => Action::SetEntries {
+                name,
+                before: after,
+                after: before,
+            },
+            Action::SettleSet {
+                name,
+                holder,
+                before,
+                after,
+            } => Action::SettleSet {
+                name,
+                holder,
                 before: after,
                 after: before,
             },
@@ -555,6 +643,53 @@ pub(super) fn direct_changes(before: &Direct, after: &Direct) -> Vec<Change> {
             "the order of the direct rules",
         ));
     }
+    out
+}
+
+/// The differences of the entries of a set.
+fn set_changes(
+    view: View,
+    name: &str,
+    before: Option<&IpSet>,
+    after: Option<&IpSet>,
+) -> Vec<Change> {
+    let mut out = Vec::new();
+    let nothing = (BTreeSet::new(), BTreeSet::new());
+    let of = |set: Option<&IpSet>| {
+        set.map_or(nothing.clone(), |set| {
+            (set.entries.clone(), set.odd.clone())
+        })
+    };
+    let is_made = |set: Option<&IpSet>| set.map(|set| (set.kind.clone(), set.options.clone()));
+    let ((old, old_odd), (new, new_odd)) = (of(before), of(after));
+    let made = match (is_made(before), is_made(after)) {
+        (None, Some(_)) => Some(Sign::Add),
+        (Some(_), None) => Some(Sign::Remove),
+        (one, other) => (one != other).then_some(Sign::Replace),
+    };
+    let set = after.or(before);
+    if let (Some(sign), Some(set)) = (made, set) {
+        out.push(change(sign, view, format!("ipset {name} ({})", set.kind)));
+    }
+    let entry = |sign, entry: String| change(sign, view, format!("ipset {name} {entry}"));
+    out.extend(
+        old.difference(&new)
+            .map(|gone| entry(Sign::Remove, gone.to_string())),
+    );
+    out.extend(
+        old_odd
+            .difference(&new_odd)
+            .map(|gone| entry(Sign::Remove, gone.clone())),
+    );
+    out.extend(
+        new.difference(&old)
+            .map(|come| entry(Sign::Add, come.to_string())),
+    );
+    out.extend(
+        new_odd
+            .difference(&old_odd)
+            .map(|come| entry(Sign::Add, come.clone())),
+    );
     out
 }
 

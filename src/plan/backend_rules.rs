@@ -13,6 +13,7 @@ use crate::model::net::Family;
 use crate::model::net::PortRange;
 use crate::model::net::Service;
 use crate::model::rich::RichRule;
+use crate::model::rich::RichSource;
 use crate::model::settings::Options;
 use crate::model::state::NodeState;
 use crate::model::state::View;
@@ -212,7 +213,7 @@ impl<'a> Held<'a> {
         let chain = *self.chains.get(place)?;
         let meets = |forward: &Forward| match &forward.rule {
             Some(RichRule::Forward { source: other, .. }) => match (source, other) {
-                (Some(own), Some(other)) => own.overlaps(*other),
+                (Some(RichSource::Net(own)), Some(RichSource::Net(other))) => own.overlaps(*other),
                 _ => true,
             },
             _ => false,

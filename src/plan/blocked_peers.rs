@@ -9,6 +9,7 @@ use crate::model::net::Cidr;
 use crate::model::net::Family;
 use crate::model::net::PortRange;
 use crate::model::rich::RichRule;
+use crate::model::rich::RichSource;
 use crate::model::rule::Match;
 use crate::model::rule::Rule;
 use crate::model::rule::Sense;
@@ -162,7 +163,7 @@ fn unforwarded(desired: &Desired, memory: &[RichText], state: &NodeState) -> Vec
             Family::V6 => &v6,
         };
         nat.as_ref().is_some_and(|nat| {
-            believed.contains(rule) && !nat.has(*source, service.ports, *to, *to_ports)
+            believed.contains(rule) && !nat.has(source.as_ref(), service.ports, *to, *to_ports)
         })
     });
     missing
@@ -179,7 +180,7 @@ fn unforwarded(desired: &Desired, memory: &[RichText], state: &NodeState) -> Vec
 
 /// The forwards of table nat by where they lead, then by the network that they are for: one question for each of thousands.
 struct Forwards<'a> {
-    to: BTreeMap<&'a str, BTreeMap<Option<Cidr>, Vec<&'a Rule>>>,
+    to: BTreeMap<&'a str, BTreeMap<Option<RichSource>, Vec<&'a Rule>>>,
     /// Whether there is a line that cannot be read, which may forward anything.
     unread: bool,
 }
@@ -201,8 +202,11 @@ impl<'a> Forwards<'a> {
             };
             if let (true, Some(place)) = (name == "DNAT", args.last()) {
                 let source = rule.matches().find_map(|m| match m {
-                    Match::Source(Sense::Is, net) => Some(*net),
-                    _ => None,
+                    Match::Source(Sense::Is, net) => Some(RichSource::Net(*net)),
+                    other => match other.as_set() {
+                        Some((name, "src")) => Some(RichSource::Set(name.to_string())),
+                        _ => None,
+                    },
                 });
                 let sources = forwards.to.entry(place).or_default();
                 sources.entry(source).or_default().push(rule);
@@ -212,16 +216,27 @@ impl<'a> Forwards<'a> {
     }
 
     /// Whether packets from `source` (`None` is any address) to these ports of the node are forwarded to that address and these ports.
-    fn has(&self, source: Option<Cidr>, ports: PortRange, to: IpAddr, to_ports: PortRange) -> bool {
+    fn has(
+        &self,
+        source: Option<&RichSource>,
+        ports: PortRange,
+        to: IpAddr,
+        to_ports: PortRange,
+    ) -> bool {
         let places = match to {
             IpAddr::V4(to) => [format!("{to}:{to_ports}"), to.to_string()],
             IpAddr::V6(to) => [format!("[{to}]:{to_ports}"), to.to_string()],
         };
         // Those for a network hold the peer if the network does.
-        let holders = source.into_iter().flat_map(|peer| {
-            (0..=peer.prefix()).filter_map(move |prefix| Cidr::around(peer.address(), prefix))
-        });
-        let holders: Vec<Option<Cidr>> = holders.map(Some).chain([None]).collect();
+        let holders: Vec<RichSource> = match source {
+            Some(RichSource::Net(peer)) => (0..=peer.prefix())
+                .filter_map(|prefix| Cidr::around(peer.address(), prefix))
+                .map(RichSource::Net)
+                .collect(),
+            set => set.cloned().into_iter().collect(),
+        };
+        let holders: Vec<Option<RichSource>> =
+            holders.into_iter().map(Some).chain([None]).collect();
         let there = places
             .iter()
             .filter_map(|place| self.to.get(place.as_str()));
@@ -234,9 +249,11 @@ impl<'a> Forwards<'a> {
 }
 
 /// Whether a rule of table nat is about what comes from there to those ports.
-fn is_for(rule: &Rule, source: Option<Cidr>, ports: PortRange) -> bool {
+fn is_for(rule: &Rule, source: Option<&RichSource>, ports: PortRange) -> bool {
     rule.matches().all(|m| match m {
-        Match::Source(Sense::Is, net) => source.is_some_and(|s| net.covers(s)),
+        Match::Source(Sense::Is, net) => source
+            .and_then(RichSource::net)
+            .is_some_and(|source| net.covers(source)),
         Match::DestinationPort(Sense::Is, first, last) => {
             *first <= ports.first().get() && ports.last().get() <= *last
         }
@@ -315,15 +332,15 @@ mod tests {
         );
         let forwards = Forwards::of(&seen);
         let to = "172.20.0.2".parse().unwrap();
-        let peer = |text: &str| Some(text.parse().unwrap());
+        let peer = |text: &str| Some(RichSource::Net(text.parse().unwrap()));
         let at = |port: u16| PortRange::from(Port::new(port).unwrap());
-        assert!(forwards.has(peer("192.0.2.7"), at(5000), to, at(5001)));
-        assert!(!forwards.has(peer("192.0.2.8"), at(5000), to, at(5001)));
+        assert!(forwards.has(peer("192.0.2.7").as_ref(), at(5000), to, at(5001)));
+        assert!(!forwards.has(peer("192.0.2.8").as_ref(), at(5000), to, at(5001)));
         assert!(!forwards.has(None, at(5000), to, at(5001)));
-        assert!(!forwards.has(peer("192.0.2.7"), at(5001), to, at(5001)));
-        assert!(!forwards.has(peer("192.0.2.7"), at(5000), to, at(5000)));
-        assert!(forwards.has(peer("198.51.100.8"), at(5000), to, at(5000)));
-        assert!(forwards.has(peer("203.0.113.9"), at(6001), to, at(6000)));
+        assert!(!forwards.has(peer("192.0.2.7").as_ref(), at(5001), to, at(5001)));
+        assert!(!forwards.has(peer("192.0.2.7").as_ref(), at(5000), to, at(5000)));
+        assert!(forwards.has(peer("198.51.100.8").as_ref(), at(5000), to, at(5000)));
+        assert!(forwards.has(peer("203.0.113.9").as_ref(), at(6001), to, at(6000)));
         assert!(forwards.has(None, at(6001), to, at(6000)));
         assert!(!forwards.has(None, at(6011), to, at(6000)));
         let unread = tables("nat", &[("PREROUTING", &["-s nowhere -j DNAT"])]);

@@ -397,6 +397,9 @@ findings! {
     PublishedPort = "published-port" [Warning]:
         "the container publishes ports: the node itself reaches it through them, and no one else appears to"
         => "start it without `-p`";
+    IpsetsUnused = "ipsets-unused" [Note]:
+        "a list has more peers than `fwdeploy_ipset_threshold`, and each of them keeps its rules: ipset is missing, or a set would need a reload of firewalld that may not be"
+        => "install ipset and restart firewalld; resolve what is pending; or nothing";
     CameBack = "came-back" [Note]:
         "the drill passed"
         => "nothing";

@@ -10,6 +10,8 @@ use crate::model::guard::GuardBoot;
 use crate::model::guard::GuardState;
 use crate::model::guard::mangle::MangleState;
 use crate::model::guard::mangle::TABLE;
+use crate::model::ipset::IpSets;
+use crate::model::ipset::SetViews;
 use crate::model::state::Docker;
 use crate::model::state::Firewall;
 use crate::model::state::KernelRule;
@@ -67,9 +69,38 @@ fn lines(state: &NodeState) -> Vec<(View, String)> {
         Observed::Known(true) => out.push((View::Kernel, "the latch".to_string())),
         Observed::Unreadable(_) => unreadable(&mut out, View::Kernel, "the latch"),
     }
+    sets(&mut out, &state.sets);
     docker(&mut out, &state.docker);
     guard(&mut out, &state.kernel.guard);
     out
+}
+
+fn sets(out: &mut Vec<(View, String)>, views: &SetViews) {
+    let mut add = |view, of: &str, sets: &Observed<IpSets>, is_made: bool| match sets {
+        Observed::Known(sets) => {
+            for (name, set) in sets {
+                // firewalld keeps a set in memory until it is reloaded, and one without entries has no effect.
+                if is_made {
+                    out.push((
+                        view,
+                        format!("{of}ipset {name} {} {:?}", set.kind, set.options),
+                    ));
+                }
+                let entries = set.entries.iter().map(ToString::to_string);
+                let texts = entries.chain(set.odd.iter().cloned());
+                out.extend(texts.map(|entry| (view, format!("{of}ipset {name} {entry}"))));
+            }
+        }
+        // What was not read was not changed: no plan touches sets that it does not know.
+        Observed::Unreadable(_) => {}
+    };
+    add(View::Permanent, "", &views.permanent, true);
+    add(View::Runtime, "", &views.runtime, false);
+    add(View::Kernel, "", &views.kernel, false);
+    for (family, sets) in views.nft.known().into_iter().flatten() {
+        let sets = Observed::Known(sets.clone());
+        add(View::Kernel, &format!("nft {family} "), &sets, false);
+    }
 }
 
 fn guard(out: &mut Vec<(View, String)>, guard: &GuardState) {
@@ -253,6 +284,7 @@ mod tests {
                 guard: GuardState::default(),
                 backend: None,
             },
+            sets: SetViews::default(),
             docker: Observed::default(),
             records: Observed::default(),
         }

@@ -17,6 +17,8 @@ pub(super) fn latched(chain: Vec<Action>, subnets: Option<Vec<Cidr>>) -> Vec<Act
             Action::AddRule(_)
                 | Action::AddRich { .. }
                 | Action::AddChain { .. }
+                | Action::SetEntries { .. }
+                | Action::SettleSet { .. }
                 | Action::SetMangle { .. }
         )
     });

@@ -18,6 +18,7 @@ mod flushed;
 mod foreign;
 mod guard;
 mod in_place;
+mod ipsets;
 mod mangle;
 mod motion;
 pub mod ownership;
@@ -52,6 +53,7 @@ pub use code::FindingCode;
 pub use compare::compare;
 pub use finding::Finding;
 pub use guard::GuardKind;
+pub use ipsets::fold as fold_into_sets;
 pub use motion::Motion;
 pub use motion::motion;
 pub use planned::Plan;
@@ -104,6 +106,7 @@ pub fn removal(state: &NodeState, roles: &Desired, allowed: &Allowed) -> Plan {
     let mut troubles = diagnose(nothing, state);
     if troubles.is_empty() {
         troubles.extend(removal::unreadable(state, &ours));
+        troubles.extend(removal::unread_sets(state));
     }
     let Some(views) = Views::of(state).filter(|_| troubles.is_empty()) else {
         return refused(state, nothing, allowed, &troubles);
@@ -113,6 +116,7 @@ pub fn removal(state: &NodeState, roles: &Desired, allowed: &Allowed) -> Plan {
         state,
         desired: nothing,
         whitelist: nothing,
+        placed: nothing,
         views,
         ours,
         allowed,
@@ -126,6 +130,7 @@ pub fn removal(state: &NodeState, roles: &Desired, allowed: &Allowed) -> Plan {
     actions.extend(node.leftover_latch());
     let runtime = node.runtime(&actions, chains.steps, chains.rich, Vec::new());
     actions.extend(runtime.actions);
+    actions.extend(ipsets::emptied(state));
     findings.extend(removal::of_steps(runtime.findings));
     if !actions.is_empty() || removal::orphaned(state).is_some() {
         let then = simulate::simulate_all(state, &actions);
@@ -166,17 +171,21 @@ fn planned(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     let Some(views) = Views::of(state).filter(|_| troubles.is_empty()) else {
         return refused(state, desired, allowed, &troubles);
     };
-    let ours = Ours::new(desired, state);
+    let may_not = || reload::may_not(state, &views, &Ours::new(desired, state), allowed);
+    let folded = ipsets::folded(desired, state, may_not);
+    let ours = Ours::new(&folded.desired, state);
     let node = Node {
         mangle: mangle::wanted(state, desired, views.permanent.direct),
         state,
         desired,
         whitelist,
+        placed: &folded.desired,
         views,
         ours,
         allowed,
     };
     let mut findings = node.seen();
+    findings.extend(folded.findings);
     let permanent = node.permanent();
     let docker = docker::docker(desired, node.views.docker, allowed);
     findings.extend(docker.findings);
@@ -229,6 +238,8 @@ struct Node<'a> {
     desired: &'a Desired,
     /// The same with the rules of DOCKER-USER, also where the node has no such chain: who may come in, and who may be reached.
     whitelist: &'a Desired,
+    /// The desired state with sets in place of the rules of large lists: what the node's configuration is compared with.
+    placed: &'a Desired,
     views: Views<'a>,
     /// The guard's rules in table mangle; none where nft holds the guard.
     mangle: Vec<DirectRule>,
@@ -238,13 +249,19 @@ struct Node<'a> {
 
 /// Step 1: firewalld's files, each written as a whole; `None` if it is in the desired state.
 struct Permanent {
+    /// Sets that rules refer to.
+    sets: Vec<Action>,
     direct: Option<Action>,
     rich: Option<Action>,
+    /// Sets that no rule refers to any more.
+    stale: Vec<Action>,
 }
 
 impl Permanent {
     fn actions(self) -> Vec<Action> {
-        self.direct.into_iter().chain(self.rich).collect()
+        let rules = self.direct.into_iter().chain(self.rich);
+        let before = self.sets.into_iter().chain(rules);
+        before.chain(self.stale).collect()
     }
 }
 
@@ -276,7 +293,7 @@ impl Node<'_> {
         out.extend(preflight::locks_out(desired, state));
         out.extend(active_lease(state));
         out.extend(records::leftovers(state));
-        out.extend(blocked_peers::troubles(desired, state));
+        out.extend(blocked_peers::troubles(self.placed, state));
         out.extend(passage::findings(desired, state));
         out.extend(reach::findings(self.whitelist, state, &self.ours));
         out.extend(docker::opened(desired, docker, &self.ours));
@@ -290,19 +307,22 @@ impl Node<'_> {
         let Views {
             permanent, zone, ..
         } = &self.views;
+        let (sets, stale) = ipsets::permanent(&self.placed.sets, &self.state.sets);
         Permanent {
+            sets,
+            stale,
             direct: firewall::permanent_direct(
-                self.desired,
+                self.placed,
                 &self.mangle,
                 permanent.direct,
                 &self.ours,
             ),
-            rich: firewall::permanent_rich(self.desired, zone, permanent.rich, &self.ours),
+            rich: firewall::permanent_rich(self.placed, zone, permanent.rich, &self.ours),
         }
     }
 
     fn chains(&self) -> Chains {
-        let (desired, ours) = (self.desired, &self.ours);
+        let (desired, ours) = (self.placed, &self.ours);
         let (permanent, runtime) = (self.views.permanent.direct, self.views.runtime.direct);
         let mut steps = firewall::Runtime::default();
         let mut findings = Vec::new();
@@ -359,7 +379,7 @@ impl Node<'_> {
         rich: RichSteps,
         moves: Vec<Action>,
     ) -> Runtime {
-        let (state, desired, ours) = (self.state, self.desired, &self.ours);
+        let (state, desired, ours) = (self.state, self.placed, &self.ours);
         let mangle = mangle::Steps::of(state, &self.mangle, self.views.runtime.direct);
         let calls = [&steps.adds, &steps.removes, &rich.adds, &rich.removes];
         let calls: usize = calls.iter().map(|actions| actions.len()).sum();
@@ -367,6 +387,7 @@ impl Node<'_> {
             calls: calls + mangle.calls(),
             rebinds: steps.rebinds.len() + steps.jump.len() + mangle.settle.len(),
             moves: moves.len(),
+            needs_reload: ipsets::need_reload(desired, state),
         };
         let reloading = reload::decide(state, &self.views, ours, self.allowed, &work);
         let mut findings = reloading.findings;
@@ -379,7 +400,9 @@ impl Node<'_> {
             return Runtime { actions, findings };
         }
         findings.extend(backend_rules::troubles(desired, state, ours));
-        let mut chain = steps.rebinds;
+        let sets = ipsets::runtime(&desired.sets, state);
+        let mut chain = sets.first;
+        chain.extend(steps.rebinds);
         chain.extend(steps.adds);
         let settled = in_place::settle(state, &chain, desired, ours);
         chain.extend(settled);
@@ -392,6 +415,7 @@ impl Node<'_> {
         actions.extend(steps.removes);
         actions.extend(rich.removes);
         actions.extend(mangle.removes);
+        actions.extend(sets.last);
         Runtime { actions, findings }
     }
 }

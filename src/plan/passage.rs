@@ -75,6 +75,8 @@ pub(super) fn without_chain(desired: &Desired) -> Desired {
         audits: desired.audits.clone(),
         known: desired.known.clone(),
         passage: desired.passage,
+        ipsets: desired.ipsets,
+        sets: desired.sets.clone(),
     }
 }
 

@@ -50,6 +50,13 @@ pub(super) fn pending(views: &Views<'_>, ours: &Ours) -> Result<Vec<Pending>, St
             )],
         });
     }
+    out.push(Pending {
+        what: "the ipsets".to_string(),
+        changes: differences(
+            &named(&views.sets.permanent_others),
+            &named(&views.sets.runtime_others),
+        ),
+    });
     let mut objects = things("zone", &permanent.zones, &runtime.zones);
     let managed = format!("zone `{}`", views.zone);
     let changes = differences(
@@ -91,6 +98,11 @@ pub(super) fn entries(direct: &Direct) -> BTreeSet<String> {
         .chain(chains.map(|c| format!("chain `{} {} {}`", c.ipv, c.table, c.chain)))
         .chain(passthroughs.map(|p| format!("passthrough `{} {}`", p.ipv, p.args.join(" "))))
         .collect()
+}
+
+/// The sets of others, as phrases.
+fn named(sets: &BTreeSet<String>) -> BTreeSet<String> {
+    sets.iter().map(|name| format!("ipset `{name}`")).collect()
 }
 
 fn rich(rules: &[RichText], ours: &Ours) -> BTreeSet<String> {

@@ -304,7 +304,9 @@ pub fn locks_out(desired: &Desired, state: &NodeState) -> Option<Finding> {
             service.ports.contains(port)
                 && service.protocol == Protocol::Tcp
                 && *family == Family::of(&peer)
-                && source.is_none_or(|net| net.contains(&peer))
+                && source
+                    .as_ref()
+                    .is_none_or(|source| source.net().is_none_or(|net| net.contains(&peer)))
         }
         RichRule::Accept { .. } | RichRule::Other(_) => false,
     })?;

@@ -40,6 +40,8 @@ pub(super) struct Work {
     pub rebinds: usize,
     /// Steps that move containers.
     pub moves: usize,
+    /// Whether a reload is the only way.
+    pub needs_reload: bool,
 }
 
 /// Whether to reload, and what the operator must know about it.
@@ -61,9 +63,10 @@ pub(super) fn decide(
 ) -> Reloading {
     let considered = match allowed.reload {
         Reload::Never => false,
+        Reload::Auto if work.needs_reload => true,
         Reload::Auto if work.moves == 0 => work.calls >= MANY,
         Reload::Auto => work.calls >= TOO_MANY,
-        Reload::Always => work.calls + work.rebinds > 0,
+        Reload::Always => work.needs_reload || work.calls + work.rebinds > 0,
     };
     if !considered {
         return Reloading::default();
@@ -75,6 +78,25 @@ pub(super) fn decide(
         findings.clear();
     }
     Reloading { chosen, findings }
+}
+
+/// Why firewalld may not be reloaded as part of a run; `None` if it may. What was asked for and may not be is refused by [`decide`].
+pub(super) fn may_not(
+    state: &NodeState,
+    views: &Views<'_>,
+    ours: &Ours,
+    allowed: &Allowed,
+) -> Option<String> {
+    match allowed.reload {
+        Reload::Never => Some("reloads are not allowed".to_string()),
+        Reload::Always => None,
+        Reload::Auto => {
+            let mut findings = beside(views, ours, allowed.pending);
+            findings.extend(ssh_lost(state, views));
+            let refused = findings.iter().find(|f| f.severity == Severity::Refuse);
+            refused.map(|finding| format!("a reload is not possible now ({})", finding.text))
+        }
+    }
 }
 
 /// The peer of this very ssh connection could not come back after a reload.

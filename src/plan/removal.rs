@@ -12,10 +12,12 @@ use crate::model::guard::GuardTable;
 use crate::model::guard::mangle::MangleChain;
 use crate::model::guard::mangle::MangleState;
 use crate::model::guard::table::Part;
+use crate::model::ipset::PREFIX;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
 use crate::model::records::Records;
 use crate::model::rule::DirectRule;
+use crate::model::rule::Rule;
 use crate::model::state::Daemon;
 use crate::model::state::Direct;
 use crate::model::state::DirectChain;
@@ -23,6 +25,7 @@ use crate::model::state::Docker;
 use crate::model::state::KernelRule;
 use crate::model::state::Network;
 use crate::model::state::NodeState;
+use crate::model::state::Observed;
 use crate::model::state::RichText;
 use crate::model::state::View;
 use crate::plan::action::Action;
@@ -109,6 +112,15 @@ fn traces(state: &NodeState) -> Vec<String> {
         1 => out.push("1 direct rule".to_string()),
         n => out.push(format!("{n} direct rules")),
     }
+    let sets = [&state.sets.permanent, &state.sets.runtime];
+    let sets = sets.into_iter().filter_map(Observed::known).flatten();
+    // firewalld keeps a set in memory until it is reloaded; an empty one is what a removal leaves.
+    let sets = sets.filter(|(_, set)| !set.entries.is_empty());
+    match sets.map(|(name, _)| name).collect::<BTreeSet<_>>().len() {
+        0 => {}
+        1 => out.push("1 ipset".to_string()),
+        n => out.push(format!("{n} ipsets")),
+    }
     if state.kernel.latch.known() == Some(&true) {
         out.push("a latch".to_string());
     }
@@ -193,6 +205,23 @@ pub(super) fn unreadable(state: &NodeState, ours: &Ours) -> Option<Trouble> {
     rules.any(is_ours).then_some(Trouble::Unreadable {
         what: "ip6tables",
         view: View::Kernel,
+        why,
+    })
+}
+
+/// Sets that rules of ours ask and that cannot be read, and so could not be removed.
+pub(super) fn unread_sets(state: &NodeState) -> Option<Trouble> {
+    let why = state.sets.permanent.as_result().err()?.to_string();
+    let views = [&state.permanent.direct, &state.runtime.direct];
+    let rules = views.into_iter().filter_map(|direct| direct.known());
+    let mut rules = rules.flat_map(|direct| &direct.rules);
+    let asks_ours = |rule: &DirectRule| {
+        let mut matches = rule.rule().into_iter().flat_map(Rule::matches);
+        matches.any(|m| m.as_set().is_some_and(|(name, _)| name.starts_with(PREFIX)))
+    };
+    rules.any(asks_ours).then_some(Trouble::Unreadable {
+        what: "the permanent ipsets",
+        view: View::Permanent,
         why,
     })
 }
@@ -339,6 +368,12 @@ pub(super) fn left(state: &NodeState, docker: &Docker, ours: &Ours) -> Vec<Findi
                 out.push(told(view, text));
             }
         }
+    }
+    let memory = state.sets.runtime.known();
+    for name in memory.into_iter().flatten().map(|(name, _)| name) {
+        let text =
+            format!("ipset {name} stays in firewalld's memory, empty, until firewalld is reloaded");
+        out.push(told(View::Runtime, text).hint("`firewall-cmd --reload`, when it suits"));
     }
     let boot = state.kernel.guard.boot.known();
     if boot.is_some_and(|boot| boot.is_changed) {

@@ -58,6 +58,8 @@ enum Condition {
     /// Whether it is negated comes last.
     Source(Cidr, bool),
     Destination(Cidr, bool),
+    /// From an address in a set.
+    Set(String, bool),
     Service(String),
     Port(String),
     Protocol(String),
@@ -126,6 +128,7 @@ impl RichMatch {
             },
             ("", "family") => Condition::Family(value),
             ("source", "address") => address(Condition::Source),
+            ("source", "ipset") => Condition::Set(value, negated),
             ("destination", "address") => address(Condition::Destination),
             ("service", "name") => Condition::Service(value),
             ("port" | "forward-port", "port") => Condition::Port(value),
@@ -178,6 +181,7 @@ impl Condition {
             Condition::Family(name) => Some(name == flow.family.name()),
             Condition::Source(net, negated) => inside(flow.source, *net, *negated),
             Condition::Destination(net, negated) => inside(flow.destination?, *net, *negated),
+            Condition::Set(name, negated) => in_set(settings, name, flow.source, *negated),
             Condition::Service(name) => serves(settings, name, flow),
             Condition::Port(ports) => in_ports(ports, flow.port?),
             Condition::Protocol(name) => flow.protocol.map(|own| own == name),
@@ -196,6 +200,16 @@ fn inside(these: Cidr, net: Cidr, negated: bool) -> Option<bool> {
     } else {
         Some(negated)
     }
+}
+
+/// Whether all of these addresses are in the set (with `negated`, outside it); `None` if only some are, or if it is not known.
+fn in_set(settings: &Settings, name: &str, these: Cidr, negated: bool) -> Option<bool> {
+    let set = settings.sets.get(name)?;
+    if set.nets.iter().any(|net| net.covers(these)) {
+        return Some(!negated);
+    }
+    let may_hold = set.more || set.nets.iter().any(|net| net.overlaps(these));
+    (!may_hold).then_some(negated)
 }
 
 /// Whether a port is in `22` or `20-30`; `None` if that is neither.

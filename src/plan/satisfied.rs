@@ -8,6 +8,8 @@ use crate::model::DirectRule;
 use crate::model::Family;
 use crate::model::RichRule;
 use crate::model::Rule;
+use crate::model::ipset::IpSet;
+use crate::model::ipset::IpSetEntry;
 use crate::model::state::KernelRule;
 use crate::model::state::NodeState;
 use crate::plan::action::Action;
@@ -40,6 +42,8 @@ impl Plan {
 enum Thing {
     Rule(usize),
     RichRule(usize),
+    /// The entry of a set, which is there in place of a rule.
+    Entry(String, IpSetEntry),
     Network(String),
     Attachment(String, String),
 }
@@ -107,6 +111,16 @@ impl<'a> Wanted<'a> {
                 let added = after.iter().filter(|r| !before.contains(&r.rule));
                 added.flat_map(|r| self.rich(&r.rule)).collect()
             }
+            Action::SetPermanentSet {
+                name,
+                before,
+                after,
+            } => added(name, before.as_ref(), after.as_ref()),
+            Action::SetEntries {
+                name,
+                before,
+                after,
+            } => added(name, Some(before), Some(after)),
             Action::AddRule(added) => self.rule(added),
             Action::AddRich { rule: added, .. } => self.rich(&added.rule),
             Action::SetKernelChain {
@@ -136,6 +150,16 @@ impl<'a> Wanted<'a> {
             _ => Vec::new(),
         }
     }
+}
+
+/// The entries that a set gets.
+fn added(name: &str, before: Option<&IpSet>, after: Option<&IpSet>) -> Vec<Thing> {
+    let has = |entry: &&IpSetEntry| before.is_some_and(|set| set.entries.contains(entry));
+    let entries = after.into_iter().flat_map(|set| &set.entries);
+    let added = entries.filter(|entry| !has(entry));
+    added
+        .map(|entry| Thing::Entry(name.to_string(), *entry))
+        .collect()
 }
 
 fn meanings(lines: &Option<Vec<KernelRule>>) -> BTreeSet<&Rule> {

@@ -11,6 +11,8 @@ use crate::model::guard::mangle::TABLE;
 use crate::model::guard::mangle::direct_chain;
 use crate::model::guard::mangle::kernel_chain;
 use crate::model::guard::mangle::to_direct;
+use crate::model::ipset::IpSet;
+use crate::model::ipset::IpSets;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
 use crate::model::rule::DirectRule;
@@ -29,6 +31,7 @@ use crate::model::state::RichText;
 use crate::model::state::Tables;
 use crate::plan::action::Action;
 use crate::plan::action::NetworkSpec;
+use crate::plan::action::SetHolder;
 use crate::plan::backend_rules;
 use crate::plan::printed::Line;
 use crate::plan::printed::form;
@@ -68,6 +71,25 @@ fn apply(state: &mut NodeState, memory: &mut Option<Memory>, action: &Action) {
             state.permanent.rich = Observed::Known(after.clone());
             write_rich(state, zone, after);
         }
+        Action::SetPermanentSet { name, after, .. } => {
+            if let Some(sets) = state.sets.permanent.known_mut() {
+                match after {
+                    Some(set) => drop(sets.insert(name.clone(), set.clone())),
+                    None => drop(sets.remove(name)),
+                }
+            }
+        }
+        Action::SetEntries {
+            name,
+            before,
+            after,
+        } => set_entries(state, name, before, after),
+        Action::SettleSet {
+            name,
+            holder,
+            after,
+            ..
+        } => settle_set(state, name, holder, after),
         Action::CreateNetwork(spec) => docker(state, |d| {
             d.networks.retain(|n| n.name != spec.name);
             d.networks.push(network(spec));
@@ -157,6 +179,68 @@ fn apply(state: &mut NodeState, memory: &mut Option<Memory>, action: &Action) {
         }
         Action::Reload { .. } => reload(state),
     }
+}
+
+/// firewalld changes its memory, and with it all that hold the set in the kernel.
+fn set_entries(state: &mut NodeState, name: &str, before: &IpSet, after: &IpSet) {
+    let change = |set: &mut IpSet| {
+        for gone in before.entries.difference(&after.entries) {
+            set.entries.remove(gone);
+        }
+        for gone in before.odd.difference(&after.odd) {
+            set.odd.remove(gone);
+        }
+        set.entries
+            .extend(after.entries.difference(&before.entries));
+        set.odd.extend(after.odd.difference(&before.odd).cloned());
+    };
+    let views = &mut state.sets;
+    let plain = [&mut views.runtime, &mut views.kernel].into_iter();
+    let plain = plain.filter_map(|sets| sets.known_mut()?.get_mut(name));
+    let nft = views.nft.known_mut().into_iter().flatten();
+    let nft = nft.filter_map(|(_, sets)| sets.get_mut(name));
+    plain.chain(nft).for_each(change);
+}
+
+fn settle_set(state: &mut NodeState, name: &str, holder: &SetHolder, after: &IpSet) {
+    let sets = match holder {
+        SetHolder::Ipset => state.sets.kernel.known_mut(),
+        SetHolder::Nft(family) => state
+            .sets
+            .nft
+            .known_mut()
+            .and_then(|nft| nft.get_mut(family)),
+    };
+    if let Some(set) = sets.and_then(|sets| sets.get_mut(name)) {
+        set.clone_from(after);
+    }
+}
+
+/// firewalld creates the sets of its files, and destroys those that are no more in them.
+fn reload_sets(state: &mut NodeState) {
+    let views = &mut state.sets;
+    let Some(sets) = views.permanent.known().cloned() else {
+        return;
+    };
+    let is_nft = state
+        .firewalld
+        .known()
+        .is_some_and(|firewalld| firewalld.backend == "nftables");
+    if let Some(nft) = views.nft.known_mut() {
+        if is_nft && nft.is_empty() && !sets.is_empty() {
+            nft.insert("inet".to_string(), IpSets::new());
+        }
+        for held in nft.values_mut() {
+            held.clone_from(&sets);
+        }
+        nft.retain(|_, held| !held.is_empty());
+    }
+    for view in [&mut views.runtime, &mut views.kernel] {
+        if let Some(held) = view.known_mut() {
+            held.clone_from(&sets);
+        }
+    }
+    views.runtime_others.clone_from(&views.permanent_others);
 }
 
 fn docker(state: &mut NodeState, change: impl FnOnce(&mut Docker)) {
@@ -516,6 +600,7 @@ fn reload(state: &mut NodeState) {
     state.runtime.direct = Observed::Known(permanent);
     state.runtime.rich = state.permanent.rich.clone();
     backend_rules::reloaded(state);
+    reload_sets(state);
     state.runtime.settings = match (&state.permanent.settings, &state.runtime.settings) {
         (Observed::Known(permanent), Observed::Known(runtime)) => {
             Observed::Known(with_bindings(permanent.clone(), runtime))

@@ -44,6 +44,7 @@ pub(super) fn findings(state: &NodeState, views: &Views<'_>, actions: &[Action])
             action,
             Action::SetPermanentDirect { .. }
                 | Action::SetPermanentRich { .. }
+                | Action::SetPermanentSet { .. }
                 | Action::Reload { .. }
         )
     });
@@ -214,6 +215,7 @@ fn lost(state: &NodeState, views: &Views<'_>, files: &Files) -> Option<String> {
             settings: settings.as_ref().map_err(|why| *why),
         },
         runtime: views.runtime,
+        sets: views.sets,
         docker: views.docker,
     };
     ssh::lost(&state.system, backend, &loaded)

@@ -1,5 +1,6 @@
 //! The views that a plan is made of.
 
+use crate::model::ipset::SetViews;
 use crate::model::settings::Settings;
 use crate::model::state::Direct;
 use crate::model::state::Docker;
@@ -15,6 +16,8 @@ pub(super) struct Views<'a> {
     pub permanent: Side<'a>,
     /// firewalld's memory.
     pub runtime: Side<'a>,
+    /// Address sets.
+    pub sets: &'a SetViews,
     /// Docker.
     pub docker: &'a Docker,
 }
@@ -47,6 +50,7 @@ impl<'a> Views<'a> {
             zone: state.zone.known()?,
             permanent: Side::of(&state.permanent)?,
             runtime: Side::of(&state.runtime)?,
+            sets: &state.sets,
             docker: state.docker.known()?,
         })
     }

@@ -19,7 +19,9 @@ use crate::model::Rule;
 use crate::model::Sense;
 use crate::model::Target;
 use crate::model::Traffic;
+use crate::model::ipset::IpSets;
 use crate::model::peer::KnownPeer;
+use crate::model::rich::RichSource;
 use crate::policy::context::NodeContext;
 use crate::policy::guard::guard;
 use crate::policy::lint;
@@ -91,6 +93,8 @@ pub fn compile_checked(policies: &[Policy], node: &NodeContext) -> Desired {
         audits: audits(policies, node),
         known: known(policies),
         passage: Passage::default(),
+        ipsets: node.ipsets,
+        sets: IpSets::new(),
     }
 }
 
@@ -327,7 +331,7 @@ fn rich_rules(policy: &Policy, side: FamilyPolicy) -> Vec<RichRule> {
     let of_entry = |entry: &Inbound| -> Vec<RichRule> {
         let ways = entry.ways();
         let of_peer = |peer: Peer| -> Vec<RichRule> {
-            let source = (!peer.net.is_everything()).then_some(peer.net);
+            let source = (!peer.net.is_everything()).then_some(RichSource::Net(peer.net));
             let Some(ways) = &ways else {
                 return vec![RichRule::Accept {
                     family: side.family,
@@ -340,7 +344,7 @@ fn rich_rules(policy: &Policy, side: FamilyPolicy) -> Vec<RichRule> {
                 let (service, to) = (way.node.service()?, way.container.service()?);
                 Some(RichRule::Forward {
                     family: side.family,
-                    source,
+                    source: source.clone(),
                     service,
                     to_ports: to.ports,
                     to: container,

@@ -12,6 +12,7 @@ use crate::model::RichRule;
 use crate::model::Service;
 use crate::model::backend::Backend;
 use crate::model::backend::Forward;
+use crate::model::rich::RichSource;
 use crate::probe::sections::Answers;
 
 /// The question.
@@ -115,7 +116,13 @@ fn rule(words: &[&str]) -> Option<RichRule> {
         all => all,
     };
     let (source, words) = match words {
-        ["ip" | "ip6", "saddr", source, rest @ ..] => (Some(source.parse::<Cidr>().ok()?), rest),
+        ["ip" | "ip6", "saddr", source, rest @ ..] => {
+            let source = match source.strip_prefix('@') {
+                Some(name) => RichSource::Set(name.to_string()),
+                None => source.parse::<Cidr>().ok()?.into(),
+            };
+            (Some(source), rest)
+        }
         all => (None, all),
     };
     let (protocol, port, words) = match words {
@@ -230,7 +237,6 @@ mod tests {
     fn what_says_more_is_no_rich_rule_of_ours_but_leads_somewhere() {
         for text in [
             "ip saddr != 10.0.0.1 tcp dport 5000 dnat ip to 172.20.0.2:5000",
-            "ip saddr @peers tcp dport 5000 dnat ip to 172.20.0.2:5000",
             "ip saddr 10.0.0.1 ip daddr 10.0.0.2 tcp dport 5000 dnat ip to 172.20.0.2:5000",
             "ip saddr 10.0.0.1 tcp dport 5000-5010 dnat ip to 172.20.0.2:5000-5010",
             "ip saddr 10.0.0.1 tcp dport 5000 dnat ip to 172.20.0.2:5000 persistent",

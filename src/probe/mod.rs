@@ -14,6 +14,7 @@ mod firewalld_nft;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod guard;
+mod ipsets;
 mod iptables;
 mod networking;
 mod nft;

@@ -30,7 +30,7 @@ pub fn networking(answers: &Answers) -> Networking {
 }
 
 /// An answer that its `end` shows to be whole.
-fn whole<'a>(answers: &'a Answers, name: &str) -> Result<&'a str, String> {
+pub(super) fn whole<'a>(answers: &'a Answers, name: &str) -> Result<&'a str, String> {
     let text = answers.get(name)?;
     let text = text
         .strip_suffix("end\n")

@@ -1,5 +1,6 @@
 //! All answers together: the node as it is seen.
 
+use crate::model::ipset::SetViews;
 use crate::model::rule::Target;
 use crate::model::state::Daemon;
 use crate::model::state::Firewall;
@@ -14,6 +15,7 @@ use crate::probe::files;
 use crate::probe::firewalld;
 use crate::probe::firewalld_nft;
 use crate::probe::guard;
+use crate::probe::ipsets;
 use crate::probe::iptables;
 use crate::probe::records;
 use crate::probe::sections::Answers;
@@ -105,6 +107,10 @@ pub fn observe(stdout: &[u8], stderr: &[u8]) -> Result<NodeState, ProbeError> {
             ip_forward: Observed::from(ip_forward(&answers)),
             guard: guard::state(&answers),
             backend: firewalld_nft::backend(&answers).map(Observed::from),
+        },
+        sets: match of_firewalld.0.trouble(of_firewalld.1) {
+            Some(_) => SetViews::default(),
+            None => ipsets::sets(&answers),
         },
         docker: of_docker.observed(|| docker::docker(&answers)),
         records: Observed::from(records::records(&answers)),

@@ -144,6 +144,7 @@ fn policies(inventory: &Inventory) -> Vec<Policy> {
 
 fn context() -> NodeContext {
     NodeContext {
+        ipsets: fwdeploy::model::Ipsets::default(),
         node: "a".to_string(),
         zone: None,
         ssh_port: Port::new(22).unwrap(),

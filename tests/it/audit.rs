@@ -51,6 +51,7 @@ fn compiled(folder: &Path, today: Date) -> Desired {
     let node = inventory.node("a").unwrap();
     let policies = roles.resolve(&inventory, node);
     let context = NodeContext {
+        ipsets: fwdeploy::model::Ipsets::default(),
         node: node.name.clone(),
         zone: None,
         ssh_port: Port::new(22).unwrap(),

@@ -61,6 +61,7 @@ fn desired(node: &str) -> Desired {
         .map(|policy| policy.on(today, &Names::default()).0)
         .collect();
     let context = NodeContext {
+        ipsets: fwdeploy::model::Ipsets::default(),
         node: node.to_string(),
         zone: None,
         ssh_port: Port::new(22).unwrap(),

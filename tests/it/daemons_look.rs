@@ -675,6 +675,8 @@ fn answers_of(
             "getAllRules" => answer("runtime-rules"),
             "getAllPassthroughs" => answer("runtime-passthroughs"),
             "getDefaultZone" => answer("default-zone"),
+            "getIPSetNames" => answer("permanent-sets"),
+            "getIPSets" => answer("runtime-sets"),
             "getRichRules" if call.arguments.is_empty() => answer("permanent-rich"),
             "getRichRules" => answer("runtime-rich"),
             "getZoneByName" => place("zone"),

@@ -23,6 +23,7 @@ fn desired(name: &str) -> Desired {
     let connection = node.connection(&roles.resolver(&inventory)).unwrap();
     let port = connection.port.as_ref().map_or(22, |port| port.value);
     let context = NodeContext {
+        ipsets: fwdeploy::model::Ipsets::default(),
         node: name.to_string(),
         zone: connection.zone,
         ssh_port: Port::new(port).unwrap(),

@@ -220,6 +220,7 @@ fn with_ports() -> Desired {
     let policies = roles.resolve(&inventory, node).unwrap();
     let context = NodeContext {
         node: "n1".to_string(),
+        ipsets: fwdeploy::model::Ipsets::default(),
         zone: None,
         ssh_port: Port::new(22).unwrap(),
         today: "2027-01-31".parse().unwrap(),

@@ -19,14 +19,19 @@ use fwdeploy::model::DirectRule;
 use fwdeploy::model::Family;
 use fwdeploy::model::File;
 use fwdeploy::model::Files;
+use fwdeploy::model::Ipsets;
 use fwdeploy::model::Match;
 use fwdeploy::model::NodeState;
 use fwdeploy::model::Observed;
 use fwdeploy::model::RichRule;
+use fwdeploy::model::RichSource;
 use fwdeploy::model::Rule;
 use fwdeploy::model::Sense;
 use fwdeploy::model::Settings;
 use fwdeploy::model::Target;
+use fwdeploy::model::ipset::IpSetEntry;
+use fwdeploy::model::ipset::IpSets;
+use fwdeploy::model::ipset::SetViews;
 use fwdeploy::model::rule::Passthrough;
 use fwdeploy::model::settings::Options;
 use fwdeploy::model::state::*;
@@ -37,6 +42,7 @@ use fwdeploy::plan::Permission;
 use fwdeploy::plan::Plan;
 use fwdeploy::plan::Reload;
 use fwdeploy::plan::Severity;
+use fwdeploy::plan::fold_into_sets;
 use fwdeploy::plan::ownership::Ours;
 use fwdeploy::plan::plan;
 use fwdeploy::plan::rollback_plan::rollback_plan;
@@ -98,7 +104,7 @@ pub(super) fn desired(inbound: &[u8], outbound: &[u8]) -> Desired {
         ));
         rich.push(RichRule::Forward {
             family: Family::V4,
-            source: Some(cidr(&peer)),
+            source: Some(RichSource::Net(cidr(&peer))),
             service: "5000/tcp".parse().unwrap(),
             to_ports: "5000".parse().unwrap(),
             to: CONTAINER.parse().unwrap(),
@@ -198,6 +204,35 @@ fn read(line: &str) -> Rule {
     let words: Vec<String> = line.split(' ').map(String::from).collect();
     let printed = printed().remove(&words);
     Rule::parse_text(printed.as_ref().map_or(line, |lines| &lines[0])).unwrap()
+}
+
+/// A rule that asks a set, as the kernel decides by it: a rule for each entry that it holds.
+fn each_entry(rule: Rule, state: &NodeState) -> Vec<Rule> {
+    let asked = rule.matches().find_map(Match::as_set);
+    let Some((name, ends)) = asked.map(|(name, ends)| (name.to_string(), ends.to_string())) else {
+        return vec![rule];
+    };
+    let rest: Vec<Match> = rule
+        .matches()
+        .filter(|m| m.as_set().is_none())
+        .cloned()
+        .collect();
+    let end = |net| match ends.as_str() {
+        "src" => Match::Source(Sense::Is, net),
+        _ => Match::Destination(Sense::Is, net),
+    };
+    let entries = state.sets.kernel.known().unwrap()[&name].entries.iter();
+    let more = |entry: &IpSetEntry| match entry {
+        IpSetEntry::Net(net) => vec![end(*net)],
+        IpSetEntry::Port(address, protocol, port) => vec![
+            end(Cidr::host(*address)),
+            Match::Protocol(Sense::Is, protocol.name().to_string()),
+            Match::DestinationPort(Sense::Is, *port, *port),
+        ],
+    };
+    entries
+        .map(|entry| Rule::new(rest.iter().cloned().chain(more(entry)), rule.target.clone()))
+        .collect()
 }
 
 /// A foreign rule that shuts ssh out.
@@ -380,6 +415,54 @@ fn docker() -> impl Strategy<Value = Docker> {
     })
 }
 
+/// The sets of a node, in each view as in the others or not: some of the wanted entries, now and then one that nobody wants.
+fn sets(all: IpSets) -> impl Strategy<Value = SetViews> {
+    let view = move || {
+        let each = all.clone().into_iter().map(|(name, set)| {
+            let entries: Vec<IpSetEntry> = set.entries.iter().copied().collect();
+            let count = entries.len();
+            let stray = prop::bool::weighted(0.2);
+            let whole = Just(entries.clone());
+            let entries = prop_oneof![2 => whole, 1 => subsequence(entries, 0..=count)];
+            let is_there = prop::bool::weighted(0.8);
+            (Just(name), Just(set), entries, stray, is_there).prop_map(
+                |(name, set, entries, stray, is_there)| {
+                    let stray = stray.then(|| "203.0.113.77".parse().unwrap());
+                    let entries = entries.into_iter().chain(stray);
+                    is_there.then(|| (name, set.with(entries.collect())))
+                },
+            )
+        });
+        let each: Vec<_> = each.collect();
+        each.prop_map(|sets| sets.into_iter().flatten().collect::<IpSets>())
+    };
+    (view(), view(), view(), view(), prop::bool::weighted(0.4)).prop_map(
+        |(permanent, runtime, kernel, nft, same)| {
+            let (permanent, kernel, nft) = match same {
+                true => (runtime.clone(), runtime.clone(), runtime.clone()),
+                // What firewalld does not have in memory, it has not created.
+                false => {
+                    let of = |mut sets: IpSets| {
+                        sets.retain(|name, _| runtime.contains_key(name));
+                        sets
+                    };
+                    (permanent, of(kernel), of(nft))
+                }
+            };
+            let nft = [("inet".to_string(), nft)]
+                .into_iter()
+                .filter(|(_, sets)| !sets.is_empty());
+            SetViews {
+                permanent: Observed::Known(permanent),
+                runtime: Observed::Known(runtime),
+                kernel: Observed::Known(kernel),
+                nft: Observed::Known(nft.collect()),
+                ..SetViews::none()
+            }
+        },
+    )
+}
+
 /// What firewalld holds beside: mostly what lets ssh in, in ways that differ.
 fn settings() -> impl Strategy<Value = Settings> {
     let public = vec![
@@ -469,6 +552,7 @@ fn touches_files(plan: &Plan) -> bool {
             action,
             Action::SetPermanentDirect { .. }
                 | Action::SetPermanentRich { .. }
+                | Action::SetPermanentSet { .. }
                 | Action::Reload { .. }
         )
     })
@@ -500,8 +584,26 @@ pub(super) fn node() -> impl Strategy<Value = (NodeState, Desired)> {
     (peers(), peers())
         .prop_map(|(inbound, outbound)| desired(&inbound, &outbound))
         .prop_flat_map(|wanted| {
+            let ipsets = prop_oneof![
+                2 => Just(Ipsets::Never),
+                1 => Just(Ipsets::Above(1)),
+                1 => Just(Ipsets::Above(2)),
+            ];
+            ipsets.prop_map(move |ipsets| Desired {
+                ipsets,
+                ..wanted.clone()
+            })
+        })
+        .prop_flat_map(|wanted| {
             let all = desired(&[1, 2, 3], &[1, 2, 3]);
-            let pool = [all.rules.clone(), foreign(), stale()].concat();
+            let folded = fold_into_sets(&all, 2, &IpSets::new());
+            let asking = |rule: &&DirectRule| !all.rules.contains(rule);
+            let asking: Vec<DirectRule> = folded.rules.iter().filter(asking).cloned().collect();
+            let pool = [all.rules.clone(), asking, foreign(), stale()].concat();
+            let all = Desired {
+                rich: [all.rich, folded.rich.clone()].concat(),
+                ..all
+            };
             let runtime = direct(pool.clone())
                 .prop_flat_map(|runtime| (Just(runtime.clone()), kernel_chain(runtime)));
             (
@@ -515,7 +617,7 @@ pub(super) fn node() -> impl Strategy<Value = (NodeState, Desired)> {
                 any::<bool>(),
                 // Whether the node reports how its iptables prints a rule.
                 any::<bool>(),
-                both_settings(),
+                (both_settings(), sets(folded.sets)),
             )
         })
         .prop_map(
@@ -529,7 +631,7 @@ pub(super) fn node() -> impl Strategy<Value = (NodeState, Desired)> {
                 docker,
                 latch,
                 tells,
-                (permanent_settings, runtime_settings),
+                ((permanent_settings, runtime_settings), sets),
             )| {
                 let dnat = "-m addrtype --dst-type LOCAL -j DOCKER".to_string();
                 let nat = BTreeMap::from([("PREROUTING".to_string(), chain(vec![dnat]))]);
@@ -580,6 +682,7 @@ pub(super) fn node() -> impl Strategy<Value = (NodeState, Desired)> {
                     .latch(latch)
                     .docker(docker)
                     .build();
+                let state = NodeState { sets, ..state };
                 (state, wanted)
             },
         )
@@ -663,7 +766,8 @@ proptest! {
         let done = fold(&state, &plan.actions);
         let tables = done.kernel.v4.known().unwrap();
         let rules = |chain: &str| -> Vec<Rule> {
-            tables.chain("filter", chain).unwrap().rules.iter().map(|r| read(&r.text)).collect()
+            let lines = tables.chain("filter", chain).unwrap().rules.iter();
+            lines.flat_map(|line| each_entry(read(&line.text), &done)).collect()
         };
         let accepts = |r: &Rule| r.target == Target::Accept && !r.to_string().contains("ESTABLISHED");
         let forward = rules("FORWARD");
@@ -721,7 +825,7 @@ proptest! {
         let mut back = there;
         for _ in 0..2 {
             back = fold(&back, &way.docker);
-            let docker = |s: &NodeState| { let mut s = s.clone(); s.permanent = state.permanent.clone(); s.files = state.files.clone(); s.runtime = state.runtime.clone(); s.kernel = state.kernel.clone(); facts(&s) };
+            let docker = |s: &NodeState| { let mut s = s.clone(); s.permanent = state.permanent.clone(); s.files = state.files.clone(); s.runtime = state.runtime.clone(); s.kernel = state.kernel.clone(); s.sets = state.sets.clone(); facts(&s) };
             prop_assert_eq!(docker(&back), docker(&state));
         }
     }
@@ -760,7 +864,8 @@ proptest! {
                     for rule in after.rules.iter().filter(|r| !before.rules.contains(r)) {
                         // A bridge that is there keeps its name, and the rules about it follow.
                         let text = rule.to_string().replace("br-82ef0743df42", "br-cybex");
-                        prop_assert!(wanted.rules.iter().any(|r| r.to_string() == text));
+                        let folded = fold_into_sets(&wanted, 0, &IpSets::new());
+                        prop_assert!(wanted.rules.iter().chain(&folded.rules).any(|r| r.to_string() == text));
                     }
                     prop_assert!(before.chains.iter().all(|c| after.chains.contains(c)));
                     prop_assert_eq!(&before.passthroughs, &after.passthroughs);
@@ -769,6 +874,9 @@ proptest! {
                     for rule in before.iter().filter(|r| !owner.rich(&r.rule)) {
                         prop_assert!(after.contains(rule));
                     }
+                }
+                Action::SetPermanentSet { name, .. } | Action::SetEntries { name, .. } | Action::SettleSet { name, .. } => {
+                    prop_assert!(name.starts_with("fwdeploy-"));
                 }
                 Action::RemoveRule(rule) => prop_assert!(owner.direct(rule)),
                 Action::RemoveRich { rule, .. } => prop_assert!(owner.rich(&rule.rule)),
@@ -799,7 +907,7 @@ proptest! {
         let mut state = state;
         state.system.ssh_connection = format!("192.0.2.{n} 40000 198.51.100.1 {port}");
         let plan = plan(&state, &wanted, &ALL);
-        let takes = |rule: &RichRule| matches!(rule, RichRule::Forward { source: Some(net), service, .. }
+        let takes = |rule: &RichRule| matches!(rule, RichRule::Forward { source: Some(RichSource::Net(net)), service, .. }
             if service.ports == fwdeploy::model::PortRange::from(fwdeploy::model::Port::new(port).unwrap()) && net.contains(&format!("192.0.2.{n}").parse().unwrap()));
         // Whatever step the plan is cut off after, no forward of the ssh port for this peer was added by it.
         for cut in 0..=plan.actions.len() {

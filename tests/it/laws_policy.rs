@@ -46,6 +46,7 @@ use fwdeploy::model::Port;
 use fwdeploy::model::PortRange;
 use fwdeploy::model::Protocol;
 use fwdeploy::model::RichRule;
+use fwdeploy::model::RichSource;
 use fwdeploy::model::Rule;
 use fwdeploy::model::Sense;
 use fwdeploy::model::Service;
@@ -624,6 +625,7 @@ fn is_refused(says: &Says) -> bool {
 
 fn node() -> NodeContext {
     NodeContext {
+        ipsets: fwdeploy::model::Ipsets::default(),
         node: "edge-1".to_string(),
         zone: None,
         ssh_port: port(22),
@@ -731,7 +733,7 @@ proptest! {
             let sent: BTreeSet<(IpAddr, Port)> = desired.rich.iter().filter_map(|rule| match rule {
                 RichRule::Forward { family: of, source, service, to_ports, to } => {
                     let is_about = *of == family
-                        && source.is_none_or(|net| net.contains(&packet.source))
+                        && source.as_ref().is_none_or(|source| source.net().is_some_and(|net| net.contains(&packet.source)))
                         && service.protocol.name() == packet.protocol
                         && service.ports.contains(number);
                     is_about.then(|| (*to, to_ports.single().unwrap_or(number)))
@@ -1117,8 +1119,11 @@ fn rule() -> impl Strategy<Value = Rule> {
 }
 
 fn rich_rule() -> impl Strategy<Value = RichRule> {
-    let v4 = (Just(Family::V4), prop::option::of(cidr4()), v4()).boxed();
-    let v6 = (Just(Family::V6), prop::option::of(cidr6()), v6()).boxed();
+    let set = || "fwdeploy-zone[46]-[0-9a-f]{12}".prop_map(RichSource::Set);
+    let four = prop_oneof![3 => cidr4().prop_map(RichSource::Net), 1 => set()];
+    let six = prop_oneof![3 => cidr6().prop_map(RichSource::Net), 1 => set()];
+    let v4 = (Just(Family::V4), prop::option::of(four), v4()).boxed();
+    let v6 = (Just(Family::V6), prop::option::of(six), v6()).boxed();
     let protocol = prop::sample::select(vec![Protocol::Tcp, Protocol::Udp]);
     let range = || {
         (any_port(), any_port())

@@ -44,6 +44,7 @@ fn say_in(directory: &Path) -> String {
             }
         };
         let context = NodeContext {
+            ipsets: fwdeploy::model::Ipsets::default(),
             node: node.name.clone(),
             zone: connection.zone,
             ssh_port: Port::new(22).unwrap(),

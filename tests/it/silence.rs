@@ -91,8 +91,10 @@ fn is_told_as_unreadable(question: &str, state: &NodeState) -> bool {
         "resolvers" => unreadable(&state.system.resolvers),
         "listeners" => unreadable(&state.system.networking.listeners),
         "routing" => unreadable(&state.system.networking.routing),
-        "sets" => unreadable(&state.system.networking.sets),
-        "nft-rules" => unreadable(&state.system.networking.nft),
+        "sets" => unreadable(&state.system.networking.sets) && unreadable(&state.sets.kernel),
+        "permanent-sets" => unreadable(&state.sets.permanent),
+        "runtime-sets" => unreadable(&state.sets.runtime),
+        "nft-rules" => unreadable(&state.system.networking.nft) && unreadable(&state.sets.nft),
         "other6-save" => unreadable(&state.system.networking.other),
         // `None` is a reading that did not query it.
         "firewalld-nft" => state.kernel.backend.as_ref().is_none_or(unreadable),

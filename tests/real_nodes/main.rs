@@ -21,6 +21,7 @@ mod guard;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod interruptions;
+mod ipsets;
 mod mangle;
 mod motion;
 mod pending;

@@ -120,7 +120,7 @@ pub enum Match {
     State(Sense, BTreeSet<CtState>),
     /// `-m conntrack --ctdir`: which end of its flow the packet comes from. It cannot be negated.
     Direction(CtDirection),
-    /// A condition that fwdeploy does not interpret, in its own words. The only one that it writes is a type of ICMPv6.
+    /// A condition that fwdeploy does not interpret, in its own words. It writes two of them: a type of ICMPv6, and [`Match::in_set`].
     Other(Vec<String>),
 }
 
@@ -160,7 +160,25 @@ impl Match {
                 from <= to && (*from, *to) != (0, u16::MAX)
             }
             Match::State(..) | Match::Direction(_) => true,
-            Match::Other(words) => is_icmp6_type(words),
+            Match::Other(words) => is_icmp6_type(words) || self.as_set().is_some(),
+        }
+    }
+
+    /// `-m set --match-set`: whether the packet is in the set. `ends` is `src` or `dst`, or several of them with commas in between.
+    pub fn in_set(name: &str, ends: &str) -> Self {
+        let words = ["-m", "set", "--match-set", name, ends];
+        Match::Other(words.map(String::from).to_vec())
+    }
+
+    /// The name of the set that it asks, and with what, if it is such a condition and not negated.
+    pub fn as_set(&self) -> Option<(&str, &str)> {
+        let Match::Other(words) = self else {
+            return None;
+        };
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match words[..] {
+            ["-m", "set", "--match-set", name, ends] => Some((name, ends)),
+            _ => None,
         }
     }
 }

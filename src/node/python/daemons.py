@@ -15,7 +15,7 @@ SHIPPED = b"/usr/lib/firewalld"
 # What is not asked where firewalld is not on the bus.
 QUESTIONS = (
     "firewalld-properties firewalld-config default-zone active-zones panic zone permanent-direct permanent-zone permanent-rich "
-    "runtime-chains runtime-rules runtime-passthroughs runtime-rich settings files"
+    "runtime-chains runtime-rules runtime-passthroughs runtime-rich runtime-sets permanent-sets settings files"
 ).split()
 
 # For zones, policies and services: who tells the settings at runtime, and how; then the same of the permanent ones.
@@ -29,6 +29,7 @@ OLDER = {
     "zone": (r"0\.[0-8](\.|$)", ("", "getZoneSettings", "getZoneByName", ".config.zone", "getSettings")),
     "service": (r"0\.[0-6](\.|$)", ("", "getServiceSettings", "getServiceByName", ".config.service", "getSettings")),
 }
+OURS = "fwdeploy-"
 FOLDERS = (("zone", b"zones"), ("policy", b"policies"), ("service", b"services"))
 
 
@@ -217,6 +218,11 @@ class Firewalld(object):
         self.show(question, self.call(path, FIREWALLD + interface, method))
 
 
+def our_sets(answer):
+    """The names of the own address sets of fwdeploy."""
+    return re.findall("\"(" + OURS + "[A-Za-z0-9_.-]*)\"", answer)
+
+
 def zone_names():
     """The zones that exist, for a message about one that does not."""
     found = set()
@@ -290,6 +296,8 @@ def ask_firewalld(bus):
         ("runtime-rules", call(OBJECT, direct, "getAllRules")),
         ("runtime-passthroughs", call(OBJECT, direct, "getAllPassthroughs")),
         ("default-zone", call(OBJECT, FIREWALLD, "getDefaultZone")),
+        ("permanent-sets", call(CONFIG, FIREWALLD + ".config", "getIPSetNames")),
+        ("runtime-sets", call(OBJECT, FIREWALLD + ".ipset", "getIPSets")),
     ]
     told = dict((question, firewalld.show(question, serial)) for question, serial in sent)
     version = re.search(r"\"version\" s \"([0-9.]*)", told["firewalld-properties"])
@@ -306,6 +314,7 @@ def ask_firewalld(bus):
     for kind, name in listed:
         if re.match("[A-Za-z0-9_.-]*$", name) and (kind, name) not in once:
             once.append((kind, name))
+    saved = [(name, call(CONFIG, FIREWALLD + ".config", "getIPSetByName", name)) for name in our_sets(told["permanent-sets"])]
     rich = call(OBJECT, FIREWALLD + ".zone", "getRichRules", read)
     place = call(CONFIG, FIREWALLD + ".config", "getZoneByName", read)
     asked = []
@@ -328,6 +337,8 @@ def ask_firewalld(bus):
         # `ipset:NAME` of a source, `ipset=\"NAME\"` of a rich rule.
         sets += re.findall(r"ipset(?::|=\\\")([A-Za-z0-9_.-]+)", answer)
         firewalld.show_there("permanent-" + question, where, *getters[3:])
+    for name, where in saved:
+        firewalld.show_there("permanent-set:" + name, where, ".config.ipset", "getSettings")
     try:
         text = files(once)
     except (OSError, IOError) as error:
@@ -338,7 +349,9 @@ def ask_firewalld(bus):
         else:
             # The answers and the contents of the files may be of two moments, and the difference is not an edit.
             show("files", 1, text, b"another program is writing to firewalld\x27s files")
-    for name in sorted(set(sets))[:64]:
+    own = our_sets(told["runtime-sets"])
+    others = sorted(name for name in set(sets) if not name.startswith(OURS))
+    for name in others[:64] + own:
         firewalld.show("set:" + name, call(OBJECT, FIREWALLD + ".ipset", "getIPSetSettings", name))
 
 

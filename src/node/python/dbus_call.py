@@ -32,10 +32,12 @@ def read(signature, at, values):
         for _ in range(count):
             item, end = read(signature, at + 1, values)
             items.append(item)
+        if signature[at + 1] == "{":
+            items = dict(items)
         return items, end if count else skip(signature, at + 1)
-    if kind == "(":
+    if kind in "({":
         items, at = [], at + 1
-        while signature[at] != ")":
+        while signature[at] not in ")}":
             item, at = read(signature, at, values)
             items.append(item)
         return tuple(items), at + 1
@@ -52,7 +54,7 @@ def skip(signature, at):
         return skip(signature, at + 1)
     depth = 0
     while True:
-        depth += {"(": 1, ")": -1}.get(signature[at], 0)
+        depth += {"(": 1, "{": 1, ")": -1, "}": -1}.get(signature[at], 0)
         at += 1
         if depth == 0:
             return at

@@ -11,6 +11,7 @@ use crate::model::net::Family;
 use crate::model::net::Port;
 use crate::model::net::PortRange;
 use crate::model::rich::RichRule;
+use crate::model::rich::RichSource;
 use crate::model::rule::Match;
 use crate::model::rule::Rule;
 use crate::model::rule::Sense;
@@ -155,7 +156,9 @@ fn forwards(desired: &Desired) -> BTreeMap<Place, Vec<PortRange>> {
             to,
         } = rule
         {
-            let place = (*family, *to, *to_ports, service.protocol.name(), *source);
+            // The roles ask for networks; what becomes of them on the node is no matter here.
+            let source = source.as_ref().and_then(RichSource::net);
+            let place = (*family, *to, *to_ports, service.protocol.name(), source);
             out.entry(place).or_default().push(service.ports);
         }
     }

@@ -1,6 +1,7 @@
 mod rules;
 
 use super::*;
+use crate::model::ipset::SetViews;
 use crate::model::settings::Options;
 use crate::model::state::Direct;
 use crate::model::state::Docker;
@@ -88,6 +89,7 @@ fn lost_to(port: u16, runtime: &Held, permanent: &Held) -> Option<String> {
         zone: "public",
         permanent: permanent.side(),
         runtime: runtime.side(),
+        sets: &SetViews::default(),
         docker: &Docker::default(),
     };
     let connection = format!("192.0.2.7 40000 198.51.100.1 {port}");
@@ -219,6 +221,7 @@ fn a_service_is_its_ports_where_somebody_defined_it() {
 fn what_cannot_be_judged_is_lost() {
     let held = Held::new();
     let docker = Docker::default();
+    let sets = SetViews::default();
     let views = |settings| Views {
         zone: "public",
         permanent: Side {
@@ -231,6 +234,7 @@ fn what_cannot_be_judged_is_lost() {
             rich: &held.rich,
             settings: Ok(&held.settings),
         },
+        sets: &sets,
         docker: &docker,
     };
     let good = system("192.0.2.7 40000 198.51.100.1 22");
