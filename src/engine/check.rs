@@ -7,6 +7,7 @@ use crate::engine::outcome::Verdict;
 use crate::engine::session::ReadSessions;
 use crate::engine::snapshot_select;
 use crate::engine::stage::Stage;
+use crate::engine::turn::Turn;
 use crate::plan;
 use crate::plan::GuardKind;
 
@@ -17,6 +18,7 @@ pub(super) fn node(job: &Job, sessions: &ReadSessions<'_>) -> Outcome {
         Ok((state, _)) => state,
         Err(failure) => return outcome.failed(*failure),
     };
+    let _turn = Turn::wait();
     let plan = sessions.plan(&state, job);
     let required = job.required();
     let purged = job.purged(&state);

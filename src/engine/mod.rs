@@ -15,7 +15,7 @@
 //! | `scripts` `session` | the scripts that run on a node, and the connections that they run over |
 //! | `operation` `applied` `transaction` `confirm` | one change of one node: arm, apply, look again, confirm or roll back |
 //! | `check` `facts` `run` `recover` `rollback` `drill` | one node, command by command; `snapshot_select` chooses the snapshot of a rollback |
-//! | `failure_budget` `pool` `machines` | many nodes at a time |
+//! | `failure_budget` `pool` `machines` `turn` | many nodes at a time |
 
 mod applied;
 mod check;
@@ -43,6 +43,7 @@ mod snapshot_select;
 mod stage;
 mod stop;
 mod transaction;
+mod turn;
 
 #[cfg(test)]
 mod cost_tests;

@@ -101,7 +101,7 @@ fn rolled_out<K: Send>(
                 context.sink.emit(Event::Wave(wave));
             }
             let budget = FailureBudget::new(wave, rollout.max_fail);
-            let seen = each(jobs, context, &budget, &work, &keep);
+            let seen = each(jobs, context, &budget, &work, keep);
             exceeded = budget.exceeded();
             seen
         } else {

@@ -19,6 +19,7 @@ use crate::engine::transaction::Transaction;
 use crate::engine::transaction::Verification;
 use crate::engine::transaction::busy;
 use crate::engine::transaction::retry_while_stale;
+use crate::engine::turn::Turn;
 use crate::model::NodeState;
 use crate::model::state::View;
 use crate::plan::Allowed;
@@ -110,7 +111,9 @@ fn attempt_once(job: &Job, sessions: &WriteSessions<'_>, allowed: &Allowed) -> A
     if let Some(busy) = busy(&before, &sessions.run) {
         return Attempt::done(outcome.failed(busy));
     }
+    let turn = Turn::wait();
     let plan = job.plan(&before, allowed);
+    drop(turn);
     outcome.findings = plan.findings.clone();
     outcome.guard = GuardKind::wanted(&before, &job.required());
     if plan.refusals().next().is_some() {

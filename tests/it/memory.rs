@@ -107,11 +107,9 @@ cat "${0%/*}/answer"
 echo "fwdeploy-end-$nonce 0"
 "#;
 
-/// One at a time: how much several need at their busiest is a matter of chance.
-const FORKS: &str = "1";
-
-/// What a command on so many nodes prints, with 200 peers on the list that they share, and the most kibibytes that it has had in memory.
-fn read(nodes: usize, arguments: &[&str]) -> (Value, u64) {
+/// What a command on so many nodes prints, with 200 peers on the list that they share, and the most kibibytes that it has had in memory. It has
+/// one processor.
+fn read(nodes: usize, forks: &str, arguments: &[&str]) -> (Value, u64) {
     let peers: Vec<String> = (1..=200).map(|n| format!("192.0.2.{n}")).collect();
     let vars = format!(
         "  vars: {{fwdeploy_roles: [cybex], cybex_peers: [{}]}}\n",
@@ -131,9 +129,15 @@ fn read(nodes: usize, arguments: &[&str]) -> (Value, u64) {
         env::var("PATH").unwrap_or_default()
     );
     let stdout = folder.join("stdout");
-    let connection = ["--transport", "openssh", "-f", FORKS, "inventory.yml"];
-    let mut command = place.command(&[arguments, &connection].concat());
+    let connection = ["--transport", "openssh", "-f", forks, "inventory.yml"];
+    let program = place.command(&[arguments, &connection].concat());
+    let mut command = Command::new("taskset");
     command
+        .args(["-c", "0"])
+        .arg(program.get_program())
+        .args(program.get_args())
+        .current_dir(folder)
+        .env("HOME", folder)
         .env("PATH", path)
         // Arenas of the threads would hide what is kept.
         .env("MALLOC_ARENA_MAX", "1")
@@ -169,8 +173,9 @@ fn what_is_kept_of_a_node_is_little() {
         &["peers", "--json"],
         &["refused", "--json"],
     ] {
-        let (_, few) = read(20, arguments);
-        let (document, many) = read(60, arguments);
+        // One at a time: how much several need at their busiest is a matter of chance.
+        let (_, few) = read(20, "1", arguments);
+        let (document, many) = read(60, "1", arguments);
         let nodes = document["nodes"].as_array().expect("nodes");
         let names: Vec<&str> = nodes
             .iter()
@@ -184,4 +189,16 @@ fn what_is_kept_of_a_node_is_little() {
             "{arguments:?}: {few} KiB with 20 nodes, {many} KiB with 60"
         );
     }
+}
+
+/// Nodes that have all answered at once are planned one after the other. To see it fail: let `Turn::wait` wait for nothing.
+#[test]
+fn nodes_at_work_are_planned_on_each_processor_and_no_more() {
+    let arguments = &["run", "--check", "--json"][..];
+    let (_, one) = read(30, "1", arguments);
+    let (_, many) = read(30, "30", arguments);
+    assert!(
+        many < one + 30 * 1024,
+        "{one} KiB with one node at work, {many} KiB with 30"
+    );
 }

@@ -8,6 +8,7 @@ use crate::engine::scripts::ReadScripts;
 use crate::engine::session::exchange::Exchange;
 use crate::engine::session::exchange::tail;
 use crate::engine::stage::Stage;
+use crate::engine::turn::Turn;
 use crate::model::NodeState;
 use crate::plan;
 use crate::plan::Motion;
@@ -85,10 +86,12 @@ impl ReadSession<'_> {
         let mut before: Option<Plan> = None;
         let mut same = 0;
         for looks in 0.. {
+            let turn = Turn::wait();
             let plan = job.plan(&state, &context.allowed);
             let Some(motion) = plan::motion(&state, &plan) else {
                 break;
             };
+            drop(turn);
             same = match before.as_ref() == Some(&plan) {
                 true => same + 1,
                 false => 0,
