@@ -8,6 +8,7 @@ use std::io;
 use std::io::Read;
 use std::io::Write;
 use std::net::Shutdown;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
@@ -195,27 +196,28 @@ impl Relay {
     }
 }
 
-/// Bytes on their way.
+/// Bytes on their way: those of the buffer that are not yet written. It is made once: to fill it with zeros for each read would take longer
+/// than all else that is done with the bytes.
 #[derive(Default)]
 struct Piece {
-    bytes: Vec<u8>,
-    from: usize,
+    buffer: Vec<u8>,
+    rest: Range<usize>,
 }
 
 impl Piece {
     fn rest(&self) -> &[u8] {
-        &self.bytes[self.from..]
+        &self.buffer[self.rest.clone()]
     }
 
     fn is_empty(&self) -> bool {
-        self.rest().is_empty()
+        self.rest.is_empty()
     }
 
     fn fill(&mut self, read: impl FnOnce(&mut [u8]) -> Option<usize>) {
-        self.bytes.resize(PIECE, 0);
-        self.from = 0;
-        let count = read(&mut self.bytes).unwrap_or_default();
-        self.bytes.truncate(count);
+        if self.buffer.is_empty() {
+            self.buffer = vec![0; PIECE];
+        }
+        self.rest = 0..read(&mut self.buffer).unwrap_or_default();
     }
 
     fn drain(&mut self, mut write: impl FnMut(&[u8]) -> Option<usize>) -> usize {
@@ -224,7 +226,7 @@ impl Piece {
             let Some(count) = write(self.rest()) else {
                 break;
             };
-            self.from += count;
+            self.rest.start += count;
             moved += count;
         }
         moved
