@@ -628,7 +628,10 @@ our_sets() { printf %s "$answer" | tr ' ' '\n' | sed -n 's/^"\(fwdeploy-[A-Za-z0
 # look_at_sets: their kind, options and entries. Only firewalld's own sets are reported.
 look_at_sets() {
     local whose
-    for whose in $({ printf '%s\n' $named_sets | grep -v '^fwdeploy-' | sort -u | head -n 64; printf '%s\n' $own_sets; }); do
+    for whose in $({
+        printf '%s\n' $named_sets | grep -v '^fwdeploy-' | sort -u | head -n 64
+        printf '%s\n' $own_sets
+    }); do
         ask_daemon firewalld "set:$whose" call "$object" "$firewalld.ipset" getIPSetSettings s "$whose"
     done
 }

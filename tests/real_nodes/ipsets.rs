@@ -175,7 +175,9 @@ fn a_set_that_somebody_changes_is_named_and_mended(suite: &str, backend: &str) {
     };
     let (inbound, zone, outbound) = (set("in"), set("zone"), set("out"));
     let mut changes = CHANGES.to_vec();
-    if backend == "nftables" {
+    // From firewalld 2 on the table is its own: to everybody else nft says "Operation not permitted".
+    let table = "nft list table inet firewalld 2>/dev/null | head -n 3";
+    if backend == "nftables" && !lab.sh("n1", table).contains("flags owner") {
         changes.push((
             "an entry taken from firewalld's table",
             "nft delete element inet firewalld ZONE '{ 198.18.0.1 }'",
