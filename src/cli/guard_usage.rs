@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use crate::cli::args::ConnectionArgs;
 use crate::cli::args::SelectionArgs;
@@ -15,8 +16,54 @@ use crate::cli::options::FleetOptions;
 use crate::engine;
 use crate::report::Purpose;
 use crate::report::output::Stdout;
+use crate::report::progress::print;
+use crate::report::usage::Contents;
 use crate::report::usage::NodeUsage;
 use crate::report::usage::Tally;
+use crate::report::usage::UsageDocument;
+
+/// Executes a command about the guards: prints its document, or a text about all nodes.
+///
+/// # Errors
+///
+/// Every mistake in the inventory and the roles, missing key files, or no password. No connection was made.
+pub(super) fn execute<C: Contents + Send>(
+    selection: &SelectionArgs,
+    connection: &ConnectionArgs,
+    json: bool,
+    contents: C,
+    text: impl FnOnce(&[NodeUsage], Duration) -> String,
+) -> Result<u8, CliError> {
+    if !json {
+        let begin = |_| BTreeMap::new();
+        let done = read(
+            C::PURPOSE,
+            selection,
+            connection,
+            begin,
+            |nodes, at, node| {
+                nodes.insert(at, node);
+            },
+        )?;
+        // In the order of the inventory.
+        let nodes: Vec<NodeUsage> = done.result.into_values().collect();
+        print(&text(&nodes, done.elapsed));
+        return Ok(exit_code(&Tally::of(&nodes), done.signalled));
+    }
+    // As everywhere, a closed pipe is ignored.
+    let begin = |output| UsageDocument::begin(output, contents);
+    let done = read(C::PURPOSE, selection, connection, begin, |to, at, node| {
+        if let Ok(document) = to {
+            let _ = document.put(at, &node);
+        }
+    })?;
+    let Ok(document) = done.result else {
+        return Ok(1);
+    };
+    let code = exit_code(&document.tally(), done.signalled);
+    let _ = document.end(done.elapsed, code);
+    Ok(code)
+}
 
 /// Reads every selected node, also without a role: its guard may still be there. `begin` is given standard output for what is written while
 /// nodes are read, and makes what each of them is given to, with its place, as soon as it was read. Returns that.
@@ -24,7 +71,7 @@ use crate::report::usage::Tally;
 /// # Errors
 ///
 /// Every mistake in the inventory and the roles, missing key files, or no password. No connection was made.
-pub(super) fn read<T: Send>(
+fn read<T: Send>(
     purpose: Purpose,
     selection: &SelectionArgs,
     connection: &ConnectionArgs,
@@ -50,11 +97,8 @@ pub(super) fn read<T: Send>(
     })
 }
 
-/// The nodes in the order of the inventory, for a text about all of them.
-pub(super) type Nodes = BTreeMap<usize, NodeUsage>;
-
 /// The exit code of the command; `signalled` is the one for the first signal, if one arrived. It counts only if nodes were left undone.
-pub(super) fn exit_code(tally: &Tally, signalled: Option<u8>) -> u8 {
+fn exit_code(tally: &Tally, signalled: Option<u8>) -> u8 {
     let signalled = signalled.filter(|_| tally.was_interrupted());
     signalled.unwrap_or_else(|| tally.exit_code())
 }

@@ -2,9 +2,12 @@
 //! which flows were refused.
 
 mod columns;
+mod document;
 mod node;
 pub mod peers;
 pub mod refused;
 
+pub use document::Contents;
+pub use document::UsageDocument;
 pub use node::NodeUsage;
 pub use node::Tally;

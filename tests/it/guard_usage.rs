@@ -19,11 +19,12 @@ use fwdeploy::model::guard::NftVersion;
 use fwdeploy::probe;
 use fwdeploy::report::usage::NodeUsage;
 use fwdeploy::report::usage::Tally;
+use fwdeploy::report::usage::UsageDocument;
 use fwdeploy::report::usage::peers;
-use fwdeploy::report::usage::peers::PeersDocument;
+use fwdeploy::report::usage::peers::Peers;
 use fwdeploy::report::usage::peers::Shown;
 use fwdeploy::report::usage::refused;
-use fwdeploy::report::usage::refused::RefusedDocument;
+use fwdeploy::report::usage::refused::Refused;
 
 use crate::support::node_builder::NodeBuilder;
 
@@ -126,7 +127,7 @@ fn nodes() -> Vec<NodeUsage> {
 /// The nodes are given in reverse: whichever was read first, they are in their order.
 fn peers_document(nodes: &[NodeUsage], which: Shown, elapsed: Duration, code: u8) -> String {
     let mut bytes = Vec::new();
-    let mut document = PeersDocument::begin(&mut bytes, which).unwrap();
+    let mut document = UsageDocument::begin(&mut bytes, Peers(which)).unwrap();
     for (at, node) in nodes.iter().enumerate().rev() {
         document.put(at, node).unwrap();
     }
@@ -137,7 +138,7 @@ fn peers_document(nodes: &[NodeUsage], which: Shown, elapsed: Duration, code: u8
 /// As [`peers_document`].
 fn refused_document(nodes: &[NodeUsage], top: usize, elapsed: Duration, code: u8) -> String {
     let mut bytes = Vec::new();
-    let mut document = RefusedDocument::begin(&mut bytes, top).unwrap();
+    let mut document = UsageDocument::begin(&mut bytes, Refused::top(top)).unwrap();
     for (at, node) in nodes.iter().enumerate().rev() {
         document.put(at, node).unwrap();
     }

@@ -6,13 +6,10 @@ use crate::cli::args::ConnectionArgs;
 use crate::cli::args::SelectionArgs;
 use crate::cli::error::CliError;
 use crate::cli::guard_usage;
-use crate::cli::guard_usage::Nodes;
 use crate::report::Purpose;
-use crate::report::progress::print;
 use crate::report::usage::NodeUsage;
-use crate::report::usage::Tally;
 use crate::report::usage::peers;
-use crate::report::usage::peers::PeersDocument;
+use crate::report::usage::peers::Peers;
 use crate::report::usage::peers::Shown;
 
 #[derive(Debug, Args)]
@@ -45,27 +42,7 @@ pub(super) fn execute(args: &PeersArgs) -> Result<u8, CliError> {
         true => Shown::Unused,
         false => Shown::All,
     };
-    let (purpose, selection, connection) = (Purpose::Peers, &args.selection, &args.connection);
-    // As everywhere, a closed pipe is ignored.
-    if args.json {
-        let begin = |output| PeersDocument::begin(output, shown);
-        let done = guard_usage::read(purpose, selection, connection, begin, |to, at, node| {
-            if let Ok(document) = to {
-                let _ = document.put(at, &node);
-            }
-        })?;
-        let Ok(document) = done.result else {
-            return Ok(1);
-        };
-        let code = guard_usage::exit_code(&document.tally(), done.signalled);
-        let _ = document.end(done.elapsed, code);
-        return Ok(code);
-    }
-    let begin = |_| Nodes::new();
-    let done = guard_usage::read(purpose, selection, connection, begin, |nodes, at, node| {
-        nodes.insert(at, node);
-    })?;
-    let nodes: Vec<NodeUsage> = done.result.into_values().collect();
-    print(&peers::text(&nodes, shown, done.elapsed));
-    Ok(guard_usage::exit_code(&Tally::of(&nodes), done.signalled))
+    let text = |nodes: &[NodeUsage], elapsed| peers::text(nodes, shown, elapsed);
+    let contents = Peers(shown);
+    guard_usage::execute(&args.selection, &args.connection, args.json, contents, text)
 }

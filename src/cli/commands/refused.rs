@@ -8,13 +8,10 @@ use crate::cli::args::ConnectionArgs;
 use crate::cli::args::SelectionArgs;
 use crate::cli::error::CliError;
 use crate::cli::guard_usage;
-use crate::cli::guard_usage::Nodes;
 use crate::report::Purpose;
-use crate::report::progress::print;
 use crate::report::usage::NodeUsage;
-use crate::report::usage::Tally;
 use crate::report::usage::refused;
-use crate::report::usage::refused::RefusedDocument;
+use crate::report::usage::refused::Refused;
 
 #[derive(Debug, Args)]
 pub(super) struct RefusedArgs {
@@ -43,27 +40,7 @@ impl RefusedArgs {
 /// Executes `fwdeploy refused`.
 pub(super) fn execute(args: &RefusedArgs) -> Result<u8, CliError> {
     let top = args.top.get();
-    let (purpose, selection, connection) = (Purpose::Refused, &args.selection, &args.connection);
-    // As everywhere, a closed pipe is ignored.
-    if args.json {
-        let begin = |output| RefusedDocument::begin(output, top);
-        let done = guard_usage::read(purpose, selection, connection, begin, |to, at, node| {
-            if let Ok(document) = to {
-                let _ = document.put(at, &node);
-            }
-        })?;
-        let Ok(document) = done.result else {
-            return Ok(1);
-        };
-        let code = guard_usage::exit_code(&document.tally(), done.signalled);
-        let _ = document.end(done.elapsed, code);
-        return Ok(code);
-    }
-    let begin = |_| Nodes::new();
-    let done = guard_usage::read(purpose, selection, connection, begin, |nodes, at, node| {
-        nodes.insert(at, node);
-    })?;
-    let nodes: Vec<NodeUsage> = done.result.into_values().collect();
-    print(&refused::text(&nodes, top, done.elapsed));
-    Ok(guard_usage::exit_code(&Tally::of(&nodes), done.signalled))
+    let text = |nodes: &[NodeUsage], elapsed| refused::text(nodes, top, elapsed);
+    let contents = Refused::top(top);
+    guard_usage::execute(&args.selection, &args.connection, args.json, contents, text)
 }

@@ -228,7 +228,7 @@ fn names(state: &NodeState, desired: Option<&Desired>) -> BTreeMap<IpAddr, Strin
 }
 
 /// How many nodes there are of each kind.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Tally {
     nodes: usize,
     counted: usize,
@@ -238,6 +238,7 @@ pub struct Tally {
     unreachable: usize,
     skipped: usize,
     /// A node was left undone because the operator stopped.
+    #[serde(skip)]
     was_interrupted: bool,
 }
 
@@ -283,27 +284,16 @@ impl Tally {
 /// The counts for scripts.
 #[derive(Serialize)]
 pub(super) struct Totals {
-    nodes: usize,
-    counted: usize,
-    not_counted: usize,
-    no_guard: usize,
-    failed: usize,
-    unreachable: usize,
-    skipped: usize,
+    #[serde(flatten)]
+    tally: Tally,
     seconds: f64,
     exit_code: u8,
 }
 
 impl Totals {
-    pub(super) fn of(tally: &Tally, elapsed: Duration, exit_code: u8) -> Self {
+    pub(super) fn of(tally: Tally, elapsed: Duration, exit_code: u8) -> Self {
         Totals {
-            nodes: tally.nodes,
-            counted: tally.counted,
-            not_counted: tally.not_counted,
-            no_guard: tally.no_guard,
-            failed: tally.failed,
-            unreachable: tally.unreachable,
-            skipped: tally.skipped,
+            tally,
             seconds: json::seconds(elapsed),
             exit_code,
         }

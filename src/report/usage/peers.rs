@@ -1,8 +1,6 @@
 //! Who of a whitelist was seen.
 
 use std::fmt::Write as _;
-use std::io;
-use std::io::Write;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -15,17 +13,15 @@ use crate::report::Purpose;
 use crate::report::json;
 use crate::report::json::Problem;
 use crate::report::json::Reason;
-use crate::report::nodes_document::NodesDocument;
 use crate::report::style;
 use crate::report::style::paint;
 use crate::report::style::sanitize;
 use crate::report::usage::columns;
 use crate::report::usage::columns::Align;
+use crate::report::usage::document::Contents;
 use crate::report::usage::node;
 use crate::report::usage::node::NodeUsage;
 use crate::report::usage::node::Reading;
-use crate::report::usage::node::Tally;
-use crate::report::usage::node::Totals;
 
 /// Which entries are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,58 +131,28 @@ struct Entry<'a> {
     bytes: Option<u64>,
 }
 
-/// One document for scripts, in the order of the inventory, written while the nodes are read.
-pub struct PeersDocument<W> {
-    nodes: NodesDocument<W>,
-    which: Shown,
-    tally: Tally,
-}
+/// The document of `peers`: these entries of each node.
+pub struct Peers(pub Shown);
 
-impl<W: Write> PeersDocument<W> {
-    /// Begins a document.
-    ///
-    /// # Errors
-    /// It cannot be written: nobody reads it any more.
-    pub fn begin(to: W, which: Shown) -> io::Result<Self> {
-        Ok(PeersDocument {
-            nodes: NodesDocument::begin(to, Purpose::Peers)?,
-            which,
-            tally: Tally::default(),
-        })
-    }
+impl Contents for Peers {
+    const PURPOSE: Purpose = Purpose::Peers;
 
-    /// Writes the node at this place, once all nodes before it are written.
-    ///
-    /// # Errors
-    /// As [`PeersDocument::begin`].
-    pub fn put(&mut self, at: usize, node: &NodeUsage) -> io::Result<()> {
-        self.tally.add(node);
-        let value = Node {
+    fn node<'a>(&mut self, _: usize, node: &'a NodeUsage) -> impl Serialize + 'a {
+        Node {
             node: &node.outcome.node,
             status: node.reading(),
             nft: node.nft(),
-            entries: shown(node, self.which).map(|e| entry(node, e)).collect(),
+            entries: shown(node, self.0).map(|e| entry(node, e)).collect(),
             total: node.entries().len(),
             unused: shown(node, Shown::Unused).count(),
             error: node.outcome.failure.as_ref().map(Problem::from),
             not_begun: node.outcome.not_begun.map(Reason::from),
             seconds: json::seconds(node.outcome.duration),
-        };
-        self.nodes.put(at, &value)
+        }
     }
 
-    /// How many nodes there are of each kind.
-    pub fn tally(&self) -> Tally {
-        self.tally
-    }
-
-    /// Writes what follows the nodes.
-    ///
-    /// # Errors
-    /// As [`PeersDocument::begin`].
-    pub fn end(self, elapsed: Duration, exit_code: u8) -> io::Result<()> {
-        let totals = Totals::of(&self.tally, elapsed, exit_code);
-        self.nodes.end(|rest| rest.field("summary", &totals))
+    fn of_fleet(self) -> Option<(&'static str, impl Serialize)> {
+        None::<(&'static str, ())>
     }
 }
 

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io;
-use std::io::Write;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -21,17 +19,15 @@ use crate::report::Purpose;
 use crate::report::json;
 use crate::report::json::Problem;
 use crate::report::json::Reason;
-use crate::report::nodes_document::NodesDocument;
 use crate::report::style;
 use crate::report::style::paint;
 use crate::report::style::sanitize;
 use crate::report::usage::columns;
 use crate::report::usage::columns::Align;
+use crate::report::usage::document::Contents;
 use crate::report::usage::node;
 use crate::report::usage::node::NodeUsage;
 use crate::report::usage::node::Reading;
-use crate::report::usage::node::Tally;
-use crate::report::usage::node::Totals;
 
 /// What several nodes have refused alike.
 struct OfFleet {
@@ -292,37 +288,29 @@ impl From<Entry> for Allows {
     }
 }
 
-/// One document for scripts, in the order of the inventory, written while the nodes are read. Of their flows only the sums are kept.
-pub struct RefusedDocument<W> {
-    nodes: NodesDocument<W>,
+/// The document of `refused`. Of the flows that were written only the sums are kept.
+pub struct Refused {
     top: usize,
-    tally: Tally,
     sums: Sums,
 }
 
-impl<W: Write> RefusedDocument<W> {
-    /// Begins a document with the `top` flows of each node, and of the fleet.
-    ///
-    /// # Errors
-    /// It cannot be written: nobody reads it any more.
-    pub fn begin(to: W, top: usize) -> io::Result<Self> {
-        Ok(RefusedDocument {
-            nodes: NodesDocument::begin(to, Purpose::Refused)?,
+impl Refused {
+    /// The `top` flows of each node, and of the fleet.
+    pub fn top(top: usize) -> Self {
+        Refused {
             top,
-            tally: Tally::default(),
             sums: Sums::default(),
-        })
+        }
     }
+}
 
-    /// Writes the node at this place, once all nodes before it are written.
-    ///
-    /// # Errors
-    /// As [`RefusedDocument::begin`].
-    pub fn put(&mut self, at: usize, node: &NodeUsage) -> io::Result<()> {
-        self.tally.add(node);
+impl Contents for Refused {
+    const PURPOSE: Purpose = Purpose::Refused;
+
+    fn node<'a>(&mut self, at: usize, node: &'a NodeUsage) -> impl Serialize + 'a {
         self.sums.add(at, node);
         let refused = node.refused().iter().take(self.top);
-        let value = Node {
+        Node {
             node: &node.outcome.node,
             status: node.reading(),
             nft: node.nft(),
@@ -333,20 +321,10 @@ impl<W: Write> RefusedDocument<W> {
             error: node.outcome.failure.as_ref().map(Problem::from),
             not_begun: node.outcome.not_begun.map(Reason::from),
             seconds: json::seconds(node.outcome.duration),
-        };
-        self.nodes.put(at, &value)
+        }
     }
 
-    /// How many nodes there are of each kind.
-    pub fn tally(&self) -> Tally {
-        self.tally
-    }
-
-    /// Writes what follows the nodes: the flows of the fleet, and the counts.
-    ///
-    /// # Errors
-    /// As [`RefusedDocument::begin`].
-    pub fn end(self, elapsed: Duration, exit_code: u8) -> io::Result<()> {
+    fn of_fleet(self) -> Option<(&'static str, impl Serialize)> {
         let sums = self.sums.most_first().into_iter().take(self.top);
         let fleet = sums.map(|sum| Sum {
             direction: sum.direction,
@@ -358,12 +336,7 @@ impl<W: Write> RefusedDocument<W> {
             nodes: sum.nodes,
             entry: sum.entry.map(|(_, entry)| Allows::from(entry)),
         });
-        let fleet: Vec<Sum> = fleet.collect();
-        let totals = Totals::of(&self.tally, elapsed, exit_code);
-        self.nodes.end(|rest| {
-            rest.field("fleet", &fleet)?;
-            rest.field("summary", &totals)
-        })
+        Some(("fleet", fleet.collect::<Vec<Sum>>()))
     }
 }
 
