@@ -22,6 +22,11 @@ pub const PREFIX: &str = "fwdeploy-";
 /// The number of entries that ipset lets a set have if nothing else was said (ipset(8)).
 const MAXELEM: usize = 65_536;
 
+/// Whether that is the name of one of our sets.
+pub fn is_ours(name: &str) -> bool {
+    name.starts_with(PREFIX)
+}
+
 /// What the entries of a set consist of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum IpSetKind {
@@ -214,6 +219,20 @@ impl IpSet {
             entries,
             odd: BTreeSet::new(),
         }
+    }
+
+    /// The entries as firewalld and ipset write them: those that are not understood come last.
+    pub fn texts(&self) -> Vec<String> {
+        self.texts_beyond(None)
+    }
+
+    /// The same without those of another set.
+    pub fn texts_beyond(&self, other: Option<&IpSet>) -> Vec<String> {
+        let is_new = |entry: &&IpSetEntry| other.is_none_or(|set| !set.entries.contains(entry));
+        let is_new_odd = |entry: &&String| other.is_none_or(|set| !set.odd.contains(*entry));
+        let entries = self.entries.iter().filter(is_new).map(ToString::to_string);
+        let odd = self.odd.iter().filter(is_new_odd).cloned();
+        entries.chain(odd).collect()
     }
 
     /// Whether the one can take the other's entries: what a set is created with cannot be changed.

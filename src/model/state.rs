@@ -201,6 +201,11 @@ impl Firewalld {
     pub fn major_minor(&self) -> (u32, u32) {
         major_minor(&self.version)
     }
+
+    /// Whether its rules are in tables of nft.
+    pub fn is_nftables(&self) -> bool {
+        self.backend == "nftables"
+    }
 }
 
 /// One of firewalld's two views: its files or its memory.

@@ -100,9 +100,12 @@ pub(super) fn step(action: &Action) -> Vec<String> {
             before,
             after,
         } => {
-            let (gone, come) = (only_in(before, after), only_in(after, before));
+            let (gone, come) = (
+                before.texts_beyond(Some(after)),
+                after.texts_beyond(Some(before)),
+            );
             if gone.len() + come.len() > SINGLE_ENTRIES {
-                let whole = |set: &IpSet| values(&list_words(&texts(set)));
+                let whole = |set: &IpSet| values(&list_words(&set.texts()));
                 return vec![
                     "fill_set".to_string(),
                     name.clone(),
@@ -123,26 +126,27 @@ pub(super) fn step(action: &Action) -> Vec<String> {
             before,
             after,
         } => {
-            let (gone, come) = (only_in(before, after), only_in(after, before));
+            let (gone, come) = (
+                before.texts_beyond(Some(after)),
+                after.texts_beyond(Some(before)),
+            );
+            let joined = |entries: &[String], separator: &str, word: &dyn Fn(&String) -> String| {
+                let words: Vec<String> = entries.iter().map(word).collect();
+                words.join(separator)
+            };
             match holder {
                 SetHolder::Ipset => vec![
                     "settle_ipset".to_string(),
                     name.clone(),
-                    lines(&gone, |entry| format!("del {name} {entry}")),
-                    lines(&come, |entry| format!("add {name} {entry}")),
+                    joined(&gone, "\n", &|entry| format!("del {name} {entry}")),
+                    joined(&come, "\n", &|entry| format!("add {name} {entry}")),
                 ],
                 SetHolder::Nft(family) => vec![
                     "settle_nft_set".to_string(),
                     family.clone(),
                     name.clone(),
-                    gone.iter()
-                        .map(|entry| in_nft(entry))
-                        .collect::<Vec<_>>()
-                        .join(", "),
-                    come.iter()
-                        .map(|entry| in_nft(entry))
-                        .collect::<Vec<_>>()
-                        .join(", "),
+                    joined(&gone, ", ", &|entry| in_nft(entry)),
+                    joined(&come, ", ", &|entry| in_nft(entry)),
                 ],
             }
         }
@@ -222,27 +226,8 @@ pub(super) fn step(action: &Action) -> Vec<String> {
 }
 
 /// Up to so many entries of a set are added and removed one by one, without a moment in which another is missing. A call takes up to a tenth
-/// of a second; to write the set as a whole takes firewalld half a second, and the set is empty for some milliseconds of it.
+/// of a second; to write the set as a whole takes firewalld half a second, and it empties the set first.
 const SINGLE_ENTRIES: usize = 50;
-
-/// The entries of a set, as firewalld takes them.
-fn texts(set: &IpSet) -> Vec<String> {
-    let entries = set.entries.iter().map(ToString::to_string);
-    entries.chain(set.odd.iter().cloned()).collect()
-}
-
-/// The entries that the other set lacks.
-fn only_in(set: &IpSet, other: &IpSet) -> Vec<String> {
-    let others: BTreeSet<String> = texts(other).into_iter().collect();
-    let mut out = texts(set);
-    out.retain(|entry| !others.contains(entry));
-    out
-}
-
-/// A line for each entry.
-fn lines(entries: &[String], line: impl Fn(&String) -> String) -> String {
-    entries.iter().map(line).collect::<Vec<_>>().join("\n")
-}
 
 /// An entry as nft writes it.
 fn in_nft(entry: &str) -> String {
@@ -272,7 +257,7 @@ fn set_words(set: &IpSet) -> Vec<String> {
     for (key, value) in &set.options {
         words.extend([key.clone(), value.clone()]);
     }
-    words.extend(list_words(&texts(set)));
+    words.extend(list_words(&set.texts()));
     words
 }
 

@@ -654,42 +654,23 @@ fn set_changes(
     after: Option<&IpSet>,
 ) -> Vec<Change> {
     let mut out = Vec::new();
-    let nothing = (BTreeSet::new(), BTreeSet::new());
-    let of = |set: Option<&IpSet>| {
-        set.map_or(nothing.clone(), |set| {
-            (set.entries.clone(), set.odd.clone())
-        })
-    };
-    let is_made = |set: Option<&IpSet>| set.map(|set| (set.kind.clone(), set.options.clone()));
-    let ((old, old_odd), (new, new_odd)) = (of(before), of(after));
-    let made = match (is_made(before), is_made(after)) {
+    let is_made = |set: &IpSet| (set.kind.clone(), set.options.clone());
+    let made = match (before.map(is_made), after.map(is_made)) {
         (None, Some(_)) => Some(Sign::Add),
         (Some(_), None) => Some(Sign::Remove),
         (one, other) => (one != other).then_some(Sign::Replace),
     };
-    let set = after.or(before);
-    if let (Some(sign), Some(set)) = (made, set) {
+    if let (Some(sign), Some(set)) = (made, after.or(before)) {
         out.push(change(sign, view, format!("ipset {name} ({})", set.kind)));
     }
-    let entry = |sign, entry: String| change(sign, view, format!("ipset {name} {entry}"));
-    out.extend(
-        old.difference(&new)
-            .map(|gone| entry(Sign::Remove, gone.to_string())),
-    );
-    out.extend(
-        old_odd
-            .difference(&new_odd)
-            .map(|gone| entry(Sign::Remove, gone.clone())),
-    );
-    out.extend(
-        new.difference(&old)
-            .map(|come| entry(Sign::Add, come.to_string())),
-    );
-    out.extend(
-        new_odd
-            .difference(&old_odd)
-            .map(|come| entry(Sign::Add, come.clone())),
-    );
+    let only_in = |set: Option<&IpSet>, other| set.map_or_else(Vec::new, |s| s.texts_beyond(other));
+    for (sign, entries) in [
+        (Sign::Remove, only_in(before, after)),
+        (Sign::Add, only_in(after, before)),
+    ] {
+        let entry = |entry| change(sign, view, format!("ipset {name} {entry}"));
+        out.extend(entries.into_iter().map(entry));
+    }
     out
 }
 

@@ -26,7 +26,7 @@ use crate::plan::severity::Severity;
 fn backend(state: &NodeState) -> Option<Result<&Backend, &str>> {
     let firewalld = state.firewalld.known()?;
     // A table that is missing altogether is reported elsewhere.
-    let here = firewalld.backend == "nftables"
+    let here = firewalld.is_nftables()
         && firewalld.state == "RUNNING"
         && firewalld.in_kernel.known() != Some(&false);
     state

@@ -179,7 +179,7 @@ fn docker(desired: &Desired, docker: &Docker, state: &NodeState) -> Vec<Trouble>
         out.push(Trouble::DockerOld { version: told() });
     }
     if let Some(firewalld) = state.firewalld.known()
-        && firewalld.backend == "nftables"
+        && firewalld.is_nftables()
         && version != (0, 0)
         && version < (20, 10)
     {

@@ -3,6 +3,7 @@
 //! firewalld creates a set at runtime only when it loads its permanent configuration, so the first rule that refers to a new set needs a
 //! reload. From then on a peer that comes or goes is one entry, which changes no rule. Where a set cannot be had, each peer keeps its rule.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
@@ -22,6 +23,7 @@ use crate::model::rule::DirectRule;
 use crate::model::rule::Match;
 use crate::model::rule::Rule;
 use crate::model::rule::Sense;
+use crate::model::state::Firewalld;
 use crate::model::state::NodeState;
 use crate::model::state::View;
 use crate::plan::action::Action;
@@ -31,26 +33,30 @@ use crate::plan::finding::Finding;
 use crate::policy::compile;
 
 /// What becomes of the rules on this node.
-pub(super) struct Folded {
+pub(super) struct Folded<'a> {
     /// The desired state with sets in place of the rules of large lists.
-    pub desired: Desired,
+    pub desired: Cow<'a, Desired>,
     /// Why a large list stays with a rule for each peer, or cannot be judged.
     pub findings: Vec<Finding>,
 }
 
 /// The desired state as it is for this node. `reload` says why firewalld may not be reloaded, if it may not.
-pub(super) fn folded(
-    desired: &Desired,
+pub(super) fn folded<'a>(
+    desired: &'a Desired,
     state: &NodeState,
     reload: impl FnOnce() -> Option<String>,
-) -> Folded {
+) -> Folded<'a> {
     let as_it_is = |findings| Folded {
-        desired: desired.clone(),
+        desired: Cow::Borrowed(desired),
         findings,
     };
     let Ipsets::Above(above) = desired.ipsets else {
         return as_it_is(Vec::new());
     };
+    // A list is no longer than all rules, and one that is a set already stays one down to half the threshold.
+    if desired.rules.len().max(desired.rich.len()) <= above / 2 {
+        return as_it_is(Vec::new());
+    }
     let views = &state.sets;
     let none = IpSets::new();
     let out = fold(desired, above, views.permanent.known().unwrap_or(&none));
@@ -102,12 +108,12 @@ pub(super) fn folded(
             out = fold_but(desired, above, there, &but);
         }
         return Folded {
-            desired: out,
+            desired: Cow::Owned(out),
             findings: vec![finding],
         };
     }
     Folded {
-        desired: out,
+        desired: Cow::Owned(out),
         findings: Vec::new(),
     }
 }
@@ -391,7 +397,8 @@ fn lacking(desired: &Desired, state: &NodeState) -> BTreeSet<String> {
         .filter_map(|condition| Some(condition.as_set()?.0))
         .collect();
     let by_zone: BTreeSet<&str> = desired.rich.iter().filter_map(RichRule::set).collect();
-    let is_nft = is_nftables(state);
+    let firewalld = state.firewalld.known();
+    let is_nft = firewalld.is_some_and(Firewalld::is_nftables);
     let has = |sets: Option<&IpSets>, name: &str, set: &IpSet| {
         sets.and_then(|sets| sets.get(name))
             .is_some_and(|there| there.is_alike(set))
@@ -410,11 +417,6 @@ fn lacking(desired: &Desired, state: &NodeState) -> BTreeSet<String> {
     };
     let lacking = desired.sets.iter().filter(is_lacking);
     lacking.map(|(name, _)| name.clone()).collect()
-}
-
-fn is_nftables(state: &NodeState) -> bool {
-    let firewalld = state.firewalld.known();
-    firewalld.is_some_and(|firewalld| firewalld.backend == "nftables")
 }
 
 /// What firewalld's files need: the sets first, since rules refer to them; and, once no rule does, those that nobody wants any more.

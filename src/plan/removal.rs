@@ -12,7 +12,7 @@ use crate::model::guard::GuardTable;
 use crate::model::guard::mangle::MangleChain;
 use crate::model::guard::mangle::MangleState;
 use crate::model::guard::table::Part;
-use crate::model::ipset::PREFIX;
+use crate::model::ipset;
 use crate::model::net::Cidr;
 use crate::model::net::Family;
 use crate::model::records::Records;
@@ -217,7 +217,7 @@ pub(super) fn unread_sets(state: &NodeState) -> Option<Trouble> {
     let mut rules = rules.flat_map(|direct| &direct.rules);
     let asks_ours = |rule: &DirectRule| {
         let mut matches = rule.rule().into_iter().flat_map(Rule::matches);
-        matches.any(|m| m.as_set().is_some_and(|(name, _)| name.starts_with(PREFIX)))
+        matches.any(|m| m.as_set().is_some_and(|(name, _)| ipset::is_ours(name)))
     };
     rules.any(asks_ours).then_some(Trouble::Unreadable {
         what: "the permanent ipsets",

@@ -23,6 +23,7 @@ use crate::model::state::Direct;
 use crate::model::state::DirectChain;
 use crate::model::state::Docker;
 use crate::model::state::Endpoint;
+use crate::model::state::Firewalld;
 use crate::model::state::KernelRule;
 use crate::model::state::Network;
 use crate::model::state::NodeState;
@@ -222,10 +223,7 @@ fn reload_sets(state: &mut NodeState) {
     let Some(sets) = views.permanent.known().cloned() else {
         return;
     };
-    let is_nft = state
-        .firewalld
-        .known()
-        .is_some_and(|firewalld| firewalld.backend == "nftables");
+    let is_nft = state.firewalld.known().is_some_and(Firewalld::is_nftables);
     if let Some(nft) = views.nft.known_mut() {
         if is_nft && nft.is_empty() && !sets.is_empty() {
             nft.insert("inet".to_string(), IpSets::new());

@@ -9,6 +9,7 @@ use crate::model::ipset::IpSet;
 use crate::model::ipset::IpSets;
 use crate::model::ipset::PREFIX;
 use crate::model::ipset::SetViews;
+use crate::model::ipset::is_ours;
 use crate::model::state::Observed;
 use crate::probe::busctl::Value;
 use crate::probe::firewalld::ask;
@@ -34,10 +35,6 @@ pub fn sets(answers: &Answers) -> SetViews {
         permanent_others: others("permanent-sets"),
         runtime_others: others("runtime-sets"),
     }
-}
-
-fn is_ours(name: &str) -> bool {
-    name.starts_with(PREFIX)
 }
 
 /// Whether firewalld has found an ipset that works, and that knows the kinds.

@@ -18,6 +18,7 @@ use super::world::World;
 use crate::model::net::Family;
 use crate::model::ranges::Ranges;
 use crate::model::rule::split_saved;
+use crate::model::state::Firewalld;
 use crate::model::state::View;
 use crate::model::step::Act;
 use crate::model::step::Test;
@@ -87,7 +88,7 @@ fn follow(group: &Flows, legs: &[Leg], world: &World, culprits: &mut BTreeMap<Cu
         .state
         .firewalld
         .known()
-        .is_some_and(|f| f.backend == "nftables");
+        .is_some_and(Firewalld::is_nftables);
     for leg in legs {
         let mut rewritten = Ranges::none(group.family);
         for base in world.at(leg.hook, group.family) {

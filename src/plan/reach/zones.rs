@@ -98,7 +98,7 @@ pub(super) fn findings<'a>(
     };
     let mut out = dispatch.other_zones(edges);
     out.extend(dispatch.taken(edges));
-    if firewalld.backend == "nftables" {
+    if firewalld.is_nftables() {
         out.extend(dispatch.refused_on_the_way_out(desired, state, edges));
     }
     out
