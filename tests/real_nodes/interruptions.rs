@@ -90,6 +90,15 @@ pub(crate) fn slow_run(lab: &Lab, seconds: usize, more: &[&str]) -> Child {
     static RUNS: AtomicUsize = AtomicUsize::new(1);
     let nap = format!("{seconds}.{:02}", RUNS.fetch_add(1, Ordering::SeqCst));
     lab.sh("n1", &docker_that(&format!("sleep {nap}"), ":"));
+    let run = start_run(lab, more);
+    wait_until("the run makes the network", || {
+        lab.try_sh("n1", &format!("pgrep -f '[s]leep {nap}'")).code == 0
+    });
+    run
+}
+
+/// Starts a run, and does not wait for it.
+pub(crate) fn start_run(lab: &Lab, more: &[&str]) -> Child {
     let known_hosts = lab.known_hosts();
     let inventory = lab.home().join("inventory.yml");
     let mut args = vec![
@@ -99,16 +108,11 @@ pub(crate) fn slow_run(lab: &Lab, seconds: usize, more: &[&str]) -> Child {
         &known_hosts,
     ];
     args.extend(more);
-    let run = lab
-        .command(&args)
+    lab.command(&args)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("fwdeploy runs");
-    wait_until("the run makes the network", || {
-        lab.try_sh("n1", &format!("pgrep -f '[s]leep {nap}'")).code == 0
-    });
-    run
+        .expect("fwdeploy runs")
 }
 
 pub(crate) fn signal(run: &Child, signal: Signal) {

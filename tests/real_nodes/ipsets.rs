@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use crate::One;
 use crate::PORT;
+use crate::guard::in_container;
 use crate::harness::said::wait_until;
+use crate::interruptions::start_run;
 use crate::name;
 use crate::on_every_node;
 
@@ -222,15 +224,12 @@ fn a_flow_of_a_listed_peer_stays_open_from_rules_to_sets_and_back() {
         .spawn()
         .expect("a listener");
     thread::sleep(Duration::from_secs(1));
-    let pid = lab.sh("n1", "docker inspect -f '{{.State.Pid}}' cybex");
     // A packet that is refused ends it.
     let talk = format!(
         "import socket,time\ns=socket.create_connection((\"{}\",7001))\nwhile True:\n s.sendall(b\"x\");time.sleep(0.1)",
         lab.peer("peer2")
     );
-    let talk = ["nsenter", "-t", pid.trim(), "-n", "python3", "-c", &talk];
-    let mut talking = lab
-        .node_command("n1", &talk)
+    let mut talking = in_container(&one, "cybex", &[&talk])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -290,23 +289,7 @@ fn a_rollback_restores_rules_and_entries() {
         "mv /usr/sbin/ipset /usr/sbin/ipset.real && printf '%s\\n' '#!/bin/sh' 'case $1 in add) sleep 2 ;; esac' \
          'exec /usr/sbin/ipset.real \"$@\"' >/usr/sbin/ipset && chmod +x /usr/sbin/ipset",
     );
-    let known_hosts = lab.known_hosts();
-    let inventory = lab.home().join("inventory.yml");
-    let inventory = inventory.to_str().expect("a plain path");
-    let args = [
-        "run",
-        inventory,
-        "--known-hosts",
-        &known_hosts,
-        "--confirm-timeout",
-        "15",
-    ];
-    let mut run = lab
-        .command(&args)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("a run");
+    let mut run = start_run(lab, &["--confirm-timeout", "15"]);
     wait_until("an entry is being added", || {
         lab.try_sh("n1", "pgrep -f '[i]pset add fwdeploy-'").code == 0
     });

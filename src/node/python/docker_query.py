@@ -30,22 +30,22 @@ def in_order(mapping):
     return sorted((mapping or {}).items())
 
 
-# Containers that were inspected, by id.
-inspected = {}
+# What was answered, by path: several questions need the networks, and the same containers.
+answered = {}
 
 
-def inspect(container):
-    """All that Docker knows of it."""
-    if container not in inspected:
-        inspected[container] = ask("/containers/" + container + "/json")
-    return inspected[container]
+def ask_once(get, path):
+    """Gets the answer at that path, as `get` does."""
+    if path not in answered:
+        answered[path] = get(path)
+    return answered[path]
 
 
 def inspected_containers(listed):
     """All that Docker knows of each of these; once more if one has disappeared after it was listed."""
     for attempt in range(ATTEMPTS):
         try:
-            return [inspect(name(found)) for found in ask_list(listed)]
+            return [ask_once(ask, "/containers/" + name(found) + "/json") for found in ask_list(listed)]
         except Refused as refused:
             if refused.status != 404 or attempt == ATTEMPTS - 1:
                 raise
@@ -54,7 +54,7 @@ def inspected_containers(listed):
 def picture():
     """The lines of picture.sh, before they are put in order."""
     lines = []
-    for found in ask_list("/networks"):
+    for found in ask_once(ask_list, "/networks"):
         subnets = ""
         for config in field(found, "IPAM", "Config") or []:
             parts = [encode(field(config, key)) for key in ("Subnet", "Gateway", "IPRange")]
@@ -90,7 +90,7 @@ def layout():
 def bridges():
     """What `bridge_networks` reads of each bridge network."""
     lines = []
-    for found in ask_list("/networks"):
+    for found in ask_once(ask_list, "/networks"):
         if found["Driver"] == "bridge":
             text = found["Id"] + "|" + word(field(found, "Internal")) + "|"
             text += "".join([key + "=" + value + "|" for key, value in in_order(field(found, "Options"))]) + " "
