@@ -335,7 +335,7 @@ fn without_nft_the_latch_is_in_the_mangle_table() {
         actions.extend(jump_first(node));
         actions.extend(bands().into_iter().map(Action::AddRule));
         actions.push(unlatch());
-        let (before, after, _) = under_fire(node, &actions, 0, "4");
+        let (before, after, _) = under_fire(node, &actions, 0);
         eprintln!("   {before} before, {after} after");
         node.sh("mv /usr/sbin/nft.away /usr/sbin/nft");
         node.take_back(&actions);

@@ -27,11 +27,12 @@ use crate::plans::own;
 use crate::plans::permanent;
 use crate::plans::unlatch;
 
-/// Sends a datagram after the other from ever new ports, each with the time at which it was sent.
+/// Sends a datagram after the other from ever new ports, each with the time at which it was sent, until its input is closed.
 const BLAST: &str = r#"
-import socket, sys, time
-end = time.monotonic() + float(sys.argv[3])
-while time.monotonic() < end:
+import socket, sys, threading, time
+reader = threading.Thread(target=sys.stdin.read, daemon=True)
+reader.start()
+while reader.is_alive():
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     s.sendto(str(time.time_ns()).encode(), (sys.argv[1], int(sys.argv[2])))
     t = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -41,7 +42,7 @@ while time.monotonic() < end:
     t.close()
 "#;
 
-/// Prints when the datagrams were sent that came, and `tcp TIME` for each connection's first packet.
+/// Receives until its input is closed, then prints when the datagrams were sent that came, and `tcp TIME` for each connection's first packet.
 const RECEIVE: &str = r#"
 import socket, sys, threading, time
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -56,9 +57,10 @@ def tcp():
         if p[9] == 6 and int.from_bytes(p[22:24], "big") == int(sys.argv[1]) + 1 and p[33] & 2:
             seen.append(f"tcp {time.time_ns()}")
 threading.Thread(target=tcp, daemon=True).start()
-end = time.monotonic() + float(sys.argv[2])
+reader = threading.Thread(target=sys.stdin.read, daemon=True)
+reader.start()
 s.settimeout(0.2)
-while time.monotonic() < end:
+while reader.is_alive():
     try:
         seen.append(f"udp {s.recv(64).decode()}")
     except TimeoutError:
@@ -77,18 +79,17 @@ while b := c.recv(64):
     c.sendall(b)
 "#;
 
-/// Talks over one connection for so many seconds, and prints how often.
+/// Talks over one connection until its input is closed.
 const TALK: &str = r#"
-import socket, sys, time
+import socket, sys, threading, time
+reader = threading.Thread(target=sys.stdin.read, daemon=True)
+reader.start()
 c = socket.create_connection((sys.argv[1], 6000), 5)
 c.settimeout(5)
-end, n = time.monotonic() + float(sys.argv[2]), 0
-while time.monotonic() < end:
+while reader.is_alive():
     c.sendall(b"x")
     assert c.recv(64)
-    n += 1
     time.sleep(0.01)
-print(n)
 "#;
 
 /// The time of day: what a process of the node can compare with ours.
@@ -102,6 +103,7 @@ fn at_peer(peer: &str, words: &[&str]) -> Child {
         .peer_command(peer, "python3")
         .arg("-c")
         .args(words)
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -117,43 +119,48 @@ fn at_peer(peer: &str, words: &[&str]) -> Child {
     child
 }
 
+/// Closes the input of one of these programs, which ends it, however long the node has taken.
+fn stop(child: &mut Child) {
+    drop(child.stdin.take());
+}
+
 fn in_container(node: &Node, words: &[&str]) -> Child {
     let pid = node.sh("docker inspect -f '{{.State.Pid}}' one");
     let mut all = vec!["nsenter", "-t", pid.trim(), "-n", "--", "python3", "-c"];
     all.extend(words);
-    node.command(&all).stdout(Stdio::piped()).spawn().unwrap()
+    let mut command = node.command(&all);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.spawn().unwrap()
 }
 
 /// Runs a plan while the container continuously opens flows to an unlisted host, and talks to a peer over one connection.
 /// `latched` is the step that sets the latch. Returns what got through before, and after, that step.
-pub(crate) fn under_fire(
-    node: &Node,
-    actions: &[Action],
-    latched: usize,
-    seconds: &str,
-) -> (usize, usize, Taken) {
+pub(crate) fn under_fire(node: &Node, actions: &[Action], latched: usize) -> (usize, usize, Taken) {
     let stranger = peer("peer2").to_string();
     let friend = peer("peer1").to_string();
-    let mut receiver = at_peer(
-        "peer2",
-        &[
-            RECEIVE,
-            "9000",
-            &(seconds.parse::<f64>().unwrap() + 1.5).to_string(),
-        ],
-    );
+    let mut receiver = at_peer("peer2", &[RECEIVE, "9000"]);
     let mut echo = at_peer("peer1", &[ECHO]);
-    let talk = in_container(node, &[TALK, &friend, seconds]);
-    let mut blast = in_container(node, &[BLAST, &stranger, "9000", seconds]);
+    let mut talk = in_container(node, &[TALK, &friend]);
+    let mut blast = in_container(node, &[BLAST, &stranger, "9000"]);
     std::thread::sleep(Duration::from_millis(700));
     let (began, now) = (Instant::now(), clock());
     let taken = node.take(actions);
     let closed = now + (taken.done[&latched] - began).as_nanos();
+    // What the last step has left open would show now.
+    std::thread::sleep(Duration::from_secs(1));
     assert!(
         blast.try_wait().unwrap().is_none(),
         "the fire ended before the plan"
     );
+    stop(&mut blast);
     blast.wait().unwrap();
+    stop(&mut talk);
+    let talk = talk.wait().unwrap();
+    assert!(talk.success(), "{}: the open connection died", node.name);
+    echo.wait().unwrap();
+    // What is still on its way arrives.
+    std::thread::sleep(Duration::from_secs(1));
+    stop(&mut receiver);
     let (mut before, mut after) = (0, 0);
     for line in BufReader::new(receiver.stdout.take().unwrap()).lines() {
         let line = line.unwrap();
@@ -170,13 +177,6 @@ pub(crate) fn under_fire(
         }
     }
     receiver.wait().unwrap();
-    let talk = talk.wait_with_output().unwrap();
-    assert!(
-        talk.status.success(),
-        "{}: the open connection died",
-        node.name
-    );
-    echo.wait().unwrap();
     (before, after, taken)
 }
 
@@ -199,7 +199,7 @@ fn nothing_leaks_from_the_moment_the_latch_is_on() {
         actions.extend(jump_first(node));
         actions.extend(bands().into_iter().map(Action::AddRule));
         actions.push(unlatch());
-        let (before, after, taken) = under_fire(node, &actions, 0, "4");
+        let (before, after, taken) = under_fire(node, &actions, 0);
         let latched = taken.done[&(actions.len() - 1)] - taken.done[&0];
         eprintln!("   {before} before, {after} after; latched for {latched:?}");
         assert!(
@@ -233,7 +233,7 @@ fn a_reload_under_the_latch_leaks_nothing_and_costs_docker_no_rule() {
         // The chain must be firewalld's or empty for the reload to load it; as the planner would have it.
         node.take(&[own(v4).undo(), unlatch()]);
         let actions = [write.clone(), latch(), reload.clone(), unlatch()];
-        let (before, after, taken) = under_fire(node, &actions, 1, "15");
+        let (before, after, taken) = under_fire(node, &actions, 1);
         eprintln!(
             "   {before} before, {after} after; reload took {:?}",
             taken.done[&2] - taken.done[&1]

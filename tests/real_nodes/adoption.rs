@@ -10,13 +10,14 @@ use crate::harness::lab::Lab;
 use crate::name;
 use crate::on_every_node;
 
-/// Sends numbered datagrams, each a flow of its own, until it is stopped.
+/// Sends numbered datagrams, each a flow of its own, until its input is closed.
 const SEND: &str = r#"
-import socket, sys, time
+import socket, sys, threading, time
 to = (sys.argv[1], int(sys.argv[2]))
 number = 0
-until = time.monotonic() + float(sys.argv[3])
-while time.monotonic() < until:
+reader = threading.Thread(target=sys.stdin.read, daemon=True)
+reader.start()
+while reader.is_alive():
     for _ in range(5):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
             try:
@@ -28,33 +29,32 @@ while time.monotonic() < until:
 print(number)
 "#;
 
-/// Prints the number of each datagram that arrived.
+/// Prints the number of each datagram that arrived, until its input is closed.
 const RECEIVE: &str = r#"
-import socket, sys, time
+import socket, sys, threading
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 24)
 s.bind(("0.0.0.0", int(sys.argv[1])))
 s.settimeout(0.2)
 print("ready", flush=True)
-until = time.monotonic() + float(sys.argv[2])
-while time.monotonic() < until:
+reader = threading.Thread(target=sys.stdin.read, daemon=True)
+reader.start()
+got = []
+while reader.is_alive():
     try:
-        print(s.recv(64).decode())
+        got.append(s.recv(64).decode())
     except socket.timeout:
         pass
+print("\n".join(got))
 "#;
-
-/// How long the container sends, in seconds: longer than a run takes on a busy machine.
-const SECONDS: u32 = 25;
 
 /// A container that opens a flow to an unlisted host every 0.4 ms while `during` runs; the numbers that got through, and how
 /// many were sent.
 fn blast(lab: &Lab, container: &str, during: impl FnOnce()) -> (Vec<u64>, u64) {
-    let seconds = SECONDS.to_string();
-    let longer = (SECONDS + 2).to_string();
-    let receiver = lab
+    let mut receiver = lab
         .peer_command("peer2", "python3")
-        .args(["-c", RECEIVE, "7777", &longer])
+        .args(["-c", RECEIVE, "7777"])
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .expect("the receiver starts");
@@ -63,15 +63,21 @@ fn blast(lab: &Lab, container: &str, during: impl FnOnce()) -> (Vec<u64>, u64) {
         "n1",
         &format!("docker inspect -f '{{{{.State.Pid}}}}' {container}"),
     );
-    let sender = lab
+    let mut sender = lab
         .node_command("n1", &["nsenter", "-t", pid.trim(), "-n"])
-        .args(["python3", "-c", SEND, &lab.peer("peer2"), "7777", &seconds])
+        .args(["python3", "-c", SEND, &lab.peer("peer2"), "7777"])
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .expect("the sender starts");
     sleep(Duration::from_millis(1500));
     during();
+    // So that the flows after the run can be told from those before it.
+    sleep(Duration::from_secs(4));
+    drop(sender.stdin.take());
     let sent = sender.wait_with_output().expect("the sender ends").stdout;
+    sleep(Duration::from_secs(1));
+    drop(receiver.stdin.take());
     let got = receiver
         .wait_with_output()
         .expect("the receiver ends")
