@@ -348,12 +348,12 @@ mod tests {
     fn the_words_of_busctl_are_read_whole() {
         // As systemd 247 to 262 print them.
         let rules = r#"a(sssias) 2 "ipv4" "filter" "DOCKER-USER" 0 2 "--comment" "a \"b\" \\ \303\274 $x" "ipv6" "raw" "X" -1 0"#;
-        let script = format!("busctl_tokens {} | list_entries rule 4 yes", quote(rules));
+        let script = format!("lines_of rule {}", quote(rules));
         assert_eq!(
             said(&script),
             "rule|ipv4|filter|DOCKER-USER|0|2|--comment|a \"b\" \\ \u{fc} $x\nrule|ipv6|raw|X|-1|0\n"
         );
-        assert_eq!(said("busctl_tokens 'a(sss) 0' | list_entries chain 3"), "");
+        assert_eq!(said("lines_of chain 'a(sss) 0'"), "");
     }
 
     #[test]

@@ -39,7 +39,7 @@ arm() {
         return 75
     fi
     command -v systemd-run >/dev/null || { answer= && fail_with "systemd-run is missing, so the node could not roll itself back; nothing was changed"; } || return
-    capture_limited mkdir -p "$home/snapshots" "$live" || fail_with "the node could not store a snapshot; nothing was changed:" || return
+    capture mkdir -p "$home/snapshots" "$live" || fail_with "the node could not store a snapshot; nothing was changed:" || return
     last=$(cat "$home/last" 2>/dev/null)
     if [ "${last:-0}" != "$1" ]; then
         answer="another run has changed this node since it was read (the last snapshot is $last, and was $1)"
@@ -70,21 +70,23 @@ fail_before_first_step() {
 # arm_now N SECONDS: takes snapshot N, and starts everything that restores it.
 arm_now() {
     local since expires
-    capture_limited mkdir "$snapshot" || return
+    capture mkdir "$snapshot" || return
     clean_up
-    since=$(date -u +%Y-%m-%dT%H:%M:%SZ)
-    expires=$(date -u -d "@$(($(date +%s) + $2))" +%Y-%m-%dT%H:%M:%SZ 2>/dev/null) || expires="$2 s later"
+    since=$(date -u '+%Y-%m-%dT%H:%M:%SZ %s')
+    expires=$(date -u -d "@$((${since#* } + $2))" +%Y-%m-%dT%H:%M:%SZ 2>/dev/null) || expires="$2 s later"
+    since=${since% *}
     save_file about "$about${newline}format=2${newline}number=$1${newline}since=$since${newline}until=$expires${newline}timeout=$2${newline}boot=$(cat /proc/sys/kernel/random/boot_id)${newline}uptime=$(uptime_now)${newline}outcome=armed" &&
         save_file library.sh "$library" &&
         save_file restore.sh "$restore_program" &&
         save_file subnets "$managed" &&
         take_snapshot &&
         stage_files &&
+        check_saved &&
         write_boot_units &&
         sync_snapshot || return
     start_timer "$1" "$2" || fail_with "systemd did not accept the timer:" || return
     capture write_file "$home/last" "$1" || fail_with "$home/last could not be written:" || return
-    capture_limited ln -s "snapshots/$1" "$home/armed" || return
+    capture ln -s "snapshots/$1" "$home/armed" || return
     sync_snapshot
 }
 
@@ -130,7 +132,7 @@ sync_snapshot() {
 
 # end_lease N: the run stays as it is now. Without the lease there is nothing to restore, whatever is started later.
 end_lease() {
-    capture_limited rm -f "$home/armed" || fail_with "the lease could not be released:" || return
+    capture rm -f "$home/armed" || fail_with "the lease could not be released:" || return
     sync "$home" 2>/dev/null || sync
     clean_up_after "$1"
 }
@@ -191,8 +193,8 @@ start_restore() {
 }
 start_restore_process() {
     if command -v setsid >/dev/null; then
-        setsid /bin/sh "$home/snapshots/$armed/restore.sh" now repeat </dev/null >/dev/null 2>&1 9>&- &
+        setsid /bin/sh "$home/snapshots/$armed/restore.sh" now repeat </dev/null >/dev/null 2>&1 5>&- 6<&- 9>&- &
     else
-        /bin/sh "$home/snapshots/$armed/restore.sh" now repeat </dev/null >/dev/null 2>&1 9>&- &
+        /bin/sh "$home/snapshots/$armed/restore.sh" now repeat </dev/null >/dev/null 2>&1 5>&- 6<&- 9>&- &
     fi
 }

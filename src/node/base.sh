@@ -6,14 +6,14 @@
 #
 # Fixed values:
 #   firewalld runtime permanent running    firewalld's names on D-Bus, and its word for being well
-#   newline separator escape tab           single characters; `separator` is between the values of a line of runtime.sh
+#   newline record separator escape tab    single characters; for `record` and `separator` see bus_answers.awk
 #   home live etc staging units            folders: snapshots and lease; what a boot may take; firewalld's; its staged copy; systemd's
 #   transient_units                        folders of systemd's
 #   guard_file guard_unit guard_link       the guard's script, its unit, and the link that enables that (records.sh)
 #   guard_drop_in                          what nftables.service does about it (records.sh)
 #   guard_unit_text                        what is in that unit
 #   EDITED                                 an exit code
-#   docker_socket                          where Docker listens
+#   docker_socket bus_socket               where Docker listens, and the system bus
 #   docker_asking docker_changing          the limits in seconds of a question to Docker, and of a change of its networks
 #   snapshots_kept things                  how many snapshots are kept, and how many files of firewalld's are still a configuration
 #   attempts repeat_after                  how often a restore is tried, and how many seconds there are between two attempts
@@ -29,6 +29,8 @@
 #   mode                                   of a restore: what it was started for
 #   recovering                             `yes` in a program that recovers
 #   reload_command                         the function that makes firewalld load its permanent configuration
+#   bus bus_files                          the process that calls firewalld for the program, and its files (bus.sh); empty where there is none
+#   saved saved_files                      what was written into the snapshot, and into which files, until it has been compared
 # The run:
 #   answer                                 what the last command or function had to say: its result, or why it has failed
 #   stopped                                the signal that has asked the run to stop
@@ -73,6 +75,7 @@ export PATH
 docker_socket=/var/run/docker.sock
 DOCKER_HOST=unix://$docker_socket
 export DOCKER_HOST
+bus_socket=/run/dbus/system_bus_socket
 unset DOCKER_CONTEXT
 
 firewalld=org.fedoraproject.FirewallD1
@@ -81,6 +84,7 @@ permanent=/org/fedoraproject/FirewallD1/config
 newline='
 '
 separator=$(printf '\037')
+record=$(printf '\036')
 escape=$(printf '\033')
 etc=/etc/firewalld
 staging=/etc/firewalld/.fwdeploy

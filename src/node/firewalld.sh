@@ -3,7 +3,15 @@
 # call_firewalld PATH INTERFACE METHOD [SIGNATURE VALUE…]: the answer in busctl's format. A firewalld that was stopped is not
 # started: that would flush the tables and Docker's rules with them.
 call_firewalld() {
-    local code
+    local text code ifs="$IFS"
+    if [ -n "$bus" ]; then
+        IFS=$separator
+        text="$*$separator"
+        IFS=$ifs
+        call_over_bus "$text"
+        code=$?
+        [ "$code" = 2 ] || return "$code"
+    fi
     answer=$(busctl --auto-start=no --timeout="$seconds" call -- "$firewalld" "$@" 2>&1 </dev/null) && return
     code=$?
     # systemd 247 colours its errors even if they are not shown on a terminal.
@@ -13,15 +21,18 @@ call_firewalld() {
 }
 
 # call_firewalld_with VALUES PATH INTERFACE METHOD SIGNATURE: each value ends with a separator. As words of a command in a function they would
-# be copied word by word, one call deeper each, and dash's stack ends at about 60,000. Those that may not fit in a command line (2 MB with
-# eight bytes for each) are handed over by Python.
+# be copied word by word, one call deeper each, and dash's stack ends at about 60,000; and a command line holds 2 MB, with eight bytes for each.
 call_firewalld_with() {
-    local values="$1" ifs="$IFS"
+    local values="$1" code ifs="$IFS"
     shift
+    if [ -n "$bus" ]; then
+        call_over_bus "$1$separator$2$separator$3$separator$4$separator$values"
+        code=$?
+        [ "$code" = 2 ] || return "$code"
+    fi
     if [ "${#values}" -gt 250000 ]; then
-        find_python || { answer="a configuration of this length needs Python, and none was found" && return 1; }
-        answer=$(printf %s "$values" | python_dbus_call "$firewalld" "$@" "$seconds" 2>&1)
-        return
+        answer="a configuration of this length needs Python, which could not be started"
+        return 1
     fi
     IFS=$separator
     # The values are meant to be split.

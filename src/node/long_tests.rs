@@ -4,7 +4,6 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::process::Output;
-use std::process::Stdio;
 
 use crate::model::net::Family;
 use crate::model::rule::DirectRule;
@@ -15,8 +14,6 @@ use crate::node::apply::plan;
 use crate::node::shell::LIBRARY;
 use crate::node::shell::shells;
 use crate::plan::Action;
-
-const DBUS_CALL: &str = include_str!("python/dbus_call.py");
 
 /// A permanent direct configuration with so many rules.
 fn direct(rules: u32) -> Direct {
@@ -68,104 +65,26 @@ fn no_shell_ends_at_the_length_of_a_configuration() {
     let folder = tempfile::tempdir().expect("a folder");
     // What a step of firewalld's is called with; busctl itself is not.
     let script = "step() { shift; \"$@\"; }\nread_direct() { answer=$4; }\n\
-        set_direct() { update_direct \"$2\"; }\nfind_python() { python=none; }\n\
-        busctl() { echo \"busctl $# $5 $6 $7\"; }\npython_dbus_call() { echo \"python $# $1 $5 $6 $(wc -c)\"; }\n";
+        set_direct() { update_direct \"$2\"; }\nbusctl() { echo \"busctl $# $5 $6 $7\"; }\n\
+        call_over_bus() { answer=\"bus ${#1}\"; }\n";
     for shell in shells() {
-        for (rules, wanted) in [
+        for (bus, rules, wanted) in [
             (
+                "",
                 100,
                 "busctl 1318 org.fedoraproject.FirewallD1 /org/fedoraproject/FirewallD1/config org.fedoraproject.FirewallD1.config.direct",
             ),
-            (
-                20_000,
-                "python 6 org.fedoraproject.FirewallD1 (a(sss)a(sssias)a(sas)) 60 ",
-            ),
+            ("", 20_000, "a configuration of this length needs Python"),
+            ("7", 20_000, "bus 1"),
         ] {
-            let text = format!("{script}{}\nplan\nprintf %s \"$answer\"", setting(rules));
+            let text = format!(
+                "{script}{}\nbus={bus}\nplan || :\nprintf %s \"$answer\"",
+                setting(rules)
+            );
             let output = run(shell, folder.path(), &text);
             let said = String::from_utf8_lossy(&output.stdout);
             assert!(output.status.success(), "{shell:?} {rules}: {output:?}");
             assert!(said.starts_with(wanted), "{shell:?} {rules}: {said}");
         }
     }
-}
-
-/// The program, on a bus that prints what is called. Each text is a line of `dbus` as firewalld has it.
-const BUS: &str = r#"
-import sys, types
-class DBusException(Exception):
-    def get_dbus_message(self): return str(self)
-class Message:
-    def __init__(self, *words): self.words = words
-    def set_auto_start(self, auto): self.auto = auto
-    def append(self, *values, **named): self.values, self.signature = values, named["signature"]
-class Bus:
-    def send_message_with_reply_and_block(self, message, seconds):
-        if message.words[3] == "refused": raise DBusException("INVALID_RULE: no")
-        print(repr((message.words, message.auto, message.signature, seconds, message.values)))
-dbus, lowlevel = types.ModuleType("dbus"), types.ModuleType("dbus.lowlevel")
-dbus.DBusException, dbus.SystemBus, lowlevel.MethodCallMessage, dbus.lowlevel = DBusException, Bus, Message, lowlevel
-sys.modules.update({"dbus": dbus, "dbus.lowlevel": lowlevel})
-"#;
-
-/// What the program prints on each stream, and its exit code, with these values as its input.
-fn called(before: &str, method: &str, signature: &str, values: &str) -> (String, String, i32) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let input = folder.path().join("values");
-    fs::write(&input, values).expect("values");
-    let output = Command::new("python3")
-        .args(["-BEs", "-c", &format!("{before}\n{DBUS_CALL}")])
-        .args(["a.name", "/path", "a.interface", method, signature, "60"])
-        .env("PYTHONIOENCODING", "utf-8")
-        .stdin(Stdio::from(fs::File::open(&input).expect("values")))
-        .output()
-        .expect("python3");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (
-        text(&output.stdout),
-        text(&output.stderr),
-        output.status.code().expect("an exit code"),
-    )
-}
-
-#[test]
-fn values_of_any_length_are_called_with_as_busctl_would() {
-    const SIGNATURE: &str = "(a(sss)a(sssias)a(sas))";
-    let words = "1 ipv4 filter A 1 ipv4 filter A -5 2 it's ü 1 ipv4 1  ".replace(' ', "\u{1f}");
-    let (said, error, code) = called(BUS, "update", SIGNATURE, &words);
-    assert_eq!((error.as_str(), code), ("", 0));
-    assert_eq!(
-        said,
-        "(('a.name', '/path', 'a.interface', 'update'), False, '(a(sss)a(sssias)a(sas))', 60.0, (([('ipv4', 'filter', 'A')], \
-         [('ipv4', 'filter', 'A', -5, [\"it's\", 'ü'])], [('ipv4', [''])]),))\n"
-    );
-    // Empty arrays have no type of their own to read.
-    let (said, ..) = called(BUS, "update", SIGNATURE, &"0 0 0 ".replace(' ', "\u{1f}"));
-    assert!(said.ends_with("60.0, (([], [], []),))\n"), "{said}");
-    let (said, ..) = called(BUS, "set", "as", &"2 a b ".replace(' ', "\u{1f}"));
-    assert!(said.ends_with("60.0, (['a', 'b'],))\n"), "{said}");
-}
-
-#[test]
-fn what_the_bus_refuses_is_told_and_nothing_is_called_with_half_of_the_values() {
-    let refused = called(BUS, "refused", "as", "0\u{1f}");
-    assert_eq!(
-        refused,
-        (String::new(), "INVALID_RULE: no\n".to_string(), 1)
-    );
-    for (values, wanted) in [
-        ("2\u{1f}a\u{1f}", "the values are not those of as"),
-        ("1\u{1f}a\u{1f}b\u{1f}", "there are more values"),
-        ("x\u{1f}", "the values are not those of as"),
-        ("1\u{1f}a", "the values were cut off"),
-        ("", "the values are not those of as"),
-    ] {
-        let (said, error, code) = called(BUS, "set", "as", values);
-        assert_eq!((said.as_str(), code), ("", 3), "{values}");
-        assert!(error.contains(wanted), "{error}");
-    }
-    let without = "import sys\nsys.modules[\"dbus\"] = None\n";
-    let (_, error, code) = called(without, "set", "as", "0\u{1f}");
-    assert_eq!(code, 3);
-    assert!(error.contains("needs the Python module dbus"), "{error}");
 }

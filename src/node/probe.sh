@@ -807,13 +807,15 @@ leftovers() {
 
 # records: what runs have left on the node: the number of the last that was armed, the lease, and a paragraph for each snapshot.
 records() {
-    local number armed left
+    local number armed left line
     # Not to be allowed to read them is not to have none.
     [ ! -d "$home" ] || ls "$home" >/dev/null || return
     if [ -d "$home/snapshots" ]; then
         for number in $(snapshot_numbers); do
             printf 'snapshot %s\n' "$number"
-            grep '=' "$home/snapshots/$number/about"
+            while IFS= read -r line || [ -n "$line" ]; do
+                case $line in *=*) printf '%s\n' "$line" ;; esac
+            done <"$home/snapshots/$number/about"
         done
     fi
     first_line "$home/last" || :

@@ -15,11 +15,26 @@ guard_link=/etc/systemd/system/sysinit.target.wants/fwdeploy-guard.service
 is_guard_active() { [ -L "/run/systemd/units/invocation:${guard_unit##*/}" ]; }
 
 # snapshot_numbers: those of all snapshots, the oldest first.
-# shellcheck disable=SC2010 # Numbers are looked for, and a glob would have to be allowed first.
-snapshot_numbers() { ls "$home/snapshots" 2>/dev/null | grep -x '[0-9][0-9]*' | sort -n; }
+snapshot_numbers() {
+    local there
+    {
+        # These are patterns.
+        set +f
+        for there in "$home"/snapshots/[0-9]*; do
+            there=${there##*/}
+            case $there in *[!0-9]*) ;; *) echo "$there" ;; esac
+        done
+    } | sort -n
+}
 
 # read_key FILE KEY: the value of that key in a file of `key=value` lines; the last one counts.
-read_key() { sed -n "s/^$2=//p" "$1" 2>/dev/null | tail -n 1; }
+read_key() {
+    local line value=''
+    while IFS= read -r line || [ -n "$line" ]; do
+        case $line in "$2="*) value=${line#*=} ;; esac
+    done 2>/dev/null <"$1"
+    [ -z "$value" ] || printf '%s\n' "$value"
+}
 
 # leased_snapshot: the number of the armed one; fails if there is none.
 leased_snapshot() {
@@ -40,7 +55,11 @@ is_lease_live() {
 }
 
 # has_booted_since N: whether the node has booted since that snapshot.
-has_booted_since() { [ "$(read_key "$home/snapshots/$1/about" boot)" != "$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)" ]; }
+has_booted_since() {
+    local boot
+    IFS= read -r boot </proc/sys/kernel/random/boot_id || boot=
+    [ "$(read_key "$home/snapshots/$1/about" boot)" != "$boot" ]
+}
 
 # uptime_now: independent of the clock: whole seconds since the node has booted.
 uptime_now() {

@@ -298,6 +298,7 @@ main() {
         seconds=60
         patience=30
         find_wait_flag
+        [ "$mode" = docker ] || open_bus
         case $mode in
         reloaded) rollback_files ;;
         chosen) rollback_rest ;;
@@ -332,6 +333,7 @@ main() {
     tried=$((${tried:-0} + 1))
     { printf '%s\n' "$tried" >"$live/attempts-$number"; } 2>/dev/null
     find_wait_flag
+    open_bus
     if [ -n "$recovery" ]; then
         restore_recovery
     elif [ "$mode" = boot ]; then
@@ -343,6 +345,7 @@ main() {
     if [ "$tried" -lt "$attempts" ]; then
         record_outcome trying
         [ "${2:-}" = repeat ] || exit 1
+        close_bus
         sleep "$repeat_after"
         exec /bin/sh "$0" "$@"
     fi

@@ -1,15 +1,10 @@
 # What firewalld holds at runtime, as lines that can be compared, and applied again.
 
-# busctl_tokens ANSWER: the values of an answer of busctl without its signature, each behind a separator, on one line.
-busctl_tokens() {
-    printf '%s\n' "$1" | awk_busctl_tokens
-}
+# lines_of WHAT ANSWER: what an answer of firewalld's holds, as lines (bus_answers.awk).
+lines_of() { printf '%s' "$record$1$separator$separator$2" | awk_bus_answers; }
 
-# list_entries NAME HEAD [TAIL]: from tokens on stdin, a line for each entry of a list: HEAD fixed values and, if TAIL is `yes`, a count and
-# that many more.
-list_entries() {
-    awk_list_entries -v name="$1" -v head="$2" -v tail="${3:-}"
-}
+# busctl_tokens ANSWER: its values without its signature, each behind a separator, on one line.
+busctl_tokens() { lines_of tokens "$1"; }
 
 # active_zones: the names of the zones that matter: those with a binding, and the default one.
 active_zones() {
@@ -20,52 +15,50 @@ active_zones() {
     call_firewalld "$runtime" "$firewalld.zone" getActiveZones || return
     {
         echo "$default"
-        busctl_tokens "$answer" | awk_active_zones
+        lines_of zones "$answer"
     } | sort -u
 }
 
-# zone_settings ZONE [OLDER]: from tokens on stdin, a line for each setting that firewalld lets change at runtime. It omits an empty
-# list, and does not clear one that is omitted; so empty lists are printed. OLDER is `yes` for an answer of getZoneSettings.
-zone_settings() {
-    awk_zone_settings -v zone="$1" -v older="${2:-}"
-}
-
-# read_zone ZONE: a line for each of its settings at runtime.
+# read_zone ZONE: its settings at runtime, for bus_answers.awk, in $answer. firewalld omits an empty list, and does not clear one that is omitted;
+# so empty lists become lines too.
 read_zone() {
     if call_firewalld "$runtime" "$firewalld.zone" getZoneSettings2 s "$1"; then
-        busctl_tokens "$answer" | zone_settings "$1"
+        answer="${record}zone$separator$1$separator$answer"
         return
     fi
     # firewalld before 0.9.
     case $answer in *nknown*ethod*) ;; *) return 1 ;; esac
-    call_firewalld "$runtime" "$firewalld" getZoneSettings s "$1" && busctl_tokens "$answer" | zone_settings "$1" yes
+    call_firewalld "$runtime" "$firewalld" getZoneSettings s "$1" && answer="${record}older$separator$1$separator$answer"
 }
 
 # set_texts: a line for each of our address sets that has entries, with them in order: firewalld keeps them as they came.
 set_texts() {
     local name
     call_firewalld "$runtime" "$firewalld.ipset" getIPSets || return
+    case $answer in *\"fwdeploy-*) ;; *) return 0 ;; esac
     for name in $(busctl_tokens "$answer" | tr "$separator" '\n' | grep '^fwdeploy-'); do
         call_firewalld "$runtime" "$firewalld.ipset" getEntries s "$name" || return
-        busctl_tokens "$answer" | list_entries entry 1 | sort |
+        lines_of entry "$answer" | sort |
             awk -v name="$name" '{ sub(/^entry/, ""); line = line $0 } END { if (NR) print "ipset\037" name line }'
     done
 }
 
-# runtime_text: a line for each direct chain, rule and passthrough, for each of our sets, and for each setting of each active zone.
+# runtime_text: a line for each direct chain, rule and passthrough, for each setting of each active zone, and for each of our sets.
 runtime_text() {
-    local zones zone
+    local zones zone told=''
     call_firewalld "$runtime" "$firewalld.direct" getAllChains || { echo "$answer" && return 1; }
-    busctl_tokens "$answer" | list_entries chain 3
+    told="${record}chain$separator$separator$answer"
     call_firewalld "$runtime" "$firewalld.direct" getAllRules || { echo "$answer" && return 1; }
-    busctl_tokens "$answer" | list_entries rule 4 yes
+    told="$told${record}rule$separator$separator$answer"
     call_firewalld "$runtime" "$firewalld.direct" getAllPassthroughs || { echo "$answer" && return 1; }
-    busctl_tokens "$answer" | list_entries passthrough 1 yes
-    set_texts || { echo "$answer" && return 1; }
-    zones=$(active_zones) || { echo "$answer" && return 1; }
+    told="$told${record}passthrough$separator$separator$answer"
+    zones=$(active_zones) || { echo "$zones" && return 1; }
     for zone in $zones; do
         read_zone "$zone" || { echo "$answer" && return 1; }
+        told=$told$answer
     done
+    printf '%s' "$told" | awk_bus_answers
+    set_texts || { echo "$answer" && return 1; }
 }
 
 # lines_only_in TEXT TEXT: the lines of the first that the second lacks.
@@ -209,11 +202,8 @@ set_zone_values() {
     esac
     shift 4
     wanted=$(zone_values "$width" "$@")
-    current=$(read_zone "$zone") || {
-        answer=$current
-        return 1
-    }
-    current=$(printf '%s\n' "$current" | grep "^zone$separator$zone$separator$key$separator")
+    read_zone "$zone" || return
+    current=$(printf '%s' "$answer" | awk_bus_answers | grep "^zone$separator$zone$separator$key$separator")
     IFS=$separator
     # An empty last value would get lost.
     set -- $current$separator

@@ -25,15 +25,14 @@ macro_rules! python {
     };
 }
 
-/// The Python program of this name, as a function that takes its arguments, and runs it by the interpreter that `find_python` has found. It may
-/// import what the distribution has packaged for Python, such as dbus.
-macro_rules! packaged_python {
-    ($name:literal) => {
+/// The same, as a function that is to be started in the background: the program takes the place of the shell that runs it there.
+macro_rules! background_python {
+    ($function:literal, $($name:literal)*) => {
         concat!(
             "\npython_",
-            $name,
-            "() {\n    \"$python\" -BEs -c '\n",
-            include_str!(concat!("python/", $name, ".py")),
+            $function,
+            "() {\n    local interpreter=\"$1\"\n    shift\n    exec \"$interpreter\" -BEsS -c '\n",
+            $(include_str!(concat!("python/", $name, ".py")),)*
             "' \"$@\"\n}\n"
         )
     };
@@ -58,8 +57,10 @@ pub(super) const LIBRARY: &str = concat!(
     "\n",
     include_str!("interpreter.sh"),
     "\n",
+    include_str!("bus.sh"),
+    "\n",
     include_str!("firewalld.sh"),
-    packaged_python!("dbus_call"),
+    background_python!("bus_calls", "calls" "limits" "bus" "bus_calls"),
     "\n",
     include_str!("docker.sh"),
     python!("docker_query", "query" "limits" "docker_api" "docker_query"),
@@ -85,9 +86,9 @@ pub(super) const LIBRARY: &str = concat!(
     "\n",
     include_str!("arm.sh"),
     awk!(
-        "active_zones" "busctl_tokens" "chain_and_jumps" "docker_differences" "guard_text" "is_flushed" "jump_places" "lacking_rules" "list_entries"
+        "bus_answers" "chain_and_jumps" "docker_differences" "guard_text" "is_flushed" "jump_places" "lacking_rules"
         "missing_docker_rules" "move_jump" "normalise" "only_in" "picture_in_order" "relink_chain" "runtime_values" "seen_checksum"
-        "table_lines" "unlink_chain" "url_encode" "with_blanks" "with_chain" "with_devices" "zone_settings"
+        "table_lines" "unlink_chain" "url_encode" "with_blanks" "with_chain" "with_devices"
     ),
 );
 

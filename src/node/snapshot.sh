@@ -18,11 +18,25 @@
 tab=$(printf '\t')
 things=5000 # More than that in $etc is somebody's whole disk behind a link.
 
-# save_file NAME TEXT: a file of the snapshot. A shell may not notice that a disk is full.
+# save_file NAME TEXT: a file of the snapshot. A shell may not notice that a disk is full: `check_saved` compares what was written.
+saved=
+saved_files=
 save_file() {
-    capture write_file "$snapshot/$1" "$2" && printf '%s\n' "$2" | cmp -s - "$snapshot/$1" && return
-    [ -n "$answer" ] || answer="it does not hold what was written ($(df -P "$snapshot" 2>/dev/null | tail -n 1 | tr -s ' '))"
-    fail_with "$snapshot/$1 could not be written:"
+    capture write_file "$snapshot/$1" "$2" || fail_with "$snapshot/$1 could not be written:" || return
+    saved=$saved$2$newline
+    saved_files="$saved_files $snapshot/$1"
+}
+# check_saved: whether the files hold what was written since the last time, all of them at once.
+check_saved() {
+    local wanted
+    wanted=$(printf '%s' "$saved" | cksum)
+    # The names are meant to be split.
+    [ "$(cat $saved_files | cksum)" = "$wanted" ] || {
+        answer="$snapshot does not hold what was written ($(df -P "$snapshot" 2>/dev/null | tail -n 1 | tr -s ' '))"
+        return 1
+    }
+    saved=
+    saved_files=
 }
 write_file() { printf '%s\n' "$2" >"$1"; }
 
@@ -112,10 +126,15 @@ survey_folder() {
 
 # survey_etc: in $survey the content of /etc/firewalld; fails if it cannot be read completely, as with a loop of links.
 survey_etc() {
-    local trouble
-    trouble=$({ survey_folder $etc >/dev/null; } 2>&1)
-    survey=$(survey_folder $etc 2>/dev/null)
-    answer=$trouble
+    answer=
+    [ -d "$live" ] || mkdir -p "$live" 2>/dev/null
+    if { : >"$live/survey"; } 2>/dev/null; then
+        survey=$(survey_folder $etc 2>"$live/survey")
+        [ ! -s "$live/survey" ] || answer=$(cat "$live/survey")
+    else
+        answer=$({ survey_folder $etc >/dev/null; } 2>&1)
+        survey=$(survey_folder $etc 2>/dev/null)
+    fi
     [ -z "$answer" ]
 }
 
@@ -153,6 +172,27 @@ snapshot_files() {
     answer=
     count=$(find -L $etc 2>/dev/null | head -n "$((things + 1))" | grep -c .)
     [ "$count" -le "$things" ] || fail_with "$etc has more than $things files in it, counting what its links lead to: that is not a configuration of firewalld" || return
+    # Mostly there is nothing odd; then one question is enough.
+    odd=$(cd $etc && find -L . -path ./.fwdeploy -prune -o '(' -name '*[[:cntrl:]]*' -o -type l -o ! -type f ! -type d -o -type f -links +1 ')' -print 2>&1 | head -n 1)
+    [ -z "$odd" ] || check_oddities || return
+    survey_etc || fail_with "$etc cannot be read to its end:" || return
+    case $survey in
+    *"link$tab"*)
+        odd=$(printf '%s\n' "$survey" | sed -n "s/^link${tab}[^$tab]*$tab//p" | tr -d '\n')
+        case $odd in
+        *[[:cntrl:]]*) fail_with "a symbolic link in $etc leads to a name with a control character in it" || return ;;
+        esac
+        ;;
+    esac
+    save_file files "$survey" || return
+    copy_all -L $etc "$snapshot/firewalld" || fail_with "firewalld's files could not be copied to $snapshot:" || return
+    rm -rf "$snapshot/firewalld/.fwdeploy"
+    same_files || fail_with "another program is writing to firewalld's files:"
+}
+
+# check_oddities: why something in /etc/firewalld could not be restored as it is.
+check_oddities() {
+    local odd
     odd=$(cd $etc && find -L . -path ./.fwdeploy -prune -o -name '*[[:cntrl:]]*' -print 2>/dev/null | tr '[:cntrl:]' '?' | head -c 200)
     [ -z "$odd" ] || fail_with "a name in $etc has a control character in it, and could not be restored: $odd" || return
     # With links followed, an entry that is still a link leads nowhere.
@@ -161,15 +201,7 @@ snapshot_files() {
     odd=$(cd $etc && find -L . -path ./.fwdeploy -prune -o ! -type f ! -type d -print 2>/dev/null | head -n 3 | tr '\n' ' ')
     [ -z "$odd" ] || fail_with "neither a file nor a folder, so it could not be restored, in $etc: $odd" || return
     odd=$(cd $etc && find -L . -path ./.fwdeploy -prune -o -type f -links +1 -print 2>/dev/null | head -n 3 | tr '\n' ' ')
-    [ -z "$odd" ] || fail_with "a file of $etc has another name elsewhere (a hard link), which a rollback would lose: $odd" || return
-    survey_etc || fail_with "$etc cannot be read to its end:" || return
-    case $(printf '%s\n' "$survey" | sed -n "s/^link${tab}[^$tab]*$tab//p" | tr -d '\n') in
-    *[[:cntrl:]]*) fail_with "a symbolic link in $etc leads to a name with a control character in it" || return ;;
-    esac
-    save_file files "$survey" || return
-    copy_all -L $etc "$snapshot/firewalld" || fail_with "firewalld's files could not be copied to $snapshot:" || return
-    rm -rf "$snapshot/firewalld/.fwdeploy"
-    same_files || fail_with "another program is writing to firewalld's files:"
+    [ -z "$odd" ] || fail_with "a file of $etc has another name elsewhere (a hard link), which a rollback would lose: $odd"
 }
 
 # stage_files: a copy of firewalld's files, where a rename can restore them if the disk is full.

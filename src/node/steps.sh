@@ -53,6 +53,8 @@ fail_step() {
 give_up() {
     say "$1"
     say "$(printf '%s\n' "$answer" | sed 's/^/| /')"
+    # Whoever reads the end may start the next program at once, which needs the lock.
+    close_bus
     say end
     exit 1
 }
@@ -78,10 +80,12 @@ main() {
     for signal in HUP INT PIPE TERM; do trap "stopped=$signal" "$signal"; done
     lock_node || give_up "arm failed 75"
     find_wait_flag
+    open_bus
     prepare || give_up "arm failed $?"
     plan
     [ -z "$stopped" ] || [ -z "$armed" ] || start_restore
     mark_step "done"
+    close_bus
     say end
     exit 0
 }

@@ -56,8 +56,9 @@ systemctl restart docker
 "#;
 
 /// The tools that steps, arming and disarming call.
-const SHIMMED: [&str; 10] = [
+const SHIMMED: [&str; 11] = [
     "busctl",
+    "mkfifo",
     "docker",
     "nft",
     "iptables-restore",

@@ -20,6 +20,11 @@ refuse() { echo "$tool: refused" >&2 && exit 1; }
 [ -e $fault/wanted ] && [ ! -e $fault/fired ] || exec "$real" "$@"
 # Which step, `before` or `after`, and which calls are meant. There is no step before the node is armed.
 read -r at when calls <$fault/wanted
+# A call of firewalld passes here only where the run has to make it by busctl. A fault at no step of the plan finds the run as it always is.
+if [ "$tool" = mkfifo ]; then
+    case $at in [0-9]*) exit 1 ;; esac
+    exec "$real" "$@"
+fi
 step=arm
 [ ! -e /run/fwdeploy/step ] || read -r step </run/fwdeploy/step
 [ "$step" = "$at" ] || exec "$real" "$@"

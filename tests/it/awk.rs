@@ -152,21 +152,20 @@ fn the_blanks_that_busctl_219_leaves_out_are_put_in() {
     assert!(count > 5);
 }
 
+/// What an answer of firewalld's holds, as lines.
+fn lines_of(what: &str, name: &str, answer: &str) -> String {
+    let input = format!("\u{1e}{what}\u{1f}{name}\u{1f}{answer}");
+    awk("bus_answers", &[], &input)
+}
+
 /// What firewalld before 0.9 says of a zone, and what a later one says of the same.
 #[test]
 fn a_zone_by_place_is_the_same_as_by_name() {
     let places = r#"(sssbsasa(ss)asba(ssss)asasasasa(ss)b) "" "Public" "in \"public\"" false "default" 2 "ssh" "dhcpv6-client" 1 "81" "tcp" 0 true 1 "8081" "tcp" "80" "" 1 "host0" 0 1 "rule family=\"ipv4\" reject" 0 0 false"#;
     let names = r#"a{sv} 9 "short" s "Public" "target" s "default" "services" as 2 "ssh" "dhcpv6-client" "ports" a(ss) 1 "81" "tcp" "masquerade" b true "forward_ports" a(ssss) 1 "8081" "tcp" "80" "" "interfaces" as 1 "host0" "rules_str" as 1 "rule family=\"ipv4\" reject" "icmp_block_inversion" b false"#;
-    let lines = |answer: &str, older: &str| {
-        let tokens = awk("busctl_tokens", &[], &format!("{answer}\n"));
-        shown(&awk(
-            "zone_settings",
-            &[("zone", "public"), ("older", older)],
-            &tokens,
-        ))
-    };
-    assert_eq!(lines(places, "yes"), lines(names, ""));
-    assert!(lines(names, "").contains("zone|public|forward_ports|a(ssss)|1|8081|tcp|80|\n"));
+    let lines = |answer: &str, what: &str| shown(&lines_of(what, "public", answer));
+    assert_eq!(lines(places, "older"), lines(names, "zone"));
+    assert!(lines(names, "zone").contains("zone|public|forward_ports|a(ssss)|1|8081|tcp|80|\n"));
 }
 
 /// The values of a capture in the order in which busctl printed them, as the reader has parsed them.
@@ -177,10 +176,7 @@ fn every_direct_rule_of_every_capture_is_read_as_the_look_reads_it() {
         let Some(direct) = capture.state.runtime.direct.known() else {
             continue;
         };
-        let entries = |question: &str, options: &[(&str, &str)]| {
-            let tokens = awk("busctl_tokens", &[], capture.get(question));
-            awk("list_entries", options, &tokens)
-        };
+        let entries = |question: &str, what: &str| lines_of(what, "", capture.get(question));
         let mut wanted = String::new();
         for rule in &direct.rules {
             let words = [
@@ -195,22 +191,15 @@ fn every_direct_rule_of_every_capture_is_read_as_the_look_reads_it() {
             let words: Vec<&str> = ["rule"].into_iter().chain(words).collect();
             wanted.push_str(&(words.join("\u{1f}") + "\n"));
         }
-        let options = [("name", "rule"), ("head", "4"), ("tail", "yes")];
-        assert_eq!(
-            entries("runtime-rules", &options),
-            wanted,
-            "{}",
-            capture.name
-        );
+        assert_eq!(entries("runtime-rules", "rule"), wanted, "{}", capture.name);
         rules += direct.rules.len();
         let mut wanted = String::new();
         for chain in &direct.chains {
             let words = ["chain", &chain.ipv, &chain.table, &chain.chain];
             wanted.push_str(&(words.join("\u{1f}") + "\n"));
         }
-        let options = [("name", "chain"), ("head", "3"), ("tail", "")];
         assert_eq!(
-            entries("runtime-chains", &options),
+            entries("runtime-chains", "chain"),
             wanted,
             "{}",
             capture.name
@@ -231,8 +220,7 @@ fn zones_and_their_settings_are_read_from_every_capture() {
         else {
             continue;
         };
-        let tokens = awk("busctl_tokens", &[], capture.get("active-zones"));
-        let mut names: Vec<String> = awk("active_zones", &[], &tokens)
+        let mut names: Vec<String> = lines_of("zones", "", capture.get("active-zones"))
             .lines()
             .map(String::from)
             .collect();
@@ -243,8 +231,7 @@ fn zones_and_their_settings_are_read_from_every_capture() {
             let Some(zone) = question.strip_prefix("runtime-zone:") else {
                 continue;
             };
-            let tokens = awk("busctl_tokens", &[], answer);
-            let settings = awk("zone_settings", &[("zone", zone)], &tokens);
+            let settings = lines_of("zone", zone, answer);
             // Each list is printed, also an empty one; there are as many values as the signature says.
             for list in ["services", "ports", "sources", "interfaces", "rules_str"] {
                 let head = format!("zone\u{1f}{zone}\u{1f}{list}\u{1f}a");

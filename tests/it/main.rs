@@ -7,6 +7,7 @@ mod audit;
 mod awk;
 mod bad_input;
 mod bench;
+mod bus_calls;
 mod captures;
 mod cli;
 mod codes;

@@ -75,10 +75,10 @@ fn a_step_that_fails_leaves_what_was_there_and_says_why() {
     });
 }
 
-/// A busctl of our own ahead of the real one: what firewalld would have to be broken for.
+/// A busctl of our own ahead of the real one: what firewalld would have to be broken for. Without mkfifo there is no other way to firewalld.
 fn with_busctl<'a>(body: &str, shell: &'a mut String) -> [&'a str; 3] {
     *shell = format!(
-        "mkdir -p /run/lab-bin; cat >/run/lab-bin/busctl <<'END'\n#!/bin/sh\nreal() {{ exec /usr/bin/busctl \"$@\"; }}\n{body}\nreal \"$@\"\nEND\nchmod +x /run/lab-bin/busctl; PATH=/run/lab-bin:$PATH exec sh -s"
+        "mkdir -p /run/lab-bin; cat >/run/lab-bin/busctl <<'END'\n#!/bin/sh\nreal() {{ exec /usr/bin/busctl \"$@\"; }}\n{body}\nreal \"$@\"\nEND\nprintf '#!/bin/sh\\nexit 1\\n' >/run/lab-bin/mkfifo; chmod +x /run/lab-bin/*; PATH=/run/lab-bin:$PATH exec sh -s"
     );
     ["sh", "-c", shell]
 }

@@ -33,18 +33,26 @@ class Bus(object):
 
     def send(self, name, path, interface, method, *texts):
         """Calls a method whose arguments are texts, and returns the number of the call. Several may be under way."""
+        return self.call(name, path, interface, method, b"s" * len(texts), [visible(text) for text in texts])
+
+    def call(self, name, path, interface, method, signature, words):
+        """Calls a method whose arguments have that signature, with words as busctl takes them: each array begins with its length, and a variant with
+        its type. Returns the number of the call; a ValueError if the words are not those of the signature, and nothing was sent."""
         self.serial += 1
-        body = b""
-        for text in texts:
-            body = packed(body, 4, struct.pack("<I", len(visible(text))) + visible(text) + b"\0")
+        arguments, words, place = bytearray(), iter(words), 0
+        while place < len(signature):
+            place = pack(arguments, signature, place, words)
+        if next(words, None) is not None:
+            raise ValueError("there are more values than those of " + signature.decode("ascii", "replace"))
+        body = bytes(arguments)
         # Its type, a call; its flags: a daemon that does not run is not started.
         message = b"l\1\2\1" + struct.pack("<II", len(body), self.serial)
         fields = b""
         for code, kind, text in ((1, b"o", path), (2, b"s", interface), (3, b"s", method), (6, b"s", name)):
             text = visible(text)
             fields = packed(fields, 8, struct.pack("<BB", code, 1) + kind + b"\0" + struct.pack("<I", len(text)) + text + b"\0")
-        if texts:
-            fields = packed(fields, 8, struct.pack("<BB", 8, 1) + b"g\0" + struct.pack("<B", len(texts)) + b"s" * len(texts) + b"\0")
+        if signature:
+            fields = packed(fields, 8, struct.pack("<BB", 8, 1) + b"g\0" + struct.pack("<B", len(signature)) + signature + b"\0")
         message += struct.pack("<I", len(fields)) + fields
         self.socket.sendall(packed(message, 8, body))
         return self.serial
@@ -134,6 +142,58 @@ def quoted(text):
     return b"\"" + text + b"\""
 
 
+def visible(text):
+    """As bytes in ASCII."""
+    return text.encode("ascii", "replace")
+
+
+def begins(kind):
+    """At a multiple of which number a value of this type begins."""
+    return NUMBERS[kind][0] if kind in NUMBERS else BEGINS.get(kind, 4)
+
+
+def pack(body, signature, place, words):
+    """Adds the value whose type is at that place of the signature, and returns the place behind that."""
+    kind = signature[place : place + 1]
+    if kind == b"v":
+        inner = taken(words, signature)
+        body += struct.pack("<B", len(inner)) + inner + b"\0"
+        if pack(body, inner, 0, words) != len(inner):
+            raise ValueError("a variant of type " + inner.decode("ascii", "replace"))
+        return place + 1
+    body += b"\0" * (-len(body) % begins(kind))
+    if kind == b"s":
+        text = taken(words, signature)
+        body += struct.pack("<I", len(text)) + text + b"\0"
+    elif kind == b"i":
+        body += struct.pack("<i", int(taken(words, signature)))
+    elif kind == b"b":
+        body += struct.pack("<I", (b"false", b"true").index(taken(words, signature)))
+    elif kind == b"a":
+        count, length = int(taken(words, signature)), len(body)
+        body += b"\0" * 4
+        body += b"\0" * (-len(body) % begins(signature[place + 1 : place + 2]))
+        begin = len(body)
+        for _ in range(count):
+            pack(body, signature, place + 1, words)
+        struct.pack_into("<I", body, length, len(body) - begin)
+        return behind(signature, place)
+    elif kind in (b"(", b"{"):
+        place += 1
+        while signature[place : place + 1] not in (b")", b"}"):
+            place = pack(body, signature, place, words)
+    else:
+        raise ValueError("a signature with " + kind.decode("ascii", "replace") + " in it")
+    return place + 1
+
+
+def taken(words, signature):
+    """The next word."""
+    for word in words:
+        return word
+    raise ValueError("the values are not those of " + signature.decode("ascii", "replace"))
+
+
 def aligned(at, width):
     """The first place from there on that is a multiple of the width."""
     return at + -at % width
@@ -182,7 +242,7 @@ def value(signature, place, data, at, order, words, depth):
         at = aligned(at, 4)
         (length,) = struct.unpack_from(order + "I", data, at)
         item = signature[place + 1 : place + 2]
-        at = aligned(at + 4, NUMBERS[item][0] if item in NUMBERS else BEGINS.get(item, 4))
+        at = aligned(at + 4, begins(item))
         end, count, number = at + length, 0, len(words)
         words.append(b"")
         while at < end:

@@ -1,16 +1,5 @@
 
 
-def version():
-    engine = ask("/version")
-    components = field(engine, "Components")
-    # Podman has an API like it.
-    names = [field(component, "Name") for component in components] if isinstance(components, list) else []
-    found = field(engine, "Version")
-    if not isinstance(found, type(u"")) or names and "Engine" not in names:
-        raise NotDocker(found)
-    return found
-
-
 def firewall(engine):
     """Which firewall Docker uses, which it reports since 28.1; an empty line before."""
     numbers = engine.split(".")

@@ -15,8 +15,3 @@ def skip(why, *questions):
     """Questions that were not asked, and why."""
     for question in questions:
         show(question, "-", b"", visible(why))
-
-
-def visible(text):
-    """As bytes in ASCII."""
-    return text.encode("ascii", "replace")

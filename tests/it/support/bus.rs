@@ -16,7 +16,10 @@ pub struct Call {
     pub path: String,
     pub interface: String,
     pub method: String,
-    /// The arguments, all of which are texts.
+    /// The type of its arguments, and the bytes of their values.
+    pub signature: String,
+    pub body: Vec<u8>,
+    /// The arguments, where all of them are texts.
     pub arguments: Vec<String>,
 }
 
@@ -109,7 +112,7 @@ fn line(stream: &mut UnixStream) -> Option<String> {
     String::from_utf8(line).ok()
 }
 
-/// Reads a call; every value in it is a text, or a signature of one byte's length.
+/// Reads a call; every value in its head is a text, or a signature of one byte's length.
 fn call(fields: &[u8], body: &[u8]) -> Call {
     let text = |bytes: &[u8], at: usize| {
         let at = at.next_multiple_of(4);
@@ -122,16 +125,19 @@ fn call(fields: &[u8], body: &[u8]) -> Call {
         path: String::new(),
         interface: String::new(),
         method: String::new(),
+        signature: String::new(),
+        body: body.to_vec(),
         arguments: Vec::new(),
     };
-    let (mut at, mut count) = (0, 0);
+    let mut at = 0;
     while at < fields.len() {
         at = at.next_multiple_of(8);
         let (code, kind) = (fields[at], fields[at + 2]);
         if kind == b'g' {
             assert_eq!(code, 8);
-            count = fields[at + 4] as usize;
-            at += 6 + count;
+            let end = at + 5 + fields[at + 4] as usize;
+            call.signature = String::from_utf8(fields[at + 5..end].to_vec()).expect("a signature");
+            at = end + 1;
             continue;
         }
         let (word, after) = text(fields, at + 4);
@@ -144,26 +150,22 @@ fn call(fields: &[u8], body: &[u8]) -> Call {
             _ => panic!("field {code}"),
         }
     }
-    let mut at = 0;
-    for _ in 0..count {
-        let (word, after) = text(body, at);
-        call.arguments.push(word);
-        at = after;
+    if call.signature.bytes().all(|kind| kind == b's') {
+        let mut at = 0;
+        for _ in 0..call.signature.len() {
+            let (word, after) = text(body, at);
+            call.arguments.push(word);
+            at = after;
+        }
+        assert_eq!(at, body.len());
     }
-    assert_eq!(at, body.len());
     call
 }
 
 /// A message of a type with the value, as busctl prints it, in answer to a call.
 fn message(kind: u8, answers: u32, printed: &str) -> Vec<u8> {
     let (signature, values) = printed.split_once(' ').unwrap_or((printed, ""));
-    let mut body = Vec::new();
-    let mut words = words(values);
-    let mut rest = signature;
-    while !rest.is_empty() {
-        rest = value(rest, &mut words, &mut body);
-    }
-    assert!(words.next().is_none(), "{printed}");
+    let body = packed(signature, words(values));
     let mut fields = vec![5, 1, b'u', 0];
     fields.extend(answers.to_le_bytes());
     fields.extend([8, 1, b'g', 0, signature.len() as u8]);
@@ -177,6 +179,17 @@ fn message(kind: u8, answers: u32, printed: &str) -> Vec<u8> {
     pad(&mut out, 8);
     out.extend(body);
     out
+}
+
+/// The bytes of values of this type.
+pub fn packed(signature: &str, mut words: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
+    let mut body = Vec::new();
+    let mut rest = signature;
+    while !rest.is_empty() {
+        rest = value(rest, &mut words, &mut body);
+    }
+    assert!(words.next().is_none(), "{signature}");
+    body
 }
 
 /// The words that busctl prints: texts without their quotes and escapes, and all others as they are.
