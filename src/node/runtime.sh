@@ -6,13 +6,13 @@ lines_of() { printf '%s' "$record$1$separator$separator$2" | awk_bus_answers; }
 # busctl_tokens ANSWER: its values without its signature, each behind a separator, on one line.
 busctl_tokens() { lines_of tokens "$1"; }
 
-# active_zones: the names of the zones that matter: those with a binding, and the default one.
+# active_zones: the names of the zones that matter: those with a binding, and the default one; or why they are not known.
 active_zones() {
     local default
-    call_firewalld "$runtime" "$firewalld" getDefaultZone || return
+    call_firewalld "$runtime" "$firewalld" getDefaultZone || { echo "$answer" && return 1; }
     default=${answer#s \"}
     default=${default%%\"*}
-    call_firewalld "$runtime" "$firewalld.zone" getActiveZones || return
+    call_firewalld "$runtime" "$firewalld.zone" getActiveZones || { echo "$answer" && return 1; }
     {
         echo "$default"
         lines_of zones "$answer"
