@@ -55,6 +55,27 @@ echo ==docker; docker inspect -f '{{{{range $name, $it := .NetworkSettings.Netwo
 docker network inspect -f '{{{{.Id}}}} {{{{index .Options "com.docker.network.bridge.name"}}}}' {NETWORK}
 """
 
+# The entries of firewalld's address sets: who holds them, the set, the entry.
+STATE += r"""
+echo ==sets
+ipset save 2>/dev/null | awk '$1 == "add" && $2 ~ /^fwdeploy-/ { print "ipset", $2, $3 }'
+nft list table inet firewalld 2>/dev/null | awk '
+    $1 == "set" { name = $2 }
+    /elements = / { inside = 1 }
+    inside && name ~ /^fwdeploy-/ {
+        line = $0
+        sub(/.*[{]/, "", line)
+        sub(/[}].*/, "", line)
+        count = split(line, entry, ",")
+        for (i = 1; i <= count; i++) { gsub(/[ \t]/, "", entry[i]); if (entry[i] != "") print "nft", name, entry[i] }
+    }
+    /[}]/ { inside = 0 }'
+for file in /etc/firewalld/ipsets/fwdeploy-*.xml; do
+    name=${file##*/}
+    [ ! -e "$file" ] || sed -n "s|.*<entry>\(.*\)</entry>.*|file ${name%.xml} \1|p" "$file"
+done
+"""
+
 
 class Lab:
     """A lab of so many nodes, all of one release. It stays for the next program until it is taken down."""
@@ -150,10 +171,40 @@ def difference(one: str, other: str) -> str:
     return "\n".join([*only, *(f"+ {line}" for line in other.splitlines() if line not in one.splitlines())][:20])
 
 
+def without_sets(state: dict[str, str]) -> dict[str, str]:
+    """The texts in which a rule may ask an address set of firewalld's, with a rule for each entry instead: in the kernel those that the kernel has."""
+    entries: dict[tuple[str, str], list[str]] = {}
+    for where, name, entry in re.findall(r"(?m)^(\w+) (\S+) (\S+)$", state["sets"]):
+        entries.setdefault((where, name), []).append(entry)
+
+    def expand(text: str, where: str, pattern: str, single: str) -> str:
+        lines = []
+        for line in text.splitlines():
+            asked = re.search(pattern, line)
+            found = entries.get((where, asked["name"]), []) if asked else []
+            lines += [line.replace(asked[0], single.format(entry=entry, **asked.groupdict())) for entry in found] if asked else [line]
+        return "\n".join(lines) + "\n"
+
+    def match(text: str, where: str, suffix: str) -> str:
+        # The address of an entry stands beside the container's, as in a rule without a set.
+        inside = rf"{re.escape(CONTAINER)}(?:/32)?"
+        text = expand(text, where, rf"(?P<own>-d {inside}) (?P<rest>.*)-m set --match-set (?P<name>\S+) src", "-s {entry}" + suffix + " {own} {rest}")
+        return expand(text, where, rf"(?P<own>-s {inside}) (?P<rest>.*)-m set --match-set (?P<name>\S+) dst", "{own} -d {entry}" + suffix + " {rest}")
+
+    nat = expand(state["nat"], "nft", r"saddr @(?P<name>\S+)", "saddr {entry}")
+    return {
+        "kernel": match(state["kernel"], "ipset", "/32"),
+        "nat": match(nat, "ipset", "/32"),
+        "direct": match(state["direct"], "file", ""),
+        "zone": expand(state["zone"], "file", r'<source ipset="(?P<name>[^"]+)"', '<source address="{entry}"'),
+    }
+
+
 def verify(node: str, state: dict[str, str], peers: list[str]) -> None:
     """Compares one node's state with the job."""
     wanted = set(peers)
     inside = re.escape(CONTAINER)
+    state = {**state, **without_sets(state)}
     seen = {
         "inbound rules in the kernel": re.findall(rf"-s ([\d.]+)/32 -d {inside}/32 .*-j ACCEPT", state["kernel"]),
         "outbound rules in the kernel": re.findall(rf"-s {inside}/32 -d ([\d.]+)/32 .*-j ACCEPT", state["kernel"]),
