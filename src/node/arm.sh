@@ -75,7 +75,7 @@ arm_now() {
     since=$(date -u '+%Y-%m-%dT%H:%M:%SZ %s')
     expires=$(date -u -d "@$((${since#* } + $2))" +%Y-%m-%dT%H:%M:%SZ 2>/dev/null) || expires="$2 s later"
     since=${since% *}
-    save_file about "$about${newline}format=2${newline}number=$1${newline}since=$since${newline}until=$expires${newline}timeout=$2${newline}boot=$(cat /proc/sys/kernel/random/boot_id)${newline}uptime=$(uptime_now)${newline}outcome=armed" &&
+    save_file about "$about${newline}format=2${newline}number=$1${newline}since=$since${newline}until=$expires${newline}timeout=$2${newline}boot=$(boot_now)${newline}uptime=$(uptime_now)${newline}outcome=armed" &&
         save_file library.sh "$library" &&
         save_file restore.sh "$restore_program" &&
         save_file subnets "$managed" &&

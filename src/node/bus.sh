@@ -42,9 +42,9 @@ close_bus() {
 
 # call_over_bus TEXT: calls a method, whose words each end with a separator, and puts the answer into $answer. 2 means that nothing was called.
 call_over_bus() {
-    local id line='' part kind text="$1" failed=0
+    local id line='' part text="$1" failed=0
     # Nothing is written to a process that has ended: that would be a signal to stop. A line break would end the call early.
-    [ -e "/proc/$bus/exe" ] && IFS= read -r id </proc/sys/kernel/random/uuid || return 2
+    [ -n "$bus" ] && [ -e "/proc/$bus/exe" ] && IFS= read -r id </proc/sys/kernel/random/uuid || return 2
     case $text in *"$newline"*) return 2 ;; esac
     if [ "${#text}" -lt 3000 ]; then
         text=$seconds$separator$text
@@ -71,14 +71,11 @@ call_over_bus() {
         fi
     done
     line=${line#"$id "}
-    kind=${line%"${line#??}"}
     answer=${line#??}
-    case $kind in
-    ?@) answer=$(cat "$bus_files.answer") ;;
-    esac
-    case $kind in
-    0?) return 0 ;;
-    1?) return 1 ;;
+    case $line in ?@*) answer=$(cat "$bus_files.answer") ;; esac
+    case $line in
+    0*) return 0 ;;
+    1*) return 1 ;;
     esac
     return 2
 }

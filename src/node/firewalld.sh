@@ -4,14 +4,16 @@
 # started: that would flush the tables and Docker's rules with them.
 call_firewalld() {
     local text code ifs="$IFS"
-    if [ -n "$bus" ]; then
-        IFS=$separator
-        text="$*$separator"
-        IFS=$ifs
-        call_over_bus "$text"
-        code=$?
-        [ "$code" = 2 ] || return "$code"
-    fi
+    IFS=$separator
+    text="$*$separator"
+    IFS=$ifs
+    call_over_bus "$text"
+    code=$?
+    [ "$code" = 2 ] || return "$code"
+    call_by_busctl "$@"
+}
+call_by_busctl() {
+    local code
     answer=$(busctl --auto-start=no --timeout="$seconds" call -- "$firewalld" "$@" 2>&1 </dev/null) && return
     code=$?
     # systemd 247 colours its errors even if they are not shown on a terminal.
@@ -25,11 +27,9 @@ call_firewalld() {
 call_firewalld_with() {
     local values="$1" code ifs="$IFS"
     shift
-    if [ -n "$bus" ]; then
-        call_over_bus "$1$separator$2$separator$3$separator$4$separator$values"
-        code=$?
-        [ "$code" = 2 ] || return "$code"
-    fi
+    call_over_bus "$1$separator$2$separator$3$separator$4$separator$values"
+    code=$?
+    [ "$code" = 2 ] || return "$code"
     if [ "${#values}" -gt 250000 ]; then
         answer="a configuration of this length needs Python, which could not be started"
         return 1
@@ -38,7 +38,7 @@ call_firewalld_with() {
     # The values are meant to be split.
     set -- "$@" $values
     IFS=$ifs
-    call_firewalld "$@"
+    call_by_busctl "$@"
 }
 
 # firewalld_property PATH INTERFACE NAME: one of firewalld's properties, in busctl's format.

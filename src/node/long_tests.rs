@@ -66,7 +66,7 @@ fn no_shell_ends_at_the_length_of_a_configuration() {
     // What a step of firewalld's is called with; busctl itself is not.
     let script = "step() { shift; \"$@\"; }\nread_direct() { answer=$4; }\n\
         set_direct() { update_direct \"$2\"; }\nbusctl() { echo \"busctl $# $5 $6 $7\"; }\n\
-        call_over_bus() { answer=\"bus ${#1}\"; }\n";
+        call_over_bus() { [ -n \"$bus\" ] || return 2; answer=\"bus ${#1}\"; }\n";
     for shell in shells() {
         for (bus, rules, wanted) in [
             (

@@ -194,7 +194,7 @@ call() {
 # machine: the running kernel and its network, on one line: no other machine has both, not even one with a copied disk.
 machine() {
     local kernel network
-    kernel=$(cat /proc/sys/kernel/random/boot_id) && network=$(readlink /proc/self/ns/net) && echo "$kernel $network"
+    kernel=$(boot_now) && network=$(readlink /proc/self/ns/net) && echo "$kernel $network"
 }
 
 look_at_system() {

@@ -55,10 +55,12 @@ is_lease_live() {
 }
 
 # has_booted_since N: whether the node has booted since that snapshot.
-has_booted_since() {
+has_booted_since() { [ "$(read_key "$home/snapshots/$1/about" boot)" != "$(boot_now)" ]; }
+
+# boot_now: the id of this boot.
+boot_now() {
     local boot
-    IFS= read -r boot </proc/sys/kernel/random/boot_id || boot=
-    [ "$(read_key "$home/snapshots/$1/about" boot)" != "$boot" ]
+    IFS= read -r boot </proc/sys/kernel/random/boot_id && echo "$boot"
 }
 
 # uptime_now: independent of the clock: whole seconds since the node has booted.

@@ -12,26 +12,18 @@ macro_rules! awk {
 }
 
 /// The Python program of these files, one after the other, as a function that takes the interpreter and the arguments. The program has no
-/// single quote in it. Nothing is written (`-B`), and neither the environment nor anybody's own packages count (`-E`, `-s`, `-S`).
+/// single quote in it. Nothing is written (`-B`), and neither the environment nor anybody's own packages count (`-E`, `-s`, `-S`). One that is
+/// `in_background` is to be started there: it takes the place of the shell that runs the function.
 macro_rules! python {
-    ($function:literal, $($name:literal)*) => {
+    (in_background $function:literal, $($name:literal)*) => { python!(@ "exec ", $function, $($name)*) };
+    ($function:literal, $($name:literal)*) => { python!(@ "", $function, $($name)*) };
+    (@ $how:literal, $function:literal, $($name:literal)*) => {
         concat!(
             "\npython_",
             $function,
-            "() {\n    local interpreter=\"$1\"\n    shift\n    \"$interpreter\" -BEsS -c '\n",
-            $(include_str!(concat!("python/", $name, ".py")),)*
-            "' \"$@\"\n}\n"
-        )
-    };
-}
-
-/// The same, as a function that is to be started in the background: the program takes the place of the shell that runs it there.
-macro_rules! background_python {
-    ($function:literal, $($name:literal)*) => {
-        concat!(
-            "\npython_",
-            $function,
-            "() {\n    local interpreter=\"$1\"\n    shift\n    exec \"$interpreter\" -BEsS -c '\n",
+            "() {\n    local interpreter=\"$1\"\n    shift\n    ",
+            $how,
+            "\"$interpreter\" -BEsS -c '\n",
             $(include_str!(concat!("python/", $name, ".py")),)*
             "' \"$@\"\n}\n"
         )
@@ -60,7 +52,7 @@ pub(super) const LIBRARY: &str = concat!(
     include_str!("bus.sh"),
     "\n",
     include_str!("firewalld.sh"),
-    background_python!("bus_calls", "calls" "limits" "bus" "bus_calls"),
+    python!(in_background "bus_calls", "calls" "limits" "bus" "bus_calls"),
     "\n",
     include_str!("docker.sh"),
     python!("docker_query", "query" "limits" "docker_api" "docker_query"),

@@ -17,9 +17,10 @@ def answer(words):
         if bus is None:
             bus = within(seconds, lambda: Bus(bus_socket))
         serial = bus.call(called, path, interface, method, signature, words[5:])
-    except Exception as error:
-        if not isinstance(error, (ValueError, IndexError, struct.error)):
-            bus = None
+    except (ValueError, IndexError, struct.error):
+        return 2, b""
+    except Exception:
+        bus = None
         return 2, b""
     try:
         # Behind the signature there is a blank, if there is a value.

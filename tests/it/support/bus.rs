@@ -11,7 +11,7 @@ use std::thread;
 use tempfile::TempDir;
 
 /// A call of a method.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Call {
     pub path: String,
     pub interface: String,
