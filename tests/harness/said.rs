@@ -27,11 +27,23 @@ impl From<Output> for Said {
 
 /// Waits until something holds, for as long as services take to come back on a busy machine.
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    wait_until_empty(what, || match holds() {
+        true => String::new(),
+        false => "it does not hold".to_string(),
+    });
+}
+
+/// Waits until nothing is left of what is asked for, as long as [`wait_until`] does, and tells what stayed.
+pub fn wait_until_empty(what: &str, mut left: impl FnMut() -> String) {
     let until = Instant::now() + Duration::from_secs(60);
-    while !holds() {
+    loop {
+        let left = left();
+        if left.is_empty() {
+            return;
+        }
         assert!(
             Instant::now() < until,
-            "waited a minute in vain until {what}"
+            "waited a minute in vain until {what}: {left}"
         );
         std::thread::sleep(Duration::from_millis(300));
     }

@@ -6,11 +6,11 @@ use rustix::process::Signal;
 
 use crate::One;
 use crate::PORT;
+use crate::assert_nothing_left;
 use crate::harness::lab::Lab;
 use crate::harness::said::Said;
 use crate::harness::said::wait_until;
 use crate::harness::shell::kill_holders;
-use crate::harness::shell::print_left;
 use crate::interruptions::DOCKER_AGAIN;
 use crate::interruptions::end;
 use crate::interruptions::signal;
@@ -26,9 +26,6 @@ const START: &str = "systemctl reset-failed firewalld; systemctl start firewalld
 
 /// The table in which this generation of firewalld forwards.
 const FAMILY: &str = "f=inet; ! nft list table ip firewalld >/dev/null 2>&1 || f=ip;";
-
-/// What holds no more than an armed node should leave.
-const LEFT: &str = print_left!();
 
 /// Ends the script that has the lock, as the kernel does when memory is short.
 const KILL_SCRIPT: &str = kill_holders!();
@@ -157,7 +154,7 @@ fn a_docker_that_hangs_is_no_docker_without_networks() {
     assert_eq!(said.code, 2, "{}{}", said.out, said.err);
     assert!(said.out.contains("[docker-hangs]"), "{}", said.out);
     assert!(said.out.contains("docker does not answer"), "{}", said.out);
-    wait_until("the node has gone back", || lab.sh("n1", LEFT).is_empty());
+    assert_nothing_left(lab, "after a Docker that did not answer");
     let said = run(lab, &[]);
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
     one.assert_enforced("after a Docker that did not answer");
@@ -274,9 +271,7 @@ fn a_node_goes_back_by_itself_whatever_systemd_and_firewalld_do() {
         end(slow);
         lab.sh("n1", does);
         lab.sh("n1", DOCKER_AGAIN);
-        wait_until(&format!("the node has gone back, {does}"), || {
-            lab.sh("n1", LEFT).is_empty()
-        });
+        assert_nothing_left(lab, does);
         let now = lab.sh(
             "n1",
             "cat /etc/firewalld/zones/public.xml 2>/dev/null; docker network ls -q | wc -l",
@@ -298,7 +293,7 @@ fn a_node_goes_back_by_itself_whatever_systemd_and_firewalld_do() {
     );
     std::thread::sleep(Duration::from_secs(3));
     recovers(&one, "after firewalld was restarted in the middle");
-    assert_eq!(lab.sh("n1", LEFT), "");
+    assert_nothing_left(lab, "after firewalld was restarted in the middle");
 
     // The script is killed while it arms: what it leaves goes with the next run, also from systemd's memory.
     one.whitelist(&["peer1", "peer2"]);
@@ -318,7 +313,6 @@ fn a_node_goes_back_by_itself_whatever_systemd_and_firewalld_do() {
     );
     let said = run(lab, &[]);
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
-    let left = lab.sh("n1", LEFT);
-    assert_eq!(left, "", "after a run that was killed while it armed");
+    assert_nothing_left(lab, "after a run that was killed while it armed");
     assert_eq!(lab.sh("n1", "ls /run/fwdeploy | grep -e '-1$' || :"), "");
 }

@@ -12,12 +12,12 @@ use rustix::process::Signal;
 use rustix::process::kill_process;
 
 use crate::One;
+use crate::assert_nothing_left;
 use crate::harness::lab::Lab;
 use crate::harness::said::Said;
 use crate::harness::said::wait_until;
 use crate::harness::shell::print_firewalld;
 use crate::harness::shell::print_guard;
-use crate::harness::shell::print_left;
 
 /// What is ours on a node, and what it hangs on.
 const STATE: &str = concat!(
@@ -126,12 +126,8 @@ pub(crate) fn end(run: Child) -> Said {
 
 /// Waits until nothing of a run is left on the node, and then compares.
 fn assert_home(lab: &Lab, before: &str, when: &str) {
-    wait_until(&format!("the node has gone back, {when}"), || {
-        lab.try_sh("n1", "test -L /var/lib/fwdeploy/armed").code != 0
-    });
+    assert_nothing_left(lab, when);
     assert_eq!(lab.sh("n1", STATE), before, "{when}");
-    let left = lab.sh("n1", print_left!());
-    assert_eq!(left, "", "{when}");
 }
 
 #[test]

@@ -36,6 +36,8 @@ mod zones;
 
 use harness::lab::Lab;
 use harness::said::wait_until;
+use harness::said::wait_until_empty;
+use harness::shell::print_left;
 
 /// The port that the role forwards, and that a peer listens on.
 const PORT: u16 = 5000;
@@ -106,6 +108,17 @@ impl One {
             "the container reached a stranger, {when}"
         );
     }
+}
+
+/// Waits until nothing of a run is left on `n1`: no latch, lease, timer or unit but one that failed. A unit that takes a node back is
+/// active for a moment after the lease is gone, and so is what a run has told to stop.
+fn assert_nothing_left(lab: &Lab, when: &str) {
+    wait_until_empty(&format!("nothing of a run is left, {when}"), || {
+        lab.sh(
+            "n1",
+            concat!("{ ", print_left!(), "} | grep -v ' failed '; :"),
+        )
+    });
 }
 
 /// One test for each generation and backend.

@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::One;
-use crate::harness::said::wait_until;
+use crate::assert_nothing_left;
 use crate::name;
 
 /// One test for the oldest and one for the newest generation, with another backend each.
@@ -111,7 +111,7 @@ fn a_rollback_that_loses_its_controller_is_wholly_taken_back(suite: &str, backen
         one.killed_when("rollback", &["--confirm-timeout", "25"], || {
             one.address_of_cybex() == from
         });
-        wait_until("the node is at rest", || !one.is_held());
+        assert_nothing_left(&one.lab, "after a kill");
         let outcome = one.last_outcome();
         let expected = match outcome.trim() {
             "restored" => &closed,
@@ -134,7 +134,7 @@ fn a_rollback_that_loses_its_controller_is_wholly_taken_back(suite: &str, backen
     });
     if one.is_held() {
         one.lab.sh("n1", "docker rm -f cybex");
-        wait_until("the node is at rest", || !one.is_held());
+        assert_nothing_left(&one.lab, "after a kill");
         let said = one.lab.fwdeploy("status", &[]);
         assert!(
             said.out
@@ -183,7 +183,7 @@ fn configuration_behind_links_comes_back(suite: &str, backend: &str) {
     assert!(one.is_held());
     lab.lab("kill", &["n1"]);
     lab.lab("start", &["n1"]);
-    wait_until("the node is at rest", || !one.is_held());
+    assert_nothing_left(&one.lab, "after a kill");
     assert_eq!(lab.sh("n1", real), before, "after a pulled plug");
     assert_eq!(kept(&one.standing()), kept(&open));
     assert_eq!(one.last_outcome().trim(), "restored");
