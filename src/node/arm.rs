@@ -9,6 +9,7 @@ use crate::node::apply;
 use crate::node::quote;
 use crate::node::restore;
 use crate::node::shell::DISARM;
+use crate::node::shell::LEASE;
 use crate::node::shell::LIBRARY;
 use crate::node::shell::ROLLBACK;
 use crate::node::shell::STEPS;
@@ -83,7 +84,7 @@ pub fn revert_script(number: u64) -> String {
 }
 
 fn asked(what: &str, number: u64) -> String {
-    format!("{LIBRARY}{DISARM}\n{what} {number}\n")
+    format!("{LEASE}\n{DISARM}\n{what} {number}\n")
 }
 
 pub(super) fn whole(arming: &Arming, restore: &str, first: &str, plan: &str) -> String {

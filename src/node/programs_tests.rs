@@ -449,6 +449,32 @@ fn every_variable_is_local_or_listed() {
     }
 }
 
+/// A program that has a part of the library has all of it that it comes to. Verified with `lease.sh` left out of a confirmation.
+#[test]
+fn no_program_calls_a_function_that_it_lacks() {
+    let whole = [LIBRARY, STEPS, DISARM, PURGE].concat();
+    let known: BTreeMap<String, String> = Code::of(&whole).functions().into_iter().collect();
+    for (name, start) in [
+        ("disarm", "disarm"),
+        ("go-back", "restore_and_wait"),
+        ("purge", "print_purged"),
+    ] {
+        let program = &programs()[name];
+        let has: BTreeMap<String, String> = Code::of(program).functions().into_iter().collect();
+        let mut reached = BTreeSet::new();
+        let mut next = vec![start.to_string()];
+        while let Some(function) = next.pop() {
+            let code = has.get(&function);
+            let code = code.unwrap_or_else(|| panic!("{name} lacks {function}"));
+            let words = code.split(|c: char| c.is_whitespace() || ";|&(){}`!".contains(c));
+            let called = words.filter(|word| known.contains_key(*word));
+            let new = called.filter(|word| reached.insert(word.to_string()));
+            next.extend(new.map(String::from));
+        }
+        assert!(reached.len() > 5, "{name}: {reached:?}");
+    }
+}
+
 /// The head of the reading program, which follows the part that it shares with the other programs.
 const PROBE_HEAD: &str = include_str!("probe.sh");
 

@@ -1,11 +1,11 @@
 //! The script that removes a node's records, and its answer.
 
-use crate::node::shell::LIBRARY;
+use crate::node::shell::LEASE;
 use crate::node::shell::PURGE;
 
 /// Returns the script that removes `/var/lib/fwdeploy`, unless a run holds the node. Its answer is parsed by [`Purged`].
 pub fn purge_script() -> String {
-    format!("{LIBRARY}\n{PURGE}\nprint_purged\n")
+    format!("{LEASE}\n{PURGE}\nprint_purged\n")
 }
 
 /// What became of the records of a node.

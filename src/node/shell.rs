@@ -41,11 +41,25 @@ pub(super) const PROBE: &str = concat!(
     include_str!("probe.sh"),
 );
 
+/// What a program needs that ends a run, or has it taken back.
+macro_rules! lease {
+    () => {
+        concat!(
+            include_str!("base.sh"),
+            "\n",
+            include_str!("records.sh"),
+            "\n",
+            include_str!("lease.sh"),
+        )
+    };
+}
+
+/// The beginning of [`LIBRARY`]: for programs that end a run or have it taken back, and change nothing else.
+pub(super) const LEASE: &str = lease!();
+
 /// The functions that every program that changes a node is made of.
 pub(super) const LIBRARY: &str = concat!(
-    include_str!("base.sh"),
-    "\n",
-    include_str!("records.sh"),
+    lease!(),
     "\n",
     include_str!("interpreter.sh"),
     "\n",

@@ -247,19 +247,6 @@ is_under() {
     done | grep -q yes
 }
 
-# unstage_files: removes these copies, of any run.
-unstage_files() {
-    local snapshot_number file copy
-    rm -rf "$staging"
-    for snapshot_number in $(snapshot_numbers); do
-        [ -f "$home/snapshots/$snapshot_number/beside" ] || continue
-        while IFS=$tab read -r file copy; do
-            case $copy in /*/.*.fwdeploy) rm -f "$copy" ;; esac
-        done <"$home/snapshots/$snapshot_number/beside"
-        rm -f "$home/snapshots/$snapshot_number/beside"
-    done
-}
-
 # required_mounts: what has to be mounted before firewalld's files can be restored, in systemd's format.
 required_mounts() {
     sed -n "s/^[^$tab]*$tab\(.*\)\/[^\/]*\$/\1/p" "$snapshot/beside" 2>/dev/null | sort -u | sed 's/[\\"]/\\&/g; s/%/%%/g; s/.*/ "&"/' | tr -d '\n'
