@@ -18,6 +18,7 @@ mod ipsets;
 mod iptables;
 mod networking;
 mod nft;
+mod nft_json;
 mod observe;
 mod printed;
 mod records;
