@@ -1,5 +1,6 @@
 //! A node that is armed: the run is confirmed or rolled back, and what is reported if neither can be verified.
 
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -10,10 +11,9 @@ use crate::engine::job::Job;
 use crate::engine::session::WriteSession;
 use crate::engine::session::WriteSessions;
 use crate::engine::stage::Stage;
-use crate::model::NodeState;
 use crate::node::Ending;
 use crate::plan::Change;
-use crate::plan::compare;
+use crate::plan::Reading;
 
 /// How often a new connection is tried after something was changed. One refusal may be sshd's `MaxStartups`; three are an answer.
 const TRIES: usize = 3;
@@ -31,7 +31,10 @@ const REVERT_MINUTES: usize = 5;
 pub(super) struct PendingConfirm<'a> {
     pub(super) job: &'a Job,
     pub(super) sessions: &'a WriteSessions<'a>,
-    pub(super) before: &'a NodeState,
+    /// The node before the operation.
+    pub(super) before: Arc<Reading>,
+    /// The number of its last snapshot then.
+    pub(super) last: u64,
     /// The snapshot that a rollback restores; `None` if it is not known whether the node was armed.
     pub(super) number: Option<u64>,
     /// When it was armed at the latest.
@@ -181,14 +184,14 @@ impl<'a> PendingConfirm<'a> {
     /// What a new connection shows to be different from before.
     fn differences(&self) -> Result<Vec<Change>, Box<Failure>> {
         let mut fresh = self.sessions.open(self.job, &Stage::Settling)?;
-        let mut changes = compare(self.before, &fresh.look(&Stage::Settling)?);
+        let mut changes = self.before.changes_to(&fresh.look(&Stage::Settling)?);
         // Docker may still be putting its rules back: it does so after a boot, and when firewalld has started again.
         for _ in 0..LOOKS {
             if changes.is_empty() || self.leaving() {
                 break;
             }
             self.wait(self.sessions.context.pause);
-            changes = compare(self.before, &fresh.look(&Stage::Settling)?);
+            changes = self.before.changes_to(&fresh.look(&Stage::Settling)?);
         }
         Ok(changes)
     }
@@ -222,12 +225,11 @@ impl<'a> PendingConfirm<'a> {
     /// The snapshot that the node took for us, if it did before the connection was lost.
     fn taken(&self, session: &mut WriteSession<'a>) -> Result<Option<u64>, Box<Failure>> {
         let now = session.look(&Stage::Settling)?;
-        let before = self.sessions.last(self.before);
         let snapshots = now.records.known().map(|records| &records.snapshots);
         let mut ours = snapshots
             .into_iter()
             .flatten()
-            .filter(|snapshot| snapshot.number > before && snapshot.run == self.sessions.run);
+            .filter(|snapshot| snapshot.number > self.last && snapshot.run == self.sessions.run);
         Ok(ours.next_back().map(|snapshot| snapshot.number))
     }
 

@@ -25,7 +25,6 @@ use crate::model::state::View;
 use crate::plan::Action;
 use crate::plan::Finding;
 use crate::plan::FindingCode;
-use crate::plan::compare;
 
 /// Provokes an automatic rollback, and checks that the node performs it.
 pub(super) fn node(job: &Job, sessions: &WriteSessions<'_>) -> Outcome {
@@ -47,12 +46,8 @@ fn once(job: &Job, sessions: &WriteSessions<'_>) -> Attempt {
     }
     outcome.holds = plan.satisfied(&job.desired(), &before);
     let actions: Vec<Action> = harmless(&before).into_iter().collect();
-    let transaction = Transaction {
-        job,
-        sessions,
-        before: &before,
-        operation: Operation::Drill(&actions),
-    };
+    let drill = Operation::Drill(&actions);
+    let transaction = Transaction::new(job, sessions, &before, &drill);
     match transaction.begin(session, outcome) {
         Ok(pending) => Attempt::done(wait(*pending)),
         Err(tried) => tried,
@@ -138,7 +133,7 @@ fn judge(
     let records = now.records.known();
     let none = Snapshot::default();
     let told = records.and_then(|r| r.snapshot(number)).unwrap_or(&none);
-    let differences = compare(armed.before, now);
+    let differences = armed.before.changes_to(now);
     if !differences.is_empty() {
         let failure = Failure::new(
             Stage::Settling,

@@ -13,12 +13,12 @@ use crate::engine::failure::Failure;
 use crate::engine::job::Job;
 use crate::engine::rollout::BudgetExceeded;
 use crate::engine::stage::Stage;
-use crate::model::NodeState;
 use crate::model::peer::KnownPeer;
 use crate::model::records::Snapshot;
 use crate::plan::Change;
 use crate::plan::Finding;
 use crate::plan::GuardKind;
+use crate::plan::Reading;
 
 /// What became of one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub struct RevertPoint {
     /// The number of its snapshot.
     pub number: u64,
     /// What the node was like before it.
-    pub before: Arc<NodeState>,
+    pub before: Arc<Reading>,
 }
 
 impl Outcome {

@@ -8,6 +8,7 @@ use crate::engine::condition::NodeCondition;
 use crate::engine::failure::Failure;
 use crate::engine::job::Job;
 use crate::engine::operation::Operation;
+use crate::engine::operation::Prepared;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
 use crate::engine::session::WriteSession;
@@ -90,14 +91,15 @@ fn once(
         Recovery::Restore { number } => {
             Attempt::done(restored(&recovery, *number, session, outcome))
         }
-        Recovery::Release { .. } => Attempt::done(released(&recovery, &before, session, outcome)),
+        Recovery::Release { .. } => Attempt::done(released(
+            &recovery,
+            &sessions.prepare(job, &before, &Operation::Recovery(&recovery)),
+            session,
+            outcome,
+        )),
         _ => {
-            let transaction = Transaction {
-                job,
-                sessions,
-                before: &before,
-                operation: Operation::Recovery(&recovery),
-            };
+            let operation = Operation::Recovery(&recovery);
+            let transaction = Transaction::new(job, sessions, &before, &operation);
             transaction.finish(session, outcome, |now, _| {
                 judge(now, job, sessions, &recovery)
             })
@@ -178,18 +180,17 @@ fn restored(
 /// Abandons an unfinished run that cannot be rolled back.
 fn released(
     recovery: &Recovery,
-    before: &NodeState,
+    prepared: &Prepared,
     mut session: WriteSession<'_>,
     outcome: Outcome,
 ) -> Outcome {
-    let operation = Operation::Recovery(recovery);
-    let doing = operation.doing(0);
+    let doing = prepared.doing(0);
     let stage = Stage::Applying {
         step: 1,
         of: 1,
         doing,
     };
-    match session.apply(before, &operation).end {
+    match session.apply(prepared).end {
         End::All => Outcome {
             changes: recovery.changes(&[]),
             verdict: Verdict::Changed,

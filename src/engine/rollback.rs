@@ -21,7 +21,7 @@ use crate::engine::transaction::Verification;
 use crate::engine::transaction::retry_while_stale;
 use crate::model::NodeState;
 use crate::model::records::Snapshot;
-use crate::plan::compare;
+use crate::plan::Reading;
 
 /// Restores a node to that snapshot, or to the state before the last confirmed run.
 pub(super) fn node(job: &Job, sessions: &WriteSessions<'_>, to: Option<u64>) -> Outcome {
@@ -34,7 +34,7 @@ fn attempt_once(
     job: &Job,
     sessions: &WriteSessions<'_>,
     choose: impl Fn(&NodeState) -> Result<Snapshot, Box<Failure>>,
-    origin: Option<&NodeState>,
+    origin: Option<&Reading>,
 ) -> Attempt {
     let mut outcome = Outcome::new(job.node(), Verdict::Ok);
     let (before, session) = match sessions.look(job) {
@@ -55,23 +55,21 @@ fn attempt_once(
         snapshot_select::policy_at(&before, snapshot.number),
     );
     outcome.snapshot = Some(snapshot);
-    let transaction = Transaction {
-        job,
-        sessions,
-        before: &before,
-        operation: Operation::Snapshot {
-            to,
-            policy: &policy,
-        },
+    let restored = Operation::Snapshot {
+        to,
+        policy: &policy,
     };
+    let transaction = Transaction::new(job, sessions, &before, &restored);
+    drop(before);
+    let before = transaction.prepared.before.clone();
     transaction.finish(session, outcome, |now, outcome| {
         judge(origin.unwrap_or(&before), now, outcome)
     })
 }
 
 /// The plan need not be empty here: the node must only be readable and safe to change, and the outcome lists the differences.
-fn judge(before: &NodeState, now: &NodeState, outcome: &mut Outcome) -> Verification {
-    outcome.changes = compare(before, now);
+fn judge(before: &Reading, now: &NodeState, outcome: &mut Outcome) -> Verification {
+    outcome.changes = before.changes_to(now);
     match snapshot_select::ailments(now).first() {
         None => Ok(None),
         Some(finding) => Err(Box::new(

@@ -129,12 +129,10 @@ fn attempt_once(job: &Job, sessions: &WriteSessions<'_>, allowed: &Allowed) -> A
             None => outcome,
         });
     }
-    let transaction = Transaction {
-        job,
-        sessions,
-        before: &before,
-        operation: Operation::Steps(&plan.actions),
-    };
+    let steps = Operation::Steps(&plan.actions);
+    let transaction = Transaction::new(job, sessions, &before, &steps);
+    // Megabytes, and the steps take seconds.
+    drop((before, plan));
     transaction.finish(session, outcome, |now, outcome| {
         judge(&sessions.plan(now, job), job, now, outcome)
     })

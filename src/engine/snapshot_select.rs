@@ -110,6 +110,7 @@ fn confirmed_before(records: &Records, number: u64) -> Option<&Snapshot> {
 mod tests {
     use super::*;
     use crate::engine::fake::open_node;
+    use crate::plan::Reading;
 
     fn with(snapshots: &[(u64, RunOutcome, &str)]) -> NodeState {
         let mut state = open_node();
@@ -154,7 +155,7 @@ mod tests {
     fn what_another_run_has_changed_since_is_not_ours_any_more() {
         let kept = |number| RevertPoint {
             number,
-            before: open_node().into(),
+            before: Reading::of(&open_node()).into(),
         };
         let state = with(&[
             (3, RunOutcome::Confirmed, ""),

@@ -2,7 +2,6 @@
 //!
 //! What the operation is, and what a fresh look has to show, is the caller's.
 
-use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -13,6 +12,8 @@ use crate::engine::confirm::PendingConfirm;
 use crate::engine::failure::Failure;
 use crate::engine::job::Job;
 use crate::engine::operation::Operation;
+use crate::engine::operation::Prepared;
+use crate::engine::operation::Step;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::RevertPoint;
 use crate::engine::outcome::Verdict;
@@ -28,7 +29,6 @@ use crate::node::NO_SNAPSHOT;
 use crate::node::STALE;
 use crate::node::UNFINISHED;
 use crate::plan;
-use crate::plan::Action;
 use crate::transport::Executed;
 use crate::transport::RunError;
 
@@ -42,13 +42,13 @@ const LOOKS: usize = 5;
 const TOO_LONG: i32 = 124;
 
 /// What the exit code of a step means. Any number that the node sends maps to one of these codes.
-fn step_code(exit_code: i32, step: Option<&Action>) -> FailureCode {
+fn step_code(exit_code: i32, step: Option<&Step>) -> FailureCode {
     match (exit_code, step) {
         (EDITED, _) => FailureCode::EditedByHand,
-        (TOO_LONG, Some(step)) if step.changes_docker() => FailureCode::DockerHangs,
+        (TOO_LONG, Some(step)) if step.changes_docker => FailureCode::DockerHangs,
         // Without firewalld a reload does not help either.
-        (GONE, Some(Action::OwnChain { .. })) => FailureCode::StepFailed,
-        (_, Some(Action::OwnChain { .. })) => FailureCode::ChainNotRecreated,
+        (GONE, _) => FailureCode::StepFailed,
+        (_, Some(step)) if step.owns_chain => FailureCode::ChainNotRecreated,
         _ => FailureCode::StepFailed,
     }
 }
@@ -96,8 +96,9 @@ pub(super) fn retry_while_stale(
 pub(super) struct Transaction<'a> {
     pub(super) job: &'a Job,
     pub(super) sessions: &'a WriteSessions<'a>,
-    pub(super) before: &'a NodeState,
-    pub(super) operation: Operation<'a>,
+    pub(super) prepared: Prepared,
+    /// Whether another run was changing the node when it was read.
+    pub(super) busy: Option<Failure>,
 }
 
 /// A node on which the operation is done, and that rolls back unless it is confirmed.
@@ -116,6 +117,21 @@ pub(super) struct Unconfirmed<'a> {
 pub(super) type Verification = Result<Option<Failure>, Box<Failure>>;
 
 impl<'a> Transaction<'a> {
+    /// The operation on a node that was in that state when it was read.
+    pub(super) fn new(
+        job: &'a Job,
+        sessions: &'a WriteSessions<'a>,
+        before: &NodeState,
+        operation: &Operation<'_>,
+    ) -> Self {
+        Transaction {
+            job,
+            sessions,
+            prepared: sessions.prepare(job, before, operation),
+            busy: busy(before, &sessions.run),
+        }
+    }
+
     /// Does the operation, and lets it stay if a fresh look is judged well.
     pub(super) fn finish(
         &self,
@@ -135,16 +151,18 @@ impl<'a> Transaction<'a> {
         mut session: WriteSession<'a>,
         mut outcome: Outcome,
     ) -> Result<Box<Unconfirmed<'a>>, Attempt> {
-        if let Some(busy) = busy(self.before, &self.sessions.run) {
-            return Err(Attempt::done(outcome.failed(busy)));
+        if let Some(busy) = &self.busy {
+            return Err(Attempt::done(outcome.failed(busy.clone())));
         }
         let since = Instant::now();
-        let applied = session.apply(self.before, &self.operation);
-        self.operation.tell(&applied, &mut outcome);
+        let prepared = &self.prepared;
+        let applied = session.apply(prepared);
+        prepared.tell(&applied, &mut outcome);
         let armed = PendingConfirm {
             job: self.job,
             sessions: self.sessions,
-            before: self.before,
+            before: prepared.before.clone(),
+            last: prepared.last,
             number: applied.armed,
             since: since + ARMED_WITHIN,
         };
@@ -177,11 +195,7 @@ impl<'a> Transaction<'a> {
                 done: steps,
                 said,
             } => {
-                let step = match self.operation {
-                    Operation::Steps(actions) => actions.get(steps),
-                    _ => None,
-                };
-                let code = step_code(code, step);
+                let code = step_code(code, prepared.steps.get(steps));
                 let hint = match code {
                     FailureCode::EditedByHand => {
                         let kept = match applied.armed {
@@ -217,8 +231,9 @@ impl<'a> Transaction<'a> {
 
     /// Which step, and what was answered.
     fn step_failure(&self, done: usize, code: FailureCode, how: &str) -> Failure {
-        let (step, of) = ((done + 1).min(self.operation.len()), self.operation.len());
-        let doing = self.operation.doing(step - 1);
+        let of = self.prepared.steps.len();
+        let step = (done + 1).min(of);
+        let doing = self.prepared.doing(step - 1);
         Failure::new(
             Stage::Applying { step, of, doing },
             code,
@@ -279,7 +294,7 @@ impl<'a> Transaction<'a> {
         if self.sessions.context.rollout.when_failed == WhenFailed::RollBackAll {
             outcome.revert_point = Some(RevertPoint {
                 number,
-                before: Arc::new(self.before.clone()),
+                before: self.prepared.before.clone(),
             });
         }
         if let Some(failure) = told {
@@ -329,6 +344,7 @@ pub(super) fn not_armed(code: i32, said: String) -> Failure {
 mod tests {
     use super::*;
     use crate::model::Family;
+    use crate::plan::Action;
     use crate::plan::action::NetworkSpec;
 
     #[test]
@@ -344,7 +360,8 @@ mod tests {
             (GONE, &network, FailureCode::StepFailed),
             (i32::MIN, &network, FailureCode::StepFailed),
         ] {
-            assert_eq!(step_code(exit_code, Some(step)), means, "{exit_code}");
+            let step = Step::of(step);
+            assert_eq!(step_code(exit_code, Some(&step)), means, "{exit_code}");
         }
         assert_eq!(step_code(TOO_LONG, None), FailureCode::StepFailed);
     }

@@ -20,15 +20,35 @@ use crate::model::state::View;
 use crate::plan::action::Change;
 use crate::plan::action::Sign;
 
-/// What a plan reads of a node, line by line, compared between two readings. Empty means: as it was before.
+/// What a plan reads of a node, line by line: all that a later comparison needs, and much smaller than the whole state.
 ///
 /// Ids, versions and running states are left out: a recreated network has another id and is the same network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading(Vec<(View, Box<str>)>);
+
+impl Reading {
+    /// The lines of a node.
+    pub fn of(state: &NodeState) -> Self {
+        let lines = lines(state).into_iter();
+        Reading(lines.map(|(view, line)| (view, line.into())).collect())
+    }
+
+    /// What is different now. Empty means: as it was at this reading.
+    pub fn changes_to(&self, now: &NodeState) -> Vec<Change> {
+        changes(&self.0, &Reading::of(now).0)
+    }
+}
+
+/// What is different between two states of a node: see [`Reading`].
 pub fn compare(before: &NodeState, now: &NodeState) -> Vec<Change> {
-    let (before, now) = (lines(before), lines(now));
+    Reading::of(before).changes_to(now)
+}
+
+fn changes(before: &[(View, Box<str>)], now: &[(View, Box<str>)]) -> Vec<Change> {
     let mut changes = Vec::new();
-    for (sign, these, those) in [(Sign::Remove, &before, &now), (Sign::Add, &now, &before)] {
+    for (sign, these, those) in [(Sign::Remove, before, now), (Sign::Add, now, before)] {
         // Each line is counted: a rule that stood there twice and now once is a difference.
-        let mut rest: BTreeMap<&(View, String), usize> = BTreeMap::new();
+        let mut rest: BTreeMap<&(View, Box<str>), usize> = BTreeMap::new();
         for line in those {
             *rest.entry(line).or_default() += 1;
         }
@@ -38,7 +58,7 @@ pub fn compare(before: &NodeState, now: &NodeState) -> Vec<Change> {
                 _ => changes.push(Change {
                     sign,
                     view: line.0,
-                    text: line.1.clone(),
+                    text: line.1.to_string(),
                 }),
             }
         }
@@ -48,7 +68,7 @@ pub fn compare(before: &NodeState, now: &NodeState) -> Vec<Change> {
             sign: Sign::Replace,
             view: before
                 .iter()
-                .zip(&now)
+                .zip(now)
                 .find(|(a, b)| a != b)
                 .map_or(View::Runtime, |(a, _)| a.0),
             text: "the order of the rules".to_string(),

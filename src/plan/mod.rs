@@ -50,6 +50,7 @@ pub use allowed::Permission;
 pub use allowed::Reload;
 pub use code::FindingCase;
 pub use code::FindingCode;
+pub use compare::Reading;
 pub use compare::compare;
 pub use finding::Finding;
 pub use guard::GuardKind;

@@ -2,6 +2,7 @@
 //! [`rollback`](crate::engine::rollback) and [`drill`](crate::engine::drill) have these.
 
 use std::process;
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
@@ -16,6 +17,7 @@ use crate::engine::machines::Claim;
 use crate::engine::machines::Machines;
 use crate::engine::machines::SecondName;
 use crate::engine::operation::Operation;
+use crate::engine::operation::Prepared;
 use crate::engine::outcome::Outcome;
 use crate::engine::scripts::WriteScripts;
 use crate::engine::session::exchange::tail;
@@ -33,6 +35,7 @@ use crate::node::StepsError;
 use crate::plan::Finding;
 use crate::plan::FindingCode;
 use crate::plan::Plan;
+use crate::plan::Reading;
 
 /// What a step adds to the time that its script may take. Most take 10 ms; a container that moves takes a second or two.
 const PER_STEP: Duration = Duration::from_secs(2);
@@ -144,15 +147,37 @@ impl<'a> WriteSessions<'a> {
         job.plan(state, &self.context.allowed)
     }
 
-    /// The number of the node's last snapshot at the time of the reading.
-    pub(in crate::engine) fn last(&self, before: &NodeState) -> u64 {
-        before.records.known().map_or(0, |records| records.last)
+    /// The operation with its program, for a node that was in that state when it was read.
+    pub(in crate::engine) fn prepare(
+        &self,
+        job: &Job,
+        before: &NodeState,
+        operation: &Operation<'_>,
+    ) -> Prepared {
+        let arming = self.arming(job, before, operation);
+        let scripts = self.scripts;
+        Prepared {
+            script: match operation {
+                Operation::Steps(actions) | Operation::Drill(actions) => {
+                    scripts.apply(&arming, actions)
+                }
+                Operation::Snapshot { to, .. } => scripts.roll_back(&arming, before, *to),
+                Operation::Recovery(recovery) => scripts.recover(&arming, recovery),
+            },
+            steps: operation.steps(),
+            before: Arc::new(Reading::of(before)),
+            last: arming.last,
+            recovery: match operation {
+                Operation::Recovery(recovery) => Some((*recovery).clone()),
+                _ => None,
+            },
+        }
     }
 
     fn arming(&self, job: &Job, before: &NodeState, operation: &Operation<'_>) -> Arming {
         let version = env!("CARGO_PKG_VERSION").to_string();
         Arming {
-            last: self.last(before),
+            last: before.records.known().map_or(0, |records| records.last),
             timeout: self.context.confirm.as_secs(),
             about: vec![
                 ("operator", self.context.operator.to_string()),
@@ -249,33 +274,20 @@ impl WriteSession<'_> {
     }
 
     /// Arms the node and does the steps, in one exec.
-    pub(in crate::engine) fn apply(
-        &mut self,
-        before: &NodeState,
-        operation: &Operation<'_>,
-    ) -> Applied {
-        let scripts = self.sessions.scripts;
+    pub(in crate::engine) fn apply(&mut self, prepared: &Prepared) -> Applied {
         let exchange = &mut self.reading.exchange;
         let (context, job) = (exchange.context, exchange.job);
-        let arming = self.sessions.arming(job, before, operation);
-        let script = match operation {
-            Operation::Steps(actions) | Operation::Drill(actions) => {
-                scripts.apply(&arming, actions)
-            }
-            Operation::Snapshot { to, .. } => scripts.roll_back(&arming, before, *to),
-            Operation::Recovery(recovery) => scripts.recover(&arming, recovery),
-        };
-        let of = operation.len();
+        let of = prepared.steps.len();
         let tell = |step: usize| {
             if step < of {
-                let (step, doing) = (step + 1, operation.doing(step));
+                let (step, doing) = (step + 1, prepared.doing(step));
                 context.emit_stage(job, Stage::Applying { step, of, doing });
             }
         };
         tell(0);
         let mut steps = Steps::new();
         let result = exchange.run(
-            &script,
+            &prepared.script,
             context.limit + ARMING + PER_STEP * of as u32,
             &mut |piece| {
                 for said in steps.feed(piece) {
