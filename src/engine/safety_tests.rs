@@ -225,6 +225,7 @@ fn edit(state: &mut NodeState) {
         zones: BTreeMap::new(),
         policies: BTreeMap::new(),
         services: BTreeMap::new(),
+        ipsets: BTreeMap::new(),
     });
 }
 

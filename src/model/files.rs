@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::model::direct::Direct;
+use crate::model::ipset::IpSet;
 use crate::model::observed::Observed;
 use crate::model::settings::Options;
 
@@ -21,6 +22,9 @@ pub struct Files {
     pub policies: BTreeMap<String, File<Option<Options>>>,
     /// The services by name.
     pub services: BTreeMap<String, File<Option<Options>>>,
+    /// Our address sets that firewalld's permanent configuration has, by name; `None` where a set has no file.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub ipsets: BTreeMap<String, File<Option<IpSet>>>,
 }
 
 /// One file.

@@ -95,6 +95,11 @@ pub(super) fn step(action: &Action) -> Vec<String> {
                 after.map_or_else(String::new, |set| values(&set_words(set))),
             ]
         }
+        // That nothing is to change says that the file is to be written.
+        Action::RewriteSet { name, set, .. } => {
+            let set = values(&set_words(set));
+            vec!["save_set".to_string(), name.clone(), set.clone(), set]
+        }
         Action::SetEntries {
             name,
             before,

@@ -148,12 +148,13 @@ write_set() {
     fi
 }
 
-# save_set NAME VALUES_BEFORE VALUES_AFTER: as set_direct. No values are no set.
+# save_set NAME VALUES_BEFORE VALUES_AFTER: as set_direct. No values are no set. The same values before and after: firewalld writes the set's file
+# once more, which somebody has edited or removed.
 save_set() {
     local current trouble file="$etc/ipsets/$1.xml"
     read_set "$1" || return
     current=$(set_lines "$answer")
-    [ "$current" != "$(value_lines "$3")" ] || return 0
+    [ "$2" = "$3" ] || [ "$current" != "$(value_lines "$3")" ] || return 0
     if [ "$current" != "$(value_lines "$2")" ]; then
         answer=
         fail_with "the permanent ipset $1 has changed since the plan was made; nothing was written"

@@ -564,6 +564,7 @@ files() {
         zone:*) places="/etc/firewalld/zones /usr/lib/firewalld/zones" ;;
         policy:*) places="/etc/firewalld/policies /usr/lib/firewalld/policies" ;;
         service:*) places="/etc/firewalld/services /usr/lib/firewalld/services" ;;
+        ipset:*) places="/etc/firewalld/ipsets /usr/lib/firewalld/ipsets" ;;
         *) continue ;;
         esac
         found=
@@ -608,6 +609,7 @@ look_at_settings() {
     ask_daemon firewalld permanent-sets call "$object/config" "$firewalld.config" getIPSetNames
     for whose in $(our_sets); do
         ask_daemon firewalld "permanent-set:$whose" saved getIPSetByName ipset getSettings "$whose"
+        listed="$listed ipset:$whose"
     done
     ask_daemon firewalld runtime-sets call "$object" "$firewalld.ipset" getIPSets
     own_sets=$(our_sets)

@@ -119,6 +119,15 @@ pub enum Action {
         /// What shall be there.
         after: Option<IpSet>,
     },
+    /// Has firewalld write the file of an address set of ours once more: somebody has edited or removed it, and a reload would load what it says.
+    RewriteSet {
+        /// Its name.
+        name: String,
+        /// What the file says; `None` if there is none, or if it is not understood.
+        file: Option<IpSet>,
+        /// What firewalld's permanent configuration has, and what the file shall say.
+        set: IpSet,
+    },
     /// Changes the entries of a set of ours at runtime, in firewalld's memory and so in the kernel.
     SetEntries {
         /// Its name.
@@ -341,6 +350,9 @@ impl Action {
                 before,
                 after,
             } => set_changes(View::Permanent, name, before.as_ref(), after.as_ref()),
+            Action::RewriteSet { name, file, set } => {
+                set_changes(View::Permanent, name, file.as_ref(), Some(set))
+            }
             Action::SetEntries {
                 name,
                 before,
@@ -455,7 +467,7 @@ impl Action {
         match self {
             Action::SetPermanentDirect { .. } => "writing permanent rules",
             Action::SetPermanentRich { .. } => "writing permanent rich rules",
-            Action::SetPermanentSet { .. } => "writing permanent sets",
+            Action::SetPermanentSet { .. } | Action::RewriteSet { .. } => "writing permanent sets",
             Action::SetEntries { .. } => "changing sets",
             Action::SettleSet { .. } => "writing sets in the kernel",
             Action::CreateNetwork(_) => "creating the network",
@@ -504,6 +516,8 @@ impl Action {
                 before: after,
                 after: before,
             },
+            // What the file said before, the snapshot has.
+            rewrite @ Action::RewriteSet { .. } => rewrite,
             Action::SetEntries {
                 name,
                 before,

@@ -182,7 +182,7 @@ findings! {
         "a reload is needed or was requested, and would also activate changes that are not fwdeploy's; or this cannot be determined"
         => "resolve the pending changes, or allow them with `--allow-pending`";
     EditedByHand = "edited-by-hand" [Refuse]:
-        "one of firewalld's files was edited, and firewalld has not read it since: writing the permanent configuration would overwrite the edit, and a reload would load it without review"
+        "one of firewalld's files was edited, and firewalld has not read it since: writing the permanent configuration would overwrite the edit, and a reload would load it without review. Also where nothing has to be written, if the file lacks rules of the whitelist or lets others past it: the next reload by anybody would put that in force"
         => "`firewall-cmd --reload`, unless ssh would be lost by it; or revert the edit. Lines that firewalld ignores are reported even after a reload and must be removed";
     SshLost = "ssh-lost" [Refuse]:
         "after a reload, this ssh connection's peer could not open a new one, or this cannot be determined"
@@ -347,7 +347,7 @@ findings! {
         "with `--allow-pending`: what the reload changes besides fwdeploy's own rules"
         => "nothing";
     EditedByHand [Warning]:
-        "the same as above, but nothing has to be written or reloaded; a `rollback` or a `drill` writes, and is refused"
+        "the same as above, but nothing has to be written or reloaded, and the edit does not weaken the whitelist; a `rollback` or a `drill` writes, and is refused"
         => "before the next change, `firewall-cmd --reload`, unless ssh would be lost by it; or revert the edit";
     SetAside = "set-aside" [Warning]:
         "with `--recover`: a permanent direct rule that could not be loaded was removed"

@@ -420,10 +420,24 @@ fn lacking(desired: &Desired, state: &NodeState) -> BTreeSet<String> {
 }
 
 /// What firewalld's files need: the sets first, since rules refer to them; and, once no rule does, those that nobody wants any more.
-pub(super) fn permanent(wanted: &IpSets, views: &SetViews) -> (Vec<Action>, Vec<Action>) {
-    let Some(there) = views.permanent.known() else {
+pub(super) fn permanent(wanted: &IpSets, state: &NodeState) -> (Vec<Action>, Vec<Action>) {
+    let Some(there) = state.sets.permanent.known() else {
         return Default::default();
     };
+    let files = state.files.known();
+    let edited = there
+        .iter()
+        // What is written anyway is written as a whole.
+        .filter(|(name, set)| wanted.get(*name).is_none_or(|wanted| wanted == *set))
+        .filter_map(|(name, set)| {
+            let says = files?.ipsets.get(name)?.says.known();
+            let file = says.cloned().flatten();
+            (file.as_ref() != Some(set)).then(|| Action::RewriteSet {
+                name: name.clone(),
+                file,
+                set: set.clone(),
+            })
+        });
     let sets = wanted
         .iter()
         .filter(|(name, set)| there.get(*name) != Some(*set))
@@ -440,7 +454,7 @@ pub(super) fn permanent(wanted: &IpSets, views: &SetViews) -> (Vec<Action>, Vec<
             before: Some(set.clone()),
             after: None,
         });
-    (sets.collect(), stale.collect())
+    (edited.chain(sets).collect(), stale.collect())
 }
 
 /// What the sets need at runtime.

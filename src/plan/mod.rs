@@ -144,7 +144,10 @@ pub fn removal(state: &NodeState, roles: &Desired, allowed: &Allowed) -> Plan {
         findings.extend(docker::opened(nothing, docker, &node.ours));
     }
     findings.extend(removal::left(state, docker, &node.ours));
-    findings.extend(unloaded_edits::findings(state, &node.views, &actions));
+    // There is no whitelist that an edit could take from.
+    let edits =
+        unloaded_edits::findings(state, &node.views, &actions, &findings, |_| Plan::default());
+    findings.extend(edits);
     concluded(actions, findings)
 }
 
@@ -154,13 +157,13 @@ pub fn refusals_to_write(state: &NodeState) -> Vec<Finding> {
     let nothing = Desired::default();
     let troubles = diagnose(&nothing, state);
     match Views::of(state).filter(|_| troubles.is_empty()) {
-        Some(views) => unloaded_edits::told(state, &views, Severity::Refuse),
+        Some(views) => unloaded_edits::refusals(state, &views),
         None => refused(state, &nothing, &Allowed::default(), &troubles).refusals_to_write(),
     }
 }
 
-fn planned(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
-    let whitelist = &bridge::named_as_there(desired, state, allowed);
+fn planned(state: &NodeState, asked: &Desired, allowed: &Allowed) -> Plan {
+    let whitelist = &bridge::named_as_there(asked, state, allowed);
     let without_chain;
     let desired = if whitelist.passage.is_docker_nft() {
         without_chain = passage::without_chain(whitelist);
@@ -209,7 +212,10 @@ fn planned(state: &NodeState, desired: &Desired, allowed: &Allowed) -> Plan {
     }
     findings.extend(passed);
 
-    findings.extend(unloaded_edits::findings(state, &node.views, &actions));
+    let edits = unloaded_edits::findings(state, &node.views, &actions, &findings, |then| {
+        planned(then, asked, allowed)
+    });
+    findings.extend(edits);
     concluded(actions, findings)
 }
 
@@ -308,7 +314,7 @@ impl Node<'_> {
         let Views {
             permanent, zone, ..
         } = &self.views;
-        let (sets, stale) = ipsets::permanent(&self.placed.sets, &self.state.sets);
+        let (sets, stale) = ipsets::permanent(&self.placed.sets, self.state);
         Permanent {
             sets,
             stale,

@@ -106,7 +106,7 @@ fn obstacles_of(
     let Some(views) = Views::of(state) else {
         return Vec::new();
     };
-    let mut out = unloaded_edits::told(state, &views, Severity::Refuse);
+    let mut out = unloaded_edits::refusals(state, &views);
     out.extend(reload::beside(
         &views,
         &Ours::new(desired, state),

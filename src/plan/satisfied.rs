@@ -116,6 +116,7 @@ impl<'a> Wanted<'a> {
                 before,
                 after,
             } => added(name, before.as_ref(), after.as_ref()),
+            Action::RewriteSet { name, file, set } => added(name, file.as_ref(), Some(set)),
             Action::SetEntries {
                 name,
                 before,

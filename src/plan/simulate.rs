@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use crate::model::CHAIN;
+use crate::model::files::File;
 use crate::model::guard::mangle::MangleChain;
 use crate::model::guard::mangle::MangleJump;
 use crate::model::guard::mangle::MangleState;
@@ -79,7 +80,9 @@ fn apply(state: &mut NodeState, memory: &mut Option<Memory>, action: &Action) {
                     None => drop(sets.remove(name)),
                 }
             }
+            write_set(state, name, after.as_ref());
         }
+        Action::RewriteSet { name, set, .. } => write_set(state, name, Some(set)),
         Action::SetEntries {
             name,
             before,
@@ -257,6 +260,23 @@ fn write_rich(state: &mut NodeState, zone: &str, rules: &[RichText]) {
         for rule in rules {
             options.add("rules_str", rule.text.as_str());
         }
+    }
+}
+
+/// firewalld writes the file of a set, or removes it with the set.
+fn write_set(state: &mut NodeState, name: &str, set: Option<&IpSet>) {
+    let Some(files) = state.files.known_mut() else {
+        return;
+    };
+    match set {
+        Some(set) => {
+            let file = File {
+                path: format!("/etc/firewalld/ipsets/{name}.xml"),
+                says: Observed::Known(Some(set.clone())),
+            };
+            files.ipsets.insert(name.to_string(), file);
+        }
+        None => drop(files.ipsets.remove(name)),
     }
 }
 

@@ -9,8 +9,6 @@ use crate::model::canonical;
 use crate::model::files::File;
 use crate::model::files::Files;
 use crate::model::settings::Options;
-use crate::model::settings::Settings;
-use crate::model::state::Direct;
 use crate::model::state::NodeState;
 use crate::model::state::Observed;
 use crate::model::state::RichText;
@@ -24,9 +22,9 @@ use crate::plan::pending::entries;
 use crate::plan::pending::from_to;
 use crate::plan::pending::options;
 use crate::plan::pending::removes;
+use crate::plan::planned::Plan;
 use crate::plan::severity::Severity;
 use crate::plan::ssh;
-use crate::plan::views::Side;
 use crate::plan::views::Views;
 
 /// A file that differs from firewalld's memory.
@@ -37,8 +35,15 @@ struct Edited<'a> {
     changes: Vec<String>,
 }
 
-/// The files that were edited: a refusal for steps that would overwrite or load them, a note otherwise.
-pub(super) fn findings(state: &NodeState, views: &Views<'_>, actions: &[Action]) -> Vec<Finding> {
+/// The files that were edited: a refusal for steps that would overwrite or load them, and where a reload by somebody else would take from the
+/// whitelist; a note otherwise. `after_a_reload` plans for the node as it is once the files are loaded.
+pub(super) fn findings(
+    state: &NodeState,
+    views: &Views<'_>,
+    actions: &[Action],
+    found: &[Finding],
+    after_a_reload: impl FnOnce(&NodeState) -> Plan,
+) -> Vec<Finding> {
     let touches = actions.iter().any(|action| {
         matches!(
             action,
@@ -48,42 +53,96 @@ pub(super) fn findings(state: &NodeState, views: &Views<'_>, actions: &[Action])
                 | Action::Reload { .. }
         )
     });
-    let severity = if touches {
-        Severity::Refuse
-    } else {
-        Severity::Warning
+    let Some(edits) = Edits::of(state, views) else {
+        return Vec::new();
     };
-    told(state, views, severity)
+    let loaded = loaded(state, views, edits.files);
+    let then = after_a_reload(&loaded);
+    let weakens = weakens(&then, actions, found);
+    let severity = match touches || weakens.is_some() {
+        true => Severity::Refuse,
+        false => Severity::Warning,
+    };
+    edits.told(severity, lost(&loaded).or(weakens))
 }
 
-/// The files that were edited, each with what it changes, and what can be done about it.
-pub(super) fn told(state: &NodeState, views: &Views<'_>, severity: Severity) -> Vec<Finding> {
-    let Some(files) = state.files.known() else {
-        return Vec::new();
-    };
-    let edited = edited(files, views);
-    if edited.is_empty() {
-        return Vec::new();
+/// The same for a command that writes firewalld's files in any case.
+pub(super) fn refusals(state: &NodeState, views: &Views<'_>) -> Vec<Finding> {
+    let edits = Edits::of(state, views);
+    edits.map_or_else(Vec::new, |edits| {
+        let why = lost(&loaded(state, views, edits.files));
+        edits.told(Severity::Refuse, why)
+    })
+}
+
+/// The files that differ from firewalld's memory; at least one.
+struct Edits<'a> {
+    files: &'a Files,
+    edited: Vec<Edited<'a>>,
+}
+
+impl<'a> Edits<'a> {
+    fn of(state: &'a NodeState, views: &Views<'_>) -> Option<Self> {
+        let files = state.files.known()?;
+        let edited = edited(files, views);
+        (!edited.is_empty()).then_some(Edits { files, edited })
     }
-    let hint = match lost(state, views, files) {
-        None => "load it with `firewall-cmd --reload`, or revert the edit (what is reported even after a reload is ignored by firewalld); no flag overrides this".to_string(),
-        Some(why) => format!(
-            "do not reload firewalld yet: after a reload {why}; fix the file first, or revert the edit"
-        ),
+
+    /// Each with what it changes, and what can be done about it; `harm` is what a reload would do.
+    fn told(self, severity: Severity, harm: Option<String>) -> Vec<Finding> {
+        let hint = match harm {
+            None => "load it with `firewall-cmd --reload`, or revert the edit (what is reported even after a reload is ignored by firewalld); no flag overrides this".to_string(),
+            Some(why) => format!(
+                "do not reload firewalld yet: after a reload {why}; fix the file first, or revert the edit"
+            ),
+        };
+        self.edited
+            .into_iter()
+            .map(|Edited { path, changes }| {
+                let changes = changes.join(", ");
+                Finding::with_severity(
+                    severity,
+                    FindingCode::EditedByHand,
+                    View::Permanent,
+                    format!("{path} was edited, and firewalld has not read it since (the file {changes}): a permanent change would overwrite the edit, and a reload would load it without review"),
+                )
+                .hint(hint.clone())
+            })
+            .collect()
+    }
+}
+
+/// What a reload that loads the edits would take from the whitelist: what has to be written then and has not now, or what lets others past it.
+fn weakens(then: &Plan, actions: &[Action], found: &[Finding]) -> Option<String> {
+    let permanent = |actions: &[Action]| -> Vec<String> {
+        let changes = actions.iter().flat_map(Action::changes);
+        let permanent = changes.filter(|change| change.view == View::Permanent);
+        permanent.map(|change| change.to_string()).collect()
     };
-    edited
-        .into_iter()
-        .map(|Edited { path, changes }| {
-            let changes = changes.join(", ");
-            Finding::with_severity(
-                severity,
-                FindingCode::EditedByHand,
-                View::Permanent,
-                format!("{path} was edited, and firewalld has not read it since (the file {changes}): a permanent change would overwrite the edit, and a reload would load it without review"),
-            )
-            .hint(hint.clone())
-        })
-        .collect()
+    let now = permanent(actions);
+    let mut changes = permanent(&then.actions);
+    changes.retain(|change| !now.contains(change));
+    if let Some(first) = changes.first() {
+        let more = match changes.len() {
+            1 => String::new(),
+            n => format!(" and {} more", n - 1),
+        };
+        let squeezed = first.split_whitespace().collect::<Vec<_>>().join(" ");
+        return Some(format!(
+            "the whitelist would not be as the roles want it (drift: `{squeezed}`{more})"
+        ));
+    }
+    let is_new = |finding: &&Finding| {
+        finding.severity == Severity::NotEnforced
+            && found
+                .iter()
+                .all(|f| (f.code, &f.text) != (finding.code, &finding.text))
+    };
+    let passes = then.findings.iter().find(is_new)?;
+    Some(format!(
+        "the whitelist would not be enforced ({})",
+        passes.text
+    ))
 }
 
 fn edited<'a>(files: &'a Files, views: &Views<'_>) -> Vec<Edited<'a>> {
@@ -171,52 +230,46 @@ fn compared(file: &Options, told: &Options) -> Vec<String> {
     )
 }
 
-/// Why this ssh peer could not log in again once firewalld has loaded the files. Files that are not understood are
-/// assumed to be as firewalld reports them.
-fn lost(state: &NodeState, views: &Views<'_>, files: &Files) -> Option<String> {
-    let backend = state.firewalld.known().map_or("", |f| f.backend.as_str());
-    let direct: &Direct = files.direct.says.known().unwrap_or(views.permanent.direct);
-    let mut rich: Vec<RichText> = views.permanent.rich.to_vec();
-    let settings = views.permanent.settings.map(|told| {
-        let mut settings: Settings = told.clone();
-        if let Some(zone) = files.default_zone.says.known() {
-            settings.default_zone.clone_from(zone);
-        }
-        for (file, told) in [
-            (&files.zones, &mut settings.zones),
-            (&files.policies, &mut settings.policies),
-            (&files.services, &mut settings.services),
-        ] {
-            for (name, file) in file {
-                match &file.says {
-                    Observed::Known(Some(says)) => told.insert(name.clone(), says.clone()),
-                    Observed::Known(None) => told.remove(name),
-                    Observed::Unreadable(_) => None,
-                };
-            }
-        }
-        if let Some(zone) = settings.zones.get_mut(views.zone) {
-            if files
-                .zones
-                .get(views.zone)
-                .is_some_and(|f| f.says.known().is_some())
-            {
-                rich = zone.all("rules_str").map(RichText::new).collect();
-            }
-            zone.remove("rules_str");
-        }
-        settings
-    });
-    let loaded = Views {
-        zone: views.zone,
-        permanent: Side {
-            direct,
-            rich: &rich,
-            settings: settings.as_ref().map_err(|why| *why),
-        },
-        runtime: views.runtime,
-        sets: views.sets,
-        docker: views.docker,
+/// The node once firewalld has loaded the files. Files that are not understood are assumed to be as firewalld reports them.
+fn loaded(state: &NodeState, views: &Views<'_>, files: &Files) -> NodeState {
+    let mut out = state.clone();
+    // Nothing is edited any more.
+    out.files = Observed::Unreadable("they are loaded".to_string());
+    if let Some(direct) = files.direct.says.known() {
+        out.permanent.direct = Observed::Known(direct.clone());
+    }
+    if let Some(Some(zone)) = files.zones.get(views.zone).and_then(|f| f.says.known()) {
+        let rules = zone.all("rules_str").map(RichText::new);
+        out.permanent.rich = Observed::Known(rules.collect());
+    }
+    let Some(settings) = out.permanent.settings.known_mut() else {
+        return out;
     };
-    ssh::lost(&state.system, backend, &loaded)
+    if let Some(zone) = files.default_zone.says.known() {
+        settings.default_zone.clone_from(zone);
+    }
+    for (file, told) in [
+        (&files.zones, &mut settings.zones),
+        (&files.policies, &mut settings.policies),
+        (&files.services, &mut settings.services),
+    ] {
+        for (name, file) in file {
+            match &file.says {
+                Observed::Known(Some(says)) => told.insert(name.clone(), says.clone()),
+                Observed::Known(None) => told.remove(name),
+                Observed::Unreadable(_) => None,
+            };
+        }
+    }
+    if let Some(zone) = settings.zones.get_mut(views.zone) {
+        zone.remove("rules_str");
+    }
+    out
+}
+
+/// Why this ssh peer could not log in again to such a node.
+fn lost(loaded: &NodeState) -> Option<String> {
+    let firewalld = loaded.firewalld.known();
+    let backend = firewalld.map_or("", |f| f.backend.as_str());
+    ssh::lost(&loaded.system, backend, &Views::of(loaded)?)
 }

@@ -8,6 +8,7 @@ use crate::model::settings::Options;
 use crate::model::state::Direct;
 use crate::model::state::Observed;
 use crate::probe::direct_file;
+use crate::probe::ipset_file;
 use crate::probe::sections::Answers;
 use crate::probe::service_file;
 use crate::probe::settings_file;
@@ -52,11 +53,17 @@ pub fn files(answers: &Answers) -> Result<Files, String> {
         zones: BTreeMap::new(),
         policies: BTreeMap::new(),
         services: BTreeMap::new(),
+        ipsets: BTreeMap::new(),
     };
     for (what, path) in &places {
         let Some((kind, name)) = what.split_once(':') else {
             return Err(format!("`{what}` is not a file of firewalld"));
         };
+        if kind == "ipset" {
+            let set = named(*path, "ipsets", name, text, ipset_file::ipset);
+            files.ipsets.insert(name.to_string(), set);
+            continue;
+        }
         type Read = fn(&str) -> Result<Options, String>;
         let (all, folder, settings): (_, _, Read) = match kind {
             "zone" => (&mut files.zones, "zones", settings_file::zone),
@@ -65,16 +72,26 @@ pub fn files(answers: &Answers) -> Result<Files, String> {
             "direct" | "conf" => continue,
             _ => return Err(format!("`{what}` is not a file of firewalld")),
         };
-        let one = match path {
-            Some(path) => file(path, text(path), |text| settings(text).map(Some)),
-            None => File {
-                path: format!("/etc/firewalld/{folder}/{name}.xml"),
-                says: Observed::Known(None),
-            },
-        };
-        all.insert(name.to_string(), one);
+        all.insert(name.to_string(), named(*path, folder, name, text, settings));
     }
     Ok(files)
+}
+
+/// The file of a zone, a set and so on, in its folder, if there is one.
+fn named<'a, T>(
+    path: Option<&str>,
+    folder: &str,
+    name: &str,
+    text: impl Fn(&str) -> Result<&'a String, String>,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> File<Option<T>> {
+    match path {
+        Some(path) => file(path, text(path), |text| read(text).map(Some)),
+        None => File {
+            path: format!("/etc/firewalld/{folder}/{name}.xml"),
+            says: Observed::Known(None),
+        },
+    }
 }
 
 /// Takes the answer apart: first where each file is, then each text, its lines set off by a space.

@@ -14,6 +14,7 @@ mod firewalld_nft;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod guard;
+mod ipset_file;
 mod ipsets;
 mod iptables;
 mod networking;

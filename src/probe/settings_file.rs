@@ -6,7 +6,7 @@ use crate::probe::xml;
 use crate::probe::xml::Element;
 
 /// Texts for people, which are no settings.
-const TEXTS: [&str; 2] = ["short", "description"];
+pub(super) const TEXTS: [&str; 2] = ["short", "description"];
 
 /// What one element adds to the settings: a setting and its text.
 pub(super) type Setting = (&'static str, String);

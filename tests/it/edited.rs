@@ -12,6 +12,7 @@ use fwdeploy::model::Observed;
 use fwdeploy::model::Rule;
 use fwdeploy::model::rule::Passthrough;
 use fwdeploy::model::settings::Options;
+use fwdeploy::model::state::Direct;
 use fwdeploy::plan::Allowed;
 use fwdeploy::plan::Finding;
 use fwdeploy::plan::FindingCode;
@@ -22,6 +23,7 @@ use fwdeploy::plan::Reload;
 use fwdeploy::plan::Severity;
 use fwdeploy::plan::plan;
 use fwdeploy::plan::recover::recovery;
+use fwdeploy::plan::simulate;
 
 use crate::support::as_told::files_as_told;
 use crate::support::captures::captures;
@@ -31,7 +33,7 @@ fn node(situation: &str) -> NodeState {
     let name = format!("trixie-nftables/{situation}");
     let capture = captures().iter().find(|c| c.name == name);
     let mut state = capture.expect("it was taken").read();
-    state.files = Observed::Known(files_as_told(&state.permanent, "public"));
+    state.files = Observed::Known(files_as_told(&state.permanent, &state.sets, "public"));
     state
 }
 
@@ -45,6 +47,16 @@ fn edited(situation: &str, edit: impl FnOnce(&mut Files)) -> NodeState {
 fn zone<'a>(files: &'a mut Files, name: &str) -> &'a mut Options {
     let zone = files.zones.get_mut(name).unwrap();
     zone.says.known_mut().unwrap().as_mut().unwrap()
+}
+
+fn network() -> DesiredNetwork {
+    DesiredNetwork {
+        name: "chain".into(),
+        subnet: "172.20.0.0/16".parse().unwrap(),
+        gateway: None,
+        subnet6: None,
+        bridge: "fw-chain".into(),
+    }
 }
 
 /// A rule to be written permanently, or nothing that is not there.
@@ -168,6 +180,62 @@ fn each_edit_is_told_with_its_file_and_in_words() {
     }
 }
 
+/// Whoever reloads firewalld next would open the node, whether or not a run has anything to do.
+#[test]
+fn an_edit_that_takes_from_the_whitelist_stops_a_node_that_is_in_order() {
+    let rule = Rule::parse_text("-s 172.30.0.2 -j REJECT").unwrap();
+    let wanted = Desired {
+        rules: vec![DirectRule::ours(Family::V4, 1000, &rule)],
+        networks: vec![network()],
+        ..Desired::default()
+    };
+    let planned = |state: &NodeState| plan(state, &wanted, &Allowed::default());
+    let fresh = node("fresh");
+    let first = planned(&fresh);
+    let done = first.actions.iter().fold(fresh, |s, a| simulate(&s, a));
+    assert!(planned(&done).is_empty() && !first.is_empty());
+    let direct = |files: &mut Files, edit: fn(&mut Direct)| {
+        edit(files.direct.says.known_mut().unwrap());
+    };
+    type Edit<'a> = &'a dyn Fn(&mut Files);
+    let taking: [(Edit<'_>, &str); 3] = [
+        (
+            &|f| direct(f, |direct| direct.rules.clear()),
+            "(drift: `+ permanent ipv4 filter DOCKER-USER 1000 -s 172.30.0.2",
+        ),
+        (
+            &|f| direct(f, |direct| *direct = Direct::default()),
+            "(drift: `+ permanent ",
+        ),
+        (
+            &|f| {
+                direct(f, |direct| {
+                    let words = "-t filter -I DOCKER-USER -j ACCEPT".split(' ');
+                    let words = words.map(String::from).collect();
+                    direct.passthroughs.push(Passthrough::new("ipv4", words));
+                });
+            },
+            "the whitelist would not be enforced (",
+        ),
+    ];
+    for (edit, words) in taking {
+        let mut state = done.clone();
+        edit(state.files.known_mut().unwrap());
+        let plan = planned(&state);
+        assert!(plan.is_empty());
+        let [finding] = told(&plan)[..] else {
+            panic!("{words}: {:?}", plan.findings);
+        };
+        assert_eq!(finding.severity, Severity::Refuse, "{words}");
+        let hint = finding.hint.as_deref().unwrap();
+        assert!(hint.starts_with("do not reload firewalld yet"), "{hint}");
+        assert!(hint.contains(words), "{words}: {hint}");
+    }
+    let mut state = done;
+    zone(state.files.known_mut().unwrap(), "public").add("ports", "9100/tcp");
+    assert_eq!(told(&planned(&state))[0].severity, Severity::Warning);
+}
+
 #[test]
 fn the_hint_tells_whether_ssh_outlives_the_edit() {
     let hint = |edit: fn(&mut Files)| {
@@ -227,15 +295,8 @@ fn a_recovery_loads_no_edit_unseen_but_where_the_edit_is_what_mends() {
             .passthroughs
             .push(Passthrough::new("ipv4", vec!["-N".into(), "x".into()]));
     };
-    let network = DesiredNetwork {
-        name: "chain".into(),
-        subnet: "172.20.0.0/16".parse().unwrap(),
-        gateway: None,
-        subnet6: None,
-        bridge: "fw-chain".into(),
-    };
     let desired = Desired {
-        networks: vec![network],
+        networks: vec![network()],
         ..Desired::default()
     };
     let allowed = Allowed {

@@ -667,7 +667,7 @@ pub(super) fn node() -> impl Strategy<Value = (NodeState, Desired)> {
                         docker: true,
                         ..System::default()
                     })
-                    .files(files_as_told(&permanent, "public"))
+                    .files(files_as_told(&permanent, &sets, "public"))
                     .firewalls(permanent, runtime)
                     .tables(
                         Family::V4,

@@ -28,6 +28,7 @@ use fwdeploy::model::guard::mangle::MangleChain;
 use fwdeploy::model::guard::mangle::MangleJump;
 use fwdeploy::model::guard::mangle::MangleState;
 use fwdeploy::model::guard::mangle::TABLE;
+use fwdeploy::model::ipset::SetViews;
 use fwdeploy::model::networking::RoutingSettings;
 use fwdeploy::model::settings::Options;
 use fwdeploy::model::state::Chain;
@@ -224,7 +225,7 @@ fn bare() -> NodeState {
             docker: true,
             ..System::default()
         })
-        .files(files_as_told(&firewall, "public"))
+        .files(files_as_told(&firewall, &SetViews::none(), "public"))
         .firewalls(firewall.clone(), firewall)
         .tables(
             Family::V4,

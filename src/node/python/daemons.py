@@ -31,6 +31,7 @@ OLDER = {
 }
 OURS = "fwdeploy-"
 FOLDERS = (("zone", b"zones"), ("policy", b"policies"), ("service", b"services"))
+FOLDER = dict(FOLDERS + (("ipset", b"ipsets"),))
 
 
 def is_there(path):
@@ -258,7 +259,7 @@ def files(listed):
     """What a reload would load, each from /etc/firewalld or else as the distribution ships it: first where, then the texts."""
     places, texts = [], []
     for kind, name in [("direct", "direct"), ("conf", "firewalld")] + listed:
-        folder = dict(FOLDERS).get(kind)
+        folder = FOLDER.get(kind)
         file = visible(name) + (b".conf" if kind == "conf" else b".xml")
         where = [CONFIGURATION + b"/" + file] if folder is None else [at + b"/" + folder + b"/" + file for at in (CONFIGURATION, SHIPPED)]
         found = [path for path in where if is_there(path)][:1]
@@ -340,7 +341,7 @@ def ask_firewalld(bus):
     for name, where in saved:
         firewalld.show_there("permanent-set:" + name, where, ".config.ipset", "getSettings")
     try:
-        text = files(once)
+        text = files(once + [("ipset", name) for name, where in saved])
     except (OSError, IOError) as error:
         show("files", 2, b"", visible(str(error)))
     else:

@@ -1,7 +1,11 @@
 use super::*;
+use crate::model::File;
+use crate::model::Files;
+use crate::model::Observed;
 use crate::model::Port;
 use crate::model::node_builder::NodeBuilder;
 use crate::model::rule::Target;
+use crate::plan::action::Change;
 use crate::plan::simulate::simulate_all;
 
 const CONTAINER: &str = "172.20.0.2";
@@ -67,7 +71,7 @@ fn folded_by(desired: &Desired) -> Desired {
 /// A node that has what is wanted.
 fn as_wanted(desired: &Desired) -> NodeState {
     let fresh = NodeBuilder::new().build();
-    let (sets, _) = permanent(&desired.sets, &fresh.sets);
+    let (sets, _) = permanent(&desired.sets, &fresh);
     let reload = Action::Reload {
         subnets: Vec::new(),
     };
@@ -307,10 +311,106 @@ fn the_kernel_is_made_to_agree_with_firewalld_first() {
     assert_eq!(runtime(&wanted.sets, &then), Steps::default());
 }
 
+/// The node with files that firewalld has just written, but the ones that `edit` changes.
+fn with_files(state: &NodeState, edit: impl Fn(&mut File<Option<IpSet>>)) -> NodeState {
+    let mut state = state.clone();
+    let nobody = || Observed::Unreadable("nobody looked".to_string());
+    let sets = state.sets.permanent.known().unwrap().iter();
+    let files = sets.map(|(name, set)| {
+        let mut file = File {
+            path: format!("/etc/firewalld/ipsets/{name}.xml"),
+            says: Observed::Known(Some(set.clone())),
+        };
+        edit(&mut file);
+        (name.clone(), file)
+    });
+    state.files = Observed::Known(Files {
+        direct: File {
+            path: String::new(),
+            says: nobody(),
+        },
+        default_zone: File {
+            path: String::new(),
+            says: Observed::Unreadable("nobody looked".to_string()),
+        },
+        zones: BTreeMap::new(),
+        policies: BTreeMap::new(),
+        services: BTreeMap::new(),
+        ipsets: files.collect(),
+    });
+    state
+}
+
+#[test]
+fn the_file_of_a_set_that_somebody_has_edited_is_written_again() {
+    let wanted = folded_by(&desired(&THREE, &[]));
+    let node = as_wanted(&wanted);
+    let untouched = with_files(&node, |_| {});
+    assert_eq!(
+        permanent(&wanted.sets, &untouched),
+        (Vec::new(), Vec::new())
+    );
+    type Edit = fn(&mut File<Option<IpSet>>);
+    let edits: [(Edit, &str); 4] = [
+        (
+            |file| file.says = Observed::Known(None),
+            "+ permanent ipset",
+        ),
+        (
+            |file| file.says = Observed::Unreadable("it is cut off".to_string()),
+            "+ permanent ipset",
+        ),
+        (
+            |file| {
+                let set = file.says.known_mut().unwrap().as_mut().unwrap();
+                set.entries.remove(&"192.0.2.1".parse().unwrap());
+            },
+            "192.0.2.1",
+        ),
+        (
+            |file| {
+                let set = file.says.known_mut().unwrap().as_mut().unwrap();
+                set.entries.insert("203.0.113.9".parse().unwrap());
+            },
+            "203.0.113.9",
+        ),
+    ];
+    for (edit, words) in edits {
+        let edited = with_files(&node, edit);
+        let (steps, stale) = permanent(&wanted.sets, &edited);
+        assert_eq!((steps.len(), stale.len()), (2, 0), "{words}");
+        let changes = steps[0].changes();
+        let squeezed = |change: &Change| {
+            let text = change.to_string();
+            text.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert!(squeezed(&changes[0]).contains(words), "{changes:?}");
+        let then = simulate_all(&edited, &steps);
+        assert_eq!(permanent(&wanted.sets, &then), (Vec::new(), Vec::new()));
+
+        // Where more has changed, and where a set has to go, there is no second writing; but firewalld removes no set without a file.
+        let mut less = wanted.sets.clone();
+        for set in less.values_mut() {
+            set.entries.remove(&"192.0.2.2".parse().unwrap());
+        }
+        let (steps, _) = permanent(&less, &edited);
+        assert!(
+            steps
+                .iter()
+                .all(|step| matches!(step, Action::SetPermanentSet { .. })),
+            "{steps:?}"
+        );
+        let (steps, stale) = permanent(&IpSets::new(), &edited);
+        assert_eq!((steps.len(), stale.len()), (2, 2), "{words}");
+        let then = simulate_all(&edited, steps.iter().chain(&stale));
+        assert!(then.files.known().unwrap().ipsets.is_empty());
+    }
+}
+
 #[test]
 fn a_set_that_nobody_wants_leaves_the_files_and_is_empty_after_a_removal() {
     let there = as_wanted(&folded_by(&desired(&THREE, &[])));
-    let (sets, stale) = permanent(&IpSets::new(), &there.sets);
+    let (sets, stale) = permanent(&IpSets::new(), &there);
     assert!(sets.is_empty());
     assert_eq!(stale.len(), 2);
     let then = simulate_all(&there, stale.iter().chain(&emptied(&there)));

@@ -5,14 +5,11 @@ use std::collections::BTreeMap;
 use fwdeploy::model::File;
 use fwdeploy::model::Files;
 use fwdeploy::model::Observed;
-use fwdeploy::model::settings::Options;
+use fwdeploy::model::ipset::SetViews;
 use fwdeploy::model::state::Firewall;
 
-fn all(
-    things: &BTreeMap<String, Options>,
-    folder: &str,
-) -> BTreeMap<String, File<Option<Options>>> {
-    let file = |(name, options): (&String, &Options)| {
+fn all<T: Clone>(things: &BTreeMap<String, T>, folder: &str) -> BTreeMap<String, File<Option<T>>> {
+    let file = |(name, options): (&String, &T)| {
         let file = File {
             path: format!("/etc/firewalld/{folder}/{name}.xml"),
             says: Observed::Known(Some(options.clone())),
@@ -23,7 +20,7 @@ fn all(
 }
 
 /// The files of a firewalld on which no file was edited; `zone` is the one whose rich rules are kept apart.
-pub fn files_as_told(permanent: &Firewall, zone: &str) -> Files {
+pub fn files_as_told(permanent: &Firewall, sets: &SetViews, zone: &str) -> Files {
     let settings = permanent.settings.known().unwrap();
     let mut zones = settings.zones.clone();
     if let Some(zone) = zones.get_mut(zone) {
@@ -43,5 +40,6 @@ pub fn files_as_told(permanent: &Firewall, zone: &str) -> Files {
         zones: all(&zones, "zones"),
         policies: all(&settings.policies, "policies"),
         services: all(&settings.services, "services"),
+        ipsets: all(sets.permanent.known().unwrap(), "ipsets"),
     }
 }
