@@ -86,6 +86,7 @@ newline='
 separator=$(printf '\037')
 record=$(printf '\036')
 escape=$(printf '\033')
+tab=$(printf '\t')
 etc=/etc/firewalld
 staging=/etc/firewalld/.fwdeploy
 units=/etc/systemd/system

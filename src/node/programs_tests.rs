@@ -449,9 +449,10 @@ fn every_variable_is_local_or_listed() {
     }
 }
 
-/// A program that has a part of the library has all of it that it comes to. Verified with `lease.sh` left out of a confirmation.
+/// A program that has a part of the library has all functions and variables that it comes to. Verified with `lease.sh` left out of a
+/// confirmation, and with a variable of `lease.sh` that only the library set.
 #[test]
-fn no_program_calls_a_function_that_it_lacks() {
+fn no_program_uses_what_it_lacks() {
     let whole = [LIBRARY, STEPS, DISARM, PURGE].concat();
     let known: BTreeMap<String, String> = Code::of(&whole).functions().into_iter().collect();
     for (name, start) in [
@@ -461,11 +462,17 @@ fn no_program_calls_a_function_that_it_lacks() {
     ] {
         let program = &programs()[name];
         let has: BTreeMap<String, String> = Code::of(program).functions().into_iter().collect();
+        let set = Variables::of(&Code::of(program).lines().join("\n")).set;
         let mut reached = BTreeSet::new();
         let mut next = vec![start.to_string()];
         while let Some(function) = next.pop() {
             let code = has.get(&function);
             let code = code.unwrap_or_else(|| panic!("{name} lacks {function}"));
+            let Variables { local, read, .. } = Variables::of(code);
+            let is_there =
+                |variable: &&String| local.contains(*variable) || set.contains(*variable);
+            let lacking: Vec<&String> = read.iter().filter(|v| !is_there(v)).collect();
+            assert!(lacking.is_empty(), "{name}: {function} reads {lacking:?}");
             let words = code.split(|c: char| c.is_whitespace() || ";|&(){}`!".contains(c));
             let called = words.filter(|word| known.contains_key(*word));
             let new = called.filter(|word| reached.insert(word.to_string()));

@@ -15,7 +15,6 @@
 #   subnets               those whose new flows are blocked while the rollback reloads firewalld
 #   touched               what a rollback has changed of Docker's, written before each change
 
-tab=$(printf '\t')
 things=5000 # More than that in $etc is somebody's whole disk behind a link.
 
 # save_file NAME TEXT: a file of the snapshot. A shell may not notice that a disk is full: `check_saved` compares what was written.
