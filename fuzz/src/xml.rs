@@ -2,6 +2,7 @@
 
 use fwdeploy::model::direct_xml;
 use fwdeploy::probe::fuzzing::direct_file;
+use fwdeploy::probe::fuzzing::ipset_file;
 use fwdeploy::probe::fuzzing::policy_file;
 use fwdeploy::probe::fuzzing::service_file;
 use fwdeploy::probe::fuzzing::xml;
@@ -12,7 +13,7 @@ use crate::text;
 
 /// A file that is cut off is no file, and direct.xml reads back from what is written of it.
 pub fn law(data: &[u8]) {
-    let Some((kind, file)) = text(data, 4) else {
+    let Some((kind, file)) = text(data, 5) else {
         return;
     };
     let read = match kind {
@@ -22,7 +23,8 @@ pub fn law(data: &[u8]) {
         }),
         1 => zone_file(&file).map(drop),
         2 => policy_file(&file).map(drop),
-        _ => service_file(&file).map(drop),
+        3 => service_file(&file).map(drop),
+        _ => ipset_file(&file).map(drop),
     };
     let root = xml(&file);
     assert!(read.is_err() || root.is_ok(), "read, though it is no XML");

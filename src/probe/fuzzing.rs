@@ -7,6 +7,7 @@ pub use super::docker::docker;
 pub use super::files::files;
 pub use super::firewalld_nft::backend;
 pub use super::guard::state as guard;
+pub use super::ipset_file::ipset as ipset_file;
 pub use super::iptables::parse as iptables;
 pub use super::networking::networking;
 pub use super::records::records;
