@@ -39,7 +39,6 @@ use crate::model::net::Family;
 use crate::model::net::Protocol;
 use crate::model::rule::Sense;
 use crate::model::visible::visible;
-use crate::probe::nft_json::Listed;
 use crate::probe::sections::Answers;
 
 /// What is not understood is kept to this length, in bytes.
@@ -87,7 +86,7 @@ fn version(text: &str) -> Option<NftVersion> {
 }
 
 /// What nft has listed; `None` if there is no such table.
-fn listed(answers: &Answers) -> Result<Option<Listed<'_>>, String> {
+fn listed(answers: &Answers) -> Result<Option<Value>, String> {
     if answers.was_skipped("guard-table") {
         return Ok(None);
     }
@@ -99,13 +98,17 @@ fn listed(answers: &Answers) -> Result<Option<Listed<'_>>, String> {
         .trim_end()
         .strip_suffix("end")
         .ok_or("the table is cut off")?;
-    Listed::parse(text).map(Some)
+    parse(text).map(Some)
+}
+
+fn parse(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|why| why.to_string())
 }
 
 /// What `read` finds in it.
 fn read_from<T>(
-    listed: &Result<Option<Listed<'_>>, String>,
-    read: impl Fn(&Listed<'_>) -> Result<T, String>,
+    listed: &Result<Option<Value>, String>,
+    read: impl Fn(&Value) -> Result<T, String>,
 ) -> Result<Option<T>, String> {
     match listed {
         Ok(Some(listed)) => read(listed).map(Some),
@@ -160,7 +163,7 @@ fn nftables_service(answers: &Answers) -> Result<Option<NftablesService>, String
 /// # Errors
 /// What is not nft's JSON. What fwdeploy does not write is [`GuardRule::Foreign`] or [`GuardTable::foreign`].
 pub fn table(text: &str) -> Result<GuardTable, String> {
-    read_table(&Listed::parse(text)?)
+    read_table(&parse(text)?)
 }
 
 /// Reads what the same text says of counters and refused flows.
@@ -168,15 +171,21 @@ pub fn table(text: &str) -> Result<GuardTable, String> {
 /// # Errors
 /// What is not nft's JSON, or is a set of a kind that fwdeploy does not write, or a counter that is no number.
 pub fn usage(text: &str) -> Result<GuardUsage, String> {
-    read_usage(&Listed::parse(text)?)
+    read_usage(&parse(text)?)
 }
 
-fn read_table(listed: &Listed<'_>) -> Result<GuardTable, String> {
+fn objects(listed: &Value) -> Result<impl Iterator<Item = (&String, &Value)>, String> {
+    let objects = listed["nftables"]
+        .as_array()
+        .ok_or("nft's answer holds no `nftables`")?;
+    Ok(objects.iter().filter_map(Value::as_object).flatten())
+}
+
+fn read_table(listed: &Value) -> Result<GuardTable, String> {
     let mut table = GuardTable::default();
     // nft 1.0 lists sets before chains, and later ones after them; rules come last in all.
-    for listed in listed.objects(|_| true) {
-        let (kind, object) = &listed?;
-        match *kind {
+    for (kind, object) in objects(listed)? {
+        match kind.as_str() {
             "metainfo" => {}
             // `dormant` makes all of it have no effect. Older nft does not list it.
             "table" => {
@@ -223,13 +232,10 @@ fn read_table(listed: &Listed<'_>) -> Result<GuardTable, String> {
     Ok(table)
 }
 
-fn read_usage(listed: &Listed<'_>) -> Result<GuardUsage, String> {
+fn read_usage(listed: &Value) -> Result<GuardUsage, String> {
     let mut usage = GuardUsage::default();
-    for listed in listed.objects(|kind| kind == "set") {
-        let (_, object) = &listed?;
-        if object["table"] != NAME {
-            continue;
-        }
+    let sets = objects(listed)?.filter(|(kind, object)| *kind == "set" && object["table"] == NAME);
+    for (_, object) in sets {
         let name = text_of(&object["name"])?;
         let about = |why: &str| format!("set {name}: {why}");
         let shape = shape(object).map_err(|why| about(&why))?;

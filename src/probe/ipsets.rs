@@ -14,7 +14,6 @@ use crate::model::state::Observed;
 use crate::probe::busctl::Value;
 use crate::probe::firewalld::ask;
 use crate::probe::networking::whole;
-use crate::probe::nft_json::Listed;
 use crate::probe::sections::Answers;
 
 /// The kinds that ours have.
@@ -131,8 +130,10 @@ fn in_nft(text: &str) -> Result<BTreeMap<String, IpSets>, String> {
     let quoted = format!("\"{PREFIX}");
     // Tables without any of our names, however long, are not read once more.
     for line in text.lines().filter(|line| line.contains(&quoted)) {
-        for object in Listed::parse(line)?.objects(|kind| kind == "set") {
-            let (_, set) = object?;
+        let document: Json = serde_json::from_str(line)
+            .map_err(|why| format!("nft's answer cannot be read: {why}"))?;
+        for object in document["nftables"].as_array().into_iter().flatten() {
+            let set = &object["set"];
             let (Some(name), Some(family)) = (set["name"].as_str(), set["family"].as_str()) else {
                 continue;
             };

@@ -19,7 +19,6 @@ mod ipsets;
 mod iptables;
 mod networking;
 mod nft;
-mod nft_json;
 mod observe;
 mod printed;
 mod records;

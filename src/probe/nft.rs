@@ -19,7 +19,6 @@ use crate::model::step::NftTable;
 use crate::model::step::Step;
 use crate::model::step::Test;
 use crate::probe::addresses::ends;
-use crate::probe::nft_json::Listed;
 
 /// How much all rules together may hold: more than the largest answer (12 MB) has in its own words.
 const MOST: usize = 2_000_000;
@@ -81,35 +80,31 @@ impl<'a> Sets<'a> {
 }
 
 fn table(line: &str, room: &Room) -> Result<NftTable, String> {
-    let listed = Listed::parse(line)?;
+    let document: Value =
+        serde_json::from_str(line).map_err(|why| format!("nft's answer cannot be read: {why}"))?;
+    let Some(objects) = document["nftables"].as_array() else {
+        return Err("nft's answer holds no `nftables`".to_string());
+    };
     let mut table = NftTable::default();
-    let around: Vec<(&str, Value)> = listed
-        .objects(|kind| matches!(kind, "set" | "map" | "chain" | "table"))
-        .collect::<Result<_, _>>()?;
     let mut sets = Sets {
         members: BTreeMap::new(),
         room,
     };
-    for (kind, object) in &around {
-        let name = text(&object["name"]);
-        match *kind {
-            "chain" => {
-                table.chains.entry(name.to_string()).or_default().hook = hook(object);
-            }
-            "table" => {
-                table.family = text(&object["family"]).to_string();
-                table.name = name.to_string();
-            }
-            _ => {
-                let members = object["elem"].as_array().into_iter().flatten().collect();
-                sets.members.insert(name, members);
-            }
+    for object in objects {
+        if let Some(set) = object.get("set").or_else(|| object.get("map")) {
+            let members = set["elem"].as_array().into_iter().flatten().collect();
+            sets.members.insert(text(&set["name"]), members);
+        } else if let Some(chain) = object.get("chain") {
+            let entry = table.chains.entry(text(&chain["name"]).to_string());
+            entry.or_default().hook = hook(chain);
+        } else if let Some(found) = object.get("table") {
+            table.family = text(&found["family"]).to_string();
+            table.name = text(&found["name"]).to_string();
         }
     }
-    for rule in listed.objects(|kind| kind == "rule") {
-        let (_, rule) = rule?;
+    for rule in objects.iter().filter_map(|object| object.get("rule")) {
         let chain = text(&rule["chain"]);
-        let steps = steps(&rule, &sets);
+        let steps = steps(rule, &sets);
         table
             .chains
             .entry(chain.to_string())
