@@ -48,6 +48,8 @@ fn once(job: &Job, sessions: &WriteSessions<'_>) -> Attempt {
     let actions: Vec<Action> = harmless(&before).into_iter().collect();
     let drill = Operation::Drill(&actions);
     let transaction = Transaction::new(job, sessions, &before, &drill);
+    // They are not needed while the node's timer runs.
+    drop((before, plan, actions));
     match transaction.begin(session, outcome) {
         Ok(pending) => Attempt::done(wait(*pending)),
         Err(tried) => tried,

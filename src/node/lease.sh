@@ -82,7 +82,7 @@ start_restore_process() {
     fi
 }
 
-# unstage_files: removes these copies, of any run.
+# unstage_files: removes the copies that `stage_files` has made (snapshot.sh), of any run.
 unstage_files() {
     local snapshot_number file copy
     rm -rf "$staging"

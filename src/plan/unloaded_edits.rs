@@ -4,6 +4,7 @@
 //! memory, so a permanent change by fwdeploy would revert the edit; and a reload by fwdeploy would load it without review.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::model::canonical;
 use crate::model::files::File;
@@ -44,6 +45,7 @@ pub(super) fn findings(
     found: &[Finding],
     after_a_reload: impl FnOnce(&NodeState) -> Plan,
 ) -> Vec<Finding> {
+    // A set that is only written again touches no other file.
     let touches = actions.iter().any(|action| {
         matches!(
             action,
@@ -119,7 +121,8 @@ fn weakens(then: &Plan, actions: &[Action], found: &[Finding]) -> Option<String>
         let permanent = changes.filter(|change| change.view == View::Permanent);
         permanent.map(|change| change.to_string()).collect()
     };
-    let now = permanent(actions);
+    // A node can have thousands of either.
+    let now: BTreeSet<String> = permanent(actions).into_iter().collect();
     let mut changes = permanent(&then.actions);
     changes.retain(|change| !now.contains(change));
     if let Some(first) = changes.first() {
@@ -132,11 +135,11 @@ fn weakens(then: &Plan, actions: &[Action], found: &[Finding]) -> Option<String>
             "the whitelist would not be as the roles want it (drift: `{squeezed}`{more})"
         ));
     }
+    let told: BTreeSet<(FindingCode, &str)> =
+        found.iter().map(|f| (f.code, f.text.as_str())).collect();
     let is_new = |finding: &&Finding| {
         finding.severity == Severity::NotEnforced
-            && found
-                .iter()
-                .all(|f| (f.code, &f.text) != (finding.code, &finding.text))
+            && !told.contains(&(finding.code, finding.text.as_str()))
     };
     let passes = then.findings.iter().find(is_new)?;
     Some(format!(
