@@ -3,6 +3,7 @@
 use fwdeploy::probe::fuzzing::docker;
 
 use crate::frame::answers;
+use crate::frame::frame;
 use crate::text;
 
 /// As many networks, containers as were counted; a line less is no answer.
@@ -18,13 +19,13 @@ pub fn law(data: &[u8]) {
             2 => (none, none, lines, ""),
             _ => (none, none, "", lines),
         };
-        docker(&answers(&[
+        docker(&answers(&frame(&[
             ("docker-version", "28.5.2\n"),
             ("docker-firewall", firewall),
             ("docker-told", told),
             ("docker-networks", networks),
             ("docker-containers", containers),
-        ]))
+        ])))
     };
     let Ok(docker) = read(&lines) else {
         return;

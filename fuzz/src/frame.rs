@@ -14,10 +14,14 @@ pub fn whole<'a>(answers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Vec<
     out
 }
 
-/// Answers to these questions, all of which went well.
-pub fn answers(all: &[(&str, &str)]) -> Answers {
+/// A look with answers to these questions, all of which went well.
+pub fn frame(all: &[(&str, &str)]) -> Vec<u8> {
     let heads: Vec<String> = all.iter().map(|(name, _)| format!("{name} 0")).collect();
     let texts = all.iter().map(|(_, text)| text.as_bytes());
-    let frame = whole(heads.iter().map(String::as_str).zip(texts));
-    Answers::parse(&frame).expect("a frame of ours is whole")
+    whole(heads.iter().map(String::as_str).zip(texts))
+}
+
+/// The answers of such a look.
+pub fn answers(frame: &[u8]) -> Answers<'_> {
+    Answers::parse(frame).expect("a frame of ours is whole")
 }

@@ -10,6 +10,7 @@ use fwdeploy::probe::fuzzing::guard;
 
 use crate::cuts;
 use crate::frame::answers;
+use crate::frame::frame;
 use crate::text;
 
 /// The questions, in the order of the kinds.
@@ -56,5 +57,5 @@ pub fn law(data: &[u8]) {
 }
 
 fn read(question: &str, text: &str) -> GuardState {
-    guard(&answers(&[(question, text)]))
+    guard(&answers(&frame(&[(question, text)])))
 }

@@ -11,6 +11,7 @@ use fwdeploy::probe::fuzzing::settings;
 
 use crate::cuts;
 use crate::frame::answers;
+use crate::frame::frame;
 use crate::text;
 
 /// The questions, in the order of the kinds.
@@ -76,7 +77,8 @@ fn is_whole(question: &str, text: &str) -> bool {
             told.push((other, if other == "addresses" { "end\n" } else { "" }));
         }
     }
-    let answers = answers(&told);
+    let frame = frame(&told);
+    let answers = answers(&frame);
     let lines = text.lines().count();
     match question {
         "addresses" | "routes-ipv4" => match routing(&answers) {
@@ -136,13 +138,14 @@ fn held(test: &Test) -> usize {
 /// Whether all that is in firewalld's set `x` is known.
 fn is_known_set(text: &str) -> bool {
     let zone = "a{sv} 2 \"target\" s \"default\" \"sources\" as 1 \"ipset:x\"\n";
-    let answers = answers(&[
+    let frame = frame(&[
         ("default-zone", "s \"public\"\n"),
         ("active-zones", "a{sa{sas}} 0\n"),
         ("settings", "zone public\nend\n"),
         ("runtime-zone:public", zone),
         ("set:x", text),
     ]);
+    let answers = answers(&frame);
     let settings = settings(&answers, Side::Runtime, "public");
     let settings = settings.expect("a set alone makes no settings unreadable");
     !settings.sets["x"].more

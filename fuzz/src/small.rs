@@ -9,6 +9,7 @@ use fwdeploy::probe::fuzzing::unit;
 
 use crate::cuts;
 use crate::frame::answers;
+use crate::frame::frame;
 use crate::text;
 
 /// What ends with a word is nothing without it.
@@ -18,18 +19,18 @@ pub fn law(data: &[u8]) {
     };
     match kind {
         0 => {
-            let read = |text: &str| files(&answers(&[("files", text)]));
+            let read = |text: &str| files(&answers(&frame(&[("files", text)])));
             ends(&text, |text| read(text).map(drop));
         }
         1 => {
             let read = |text: &str| {
                 settings(
-                    &answers(&[
+                    &answers(&frame(&[
                         ("default-zone", "s \"public\"\n"),
                         ("active-zones", "a{sa{sas}} 0\n"),
                         ("settings", text),
                         ("runtime-zone:public", "a{sv} 1 \"target\" s \"default\"\n"),
-                    ]),
+                    ])),
                     Side::Runtime,
                     "public",
                 )
@@ -37,7 +38,7 @@ pub fn law(data: &[u8]) {
             ends(&text, |text| read(text).map(drop));
         }
         2 => {
-            if let Ok(records) = records(&answers(&[("records", &text)])) {
+            if let Ok(records) = records(&answers(&frame(&[("records", &text)]))) {
                 let lines = || text.lines().filter(|line| !line.is_empty());
                 let told = lines().filter(|line| line.starts_with("snapshot "));
                 assert!(records.snapshots.len() <= told.count());
@@ -52,13 +53,13 @@ pub fn law(data: &[u8]) {
             let all = ["os", "kernel", "systemd", "iptables", "tools", "connection"];
             let mut told: Vec<(&str, &str)> = all.map(|name| (name, text.as_str())).to_vec();
             told.extend([("uid", "0\n"), ("ssh-interface", text.as_str())]);
-            system(&answers(&told)).expect("all that is needed was told");
+            system(&answers(&frame(&told))).expect("all that is needed was told");
         }
     }
 }
 
 fn records_of(text: &str) -> Result<(), String> {
-    records(&answers(&[("records", text)])).map(drop)
+    records(&answers(&frame(&[("records", text)]))).map(drop)
 }
 
 fn ends(text: &str, read: impl Fn(&str) -> Result<(), String>) {

@@ -4,22 +4,20 @@ use crate::engine::job::Job;
 use crate::engine::outcome::NotBegun;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
+use crate::engine::session::Looked;
 use crate::engine::session::ReadSessions;
 use crate::engine::snapshot_select;
 use crate::engine::stage::Stage;
-use crate::engine::turn::Turn;
 use crate::plan;
 use crate::plan::GuardKind;
 
 /// Reports what differs on a node: one connection, and one exec, or more if the node may be in motion.
 pub(super) fn node(job: &Job, sessions: &ReadSessions<'_>) -> Outcome {
     let outcome = Outcome::new(job.node(), Verdict::Ok);
-    let state = match sessions.look(job) {
-        Ok((state, _)) => state,
+    let Looked { state, plan } = match sessions.look(job) {
+        Ok((looked, _)) => looked,
         Err(failure) => return outcome.failed(*failure),
     };
-    let _turn = Turn::wait();
-    let plan = sessions.plan(&state, job);
     let required = job.required();
     let purged = job.purged(&state);
     let verdict = if plan.refusals().next().is_some() {
@@ -63,7 +61,7 @@ pub(super) fn orphaned(job: &Job, sessions: &ReadSessions<'_>) -> (Outcome, bool
 pub(super) fn rollback(job: &Job, sessions: &ReadSessions<'_>, to: Option<u64>) -> Outcome {
     let mut outcome = Outcome::new(job.node(), Verdict::Ok);
     let state = match sessions.look(job) {
-        Ok((state, _)) => state,
+        Ok((looked, _)) => looked.state,
         Err(failure) => return outcome.failed(*failure),
     };
     outcome.findings = snapshot_select::refusals(&state);

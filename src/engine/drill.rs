@@ -10,6 +10,7 @@ use crate::engine::job::Job;
 use crate::engine::operation::Operation;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
+use crate::engine::session::Looked;
 use crate::engine::session::WriteSessions;
 use crate::engine::stage::Stage;
 use crate::engine::transaction::Attempt;
@@ -33,11 +34,14 @@ pub(super) fn node(job: &Job, sessions: &WriteSessions<'_>) -> Outcome {
 
 fn once(job: &Job, sessions: &WriteSessions<'_>) -> Attempt {
     let mut outcome = Outcome::new(job.node(), Verdict::Ok);
-    let (before, session) = match sessions.look(job) {
+    let (looked, session) = match sessions.look(job) {
         Ok(looked) => looked,
         Err(failure) => return Attempt::done(outcome.failed(*failure)),
     };
-    let plan = sessions.plan(&before, job);
+    let Looked {
+        state: before,
+        plan,
+    } = looked;
     // The harmless change is written permanently.
     outcome.findings = plan.refusals_to_write();
     if !outcome.findings.is_empty() {

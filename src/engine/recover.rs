@@ -78,10 +78,11 @@ fn once(
     last: Option<&Recovery>,
 ) -> (Option<Recovery>, Attempt) {
     let outcome = Outcome::new(job.node(), Verdict::Ok);
-    let (before, session) = match sessions.look(job) {
+    let (looked, session) = match sessions.look(job) {
         Ok(looked) => looked,
         Err(failure) => return (None, Attempt::done(outcome.failed(*failure))),
     };
+    let (before, found) = (looked.state, looked.plan.findings);
     let allowed = &sessions.context.allowed;
     let wanted = recovery(&before, &job.desired(), allowed);
     let Some(recovery) = wanted.filter(|r| !last.is_some_and(|last| last.is_like(r))) else {
@@ -101,7 +102,7 @@ fn once(
             let operation = Operation::Recovery(&recovery);
             let transaction = Transaction::new(job, sessions, &before, &operation);
             transaction.finish(session, outcome, |now, _| {
-                judge(now, job, sessions, &recovery)
+                judge(&now.state, job, sessions, &recovery)
             })
         }
     };
@@ -109,7 +110,7 @@ fn once(
         // A repair that did not last is not reported; the fault of the node is.
         Attempt::Done(outcome) if outcome.failure.is_some() => Attempt::done(Outcome {
             changes: Vec::new(),
-            findings: sessions.plan(&before, job).findings,
+            findings: found,
             ..*outcome
         }),
         other => other,

@@ -38,7 +38,7 @@ fn attempt_once(
 ) -> Attempt {
     let mut outcome = Outcome::new(job.node(), Verdict::Ok);
     let (before, session) = match sessions.look(job) {
-        Ok(looked) => looked,
+        Ok((looked, session)) => (looked.state, session),
         Err(failure) => return Attempt::done(outcome.failed(*failure)),
     };
     outcome.findings = snapshot_select::refusals(&before);
@@ -63,7 +63,7 @@ fn attempt_once(
     drop(before);
     let before = transaction.prepared.before.clone();
     transaction.finish(session, outcome, |now, outcome| {
-        judge(origin.unwrap_or(&before), now, outcome)
+        judge(origin.unwrap_or(&before), &now.state, outcome)
     })
 }
 

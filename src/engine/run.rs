@@ -12,6 +12,7 @@ use crate::engine::operation::Operation;
 use crate::engine::outcome::Outcome;
 use crate::engine::outcome::Verdict;
 use crate::engine::recover;
+use crate::engine::session::Looked;
 use crate::engine::session::WriteSessions;
 use crate::engine::stage::Stage;
 use crate::engine::transaction::Attempt;
@@ -20,7 +21,6 @@ use crate::engine::transaction::Verification;
 use crate::engine::transaction::busy;
 use crate::engine::transaction::retry_while_stale;
 use crate::engine::turn::Turn;
-use crate::model::NodeState;
 use crate::model::state::View;
 use crate::plan::Allowed;
 use crate::plan::Finding;
@@ -103,17 +103,25 @@ fn attempt(job: &Job, sessions: &WriteSessions<'_>, allowed: &Allowed) -> Outcom
 
 fn attempt_once(job: &Job, sessions: &WriteSessions<'_>, allowed: &Allowed) -> Attempt {
     let mut outcome = Outcome::new(job.node(), Verdict::Ok);
-    let (before, session) = match sessions.look(job) {
+    let (looked, session) = match sessions.look(job) {
         Ok(looked) => looked,
         Err(failure) => return Attempt::done(outcome.failed(*failure)),
     };
+    let Looked {
+        state: before,
+        plan,
+    } = looked;
     // A chain that is just being recreated looks like a chain that is gone.
     if let Some(busy) = busy(&before, &sessions.run) {
         return Attempt::done(outcome.failed(busy));
     }
-    let turn = Turn::wait();
-    let plan = job.plan(&before, allowed);
-    drop(turn);
+    let plan = match *allowed == sessions.context.allowed {
+        true => plan,
+        false => {
+            let _turn = Turn::wait();
+            job.plan(&before, allowed)
+        }
+    };
     outcome.findings = plan.findings.clone();
     outcome.guard = GuardKind::wanted(&before, &job.required());
     if plan.refusals().next().is_some() {
@@ -133,13 +141,12 @@ fn attempt_once(job: &Job, sessions: &WriteSessions<'_>, allowed: &Allowed) -> A
     let transaction = Transaction::new(job, sessions, &before, &steps);
     // Megabytes, and the steps take seconds.
     drop((before, plan));
-    transaction.finish(session, outcome, |now, outcome| {
-        judge(&sessions.plan(now, job), job, now, outcome)
-    })
+    transaction.finish(session, outcome, |now, outcome| judge(now, job, outcome))
 }
 
 /// The plan of a second look must be empty.
-fn judge(plan: &Plan, job: &Job, now: &NodeState, outcome: &mut Outcome) -> Verification {
+fn judge(now: &Looked, job: &Job, outcome: &mut Outcome) -> Verification {
+    let plan = &now.plan;
     if !plan.is_empty() || plan.refusals().next().is_some() {
         let rest = match plan.changes().first() {
             Some(change) => format!(": {change}"),
@@ -155,7 +162,7 @@ fn judge(plan: &Plan, job: &Job, now: &NodeState, outcome: &mut Outcome) -> Veri
         )
         .hint("another program may be changing the node; run again, and with `-v` if this persists")));
     }
-    outcome.holds = plan.satisfied(&job.required(), now);
+    outcome.holds = plan.satisfied(&job.required(), &now.state);
     // Findings about the effects of the steps themselves are not found again by a new reading.
     outcome.findings.retain(Finding::is_of_a_step);
     // A node can have thousands, one for each foreign rule.

@@ -18,6 +18,7 @@ use crate::engine::outcome::Outcome;
 use crate::engine::outcome::RevertPoint;
 use crate::engine::outcome::Verdict;
 use crate::engine::rollout::WhenFailed;
+use crate::engine::session::Looked;
 use crate::engine::session::WriteSession;
 use crate::engine::session::WriteSessions;
 use crate::engine::stage::Stage;
@@ -137,7 +138,7 @@ impl<'a> Transaction<'a> {
         &self,
         session: WriteSession<'a>,
         outcome: Outcome,
-        judge: impl Fn(&NodeState, &mut Outcome) -> Verification,
+        judge: impl Fn(&Looked, &mut Outcome) -> Verification,
     ) -> Attempt {
         match self.begin(session, outcome) {
             Ok(pending) => Attempt::done(self.verify(*pending, judge)),
@@ -245,7 +246,7 @@ impl<'a> Transaction<'a> {
     fn verify(
         &self,
         pending: Unconfirmed<'a>,
-        judge: impl Fn(&NodeState, &mut Outcome) -> Verification,
+        judge: impl Fn(&Looked, &mut Outcome) -> Verification,
     ) -> Outcome {
         let Unconfirmed {
             armed,
@@ -285,9 +286,12 @@ impl<'a> Transaction<'a> {
         let told = match judge(&now, &mut outcome) {
             Ok(told) => told,
             Err(failure) => {
+                drop(now);
                 return outcome.failed(failure.condition(armed.roll_back(Some(fresh))));
             }
         };
+        // Megabytes, and the node is waited for.
+        drop(now);
         if let Err(failure) = armed.confirm(fresh, number) {
             return outcome.failed(*failure);
         }

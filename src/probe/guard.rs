@@ -39,6 +39,7 @@ use crate::model::net::Family;
 use crate::model::net::Protocol;
 use crate::model::rule::Sense;
 use crate::model::visible::visible;
+use crate::probe::nft_json::each_object;
 use crate::probe::sections::Answers;
 
 /// What is not understood is kept to this length, in bytes.
@@ -49,10 +50,18 @@ pub fn state(answers: &Answers) -> GuardState {
     let nft = installed(answers);
     // Without its version it is unknown what the table would have to be.
     let listed = nft.clone().and_then(|_| listed(answers));
+    let (table, usage) = match listed {
+        Ok(Some(text)) => {
+            let Listed { table, usage } = read(text);
+            (table.map(Some), usage)
+        }
+        Ok(None) => (Ok(None), Ok(GuardUsage::default())),
+        Err(why) => (Err(why.clone()), Err(why)),
+    };
     GuardState {
         nft: nft.ok().flatten(),
-        table: Observed::from(read_from(&listed, read_table)),
-        usage: Observed::from(read_from(&listed, read_usage).map(Option::unwrap_or_default)),
+        table: Observed::from(table),
+        usage: Observed::from(usage),
         boot: Observed::from(boot(answers)),
         nftables_service: Observed::from(nftables_service(answers)),
     }
@@ -85,8 +94,8 @@ fn version(text: &str) -> Option<NftVersion> {
     ))
 }
 
-/// What nft has listed; `None` if there is no such table.
-fn listed(answers: &Answers) -> Result<Option<Value>, String> {
+/// nft's list; `None` if there is no such table.
+fn listed<'a>(answers: &'a Answers<'_>) -> Result<Option<&'a str>, String> {
     if answers.was_skipped("guard-table") {
         return Ok(None);
     }
@@ -94,27 +103,8 @@ fn listed(answers: &Answers) -> Result<Option<Value>, String> {
     if text.trim().is_empty() {
         return Ok(None);
     }
-    let text = text
-        .trim_end()
-        .strip_suffix("end")
-        .ok_or("the table is cut off")?;
-    parse(text).map(Some)
-}
-
-fn parse(text: &str) -> Result<Value, String> {
-    serde_json::from_str(text).map_err(|why| why.to_string())
-}
-
-/// What `read` finds in it.
-fn read_from<T>(
-    listed: &Result<Option<Value>, String>,
-    read: impl Fn(&Value) -> Result<T, String>,
-) -> Result<Option<T>, String> {
-    match listed {
-        Ok(Some(listed)) => read(listed).map(Some),
-        Ok(None) => Ok(None),
-        Err(why) => Err(why.clone()),
-    }
+    let whole = text.trim_end().strip_suffix("end");
+    whole.map(Some).ok_or("the table is cut off".to_string())
 }
 
 fn boot(answers: &Answers) -> Result<GuardBoot, String> {
@@ -163,7 +153,7 @@ fn nftables_service(answers: &Answers) -> Result<Option<NftablesService>, String
 /// # Errors
 /// What is not nft's JSON. What fwdeploy does not write is [`GuardRule::Foreign`] or [`GuardTable::foreign`].
 pub fn table(text: &str) -> Result<GuardTable, String> {
-    read_table(&parse(text)?)
+    read(text).table
 }
 
 /// Reads what the same text says of counters and refused flows.
@@ -171,100 +161,120 @@ pub fn table(text: &str) -> Result<GuardTable, String> {
 /// # Errors
 /// What is not nft's JSON, or is a set of a kind that fwdeploy does not write, or a counter that is no number.
 pub fn usage(text: &str) -> Result<GuardUsage, String> {
-    read_usage(&parse(text)?)
+    read(text).usage
 }
 
-fn objects(listed: &Value) -> Result<impl Iterator<Item = (&String, &Value)>, String> {
-    let objects = listed["nftables"]
-        .as_array()
-        .ok_or("nft's answer holds no `nftables`")?;
-    Ok(objects.iter().filter_map(Value::as_object).flatten())
+/// What nft's list says, each with an error of its own.
+struct Listed {
+    table: Result<GuardTable, String>,
+    usage: Result<GuardUsage, String>,
 }
 
-fn read_table(listed: &Value) -> Result<GuardTable, String> {
-    let mut table = GuardTable::default();
-    // nft 1.0 lists sets before chains, and later ones after them; rules come last in all.
-    for (kind, object) in objects(listed)? {
-        match kind.as_str() {
-            "metainfo" => {}
-            // `dormant` makes all of it have no effect. Older nft does not list it.
-            "table" => {
-                if let Some(flags) = object.get("flags") {
-                    table.foreign.insert(format!("flags {}", cut(flags)));
-                }
-            }
-            "set" | "chain" | "rule" if object["table"] != NAME => {}
-            "set" => {
-                let name = text_of(&object["name"])?;
-                match set(object) {
-                    Ok(set) => {
-                        table.sets.insert(name, set);
-                    }
-                    Err(why) => {
-                        table.foreign.insert(format!("set {name}: {why}"));
-                    }
-                }
-            }
-            "chain" => {
-                let name = text_of(&object["name"])?;
-                let chain = chain(object).unwrap_or_else(|why| {
-                    table.foreign.insert(format!("chain {name}: {why}"));
-                    GuardChain {
-                        hook: None,
-                        rules: Vec::new(),
-                    }
-                });
-                table.chains.insert(name, chain);
-            }
-            "rule" => {
-                let name = text_of(&object["chain"])?;
-                let chain = table.chains.get_mut(&name);
-                let chain = chain.ok_or_else(|| format!("a rule of no chain, {name}"))?;
-                chain.rules.push(rule(&object["expr"]));
-            }
-            // A map, a counter, a flowtable.
-            other => {
-                let name = text_of(&object["name"])?;
-                table.foreign.insert(format!("{} {name}", visible(other)));
+fn read(text: &str) -> Listed {
+    let mut table = Ok(GuardTable::default());
+    let mut usage = Ok(GuardUsage::default());
+    let whole = each_object(text, |kind, object| {
+        add(&mut table, |table| add_to_table(table, kind, &object));
+        if kind == "set" && object["table"] == NAME {
+            add(&mut usage, |usage| add_usage(usage, &object));
+        }
+        Ok(())
+    });
+    Listed {
+        table: whole.clone().and(table),
+        usage: whole.and(usage),
+    }
+}
+
+/// Adds something to what was read so far; after an error nothing.
+fn add<T>(so_far: &mut Result<T, String>, more: impl FnOnce(&mut T) -> Result<(), String>) {
+    let added = match so_far {
+        Ok(so_far) => more(so_far),
+        Err(_) => return,
+    };
+    if let Err(why) = added {
+        *so_far = Err(why);
+    }
+}
+
+/// nft 1.0 lists sets before chains, and later ones after them; rules come last in all.
+fn add_to_table(table: &mut GuardTable, kind: &str, object: &Value) -> Result<(), String> {
+    match kind {
+        "metainfo" => {}
+        // `dormant` makes all of it have no effect. Older nft does not list it.
+        "table" => {
+            if let Some(flags) = object.get("flags") {
+                table.foreign.insert(format!("flags {}", cut(flags)));
             }
         }
+        "set" | "chain" | "rule" if object["table"] != NAME => {}
+        "set" => {
+            let name = text_of(&object["name"])?;
+            match set(object) {
+                Ok(set) => {
+                    table.sets.insert(name, set);
+                }
+                Err(why) => {
+                    table.foreign.insert(format!("set {name}: {why}"));
+                }
+            }
+        }
+        "chain" => {
+            let name = text_of(&object["name"])?;
+            let chain = chain(object).unwrap_or_else(|why| {
+                table.foreign.insert(format!("chain {name}: {why}"));
+                GuardChain {
+                    hook: None,
+                    rules: Vec::new(),
+                }
+            });
+            table.chains.insert(name, chain);
+        }
+        "rule" => {
+            let name = text_of(&object["chain"])?;
+            let chain = table.chains.get_mut(&name);
+            let chain = chain.ok_or_else(|| format!("a rule of no chain, {name}"))?;
+            chain.rules.push(rule(&object["expr"]));
+        }
+        // A map, a counter, a flowtable.
+        other => {
+            let name = text_of(&object["name"])?;
+            table.foreign.insert(format!("{} {name}", visible(other)));
+        }
     }
-    Ok(table)
+    Ok(())
 }
 
-fn read_usage(listed: &Value) -> Result<GuardUsage, String> {
-    let mut usage = GuardUsage::default();
-    let sets = objects(listed)?.filter(|(kind, object)| *kind == "set" && object["table"] == NAME);
-    for (_, object) in sets {
-        let name = text_of(&object["name"])?;
-        let about = |why: &str| format!("set {name}: {why}");
-        let shape = shape(object).map_err(|why| about(&why))?;
-        let elements = object["elem"].as_array().into_iter().flatten();
-        if let Some(Dynamic { timeout, .. }) = shape.dynamic {
-            if !is_of_flows(&shape.key) {
-                continue;
-            }
-            let room = GuardUsage::MOST_REFUSED.saturating_sub(usage.refused.len());
-            for listed in elements.take(room) {
-                let flow = refused(listed, &shape.key, timeout);
-                usage
-                    .refused
-                    .push(flow.ok_or_else(|| about("a refused flow is not understood"))?);
-            }
-        } else if shape.is_counted {
-            let counted: Option<Vec<CountedElement>> = elements
-                .map(|listed| {
-                    Some(CountedElement {
-                        element: element(listed, &shape.key)?,
-                        count: count(listed.get("elem")?.get("counter")?)?,
-                    })
+/// The counters and the refused flows of a set.
+fn add_usage(usage: &mut GuardUsage, set: &Value) -> Result<(), String> {
+    let name = text_of(&set["name"])?;
+    let about = |why: &str| format!("set {name}: {why}");
+    let shape = shape(set).map_err(|why| about(&why))?;
+    let elements = set["elem"].as_array().into_iter().flatten();
+    if let Some(Dynamic { timeout, .. }) = shape.dynamic {
+        if !is_of_flows(&shape.key) {
+            return Ok(());
+        }
+        let room = GuardUsage::MOST_REFUSED.saturating_sub(usage.refused.len());
+        for listed in elements.take(room) {
+            let flow = refused(listed, &shape.key, timeout);
+            usage
+                .refused
+                .push(flow.ok_or_else(|| about("a refused flow is not understood"))?);
+        }
+    } else if shape.is_counted {
+        let counted: Option<Vec<CountedElement>> = elements
+            .map(|listed| {
+                Some(CountedElement {
+                    element: element(listed, &shape.key)?,
+                    count: count(listed.get("elem")?.get("counter")?)?,
                 })
-                .collect();
-            let counted = counted.ok_or_else(|| about("a counter is not understood"))?;
-            usage.elements.insert(name, counted);
-        }
+            })
+            .collect();
+        let counted = counted.ok_or_else(|| about("a counter is not understood"))?;
+        usage.elements.insert(name, counted);
     }
-    Ok(usage)
+    Ok(())
 }
 
 /// Whether a set holds flows from address to address, with or without ports.

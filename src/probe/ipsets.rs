@@ -14,6 +14,7 @@ use crate::model::state::Observed;
 use crate::probe::busctl::Value;
 use crate::probe::firewalld::ask;
 use crate::probe::networking::whole;
+use crate::probe::nft_json::each_object;
 use crate::probe::sections::Answers;
 
 /// The kinds that ours have.
@@ -130,15 +131,12 @@ fn in_nft(text: &str) -> Result<BTreeMap<String, IpSets>, String> {
     let quoted = format!("\"{PREFIX}");
     // Tables without any of our names, however long, are not read once more.
     for line in text.lines().filter(|line| line.contains(&quoted)) {
-        let document: Json = serde_json::from_str(line)
-            .map_err(|why| format!("nft's answer cannot be read: {why}"))?;
-        for object in document["nftables"].as_array().into_iter().flatten() {
-            let set = &object["set"];
+        each_object(line, |kind, set| {
             let (Some(name), Some(family)) = (set["name"].as_str(), set["family"].as_str()) else {
-                continue;
+                return Ok(());
             };
-            if set["table"] != "firewalld" || !is_ours(name) {
-                continue;
+            if kind != "set" || set["table"] != "firewalld" || !is_ours(name) {
+                return Ok(());
             }
             let elements: Vec<String> = set["elem"]
                 .as_array()
@@ -149,7 +147,8 @@ fn in_nft(text: &str) -> Result<BTreeMap<String, IpSets>, String> {
             let sets: &mut IpSets = out.entry(family.to_string()).or_default();
             let read = IpSet::read("", Vec::new(), elements.iter().map(String::as_str));
             sets.insert(name.to_string(), read);
-        }
+            Ok(())
+        })?;
     }
     Ok(out)
 }

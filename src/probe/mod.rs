@@ -19,6 +19,7 @@ mod ipsets;
 mod iptables;
 mod networking;
 mod nft;
+mod nft_json;
 mod observe;
 mod printed;
 mod records;

@@ -19,6 +19,7 @@ use crate::model::step::NftTable;
 use crate::model::step::Step;
 use crate::model::step::Test;
 use crate::probe::addresses::ends;
+use crate::probe::nft_json::each_object;
 
 /// How much all rules together may hold: more than the largest answer (12 MB) has in its own words.
 const MOST: usize = 2_000_000;
@@ -63,15 +64,15 @@ fn weight(test: &Test) -> usize {
     }
 }
 
-/// The members of the sets of a table, by name.
+/// The members of the sets and maps of a table, by name.
 struct Sets<'a> {
-    members: BTreeMap<&'a str, Vec<&'a Value>>,
+    members: BTreeMap<String, Vec<Value>>,
     room: &'a Room,
 }
 
-impl<'a> Sets<'a> {
+impl Sets<'_> {
     /// The members of `@NAME`; `None` if they are unknown, or too many.
-    fn named(&self, name: &str) -> Option<&[&'a Value]> {
+    fn named(&self, name: &str) -> Option<&[Value]> {
         let members = self.members.get(name.trim_start_matches('@'))?;
         self.room
             .take(1 + members.len())
@@ -79,39 +80,39 @@ impl<'a> Sets<'a> {
     }
 }
 
+/// Every nft lists rules after all else. A set or a map that came after a rule would be unknown to it.
 fn table(line: &str, room: &Room) -> Result<NftTable, String> {
-    let document: Value =
-        serde_json::from_str(line).map_err(|why| format!("nft's answer cannot be read: {why}"))?;
-    let Some(objects) = document["nftables"].as_array() else {
-        return Err("nft's answer holds no `nftables`".to_string());
-    };
     let mut table = NftTable::default();
     let mut sets = Sets {
         members: BTreeMap::new(),
         room,
     };
-    for object in objects {
-        if let Some(set) = object.get("set").or_else(|| object.get("map")) {
-            let members = set["elem"].as_array().into_iter().flatten().collect();
-            sets.members.insert(text(&set["name"]), members);
-        } else if let Some(chain) = object.get("chain") {
-            let entry = table.chains.entry(text(&chain["name"]).to_string());
-            entry.or_default().hook = hook(chain);
-        } else if let Some(found) = object.get("table") {
-            table.family = text(&found["family"]).to_string();
-            table.name = text(&found["name"]).to_string();
+    each_object(line, |kind, mut object| {
+        match kind {
+            "set" | "map" => {
+                let members = match object.get_mut("elem").map(Value::take) {
+                    Some(Value::Array(members)) => members,
+                    _ => Vec::new(),
+                };
+                sets.members
+                    .insert(text(&object["name"]).to_string(), members);
+            }
+            "chain" => {
+                let entry = table.chains.entry(text(&object["name"]).to_string());
+                entry.or_default().hook = hook(&object);
+            }
+            "table" => {
+                table.family = text(&object["family"]).to_string();
+                table.name = text(&object["name"]).to_string();
+            }
+            "rule" => {
+                let entry = table.chains.entry(text(&object["chain"]).to_string());
+                entry.or_default().steps.extend(steps(&object, &sets));
+            }
+            _ => {}
         }
-    }
-    for rule in objects.iter().filter_map(|object| object.get("rule")) {
-        let chain = text(&rule["chain"]);
-        let steps = steps(rule, &sets);
-        table
-            .chains
-            .entry(chain.to_string())
-            .or_default()
-            .steps
-            .extend(steps);
-    }
+        Ok(())
+    })?;
     Ok(table)
 }
 
@@ -212,16 +213,16 @@ fn verdict(word: &str, said: &Value) -> Option<Act> {
 /// The cases of a verdict map, each with its one condition.
 fn mapped(said: &Value, sets: &Sets) -> Vec<(Vec<Test>, Act)> {
     let cases = match &said["data"] {
-        Value::String(name) => sets.named(name).map(<[_]>::to_vec),
-        data => data["set"].as_array().map(|cases| cases.iter().collect()),
+        Value::String(name) => sets.named(name),
+        data => data["set"].as_array().map(Vec::as_slice),
     };
     let Some(cases) = cases else {
         return vec![(vec![Test::Unknown], Act::Elsewhere)];
     };
     cases
-        .into_iter()
+        .iter()
         .map(|case| {
-            let test = values(&case[0], sets)
+            let test = values(&case[0], Some(sets))
                 .and_then(|values| test(&said["key"], &values, true))
                 .unwrap_or(Test::Unknown);
             let said = case[1].as_object().and_then(|o| o.iter().next());
@@ -239,17 +240,15 @@ enum Right<'a> {
     Between(&'a Value, &'a Value),
 }
 
-/// The values of a right side; `None` if one is not understood.
-fn values<'a>(right: &'a Value, sets: &Sets<'a>) -> Option<Vec<Right<'a>>> {
+/// The values of a right side; `None` if one is not understood. In a set, which has no `sets`, a name of a set is not.
+fn values<'a>(right: &'a Value, sets: Option<&'a Sets<'_>>) -> Option<Vec<Right<'a>>> {
     match right {
-        Value::String(name) if name.starts_with('@') => {
-            list_of(sets.named(name)?.iter().copied(), sets.room)
-        }
+        Value::String(name) if name.starts_with('@') => list_of(sets?.named(name)?),
         Value::String(text) => Some(vec![Right::Text(text)]),
         Value::Number(number) => Some(vec![Right::Number(number.as_u64()?)]),
-        Value::Array(list) => list_of(list, sets.room),
+        Value::Array(list) => list_of(list),
         Value::Object(object) => match object.iter().next()? {
-            (word, Value::Array(list)) if word == "set" => list_of(list, sets.room),
+            (word, Value::Array(list)) if word == "set" => list_of(list),
             (word, value) if word == "elem" => values(&value["val"], sets),
             (word, value) if word == "prefix" => {
                 let net = format!("{}/{}", text(&value["addr"]), value["len"]);
@@ -264,16 +263,9 @@ fn values<'a>(right: &'a Value, sets: &Sets<'a>) -> Option<Vec<Right<'a>>> {
     }
 }
 
-/// The content of a set; a set in a set is not understood.
-fn list_of<'a>(
-    list: impl IntoIterator<Item = &'a Value>,
-    room: &'a Room,
-) -> Option<Vec<Right<'a>>> {
-    let none = Sets {
-        members: BTreeMap::new(),
-        room,
-    };
-    let all: Option<Vec<_>> = list.into_iter().map(|m| values(m, &none)).collect();
+/// The content of a set.
+fn list_of(list: &[Value]) -> Option<Vec<Right<'_>>> {
+    let all: Option<Vec<_>> = list.iter().map(|member| values(member, None)).collect();
     Some(all?.into_iter().flatten().collect())
 }
 
@@ -281,7 +273,7 @@ fn list_of<'a>(
 const FRAGMENT_OFFSET: u64 = 0x1fff;
 
 /// The conditions of a `match`.
-fn matched<'a>(said: &'a Value, sets: &Sets<'a>) -> Vec<Test> {
+fn matched(said: &Value, sets: &Sets<'_>) -> Vec<Test> {
     let is = match text(&said["op"]) {
         "==" | "in" | "" => true,
         "!=" => false,
@@ -301,7 +293,7 @@ fn matched<'a>(said: &'a Value, sets: &Sets<'a>) -> Vec<Test> {
         out.push(Test::Never);
         return out;
     }
-    let found = values(&said["right"], sets).and_then(|values| test(left, &values, is));
+    let found = values(&said["right"], Some(sets)).and_then(|values| test(left, &values, is));
     out.push(found.unwrap_or(Test::Unknown));
     out
 }

@@ -1,5 +1,6 @@
 //! The frame around the answers, as `node/probe.sh` describes it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// The start of the first line; the number is the format's version.
@@ -50,27 +51,27 @@ fn after(last: &Option<String>) -> String {
 
 /// One answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Answer {
+struct Answer<'a> {
     /// The exit code; `None` if the question was not asked.
     code: Option<u32>,
     /// stdout.
-    text: String,
+    text: Cow<'a, str>,
 }
 
 /// All answers by question.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answers {
+pub struct Answers<'a> {
     seconds: String,
-    answers: BTreeMap<String, Answer>,
-    said: BTreeMap<String, String>,
+    answers: BTreeMap<String, Answer<'a>>,
+    said: BTreeMap<String, Cow<'a, str>>,
 }
 
-impl Answers {
+impl<'a> Answers<'a> {
     /// Takes the answers apart.
     ///
     /// # Errors
     /// [`FrameError`] if the frame is incomplete. A greeting before the first line is no error.
-    pub fn parse(stdout: &[u8]) -> Result<Self, FrameError> {
+    pub fn parse(stdout: &'a [u8]) -> Result<Self, FrameError> {
         let start = beginning(stdout).ok_or(FrameError::NoBeginning)?;
         let mut rest = Rest(&stdout[start..]);
         let first = rest.line().ok_or(FrameError::CutOff { last: None })?;
@@ -105,7 +106,7 @@ impl Answers {
             };
             let bytes = rest.take(length).ok_or_else(|| cut_off.clone())?;
             // Comments of foreign rules may be in any encoding; what names a rule as ours is ASCII.
-            let text = String::from_utf8_lossy(bytes).into_owned();
+            let text = String::from_utf8_lossy(bytes);
             match rest.take(1) {
                 None => return Err(cut_off),
                 Some(b"\n") => {}

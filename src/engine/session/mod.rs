@@ -7,6 +7,7 @@ mod exchange;
 mod read;
 mod write;
 
+pub(super) use read::Looked;
 pub(super) use read::ReadSessions;
 pub(super) use write::WriteSession;
 pub(super) use write::WriteSessions;

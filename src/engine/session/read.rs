@@ -13,6 +13,7 @@ use crate::model::NodeState;
 use crate::plan;
 use crate::plan::Motion;
 use crate::plan::Plan;
+use crate::plan::Question;
 use crate::probe;
 use crate::transport::Output;
 use crate::transport::RunError;
@@ -31,6 +32,13 @@ const REST: usize = 2;
 pub(in crate::engine) struct ReadSessions<'a> {
     context: &'a RunContext<'a>,
     scripts: &'a dyn ReadScripts,
+}
+
+/// A node as it was read, and what is to be done there.
+pub(in crate::engine) struct Looked {
+    pub(in crate::engine) state: NodeState,
+    /// By what the run may do ([`RunContext::allowed`]).
+    pub(in crate::engine) plan: Plan,
 }
 
 /// A connection over which a node can only be read.
@@ -63,14 +71,9 @@ impl<'a> ReadSessions<'a> {
     pub(in crate::engine) fn look(
         &self,
         job: &'a Job,
-    ) -> Result<(NodeState, ReadSession<'a>), Box<Failure>> {
+    ) -> Result<(Looked, ReadSession<'a>), Box<Failure>> {
         let mut session = self.open(job, &Stage::Connecting)?;
         Ok((session.look_until_still(&Stage::Looking)?, session))
-    }
-
-    /// Judges what was seen.
-    pub(in crate::engine) fn plan(&self, state: &NodeState, job: &Job) -> Plan {
-        job.plan(state, &self.context.allowed)
     }
 }
 
@@ -80,16 +83,16 @@ impl ReadSession<'_> {
     pub(in crate::engine) fn look_until_still(
         &mut self,
         stage: &Stage,
-    ) -> Result<NodeState, Box<Failure>> {
+    ) -> Result<Looked, Box<Failure>> {
         let (context, job) = (self.exchange.context, self.exchange.job);
-        let mut state = self.look(stage)?;
         let mut before: Option<Plan> = None;
         let mut same = 0;
-        for looks in 0.. {
-            let turn = Turn::wait();
+        let mut looks = 0;
+        loop {
+            let (state, turn) = self.look_in_turn(stage)?;
             let plan = job.plan(&state, &context.allowed);
             let Some(motion) = plan::motion(&state, &plan) else {
-                break;
+                return Ok(Looked { state, plan });
             };
             drop(turn);
             same = match before.as_ref() == Some(&plan) {
@@ -103,16 +106,21 @@ impl ReadSession<'_> {
             // Rules that change all the time, such as those of a ban list, are no reason to wait forever.
             let at_rest = motion == Motion::Moving && same >= REST;
             if at_rest || looks >= most || !context.stop.wait(context.pause) {
-                break;
+                return Ok(Looked { state, plan });
             }
             before = Some(plan);
-            state = self.look(stage)?;
+            looks += 1;
         }
-        Ok(state)
     }
 
     /// Reads everything in one exec. The stage was already emitted if it started with a new connection.
     pub(in crate::engine) fn look(&mut self, stage: &Stage) -> Result<NodeState, Box<Failure>> {
+        let (state, _) = self.look_in_turn(stage)?;
+        Ok(state)
+    }
+
+    /// The same, with the turn in which the answer was read: what is made of the state at once needs no other.
+    fn look_in_turn(&mut self, stage: &Stage) -> Result<(NodeState, Turn<'static>), Box<Failure>> {
         let (context, job) = (self.exchange.context, self.exchange.job);
         if *stage == Stage::Looking {
             context.emit_stage(job, Stage::Looking);
@@ -130,6 +138,7 @@ impl ReadSession<'_> {
                 message,
             )));
         }
+        let turn = Turn::wait();
         let mut state = self.scripts.observe(&output).map_err(|why| {
             let message = format!("the node could not be read: {why}");
             Box::new(Failure::new(
@@ -138,16 +147,24 @@ impl ReadSession<'_> {
                 message,
             ))
         })?;
-        self.ask_printed(stage, &mut state)?;
-        Ok(state)
+        drop(output);
+        // Most nodes have none.
+        let questions = plan::questions(&state);
+        if questions.is_empty() || state.system.uid != 0 {
+            return Ok((state, turn));
+        }
+        drop(turn);
+        self.ask_printed(stage, questions, &mut state)?;
+        Ok((state, Turn::wait()))
     }
 
-    /// Asks the node's own iptables how it prints the rules whose spelling is its own. Most nodes have none.
-    fn ask_printed(&mut self, stage: &Stage, state: &mut NodeState) -> Result<(), Box<Failure>> {
-        let questions = plan::questions(state);
-        if questions.is_empty() || state.system.uid != 0 {
-            return Ok(());
-        }
+    /// Asks the node's own iptables how it prints the rules whose spelling is its own.
+    fn ask_printed(
+        &mut self,
+        stage: &Stage,
+        questions: Vec<Question>,
+        state: &mut NodeState,
+    ) -> Result<(), Box<Failure>> {
         let output = self.ask(&self.scripts.ask_printed(&questions), stage)?;
         for question in questions {
             if let Some(tables) = state.kernel.tables_mut(question.family).known_mut() {

@@ -21,6 +21,7 @@ use crate::engine::operation::Prepared;
 use crate::engine::outcome::Outcome;
 use crate::engine::scripts::WriteScripts;
 use crate::engine::session::exchange::tail;
+use crate::engine::session::read::Looked;
 use crate::engine::session::read::ReadSession;
 use crate::engine::session::read::ReadSessions;
 use crate::engine::stage::Stage;
@@ -34,7 +35,6 @@ use crate::node::Steps;
 use crate::node::StepsError;
 use crate::plan::Finding;
 use crate::plan::FindingCode;
-use crate::plan::Plan;
 use crate::plan::Reading;
 
 /// What a step adds to the time that its script may take. Most take 10 ms; a container that moves takes a second or two.
@@ -116,15 +116,15 @@ impl<'a> WriteSessions<'a> {
     pub(in crate::engine) fn look(
         &'a self,
         job: &'a Job,
-    ) -> Result<(NodeState, WriteSession<'a>), Box<Failure>> {
-        let (mut state, mut reading) = self.reading.look(job)?;
+    ) -> Result<(Looked, WriteSession<'a>), Box<Failure>> {
+        let (mut looked, mut reading) = self.reading.look(job)?;
         match self
             .machines
-            .claim(&state.system.machine, job, self.context.stop)
+            .claim(&looked.state.system.machine, job, self.context.stop)
         {
             Claim::Free => {}
             // What was read is from before the other one was done.
-            Claim::After(_) => (state, reading) = self.reading.look(job)?,
+            Claim::After(_) => (looked, reading) = self.reading.look(job)?,
             Claim::Never(first) => {
                 let message = format!("it is the same machine as {first}, which this run works on");
                 let failure = Failure::new(Stage::Looking, FailureCode::SameMachine, message);
@@ -134,17 +134,12 @@ impl<'a> WriteSessions<'a> {
             }
         }
         Ok((
-            state,
+            looked,
             WriteSession {
                 sessions: self,
                 reading,
             },
         ))
-    }
-
-    /// Judges what was seen.
-    pub(in crate::engine) fn plan(&self, state: &NodeState, job: &Job) -> Plan {
-        job.plan(state, &self.context.allowed)
     }
 
     /// The operation with its program, for a node that was in that state when it was read.
@@ -199,7 +194,7 @@ impl WriteSession<'_> {
     pub(in crate::engine) fn look_until_still(
         &mut self,
         stage: &Stage,
-    ) -> Result<NodeState, Box<Failure>> {
+    ) -> Result<Looked, Box<Failure>> {
         self.reading.look_until_still(stage)
     }
 
