@@ -1,5 +1,5 @@
-//! Turns for planning. A plan of thousands of rules takes some megabytes, and hundreds of nodes that answer at the same time would all be planned at
-//! once: that is no faster than one node for each processor, and needs the memory of all.
+//! Turns for reading an answer and planning. For a node with thousands of rules both take some megabytes, and hundreds of nodes that answer at the
+//! same time would all be read and planned at once: that is no faster than one node for each processor, and needs the memory of all.
 
 use std::sync::Condvar;
 use std::sync::LazyLock;
