@@ -34,14 +34,10 @@ pub(super) fn node(job: &Job, sessions: &WriteSessions<'_>) -> Outcome {
 
 fn once(job: &Job, sessions: &WriteSessions<'_>) -> Attempt {
     let mut outcome = Outcome::new(job.node(), Verdict::Ok);
-    let (looked, session) = match sessions.look(job) {
-        Ok(looked) => looked,
+    let (before, plan, session) = match sessions.look(job) {
+        Ok((Looked { state, plan }, session)) => (state, plan, session),
         Err(failure) => return Attempt::done(outcome.failed(*failure)),
     };
-    let Looked {
-        state: before,
-        plan,
-    } = looked;
     // The harmless change is written permanently.
     outcome.findings = plan.refusals_to_write();
     if !outcome.findings.is_empty() {

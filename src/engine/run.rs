@@ -103,14 +103,10 @@ fn attempt(job: &Job, sessions: &WriteSessions<'_>, allowed: &Allowed) -> Outcom
 
 fn attempt_once(job: &Job, sessions: &WriteSessions<'_>, allowed: &Allowed) -> Attempt {
     let mut outcome = Outcome::new(job.node(), Verdict::Ok);
-    let (looked, session) = match sessions.look(job) {
-        Ok(looked) => looked,
+    let (before, plan, session) = match sessions.look(job) {
+        Ok((Looked { state, plan }, session)) => (state, plan, session),
         Err(failure) => return Attempt::done(outcome.failed(*failure)),
     };
-    let Looked {
-        state: before,
-        plan,
-    } = looked;
     // A chain that is just being recreated looks like a chain that is gone.
     if let Some(busy) = busy(&before, &sessions.run) {
         return Attempt::done(outcome.failed(busy));

@@ -283,15 +283,15 @@ impl<'a> Transaction<'a> {
                 return outcome.failed(failure.condition(condition));
             }
         };
-        let told = match judge(&now, &mut outcome) {
+        let judged = judge(&now, &mut outcome);
+        // Megabytes, and the node is waited for.
+        drop(now);
+        let told = match judged {
             Ok(told) => told,
             Err(failure) => {
-                drop(now);
                 return outcome.failed(failure.condition(armed.roll_back(Some(fresh))));
             }
         };
-        // Megabytes, and the node is waited for.
-        drop(now);
         if let Err(failure) = armed.confirm(fresh, number) {
             return outcome.failed(*failure);
         }

@@ -178,7 +178,6 @@ fn read(text: &str) -> Listed {
         if kind == "set" && object["table"] == NAME {
             add(&mut usage, |usage| add_usage(usage, &object));
         }
-        Ok(())
     });
     Listed {
         table: whole.clone().and(table),

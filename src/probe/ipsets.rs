@@ -133,10 +133,10 @@ fn in_nft(text: &str) -> Result<BTreeMap<String, IpSets>, String> {
     for line in text.lines().filter(|line| line.contains(&quoted)) {
         each_object(line, |kind, set| {
             let (Some(name), Some(family)) = (set["name"].as_str(), set["family"].as_str()) else {
-                return Ok(());
+                return;
             };
             if kind != "set" || set["table"] != "firewalld" || !is_ours(name) {
-                return Ok(());
+                return;
             }
             let elements: Vec<String> = set["elem"]
                 .as_array()
@@ -147,7 +147,6 @@ fn in_nft(text: &str) -> Result<BTreeMap<String, IpSets>, String> {
             let sets: &mut IpSets = out.entry(family.to_string()).or_default();
             let read = IpSet::read("", Vec::new(), elements.iter().map(String::as_str));
             sets.insert(name.to_string(), read);
-            Ok(())
         })?;
     }
     Ok(out)

@@ -87,31 +87,28 @@ fn table(line: &str, room: &Room) -> Result<NftTable, String> {
         members: BTreeMap::new(),
         room,
     };
-    each_object(line, |kind, mut object| {
-        match kind {
-            "set" | "map" => {
-                let members = match object.get_mut("elem").map(Value::take) {
-                    Some(Value::Array(members)) => members,
-                    _ => Vec::new(),
-                };
-                sets.members
-                    .insert(text(&object["name"]).to_string(), members);
-            }
-            "chain" => {
-                let entry = table.chains.entry(text(&object["name"]).to_string());
-                entry.or_default().hook = hook(&object);
-            }
-            "table" => {
-                table.family = text(&object["family"]).to_string();
-                table.name = text(&object["name"]).to_string();
-            }
-            "rule" => {
-                let entry = table.chains.entry(text(&object["chain"]).to_string());
-                entry.or_default().steps.extend(steps(&object, &sets));
-            }
-            _ => {}
+    each_object(line, |kind, mut object| match kind {
+        "set" | "map" => {
+            let members = match object.get_mut("elem").map(Value::take) {
+                Some(Value::Array(members)) => members,
+                _ => Vec::new(),
+            };
+            sets.members
+                .insert(text(&object["name"]).to_string(), members);
         }
-        Ok(())
+        "chain" => {
+            let entry = table.chains.entry(text(&object["name"]).to_string());
+            entry.or_default().hook = hook(&object);
+        }
+        "table" => {
+            table.family = text(&object["family"]).to_string();
+            table.name = text(&object["name"]).to_string();
+        }
+        "rule" => {
+            let entry = table.chains.entry(text(&object["chain"]).to_string());
+            entry.or_default().steps.extend(steps(&object, &sets));
+        }
+        _ => {}
     })?;
     Ok(table)
 }
