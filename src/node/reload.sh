@@ -24,7 +24,7 @@ ensure_firewalld_table() {
 
 # reload SUBNET…: under the latch. Docker restores its own rules, and we restore those that it forgets.
 reload() {
-    local trouble='' attempt jump_trouble='' family program lost device rest
+    local trouble='' attempt jump_trouble='' family program lost settled began device rest
     chain_program=
     read_kernel || return
     remember_kernel
@@ -48,9 +48,12 @@ reload() {
         return 1
     fi
     restore_latch
-    # A busy dockerd may pause for longer than we wait, and put a rule of its own ahead of ours afterwards.
+    began=$(uptime_now)
+    # A busy dockerd may pause for longer than we wait, and put a rule of its own ahead of ours afterwards. What the tables hold
+    # in the end counts: as long as there is time, it is waited for once more.
     for attempt in 1 2 3 4 5; do
-        await_docker_rules "$@" || :
+        settled=yes
+        await_docker_rules "$@" || settled=
         restore_docker_rules || return
         jump_trouble=
         for family in ipv4 ipv6; do
@@ -58,14 +61,13 @@ reload() {
             command -v "$program-save" >/dev/null && read_filter "$program" && has_chain "$filter_table" || continue
             place_jump $family 1 || jump_trouble=$answer
         done
-        [ -n "$jump_trouble" ] || break
+        read_kernel || return
+        is_docker_nft && lost= || lost=$(missing_nat "$@")
+        [ -n "$jump_trouble" ] || [ -n "${settled:+$lost}" ] || break
     done
     answer=$jump_trouble
     [ -z "$answer" ] || return
-    ! is_docker_nft || return 0
-    read_kernel || return
-    lost=$(missing_nat "$@")
-    [ -z "$lost" ] || fail_with "Docker has not restored its address translation within $patience seconds, for$lost (a dockerd that started before firewalld may not be notified of its reloads until it is restarted)"
+    [ -z "$lost" ] || fail_with "Docker has not restored its address translation for$lost; waited for $(($(uptime_now) - began)) seconds (a dockerd that started before firewalld may not be notified of its reloads until it is restarted)"
 }
 
 # The latch of a node without nft was flushed with all else.
@@ -96,7 +98,7 @@ missing_nat() {
     done
 }
 
-# await_docker_rules SUBNET…: waits until Docker has restored its rules.
+# await_docker_rules SUBNET…: waits until Docker has restored its rules; 1 if it has not in time.
 await_docker_rules() {
     local deadline before='' listing
     changed=
@@ -108,9 +110,13 @@ await_docker_rules() {
     deadline=$(($(uptime_now) + patience))
     quiet=0
     while :; do
-        read_kernel || return
-        listing="$(comparable_rules "$now_iptables")$newline$(comparable_rules "$now_ip6tables")"
-        [ "$listing" = "$before" ] && quiet=$((quiet + 1)) || quiet=0
+        # What cannot be read while others write can be the next time.
+        if read_kernel; then
+            listing="$(comparable_rules "$now_iptables")$newline$(comparable_rules "$now_ip6tables")"
+        else
+            listing=
+        fi
+        [ -n "$listing" ] && [ "$listing" = "$before" ] && quiet=$((quiet + 1)) || quiet=0
         before=$listing
         [ "$quiet" -lt 1 ] || [ -n "$(missing_nat "$@")" ] || ! jump_is_back || ! docker_has_finished || return 0
         [ "$(uptime_now)" -lt "$deadline" ] || return 1

@@ -13,6 +13,25 @@ use crate::name;
 /// The node's name, and more time to confirm than a busy machine needs.
 const PATIENT: &str = "FWDEPLOY_NODE=n1\nFWDEPLOY_ARGUMENTS=--confirm-timeout 600\n";
 
+/// Starts the service, and waits until its run is in its middle: once it is armed, a checksum takes so many seconds. The guard is set by then,
+/// and the first file is to be written.
+fn start_slowly(lab: &Lab, seconds: &str) {
+    lab.sh(
+        "n1",
+        &format!(
+            "printf '%s\\n' '#!/bin/sh' '[ ! -L /var/lib/fwdeploy/armed ] || sleep {seconds}' 'exec /usr/bin/cksum \"$@\"' \
+                 >/usr/local/sbin/cksum
+             chmod +x /usr/local/sbin/cksum
+             systemctl start --no-block fwdeploy-pull.service"
+        ),
+    );
+    wait_until("the run is armed and in its middle", || {
+        let napping = format!("pgrep -x -f 'sleep {seconds}'");
+        lab.try_sh("n1", &napping).code == 0
+    });
+    lab.sh("n1", "rm /usr/local/sbin/cksum");
+}
+
 /// Writes a file on a node.
 fn put(lab: &Lab, content: &[u8], path: &str, mode: &str) {
     use std::io::Write as _;
@@ -135,13 +154,10 @@ fn a_node_applies_its_own_whitelist() {
     check_out(lab, "peer2");
     set(
         lab,
-        "FWDEPLOY_NODE=n1\nFWDEPLOY_ARGUMENTS=--confirm-timeout 5\n",
+        "FWDEPLOY_NODE=n1\nFWDEPLOY_ARGUMENTS=--confirm-timeout 10\n",
     );
-    let start = "systemctl start --no-block fwdeploy-pull.service; until systemctl list-units --plain --no-legend 'fwdeploy-restore-*.timer' | grep -q .; do sleep 0.05; done";
-    lab.sh(
-        "n1",
-        &format!("{start}; systemctl kill -s KILL fwdeploy-pull.service"),
-    );
+    start_slowly(lab, "40.5");
+    lab.sh("n1", "systemctl kill -s KILL fwdeploy-pull.service");
     wait_until("the node has rolled back", || {
         lab.fwdeploy("status", &[]).out.contains("rolled back")
     });
@@ -155,10 +171,8 @@ fn a_node_applies_its_own_whitelist() {
 
     // One that is stopped finishes what it has begun.
     set(lab, PATIENT);
-    lab.sh(
-        "n1",
-        &format!("{start}; systemctl stop fwdeploy-pull.service"),
-    );
+    start_slowly(lab, "3.5");
+    lab.sh("n1", "systemctl stop fwdeploy-pull.service");
     let report = lab.sh("n1", "cat /var/lib/fwdeploy-pull/report.json");
     let report: Value = serde_json::from_str(&report).expect("one JSON document");
     assert_eq!(report["nodes"][0]["status"], "changed", "{report:#}");
