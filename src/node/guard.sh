@@ -108,14 +108,13 @@ set_mangle() {
 # has_guard: whether the kernel has a table of that name.
 has_guard() {
     command -v nft >/dev/null || return 1
-    case $newline$(limited nft list tables 2>/dev/null </dev/null)$newline in *"${newline}table inet fwdeploy$newline"*) return 0 ;; esac
-    return 1
+    list_nft_tables 2>/dev/null | grep -q -x 'table inet fwdeploy'
 }
 
 # guard_text: the table without counters, and without what the kernel has put into its sets.
 guard_text() {
     has_guard || return 0
-    limited nft -s list table inet fwdeploy 2>&1 </dev/null | awk_guard_text
+    limited nft -s -p list table inet fwdeploy 2>&1 </dev/null | awk_guard_text
 }
 
 # snapshot_guard: the guard as it is now.

@@ -266,7 +266,7 @@ look_at_kernel() {
     else
         ask other-save become_limited "$other_save"
     fi
-    ask nft-tables become_limited nft list tables
+    ask nft-tables list_nft_tables
     nft_list=$newline$answer
     nft_code=$code
     look_at_guard
@@ -290,7 +290,7 @@ look_at_guard() {
     fi
     ask nft-version become nft --version
     case $nft_list in
-    *"${newline}table inet fwdeploy$newline"*) ask guard-table bounded limited nft -j list table inet fwdeploy ;;
+    *"${newline}table inet fwdeploy$newline"*) ask guard-table bounded limited nft -j -p list table inet fwdeploy ;;
     *) ask guard-table has_tables_of_nft ;;
     esac
 }

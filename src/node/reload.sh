@@ -86,7 +86,7 @@ is_docker_nft() {
     *'"nftables'*) return 0 ;;
     *'"Driver"'*) return 1 ;;
     esac
-    limited nft list tables 2>/dev/null </dev/null | grep -q -x 'table ip docker-bridges'
+    list_nft_tables 2>/dev/null | grep -q -x 'table ip docker-bridges'
 }
 
 # missing_nat SUBNET…: those that Docker should translate and does not, according to $now_iptables.

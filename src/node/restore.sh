@@ -136,7 +136,7 @@ restore_everything() {
         how="by a reload of firewalld"
     fi
     if ! is_firewalld_running; then
-        stale=$(nft list tables 2>/dev/null | grep ' firewalld$')
+        stale=$(list_nft_tables 2>/dev/null | grep ' firewalld$')
         systemctl reset-failed firewalld.service >/dev/null 2>&1
         limited systemctl restart firewalld.service >/dev/null 2>&1 </dev/null || note_trouble "firewalld did not start"
         how="by a start of firewalld"

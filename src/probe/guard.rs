@@ -1,8 +1,9 @@
-//! `nft -j list table inet fwdeploy` (libnftables-json(5)) → the guard's table, and what it has counted.
+//! `nft -j -p list table inet fwdeploy` (libnftables-json(5)) → the guard's table, and what it has counted.
 //!
 //! Only the forms that fwdeploy writes are read as such. Any other rule is [`GuardRule::Foreign`], so that a table that somebody has changed
 //! never compares as equal.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -316,7 +317,7 @@ fn refused(listed: &Value, key: &[Key], timeout: u32) -> Option<RefusedFlow> {
     Some(RefusedFlow {
         source: address(source)?,
         destination: address(destination)?,
-        protocol: protocol_name(protocol)?,
+        protocol: protocol_name(protocol)?.into_owned(),
         port,
         count: counter,
         idle: expires.map(|left| timeout.saturating_sub(left)),
@@ -326,16 +327,42 @@ fn refused(listed: &Value, key: &[Key], timeout: u32) -> Option<RefusedFlow> {
 /// The longest name of a protocol that is read.
 const LONGEST_PROTOCOL: usize = 32;
 
-/// A name of the node's /etc/protocols; nft prints the number of a protocol that is not there.
-fn protocol_name(value: &Value) -> Option<String> {
+/// The name of a protocol. nft is asked for numbers (`-p`): for a name it opens /etc/protocols, once for each element. A table that an older
+/// version of fwdeploy has listed has names.
+fn protocol_name(value: &Value) -> Option<Cow<'_, str>> {
     if let Some(number) = number(value) {
-        return u8::try_from(number).ok().map(|number| number.to_string());
+        let number = u8::try_from(number).ok()?;
+        let known = PROTOCOLS.iter().find(|(known, _)| *known == number);
+        return Some(known.map_or_else(|| number.to_string().into(), |(_, name)| (*name).into()));
     }
     let name = value.as_str()?;
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
     let is_name = (1..=LONGEST_PROTOCOL).contains(&name.len()) && name.chars().all(is_plain);
-    is_name.then(|| name.to_string())
+    is_name.then_some(name.into())
 }
+
+/// The names in /etc/protocols (protocols(5)) of what a node may send or receive.
+const PROTOCOLS: [(u8, &str); 19] = [
+    (1, "icmp"),
+    (2, "igmp"),
+    (4, "ipencap"),
+    (6, "tcp"),
+    (17, "udp"),
+    (33, "dccp"),
+    (41, "ipv6"),
+    (47, "gre"),
+    (50, "esp"),
+    (51, "ah"),
+    (58, "ipv6-icmp"),
+    (88, "eigrp"),
+    (89, "ospf"),
+    (103, "pim"),
+    (112, "vrrp"),
+    (115, "l2tp"),
+    (132, "sctp"),
+    (136, "udplite"),
+    (137, "mpls-in-ip"),
+];
 
 fn count(counter: &Value) -> Option<Count> {
     Some(Count {
@@ -416,9 +443,10 @@ fn part(value: &Value, key: Key) -> Option<Part> {
             .filter(|net| net.family() == family)
             .map(Part::Net),
         Key::Protocol => {
+            let name = protocol_name(value)?;
             let protocols = [Protocol::Tcp, Protocol::Udp];
-            let found = protocols.into_iter().find(|p| value == p.name());
-            let icmp = || Family::ALL.into_iter().find(|of| value == of.icmp());
+            let found = protocols.into_iter().find(|p| name == p.name());
+            let icmp = || Family::ALL.into_iter().find(|of| name == of.icmp());
             found.map(Part::Protocol).or_else(|| icmp().map(Part::Icmp))
         }
         Key::Port => ports(value),
@@ -577,7 +605,10 @@ fn condition(value: &Value) -> Option<GuardMatch> {
         _ => return None,
     };
     let right = &value["right"];
-    let word = |value: &Value| Some(value.as_str()?.to_string());
+    let word = |value: &Value| match left[..] {
+        [Field::Protocol] => protocol_name(value).map(Cow::into_owned),
+        _ => Some(value.as_str()?.to_string()),
+    };
     let right = match (right.get("set"), right.as_str()) {
         (Some(set), _) => Right::Words(set.as_array()?.iter().map(word).collect::<Option<_>>()?),
         (None, Some(text)) if text.starts_with('@') => Right::Set(text[1..].to_string()),

@@ -12,8 +12,8 @@ use crate::support::program::fleet;
 use crate::support::program::listener;
 use crate::support::program::nobody_came;
 
-/// A hundred megabytes are refused by their length. Reading them, let alone parsing, takes much longer.
-const PROMPT: Duration = Duration::from_secs(5);
+/// A hundred megabytes are refused by their length: no command parses them for minutes. A busy machine takes seconds to start one.
+const PROMPT: Duration = Duration::from_secs(30);
 
 /// Runs every command that reads an inventory, and returns their messages. A correct node comes first in the
 /// inventory, at a port with a listener: a command that connects before everything is read arrives there.

@@ -1,6 +1,6 @@
 //! The guard's table: as it is written, and as every version of nft lists it.
 //!
-//! `tests/captures/guard/script.nft` is what `nft -f` is given. `<release>.json` is what `nft -j list table inet fwdeploy` then said on that
+//! `tests/captures/guard/script.nft` is what `nft -f` is given. `<release>.json` is what `nft -j -p list table inet fwdeploy` then said on that
 //! release of Debian, `<release>-hostile.json` after somebody has changed the table, `<release>-foreign.json` after somebody has put into it
 //! what fwdeploy never writes, and `<release>-used.json` after packets have gone through it. `script-audit.nft`, `<release>-audit.json` and
 //! `<release>-audit-used.json` are the same with a network in audit, `ports.nft` and `<release>-ports.json` with the ranges and ICMP of
@@ -184,6 +184,23 @@ fn the_script_is_the_one_that_the_captures_were_taken_with() {
             capture(name),
             "take the captures of tests/captures/guard again"
         );
+    }
+}
+
+/// nft is asked for the numbers of protocols, because a name makes it open a file for each element. `<release>-names.json` has names.
+#[test]
+fn a_protocol_is_the_same_by_its_name_and_by_its_number() {
+    for (release, _) in RELEASES {
+        let names = capture(&format!("{release}-names.json"));
+        let numbers = capture(&format!("{release}-used.json"));
+        assert!(names.contains("\"udplite\"") && !numbers.contains("\"udplite\""));
+        assert_eq!(
+            probe::guard::table(&names).unwrap(),
+            probe::guard::table(&numbers).unwrap(),
+            "{release}"
+        );
+        let used = |text: &str| probe::guard::usage(text).unwrap();
+        assert_eq!(used(&names).refused, used(&numbers).refused, "{release}");
     }
 }
 
