@@ -50,10 +50,10 @@ const SHOWN: usize = 300;
 pub fn state(answers: &Answers) -> GuardState {
     let nft = installed(answers);
     // Without its version it is unknown what the table would have to be.
-    let listed = nft.clone().and_then(|_| listed(answers));
-    let (table, usage) = match listed {
+    let list = nft.clone().and_then(|_| list(answers));
+    let (table, usage) = match list {
         Ok(Some(text)) => {
-            let Listed { table, usage } = read(text);
+            let Contents { table, usage } = read(text);
             (table.map(Some), usage)
         }
         Ok(None) => (Ok(None), Ok(GuardUsage::default())),
@@ -96,7 +96,7 @@ fn version(text: &str) -> Option<NftVersion> {
 }
 
 /// nft's list; `None` if there is no such table.
-fn listed<'a>(answers: &'a Answers<'_>) -> Result<Option<&'a str>, String> {
+fn list<'a>(answers: &'a Answers<'_>) -> Result<Option<&'a str>, String> {
     if answers.was_skipped("guard-table") {
         return Ok(None);
     }
@@ -166,12 +166,12 @@ pub fn usage(text: &str) -> Result<GuardUsage, String> {
 }
 
 /// What nft's list says, each with an error of its own.
-struct Listed {
+struct Contents {
     table: Result<GuardTable, String>,
     usage: Result<GuardUsage, String>,
 }
 
-fn read(text: &str) -> Listed {
+fn read(text: &str) -> Contents {
     let mut table = Ok(GuardTable::default());
     let mut usage = Ok(GuardUsage::default());
     let whole = each_object(text, |kind, object| {
@@ -180,7 +180,7 @@ fn read(text: &str) -> Listed {
             add(&mut usage, |usage| add_usage(usage, &object));
         }
     });
-    Listed {
+    Contents {
         table: whole.clone().and(table),
         usage: whole.and(usage),
     }
