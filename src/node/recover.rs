@@ -88,10 +88,7 @@ fn entries(permanent: &Direct) -> String {
     }
     for passthrough in &permanent.passthroughs {
         let (table, args) = passed(&passthrough.args);
-        let args: Vec<String> = args
-            .iter()
-            .map(|arg| quote_saved(arg).to_string())
-            .collect();
+        let args: Vec<_> = args.iter().map(|arg| quote_saved(arg)).collect();
         entry(
             &passthrough.ipv,
             &table,

@@ -96,7 +96,7 @@ pub(super) fn form<'a>(rule: &'a DirectRule, tables: &'a Tables) -> Form<'a> {
 
 /// The words of a rule as one line for `iptables-restore`. An extension keeps the order of its own options.
 pub(super) fn words(args: &[String]) -> String {
-    let words: Vec<String> = args.iter().map(|arg| quote_saved(arg)).collect();
+    let words: Vec<_> = args.iter().map(|arg| quote_saved(arg)).collect();
     words.join(" ")
 }
 

@@ -101,13 +101,13 @@ struct Reader<'a> {
     blanks: Blanks,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     /// Takes up to the next space.
-    fn word(&mut self) -> String {
+    fn word(&mut self) -> &'a str {
         let text = self.chars.as_str();
         let (word, rest) = text.split_at(text.find(' ').unwrap_or(text.len()));
         self.chars = rest.chars();
-        word.to_string()
+        word
     }
 
     /// Takes the count of an array's elements.
@@ -120,9 +120,9 @@ impl Reader<'_> {
             return Some(0);
         }
         let word = self.word();
-        let count: usize = word.parse().ok()?;
         // With a zero ahead, a length that is cut off would be another length.
-        (word == count.to_string()).then_some(count)
+        let is_plain = word == "0" || word.starts_with(|c: char| matches!(c, '1'..='9'));
+        is_plain.then(|| word.parse().ok()).flatten()
     }
 
     /// Takes the blank ahead of a value, where there has to be one.
@@ -157,7 +157,7 @@ impl Reader<'_> {
         }
         match first {
             's' | 'o' | 'g' => Some((Value::Text(self.text()?), rest)),
-            'b' => match self.word().as_str() {
+            'b' => match self.word() {
                 "true" => Some((Value::Bool(true), rest)),
                 "false" => Some((Value::Bool(false), rest)),
                 _ => None,
@@ -165,17 +165,18 @@ impl Reader<'_> {
             'y' | 'n' | 'q' | 'i' | 'u' | 'x' | 't' | 'd' | 'h' => {
                 let number = self.word();
                 number.parse::<f64>().ok()?;
-                Some((Value::Number(number), rest))
+                Some((Value::Number(number.to_string()), rest))
             }
             'v' => {
                 let inner = self.word();
-                let (value, after) = self.value(&inner, true, depth + 1)?;
+                let (value, after) = self.value(inner, true, depth + 1)?;
                 after.is_empty().then_some((value, rest))
             }
             'a' => {
                 let after = skip_type(rest, depth)?;
                 let length = self.count()?;
-                let mut values = Vec::new();
+                // What it claims to have may not be there.
+                let mut values = Vec::with_capacity(length.min(1 << 10));
                 for _ in 0..length {
                     values.push(self.value(rest, true, depth + 1)?.0);
                 }
@@ -206,8 +207,12 @@ impl Reader<'_> {
         if self.chars.next()? != '"' {
             return None;
         }
-        let mut bytes = Vec::new();
-        let mut buffer = [0; 4];
+        let plain = self.plain()?;
+        if let Some(rest) = self.chars.as_str().strip_prefix('"') {
+            self.chars = rest.chars();
+            return Some(plain.to_string());
+        }
+        let mut bytes = plain.as_bytes().to_vec();
         loop {
             let byte = match self.chars.next()? {
                 '"' => return String::from_utf8(bytes).ok(),
@@ -224,13 +229,21 @@ impl Reader<'_> {
                     same @ ('\\' | '"' | '\'') => same as u8,
                     octal => self.digits(2, 8, octal.to_digit(8)?)?,
                 },
-                other => {
-                    bytes.extend(other.encode_utf8(&mut buffer).bytes());
-                    continue;
-                }
+                // `plain` stops at nothing else.
+                _ => return None,
             };
             bytes.push(byte);
+            bytes.extend(self.plain()?.bytes());
         }
+    }
+
+    /// Takes what is before the next quote or backslash; there must be one.
+    fn plain(&mut self) -> Option<&'a str> {
+        let text = self.chars.as_str();
+        let is_special = |byte: u8| matches!(byte, b'"' | b'\\');
+        let (plain, rest) = text.split_at(text.bytes().position(is_special)?);
+        self.chars = rest.chars();
+        Some(plain)
     }
 
     fn digits(&mut self, count: u32, radix: u32, start: u32) -> Option<u8> {
