@@ -53,7 +53,7 @@ pub fn law(data: &[u8]) {
         }
         3 => {
             if let Some(words) = split_saved(&text) {
-                let line: Vec<String> = words.iter().map(|word| quote_saved(word)).collect();
+                let line: Vec<_> = words.iter().map(|word| quote_saved(word)).collect();
                 assert_eq!(split_saved(&line.join(" ")), Some(words));
             }
         }

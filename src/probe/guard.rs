@@ -327,8 +327,7 @@ fn refused(listed: &Value, key: &[Key], timeout: u32) -> Option<RefusedFlow> {
 /// The longest name of a protocol that is read.
 const LONGEST_PROTOCOL: usize = 32;
 
-/// The name of a protocol. nft is asked for numbers (`-p`): for a name it opens /etc/protocols, once for each element. A table that an older
-/// version of fwdeploy has listed has names.
+/// The name of a protocol. nft is asked for numbers (`-p`): for a name it opens /etc/protocols, once for each element. A name is taken as it is.
 fn protocol_name(value: &Value) -> Option<Cow<'_, str>> {
     if let Some(number) = number(value) {
         let number = u8::try_from(number).ok()?;
