@@ -29,7 +29,7 @@ pub struct Work {
     pub prepare: fn(usize) -> Box<dyn FnMut()>,
 }
 
-/// All of it. The program is not optimised, and valgrind takes fifty times as long: all of it together takes some five minutes.
+/// All of it. The program is not optimised, and valgrind takes fifty times as long: all of it together takes two or three minutes.
 pub const WORK: [Work; 8] = [
     Work {
         name: "load an inventory of hosts",
