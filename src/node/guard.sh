@@ -106,10 +106,7 @@ set_mangle() {
 }
 
 # has_guard: whether the kernel has a table of that name.
-has_guard() {
-    command -v nft >/dev/null || return 1
-    list_nft_tables 2>/dev/null | grep -q -x 'table inet fwdeploy'
-}
+has_guard() { has_nft_table inet fwdeploy; }
 
 # guard_text: the table without counters, and without what the kernel has put into its sets.
 guard_text() {

@@ -56,7 +56,7 @@ latch_rules() {
 # unlatch: removes the latch, of either kind.
 unlatch() {
     local program text
-    if command -v nft >/dev/null && list_nft_tables 2>/dev/null | grep -q -x 'table inet fwdeploy_latch'; then
+    if has_nft_table inet fwdeploy_latch; then
         capture_limited nft delete table inet fwdeploy_latch || fail_with "new flows could not be unblocked:" || return
     fi
     for program in iptables ip6tables; do

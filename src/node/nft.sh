@@ -5,3 +5,6 @@ list_nft_tables() {
     chains=$(limited nft list chains </dev/null) || return
     printf '%s\n' "$chains" | sed -n 's/^\(table [^ ]* [^ ]*\) {.*/\1/p'
 }
+
+# has_nft_table FAMILY NAME: whether nft lists that table. A node without nft has none.
+has_nft_table() { list_nft_tables 2>/dev/null | grep -q -x -F "table $1 $2"; }

@@ -61,8 +61,11 @@ reload() {
             command -v "$program-save" >/dev/null && read_filter "$program" && has_chain "$filter_table" || continue
             place_jump $family 1 || jump_trouble=$answer
         done
-        read_kernel || return
-        is_docker_nft && lost= || lost=$(missing_nat "$@")
+        lost=
+        if ! is_docker_nft; then
+            read_kernel || return
+            lost=$(missing_nat "$@")
+        fi
         [ -n "$jump_trouble" ] || [ -n "${settled:+$lost}" ] || break
     done
     answer=$jump_trouble
@@ -86,7 +89,7 @@ is_docker_nft() {
     *'"nftables'*) return 0 ;;
     *'"Driver"'*) return 1 ;;
     esac
-    list_nft_tables 2>/dev/null | grep -q -x 'table ip docker-bridges'
+    has_nft_table ip docker-bridges
 }
 
 # missing_nat SUBNET…: those that Docker should translate and does not, according to $now_iptables.

@@ -314,7 +314,6 @@ fn a_reload_that_fails_gives_docker_its_rules_back() {
 /// Docker knows these rules, because they are gone before the reload.
 const AWKWARD: &str = r#"
 real=/usr/sbin/iptables-save
-left() { cat /run/lab-bin/$1 2>/dev/null; }
 if ! nft list table inet fwdeploy_latch >/dev/null 2>&1; then exec $real "$@"; fi
 case "$*" in
     # The place of the jump is looked up once Docker has finished.
@@ -323,7 +322,7 @@ case "$*" in
         echo >>/run/lab-bin/reads
         # The first is the reload's own, before it begins.
         if [ "$(wc -l </run/lab-bin/reads)" = 2 ]; then echo not now >&2; exit 1; fi
-        n=$(left hidden)
+        n=$(cat /run/lab-bin/hidden 2>/dev/null)
         if [ "${n:-0}" -gt 0 ]; then
             echo $((n - 1)) >/run/lab-bin/hidden
             $real "$@" | sed '/POSTROUTING -s/d'
